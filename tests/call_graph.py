@@ -1,8 +1,9 @@
 """Static call graph of `lambdas/rollback`: functions and AWS operations that an entry point may call.
 
 Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
-makes. A receiver of unknown type stands for every class with a method of that name, so that no call is missed.
-A function that is only named counts as called. Of a `match` over `Step`, the cases of the entry point's steps count.
+makes. A protocol made of holders (`rollback.ports.holders`) stands for `World`, whose fields are all ports. A receiver
+whose type is not known means every class with a method of that name, so that nothing is missed.
+Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
 
 import ast
@@ -14,6 +15,7 @@ from pathlib import Path
 
 LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
 _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
+_HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
@@ -22,7 +24,8 @@ _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Types = frozenset[str]  # `of rollback.….Class`, `aws ecs`, `each <type>`, `returns <type>`, or `rollback.…` itself
+# `of rollback.….Class`, `aws ecs`, `each <type>`, `returns <type>`, `self`, or `rollback.…` itself
+Types = frozenset[str]
 UNKNOWN: Types = frozenset()
 
 
@@ -91,7 +94,7 @@ class CallGraph:
         return ways
 
     def body(self, name: str, steps: frozenset[str]) -> FunctionBody:
-        """Read a function's body as it runs when its entry point is called for these steps."""
+        """Read what a function does when its entry point is called for these steps."""
         if (name, steps) not in self._bodies:
             self._bodies[name, steps] = _Reader(self, name, steps).read()
         return self._bodies[name, steps]
@@ -184,12 +187,22 @@ class CallGraph:
             module, _, name = target.partition(".")
             is_client = name.endswith("Client")
             return frozenset({f"aws {module.removeprefix(_STUBS).replace('_', '-')}" if is_client else "plain"})
+        if target == _SELF:
+            return frozenset({"self"})
         if target in self.classes:
-            return frozenset({f"of {target}"})
-        if target in self.constants:  # the constant is an alias of a type
+            return frozenset({f"of {_WORLD if self._holds_ports(target) else target}"})
+        if target in self.constants:  # an alias of a type
             module, value = self.constants[target]
             return self.annotated(value, module)
         return frozenset({"plain"}) if target else UNKNOWN
+
+    def _holds_ports(self, name: str) -> bool:
+        """Whether a class is a holder of a port, or a protocol that is made of holders."""
+        known = self.classes.get(name)
+        if known is None:
+            return False
+        named = (self.symbols[known.module].get(base.id, "") for base in known.bases if isinstance(base, ast.Name))
+        return known.module == _HOLDERS or any(self._holds_ports(base) for base in named)
 
     def _index(self, module: str, tree: ast.Module) -> None:
         names = self.symbols.setdefault(module, {})
@@ -252,7 +265,7 @@ class CallGraph:
         return found
 
     def _constructors(self, name: str) -> set[str]:
-        """Return the functions of `bootstrap` that make a method's class and may give it functions to call."""
+        """Name the functions of `bootstrap` that make a method's class, which may get functions to call."""
         owner = self.functions[name][1] if name in self.functions else None
         return set(self._factory_functions.get(owner or "", ()))
 
@@ -439,7 +452,7 @@ class _Reader:
         if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):
-            return frozenset({"plain"})  # AWS's answer
+            return frozenset({"plain"})  # an answer of AWS
         return frozenset({f"{atom}.{attr}"})
 
     def _member_of(self, owner: str, attr: str) -> Types:
@@ -449,7 +462,7 @@ class _Reader:
                 return self._graph.annotated(known.fields[attr], known.module)
             if (method := self._graph.methods(one).get(attr)) is not None:
                 module, _, node = self._graph.functions[method]
-                result = self._graph.annotated(node.returns, module)
+                result = _resolve_self(self._graph.annotated(node.returns, module), owner)
                 is_property = any("property" in ast.unparse(d) for d in node.decorator_list)
                 return result if is_property else frozenset(f"returns {t}" for t in result) | {"plain"}
             if found := self._assigned(one, attr):
@@ -461,7 +474,7 @@ class _Reader:
         return UNKNOWN
 
     def _assigned(self, owner: str, attr: str) -> Types:
-        """Return the types that `__init__` assigns to `self.attr`."""
+        """Types of the value that `__init__` assigns to `self.attr`."""
         init = self._graph.classes[owner].methods.get("__init__")
         if init is None or self._name == f"{owner}.__init__":
             return UNKNOWN
@@ -491,8 +504,9 @@ class _Reader:
             if atom in self._graph.classes:
                 found.add(f"of {atom}")
             elif atom in self._graph.functions:
-                module, _, node = self._graph.functions[atom]
-                found |= self._graph.annotated(node.returns, module)
+                module, owner, node = self._graph.functions[atom]
+                result = self._graph.annotated(node.returns, module)
+                found |= _resolve_self(result, owner) if owner is not None else result
             elif atom.startswith("returns "):
                 found.add(atom.removeprefix("returns "))
             else:
@@ -506,6 +520,11 @@ def _pairs(targets: list[ast.expr], value: ast.expr) -> Iterator[tuple[ast.expr,
             yield from zip(target.elts, value.elts, strict=False)
         else:
             yield target, value
+
+
+def _resolve_self(types: Types, owner: str) -> Types:
+    """The types, with a class in place of `Self`."""
+    return frozenset(f"of {owner}" if atom == "self" else atom for atom in types)
 
 
 def _each(types: Types) -> Types:

@@ -1,16 +1,14 @@
 """Example calls of a port, one for each method, and how to tell whether two of them went differently."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from rollback.errors import RollbackError
 
-_LOGS = frozenset({"calls", "asked", "puts"})  # what a fake writes down of its calls is not what it does with them
+_LOGS = frozenset({"calls", "asked", "puts"})  # records of calls are no effects of the calls
 _OURS = ("fake", "example")  # modules whose objects have state of their own
 
 
@@ -43,30 +41,6 @@ class Example:
         """The other values of an argument."""
         other = self.instead[argument]
         return other.values if isinstance(other, EachOf) else (other,)
-
-
-def methods(port: type) -> dict[str, Any]:
-    """The methods of a port, those of the ports that it is made of too."""
-    found: dict[str, Any] = {}
-    for one in reversed(port.__mro__):
-        if getattr(one, "_is_protocol", False) and one is not Protocol:
-            found |= {name: what for name, what in vars(one).items() if inspect.isfunction(what) and name[0] != "_"}
-    return found
-
-
-def parameters(method: Any) -> dict[str, inspect.Parameter]:
-    """Its parameters but for `self`."""
-    return {name: p for name, p in inspect.signature(method).parameters.items() if name != "self"}
-
-
-def ports_of(*modules: ModuleType) -> set[type]:
-    """All ports that the modules define."""
-    return {
-        what
-        for module in modules
-        for what in vars(module).values()
-        if isinstance(what, type) and getattr(what, "_is_protocol", False) and what.__module__ == module.__name__
-    }
 
 
 def record_call(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Example calls of the ports to AWS and to people (`rollback.ports.world`)."""
+"""Example calls of the ports to AWS and to operators (`rollback.ports`)."""
 
 from datetime import timedelta
 from typing import Any

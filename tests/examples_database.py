@@ -1,4 +1,4 @@
-"""Example calls of the ports to Neon and to Postgres (`rollback.ports.database`)."""
+"""Example calls of the ports to Neon and to Postgres (`rollback.ports.neon`, `rollback.ports.postgres`)."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ COLUMN = Column(type="text", nullable=True, has_default=False)
 
 
 def neon() -> FakeNeon:
-    """main has a child with a compute and one without; each was written to, and nothing goes on."""
+    """Branch `main` has a child with a compute and one without; each was written to, and nothing goes on."""
     made = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
     made.define(MAIN, "CREATE TABLE public.users (")
     for branch in (STAGING, COPY):

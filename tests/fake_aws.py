@@ -1,4 +1,4 @@
-"""What AWS's own request models refuse, so that a fake refuses it too, with the errors that the adapters make of it."""
+"""Refusals by AWS's own request models, raised by the fakes as the errors that the adapters make of them."""
 
 import re
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ def check_request(service: str, operation: str, on: str, /, **request: Any) -> N
         refuse(operation, on, "ValidationException", problem)
 
 
-def refuse(operation: str, on: str, code: str, message: str, passing: frozenset[str] = frozenset()) -> NoReturn:
-    """Raise what an adapter makes of AWS's answer with this code; `passing` as the adapter gives it to `aws_call`."""
+def refuse(operation: str, on: str, code: str, message: str, transient: frozenset[str] = frozenset()) -> NoReturn:
+    """Raise what an adapter makes of AWS's answer with this code; `transient` as the adapter gives it to `aws_call`."""
     answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    with aws_call(operation, on, passing):
+    with aws_call(operation, on, transient):
         raise ClientError(answer, operation)
     raise AssertionError("calling lets no error of AWS pass")
 

@@ -1,4 +1,4 @@
-"""What the fake Neon keeps: branches with their data, computes, operations, and the faults that are to come."""
+"""State of the fake Neon: branches with their data, computes, operations, and faults to come."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ _TIMELINES = itertools.count(1)  # each restore gives a branch another one
 
 @dataclass(frozen=True)
 class MigratedState:
-    """What SQL tells after a migration."""
+    """Return the database's content after a migration, as SQL reads it."""
 
     tables: LiveSchema
     journal: tuple[Migration, ...] | None
@@ -122,7 +122,7 @@ class NeonState:
         return Lsn(self._logs[branch_id].head), now
 
     def timeline(self, branch_id: str) -> str:
-        """What `SHOW neon.timeline_id` answers."""
+        """Answer of `SHOW neon.timeline_id`."""
         return self._logs[branch_id].timeline
 
     def restrict(self, branch_id: str, action: str, reason: str) -> None:

@@ -33,7 +33,7 @@ class FakeSql:
         self.asleep = 0
         self._stops: dict[str, int] = {}
         self.ages: dict[str, dict[str, float]] = {}
-        self.sequence_set: dict[str, int] = {}  # by branch id, the highest value that was set
+        self.sequence_set: dict[str, int] = {}  # branch id → highest value that was set
         self._neon = neon
 
     @contextmanager
@@ -123,12 +123,12 @@ class FakeSql:
         branch = self._known(address, asked.database)
         unknown = {*asked.columns, *asked.key} - set(COLUMNS)
         if unknown or f"{asked.schema_name}.{asked.name}" != TABLE or asked.reads_as is not None:
-            raise QueryFailed(f"the database refused to tell: {asked}")
+            raise QueryFailed(f"the database refused the query: {asked}")
         return self._neon.rows(branch)
 
     def _known(self, address: SecretStr, database: str) -> str:
         if database != _database_of(address):
-            raise QueryFailed(f"the database refused to tell: there is no database {database}")
+            raise QueryFailed(f"the database refused the query: there is no database {database}")
         return self._branch(address)
 
     def _branch(self, address: SecretStr) -> str:

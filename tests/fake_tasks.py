@@ -34,7 +34,7 @@ class FakeTask:
 
 
 Effect = Callable[[list[str]], int | None]
-"""What a command does, given its log to write to; its exit code. None: it goes on until it is stopped."""
+"""Run of a command: takes its log and returns its exit code; None: the command runs until it is stopped."""
 
 
 class FakeTasks:
@@ -69,7 +69,7 @@ class FakeTasks:
         self._cluster("DescribeServices", service)
         running = next((one for one in self._services.each() if one.is_named_by(service) and one.is_active), None)
         if running is None:
-            raise RequestRefused(f"there is no ACTIVE service {service.ecs_service} to run a task like")
+            raise RequestRefused(f"no task was started: no ACTIVE service {service.ecs_service} has its network")
         asked = (service.container, definition_arn, command, started_by)
         if (service.cluster, token) in self._tokens:
             earlier, task = self._tokens[service.cluster, token]
@@ -143,7 +143,7 @@ class FakeTasks:
 def _refuse(
     running: FakeServices, container: str, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
 ) -> None:
-    """What ECS says of a task that it does not start."""
+    """Reason of ECS for a task that it does not start."""
     overrides = {"containerOverrides": [{"name": container, "command": list(command)}]}
     check_request("ecs", "RunTask", definition_arn, taskDefinition=definition_arn, overrides=overrides)
     wrong = ("RunTask", definition_arn, "InvalidParameterException")

@@ -115,5 +115,5 @@ class FakeWritersScaling:
 
 
 def ecs_name(name: str) -> str:
-    """What ECS calls a further service."""
+    """Name a further service in ECS."""
     return f"macro-ai-production-{name}"

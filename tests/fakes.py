@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 
 def _deep_copy(value: T) -> T:
-    """Of what JSON can hold; `copy.deepcopy` was a tenth of the crash harness."""
+    """Copy a JSON value; `copy.deepcopy` was a tenth of the crash harness."""
     copied: Any = value
     if isinstance(value, dict):
         copied = {key: _deep_copy(inner) for key, inner in value.items()}
@@ -471,7 +471,7 @@ class FakeTargets:
         )
 
     def has_load_balancer(self, target_group_arn: str) -> bool:
-        """By a load balancer that looks at its targets; nothing looks at those that are not in use."""
+        """Health that a load balancer reports for the targets it checks; unused targets are not checked."""
         if target_group_arn in self.outside_zones:
             return True
         if target_group_arn not in self.answers:
@@ -558,9 +558,11 @@ class FakeStacks:
 
 
 class FakeSecrets:
-    """What a container refers to is there but for those in `missing`; those in `hidden` can't be told.
+    """Secrets and parameters, all of which exist except `missing`; those in `hidden` are not visible.
 
-    `values`: secrets of ours, each of which a test must make; `writes`: their versions, by secret and token.
+    Attributes:
+        values: the deployment's own secrets, each of which a test must make.
+        writes: versions of these secrets, by secret and token.
     """
 
     def __init__(self) -> None:
@@ -610,9 +612,9 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")  # OCI distribution spec
 
 
 class FakeReferences:
-    """What is not in `roles`, `log_groups` (region and name; an empty region is the service's own) or `files` is gone.
+    """Roles, log groups and files, of which only those in `roles`, `log_groups` and `files` exist.
 
-    Those in `hidden` can't be told.
+    A log group is a region and a name; an empty region is the service's own. Those in `hidden` are not visible.
     """
 
     def __init__(self) -> None:
@@ -662,14 +664,14 @@ class FakeImages:
     def add_tag(self, image: str, tag: str) -> None:
         parsed = parse(image)
         if parsed is None or parsed.digest is None:
-            raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
+            raise InvalidRequest(f"{image} can't be tagged: only an image in ECR that is named by digest can")
         if not self.exists(image):
             raise CallRefused(f"{image} can't be tagged {tag}: ECR does not have it")
         if not _TAG.fullmatch(tag):
             refuse("PutImage", f"{image} as {tag}", "InvalidParameterException", "Invalid parameter at 'imageTag'")
         tagged, by_digest = f"{_repository(image)}:{tag}", self._by_digest(image)
         if self.immutable and self.tags.get(tagged, by_digest) != by_digest:
-            raise CallRefused(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
+            raise CallRefused(f"{image} can't be tagged {tag}: the tag is immutable and belongs to {self.tags[tagged]}")
         self.tags[tagged] = str(by_digest)
 
     def _by_digest(self, image: str) -> str | None:
@@ -864,13 +866,17 @@ class _ServiceDeployment:
 
 
 class FakeServices:
-    """One ECS service that behaves as ECS does, one step for each `tick`; any other name is refused as ECS does.
+    """ECS with one service, which takes one step for each `tick`; any other name is refused as ECS refuses it.
 
-    The first tick of a deployment starts its tasks, the next drains the old ones and completes it. `behaviours` by
-    definition ARN: `unhealthy` tasks run and never pass, `crashing` ones don't run, `stale` ones are unhealthy until
-    all tasks were stopped once; three ticks of any trip the circuit breaker. Definitions that were deregistered are
-    INACTIVE and refused. `calls` are the changes asked for. `beside`: another service of the account, whose task
-    definitions are this one's too.
+    The first tick of a deployment starts its tasks. The next tick drains the old tasks and completes the deployment.
+    Deregistered definitions are INACTIVE and refused.
+
+    Attributes:
+        behaviours: definition ARN → behaviour of its tasks. `unhealthy` tasks run and never pass health checks.
+            `crashing` tasks don't run. `stale` tasks are unhealthy until all tasks were stopped once. Three ticks of
+            any of these trip the circuit breaker.
+        calls: the requested changes.
+        beside: another service of the account, with the same task definitions.
     """
 
     def __init__(
@@ -911,7 +917,7 @@ class FakeServices:
         self._was_at_zero = False
         self._created_count = 0
 
-    # What a test arranges
+    # Arrangement by a test
 
     @property
     def is_active(self) -> bool:
@@ -958,7 +964,7 @@ class FakeServices:
             return
         primary, behaviour = self._deployments[0], self._behaviour(self._deployments[0])
         was_running, self.draining = primary.running, 0
-        if self.desired_count == 0:  # what ran drains until the next tick
+        if self.desired_count == 0:  # the running tasks drain until the next tick
             self._was_at_zero = True
             self.draining = sum(tasks.running for tasks in self._deployments)
             for tasks in self._deployments:
@@ -1159,7 +1165,7 @@ class FakeServices:
             self._deployments[0].rollout_state = "FAILED"
             self._roll_back("ROLLBACK_REQUESTED")
 
-    # What ECS does
+    # Behaviour of ECS
 
     def _behaviour(self, tasks: _Tasks) -> Behaviour:
         behaviour = self.behaviours.get(tasks.revision.definition_arn, self.default_behaviour)

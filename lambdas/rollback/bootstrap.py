@@ -1,4 +1,4 @@
-"""The one place where adapters meet their clients. Nothing is made before it is first used, and nothing at import."""
+"""Composition root that gives adapters their clients. Each client is made at its first use, never at import."""
 
 import os
 import threading
@@ -32,8 +32,11 @@ from rollback.domain.settings.environment import (
     Settings,
 )
 from rollback.errors import InvalidRequest
-from rollback.ports.database import Databases, Sql
-from rollback.ports.world import Http, OptionalPorts, Secrets, World
+from rollback.ports.http import Http
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
+from rollback.ports.references import Secrets
+from rollback.ports.world import OptionalPorts, World
 from rollback.resources.aws.account_and_region import Home
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
@@ -42,11 +45,11 @@ _READ_CONFIG = Config(
     read_timeout=_READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
-# In an emergency, for what can be done without: one attempt, and two seconds for its answer.
+# For optional evidence in an emergency: one attempt, and two seconds for its answer.
 _FAIL_FAST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
-# Ahead of need a throttled question is asked again; several silent services still leave the function time to end.
+# A readiness check retries throttled calls, and several silent services still leave the function time to end.
 _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
-# A change is sent once: whether it was made is looked up, never guessed by sending it again.
+# A change is sent once: its effect is looked up, never guessed by a second call.
 _WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
     read_timeout=_READ_SECONDS,
@@ -55,7 +58,7 @@ _WRITE_CONFIG = Config(
 
 
 def ports_from_environment() -> World:
-    """The world of a Lambda function.
+    """Make the ports of a Lambda function from its environment variables.
 
     Raises:
         InvalidRequest: a variable that the stack sets is missing.
@@ -83,11 +86,15 @@ def make_ports(
     workflow_arn: str | None = None,
     session: boto3.Session | None = None,
 ) -> World:
-    """Real adapters for everything.
+    """Make the real adapter of every port.
 
     Args:
-        workflow_arn: without it no execution can be started.
-        session: whose credentials and region; the environment's by default.
+        settings: settings of the environment.
+        ledger_table: name of the ledger's DynamoDB table.
+        topic_arn: topic of notifications.
+        critical_topic_arn: topic of pages.
+        workflow_arn: ARN of the state machine; None if this function can't start executions.
+        session: credentials and region; the environment's by default.
     """
     clients = _Clients(session)
     balancers = clients.of("elbv2")
@@ -123,7 +130,7 @@ def make_ports(
 
 
 def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Config) -> OptionalPorts:
-    """For one invocation: who gave no answer once is not asked again."""
+    """Make the optional ports of one invocation; a service that gave no answer is not called again."""
     balancers, scaling = clients.of("elbv2", config), clients.of("application-autoscaling", config)
     secrets = ReferencedSecrets(clients.in_region("secretsmanager", config), clients.in_region("ssm", config))
     logs = clients.in_region("logs", config)
@@ -142,9 +149,9 @@ def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Confi
 
 
 class LazyProxy:
-    """Stands for an object that is made when it is first asked for anything, once, also among threads."""
+    """Proxy of an object that is made at the first access to an attribute, once for all threads."""
 
-    _lock = threading.RLock()  # one for all: making clients from one boto3 session is not thread-safe
+    _lock = threading.RLock()  # shared by all proxies: a boto3 session is not thread-safe when it makes clients
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -158,21 +165,21 @@ class LazyProxy:
 
 
 class _Clients:
-    """boto3 clients of one session, each made when first used."""
+    """Clients of one boto3 session, each made at its first use."""
 
     def __init__(self, session: boto3.Session | None) -> None:
         self._session: Any = session if session is not None else LazyProxy(boto3.Session)
         self._made: dict[tuple[str, int, str | None], Any] = {}
 
     def of(self, service: str, config: Config = _READ_CONFIG, region: str | None = None) -> Any:
-        """A client of a service, made once for each configuration; region of the session unless told."""
+        """Return a client of a service, made once for each configuration and region."""
         key = (service, id(config), region)
         if key not in self._made:
             self._made[key] = LazyProxy(lambda: self._session.client(service, region_name=region, config=config))
         return self._made[key]
 
     def in_region(self, service: str, config: Config = _READ_CONFIG) -> Callable[[str], Any]:
-        """Clients of a service by region; an empty one is the session's."""
+        """Return a function that gives clients of a service by region; an empty region is the session's."""
         return lambda region: self.of(service, config, region or None)
 
 
@@ -183,7 +190,11 @@ def _http() -> Http:
 
 
 def _databases(settings: Settings, secrets: Secrets) -> Databases:
-    """Raises InvalidRequest: the environment has no database."""
+    """Make the Neon port.
+
+    Raises:
+        InvalidRequest: the environment has no database.
+    """
     from rollback.adapters.neon.client import NeonDatabases  # noqa: PLC0415 - httpx again
     from rollback.adapters.neon.http import NeonHttp  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Canonical JSON and its hash: identities of releases and definitions rest on it."""
+"""Canonical JSON and its hash, on which identities of releases and definitions rest."""
 
 import hashlib
 import json
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def sha256_of(value: Mapping[str, Any]) -> str:
-    """Hex sha256 of canonical JSON (sorted keys, no blanks)."""
+    """Return the hexadecimal SHA-256 of canonical JSON (sorted keys, no blanks)."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()

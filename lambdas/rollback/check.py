@@ -1,4 +1,4 @@
-"""A check: one question about a rollback, its answer, and why."""
+"""Checks: questions about a rollback, each with an answer and its reason."""
 
 from enum import StrEnum
 from typing import Any
@@ -9,7 +9,7 @@ from rollback.text import StoredEvidence, StoredText
 
 
 class Verdict(StrEnum):
-    """What a check found."""
+    """Answer of a check."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"
@@ -18,10 +18,12 @@ class Verdict(StrEnum):
 
 
 class Check(BaseModel):
-    """One question and its answer.
+    """Question about a rollback and its answer.
 
-    `forceable`: a person's `force` may override a fail. `suppresses`: a fail is no refusal, there is just nothing to be
-    done about the release; with `recheck_due_at` not for ever (alarms are edges: a suppressed one never comes again).
+    Attributes:
+        forceable: an operator's `force` overrides a failed check.
+        suppresses: a failed check suppresses the rollback instead of refusing it: the release needs no rollback.
+        recheck_due_at: time at which a suppressed rollback is checked again. An alarm's event does not come twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -37,34 +39,36 @@ class Check(BaseModel):
 
     @classmethod
     def passed(cls, name: str, reason: str, **details: Any) -> "Check":
-        """A check that found nothing against the rollback; `details` are other fields."""
+        """Return a check that found no objection; `details` are other fields."""
         return cls(name=name, verdict=Verdict.PASS, reason=reason, **details)
 
     @classmethod
     def warned(cls, name: str, reason: str, **details: Any) -> "Check":
-        """A check that found something a person should know and that does not stop the rollback."""
+        """Return a check with a warning for the operator, which does not stop the rollback."""
         return cls(name=name, verdict=Verdict.WARN, reason=reason, **details)
 
     @classmethod
     def failed(cls, name: str, reason: str, **details: Any) -> "Check":
-        """A check that stops the rollback."""
+        """Return a check that stops the rollback."""
         return cls(name=name, verdict=Verdict.FAIL, reason=reason, **details)
 
     @classmethod
     def skipped(cls, name: str, reason: str, **details: Any) -> "Check":
-        """A check whose question was not asked; `reason` says why."""
+        """Return a check that was not made; `reason` says why."""
         return cls(name=name, verdict=Verdict.SKIPPED, reason=reason, **details)
 
     @classmethod
     def failed_if(
         cls, objection: str | None, name: str, otherwise: str, *, forceable: bool = False, **details: Any
     ) -> "Check":
-        """A failed check with the objection as its reason; a passed one if there is no objection.
+        """Return a failed check with the objection as its reason, or a passed check without an objection.
 
         Args:
-            objection: why the rollback can't go on; None: nothing speaks against it.
-            otherwise: the reason of the passed check.
+            objection: reason why the rollback can't go on; None without an objection.
+            name: name of the check.
+            otherwise: reason of the passed check.
             forceable: whether an operator's `force` overrides the objection; a passed check is never forceable.
+            **details: other fields.
         """
         if objection is None:
             return cls.passed(name, otherwise, **details)

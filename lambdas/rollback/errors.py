@@ -1,16 +1,16 @@
-"""Everything that can go wrong, as one tree.
+"""Tree of all errors.
 
 RollbackError
-├── InvalidRequest      a person's input or an event that can't be understood; nothing was changed
-├── Conflict            the ledger moved on since it was read; read again
-├── LeaseLost           another rollback holds the lease, or it ran out; stop acting
-├── NotAvailable        asked for something this version does not do yet
-├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
-├── UnreadableItem      the ledger has an item that this version of the code can't read
-├── StageNotReached     a step needs what an earlier step should have recorded: a defect of ours
-└── ExternalServiceError      AWS, Neon or the service answered with an error, or not at all
-    ├── CallRefused     the answer is no, and stays no: the same call is not sent again
-    └── Throttled       nothing was done, and the same call may be sent again later
+├── InvalidRequest        an operator's input or an event can't be understood; nothing was changed
+├── Conflict              the ledger changed since it was read; read again
+├── LeaseLost             another rollback holds the lease, or the lease ran out; stop acting
+├── NotAvailable          this version lacks the capability
+├── UnsupportedService    the ECS service is gone, inactive, or not deployed by ECS's rolling update
+├── UnreadableItem        the ledger has an item that this version of the code can't read
+├── StageNotReached       a step needs a value that no earlier step recorded: a defect of the product
+└── ExternalServiceError  AWS, Neon or the service answered with an error, or not at all
+    ├── CallRefused       the call is refused for good: don't send it again
+    └── Throttled         nothing was done, and the same call may be sent again later
 """
 
 from enum import StrEnum
@@ -19,9 +19,9 @@ from rollback.text import ERROR_LIMIT, STORED_LIMIT, one_line, several_lines
 
 
 class RollbackError(Exception):
-    """Base of all errors; its text says what was tried, on what, and what to do next.
+    """Base of all errors. The text says what was tried, on what, and what to do next.
 
-    Such a text quotes what AWS, Neon or Postgres said: it is cut and cleaned here, for the ledger and for every page.
+    The text may quote AWS, Neon or Postgres, so it is cut and cleaned here, for the ledger and for every page.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -29,34 +29,34 @@ class RollbackError(Exception):
 
 
 class InvalidRequest(RollbackError):
-    """The input can't be understood. Names the valid values, on one line; nothing was changed."""
+    """The input can't be understood. The text names the valid values, on one line. Nothing was changed."""
 
     def __init__(self, text: str = "") -> None:
         super().__init__(one_line(str(text), ERROR_LIMIT))
 
 
 class Conflict(RollbackError):
-    """A conditional write found another version in the ledger than the one that was read."""
+    """A conditional write found another version in the ledger than the version that was read."""
 
 
 class LeaseLost(RollbackError):
-    """The lease on the service is not (or no longer) ours: whoever holds it acts, we must not."""
+    """The rollback does not (or no longer) hold the lease on the service, so it must not act."""
 
 
 class NotAvailable(RollbackError):
-    """A capability that this version does not have; the text says what to use instead."""
+    """Missing capability of this version; the text says what to use instead."""
 
 
 class UnsupportedService(RollbackError):
-    """The ECS service can't be rolled back by us: gone, not ACTIVE, or deployed another way. Nothing was changed."""
+    """The ECS service can't be rolled back: it is gone, not ACTIVE, or deployed another way. Nothing was changed."""
 
 
 class UnreadableItem(RollbackError):
-    """An item of the ledger can't be read: damaged, or written by a version that is too new. It is left as it is.
+    """An item of the ledger can't be read: it is damaged, or a newer version wrote it. The item stays as it is.
 
     Attributes:
         key: `<partition key> / <sort key>` of the item.
-        why: what is wrong with it, in one line, without its values.
+        why: defect of the item, in one line, without its values.
     """
 
     def __init__(self, key: str, why: str) -> None:
@@ -69,28 +69,28 @@ class StageNotReached(RollbackError):
 
 
 class ExternalServiceError(RollbackError):
-    """A call to AWS or another service failed or its outcome is unknown: look before sending it again."""
+    """A call to AWS or another service failed, or its outcome is unknown: look before sending it again."""
 
 
 class RefusalKind(StrEnum):
-    """Why a call was refused for good; each kind is mended in another way."""
+    """Kinds of refusals, each with another remedy."""
 
     ACCESS = "access"  # a permission is missing, or a policy denies the call
-    CREDENTIALS = "credentials"  # the caller is not known, or no longer
-    NOT_FOUND = "not_found"  # a name is wrong, or what it names is gone
+    CREDENTIALS = "credentials"  # the caller is not (or no longer) known
+    NOT_FOUND = "not_found"  # a name is wrong, or the named resource is gone
     QUOTA = "quota"  # a limit of the account is reached
     REQUEST = "request"  # the request breaks a rule of the service
 
 
 class CallRefused(ExternalServiceError):
-    """AWS, Neon or Postgres refused a call for good: this call changed nothing, and sent again it is refused again.
+    """AWS, Neon or Postgres refused a call for good. The call changed nothing, and a repeated call is refused again.
 
     An earlier call of the same kind whose answer was lost may still have changed something.
 
     Attributes:
-        action: as a policy names it, `ecs:UpdateService`; empty where no policy decides.
-        resource: ARN or name of what the call was about.
-        kind: decides what is to be mended.
+        action: name in a policy, `ecs:UpdateService`; empty where no policy decides.
+        resource: ARN or name of the call's resource.
+        kind: decides the remedy.
     """
 
     def __init__(
@@ -103,4 +103,4 @@ class CallRefused(ExternalServiceError):
 
 
 class Throttled(ExternalServiceError):
-    """The service asked us to slow down and did nothing: safe to send again."""
+    """The service throttled the call and did nothing, so the call may be sent again."""

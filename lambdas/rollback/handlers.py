@@ -1,4 +1,4 @@
-"""Lambda entry points: events in, cursors out. Clients are made at the first call and kept for the next ones."""
+"""Lambda entry points, which take events and return cursors. Clients are made at the first call and kept."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -22,9 +22,9 @@ def _world() -> World:
 
 
 def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Payload, object], Payload]:
-    """Step Functions knows an error by the name of its class alone: ours leave under three names.
+    """Raise every external error under one of three names, since Step Functions compares the class name alone.
 
-    It retries `ExternalServiceError` and `Throttled`, and never `CallRefused`.
+    Step Functions retries `ExternalServiceError` and `Throttled`, and never `CallRefused`.
     """
 
     @wraps(handler)
@@ -43,10 +43,10 @@ def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Paylo
 
 @_retryable
 def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
-    """Admit and Plan.
+    """Run Admit and Plan.
 
     Raises:
-        InvalidRequest: the input can't be understood; the execution fails with its text, and nothing was changed.
+        InvalidRequest: the input can't be understood. The execution fails with the error's text. Nothing was changed.
     """
     if event.get("step") == Step.ADMIT:
         started_at = datetime.fromisoformat(event["started_at"])
@@ -56,10 +56,10 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
 
 @_retryable
 def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Service; and Emergency, which is admitted, planned and acted upon in one invocation.
+    """Run Service; an emergency is admitted, planned and begun in one invocation.
 
     Raises:
-        InvalidRequest: an emergency's input can't be understood; the execution fails with its text.
+        InvalidRequest: an emergency's input can't be understood. The execution fails with the error's text.
     """
     if event.get("step") == Step.EMERGENCY:
         started_at = datetime.fromisoformat(event["started_at"])
@@ -69,8 +69,8 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Verify and Conclude; the janitor's schedule and the end of an execution come as EventBridge sends them."""
-    # The other steps need not wait for the import of the janitor.
+    """Run Verify and Conclude, and handle EventBridge's events of the janitor's schedule and ended executions."""
+    # The other steps don't wait for the import of the janitor.
     from rollback.workflow.janitor.abandoned_rollbacks import conclude_execution  # noqa: PLC0415
     from rollback.workflow.janitor.sweep_services import sweep  # noqa: PLC0415
 
@@ -92,10 +92,7 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Database, Reconnect and Account, and the looks at the branch ahead of need.
-
-    Deployments and the schedule come as EventBridge sends them.
-    """
+    """Run Database, Reconnect and Account, and observe the branch on EventBridge's events."""
     from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
     from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
@@ -117,7 +114,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Record and judge, for the promotion's state machine; a deployment's start and the schedule come as events."""
+    """Record and judge releases for the promotion's state machine and EventBridge's events."""
     from rollback.promotion import promote as promotion  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
@@ -135,7 +132,7 @@ def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 
 def _run_step(event: Payload) -> Payload:
-    """Take the due step; what a Catch put under `error` becomes the reason of the failure."""
+    """Run the due step; the `error` that a Catch added becomes the reason of the failure."""
     given = event["cursor"]
     error = given.get("error")
     failure = ExecutionFailure.read(error.get("Error"), error.get("Cause")).text if isinstance(error, dict) else None

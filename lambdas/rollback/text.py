@@ -1,7 +1,7 @@
-"""Text that comes from outside: how much of it is kept, and how it is shown.
+"""Text from outside: its limits, and how it is shown.
 
 Requests, events, versions and the answers of AWS, Neon and Postgres may hold control characters, lone surrogates and
-invisible characters. Shown as they are, they forge lines, colours and names in a page or a terminal.
+invisible characters. Such characters could forge lines, colours and names in a page or a terminal.
 """
 
 import hashlib
@@ -11,26 +11,26 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 # Limits in characters. A rollback document holds tens of such texts, and DynamoDB takes 400 KB an item.
-NAME_LIMIT = 128  # a version, a commit, an id: as long as an image's tag may be (OCI distribution specification)
-TARGET_LIMIT = 400  # a release as a person names it: an image by digest is the longest
+NAME_LIMIT = 128  # for a version, commit or id: the limit of an image's tag (OCI distribution specification)
+TARGET_LIMIT = 400  # for an operator's name of a release, of which an image by digest is the longest
 REQUESTER_LIMIT = 200
-REASON_LIMIT = 1_000  # a person's reason, or an event's
-STORED_LIMIT = 2_000  # the reason of a check or of an outcome, which may quote several of the others
-STORED_LINE_LIMIT = 500  # of a log, or an event of ECS
+REASON_LIMIT = 1_000  # for an operator's or an event's reason
+STORED_LIMIT = 2_000  # for the reason of a check or an outcome, which may quote several other texts
+STORED_LINE_LIMIT = 500  # for a line of a log or an event of ECS
 ERROR_LIMIT = 1_000
-MESSAGE_LIMIT = 500  # of another service: AWS quotes what it was given, which may be long
-LINE_LIMIT = 4_000  # a line of a report
-QUOTED_LIMIT = 80  # what an error repeats of what was given
+MESSAGE_LIMIT = 500  # for a message of another service: AWS quotes its input, which may be long
+LINE_LIMIT = 4_000  # for a line of a report
+QUOTED_LIMIT = 80  # for input that an error quotes
 
-_MOST_NUMBER = 10**18  # beyond it JSON's readers round, and Python refuses to write thousands of digits
+_MOST_NUMBER = 10**18  # larger numbers are rounded by JSON's readers, and Python refuses to write thousands of digits
 _REPLACED = "\ufffd"
 _CUT = "…"
-# Letters and marks by their category, and yet nothing is seen of them (Unicode: Default_Ignorable_Code_Point).
+# Letters and marks by their category, and yet invisible (Unicode: Default_Ignorable_Code_Point).
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
 
 def one_line(text: str, limit: int = LINE_LIMIT) -> str:
-    """The text as one line: line breaks and tabs become spaces, what can't be seen a replacement character."""
+    """Turn a text into one line: line breaks and tabs become spaces, invisible characters a replacement character."""
     kept = truncate(text, limit)
     if kept.isascii() and kept.isprintable():
         return kept
@@ -38,35 +38,35 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
 
 
 def service_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Words of another service as one short line: runs of blanks and line breaks become one space."""
+    """Turn another service's message into a short line: runs of blanks and line breaks become one space."""
     return one_line(" ".join(text.split()), limit)
 
 
 def several_lines(text: str, limit: int = LINE_LIMIT) -> str:
-    """The same for a text whose line breaks are meant."""
+    """Clean a text and keep its line breaks."""
     return "\n".join(one_line(line, limit) for line in truncate(text, limit).split("\n"))
 
 
 def paragraph(text: str, limit: int = LINE_LIMIT) -> list[str]:
-    """The text as lines of a report. All but the first are indented: no line from outside looks like one of ours."""
+    """Turn a text into lines of a report; all but the first are indented, so that they can't pass for report lines."""
     first, *others = several_lines(text, limit).split("\n")
     return [first, *(f"  {line}" for line in others)]
 
 
 def truncate(text: str, limit: int) -> str:
-    """At most so many characters; an ellipsis tells that there were more."""
+    """Cut a text to a number of characters, with an ellipsis at the end of a cut text."""
     return text if len(text) <= limit else text[: limit - 1] + _CUT
 
 
 def is_showable(text: str) -> bool:
-    """Whether the text is shown as it is."""
+    """Report whether the text is shown unchanged."""
     return all(_shown(character) == character for character in text)
 
 
 def recorded_name(text: str, limit: int = NAME_LIMIT) -> str:
-    """A name that a team chose, fit for the ledger.
+    """Clean a team's name for the ledger.
 
-    A name that had to be changed ends with a digest of the original: two names stay two.
+    A changed name ends with a digest of the original, so that different names stay different.
     """
     shown = one_line(text.strip(), limit)
     if shown == text:
@@ -111,10 +111,10 @@ def _stored_line(value: object) -> object:
 
 
 StoredText = Annotated[str, BeforeValidator(_stored)]
-"""A text in a document of the ledger: what is too long is cut, whoever wrote it."""
+"""Text in a document of the ledger; a long text is cut."""
 
 StoredLine = Annotated[str, BeforeValidator(_stored_line)]
-"""One of several lines that another program wrote, in a document of the ledger."""
+"""Line of another program in a document of the ledger."""
 
 _EVIDENCE_TEXT, _EVIDENCE_MEMBERS, _EVIDENCE_DEPTH, _EVIDENCE_BUDGET = 500, 50, 6, 8_000
 
@@ -127,7 +127,7 @@ def _evidence(value: Any) -> Any:
 
 
 def _bounded(value: Any, left: list[int], depth: int) -> Any:
-    """The value within what is left of the budget, in characters; a text stands for what was left out."""
+    """Cut a value to the rest of the budget in characters; a text replaces each part that is left out."""
     if isinstance(value, str):
         kept = several_lines(value, max(1, min(_EVIDENCE_TEXT, left[0])))
         left[0] -= len(kept)
@@ -150,4 +150,4 @@ def _bounded(value: Any, left: list[int], depth: int) -> Any:
 
 
 StoredEvidence = Annotated[dict[str, Any], BeforeValidator(_evidence)]
-"""Evidence of a check: values as they are, as far as they fit into a document."""
+"""Evidence of a check: values, cut to the size that fits into a document."""

@@ -18,7 +18,8 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.ports.database import Databases, Sql
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import RetryLater
 from rollback.resources.database.wal_position import Lsn
 
@@ -117,7 +118,7 @@ class LocalProject:
 
     @property
     def behaviour(self) -> BehaviourOverrides:
-        """What Neon does otherwise than expected."""
+        """Difference between Neon and its expected behaviour."""
         return self._project.behaviour
 
     @property

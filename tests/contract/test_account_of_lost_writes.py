@@ -64,7 +64,7 @@ class Branch:
         self.point, _ = self.project.position(self.id)
 
     def restore(self) -> Rollback:
-        """What the database step leaves, concluded."""
+        """Conclude the rollback that the database step leaves."""
         now, document = self.world.clock.now(), rollback()
         assert self.point is not None
         self.project.databases.restore(self.id, self.id, self.point, backup_name(document.id))

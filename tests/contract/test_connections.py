@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.ports.database import Sql
+from rollback.ports.postgres import Sql
 
 SQL: Sql = PostgresSql()
 

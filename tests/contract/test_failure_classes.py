@@ -60,7 +60,7 @@ TABLE: dict[str, TransientFailure | RefusalKind] = {
     "ExecutionAlreadyExists": REQUEST,  # the workflow takes it for success
     "ExecutionDoesNotExist": NOT_FOUND,
     "ExecutionLimitExceeded": THROTTLED,
-    "FailedResourceAccessException": REQUEST,  # of a scaling policy's alarms: the policies are not told
+    "FailedResourceAccessException": REQUEST,  # concerns a scaling policy's alarms, which the adapters don't read
     "HealthUnavailable": UNKNOWN,
     "IdempotentParameterMismatchException": REQUEST,
     "ImageAlreadyExistsException": REQUEST,  # read before
@@ -118,7 +118,7 @@ TABLE: dict[str, TransientFailure | RefusalKind] = {
     "RuleNotFound": NOT_FOUND,
     "ServerException": UNKNOWN,
     "ServiceFailure": UNKNOWN,
-    "ServiceDeploymentNotFoundException": NOT_FOUND,  # of StopServiceDeployment: see below
+    "ServiceDeploymentNotFoundException": NOT_FOUND,  # StopServiceDeployment alone: see below
     "ServiceNotActiveException": NOT_FOUND,
     "ServiceNotFoundException": NOT_FOUND,
     "ServiceUnavailableException": UNKNOWN,
@@ -126,7 +126,7 @@ TABLE: dict[str, TransientFailure | RefusalKind] = {
     "StateMachineDoesNotExist": NOT_FOUND,
     "TargetGroupNotFound": NOT_FOUND,
     "ThrottlingException": THROTTLED,
-    "TransactionCanceledException": UNKNOWN,  # by its reasons: see below
+    "TransactionCanceledException": UNKNOWN,  # its reasons decide: see below
     "TransactionConflictException": UNKNOWN,
     "TransactionInProgressException": UNKNOWN,
     "UnableToGetUpstreamImageException": REQUEST,
@@ -135,7 +135,7 @@ TABLE: dict[str, TransientFailure | RefusalKind] = {
     "UnsupportedProtocol": REQUEST,
     "ValidationException": REQUEST,
 }
-# Of all services ("Common errors" of the API references, and "Signature Version 4 troubleshooting"): code, status.
+# Code and status of all services ("Common errors" of the API references, "Signature Version 4 troubleshooting").
 COMMON: dict[tuple[str, int], TransientFailure | RefusalKind] = {
     ("AccessDenied", 403): ACCESS,
     ("ExpiredToken", 403): CREDENTIALS,
@@ -168,7 +168,7 @@ COMMON: dict[tuple[str, int], TransientFailure | RefusalKind] = {
     ("AnythingNew", 500): UNKNOWN,
     ("AnythingNew", 503): UNKNOWN,
     ("AnythingNew", 0): UNKNOWN,
-    ("503", 503): UNKNOWN,  # what botocore makes of an empty body
+    ("503", 503): UNKNOWN,  # botocore's code for an empty body
 }
 
 

@@ -156,6 +156,6 @@ def test_what_postgres_refuses_is_refused_before_a_service_is_stopped(
     progress = restored.run_until_ended()
     assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "database-answers: no session with the database" in (progress.why_not or "")
-    assert "waking up" not in (progress.why_not or "")
+    assert "may be starting" not in (progress.why_not or "")
     assert restored.services.desired_count == 2
     assert restored.document.obligations == ()

@@ -24,7 +24,7 @@ from rollback_cli.migrations.shipped import read_shipped
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
 ADDITIVE, BREAKING, UNKNOWN = Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
-# By folder: the tool, its table, and the classes of its three files, with the SQL that the tool wrote for its code.
+# Folder → the tool, its table, and the classes of its three files, with the SQL that the tool wrote for its code.
 TOOLS = {
     "drizzle-0": (MigrationTool.DRIZZLE, "drizzle.__drizzle_migrations", (ADDITIVE, ADDITIVE, BREAKING)),
     "drizzle-1": (MigrationTool.DRIZZLE, "app_meta.our_migrations", (ADDITIVE, ADDITIVE, BREAKING)),

@@ -9,7 +9,7 @@ from contract.real_world import real_world
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.moto_fixes import lag
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.ports.world import Services
+from rollback.ports.ecs import Services
 
 VIEWS = ("DescribeServices", "ListServiceDeployments", "DescribeServiceDeployments")
 

@@ -1,4 +1,4 @@
-"""What must hold is in the table's own items: the same as the documents say, also of ledgers from before."""
+"""The index's items say the same as the documents, in a ledger that is older than the index too."""
 
 import json
 from datetime import timedelta
@@ -51,7 +51,7 @@ def on_table(stage: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger
 
 
 def derived(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
-    """What the documents say."""
+    """Return the entries that the documents say."""
     found = [r for name in (SERVICE, WORKER) for r in ledger.history(name)]
     entries = [entry for r in found for entry in build_entries(r).values() if isinstance(entry, kind)]
     return {e.model_dump_json() for e in entries if service in (getattr(e, "service", None), e.rollback_id[:-29])}
@@ -142,6 +142,18 @@ def test_a_release_is_found_by_each_of_its_names(table: tuple[Any, str], indexed
     assert ledger.find(SERVICE, "v1") == ()
     assert ledger.release(SERVICE, odd.fingerprint) == odd
     assert ledger.release(SERVICE, "0" * 64) is None
+
+
+def test_an_indexed_release_is_read_by_its_key(table: tuple[Any, str]) -> None:
+    client, name = table
+    ledger = DynamoLedger(client, name)
+    ledger.build_index((SERVICE,), NOW)
+    stored = release("v1")
+    ledger.record(stored, normalised_definition(definition("v1"), {}))
+    operations: list[str] = []
+    client.meta.events.register("before-call.dynamodb", lambda model, **_: operations.append(model.name))
+    assert ledger.release(SERVICE, stored.fingerprint) == stored
+    assert operations == ["GetItem", "GetItem"]
 
 
 def test_promoted_releases_follow_the_judgement_newest_first(table: tuple[Any, str]) -> None:

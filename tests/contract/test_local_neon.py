@@ -278,7 +278,7 @@ def test_a_detachment_ends_by_itself(project: LocalProject) -> None:
     assert {project.databases.operation(one.id).status for one in restored.operations} == {"finished"}
 
 
-# What the proxy says
+# Answers of the proxy
 
 
 def test_ip_allow_may_hold_on_all_branches_or_on_protected_ones_only(project: LocalProject) -> None:

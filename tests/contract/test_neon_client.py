@@ -1,4 +1,4 @@
-"""What only the client to Neon does: the key, requests sent again or not, pages; and what only a real server shows."""
+"""Neon's client alone: the key, retries and pages, and the behaviour that only a real server shows."""
 
 import time
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ from openapi_schema_validator import OAS30Validator
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.ports.database import Databases
+from rollback.ports.neon import Databases
 from rollback.resources.database.errors import BackupNameRequired
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "contracts" / "neon-openapi-subset.json"
@@ -60,7 +60,7 @@ class Specification:
         return [self.resolved(value) for value in part] if isinstance(part, list) else part
 
     def errors(self, exchange: Exchange) -> Iterator[str]:
-        """What is not as specified."""
+        """List the differences from the specification."""
         found = [operations for pattern, operations in self._paths.items() if pattern.fullmatch(exchange.path)]
         if len(found) != 1 or exchange.method.lower() not in found[0]:
             yield f"there is no {exchange.method} {exchange.path}"
@@ -129,7 +129,7 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
 
 
 def recorded(project: LocalProject) -> list[Exchange]:
-    """What the client exchanges from now on."""
+    """Record what the client exchanges from now on."""
     exchanges: list[Exchange] = []
 
     def record(response: httpx.Response) -> None:

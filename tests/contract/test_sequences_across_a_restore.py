@@ -23,7 +23,7 @@ from rollback_cli.demo.data import IMPORTED_USERS
 
 
 class Restored:
-    """main, restored to a point; statements run before and after it."""
+    """Branch `main`, restored to a point; statements run before and after it."""
 
     def __init__(self, project: LocalProject) -> None:
         self.project = project

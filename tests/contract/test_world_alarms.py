@@ -1,4 +1,4 @@
-"""What the steps are promised of CloudWatch, on the fake and on the embedded cloud."""
+"""Promises of the port to CloudWatch, kept on the fake and on the embedded cloud."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ from fakes import TARGET_GROUP, FakeAlarms
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import Alarms
+from rollback.ports.alarms import Alarms
 
 
 class Watch:
@@ -61,7 +61,7 @@ class Watch:
         self._client.put_metric_data(Namespace=self.namespace, MetricData=[{"MetricName": "none", "Value": 1}])
 
     def mute(self, name: str) -> None:
-        """By the rules `night` (active), `past` (expired), and one for another alarm."""
+        """Mute rules `night` (active), `past` (expired), and one rule for another alarm."""
         if self._fake is not None:
             self._fake.muted[name] = ("night",)
             return

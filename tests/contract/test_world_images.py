@@ -1,4 +1,4 @@
-"""What the steps are promised of ECR, on the fake and on the embedded cloud."""
+"""Promises of the port to ECR, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid
@@ -10,7 +10,7 @@ from fakes import FakeImages
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecr.images import VERSION_ANNOTATION, push_image
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.world import Images
+from rollback.ports.references import Images
 
 GONE = "sha256:" + "0" * 64
 

@@ -1,4 +1,4 @@
-"""What the steps are promised of Neon, on the fake and on the client with the local Neon."""
+"""Promises of the port to Neon, kept on the fake and on the client with the local Neon."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -467,7 +467,7 @@ def test_schemas_are_told_and_compared_at_positions(project: NeonProject) -> Non
     assert "+CREATE TABLE public.users (" in added.splitlines()
 
 
-# What Neon refuses
+# Refusals of Neon
 
 
 def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:

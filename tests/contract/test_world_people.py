@@ -1,4 +1,4 @@
-"""What the steps are promised of HTTP, SNS and Step Functions, on the fakes and on real ones."""
+"""Promises of the ports to HTTP, SNS and Step Functions, kept on the fakes and on real services."""
 
 import json
 import threading
@@ -17,7 +17,9 @@ from local_cloud.deployment.server import LocalCloud
 from local_cloud.moto_fixes.listing import list_all
 from rollback.adapters.http import HttpxHttp
 from rollback.errors import CallRefused, ExternalServiceError, NotAvailable
-from rollback.ports.world import Http, Notifications, Workflow
+from rollback.ports.http import Http
+from rollback.ports.reporting import Notifications
+from rollback.ports.step_functions import Workflow
 from rollback.resources.aws.ecs_service import ProbeResult
 
 
@@ -180,7 +182,7 @@ def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
     assert json.loads(got["Body"])["Subject"] == "paged"
 
 
-# What Step Functions and SNS refuse, and what the adapters make of it
+# Refusals of Step Functions and SNS, and the errors that the adapters make of them
 
 
 def test_an_execution_is_stopped_with_its_cause_and_a_second_stop_is_success(

@@ -1,4 +1,4 @@
-"""What SQL tells of a branch, on real Postgres."""
+"""The port to Postgres on real Postgres."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.session import open_session
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.errors import RefusalKind
-from rollback.ports.database import Sql
+from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
 from rollback.resources.database.live_schema import Column
 
@@ -171,5 +171,5 @@ def test_a_wrong_role_password_or_database_is_refused_for_good_and_never_called_
     with pytest.raises(SessionRefused) as refused:
         SQL.head(SecretStr(wrong))
     assert refused.value.kind is kind
-    assert "waking up" not in str(refused.value)
+    assert "may be starting" not in str(refused.value)
     assert "in the settings" in str(refused.value)

@@ -1,4 +1,4 @@
-"""What the steps are promised of roles, log groups and files, on the fake and on the embedded cloud."""
+"""Promises of the port to roles, log groups and files, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from fakes import FakeReferences
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.references import DefinitionReferences
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import References
+from rollback.ports.references import References
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 

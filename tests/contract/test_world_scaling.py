@@ -1,4 +1,4 @@
-"""What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud."""
+"""Promises of the port to Application Auto Scaling, kept on the fake and on the embedded cloud."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import Scaling
+from rollback.ports.ecs import Scaling
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
 WEB = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")

@@ -1,4 +1,4 @@
-"""What the steps are promised of Secrets Manager and SSM, on the fake and on the embedded cloud."""
+"""Promises of the port to Secrets Manager and SSM, kept on the fake and on the embedded cloud."""
 
 import uuid
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import Secrets
+from rollback.ports.references import Secrets
 
 
 class Store:
@@ -150,7 +150,7 @@ def test_what_we_may_not_look_at_can_not_be_told() -> None:
     assert hidden.exists("/theirs") is None
 
 
-# What Secrets Manager refuses, and what changes nothing
+# Refusals of Secrets Manager, and calls that change nothing
 
 
 def test_a_value_that_is_written_again_late_does_not_bring_the_old_one_back(store: Store) -> None:
@@ -196,7 +196,7 @@ def test_a_parameter_that_is_gone_is_not_there_by_its_arn_either(store: Store) -
     assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is False
 
 
-# What an ARN means
+# Meaning of an ARN
 
 
 def test_an_arn_of_a_parameter_outside_a_hierarchy_names_one_without_a_slash(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What the steps are promised of ECS and of target health: the same on the fake and on the embedded cloud."""
+"""Promises of the ports to ECS and to target groups, kept on the fake and on the embedded cloud."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, UnsupportedService
 from rollback.names import RELEASE_TAG
-from rollback.ports.world import Services, Targets
+from rollback.ports.ecs import Services
+from rollback.ports.elb import Targets
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 from rollback.resources.aws.service_shape import check_fits_service
 
@@ -150,7 +151,7 @@ def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
 
 
 def images_by_definition(view: ServiceView) -> dict[str, dict[str, str]]:
-    """Of a service whose definitions have one revision each."""
+    """View of a service whose definitions have one revision each."""
     return {one.definition_arn: one.images for one in view.revisions.values()}
 
 
@@ -393,7 +394,7 @@ def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
     stage.web.delete()
 
 
-# What ECS refuses
+# Refusals of ECS
 
 
 def others(settings: ServiceSettings) -> list[ServiceSettings]:

@@ -1,4 +1,4 @@
-"""What the steps are promised of SQL on a branch, on the fakes and on real Postgres behind the local Neon."""
+"""Promises of the port to SQL on a branch, kept on the fakes and on real Postgres behind the local Neon."""
 
 from collections.abc import Iterator
 

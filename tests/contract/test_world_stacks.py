@@ -1,4 +1,4 @@
-"""What the steps are promised of CloudFormation, on the fake and on the embedded cloud."""
+"""Promises of the port to CloudFormation, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid
@@ -8,7 +8,7 @@ from contract.real_world import real_world
 from fakes import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.ports.world import Stacks
+from rollback.ports.cloudformation import Stacks
 from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
 
 

@@ -1,4 +1,4 @@
-"""What the steps are promised of one-off tasks: the same on the fake and on the embedded cloud."""
+"""Promises of the port to one-off tasks, kept on the fake and on the embedded cloud."""
 
 import uuid
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fakes import CLUSTER, ECS_SERVICE, FakeServices
 from local_cloud.deployment.server import LocalCloud
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import Tasks
+from rollback.ports.ecs import Tasks
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 

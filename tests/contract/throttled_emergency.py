@@ -1,8 +1,8 @@
 """Emergencies on the embedded cloud while AWS throttles a share of all attempts to call it.
 
-Everything that decides about time is real: the adapters and their retry settings, botocore's standard retry mode with
-its backoff and its quota, the handler of the function, and the state machine's Retry as it is deployed. Only sleeping
-is not: it moves a clock forward. So a thousand emergencies take minutes.
+Everything that decides about time is real: the adapters' retry settings, botocore's standard retry mode with its
+backoff and quota, the function's handler, and the deployed state machine's Retry. Only sleep is simulated and moves a
+clock forward. So a thousand emergencies take minutes.
 """
 
 import json
@@ -218,7 +218,7 @@ class EmergencyRunner:
 
 
 class _Execution:
-    """What Step Functions does: the function is invoked, its errors are retried, its waits are waited."""
+    """Run as Step Functions does: invoke the function, retry its errors, wait its waits."""
 
     def __init__(self, world: World, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
         self._policy: Policy = world.settings.policy

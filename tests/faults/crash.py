@@ -1,33 +1,32 @@
-"""Kills the process before or after each external call of a scenario."""
+"""Fault injector that kills the process before or after each external call of a scenario."""
 
 from collections.abc import Callable, Container
 from typing import Any
 
-# After a call that only looks the world is as after the one before it: to kill a process there is the same again.
+from port_methods import PORTS, methods
+
+from rollback.ports.effects import Access, access_of
+
+# A crash around a read leaves the outside as the call before it did, so only effects are worth a crash.
 EFFECTS = frozenset(
-    {
-        "create", "save", "reopen", "clear_unreadable", "record_unreadable", "mark_reported",
-        "put_page_count", "build_index",
-        "acquire", "take_over", "release_lease", "record", "set_release_state", "put_bake", "put_standing_plan",
-        "replace_standing_plan", "put_schema", "set_release_schema", "put_restore_point", "put_observation",
-        "put_pause",
-        "end_pause", "record_action", "put_caused_deployment",
-        "register", "update", "stop_deployment", "put", "add_tag", "write", "publish", "start", "stop", "run",
-    }
-)  # fmt: skip
+    name for port in PORTS.values() for name, method in methods(port).items() if access_of(method) is Access.CHANGE
+)
 
 
 def crash_points(calls: int) -> list[tuple[int, bool]]:
-    """Which call, and whether after it: before the first, and after each. Before the next is after the one before."""
+    """List the crashes of a scenario as (call, whether after it): before the first call, and after each call.
+
+    A crash before a later call is the crash after the call before it.
+    """
     return [(1, False), *((at, True) for at in range(1, calls + 1))]
 
 
 class ProcessKilled(BaseException):
-    """The process is gone; a BaseException, so that nobody's `except Exception` survives it."""
+    """Death of the process; a BaseException, so that no `except Exception` catches it."""
 
 
 class FaultInjector:
-    """Counts the calls that leave the process, and kills it at one of them."""
+    """Counter of the calls that leave the process, which kills the process at one of them."""
 
     def __init__(self, kill_at: int | None = None, *, after: bool = False) -> None:
         self.calls = 0
@@ -35,15 +34,15 @@ class FaultInjector:
         self._after = after
 
     def kill_at_call(self, kill_at: int | None, *, after: bool) -> None:
-        """Kill it at that call from now on."""
+        """Kill the process at that call, counted from now."""
         self.calls, self._kill_at, self._after = 0, kill_at, after
 
     def restart_process(self) -> None:
-        """The process runs again; it is not killed a second time."""
+        """Run the process again, without a second crash."""
         self._kill_at = None
 
     def call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        """Make one external call."""
+        """Make an external call."""
         self.calls += 1
         if self.calls == self._kill_at and not self._after:
             raise ProcessKilled
@@ -54,9 +53,10 @@ class FaultInjector:
 
 
 class CrashingProxy:
-    """A fake or adapter each of whose method calls may be the process's last.
+    """Proxy of a fake or adapter that may kill the process around each call of a method.
 
-    `only`: of those methods alone; None: of all, looks too.
+    Args:
+        only: names of the methods that may kill it; None means all methods, reads too.
     """
 
     def __init__(self, real: object, outside: FaultInjector, only: Container[str] | None = EFFECTS) -> None:

@@ -11,42 +11,38 @@ import examples_aws as aws
 import examples_database as database
 import examples_ledger as kept
 import pytest
-from example_calls import Example, is_indifferent_to, methods, parameters, ports_of, record_call
+from example_calls import Example, is_indifferent_to, record_call
+from port_methods import PORTS, methods, parameters
 
-from rollback.ports import database as ports_database
-from rollback.ports import ledger as ports_ledger
-from rollback.ports import world as ports
-
-MODULES = (ports, ports_database, ports_ledger)
 EXAMPLES = aws.EXAMPLES | database.EXAMPLES | kept.EXAMPLES
 
-# Fakes of each port, in the state that the examples expect.
-FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
-    ports.Clock: (aws.clock,),
-    ports.Services: (aws.services, aws.writers),
-    ports.Tasks: (aws.tasks,),
-    ports.Targets: (aws.targets,),
-    ports.Scaling: (aws.scaling, aws.writers_scaling),
-    ports.Stacks: (aws.stacks,),
-    ports.Secrets: (aws.secrets,),
-    ports.References: (aws.references,),
-    ports.Images: (aws.images,),
-    ports.Alarms: (aws.alarms,),
-    ports.Http: (aws.http,),
-    ports.Notifications: (aws.notifications,),
-    ports.Metrics: (aws.metrics,),
-    ports.Workflow: (aws.workflow,),
-    ports_database.Databases: (database.neon,),
-    ports_database.Sql: (database.sql,),
-    ports_ledger.Documents: (kept.ledger,),
-    ports_ledger.Index: (kept.ledger,),
-    ports_ledger.Pages: (kept.ledger,),
-    ports_ledger.Leases: (kept.ledger,),
-    ports_ledger.Releases: (kept.ledger,),
-    ports_ledger.Branches: (kept.ledger,),
-    ports_ledger.Operators: (kept.ledger,),
-    ports_ledger.CausedDeployments: (kept.ledger,),
-    ports_ledger.Ledger: (),  # it consists of the ports above
+# Port → fakes of it, each as its examples find it.
+FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
+    "Clock": (aws.clock,),
+    "Services": (aws.services, aws.writers),
+    "Tasks": (aws.tasks,),
+    "Targets": (aws.targets,),
+    "Scaling": (aws.scaling, aws.writers_scaling),
+    "Stacks": (aws.stacks,),
+    "Secrets": (aws.secrets,),
+    "References": (aws.references,),
+    "Images": (aws.images,),
+    "Alarms": (aws.alarms,),
+    "Http": (aws.http,),
+    "Notifications": (aws.notifications,),
+    "Metrics": (aws.metrics,),
+    "Workflow": (aws.workflow,),
+    "Databases": (database.neon,),
+    "Sql": (database.sql,),
+    "Documents": (kept.ledger,),
+    "Index": (kept.ledger,),
+    "Pages": (kept.ledger,),
+    "Leases": (kept.ledger,),
+    "Releases": (kept.ledger,),
+    "Branches": (kept.ledger,),
+    "Operators": (kept.ledger,),
+    "CausedDeployments": (kept.ledger,),
+    "Ledger": (),  # the sum of those above
 }
 
 # Reasons why an argument has no effect, by `fake.method(argument)`.
@@ -64,7 +60,7 @@ NOT_YET_STRICT: dict[str, str] = {}
 class Case:
     """Method of a fake."""
 
-    port: type
+    port: str
     make: Callable[[], Any]
     method: str
 
@@ -74,14 +70,14 @@ class Case:
 
     @property
     def example(self) -> Example:
-        return EXAMPLES[f"{self.port.__name__}.{self.method}"]
+        return EXAMPLES[f"{self.port}.{self.method}"]
 
     def __str__(self) -> str:
         return f"{self.fake.__name__}.{self.method}"
 
 
-CASES = [Case(port, make, method) for port, fakes in FAKES.items() for make in fakes for method in methods(port)]
-ARGUMENTS = [(case, argument) for case in CASES for argument in parameters(methods(case.port)[case.method])]
+CASES = [Case(port, make, method) for port, fakes in FAKES.items() for make in fakes for method in methods(PORTS[port])]
+ARGUMENTS = [(case, argument) for case in CASES for argument in parameters(methods(PORTS[case.port])[case.method])]
 
 
 def named(value: object) -> str | None:
@@ -89,14 +85,14 @@ def named(value: object) -> str | None:
 
 
 def test_each_port_has_a_fake() -> None:
-    assert ports_of(*MODULES) == set(FAKES)
-    of_parts = {name for port in FAKES if port is not ports_ledger.Ledger for name in methods(port)}
-    assert set(methods(ports_ledger.Ledger)) <= of_parts
+    assert PORTS.keys() == FAKES.keys()
+    of_parts = {name for port in FAKES if port != "Ledger" for name in methods(PORTS[port])}
+    assert set(methods(PORTS["Ledger"])) <= of_parts
 
 
 def test_each_method_of_a_port_has_an_example_that_varies_each_of_its_arguments() -> None:
     of_ports = {
-        f"{port.__name__}.{name}": method for port in FAKES if FAKES[port] for name, method in methods(port).items()
+        f"{port}.{name}": method for port in FAKES if FAKES[port] for name, method in methods(PORTS[port]).items()
     }
     assert of_ports.keys() == EXAMPLES.keys()
     for name, method in of_ports.items():
@@ -108,13 +104,13 @@ def test_a_fake_has_the_parameters_of_its_port(case: Case) -> None:
     def signature(method: Any) -> list[tuple[str, object, object]]:
         return [(p.name, p.kind, p.default) for p in parameters(method).values()]
 
-    assert signature(getattr(case.fake, case.method)) == signature(methods(case.port)[case.method])
+    assert signature(getattr(case.fake, case.method)) == signature(methods(PORTS[case.port])[case.method])
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_fake_reads_each_of_its_arguments(case: Case) -> None:
     read = names_read_in(getattr(case.fake, case.method))
-    ignored = {name for name in parameters(methods(case.port)[case.method]) if name not in read}
+    ignored = {name for name in parameters(methods(PORTS[case.port])[case.method]) if name not in read}
     assert not {name for name in ignored if reason_of(case, name) is None}
 
 

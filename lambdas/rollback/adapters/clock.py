@@ -1,11 +1,11 @@
-"""The machine's clock."""
+"""Clock of the machine."""
 
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Aware UTC."""
+    """Adapter."""
 
     def now(self) -> datetime:
-        """The present."""
+        """Read the machine's clock."""
         return datetime.now(UTC)

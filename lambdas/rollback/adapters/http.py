@@ -1,4 +1,4 @@
-"""HTTP requests to the service. The only module that imports httpx, and loaded only when a probe is sent."""
+"""HTTP probes of a service. `bootstrap` imports this module late, since httpx takes a while to load."""
 
 import time
 
@@ -10,7 +10,7 @@ _MOST_BODY = 65_536
 
 
 class HttpxHttp:
-    """Adapter. Each probe has a connection of its own: one kept from before would prove nothing."""
+    """Adapter. Each probe has a connection of its own, since a kept connection would prove nothing."""
 
     def __init__(self) -> None:
         self._client = httpx.Client(
@@ -21,18 +21,14 @@ class HttpxHttp:
         )
 
     def get(self, url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
-        """One GET to the end of its body; redirects are answers like others. Never raises for what the service does.
-
-        Args:
-            with_body: the first 64 KiB of the answer are told too.
-        """
+        """Read the body to its end; a redirect is an answer like others."""
         started = time.perf_counter()
         try:
             with self._client.stream("GET", url, timeout=timeout_seconds) as response:
                 body = bytearray()
                 for part in response.iter_bytes() if with_body else response.iter_raw():
                     body += part[: _MOST_BODY - len(body)] if with_body else b""
-                    if time.perf_counter() - started > timeout_seconds:  # httpx's limit is one per read, not in all
+                    if time.perf_counter() - started > timeout_seconds:  # httpx limits each read, not the whole body
                         return _unanswered(started, f"body not complete after {timeout_seconds:g} s")
                 text = bytes(body).decode(errors="replace")
                 seconds = time.perf_counter() - started

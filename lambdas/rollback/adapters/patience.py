@@ -1,4 +1,4 @@
-"""Patience in an emergency: who gave no answer once is not asked again in the same invocation."""
+"""Ports that fail fast: within one invocation, a service that gave no answer once is not called again."""
 
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -9,9 +9,9 @@ Port = TypeVar("Port")
 
 
 def fail_fast_after_silence(port: Port) -> Port:
-    """The same port, until a call gets no answer: every later call fails at once.
+    """Wrap a port so that every call fails at once after a call without an answer.
 
-    Refusals and throttling are answers, and came quickly. Made anew for each invocation, since it remembers.
+    Refusals and throttling are answers. The wrapper remembers the failure, so each invocation makes a new one.
     """
     return cast("Port", _FailFastPort(port))
 
@@ -25,7 +25,7 @@ class _FailFastPort:
         method = getattr(self._port, name)
 
         @wraps(method)
-        def asked(*given: Any, **named: Any) -> Any:
+        def call_or_fail(*given: Any, **named: Any) -> Any:
             if self._silence:
                 raise ExternalServiceError(f"not asked again, since there was no answer a moment ago ({self._silence})")
             try:
@@ -36,4 +36,4 @@ class _FailFastPort:
                 self._silence = str(failure)
                 raise
 
-        return asked
+        return call_or_fail

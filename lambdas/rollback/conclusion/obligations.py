@@ -15,7 +15,7 @@ from rollback.identity.identify import identify_running
 from rollback.intents.caused import record_caused_deployment
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.leases.holder import find_rollback
-from rollback.ports.database import Databases
+from rollback.ports.neon import Databases
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.drain_status import record_service_running

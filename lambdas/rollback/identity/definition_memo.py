@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from rollback.ports.world import Services, World
+from rollback.ports.ecs import Services
+from rollback.ports.world import World
 
 _REVISION = re.compile(r"arn:.+:task-definition/[^:]+:\d+")
 

@@ -1,4 +1,4 @@
-"""What the steps need of the ledger: documents, leases, releases, branches, and what people did by hand."""
+"""Ports to the ledger: documents, index, page counts, leases, releases, branches and operators' actions."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,175 +17,377 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import Bake, StandingPlan
 from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import UnreadableItem
+from rollback.ports.effects import changes_state, reads
 
 
 class Documents(Protocol):
-    """Rollback documents; see `world.ledger` for the promises."""
+    """Rollback documents."""
 
-    def create(self, rollback: Rollback) -> Rollback: ...
-    def read(self, service: str, rollback_id: str) -> Rollback: ...
-    def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback: ...
+    @changes_state
+    def create(self, rollback: Rollback) -> Rollback:
+        """Store a new document and mark its event as seen; a retry returns the stored document.
+
+        Raises:
+            Conflict: another rollback has already taken the same event.
+        """
+        ...
+
+    @reads
+    def read(self, service: str, rollback_id: str) -> Rollback:
+        """Return the document as it stands (consistent read).
+
+        Raises:
+            KeyError: no document has this id.
+            UnreadableItem: the document can't be read.
+        """
+        ...
+
+    @changes_state
+    def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
+        """Replace the document by compare-and-set on the version that was read.
+
+        Args:
+            rollback: the changed document, with the version that was read.
+            under_lease_until: also require that the rollback's lease holds at least until then. Rule 9: the intent is
+                written before the change, by a holder whose lease outlasts the call.
+
+        Raises:
+            Conflict: the document was changed since it was read.
+            LeaseLost: another rollback holds the lease, or the lease ends too early.
+        """
+        ...
+
+    @changes_state
     def reopen(self, rollback: Rollback) -> Rollback:
-        """Save a document that another execution looks at again. Conflict: it was changed since it was read."""
+        """Save a document that another execution continues, and remember that execution.
+
+        Raises:
+            Conflict: the document was changed since it was read.
+        """
         ...
 
+    @reads
     def find_by_execution(self, execution: str) -> tuple[str, str] | None:
-        """Service and id of the rollback that an execution began or looks at again; None: it made no record."""
+        """Return service and id of the rollback that an execution began or continues.
+
+        None means that the execution made no document.
+        """
         ...
 
+    @reads
     def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
-        """The `records` that can be read."""
+        """Iterate over the `records` that can be read."""
         ...
 
+    @reads
     def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
-        """Newest first, older than the rollback with the id `before`. For people: no decision is made by them."""
+        """Iterate over the service's documents, newest first. Operators read them; no decision depends on them.
+
+        Args:
+            service: name of the service.
+            before: only documents older than the rollback with this id.
+        """
         ...
 
 
 class Index(Protocol):
-    """The ledger's index (`model.ledger_index`): each question is one request, whatever the ledger's age."""
+    """The ledger's index (`domain.ledger_index`): each question is one request, whatever the ledger's age."""
 
+    @reads
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
-        """Rollbacks about which something is still to be done, oldest first; None: of all services."""
+        """List the rollbacks with work left to do, oldest first; None asks for all services."""
         ...
 
+    @reads
     def owed(self, service: str) -> ReadResult[ObligationsEntry]:
-        """Changes to this service that rollbacks have not put back, the last rollback first."""
+        """List the changes to this service that rollbacks have not put back, the last rollback first."""
         ...
 
+    @reads
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
-        """Rollbacks that were admitted since then and changed something, or may have; newest first."""
+        """List the rollbacks admitted since then that changed something, or may have; newest first."""
         ...
 
+    @reads
     def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
-        """Rollbacks that this alarm has asked for since then, newest first."""
+        """List the rollbacks that this alarm has triggered since then, newest first."""
         ...
 
+    @changes_state
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
-        """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
+        """Forget the pending work and the obligations of an unreadable document that an operator has settled."""
         ...
 
+    @changes_state
     def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
-        """Remember that an item can't be read, so that an operator is told of it, once."""
+        """Remember that an item can't be read, so that an operator is told once."""
         ...
 
+    @reads
     def unreadable(self) -> tuple[SkippedItem, ...]:
-        """Items that could not be read when they were needed."""
+        """List the items that could not be read when they were needed."""
         ...
 
+    @changes_state
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        """An operator was told of this item."""
+        """Remember that an operator was told of this item."""
         ...
 
+    @changes_state
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
-        """Make the index of a ledger from before it. True: it is complete."""
+        """Build the index of a ledger that is older than the index, some more at each call; True: it is complete."""
         ...
 
 
 class Pages(Protocol):
-    """Pages that were sent, so that a flapping alarm makes one page with a count (`model.page_count`)."""
+    """Counts of sent pages, so that a flapping alarm makes one page with a count (`domain.page_count`)."""
 
-    def page_count(self, service: str, aggregation_key: str) -> PageCount | None: ...
-    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
-        """Replace the one that was read; None: there was none. Conflict: it was changed meanwhile."""
+    @reads
+    def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
+        """Return the count of pages about one cause; None: no page was sent, or the count can't be read."""
         ...
 
+    @changes_state
+    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+        """Replace the count that was read; None means that there was no count.
+
+        Raises:
+            Conflict: the count was changed since it was read.
+        """
+        ...
+
+    @reads
     def page_counts(self) -> tuple[PageCount, ...]:
-        """Those that count pages which nobody was told of yet, of all services."""
+        """List the counts of all services with pages that no operator was told of yet."""
         ...
 
 
 class Leases(Protocol):
-    """The right to roll back a service; or to change a database branch, by its key (`branch_key`)."""
+    """Leases: the right to roll back a service, or to change a database branch by its key (`branch_key`)."""
 
-    def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None: ...
-    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease: ...
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
-        """Take a lease that somebody holds, as it was read; None if it has changed since."""
+    @changes_state
+    def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
+        """Take the lease if it is free, expired, unreadable or already this rollback's; None if another holds it."""
         ...
 
-    def release_lease(self, service: str, rollback_id: str) -> None: ...
-    def lease(self, service: str) -> Lease | None: ...
+    @changes_state
+    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
+        """Extend a lease.
+
+        Raises:
+            LeaseLost: the lease ran out, or another rollback holds it.
+        """
+        ...
+
+    @changes_state
+    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        """Take a lease that another rollback holds, as it was read; None if it has changed hands since.
+
+        The counter grows, so that every later write under the former holder's counter is refused.
+        """
+        ...
+
+    @changes_state
+    def release_lease(self, service: str, rollback_id: str) -> None:
+        """Give the lease back; a lease that this rollback does not hold stays as it is."""
+        ...
+
+    @reads
+    def lease(self, service: str) -> Lease | None:
+        """Return the lease, expired or not, or None without a holder.
+
+        Raises:
+            UnreadableItem: the lease can't be read.
+        """
+        ...
 
 
 class Releases(Protocol):
-    """What ran, and what the evidence says of it."""
+    """Releases of a service, their definitions, and the standing plan."""
 
-    def record(self, release: Release, definition: dict[str, Any]) -> None: ...
-    def definition(self, sha256: str) -> dict[str, Any]: ...
-    def release(self, service: str, fingerprint: str) -> Release | None: ...
+    @changes_state
+    def record(self, release: Release, definition: dict[str, Any]) -> None:
+        """Store a release and its normalised task definition; what is already stored stays as it is."""
+        ...
+
+    @reads
+    def definition(self, sha256: str) -> dict[str, Any]:
+        """Return a stored, normalised task definition.
+
+        Raises:
+            KeyError: no definition has this digest.
+            UnreadableItem: the stored definition is damaged.
+        """
+        ...
+
+    @reads
+    def release(self, service: str, fingerprint: str) -> Release | None:
+        """Return the release with this fingerprint by its key; None: the ledger has none that it can read."""
+        ...
+
+    @reads
     def find(self, service: str, name: str) -> tuple[Release, ...]:
-        """Releases that a name may mean, newest first; see `release_names`."""
+        """List the releases that a name may mean, newest first (`domain.releases.release_names`).
+
+        A name is a version, or the beginning of a fingerprint, commit or image digest.
+        """
         ...
 
+    @reads
     def promoted(self, service: str) -> Iterator[Release]:
-        """Newest first."""
+        """Iterate over the promoted releases, newest first."""
         ...
 
+    @reads
     def releases(self, service: str, *, since: datetime | None = None) -> Iterator[Release]:
-        """Those that were first deployed since then, newest first; None: all, for people."""
+        """Iterate over the readable releases that were first deployed since then, newest first.
+
+        Args:
+            service: name of the service.
+            since: None asks for all releases; only operators do.
+        """
         ...
 
-    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
-    def bake(self, service: str) -> Bake | None: ...
-    def put_bake(self, bake: Bake) -> None: ...
-    def standing_plan(self, service: str) -> StandingPlan | None: ...
+    @changes_state
+    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
+        """Move a release to another state; its other fields stay as the ledger has them now.
+
+        Raises:
+            Conflict: the state was changed since the release was read.
+        """
+        ...
+
+    @reads
+    def bake(self, service: str) -> Bake | None:
+        """Return the bake that was begun last; None: there is none, or it can't be read."""
+        ...
+
+    @changes_state
+    def put_bake(self, bake: Bake) -> None:
+        """Begin a bake, or begin it again; the last call counts."""
+        ...
+
+    @reads
+    def standing_plan(self, service: str) -> StandingPlan | None:
+        """Return the standing plan, or None if none was put.
+
+        Raises:
+            UnreadableItem: the plan can't be read; the next `put_standing_plan` replaces it.
+        """
+        ...
+
+    @changes_state
     def put_standing_plan(self, plan: StandingPlan) -> None:
-        """Unless a newer one was put already."""
+        """Replace the standing plan, unless a newer plan was put already."""
         ...
 
+    @changes_state
     def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
-        """Replace the one that was read, computed anew or not. Conflict: another was put meanwhile."""
+        """Replace the standing plan that was read, and no other.
+
+        Raises:
+            Conflict: another plan was put since.
+        """
         ...
 
 
 class Branches(Protocol):
-    """What is kept of a database branch; `branch` is its key (`database_settings.branch_key`)."""
+    """Database branches; `branch` is a branch's key (`domain.settings.database.branch_key`)."""
 
+    @changes_state
     def put_schema(self, schema: ReleaseSchema) -> None:
-        """Store it under its SHA-256, once."""
+        """Store a schema under its SHA-256, once.
+
+        Raises:
+            ExternalServiceError: the schema is too large for an item, even compressed.
+        """
         ...
 
+    @reads
     def schema(self, sha256: str) -> ReleaseSchema:
-        """KeyError: none is stored under this digest."""
+        """Return a stored schema.
+
+        Raises:
+            KeyError: no readable schema is stored under this digest.
+        """
         ...
 
+    @changes_state
     def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
-        """The release with the key of its schema. Conflict: it was changed since it was read."""
+        """Store the key of a release's schema with the release.
+
+        Raises:
+            Conflict: the release was changed since it was read.
+        """
         ...
 
+    @changes_state
     def put_restore_point(self, point: RecordedPoint) -> None:
-        """Of the same moment, service and version the first stays."""
+        """Store a restore point; of several with the same moment, service and version the first stays.
+
+        Raises:
+            ExternalServiceError: the point with its migrations is too large for an item, even compressed.
+        """
         ...
 
+    @reads
     def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
-        """Those that were recorded since then, newest first; None: all."""
+        """Iterate over the readable restore points recorded since then, newest first; None asks for all."""
         ...
 
-    def observation(self, branch: str) -> Observation | None: ...
+    @reads
+    def observation(self, branch: str) -> Observation | None:
+        """Return the last observation of the branch; None: there is none, or it can't be read."""
+        ...
+
+    @changes_state
     def put_observation(self, observation: Observation) -> None:
-        """Unless a newer one was put already."""
+        """Replace the last observation, unless a newer one was put already."""
         ...
 
 
 class Operators(Protocol):
-    """What people decided and did by hand."""
+    """Pauses and other actions of operators."""
 
-    def pause(self, service: str) -> Pause | None: ...
-    def put_pause(self, pause: Pause) -> None: ...
-    def end_pause(self, service: str) -> None: ...
-    def record_action(self, action: OperatorAction) -> None: ...
-    def actions(self, service: str) -> Iterator[OperatorAction]: ...
+    @reads
+    def pause(self, service: str) -> Pause | None:
+        """Return the pause of a service's automatic rollbacks; an unreadable pause still counts as a pause."""
+        ...
+
+    @changes_state
+    def put_pause(self, pause: Pause) -> None:
+        """Begin a pause; a pause that already holds keeps its beginning and its reason."""
+        ...
+
+    @changes_state
+    def end_pause(self, service: str) -> None:
+        """Allow the service's automatic rollbacks again."""
+        ...
+
+    @changes_state
+    def record_action(self, action: OperatorAction) -> None:
+        """Store an operator's action, with its author and reason."""
+        ...
+
+    @reads
+    def actions(self, service: str) -> Iterator[OperatorAction]:
+        """Iterate over the readable actions, newest first."""
+        ...
 
 
 class CausedDeployments(Protocol):
     """Deployments of a service's own release that a rollback asked for: the last one of each service."""
 
-    def caused_deployment(self, service: str) -> CausedDeployment | None: ...
+    @reads
+    def caused_deployment(self, service: str) -> CausedDeployment | None:
+        """Return the last caused deployment; None: there is none, or it can't be read."""
+        ...
+
+    @changes_state
     def put_caused_deployment(self, caused: CausedDeployment) -> None:
-        """Unless a newer one was put already."""
+        """Replace the last caused deployment, unless a newer one was put already."""
         ...
 
 
 class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Protocol):
-    """The whole table."""
+    """The whole ledger table. A list that is asked for page by page requests each page when it is needed."""

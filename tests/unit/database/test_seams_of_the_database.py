@@ -143,7 +143,7 @@ def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
 
     def refusing(address: SecretStr) -> LiveSchema:
         if stage.sql._branch(address) == branch_id:
-            raise QueryFailed("the database refused to tell: InsufficientPrivilege")
+            raise QueryFailed("the database refused the query: InsufficientPrivilege")
         return shown(address)
 
     stage.sql.live_schema = refusing  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""What a restore deletes, and what writes behind every fence, is named before anything is stopped."""
+"""A plan names everything that a restore deletes and that writes behind a fence, before it stops anything."""
 
 import pytest
 from builders import SERVICE
@@ -127,5 +127,5 @@ def test_what_is_not_seen_before_is_in_the_report() -> None:
 def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:
     restore = RestoreScenario()
     restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
-    assert_nothing_was_changed(restore, "each one's consumer loses its place")
+    assert_nothing_was_changed(restore, "Each slot's consumer loses its place")
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -212,7 +212,7 @@ def constraint(kind: Any, *columns: str, **changes: Any) -> Constraint:
 
 
 def constrained(*constraints: Constraint, **columns: Column) -> LiveSchema:
-    return table(partitions=None, **columns).model_copy(update={"constraints": {T: constraints}})
+    return table(**columns).model_copy(update={"constraints": {T: constraints}})
 
 
 FOREIGN = constraint("foreign", "new", null_passes=True, refuses_deletes_in=T)

@@ -1,8 +1,8 @@
 """Application Auto Scaling of an ECS service's desired count.
 
-`RegisterScalableTarget` on a target that exists lifts (or lowers) the service's desired count into the bounds, whatever
-else it was called for (Application Auto Scaling API reference): see rule 2. Parameters that a request leaves out are
-not changed (same page): role, tags and what AWS adds one day stay as they are.
+`RegisterScalableTarget` on an existing target moves the service's desired count into the bounds, whatever else the
+call changes (Application Auto Scaling API reference). Rule 2 is about this. Parameters that a request leaves out are
+not changed (same page), so role, tags and members that AWS may add stay as they are.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -19,14 +19,14 @@ _DIMENSION: Any = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:
 
 
 class EcsScaling:
-    """Adapter. `changer` must not retry by itself."""
+    """Adapter. `changer` must not retry."""
 
     def __init__(self, reader: "ApplicationAutoScalingClient", changer: "ApplicationAutoScalingClient") -> None:
         self._reader = reader
         self._changer = changer
 
     def describe(self, service: ServiceSettings) -> ScalableTarget | None:
-        """The scalable target; None: the service is not scaled automatically."""
+        """Call DescribeScalableTargets."""
         resource = _resource(service)
         with aws_call("DescribeScalableTargets", resource):
             pages = self._reader.get_paginator("describe_scalable_targets").paginate(
@@ -43,10 +43,10 @@ class EcsScaling:
         )
 
     def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
-        """Names of policies that scale by forecast; one in the mode ForecastOnly, which is the default, never scales.
+        """Call DescribeScalingPolicies; a policy in the default mode ForecastOnly never scales.
 
-        SuspendedState has flags for target tracking and step scaling policies and for scheduled actions, and none for
-        these (Application Auto Scaling API reference, SuspendedState).
+        SuspendedState has flags for target tracking, step scaling and scheduled actions, and none for predictive
+        scaling (Application Auto Scaling API reference, SuspendedState).
         """
         resource = _resource(service)
         with aws_call("DescribeScalingPolicies", resource):
@@ -60,7 +60,7 @@ class EcsScaling:
         )
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
-        """Register exactly this: bounds and all three flags of SuspendedState, where one that is not named is off."""
+        """Call RegisterScalableTarget with the bounds and all three flags of SuspendedState; a missing flag is off."""
         resource = _resource(service)
         suspended = {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}
         with aws_call("RegisterScalableTarget", resource):

@@ -1,4 +1,4 @@
-"""CloudFormation: what a stack is doing, and which task definitions it believes in."""
+"""CloudFormation: status of a stack, and the task definitions in it."""
 
 from typing import TYPE_CHECKING
 
@@ -20,16 +20,18 @@ class CloudFormationStacks:
         self._client = client
 
     def describe(self, stack: str) -> StackView | None:
-        """The stack; None: there is none of this name (any more)."""
+        """Call DescribeStacks and ListStackResources.
+
+        DescribeStackResources returns the first 100 resources only (its reference).
+        """
         with aws_call("DescribeStacks", stack):
             try:
                 described = self._client.get_paginator("describe_stacks").paginate(StackName=stack)
-                found = next(one for page in described for one in page["Stacks"])
-                # DescribeStackResources tells of the first hundred only (its reference)
+                found = next(stack for page in described for stack in page["Stacks"])
                 pages = self._client.get_paginator("list_stack_resources").paginate(StackName=stack)
                 resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
             except ClientError as error:
-                if "does not exist" in str(error):  # CloudFormation says so as a ValidationError
+                if "does not exist" in str(error):  # CloudFormation reports a missing stack as a ValidationError
                     return None
                 raise
         definitions = [r.get("PhysicalResourceId", "") for r in resources if r["ResourceType"] == _DEFINITION]

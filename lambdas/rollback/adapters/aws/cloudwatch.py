@@ -1,4 +1,4 @@
-"""CloudWatch: states and history of alarms, and how many requests there were."""
+"""CloudWatch: states and history of alarms, and request counts."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rollback.adapters.aws.errors import aws_call
+from rollback.adapters.aws.paging import batches
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-_ALARM_TYPES: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
+# Without this parameter DescribeAlarms leaves composite alarms out.
+_ALARM_TYPES: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")
 _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
 _QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
@@ -21,31 +23,30 @@ _COARSE_SECONDS = 300
 
 
 class CloudWatchAlarms:
-    """Adapter. `balancers` is asked which load balancer a target group belongs to."""
+    """Adapter. `balancers` names the load balancer of a target group."""
 
     def __init__(self, client: "CloudWatchClient", balancers: "ElasticLoadBalancingv2Client") -> None:
         self._client = client
         self._balancers = balancers
 
     def states(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Name → state; alarms that don't exist are left out."""
+        """Call DescribeAlarms."""
         return {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._describe_alarms(names)}
 
     def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
-        """Alarms in ALARM, and since when (StateTransitionedTimestamp: confirming a state does not renew it)."""
+        """Call DescribeAlarms and read StateTransitionedTimestamp, which a confirmed state does not renew."""
         red = [alarm for alarm in self._describe_alarms(names) if alarm["StateValue"] == "ALARM"]
         return {a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in red}
 
     def _describe_alarms(self, names: tuple[str, ...]) -> Iterator[Any]:
-        for start in range(0, len(names), _NAMES_A_CALL):
-            some = list(names[start : start + _NAMES_A_CALL])
+        for some in batches(names, _NAMES_A_CALL):
             with aws_call("DescribeAlarms", ", ".join(some)):
                 pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_ALARM_TYPES)
                 found = [a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
             yield from found
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
-        """Alarms that went into ALARM after `since`, those that recovered too (CloudWatch remembers 30 days)."""
+        """Call DescribeAlarmHistory, which goes back 30 days."""
         return tuple(name for name in names if self._has_entered_alarm(name, since))
 
     def _has_entered_alarm(self, name: str, since: datetime) -> bool:
@@ -53,7 +54,7 @@ class CloudWatchAlarms:
             return any(at > since and is_transition_to_alarm(data) for at, data in self._history(name, since))
 
     def _history(self, name: str, since: datetime) -> "Iterator[tuple[datetime, str]]":
-        """Changes of state: when, and CloudWatch's JSON about it; newest first."""
+        """Iterate over state changes, newest first: time, and CloudWatch's JSON about the change."""
         pages = self._client.get_paginator("describe_alarm_history").paginate(
             AlarmName=name,
             AlarmTypes=_ALARM_TYPES,
@@ -66,7 +67,7 @@ class CloudWatchAlarms:
             yield from ((item["Timestamp"], item.get("HistoryData", "")) for item in page["AlarmHistoryItems"])
 
     def state_before(self, name: str, since: datetime) -> str | None:
-        """The state before the last change into ALARM at `since` or after; None: the history does not tell."""
+        """Call DescribeAlarmHistory and read the last transition into ALARM."""
         with aws_call("DescribeAlarmHistory", name):
             return next(
                 (previous_state_in(data) for _, data in self._history(name, since) if is_transition_to_alarm(data)),
@@ -74,22 +75,21 @@ class CloudWatchAlarms:
             )
 
     def mute_rules(self, name: str) -> tuple[str, ...]:
-        """Names of the ACTIVE alarm mute rules that target the alarm (CloudWatch API, ListAlarmMuteRules)."""
+        """Call ListAlarmMuteRules for the ACTIVE rules of the alarm."""
         with aws_call("ListAlarmMuteRules", name):
             pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
             found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
         return tuple(arn.rsplit(":", 1)[-1] for arn in found)
 
     def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
-        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
+        """Call DescribeAlarms for the metrics of the alarms, then GetMetricData."""
         wanted = [
             (alarm["AlarmName"], metric, statistic)
             for alarm in self._describe_alarms(names)
             for metric, statistic in _described_metrics(alarm)
         ]
-        spoke: set[str] = set()
-        for start in range(0, len(wanted), _QUERIES_A_CALL):
-            some = wanted[start : start + _QUERIES_A_CALL]
+        with_data: set[str] = set()
+        for some in batches(wanted, _QUERIES_A_CALL):
             queries: list[Any] = [
                 {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
                 for number, (_, metric, statistic) in enumerate(some)
@@ -98,12 +98,12 @@ class CloudWatchAlarms:
                 pages = self._client.get_paginator("get_metric_data").paginate(
                     MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
                 )
-                seen = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
-            spoke |= {some[int(number.removeprefix("m"))][0] for number in seen}
-        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in spoke))
+                ids = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
+            with_data |= {some[int(number.removeprefix("m"))][0] for number in ids}
+        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in with_data))
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
-        """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
+        """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
         if not target_groups:
             return 0.0
         with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
@@ -124,7 +124,7 @@ class CloudWatchAlarms:
 
 
 def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
-    """The metrics that an alarm reads, and by which statistic."""
+    """Iterate over the metrics that an alarm reads, each with its statistic."""
     for query in alarm.get("Metrics", ()):
         if "MetricStat" in query:
             yield query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
@@ -134,7 +134,7 @@ def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
 
 
 def is_transition_to_alarm(history_data: str) -> bool:
-    """Whether a StateUpdate of DescribeAlarmHistory is one into ALARM."""
+    """Report whether a StateUpdate of DescribeAlarmHistory is a transition into ALARM."""
     try:
         return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
     except (ValueError, KeyError, TypeError):
@@ -142,7 +142,7 @@ def is_transition_to_alarm(history_data: str) -> bool:
 
 
 def previous_state_in(history_data: str) -> str | None:
-    """The state that a StateUpdate of DescribeAlarmHistory left; None: it does not tell."""
+    """Return the state that a StateUpdate of DescribeAlarmHistory left, or None if it names none."""
     try:
         return str(json.loads(history_data)["oldState"]["stateValue"])
     except (ValueError, KeyError, TypeError):
@@ -150,7 +150,7 @@ def previous_state_in(history_data: str) -> str | None:
 
 
 def dimension_of(arn: str) -> str:
-    """How ELB names a resource in CloudWatch: `targetgroup/<name>/<id>`, `app/<name>/<id>`."""
+    """Return ELB's name of a resource in CloudWatch: `targetgroup/<name>/<id>`, `app/<name>/<id>`."""
     return arn.split(":", 5)[5].removeprefix("loadbalancer/")
 
 

@@ -1,8 +1,8 @@
-"""ECR: is an image there, which digest is it, what is it labelled, and keep it from expiring.
+"""ECR images: existence, digest, labels, and the tag that keeps an image from expiring.
 
-ECR tells no labels (aws/containers-roadmap, issue 178). They stand in the image's configuration, a blob that the
-manifest names and that GetDownloadUrlForLayer gives the address of, as for any blob of an image; annotations stand in
-the manifest itself (OCI image specification, "Image Configuration" and "Image Manifest").
+ECR has no operation for labels (aws/containers-roadmap, issue 178). Labels are in the image's configuration, a blob
+that the manifest names. GetDownloadUrlForLayer returns the URL of any blob of an image. Annotations are in the manifest
+itself (OCI image specification, "Image Configuration" and "Image Manifest").
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _ECR = re.compile(
     r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?)"
     r"/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_MANIFESTS = (  # all kinds, an index among them: else ECR answers with one of its children
+_MANIFESTS = (  # with the kinds of an index, since ECR would answer with one of its children otherwise
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -38,7 +38,7 @@ _MANIFESTS = (  # all kinds, an index among them: else ECR answers with one of i
 
 @dataclass(frozen=True)
 class EcrImage:
-    """`<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]`, taken apart."""
+    """Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]`."""
 
     registry: str
     account: str
@@ -49,36 +49,33 @@ class EcrImage:
 
     @property
     def id(self) -> "ImageIdentifierTypeDef":
-        """The digest if there is one: a tag beside it tells nothing more."""
+        """Identifier for ECR's API: the digest, or else the tag."""
         return {"imageDigest": self.digest} if self.digest else {"imageTag": self.tag or "latest"}
 
 
 def parse(image: str) -> EcrImage | None:
-    """None: not an image in ECR."""
+    """Parse an image's name, or return None if the image is not in ECR."""
     found = _ECR.fullmatch(image)
     return EcrImage(**found.groupdict()) if found else None
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
-_DOWNLOAD_SECONDS, _MOST_BYTES = 3, 4_000_000  # as long as ECR lets a manifest be; configurations are far smaller
+_DOWNLOAD_SECONDS, _MOST_BYTES = 3, 4_000_000  # ECR's limit for a manifest; a configuration is far smaller
 
 
 class _NotVisible(Exception):
-    """Another team's repository: what is in it can't be told, which is not to say that it is not there."""
+    """The repository is another team's, which says nothing about the image's existence."""
 
 
 class EcrImages:
-    """Adapter. An image's name tells its region, so `client_in` makes a client for one."""
+    """Adapter. `client_in` makes a client for the region in an image's name."""
 
     def __init__(self, client_in: "Callable[[str], ECRClient]", download: Callable[[str], bytes] | None = None) -> None:
         self._client_in = client_in
         self._download = download or _download_blob
 
     def exists(self, image: str) -> bool | None:
-        """Whether it can be pulled. ARCHIVED images can't be, until they are restored.
-
-        None: another registry's, or a repository that we may not look into.
-        """
+        """Call DescribeImages; ECS can't pull an ARCHIVED image until it is restored."""
         parsed = parse(image)
         if parsed is None:
             return None
@@ -89,7 +86,7 @@ class EcrImages:
         return found is not None and found.get("imageStatus", "ACTIVE") == "ACTIVE"
 
     def digest_of(self, image: str) -> str | None:
-        """`registry/repository@sha256:…`; None: another registry's, not there, or not for us to see."""
+        """Call DescribeImages."""
         parsed = parse(image)
         try:
             found = self._describe(parsed, image) if parsed is not None else None
@@ -100,7 +97,7 @@ class EcrImages:
         return f"{parsed.registry}/{parsed.repository}@{found['imageDigest']}"
 
     def label(self, image: str, name: str) -> str | None:
-        """An annotation of the manifest or its index, which costs no other call; else a label of the configuration."""
+        """Read an annotation of the manifest or its index, which needs one call less, or else a label."""
         parsed = parse(image)
         if parsed is None:
             return None
@@ -108,7 +105,7 @@ class EcrImages:
             manifest = self._manifest(parsed, parsed.id, image)
             annotated = _get_mapping(manifest, "annotations").get(name)
             child = _first_image_digest(manifest)
-            if annotated is None and child is not None:  # an image for several architectures is one commit's
+            if annotated is None and child is not None:  # an index of several architectures is built from one commit
                 manifest = self._manifest(parsed, {"imageDigest": child}, image)
                 annotated = _get_mapping(manifest, "annotations").get(name)
             found = annotated if annotated is not None else self._labels(parsed, manifest, image).get(name)
@@ -117,7 +114,7 @@ class EcrImages:
         return found if isinstance(found, str) else None
 
     def _manifest(self, parsed: EcrImage, wanted: "ImageIdentifierTypeDef", image: str) -> Mapping[str, Any]:
-        """Empty: ECR has no such image."""
+        """Return the manifest, or an empty mapping if ECR has no such image."""
         of = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("BatchGetImage", image), _hide_foreign_repositories():
             answer = self._client_in(parsed.region).batch_get_image(
@@ -134,20 +131,15 @@ class EcrImages:
         with aws_call("GetDownloadUrlForLayer", image), _hide_foreign_repositories():
             url = self._client_in(parsed.region).get_download_url_for_layer(**of, layerDigest=digest)["downloadUrl"]
         blob = self._download(url)
-        if f"sha256:{hashlib.sha256(blob).hexdigest()}" != digest:  # cut off, or another's: nothing is believed
+        if f"sha256:{hashlib.sha256(blob).hexdigest()}" != digest:  # a cut or foreign blob is no evidence
             return {}
         return _get_mapping(_get_mapping(_parse_json(blob), "config"), "Labels")
 
     def add_tag(self, image: str, tag: str) -> None:
-        """Put another tag on the image; its index, if it has several architectures.
-
-        Raises:
-            InvalidRequest: not in ECR, or not by digest.
-            CallRefused: the image is gone, or an immutable tag belongs to another one.
-        """
+        """Call PutImage with the manifest, or with the index of an image for several architectures."""
         parsed = parse(image)
         if parsed is None or parsed.digest is None:
-            raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
+            raise InvalidRequest(f"{image} can't be tagged: only an image in ECR that is named by digest can")
         client = self._client_in(parsed.region)
         of = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("BatchGetImage", image):
@@ -171,7 +163,7 @@ class EcrImages:
             except client.exceptions.ImageTagAlreadyExistsException as error:
                 held = self.digest_of(f"{parsed.registry}/{parsed.repository}:{tag}")
                 if held is None or not held.endswith(parsed.digest):
-                    why = f"tag {tag} can't be put on {image}: it is immutable, and {held}'s"
+                    why = f"{image} can't be tagged {tag}: the tag is immutable and belongs to {held}"
                     raise CallRefused(why, action="ecr:PutImage", resource=image) from error
 
     def _describe(self, parsed: EcrImage, image: str) -> dict[str, Any] | None:
@@ -194,7 +186,7 @@ class EcrImages:
 
 @contextmanager
 def _hide_foreign_repositories() -> Iterator[None]:
-    """Raises _NotVisible: the repository or the image is another team's, or was never there."""
+    """Raise _NotVisible if the repository or the image is another team's, or never existed."""
     try:
         yield
     except ClientError as error:
@@ -204,23 +196,23 @@ def _hide_foreign_repositories() -> Iterator[None]:
 
 
 def _download_blob(url: str) -> bytes:
-    """The blob behind a pre-signed address of S3, as much of it as a configuration may have.
+    """Download the blob of a pre-signed URL of S3, up to the largest size of a configuration.
 
     Raises:
-        ExternalServiceError: no answer, or an error.
+        ExternalServiceError: S3 gave no answer, or an error.
     """
     if not url.startswith("https://"):
         raise ExternalServiceError("ECR gave no https address for an image's configuration")
     try:
-        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:  # noqa: S310 - https, looked at above
+        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:  # noqa: S310 - https, checked above
             return bytes(answer.read(_MOST_BYTES))
     except (OSError, HTTPException) as error:
-        # Never the address: whoever has it may read the blob.
+        # The text leaves the URL out, since the URL alone permits reading the blob.
         raise ExternalServiceError(f"an image's configuration can't be downloaded: {type(error).__name__}") from error
 
 
 def _first_image_digest(manifest: Mapping[str, Any]) -> str | None:
-    """The first image of an index; attestations are in it too, for the platform unknown/unknown."""
+    """Return the first image of an index, without attestations, whose platform is unknown/unknown."""
     children = manifest.get("manifests")
     for child in children if isinstance(children, list) else ():
         platform = _get_mapping(child, "platform") if isinstance(child, Mapping) else {}
@@ -230,7 +222,7 @@ def _first_image_digest(manifest: Mapping[str, Any]) -> str | None:
 
 
 def _get_mapping(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An object in an object; empty: there is none."""
+    """Return a member that is an object, or an empty mapping."""
     found = value.get(name)
     return found if isinstance(found, Mapping) else {}
 

@@ -1,4 +1,4 @@
-"""ELB target health."""
+"""Elastic Load Balancing: target groups, target health, and where load balancers forward."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ class ElbTargets:
         self._client = client
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
-        """All targets of a group, as `address:port`; draining ones too."""
+        """Call DescribeTargetHealth."""
         with aws_call("DescribeTargetHealth", target_group_arn):
             answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
         return tuple(
@@ -31,15 +31,12 @@ class ElbTargets:
         )
 
     def has_load_balancer(self, target_group_arn: str) -> bool:
-        """Whether a load balancer routes to the group (ELB API reference, TargetGroup, `LoadBalancerArns`)."""
+        """Call DescribeTargetGroups and read `LoadBalancerArns` (ELB API reference, TargetGroup)."""
         with aws_call("DescribeTargetGroups", target_group_arn):
             return any(group.get("LoadBalancerArns") for group in self._describe_target_groups(target_group_arn))
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-        """Target group → its health check; a release that was good under another one may fail under this.
-
-        Groups that are gone are left out.
-        """
+        """Call DescribeTargetGroups. A release that was good under another health check may fail under this one."""
         found = [group for arn in dict.fromkeys(target_group_arns) for group in self._group(arn)]
         return {
             group["TargetGroupArn"]: {
@@ -50,7 +47,10 @@ class ElbTargets:
         }
 
     def _group(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
-        """One at a time: ELB answers for none of several if one is gone. Empty: it is."""
+        """Describe one group, or return nothing if it is deleted.
+
+        Groups are described one at a time: if one of several is deleted, ELB answers for none of them.
+        """
         with aws_call("DescribeTargetGroups", target_group_arn):
             try:
                 return self._describe_target_groups(target_group_arn)
@@ -62,9 +62,9 @@ class ElbTargets:
         return [group for page in pages for group in page["TargetGroups"]]
 
     def sibling_target_groups(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
-        """Other target groups to which the load balancers of these forward, by a listener or one of its rules.
+        """Call DescribeListeners and DescribeRules for each load balancer.
 
-        Rules tell default actions too; those of network load balancers are the listener's own (ELB API reference).
+        Rules have the default actions too. Those of network load balancers are the listener's own (ELB API reference).
         """
         if not target_group_arns:
             return ()

@@ -1,19 +1,19 @@
-"""Errors of AWS's SDK turned into ours: at each call, with the operation and what it was called on.
+"""Translation of errors of AWS's SDK, at each call, with the operation and its resource.
 
-An answer is one of three things, told by AWS's error code first and the HTTP status second:
+AWS's error code, and then the HTTP status, put an answer into one of three classes:
 
-- *throttled*: AWS did nothing and asks for patience. The codes are botocore's (`standard` retry mode), but for two.
-  `LimitExceededException` is a quota in every API that we call, and `TransactionInProgressException` means that
-  the first request is still being carried out (API references of ECS, ECR, Application Auto Scaling, Secrets Manager,
-  DynamoDB).
-- *passing*: the outcome is unknown, or the state of the resource at this moment is in the way. A server's error (5xx)
-  may come after the change was made, 503 too ("Common errors" of each API reference: ServiceUnavailable is a temporary
-  failure of the server, not a word about what was done). Conflicts end by themselves: DynamoDB's
-  TransactionConflictException and ReplicatedWriteConflictException, ECS's ConflictException ("conflict in the current
-  state of the resource"), Application Auto Scaling's ConcurrentUpdateException.
+- *throttled*: AWS did nothing and asks for patience. The codes are those of botocore's `standard` retry mode, but for
+  two. `LimitExceededException` is a quota in every API that the adapters call. `TransactionInProgressException` means
+  that the first request is still being carried out (API references of ECS, ECR, Application Auto Scaling, Secrets
+  Manager, DynamoDB).
+- *transient*: the outcome is unknown, or the resource's present state is in the way. A server's error (5xx, 503 too)
+  may come after the change was made. "Common errors" of each API reference call ServiceUnavailable a temporary failure
+  of the server and say nothing about the change. Conflicts end by themselves: TransactionConflictException and
+  ReplicatedWriteConflictException of DynamoDB, ConflictException of ECS ("conflict in the current state of the
+  resource"), ConcurrentUpdateException of Application Auto Scaling.
 - *refused*: any other 4xx, which AWS calls the client's fault. The same request is refused again.
 
-`tests/contract/test_failure_classes.py` holds every error of every operation that we call against this.
+`tests/contract/test_failure_classes.py` checks every error of every called operation against these classes.
 """
 
 import re
@@ -29,7 +29,7 @@ from rollback.errors import ExternalServiceError, RefusalKind, Throttled
 from rollback.resources.aws import refusal as aws_refusal
 from rollback.text import service_message
 
-# IAM's prefix → operations. DynamoDB's transactions have no permission of their own: AWS names what is missing.
+# IAM's prefix → operations. DynamoDB's transactions have no permission of their own; AWS names the missing one.
 _OPERATIONS = {
     "ecs": "DescribeClusters DescribeServiceDeployments DescribeServiceRevisions DescribeServices "
     "DescribeTaskDefinition DescribeTasks ListServiceDeployments ListTasks RegisterTaskDefinition RunTask "
@@ -71,7 +71,7 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-# ECS says so as a ClientException when two register in one family at once; some services with no code of their own.
+# ECS answers a ClientException when two callers register in a family at once. Some services throttle without a code.
 _THROTTLED_IN_WORDS = re.compile(r"too many concurrent attempts|^rate exceeded", re.IGNORECASE)
 _TRANSIENT_CODES = frozenset(
     {
@@ -133,7 +133,7 @@ _TRANSIENT_CANCELLATIONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
 )
 
-# Errors of the SDK before anything was sent, which stay until a person mends them.
+# Errors that the SDK raises before it sends a request, and that stay until an operator mends them.
 _NO_CREDENTIALS = (
     sdk.LoginError,
     sdk.NoAuthTokenError,
@@ -156,43 +156,56 @@ class TransientFailure(StrEnum):
     """Answers after which the same call may succeed."""
 
     THROTTLED = "throttled"  # nothing was done
-    UNKNOWN = "unknown"  # it may have been done: look first
+    UNKNOWN = "unknown"  # the call may have taken effect: look first
 
 
 @contextmanager
-def aws_call(operation: str, on: str, passing: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Around one call of the SDK.
+def aws_call(operation: str, on: str, transient: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Translate the errors of one call of the SDK.
 
     Args:
-        operation: as AWS names it, `UpdateService`.
-        on: the resource, for whoever reads the error.
-        passing: codes that tell of the resource's state at this moment where this operation gives them.
+        operation: name of the operation in AWS's reference, `UpdateService`.
+        on: the resource, which the error's text names.
+        transient: codes with which this operation reports the resource's present state.
 
     Raises:
-        Throttled: nothing was done, the same call may be sent again.
-        CallRefused: this call did nothing, and sent again it is refused again.
+        Throttled: nothing was done; the same call may be sent again.
+        CallRefused: this call did nothing, and a repeated call is refused again.
         ExternalServiceError: the outcome is unknown.
     """
     try:
         yield
     except ClientError as error:
-        raise _translate_client_error(error, operation, on, passing) from error
+        raise _translate_client_error(error, operation, on, transient) from error
     except BotoCoreError as error:
         raise _translate_sdk_error(error, operation, on) from error
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's error code."""
+    """Return AWS's error code."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether AWS refuses the caller, who may look at no such thing: what is there can't be told."""
+    """Report whether AWS denies the caller access, which says nothing about the resource."""
     return classify(error) is RefusalKind.ACCESS
 
 
+def absence(error: ClientError, *missing_codes: str) -> bool | None:
+    """Return what the error of a look-up says about its resource: False for missing, None for not visible.
+
+    Raises:
+        ClientError: the error says something else.
+    """
+    if code_of(error) in missing_codes:
+        return False
+    if is_denied(error):
+        return None
+    raise error
+
+
 def classify(error: ClientError) -> TransientFailure | RefusalKind:
-    """The meaning of an answer for the next attempt."""
+    """Classify an answer by what the next attempt may expect."""
     code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     if code in _THROTTLED or status == 429 or _THROTTLED_IN_WORDS.search(message):
@@ -201,9 +214,7 @@ def classify(error: ClientError) -> TransientFailure | RefusalKind:
         return TransientFailure.UNKNOWN
     kind = _refusal_kind(code, message, status)
     known = kind is not RefusalKind.REQUEST or 400 <= status < 500
-    return (
-        kind if known else TransientFailure.UNKNOWN
-    )  # no code that we know, and no status: nothing can be told from it
+    return kind if known else TransientFailure.UNKNOWN  # neither a known code nor a status
 
 
 def _refusal_kind(code: str, message: str, status: int) -> RefusalKind:
@@ -219,7 +230,7 @@ def _refusal_kind(code: str, message: str, status: int) -> RefusalKind:
 
 
 def _is_transient_cancellation(error: ClientError) -> bool:
-    """DynamoDB cancels a transaction for the reasons of its parts: conflicts and throttling end, wrong items do not."""
+    """Report whether DynamoDB cancelled a transaction for a conflict or throttling, which end by themselves."""
     if code_of(error) != "TransactionCanceledException":
         return False
     reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}
@@ -227,7 +238,7 @@ def _is_transient_cancellation(error: ClientError) -> bool:
 
 
 def _translate_client_error(
-    error: ClientError, operation: str, on: str, passing: frozenset[str]
+    error: ClientError, operation: str, on: str, transient: frozenset[str]
 ) -> ExternalServiceError:
     said: Any = error.response.get("Error", {})
     code, message = str(said.get("Code", "?")), str(said.get("Message", error))
@@ -236,7 +247,7 @@ def _translate_client_error(
     if answer is TransientFailure.THROTTLED:
         return Throttled(f"{text}; send it again later")
     of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
-    if answer is TransientFailure.UNKNOWN or (code in passing and not of_the_caller):
+    if answer is TransientFailure.UNKNOWN or (code in transient and not of_the_caller):
         return ExternalServiceError(f"{text}; look before sending it again")
     return aws_refusal.refused(iam_action(operation), on, code, message, RefusalKind(answer))
 
@@ -250,15 +261,15 @@ def _translate_sdk_error(error: BotoCoreError, operation: str, on: str) -> Exter
         return ExternalServiceError(
             f"{operation} on {on} got no answer: {service_message(str(error))}; look before sending it again"
         )
-    name, on = type(error).__name__, str(on)  # the SDK refuses what is no text
+    name, on = type(error).__name__, str(on)  # the SDK may have refused the name because it is no text
     return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")
 
 
 def iam_action(operation: str) -> str:
-    """The permission that an operation needs, `ecs:UpdateService`; as it came, if we don't know it.
+    """Return the permission that an operation needs, `ecs:UpdateService`; an unknown operation is returned unchanged.
 
     Args:
-        operation: as AWS names it, or as the SDK's client does (`get_item`).
+        operation: name in AWS's reference, or name of the SDK's method (`get_item`).
     """
     name = operation if operation[:1].isupper() else "".join(part.title() for part in operation.split("_"))
     if name == "ListObjectsV2":  # the one operation whose permission has another name (Service Authorization Reference)

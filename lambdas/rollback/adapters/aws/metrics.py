@@ -1,4 +1,4 @@
-"""Numbers for the dashboard, as a log line in CloudWatch's embedded metric format: no call, so nothing can fail.
+"""Metrics as log lines in CloudWatch's embedded metric format: nothing is called, so nothing can fail.
 
 Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -23,9 +23,9 @@ DIMENSIONS = ("Application", "Environment", "Service", "Type")
 
 
 class LoggedMetrics:
-    """Adapter: one line of JSON to stdout, which Lambda logs.
+    """Adapter that writes a line of JSON to stdout, which Lambda logs.
 
-    Two applications may both have a `production` in one account: the application is a dimension too.
+    The application is a dimension too, since two applications may both have a `production` in one account.
     """
 
     def __init__(self, application: str, environment: str, out: TextIO | None = None) -> None:
@@ -33,15 +33,15 @@ class LoggedMetrics:
         self._out = out
 
     def record_conclusion(self, rollback: Rollback) -> None:
-        """Count a rollback, and how long each of its phases took."""
+        """Write a line at the time of the conclusion."""
         self._write(metric_line(rollback, rollback.concluded_at or rollback.created_at, self._of))
 
     def record_sweep(self) -> None:
-        """The janitor was here: its silence is an alarm."""
+        """Write a line at the present time."""
         self._write(_counts(self._of, {METRIC_SWEEPS: 1}))
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
-        """Whether there is something to go back to, and leases that nobody gave back."""
+        """Write a line with the service as a dimension."""
         dimensions = {**self._of, "Service": service}
         self._write(
             _counts(
@@ -63,7 +63,10 @@ def _counts(dimensions: dict[str, str], values: dict[str, int]) -> dict[str, Any
 
 
 def metric_line(rollback: Rollback, at: datetime, of: dict[str, str]) -> dict[str, Any]:
-    """The line. What is no metric and no dimension is a property, to be searched for in the log."""
+    """Return the line about a concluded rollback.
+
+    Members that are neither metrics nor dimensions are properties, by which CloudWatch Logs can be searched.
+    """
     seconds = {f"{phase.capitalize()}Seconds": value for phase, value in phases(rollback).items()}
     metrics = [{"Name": "Rollbacks", "Unit": "Count"}, *({"Name": name, "Unit": "Seconds"} for name in seconds)]
     definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(DIMENSIONS)], "Metrics": metrics}

@@ -1,4 +1,4 @@
-"""Every page of an answer: for operations that botocore has no paginator for, and lists that AWS takes in parts."""
+"""Pages of operations without a botocore paginator, and batches of lists that AWS limits per call."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -7,28 +7,32 @@ T = TypeVar("T")
 
 
 def pages_of(
-    call: Callable[..., Mapping[str, Any]], asks_with: str = "nextToken", gives: str | None = None, **given: Any
+    call: Callable[..., Mapping[str, Any]],
+    request_member: str = "nextToken",
+    response_member: str | None = None,
+    **given: Any,
 ) -> Iterator[Any]:
-    """The answers of one call, asked again with the token of the last until an answer has none.
+    """Iterate over the answers of one operation, each requested with the token of the answer before.
 
-    A page may be empty and still have a token; a token that comes again (CloudWatch Logs) is the end.
+    A page may be empty and still have a token. A repeated token (CloudWatch Logs) is the end.
 
     Args:
-        call: an operation of a client.
-        asks_with: the member that the operation takes.
-        gives: the member that it answers with, if it has another name.
+        call: operation of a client.
+        request_member: request member of the token.
+        response_member: response member of the next token, if it has another name.
+        **given: the operation's other parameters.
     """
     last: str | None = None
     while True:
-        page = call(**given, **({asks_with: last} if last else {}))
+        page = call(**given, **({request_member: last} if last else {}))
         yield page
-        following = page.get(gives or asks_with)
+        following = page.get(response_member or request_member)
         if not following or following == last:
             return
         last = following
 
 
 def batches(items: Sequence[T], most: int) -> Iterator[list[T]]:
-    """The items in lists of at most so many: what an operation takes in one call."""
+    """Split items into lists of at most `most`, the limit of one call."""
     for start in range(0, len(items), most):
         yield list(items[start : start + most])

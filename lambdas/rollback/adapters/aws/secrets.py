@@ -1,6 +1,6 @@
-"""Secrets Manager and SSM: is what a task definition refers to still there? And the few secrets that are our own.
+"""Secrets Manager and SSM: existence of the secrets that task definitions refer to, and this deployment's own secrets.
 
-Values of what tasks refer to are never read.
+Only this deployment's own secrets are read.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from rollback.adapters.aws.errors import aws_call, code_of, is_denied
+from rollback.adapters.aws.errors import absence, aws_call
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
 
-_SECRET_ARN_PARTS = 7  # arn:aws:secretsmanager:<region>:<account>:secret:<name>, then :key:stage:version of ECS's own
+_SECRET_ARN_PARTS = 7  # arn:aws:secretsmanager:<region>:<account>:secret:<name>; ECS appends :key:stage:version
 
 
 class ReferencedSecrets:
-    """Adapter. Each argument makes a client for a region, which an ARN names; an empty one is the service's own."""
+    """Adapter. Each argument makes a client for the region of an ARN; an empty region is the service's own."""
 
     def __init__(
         self, secrets_in: "Callable[[str], SecretsManagerClient]", parameters_in: "Callable[[str], SSMClient]"
@@ -28,37 +28,28 @@ class ReferencedSecrets:
         self._parameters_in = parameters_in
 
     def exists(self, value_from: str) -> bool | None:
-        """Whether `secrets[].valueFrom` of a container names something that is there.
+        """Call DescribeSecret or DescribeParameters.
 
-        A secret that is scheduled for deletion is not: ECS can't start a task with it. None: not ours to see.
+        A secret that is scheduled for deletion does not exist: ECS can't start a task with it.
         """
         return (
             self._secret_exists(value_from) if ":secretsmanager:" in value_from else self._parameter_exists(value_from)
         )
 
     def read(self, arn: str) -> SecretStr:
-        """The value of a secret of ours, such as Neon's API key.
-
-        Raises:
-            ExternalServiceError: it is not there, or not ours to read.
-        """
+        """Call GetSecretValue in the service's own region."""
         with aws_call("GetSecretValue", arn):
             return SecretStr(self._secrets_in("").get_secret_value(SecretId=arn)["SecretString"])
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
-        """Replace the value.
-
-        Args:
-            token: 32 to 64 characters; the same one with the same value again makes no second version
-                (Secrets Manager API, PutSecretValue, ClientRequestToken).
-        """
+        """Call PutSecretValue with the token as ClientRequestToken, which makes the call idempotent (API reference)."""
         with aws_call("PutSecretValue", arn):
             self._secrets_in("").put_secret_value(
                 SecretId=arn, SecretString=value.get_secret_value(), ClientRequestToken=token
             )
 
     def _secret_exists(self, value_from: str) -> bool | None:
-        """Stage and version that an ARN of ECS's names must be there too; the JSON key stands in the value."""
+        """Check the stage and version that the ARN names too; its JSON key stands in the value, which is not read."""
         parts = value_from.split(":")
         arn, region = ":".join(parts[:_SECRET_ARN_PARTS]), parts[3]
         _, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
@@ -66,11 +57,7 @@ class ReferencedSecrets:
             try:
                 found = self._secrets_in(region).describe_secret(SecretId=arn)
             except ClientError as error:
-                if code_of(error) == "ResourceNotFoundException":
-                    return False
-                if is_denied(error):
-                    return None
-                raise
+                return absence(error, "ResourceNotFoundException")
         if found.get("DeletedDate") is not None:
             return False
         return _has_version(found.get("VersionIdsToStages", {}), stage, version)
@@ -86,26 +73,25 @@ class ReferencedSecrets:
                     for parameter in page["Parameters"]
                 }
             except ClientError as error:
-                if is_denied(error):
-                    return None
-                raise
+                return absence(error)
         if names[0] in found:
             return True
         return None if found else False
 
 
 def _has_version(stages: Mapping[str, list[str]], stage: str, version: str) -> bool | None:
-    """Whether the stage and the version are there. A version without any stage is listed nowhere, and may be there."""
-    if stage and all(stage not in those for those in stages.values()):
+    """Report whether stage and version exist; None: DescribeSecret does not list a version without a stage."""
+    if stage and all(stage not in some for some in stages.values()):
         return False
     return None if version and version not in stages else True
 
 
 def _names_of(value_from: str) -> tuple[str, list[str]]:
-    """Region and names that an ARN or a name may mean, the likelier first; no region: the service's own.
+    """Return the region and the names that an ARN or a name may mean, the likelier name first.
 
-    `parameter/a/b` is `/a/b`, since names in a hierarchy begin with a slash. `parameter/a` is `a`; that ARN is also the
-    one of a parameter `/a` (Systems Manager user guide, "Parameter ARNs"; IAM writes both without the second slash).
+    An empty region is the service's own. `parameter/a/b` means `/a/b`, since names in a hierarchy begin with a slash.
+    `parameter/a` means `a`, but is the ARN of a parameter `/a` too (Systems Manager user guide, "Parameter ARNs"; IAM
+    writes both without the second slash).
     """
     if not value_from.startswith("arn:"):
         return "", [value_from]

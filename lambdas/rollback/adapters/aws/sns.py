@@ -1,4 +1,4 @@
-"""SNS: where people are told; a page goes to a topic of its own, so that only pages wake somebody."""
+"""SNS: notifications to operators. Pages have a topic of their own, so that only pages wake an operator."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ class SnsNotifications:
         self._critical_topic_arn = critical_topic_arn
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
-        """Send; what SNS would refuse is cut to what it takes. Attributes are what subscriptions filter by."""
+        """Call Publish; subject and message are cut to the limits of SNS."""
         given: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
@@ -37,7 +37,7 @@ class SnsNotifications:
 
 
 def acceptable_subject(subject: str) -> str:
-    """One line of printable ASCII, shorter than 100 characters."""
+    """Turn a subject into a line of printable ASCII with fewer than 100 characters."""
     typography = {"–": "-", "—": "-", "→": "->", "…": "...", "’": "'"}
     plain = "".join(typography.get(character, character) for character in " ".join(subject.split()))
     ascii_only = "".join(c if c.isascii() and c.isprintable() else "?" for c in plain)
@@ -45,5 +45,5 @@ def acceptable_subject(subject: str) -> str:
 
 
 def acceptable_message(message: str) -> str:
-    """UTF-8 within the limit. A lone surrogate has no UTF-8: it becomes a question mark."""
+    """Cut a message to SNS's limit in UTF-8; a lone surrogate, which has no UTF-8, becomes a question mark."""
     return message.encode(errors="replace")[:_MESSAGE_BYTES].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Step Functions: start an execution, and ask whether one still runs."""
+"""Step Functions: executions of the state machine."""
 
 import json
 from collections.abc import Mapping
@@ -17,18 +17,19 @@ _CAUSE_CHARACTERS = 32_768  # Step Functions API reference, StopExecution
 
 
 class StepFunctionsWorkflow:
-    """Adapter of one state machine. Functions that the machine itself runs are not told its ARN (it needs theirs)."""
+    """Adapter of one state machine.
+
+    Args:
+        workflow_arn: ARN of the state machine. Functions that the state machine runs have None: its definition needs
+            their ARNs, so that they can't have its ARN too.
+    """
 
     def __init__(self, client: "SFNClient", workflow_arn: str | None) -> None:
         self._client = client
         self._workflow_arn = workflow_arn
 
     def start(self, name: str, given: Mapping[str, Any]) -> None:
-        """Start an execution; one of that name that was started already is success (names are unique for 90 days).
-
-        Raises:
-            NotAvailable: this function does not know the state machine.
-        """
+        """Call StartExecution; the name of an execution is unique for 90 days."""
         if self._workflow_arn is None:
             raise NotAvailable(f"execution {name} can't be started: WORKFLOW_ARN is not set for this function")
         with aws_call("StartExecution", f"{self._workflow_arn} as {name}"):
@@ -39,7 +40,7 @@ class StepFunctionsWorkflow:
                     raise
 
     def is_running(self, execution: str) -> bool:
-        """Whether an execution still runs; what is no execution (direct mode) or is forgotten does not."""
+        """Call DescribeExecution."""
         if not execution.startswith("arn:"):
             return False
         with aws_call("DescribeExecution", execution):
@@ -52,7 +53,7 @@ class StepFunctionsWorkflow:
         return status in {"RUNNING", "PENDING_REDRIVE"}
 
     def stop(self, execution: str, cause: str) -> None:
-        """Stop an execution; one that has ended, was forgotten, or is none (direct mode), is success."""
+        """Call StopExecution with the error `TakenOver`."""
         if not execution.startswith("arn:"):
             return
         with aws_call("StopExecution", execution):

@@ -1,48 +1,50 @@
-"""Rollback documents in the ledger: created once, saved by compare-and-set, an intent only under the lease.
+"""Ledger items of rollback documents: created once, saved by compare-and-set, an intent only under the lease.
 
-What decisions need of a document (`model.ledger_index`) is written in the same transaction.
+The same transaction writes the document's index (`domain.ledger_index`), which decisions read.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
+from rollback.adapters.ledger.table import (
+    ConditionFailed,
+    LedgerTable,
+    expiry,
+    key,
+    name_of,
+    parse_body,
+    seconds,
+    text_of,
+)
 from rollback.domain.ledger_index import build_entries
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.domain.stored import read_stored
 from rollback.errors import Conflict, LeaseLost, UnreadableItem
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-_EVENT_KEPT = timedelta(days=2)  # longer than EventBridge retries (24 hours)
-_PAGE = 25  # documents a request: a document has about 10 KB, a page at most 1 MB
+_EVENT_RETENTION = timedelta(days=2)  # EventBridge retries for 24 hours
+_PAGE = 25  # documents of a request: a document has about 10 KB, a page at most 1 MB
 
 
 class LedgerDocuments:
-    """`SERVICE#<name>` / `ROLLBACK#<id>`, `EVENT#<id>` against duplicates, and `EXECUTION#<arn>`."""
+    """Adapter of `SERVICE#<name>` / `ROLLBACK#<id>`, `EVENT#<id>` against duplicates, and `EXECUTION#<arn>`."""
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
     def create(self, rollback: Rollback) -> Rollback:
-        """Store a new document and mark its event as seen, in one transaction.
-
-        A retry finds its own document and gives that.
-
-        Raises:
-            Conflict: another rollback has taken the same event already.
-        """
+        """Store document, event, execution and index in one transaction."""
         items = [
-            _put_write(self._table, _document(rollback), "attribute_not_exists(pk)"),
-            *self._event_writes(rollback),
-            self._execution_write(rollback),
-            *build_index_writes(self._table, rollback),
+            self._table.put_part(_document(rollback), "attribute_not_exists(pk)"),
+            *self._event_parts(rollback),
+            self._execution_part(rollback),
+            *build_index_parts(self._table, rollback),
         ]
         try:
-            self._table.call(self._table.client.transact_write_items, TransactItems=items)
+            self._table.transact(items)
         except ConditionFailed as error:
             try:
                 return self.read(rollback.service_name, rollback.id)
@@ -52,20 +54,18 @@ class LedgerDocuments:
         return rollback
 
     def read(self, service: str, rollback_id: str) -> Rollback:
-        """The document as it stands (consistent read).
-
-        Raises:
-            KeyError: there is none with this id.
-            UnreadableItem: there is one, and it can't be read.
-        """
-        pk, sk = f"SERVICE#{service}", f"ROLLBACK#{rollback_id}"
-        item = self._table.get(pk, sk)
-        if item is None:
+        """Read the document's item."""
+        document = self._table.get_body(Rollback, f"SERVICE#{service}", f"ROLLBACK#{rollback_id}")
+        if document is None:
             raise KeyError(rollback_id)
-        return _read(item)
+        return document
 
     def find_by_execution(self, execution: str) -> tuple[str, str] | None:
-        """Service and id of the rollback that an execution began or looks at again; None: it made no record."""
+        """Read the execution's item.
+
+        Raises:
+            UnreadableItem: the item names no service and rollback.
+        """
         item = self._table.get(f"EXECUTION#{execution}", "ROLLBACK")
         if item is None:
             return None
@@ -75,23 +75,14 @@ class LedgerDocuments:
         return service, rollback_id
 
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
-        """Compare-and-set on the version that was read.
-
-        Args:
-            under_lease_until: also require that our lease holds at least until then (rule 9: an intent may only be
-                written by a holder whose lease outlasts the call it announces).
-
-        Raises:
-            Conflict: the document was changed since it was read.
-            LeaseLost: the lease is another's, or ends too early.
-        """
+        """Check the lease's item in the same transaction as the document's version."""
         saved = rollback.evolve(version=rollback.version + 1)
-        items = [_replace_write(self._table, rollback, saved)]
+        items = [_replace_part(self._table, rollback, saved)]
         if under_lease_until is not None:
             items.append(self._require_lease(rollback, under_lease_until))
-        items += build_index_writes(self._table, saved)
+        items += build_index_parts(self._table, saved)
         try:
-            self._table.call(self._table.client.transact_write_items, TransactItems=items)
+            self._table.transact(items)
         except ConditionFailed as error:
             if under_lease_until is not None and error.failed[:2] == [False, True]:
                 raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}") from error
@@ -99,60 +90,52 @@ class LedgerDocuments:
         return saved
 
     def reopen(self, rollback: Rollback) -> Rollback:
-        """Save a document that another execution looks at again, and remember which execution that is.
-
-        Raises:
-            Conflict: the document was changed since it was read.
-        """
+        """Store document, execution and index in one transaction."""
         saved = rollback.evolve(version=rollback.version + 1)
         items = [
-            _replace_write(self._table, rollback, saved),
-            self._execution_write(saved),
-            *build_index_writes(self._table, saved),
+            _replace_part(self._table, rollback, saved),
+            self._execution_part(saved),
+            *build_index_parts(self._table, saved),
         ]
         try:
-            self._table.call(self._table.client.transact_write_items, TransactItems=items)
+            self._table.transact(items)
         except ConditionFailed as error:
             raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again") from error
         return saved
 
     def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
-        """The `records` that can be read."""
-        return (one for one in self.records(service, before) if isinstance(one, Rollback))
+        """Leave the unreadable items out."""
+        return (record for record in self.records(service, before) if isinstance(record, Rollback))
 
     def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
-        """Rollbacks of a service, newest first, page by page as they are asked for; also those that can't be read.
-
-        Args:
-            before: only those older than the rollback with this id.
-        """
+        """Query by the id in the sort key: ids sort by the time at which their rollbacks began."""
         newest = f"ROLLBACK#{before}" if before is not None else None
         for item in self._table.query(f"SERVICE#{service}", "ROLLBACK#", last=newest, page_size=_PAGE):
             if newest is not None and item["sk"]["S"] == newest:
                 continue
             try:
-                yield _read(item)
+                yield parse_body(Rollback, item)
             except UnreadableItem as unreadable:
                 yield unreadable
 
-    def _event_writes(self, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
+    def _event_parts(self, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
         if rollback.event is None:
             return []
         item = {
             **key(f"EVENT#{rollback.event.id}", "SEEN"),
             "rollback_id": {"S": rollback.id},
-            "expires": _expires(rollback.created_at + _EVENT_KEPT),
+            "expires": expiry(rollback.created_at + _EVENT_RETENTION),
         }
-        return [_put_write(self._table, item, "attribute_not_exists(pk)")]
+        return [self._table.put_part(item, "attribute_not_exists(pk)")]
 
-    def _execution_write(self, rollback: Rollback) -> "TransactWriteItemTypeDef":
+    def _execution_part(self, rollback: Rollback) -> "TransactWriteItemTypeDef":
         item = {
             **key(f"EXECUTION#{rollback.execution or rollback.id}", "ROLLBACK"),
             "service": {"S": rollback.service_name},
             "rollback_id": {"S": rollback.id},
-            "expires": _expires(rollback.began_at + retention_of(rollback)),
+            "expires": expiry(rollback.began_at + retention_of(rollback)),
         }
-        return _put_write(self._table, item)
+        return self._table.put_part(item)
 
     def _require_lease(self, rollback: Rollback, until: datetime) -> "TransactWriteItemTypeDef":
         return {
@@ -170,60 +153,49 @@ class LedgerDocuments:
         }
 
 
-def build_index_writes(table: LedgerTable, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
-    """The index of a document, as the parts of a transaction: entries that hold are put, the others deleted."""
-    writes: list[TransactWriteItemTypeDef] = []
+def build_index_parts(table: LedgerTable, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
+    """Return the parts of a transaction that put a document's index entries and delete those that no longer hold."""
+    parts: list[TransactWriteItemTypeDef] = []
     for (pk, sk), entry in build_entries(rollback).items():
         if entry is None:
-            writes.append({"Delete": {"TableName": table.name, "Key": key(pk, sk)}})
+            parts.append({"Delete": {"TableName": table.name, "Key": key(pk, sk)}})
             continue
         item = {**key(pk, sk), "body": {"S": entry.model_dump_json()}}
-        if pk.startswith("SERVICE#"):  # changes and answers are read since a time; nothing asks for old ones
-            item["expires"] = _expires(rollback.began_at + retention_of(rollback))
-        writes.append(_put_write(table, item))
-    return writes
+        if pk.startswith("SERVICE#"):  # changes and answers, which no decision reads when they are old
+            item["expires"] = expiry(rollback.began_at + retention_of(rollback))
+        parts.append(table.put_part(item))
+    return parts
 
 
 def require_unchanged(table: LedgerTable, rollback: Rollback) -> "TransactWriteItemTypeDef":
-    """The condition that a document has not been saved since it was read."""
-    return {
-        "ConditionCheck": {
-            "TableName": table.name,
-            "Key": key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}"),
-            "ConditionExpression": "#version = :read",
-            "ExpressionAttributeNames": {"#version": "version"},
-            "ExpressionAttributeValues": {":read": {"N": str(rollback.version)}},
-        }
-    }
+    """Return the part of a transaction that requires that a document was not saved since it was read."""
+    at = key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}")
+    check: Any = {"TableName": table.name, "Key": at, **_has_version(rollback)}
+    return {"ConditionCheck": check}
 
 
 def retention_of(rollback: Rollback) -> timedelta:
-    """How long the record of a rollback is kept (`record_days`)."""
+    """Return how long the document of a rollback is kept (`record_days`)."""
     policy = rollback.settings.policy if rollback.settings is not None else Policy()
     return timedelta(days=policy.record_days)
 
 
-def _put_write(table: LedgerTable, item: dict[str, Any], condition: str | None = None) -> "TransactWriteItemTypeDef":
-    put: TransactWriteItemTypeDef = {"Put": {"TableName": table.name, "Item": item}}
-    if condition is not None:
-        put["Put"]["ConditionExpression"] = condition
-    return put
+def _replace_part(table: LedgerTable, read: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
+    put: Any = {"TableName": table.name, "Item": _document(saved), **_has_version(read)}
+    return {"Put": put}
 
 
-def _replace_write(table: LedgerTable, read: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
+def _has_version(read: Rollback) -> dict[str, Any]:
+    """Return the condition that the document in the table has the version that was read."""
     return {
-        "Put": {
-            "TableName": table.name,
-            "Item": _document(saved),
-            "ConditionExpression": "#version = :read",
-            "ExpressionAttributeNames": {"#version": "version"},
-            "ExpressionAttributeValues": {":read": {"N": str(read.version)}},
-        }
+        "ConditionExpression": "#version = :read",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":read": {"N": str(read.version)}},
     }
 
 
 def _document(rollback: Rollback) -> dict[str, Any]:
-    """The item. It expires only when nothing is to be done about the rollback any more, and nothing is owed."""
+    """Return the item of a document; it expires only once nothing is left to do about the rollback, or owed."""
     item = {
         **key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}"),
         "version": {"N": str(rollback.version)},
@@ -231,13 +203,5 @@ def _document(rollback: Rollback) -> dict[str, Any]:
     }
     held = [entry for (pk, _), entry in build_entries(rollback).items() if not pk.startswith("SERVICE#")]
     if rollback.concluded_at is not None and not any(held):
-        item["expires"] = _expires(rollback.concluded_at + retention_of(rollback))
+        item["expires"] = expiry(rollback.concluded_at + retention_of(rollback))
     return item
-
-
-def _expires(at: datetime) -> dict[str, str]:
-    return {"N": str(int(at.timestamp()))}
-
-
-def _read(item: dict[str, Any]) -> Rollback:
-    return read_stored(Rollback, name_of(item), text_of(item, "body"))

@@ -1,7 +1,7 @@
-"""The ledger: one DynamoDB table for documents, leases and releases; every write is conditional.
+"""The ledger: one DynamoDB table for documents, leases and releases.
 
-A document is stored as JSON in `body`, beside the attributes that conditions need. What decisions need of a document is
-kept in items of its own (`ledger_index`). An item that can't be read stops nothing but what is about it.
+A model is stored as JSON in `body`, beside the attributes that conditions compare. Decisions read items of the index
+(`domain.ledger_index`), never whole documents. An unreadable item stops only the work that needs this item.
 """
 
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ class DynamoLedger(
     """Adapter of one environment's table.
 
     Args:
-        suspect_release_days: how long a suspect or quarantined release is kept; None: for good.
+        suspect_release_days: how long a suspect or quarantined release is kept; None keeps it for good.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str, suspect_release_days: float | None = None) -> None:

@@ -1,7 +1,7 @@
-"""The index in the table: open rollbacks, debts, changes and answers to alarms, each read from its own items.
+"""Ledger items of the index: pending rollbacks, obligations, changes and answers to alarms.
 
-A ledger from before this index has none of these items. Until `build_index` has made them, the documents themselves are
-read: slow, and the same answer.
+A ledger that is older than the index has none of these items. Until `build_index` has made them, the documents are
+read instead: the answer is the same, but slow.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from rollback.adapters.ledger.documents import LedgerDocuments, build_index_writes, require_unchanged
+from rollback.adapters.ledger.documents import LedgerDocuments, build_index_parts, require_unchanged
 from rollback.adapters.ledger.releases import index_release
-from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, name_of, text_of
+from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, parse_body, text_of
 from rollback.domain.index_build import IndexBuild
 from rollback.domain.ledger_index import (
     OWED,
@@ -29,62 +29,68 @@ from rollback.domain.ledger_index import (
     format_sortable_time,
 )
 from rollback.domain.rollback import Rollback
-from rollback.domain.stored import ReadResult, SkippedItem, read_stored
+from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import UnreadableItem
 
 EntryT = TypeVar("EntryT", bound=BaseModel)
 
-_PAGE = 25  # items a request
+_PAGE = 25  # items of a request
 
 
 class LedgerIndex(LedgerDocuments):
-    """`PENDING`, `OWED` / `<service>#<id>`; `SERVICE#<name>` / `CHANGE#<time>#<id>`, `ANSWER#<alarm>#<time>#<id>`."""
+    """Adapter of the index, and of the documents that it is built from.
+
+    The items are `PENDING` and `OWED` / `<service>#<id>`, and `SERVICE#<name>` / `CHANGE#<time>#<id>` and
+    `ANSWER#<alarm>#<time>#<id>`.
+    """
 
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
-        """Rollbacks about which something is still to be done, oldest first; None: of all services."""
+        """Query one partition for all services."""
         prefix = f"{service}#" if service is not None else ""
         found = self._list_entries(PendingEntry, self._table.query(PENDING, prefix), service)
-        ordered = sorted(found.items, key=lambda one: (one.service, one.rollback_id))
+        ordered = sorted(found.items, key=lambda entry: (entry.service, entry.rollback_id))
         return ReadResult(tuple(ordered), found.unreadable)
 
     def owed(self, service: str) -> ReadResult[ObligationsEntry]:
-        """Changes to this service that rollbacks have not put back, the last rollback first."""
+        """Query by the service in the sort key."""
         found = self._list_entries(ObligationsEntry, self._table.query(OWED, f"{service}#"), service)
-        return ReadResult(tuple(sorted(found.items, key=lambda one: one.rollback_id, reverse=True)), found.unreadable)
+        return ReadResult(
+            tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable
+        )
 
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
-        """Rollbacks that were admitted since then and changed something, or may have; newest first."""
+        """Query by the time in the sort key."""
         items = self._table.query(f"SERVICE#{service}", "CHANGE#", first=f"CHANGE#{format_sortable_time(since)}")
         found = self._list_entries(ChangeEntry, items, service)
-        kept = [one for one in found.items if one.admitted_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda one: one.admitted_at, reverse=True)), found.unreadable)
+        kept = [entry for entry in found.items if entry.admitted_at >= since]
+        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.admitted_at, reverse=True)), found.unreadable)
 
     def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
-        """Rollbacks that this alarm has asked for since then, newest first."""
+        """Query by alarm and time in the sort key."""
         prefix = f"ANSWER#{alarm}#"
         items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{format_sortable_time(since)}")
         found = self._list_entries(AnswerEntry, items, service)
-        kept = [one for one in found.items if one.alarm == alarm and one.created_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda one: one.created_at, reverse=True)), found.unreadable)
+        kept = [entry for entry in found.items if entry.alarm == alarm and entry.created_at >= since]
+        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.created_at, reverse=True)), found.unreadable)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
-        """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
+        """Delete the rollback's `PENDING` and `OWED` items."""
         for partition in (PENDING, OWED):
             self._table.delete(partition, f"{service}#{rollback_id}")
 
     def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
-        """Remember that an item can't be read, so that an operator is told of it, once."""
+        """Store the item's key once, under `UNREADABLE`."""
         self._table.record_unreadable(unreadable, at)
 
     def unreadable(self) -> tuple[SkippedItem, ...]:
-        """Items that could not be read when they were needed."""
+        """Query the partition `UNREADABLE`."""
         return tuple(
             SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_reported="told" in item)
             for item in self._table.query("UNREADABLE")
         )
 
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        """An operator was told of this item."""
+        """Set `told` on the item."""
         self._table.call(
             self._table.client.update_item,
             TableName=self._table.name,
@@ -94,37 +100,33 @@ class LedgerIndex(LedgerDocuments):
         )
 
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
-        """Go on making the index of a ledger from before it. True: it is complete, and read from now on.
+        """Write the entries of at most `ITEMS_A_CALL` documents and releases, since a function has a minute.
 
-        A call makes the entries of `ITEMS_A_CALL` documents and releases at most: a function has a minute. The next
-        call goes on there. A function of the version before may still save documents without their entries: the index
-        counts as complete after a second pass, begun when none of those functions can run any more.
+        The next call continues there. A function of an older version may still save documents without their entries.
+        So the index counts as complete after a second pass that began when no such function could run any more.
         """
         if self._table.is_indexed():
             return True
-        mark = self._table.get(*INDEX_MARK)
-        build = IndexBuild(first_started_at=now)
-        with contextlib.suppress(UnreadableItem):  # then it is built from the beginning
-            build = read_stored(IndexBuild, name_of(mark), text_of(mark, "body")) if mark is not None else build
+        build = self._table.get_readable_body(IndexBuild, *INDEX_MARK) or IndexBuild(first_started_at=now)
         left = self.ITEMS_A_CALL
         while left > 0 and not build.is_complete and not build.has_to_wait(now):
             done, build = self._index_some(build, services, left)
             left -= done
         item = {**key(*INDEX_MARK), "body": {"S": build.model_dump_json()}, "complete": {"BOOL": build.is_complete}}
-        self._table.call(self._table.client.put_item, TableName=self._table.name, Item=item)
+        self._table.put(item)
         return build.is_complete
 
     ITEMS_A_CALL = 500
 
     def _index_some(self, build: IndexBuild, services: tuple[str, ...], most: int) -> tuple[int, IndexBuild]:
-        """The next items of one service and kind, and where the build is then."""
+        """Index the next items of one service and kind, and return their number and the progress of the build."""
         parts = [(service, prefix) for service in services for prefix in ("ROLLBACK#", "RELEASE#")]
         if build.part >= len(parts):
             return 0, build.complete_pass()
         service, prefix = parts[build.part]
         items = self._table.query(f"SERVICE#{service}", prefix, last=build.before, page_size=_PAGE)
         done, last = 0, build.before
-        for item in islice((one for one in items if one["sk"]["S"] != build.before), most):
+        for item in islice((item for item in items if item["sk"]["S"] != build.before), most):
             done, last = done + 1, item["sk"]["S"]
             if prefix == "RELEASE#":
                 index_release(self._table, item)
@@ -133,13 +135,12 @@ class LedgerIndex(LedgerDocuments):
         return done, build.advance(done, last if done == most else None)
 
     def _index_document(self, item: dict[str, Any]) -> None:
-        """Entries of one document. One that is saved meanwhile brings its entries itself."""
+        """Write the entries of a document; a document that is saved meanwhile brings its own."""
         with contextlib.suppress(UnreadableItem, ConditionFailed):
-            rollback = read_stored(Rollback, name_of(item), text_of(item, "body"))
-            writes = [write for write in build_index_writes(self._table, rollback) if "Put" in write]
-            if writes:
-                unchanged = require_unchanged(self._table, rollback)
-                self._table.call(self._table.client.transact_write_items, TransactItems=[unchanged, *writes])
+            rollback = parse_body(Rollback, item)
+            puts = [part for part in build_index_parts(self._table, rollback) if "Put" in part]
+            if puts:
+                self._table.transact([require_unchanged(self._table, rollback), *puts])
 
     def _list_entries(
         self, kind: type[EntryT], items: Iterator[dict[str, Any]], service: str | None
@@ -151,14 +152,14 @@ class LedgerIndex(LedgerDocuments):
         for item in items:
             try:
                 at = item["pk"]["S"], item["sk"]["S"]
-                found[at] = read_stored(kind, name_of(item), text_of(item, "body"))
+                found[at] = parse_body(kind, item)
             except UnreadableItem as error:
                 unreadable.append(error)
         return ReadResult(tuple(found.values()), tuple(unreadable))
 
 
 def _derive_entries(kind: type[EntryT], history: Iterator[Rollback], service: str) -> dict[Key, EntryT]:
-    """The entries of one kind about a service, from its documents."""
+    """Derive the entries of one kind about a service from its documents."""
 
     def is_about(entry: Entry) -> bool:
         return getattr(entry, "service", service) == service

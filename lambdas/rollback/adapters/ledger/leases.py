@@ -1,4 +1,4 @@
-"""Leases in the ledger: the right to roll back a service, or a database branch; a counter outlives their holders."""
+"""Ledger items of leases; an item keeps its counter when its holder gives the lease back."""
 
 import contextlib
 from datetime import datetime
@@ -11,23 +11,22 @@ from rollback.errors import ExternalServiceError, LeaseLost, UnreadableItem
 
 
 class LedgerLeases:
-    """`SERVICE#<name>` / `LEASE`; of a branch `BRANCH#<project>#<branch>` / `LEASE`."""
+    """Adapter of `SERVICE#<name>` / `LEASE` and `BRANCH#<project>#<branch>` / `LEASE`."""
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
-        """Take the lease if it is free, expired, ours already or can't be read; None if another holds it.
+        """Set an unreadable lease aside and take its place, since no rollback can prove that it holds that lease.
 
-        Nobody can show that they hold a lease that can't be read: it is set aside, and its place taken. A holder that
-        still lives finds its lease lost.
+        A holder that still runs finds its lease lost.
         """
         free = "attribute_not_exists(pk) OR attribute_not_exists(holder) OR expires_at <= :now"
         try:
             return self._take(service, rollback_id, until, free, {":now": {"N": seconds(now)}})
         except ConditionFailed:
             pass
-        except ExternalServiceError:  # a damaged counter can't be added to; any other failure is one
+        except ExternalServiceError:  # DynamoDB refuses to add to a damaged counter; every other failure is raised
             if self._find_damage(service) is None:
                 raise
         damage = self._find_damage(service)
@@ -37,11 +36,7 @@ class LedgerLeases:
         return held if held is not None and held.is_held_by(rollback_id, now) else None
 
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
-        """Hold our lease for longer.
-
-        Raises:
-            LeaseLost: it ran out or is another's.
-        """
+        """Compare holder and counter, and require that the lease has not expired."""
         try:
             updated = self._table.call(
                 self._table.client.update_item,
@@ -63,20 +58,17 @@ class LedgerLeases:
         return _lease(lease.service, updated["Attributes"])
 
     def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
-        """Take a lease that somebody holds, as it was read; None if it has changed hands since.
-
-        The counter grows: whatever the former holder still writes under its own is refused.
-        """
+        """Compare holder and counter. The SDK may repeat a call whose answer was lost: a taken lease is success."""
         as_read = {":from": {"S": held.holder}, ":counter": {"N": str(held.counter)}}
         try:
             return self._take(held.service, rollback_id, until, "holder = :from AND #counter = :counter", as_read)
-        except ConditionFailed:  # the SDK sends it again after a lost answer: then it is ours already
+        except ConditionFailed:
             taken = self.lease(held.service)
             ours = taken is not None and (taken.holder, taken.counter) == (rollback_id, held.counter + 1)
             return taken if ours else None
 
     def release_lease(self, service: str, rollback_id: str) -> None:
-        """Give the lease back; nothing happens if it is not ours (any more). The counter stays."""
+        """Remove holder and expiry; the counter stays."""
         with contextlib.suppress(ConditionFailed):
             self._table.call(
                 self._table.client.update_item,
@@ -88,11 +80,7 @@ class LedgerLeases:
             )
 
     def lease(self, service: str) -> Lease | None:
-        """Who holds the lease (it may have run out); None if nobody.
-
-        Raises:
-            UnreadableItem: there is a lease, and it can't be read.
-        """
+        """Read the item; an item without a holder is a lease that was given back."""
         item = self._table.get(_partition(service), "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
 
@@ -106,7 +94,10 @@ class LedgerLeases:
     def _replace_damaged(
         self, service: str, rollback_id: str, now: datetime, until: datetime, damage: UnreadableItem
     ) -> Lease | None:
-        """Its counter was perhaps any number: seconds since 1970 are more than any number of holders."""
+        """Put a new lease in place of a damaged one.
+
+        The damaged counter may have been any number. Seconds since 1970 are more than any number of holders.
+        """
         raw = self._table.get(_partition(service), "LEASE")
         if raw is None:
             return None
@@ -132,7 +123,11 @@ class LedgerLeases:
         return _lease(service, item)
 
     def _take(self, service: str, rollback_id: str, until: datetime, condition: str, values: dict[str, Any]) -> Lease:
-        """Become the holder, with the next counter. Raises ConditionFailed."""
+        """Become the holder, with the next counter.
+
+        Raises:
+            ConditionFailed: the condition did not hold.
+        """
         updated = self._table.call(
             self._table.client.update_item,
             TableName=self._table.name,

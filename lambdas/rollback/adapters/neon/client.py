@@ -1,6 +1,6 @@
-"""Neon: look at a project's branches, and change them. Imported late: httpx takes a while to load.
+"""Neon's API v2 (https://api-docs.neon.tech/reference): branches, computes and operations of a project.
 
-The calls are those of Neon's API v2 (https://api-docs.neon.tech/reference); nobody waits here for an operation.
+`bootstrap` imports this module late, since httpx takes a while to load. No method waits for an operation of Neon.
 """
 
 from collections.abc import Iterator
@@ -29,17 +29,17 @@ class NeonDatabases:
         self._project = f"/projects/{quote(project_id, safe='')}"
 
     def project(self) -> Project:
-        """The project, and how long it keeps history."""
+        """GET /projects/{id}."""
         answer = self._http.read(self._project)
         with _translate_parse_errors(self._project):
             return Project.of_answer(answer["project"])
 
     def branches(self) -> Iterator[Branch]:
-        """All of them, page by page."""
+        """GET …/branches, page by page."""
         return self._branches({})
 
     def branch(self, branch_id: str) -> Branch | None:
-        """None: there is none such (any more)."""
+        """GET …/branches/{id}; Neon answers 404 for a deleted branch."""
         path = self._path("branches", branch_id)
         try:
             answer = self._http.read(path)
@@ -49,27 +49,27 @@ class NeonDatabases:
             return Branch.model_validate(answer["branch"])
 
     def branch_named(self, name: str) -> Branch | None:
-        """By exact name; Neon's own search is by a part of it."""
+        """GET …/branches with `search`, which matches a part of the name, and compare the whole name."""
         return next((branch for branch in self._branches({"search": name}) if branch.name == name), None)
 
     def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]:
-        """The branch's computes."""
+        """GET …/branches/{id}/endpoints."""
         path = f"{self._path('branches', branch_id)}/endpoints"
         answer = self._http.read(path)
         with _translate_parse_errors(path):
             return tuple(Endpoint.model_validate(endpoint) for endpoint in answer["endpoints"])
 
     def operation(self, operation_id: str) -> Operation:
-        """One operation as it stands."""
+        """GET …/operations/{id}."""
         path = self._path("operations", operation_id)
         answer = self._http.read(path)
         with _translate_parse_errors(path):
             return Operation.model_validate(answer["operation"])
 
     def operations_since(self, since: datetime) -> tuple[Operation, ...]:
-        """The project's, newest first: those created at a time or after it."""
+        """GET …/operations, newest first, until an operation is older."""
         path, query = f"{self._project}/operations", dict[str, str | int | bool](limit=_PAGE)
-        since = since.replace(microsecond=0)  # Neon tells whole seconds
+        since = since.replace(microsecond=0)  # Neon's times have whole seconds
         found: list[Operation] = []
         while True:
             answer = self._http.read(path, query)
@@ -82,7 +82,7 @@ class NeonDatabases:
             query["cursor"] = cursor
 
     def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr:
-        """With the role's password. It changes when the branch is made anew from a protected parent."""
+        """GET …/connection_uri. The role's password changes when a branch is created from a protected parent."""
         path = f"{self._project}/connection_uri"
         query: Query = {"branch_id": branch_id, "database_name": database, "role_name": role, "pooled": pooled}
         answer = self._http.read(path, query)
@@ -90,7 +90,7 @@ class NeonDatabases:
             return SecretStr(answer["uri"])
 
     def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
-        """As SQL; of the branch's head unless told."""
+        """GET …/branches/{id}/schema."""
         path = f"{self._path('branches', branch_id)}/schema"
         return str(self._http.read(path, {"db_name": database, **_position_query("", at)}).get("sql", ""))
 
@@ -102,7 +102,7 @@ class NeonDatabases:
         at: Position | None = None,
         base_at: Position | None = None,
     ) -> str:
-        """From the base's schema to the branch's, as a unified diff; empty if they are the same."""
+        """GET …/branches/{id}/compare_schema."""
         path = f"{self._path('branches', branch_id)}/compare_schema"
         query = {
             "db_name": database,
@@ -122,7 +122,7 @@ class NeonDatabases:
         protected: bool = False,
         expires_at: datetime | None = None,
     ) -> BranchChange:
-        """Branch off a parent, from its head unless told. No compute unless asked for."""
+        """POST …/branches."""
         branch: Json = {"name": name, "parent_id": parent_id, **_position_query("parent_", at)}
         if protected:
             branch["protected"] = True
@@ -140,37 +140,37 @@ class NeonDatabases:
         at: Position | None = None,
         preserve_under_name: str | None = None,
     ) -> BranchChange:
-        """Overwrite a branch with a source's state; its present one is kept if it gets a name."""
+        """POST …/branches/{id}/restore."""
         body: Json = {"source_branch_id": source_branch_id, **_position_query("source_", at)}
         if preserve_under_name is not None:
             body["preserve_under_name"] = preserve_under_name
         return self._change("POST", f"{self._path('branches', branch_id)}/restore", body)
 
     def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> BranchChange:
-        """Rename, protect or un-protect."""
-        asked = {"name": name, "protected": protected}
-        told = {field: value for field, value in asked.items() if value is not None}
-        return self._change("PATCH", self._path("branches", branch_id), {"branch": told})
+        """PATCH …/branches/{id}."""
+        fields = {"name": name, "protected": protected}
+        changes = {field: value for field, value in fields.items() if value is not None}
+        return self._change("PATCH", self._path("branches", branch_id), {"branch": changes})
 
     def expire_branch(self, branch_id: str, at: datetime | None) -> BranchChange:
-        """Have Neon delete the branch at a time; None: keep it."""
+        """PATCH …/branches/{id} with `expires_at`."""
         until = None if at is None else _whole_seconds(at)
         return self._change("PATCH", self._path("branches", branch_id), {"branch": {"expires_at": until}})
 
     def delete_branch(self, branch_id: str) -> BranchChange | None:
-        """None: it was gone already."""
+        """DELETE …/branches/{id}; Neon answers 204 for a deleted branch."""
         path = self._path("branches", branch_id)
         answer = self._http.change("DELETE", path)
         return _parse_change(BranchChange, f"DELETE {path}", answer) if answer else None
 
     def create_endpoint(self, branch_id: str) -> EndpointChange:
-        """A read-write compute."""
+        """POST …/endpoints."""
         body: Json = {"endpoint": {"branch_id": branch_id, "type": "read_write"}}
         path = f"{self._project}/endpoints"
         return _parse_change(EndpointChange, f"POST {path}", self._http.change("POST", path, body))
 
     def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
-        """Delete a compute; None: it was gone already."""
+        """DELETE …/endpoints/{id}."""
         path = self._path("endpoints", endpoint_id)
         try:
             answer = self._http.change("DELETE", path)
@@ -179,15 +179,15 @@ class NeonDatabases:
         return _parse_change(EndpointChange, f"DELETE {path}", answer) if answer else None
 
     def start_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """Wake a compute; one that runs stays as it is."""
+        """POST …/endpoints/{id}/start."""
         return self._endpoint(endpoint_id, "start")
 
     def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """Stop a compute and drop its connections; the next connection wakes it."""
+        """POST …/endpoints/{id}/suspend."""
         return self._endpoint(endpoint_id, "suspend")
 
     def restart_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """Drop a compute's connections and start it anew."""
+        """POST …/endpoints/{id}/restart."""
         return self._endpoint(endpoint_id, "restart")
 
     def _path(self, collection: str, identity: str) -> str:
@@ -229,7 +229,9 @@ def _parse_change(view: type[_Answer], what: str, answer: Json) -> _Answer:
     try:
         return view.model_validate(answer)
     except ValidationError as error:
-        raise OutcomeUnknown(f"{what} was accepted, but its answer can't be read: {_describe_fields(error)}") from error
+        raise OutcomeUnknown(
+            f"Neon accepted {what}, but the answer can't be read: {_describe_fields(error)}"
+        ) from error
 
 
 @contextmanager
@@ -243,5 +245,5 @@ def _translate_parse_errors(what: str) -> Iterator[None]:
 
 
 def _describe_fields(error: ValidationError) -> str:
-    """Where it does not fit, without the values: some are secret."""
+    """Name the fields that don't fit the model, without their values, since some are secret."""
     return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

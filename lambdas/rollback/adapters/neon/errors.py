@@ -1,8 +1,8 @@
-"""Neon's refusals turned into ours: each status and text that means something to whoever must act on it.
+"""Translation of Neon's refusals: one error for each status or text that calls for another action.
 
-A text is told apart only where Neon gives one status to several causes. Its statuses: 423 is a lock on the whole
-project; 423, 429 and 503 mean that nothing was done; 524 that a proxy in between gave up waiting (Neon's API
-specification, response GeneralError).
+Texts are compared only where Neon has one status for several causes. Status 423 is a lock on the whole project. 423,
+429 and 503 mean that nothing was done. 524 means that a proxy gave up waiting (Neon's API specification, response
+GeneralError).
 """
 
 from collections.abc import Mapping
@@ -24,19 +24,20 @@ from rollback.resources.database.errors import (
 from rollback.text import service_message
 
 _NOTHING_DONE = frozenset({429, 503})
-_TIMED_OUT = frozenset({408, 425})  # Neon's specification lists neither; a proxy before it may answer so
+_TIMED_OUT = frozenset({408, 425})  # Neon's specification has neither; a proxy in front of Neon may send them
 
 
 def translate_response(
     what: str, status: int, said: Mapping[str, object], retry_after: float | None, *, changes: bool
 ) -> ExternalServiceError:
-    """The error for an answer that is no success.
+    """Return the error for an answer that is no success.
 
     Args:
-        what: the request, for whoever reads the error.
-        said: the body: `message`, and often an empty `code` and a `request_id`.
-        retry_after: seconds, if the answer named them.
-        changes: whether the request was to change something.
+        what: the request, which the error's text names.
+        status: HTTP status.
+        said: body of the answer: `message`, and often an empty `code` and a `request_id`.
+        retry_after: seconds to wait, if the answer has them.
+        changes: whether the request changes something.
     """
     message = service_message(str(said.get("message") or "no reason given"))
     request = f" (request {said['request_id']})" if said.get("request_id") else ""
@@ -52,11 +53,11 @@ def translate_response(
         why = f"{text}; check the project and branch ids in the settings"
         return NotFound(why, action=what, kind=RefusalKind.NOT_FOUND)
     if status == 409:
-        return AlreadyExists(f"{text}; look whether an earlier request made it")
+        return AlreadyExists(f"{text}; check whether an earlier request made it")
     if 400 <= status < 500 and status not in _TIMED_OUT:
         return _broken_rule(what, text, message.lower(), retry_after)
     if changes:
-        return OutcomeUnknown(f"{text}; it may have been done: look before sending it again")
+        return OutcomeUnknown(f"{text}; the change may have been made: look before sending it again")
     return ExternalServiceError(text)
 
 

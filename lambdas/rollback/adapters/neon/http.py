@@ -1,6 +1,6 @@
-"""Requests to Neon's API: the key, the timeouts, and which requests may be sent twice.
+"""HTTP requests to Neon's API: key, timeouts and retries.
 
-A request that reads is sent again a few times, a request that changes never: its effect is looked up instead.
+A request that reads is retried. A request that changes something is sent once, and its effect is looked up instead.
 """
 
 import random
@@ -16,9 +16,9 @@ from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import AccessRefused, OutcomeUnknown, RetryLater, Unreachable
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
-_CHANGE_SECONDS = 60.0  # restores were seen to take 7 s to be accepted; a lost answer costs more than waiting for it
+_CHANGE_SECONDS = 60.0  # Neon took 7 s to accept a restore; a lost answer costs more than the wait
 _ATTEMPTS = 3
-_LONGEST_PAUSE_SECONDS = 2.0  # whoever must wait longer does so outside the function
+_LONGEST_PAUSE_SECONDS = 2.0  # a longer pause is made between invocations, not inside the function
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Query = Mapping[str, str | int | bool]
@@ -26,11 +26,11 @@ Json = dict[str, Any]
 
 
 class NeonHttp:
-    """One client for a project's functions; thread-safe, as httpx's client is.
+    """HTTP client for a project's functions; thread-safe, as httpx's client is.
 
     Args:
-        api_key: asked for at every request, so that a rotated key is used; it is neither kept nor shown.
-        base_url: Neon's own unless told.
+        api_key: called for every request, so that a rotated key is used; the key is neither kept nor shown.
+        base_url: URL of the API; Neon's by default.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class NeonHttp:
             base_url=base_url,
             auth=_Key(api_key),
             headers={"User-Agent": "rollback", "Accept": "application/json"},
-            # One kept while the function was frozen may be dead, and a change sent on it of unknown outcome.
+            # A connection kept while Lambda froze the function may be dead; a change on it would have no known outcome.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def read(self, path: str, query: Query | None = None) -> Json:
-        """GET; sent up to three times when Neon is out of reach, busy or broken.
+        """Send a GET request, up to three times while Neon is unreachable, busy or broken.
 
         Raises:
-            ExternalServiceError: refused, or not answered; which kind says why.
+            ExternalServiceError: Neon refused or gave no answer; the class says why.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -62,12 +62,12 @@ class NeonHttp:
         raise AssertionError("the last attempt either answers or raises")
 
     def change(self, method: str, path: str, body: Json | None = None) -> Json:
-        """POST, PATCH or DELETE; sent once. Empty if Neon answers 204: there is nothing to do.
+        """Send a POST, PATCH or DELETE request once; an answer 204 (nothing to do) returns an empty body.
 
         Raises:
-            OutcomeUnknown: it may have been done.
-            RetryLater: it was not, and may be sent again.
-            ExternalServiceError: refused; which kind says why.
+            OutcomeUnknown: the change may have been made.
+            RetryLater: nothing was done; the request may be sent again.
+            ExternalServiceError: Neon refused; the class says why.
         """
         return self._send(method, path, None, body, changes=True)
 
@@ -87,7 +87,7 @@ class NeonHttp:
 
 
 class _Key(httpx.Auth):
-    """Puts the key on a request as late as possible."""
+    """Authentication that reads the key as late as possible."""
 
     def __init__(self, api_key: Callable[[], str]) -> None:
         self._api_key = api_key
@@ -95,7 +95,7 @@ class _Key(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         key = self._api_key().strip()
         if not key.isascii() or not key.isprintable() or " " in key:  # httpx would quote it in its error
-            raise AccessRefused("the secret with Neon's API key does not hold a key: it must be one line of text")
+            raise AccessRefused("the secret with Neon's API key holds no key; store the key in it as one line of text")
         request.headers["Authorization"] = f"Bearer {key}"
         yield request
 
@@ -105,7 +105,7 @@ class _NoResponse(ExternalServiceError):
 
 
 class _ServerError(ExternalServiceError):
-    """A request that only reads was answered with a server's error."""
+    """A request that only reads got a server's error."""
 
 
 def _parse_response(what: str, answer: httpx.Response, *, changes: bool) -> Json:

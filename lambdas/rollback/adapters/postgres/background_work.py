@@ -1,8 +1,8 @@
-"""SQL that tells of replication and scheduled jobs. Each part is read by itself: one that is refused hides no other.
+"""SQL queries for replication and scheduled jobs. Each part is read by itself, so that a refusal hides no other part.
 
-`pg_replication_slots` is the whole cluster's. `pg_subscription` is a shared catalogue; every role reads all columns but
-`subconninfo` (PostgreSQL, "pg_subscription"). pg_cron keeps its jobs in one database, and shows a role only its own by
-row security (https://github.com/citusdata/pg_cron, pg_cron.sql: policy cron_job_policy).
+`pg_replication_slots` covers the whole cluster. `pg_subscription` is a shared catalogue, of which every role reads all
+columns but `subconninfo` (PostgreSQL, "pg_subscription"). pg_cron keeps its jobs in one database. Row security shows a
+role its own jobs only (https://github.com/citusdata/pg_cron, pg_cron.sql, policy cron_job_policy).
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from rollback.text import service_message
 Session = psycopg.Connection[Any]
 _Row = TypeVar("_Row", bound=BaseModel)
 Connect = Callable[[str], AbstractContextManager[Session]]
-"""A session with another database of the same branch."""
+"""Opens a session with another database of the same branch."""
 
 _SLOTS = """
 SELECT slot_name, coalesce(database, ''), coalesce(plugin, ''), active FROM pg_replication_slots
@@ -36,7 +36,11 @@ FROM cron.job j ORDER BY jobid
 
 
 def read_background_work(session: Session, connect: Connect) -> BackgroundWork:
-    """All that can be seen; errors other than a refusal of one part are psycopg's."""
+    """Read slots, subscriptions and jobs, and note the parts that the role may not read.
+
+    Raises:
+        psycopg.Error: any error other than the refusal of a part.
+    """
     work = BackgroundWork()
     parts: tuple[tuple[str, Callable[[], BackgroundWork]], ...] = (
         ("replication slots", lambda: work.model_copy(update={"slots": _slots(session)})),
@@ -61,7 +65,7 @@ def _subscriptions(session: Session) -> tuple[Subscription, ...]:
 
 
 def _add_jobs(work: BackgroundWork, session: Session, connect: Connect) -> BackgroundWork:
-    """pg_cron is loaded where its setting is known; the setting names the one database with its table."""
+    """Add pg_cron's jobs, if Postgres knows the setting of pg_cron; the setting names the database of its table."""
     row = session.execute("SELECT current_setting('cron.database_name', true), current_database()").fetchone()
     database, current = row or (None, None)
     if not database:

@@ -1,7 +1,7 @@
-"""The structure of a database, read from Postgres's catalogue.
+"""Structure of a database, read from Postgres's catalogue.
 
-Each query gives rows of plain values, and gives them the same for the same structure: a difference between two answers
-is one between two schemas. The catalogue's columns are those of Postgres 14 to 18 (chapter "System Catalogs").
+Each query returns plain values, and equal values for equal structures, so that different answers mean different
+schemas. The catalogue's columns are those of Postgres 14 to 18 (chapter "System Catalogs").
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import psycopg
 from rollback.resources.database.live_schema import NEON_SCHEMAS, Column, Constraint, LiveSchema, SchemaObject
 
 NOT_SYSTEM_SCHEMA = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
-# What an extension brought (pg_stat_statements has views in `public`) comes and goes with it.
+# Objects of an extension come and go with the extension; pg_stat_statements has views in `public`.
 _OF_EXTENSIONS = (
     "EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{0}'::regclass AND d.objid = {1} AND d.deptype = 'e')"
 )
 _APPLICATION_SCHEMA = f"{NOT_SYSTEM_SCHEMA} AND n.nspname NOT IN ({', '.join(repr(name) for name in NEON_SCHEMAS)})"
-# A partition is reached through its parent, and comes and goes by a job: retention is no migration.
+# Statements reach a partition through its parent, and jobs create and drop partitions: retention is no migration.
 _OWN_RELATION = f"{_APPLICATION_SCHEMA} AND NOT c.relispartition AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
 
 _VOLATILE_DEFAULT = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
@@ -52,8 +52,8 @@ JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnam
 WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {_APPLICATION_SCHEMA} ORDER BY 1
 """  # noqa: S608 - put together from constants
 
-# A unique index refuses rows whether or not it belongs to a constraint. A partial or deferrable one, or one that was
-# not finished, is no arbiter for ON CONFLICT, so this is part of what it says. `indnullsnotdistinct` is of Postgres 15.
+# A unique index refuses rows whether or not it belongs to a constraint. A partial, deferrable or invalid index is no
+# arbiter for ON CONFLICT, so its definition says so. `indnullsnotdistinct` came with Postgres 15.
 _UNIQUE = f"""
 SELECT n.nspname || '.' || c.relname,
        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (used.columns)
@@ -93,7 +93,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_enum e ON e
 WHERE {_APPLICATION_SCHEMA} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")} GROUP BY t.oid ORDER BY 1
 """  # noqa: S608 - put together from constants
 
-# A sequence that a column owns is that column's default, and goes with it.
+# A sequence that a column owns is part of that column.
 _OBJECTS = f"""
 SELECT 'sequence', n.nspname || '.' || c.relname, md5(to_jsonb(s)::text), NULL::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -137,7 +137,7 @@ ORDER BY 1, 2
 
 
 def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
-    """Everything in one snapshot, if the session's transaction is of one."""
+    """Read the whole structure; the session's transaction decides whether all queries see one snapshot."""
     tables: dict[str, dict[str, Column]] = {}
     views: dict[str, dict[str, Column]] = {}
     for relation, name, column, kind, nullable, has_default, generated, differs, default, sequence in session.execute(

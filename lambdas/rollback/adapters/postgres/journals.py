@@ -1,4 +1,4 @@
-"""The journals of migration tools in a database: which there are, in whichever schema, and their rows."""
+"""Journals of migration tools in a database, in any schema, with their rows."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from rollback.adapters.postgres.catalog import NOT_SYSTEM_SCHEMA
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.migration_journal import JOURNAL_NAMES, Migration, journal_rows, missing_journal
 
-_MOST_ROWS = 20_000  # far more than migrations; a table of that size is something else
+_MOST_ROWS = 20_000  # far more than any project has migrations
 
-# `neon_auth` is Neon's own, who migrates it without us.
+# Neon itself migrates its schema `neon_auth`.
 _JOURNALS = f"""
 SELECT n.nspname, c.relname, ARRAY(SELECT a.attname::text FROM pg_attribute a
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
@@ -24,14 +24,15 @@ _ROWS = sql.SQL("SELECT to_jsonb(j) FROM {} j LIMIT {}")
 
 
 def read_journals(session: "psycopg.Connection[Any]", named: str | None) -> tuple[Migration, ...] | None:
-    """The rows of all known journals, and of the one that the settings name; None: there is none.
+    """Read all known journals and the journal that the settings name, or return None without any journal.
 
     Args:
-        named: `schema.table`; a bare name is one of `public`.
+        session: session with the database.
+        named: `schema.table`; a bare name is a table in `public`.
 
     Raises:
-        QueryFailed: a table is too long to be a journal.
-        psycopg.Error: the role may not read one.
+        QueryFailed: a table has too many rows for a journal.
+        psycopg.Error: the role may not read a journal.
     """
     table = named if named is None or "." in named else f"public.{named}"
     tables = session.execute(_JOURNALS.encode(), {"names": list(JOURNAL_NAMES), "named": table}).fetchall()

@@ -1,8 +1,8 @@
-"""Rows of a branch's tables, as digests that two branches of one project can be compared by.
+"""Digests of the rows of a branch's tables, by which two branches of one project are compared.
 
-Bounded memory on either side: first the sums of 16,384 buckets, computed by Postgres, then the rows of those buckets
-that differ, ordered by Postgres and read as a stream. `hashtextextended` gives the same hash for the same text on
-servers of one version, which two branches of one project are (Postgres documents no more than that).
+Both sides need bounded memory. Postgres first computes sums of 16,384 buckets. It then orders the rows of the buckets
+that differ, and they are read as a stream. `hashtextextended` gives equal hashes for equal texts on servers of one
+version (Postgres documents no more than that), and two branches of one project have one version.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -17,11 +17,11 @@ from rollback.adapters.postgres.session import open_session
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RelationKind, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 
-NEON_OWN_ROLES = ("cloud_admin",)  # owns what Neon's compute keeps for itself, such as `health_check` in `postgres`
-_LAST_BUCKET = 16_383  # so many that few changed rows need few others to be read
+NEON_OWN_ROLES = ("cloud_admin",)  # owns the objects of Neon's compute, such as `health_check` in `postgres`
+_LAST_BUCKET = 16_383  # enough buckets that few changed rows need few other rows to be read
 _ROWS_AT_ONCE = 10_000
-# All that a value's text depends on, so that a setting that only one branch has makes no row another one. With
-# `row_security` off Postgres refuses to hide rows rather than hide them (manual, "Row Security Policies").
+# Every setting that the text of a value depends on, so that a setting of one branch makes no row differ. With
+# `row_security` off Postgres fails instead of hiding rows (manual, "Row Security Policies").
 _SETTINGS = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; "
     "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET search_path = pg_catalog; SET row_security = off"
@@ -37,7 +37,7 @@ WHERE pg_has_role(current_user, r.oid, 'MEMBER')
   AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
 ORDER BY r.oid = c.relowner DESC, 1 LIMIT 1
 """
-# A partition is a table here, and its partitioned table is none: the rows are in the partitions.
+# A partition counts as a table, and its partitioned table does not: the rows are in the partitions.
 _RELATIONS = f"""
 SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relispopulated,
        ARRAY(SELECT a.attname::text FROM pg_index i
@@ -58,16 +58,16 @@ _KINDS = {"m": RelationKind.MATERIALIZED_VIEW, "f": RelationKind.FOREIGN_TABLE}
 
 
 class PostgresRows:
-    """Each call is a read-only session of its own, of one snapshot, on the direct host. Raises as `open_session`."""
+    """Part of the adapter that reads rows. Each call is a read-only session of its own, with one snapshot."""
 
     def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
-        """All databases of the branch but templates."""
+        """Query `pg_database`, without templates."""
         with open_session(address) as session:
             found = session.execute(_DATABASES).fetchall()
         return tuple(BranchDatabase(name=name, can_connect=allowed) for name, allowed in found)
 
     def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
-        """All that holds rows in one database, but what is Postgres's or Neon's own."""
+        """Query `pg_class`, without the relations of Neon's roles, and `pg_largeobject_metadata`."""
         with open_session(address, database=database) as session:
             found = session.execute(_RELATIONS.encode(), [list(NEON_OWN_ROLES)]).fetchall()
             (objects,) = session.execute(_LARGE_OBJECTS).fetchall()[0]
@@ -75,13 +75,13 @@ class PostgresRows:
         return (*relations, _large_objects()) if objects else relations
 
     def count(self, address: SecretStr, asked: RowQuery) -> int:
-        """Rows of a relation."""
+        """Select the number of rows."""
         with _open_reader(address, asked) as session:
             counted = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(asked))).fetchall()
         return int(counted[0][0])
 
     def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
-        """The sums of all buckets that have rows."""
+        """Group by the hash of the key, or else of the row; a bucket without rows is left out."""
         query = sql.SQL("SELECT (h & {})::int, count(*), sum(d)::text FROM {} GROUP BY 1").format(
             sql.Literal(_LAST_BUCKET), _hash_rows_query(asked)
         )
@@ -90,11 +90,11 @@ class PostgresRows:
         return {number: Bucket(rows=rows, digest=digest) for number, rows, digest in found}
 
     def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
-        """The rows of some buckets, in ascending order of hash and key, as a stream."""
+        """Order by hash and key, through a server-side cursor."""
         grouped = "h, k, d, 1" if asked.key else "h, '', 0, count(*)"
         ordered = 'ORDER BY h, k COLLATE "C"' if asked.key else "GROUP BY h ORDER BY h"
         where: sql.Composable = sql.SQL("")
-        if len(buckets) <= _LAST_BUCKET // 2:  # of one type on either side: only then Postgres looks them up by hash
+        if len(buckets) <= _LAST_BUCKET // 2:  # both sides have one type, or Postgres would not look them up by hash
             asked_for = sql.Literal(",".join(map(str, buckets)))
             where = sql.SQL("WHERE (h & {})::int = ANY(string_to_array({}, ',')::int[])").format(
                 sql.Literal(_LAST_BUCKET), asked_for
@@ -145,7 +145,7 @@ def _large_objects() -> Relation:
 
 @contextmanager
 def _open_reader(address: SecretStr, asked: RowQuery) -> Iterator["psycopg.Connection[Any]"]:
-    """A session whose texts of values are the same on both branches, as the role that sees all rows."""
+    """Open a session in which equal values have equal texts on both branches, as a role that sees all rows."""
     with open_session(address, database=asked.database, statement_seconds=asked.seconds) as session:
         for setting in _SETTINGS.split("; "):
             session.execute(setting.encode())
@@ -159,7 +159,10 @@ def _table(asked: RowQuery) -> sql.Identifier:
 
 
 def _hash_rows_query(asked: RowQuery) -> sql.Composable:
-    """Rows as (h: what they are ordered by, k: key, d: digest). Keys as a JSON array: none reads like another."""
+    """Return a query of rows with h (the order), k (the key) and d (the digest).
+
+    The key is a JSON array, so that different keys have different texts.
+    """
     values: list[sql.Composable] = [sql.Identifier("t", column) for column in asked.columns]
     if asked.kind is RelationKind.LARGE_OBJECTS:
         values.append(sql.SQL("md5(lo_get(t.oid))"))

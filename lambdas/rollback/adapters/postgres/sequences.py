@@ -1,4 +1,4 @@
-"""Sequences of a branch: the last value of each, and the one call of ours that writes to a database."""
+"""Sequences of a branch. `set_sequences` is the only call of the adapters that writes to a database."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,9 +10,9 @@ from rollback.adapters.postgres.session import open_session, translate_error
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.text import service_message
 
-_SECONDS = 10.0  # services stand at zero meanwhile
-# `pg_sequence_last_value` is NULL as long as none was given out (manual, view "pg_sequences"). Identity columns have
-# a sequence like any other; those of an extension or of a temporary table are nobody's ids.
+_SECONDS = 10.0  # the services have no tasks meanwhile
+# `pg_sequence_last_value` is NULL before the first `nextval` (manual, view "pg_sequences"). Identity columns have
+# sequences too. Sequences of extensions and temporary tables are left out, since no application's ids come from them.
 _SEQUENCES = """
 SELECT n.nspname::text, c.relname::text,
        CASE WHEN allowed.read THEN pg_sequence_last_value(c.oid::regclass) END,
@@ -26,10 +26,10 @@ ORDER BY 1, 2
 
 
 class PostgresSequences:
-    """Raises as `open_session`."""
+    """Part of the adapter that reads and sets sequences."""
 
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
-        """All sequences of one database."""
+        """Query `pg_sequence` and `pg_sequence_last_value`."""
         with open_session(address, database=database, statement_seconds=_SECONDS) as session:
             found = session.execute(_SEQUENCES).fetchall()
         return tuple(
@@ -50,20 +50,17 @@ class PostgresSequences:
     def set_sequences(
         self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
     ) -> Mapping[Name, str]:
-        """Have each sequence continue behind a value; the same again changes nothing.
-
-        Bounds, increment and `CYCLE` stay. Those that Postgres refused are returned, with its reason.
-        """
+        """Call `setval` for each sequence in a savepoint; bounds, increment and `CYCLE` stay."""
         refused: dict[Name, str] = {}
         with open_session(address, database=database, statement_seconds=_SECONDS, writes=True) as session:
             session.execute("SET LOCAL lock_timeout = '2s'")
-            for one, value in values:
-                named = sql.Identifier(one.schema_name, one.name).as_string(session)
+            for sequence, value in values:
+                named = sql.Identifier(sequence.schema_name, sequence.name).as_string(session)
                 try:
                     with session.transaction():
                         session.execute("SELECT setval(%s::regclass, %s, true)", [named, value])
                 except psycopg.Error as error:
                     if session.broken:
                         raise translate_error(error, session) from error
-                    refused[one.identity] = service_message(str(error))
+                    refused[sequence.identity] = service_message(str(error))
         return refused

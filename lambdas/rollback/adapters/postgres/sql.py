@@ -1,7 +1,7 @@
-"""SQL on a branch, to look at it only. Imported late: psycopg takes 0.3 s to load, and few functions need it.
+"""SQL that reads a branch. `bootstrap` imports this module late: psycopg takes 0.3 s and few functions need it.
 
-Each call is a session of its own on the direct host (a pooler keeps sessions of its own, and hides the application's),
-read-only and of one snapshot. A compute that sleeps is woken by it: a first call may fail, and is made again.
+Each call is a read-only session of its own, with one snapshot, on the direct host. A pooler keeps sessions of its own
+and hides the application's. A session starts a suspended compute, so a first call may fail and is repeated.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.wal_position import Lsn
 
-# Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients. No writers
-# are those that read only (`walsender`), whose leader is listed (`parallel worker`), or that write no rows.
+# Postgres hides `backend_type` of other roles' sessions, so they count as clients. Backends that only read
+# (`walsender`), that have a listed leader (`parallel worker`) or that write no rows are no writers.
 _NO_WRITERS = (
     "parallel worker",
     "walsender",
@@ -41,64 +41,59 @@ WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
   AND coalesce(backend_type, 'client backend') <> ALL(%s)
 ORDER BY pid
 """
-# Times of other roles' sessions are NULL without `pg_read_all_stats`; GREATEST passes NULLs over.
+# Times of other roles' sessions are NULL without `pg_read_all_stats`; GREATEST ignores NULL.
 _ACTIVITY = """
 SELECT application_name, extract(epoch FROM clock_timestamp() - max(greatest(backend_start, state_change)))::float8
 FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND application_name <> '' AND coalesce(backend_type, 'client backend') = 'client backend'
 GROUP BY application_name HAVING max(greatest(backend_start, state_change)) IS NOT NULL
 """
-# Neon's identity of the history that the log is of; NULL or empty on another Postgres (`model.branch_history`).
+# Neon's timeline identifies the history of the log; another Postgres has NULL or an empty text.
 _HEAD = """
 SELECT pg_current_wal_lsn()::text, clock_timestamp(), nullif(current_setting('neon.timeline_id', true), '')
 """
 
 
 class PostgresSql(PostgresRows, PostgresSequences):
-    """Adapter; stateless. Addresses are connection URIs with a password: they are never shown.
+    """Adapter without state. Addresses are connection URIs with a password and are never shown.
 
     Args:
-        journal_table: a journal under a name of its own, `schema.table`; the usual names are found by themselves.
+        journal_table: journal with an unusual name, `schema.table`; journals with the usual names are always found.
     """
 
     def __init__(self, journal_table: str | None = None) -> None:
         self._journal_table = journal_table
 
     def head(self, address: SecretStr) -> WalPosition:
-        """The end of the log, the database's clock, and Neon's timeline that both are about.
-
-        Raises:
-            Unreachable: no session came about; the compute may still be waking up.
-            QueryFailed: Postgres refused, or took too long.
-        """
+        """Query `pg_current_wal_lsn`, `clock_timestamp` and `neon.timeline_id`."""
         with open_session(address) as session:
             lsn, at, timeline = _one(session.execute(_HEAD))
         return WalPosition(lsn=Lsn.parse(lsn), at=at, timeline=timeline)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
-        """Who else may write to any database of the branch, background workers too. Raises as `head`."""
+        """Query `pg_stat_activity`."""
         names = ("pid", "role", "application", "address", "state", "connected_at", "database", "kind")
         with open_session(address) as session:
             found = session.execute(_SESSIONS, [list(NEON_OWN_ROLES), list(_NO_WRITERS)]).fetchall()
         return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
 
     def background_work(self, address: SecretStr) -> BackgroundWork:
-        """Replication and scheduled jobs of the whole branch. Raises as `head`."""
+        """Query each part by itself, and pg_cron's jobs in pg_cron's own database."""
         with open_session(address) as session:
             return read_background_work(session, lambda database: open_session(address, database=database))
 
     def last_activity(self, address: SecretStr) -> Mapping[str, float]:
-        """`application_name` → seconds since a session of that name last began or did something. Raises as `head`."""
+        """Query `backend_start` and `state_change` in `pg_stat_activity`."""
         with open_session(address) as session:
             return {str(name): float(age) for name, age in session.execute(_ACTIVITY.encode()).fetchall()}
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
-        """All that decides what a statement may do. Raises as `head`."""
+        """Query the catalogue."""
         with open_session(address) as session:
             return read_schema(session)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
-        """The rows of all known journals, each oldest first; None: the database has none. Raises as `head`."""
+        """Query the journals that the catalogue has."""
         with open_session(address) as session:
             return read_journals(session, self._journal_table)
 
@@ -106,5 +101,5 @@ class PostgresSql(PostgresRows, PostgresSequences):
 def _one(cursor: "psycopg.Cursor[Any]") -> tuple[Any, ...]:
     row = cursor.fetchone()
     if row is None:
-        raise QueryFailed("the database told nothing")
+        raise QueryFailed("the database returned no row for the end of its log")
     return tuple(row)

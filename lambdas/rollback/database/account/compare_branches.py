@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from rollback.domain.database.data_loss import MOST_KEYS, DataLossReport, TableDataLoss
-from rollback.ports.database import Sql
+from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.relation import Bucket, Relation, RelationKind, RowQuery
 from rollback.resources.database.row_comparison import RowDifference, RowDigest, compare_rows, differing_buckets

@@ -24,7 +24,7 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, ExternalServiceError
 from rollback.identity.identify import running_fingerprint
 from rollback.leases.holder import find_live_database_lease
-from rollback.ports.database import Sql
+from rollback.ports.postgres import Sql
 from rollback.ports.world import World
 from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatible_at, restore_points_about
 

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from rollback.check import Check
 from rollback.domain.database.restore_target import RestoreTarget
-from rollback.ports.database import Databases, Sql
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 

@@ -1,4 +1,4 @@
-"""Where this deployment lives: events of another account or region are none of its business."""
+"""Account and region of this deployment; events of another account or region are ignored."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class Home:
 
     @classmethod
     def of_arn(cls, arn: str) -> "Home | None":
-        """The account and region that an ARN names; None: it does not name both."""
+        """Return the account and region of an ARN, or None if the ARN does not name both."""
         account, region = parse_account_and_region(arn)
         return cls(account, region, arn.split(":", 2)[1]) if account and region else None
 
     def foreign_arns(self, arns: Iterable[str]) -> list[str]:
-        """The ARNs that name another account or region. One that names neither (S3, IAM) is no stranger."""
+        """List the ARNs of another account or region; an ARN that names neither (S3, IAM) is not foreign."""
         return [
             arn
             for arn in arns
@@ -30,11 +30,11 @@ class Home:
         ]
 
     def __str__(self) -> str:
-        """For reasons."""
+        """Text for a check's reason."""
         return f"account {self.account}, {self.region}"
 
 
 def parse_account_and_region(arn: str) -> tuple[str, str]:
-    """Account and region out of `arn:<partition>:<service>:<region>:<account>:…`; empty: not named."""
+    """Return account and region of `arn:<partition>:<service>:<region>:<account>:…`; a missing part is empty."""
     parts = arn.split(":", 5)
     return (parts[4], parts[3]) if len(parts) == 6 and parts[0] == "arn" else ("", "")

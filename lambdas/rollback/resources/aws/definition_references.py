@@ -1,7 +1,8 @@
-"""Everything outside that a task definition refers to: ECS needs each of them to start a task.
+"""References of a task definition to other resources, each of which ECS needs to start a task.
 
-Members by the ECS API reference (TaskDefinition, ContainerDefinition, LogConfiguration, Secret, RepositoryCredentials,
-EnvironmentFile, FirelensConfiguration, Volume) and the developer guide ("Using the awslogs log driver").
+The members are from the ECS API reference (TaskDefinition, ContainerDefinition, LogConfiguration, Secret,
+RepositoryCredentials, EnvironmentFile, FirelensConfiguration, Volume) and the developer guide ("Using the awslogs log
+driver").
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,23 +21,23 @@ _VOLUMES = {
 
 
 class ReferenceKind(StrEnum):
-    """How a reference is looked up."""
+    """Kinds of references, each looked up in another way."""
 
     ROLE = "role"
     LOG_GROUP = "log_group"
-    SECRET = "secret"  # noqa: S105 - a kind; of Secrets Manager
-    PARAMETER = "parameter"  # of SSM
-    FILE = "file"  # an object in S3
-    OTHER = "other"  # nothing of ours asks for it
+    SECRET = "secret"  # noqa: S105 - a kind: a secret of Secrets Manager
+    PARAMETER = "parameter"  # SSM parameter
+    FILE = "file"  # S3 object
+    OTHER = "other"  # no port looks it up
 
 
 @dataclass(frozen=True, order=True)
 class Reference:
-    """One of them.
+    """Reference of a task definition.
 
     Attributes:
-        value: as the definition has it: an ARN, or a name.
-        region: of a log group; empty: the service's own.
+        value: ARN or name, as the definition has it.
+        region: region of a log group; an empty region is the service's own.
     """
 
     kind: ReferenceKind
@@ -45,20 +46,20 @@ class Reference:
 
     @property
     def in_words(self) -> str:
-        """As a person would look for it."""
+        """Value, with the region of a log group, by which an operator finds the resource."""
         return f"{self.value} in {self.region}" if self.region else self.value
 
     def account(self) -> str | None:
-        """The account in its ARN; None: it is a name, or its ARN has none."""
+        """Return the account of the ARN, or None for a name or an ARN without an account."""
         parts = self.value.split(":")
         return parts[4] or None if self.value.startswith("arn:") and len(parts) > 5 else None
 
 
 def references(definition: Definition) -> tuple[Reference, ...]:
-    """Each thing once, in a stable order.
+    """List the references of a definition, each once, in a stable order.
 
     Args:
-        definition: `taskDefinition` as DescribeTaskDefinition gives it.
+        definition: `taskDefinition` of DescribeTaskDefinition.
     """
     found = {*_roles(definition), *_volumes(definition)}
     for container in definition.get("containerDefinitions", ()):
@@ -84,7 +85,7 @@ def _of_container(container: Definition) -> Iterator[Reference]:
     for secret in container.get("secrets", ()):
         yield _secret(str(secret["valueFrom"]))
     credentials = (container.get("repositoryCredentials") or {}).get("credentialsParameter")
-    if credentials:  # of Secrets Manager always, and by name where it is in the service's region
+    if credentials:  # always in Secrets Manager; a name means the service's region
         yield Reference(ReferenceKind.SECRET, str(credentials))
     for file in container.get("environmentFiles", ()):
         yield Reference(ReferenceKind.FILE if file.get("type") == "s3" else ReferenceKind.OTHER, str(file.get("value")))
@@ -102,10 +103,10 @@ def _logs(container: Definition) -> Iterator[Reference]:
     options = configuration.get("options") or {}
     if configuration.get("logDriver") != "awslogs" or not options.get("awslogs-group"):
         return
-    if str(options.get("awslogs-create-group", "")).lower() != "true":  # else the driver makes it
+    if str(options.get("awslogs-create-group", "")).lower() != "true":  # otherwise the log driver creates the group
         yield Reference(ReferenceKind.LOG_GROUP, str(options["awslogs-group"]), str(options.get("awslogs-region", "")))
 
 
 def _secret(value_from: str) -> Reference:
-    """A full ARN of Secrets Manager; else a parameter, by ARN or by name."""
+    """Tell a secret, which has a full ARN, from a parameter, which has an ARN or a name."""
     return Reference(ReferenceKind.SECRET if ":secretsmanager:" in value_from else ReferenceKind.PARAMETER, value_from)

@@ -1,4 +1,4 @@
-"""An ECS service as it stands: what the steps decide by, cut from four Describe calls."""
+"""State of an ECS service: the members of four Describe operations on which decisions rest."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ class _Frozen(BaseModel):
 
 
 class DeployedRevision(_Frozen):
-    """What a deployment runs: a task definition as one service revision resolved it.
+    """Task definition of a deployment, as one service revision resolved it.
 
     Attributes:
-        revision_arn: None: ECS does not tell, or its answers disagree (`model.primary_revision`).
-        deployment_id: `ecs-svc/…`, which the tasks name in `startedBy`; None: not known.
+        revision_arn: None if ECS does not name it, or its answers disagree (`resources.aws.primary_revision`).
+        deployment_id: `ecs-svc/…`, which tasks have in `startedBy`; None if not known.
     """
 
     definition_arn: str
@@ -33,14 +33,18 @@ class DeployedRevision(_Frozen):
 
 
 class ServiceRevision(_Frozen):
-    """One of DescribeServiceRevisions. `images`: container → image by digest, as ECS resolved it for the revision."""
+    """Service revision of DescribeServiceRevisions.
+
+    Attributes:
+        images: container → image by digest, as ECS resolved it for the revision.
+    """
 
     definition_arn: str
     images: dict[str, str] = {}
 
 
 class Deployment(_Frozen):
-    """One entry of DescribeServices' `deployments`; ECS does not name its revision there."""
+    """Entry of `deployments` in DescribeServices, where ECS does not name the revision."""
 
     id: str
     is_primary: bool
@@ -52,7 +56,7 @@ class Deployment(_Frozen):
 
     @property
     def deployed(self) -> DeployedRevision:
-        """What it runs."""
+        """Revision that the deployment runs."""
         return DeployedRevision(
             definition_arn=self.definition_arn,
             revision_arn=self.revision_arn,
@@ -62,9 +66,11 @@ class Deployment(_Frozen):
 
 
 class ServiceDeployment(_Frozen):
-    """The newest service deployment (ListServiceDeployments); definitions of its target and source revisions.
+    """Newest service deployment (ListServiceDeployments), with definitions of its target and source revisions.
 
-    `source_…` is where a stop would go back to; `rollback_revision_arn`: where ECS goes, or went, back to.
+    Attributes:
+        source_definition_arn: definition to which ECS would go back if the deployment were stopped.
+        rollback_revision_arn: revision to which ECS goes, or went, back.
     """
 
     arn: str
@@ -79,14 +85,14 @@ class ServiceDeployment(_Frozen):
 
     @property
     def target(self) -> DeployedRevision:
-        """What it tried to bring."""
+        """Revision that the service deployment tries to bring."""
         return DeployedRevision(
             definition_arn=self.target_definition_arn, revision_arn=self.target_revision_arn, began_at=self.created_at
         )
 
     @property
     def source(self) -> DeployedRevision | None:
-        """Where a stop would go back to; None: not known, or nowhere."""
+        """Revision to which ECS would go back after a stop; None if there is none or it is not known."""
         if self.source_definition_arn is None:
             return None
         return DeployedRevision(
@@ -95,11 +101,11 @@ class ServiceDeployment(_Frozen):
 
 
 class ServiceView(_Frozen):
-    """The whole.
+    """View of an ECS service.
 
     Attributes:
-        revisions: by ARN, those that the newest service deployment and `currentServiceRevisions` name.
-        current_revisions: ARN → running tasks (`currentServiceRevisions`); empty where ECS tells none.
+        revisions: ARN → revision, of the newest service deployment and of `currentServiceRevisions`.
+        current_revisions: ARN → running tasks (`currentServiceRevisions`); empty if ECS lists none.
     """
 
     arn: str
@@ -116,28 +122,28 @@ class ServiceView(_Frozen):
     last_events: tuple[str, ...] = ()
 
     def images_of(self, revision_arn: str | None) -> dict[str, str]:
-        """Container → image by digest, as ECS resolved it for a revision; empty where ECS tells none."""
-        found = self.revisions.get(revision_arn) if revision_arn is not None else None
-        return dict(found.images) if found is not None else {}
+        """Return container → image by digest, as ECS resolved it for a revision; empty if ECS lists none."""
+        revision = self.revisions.get(revision_arn) if revision_arn is not None else None
+        return dict(revision.images) if revision is not None else {}
 
     def has_revisions_of(self, definition_arn: str) -> bool:
-        """Whether ECS tells of a revision with this definition: its deployments may be of different ones."""
-        return any(one.definition_arn == definition_arn for one in self.revisions.values())
+        """Report whether ECS lists a revision with this definition; its deployments may have different revisions."""
+        return any(revision.definition_arn == definition_arn for revision in self.revisions.values())
 
     @property
     def other_deployments(self) -> int:
-        """Deployments or revisions beside PRIMARY's that still have tasks.
+        """Number of deployments or revisions beside PRIMARY's that still have tasks.
 
         With early success criteria and DEFERRED clean-up a deployment is COMPLETED while the former revision's tasks
         still run (ECS API reference, DeploymentEarlySuccessCriteria).
         """
-        listed = sum(1 for one in self.deployments if not one.is_primary)
+        listed = sum(1 for deployment in self.deployments if not deployment.is_primary)
         with_tasks = sum(1 for running in self.current_revisions.values() if running > 0)
         return max(listed, with_tasks - 1)
 
     @property
     def why_not_stable(self) -> tuple[str, ...]:
-        """What keeps PRIMARY from being alone and complete; COMPLETED alone does not say so. Empty: it is stable."""
+        """Reasons why PRIMARY is not alone and complete, which COMPLETED alone does not mean; empty if stable."""
         problems = []
         if self.primary.rollout_state != "COMPLETED":
             problems.append(f"its rollout is {self.primary.rollout_state}")
@@ -149,16 +155,16 @@ class ServiceView(_Frozen):
 
     @property
     def primary(self) -> Deployment:
-        """The deployment that decides what will run.
+        """Deployment that decides what will run.
 
         Raises:
-            StopIteration: the service has none; an ACTIVE service always has one.
+            StopIteration: the service has no PRIMARY deployment; an ACTIVE service always has one.
         """
         return next(d for d in self.deployments if d.is_primary)
 
 
 class TargetHealth(_Frozen):
-    """One target of a target group (DescribeTargetHealth)."""
+    """Target of a target group (DescribeTargetHealth)."""
 
     target: str
     state: str
@@ -166,7 +172,11 @@ class TargetHealth(_Frozen):
 
 
 class ScalableTarget(_Frozen):
-    """How a service is scaled (DescribeScalableTargets); `suspended` are the three flags of SuspendedState."""
+    """Scalable target of a service (DescribeScalableTargets).
+
+    Attributes:
+        suspended: the three flags of SuspendedState.
+    """
 
     min_capacity: int
     max_capacity: int
@@ -174,18 +184,23 @@ class ScalableTarget(_Frozen):
 
     @property
     def is_active(self) -> bool:
-        """Whether autoscaling could change the desired count now."""
+        """Whether Application Auto Scaling could change the desired count now."""
         return not all(self.suspended.get(flag, False) for flag in SCALING_FLAGS)
 
     def all_suspended(self) -> "ScalableTarget":
-        """The same with in, out and scheduled scaling suspended (rule 2)."""
+        """Return the same target with all scaling suspended.
+
+        Rule 2: in, out and scheduled scaling are suspended before the desired count becomes 0.
+        """
         return self.model_copy(update={"suspended": dict.fromkeys(SCALING_FLAGS, True)})
 
 
 class ProbeResult(_Frozen):
-    """One HTTP request; `status` is None if there was no answer, and `error` then says why.
+    """Result of an HTTP probe.
 
-    `body`: the beginning of it, only where it was asked for.
+    Attributes:
+        status: None without an answer; `error` then says why.
+        body: beginning of the body, if the probe asked for it.
     """
 
     status: int | None

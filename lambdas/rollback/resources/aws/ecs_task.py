@@ -1,4 +1,4 @@
-"""A one-off ECS task, as the steps see it."""
+"""State of a one-off ECS task."""
 
 import re
 
@@ -8,13 +8,13 @@ _CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 
 class TaskView(BaseModel):
-    """One task that we started.
+    """Task that a rollback started.
 
     Attributes:
-        command: what its container runs in the place of its image's own.
-        started: its containers ran; a task that ECS could not start never does.
-        exit_code: of the container; None: it has not ended, or never began.
-        reason: ECS's, for why it stopped.
+        command: command of the container, in place of its image's own.
+        started: the containers ran; False for a task that ECS could not start.
+        exit_code: of the container; None if the container has not ended, or never began.
+        reason: ECS's reason why the task stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -28,5 +28,5 @@ class TaskView(BaseModel):
 
 
 def without_passwords(line: str) -> str:
-    """A line of a log as it may be told: tools write the address that they failed to connect to."""
+    """Remove passwords from a line of a log: tools log the URI to which they failed to connect."""
     return _CREDENTIALS.sub("://…@", line)

@@ -1,8 +1,8 @@
-"""Why a step or an execution failed, read from what Step Functions tells of it, for people.
+"""Reason why a step or an execution failed, in one line for an operator.
 
-A Catch gets `Error` and `Cause`, an event of EventBridge `error` and `cause`. Of a Lambda function the cause is a JSON
-text: `{"errorMessage": …, "errorType": …, "requestId": …, "stackTrace": […]}` (Lambda developer guide, "Errors in
-Python functions"; Step Functions developer guide, "Handling error conditions"). Nobody can read that at 03:00.
+A Catch gets `Error` and `Cause`, and an event of EventBridge has `error` and `cause`. A Lambda function's cause is
+`{"errorMessage": …, "errorType": …, "requestId": …, "stackTrace": […]}` (Lambda developer guide, "Errors in Python
+functions"; Step Functions developer guide, "Handling error conditions").
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from rollback import errors
 from rollback.text import service_message
 
-# Their texts are sentences already; the name of any other error is a part of what is told.
+# Texts of these errors are sentences; the text of any other error gets the error's name in front.
 _OWN_ERRORS = frozenset(
     name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
 )
@@ -28,20 +28,25 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class ExecutionFailure:
-    """`error` is a name that can be compared, `text` one line for people."""
+    """Failure of a step or an execution.
+
+    Attributes:
+        error: name of the error, for comparisons.
+        text: one line for an operator.
+    """
 
     error: str
     text: str
 
     @classmethod
     def read(cls, error: object, cause: object) -> "ExecutionFailure":
-        """From a Catch's or an event's two fields; either may be missing, or be anything."""
-        name, told = str(error or ""), _parse_cause(cause)
-        if isinstance(told, dict):
-            name = str(told.get("errorType") or name)
-            message = str(told.get("errorMessage") or "") if "errorMessage" in told else _in_words(told)
+        """Read the two fields of a Catch or an event; either may be missing or have any type."""
+        name, parsed = str(error or ""), _parse_cause(cause)
+        if isinstance(parsed, dict):
+            name = str(parsed.get("errorType") or name)
+            message = str(parsed.get("errorMessage") or "") if "errorMessage" in parsed else _in_words(parsed)
         else:
-            message = told
+            message = parsed
         name = service_message(name, _LONGEST_NAME)
         message = _shortened(message) or _IN_WORDS.get(name, "no cause given")
         return cls(error=name, text=message if not name or name in _OWN_ERRORS else f"{name}: {message}")
@@ -52,11 +57,11 @@ def _parse_cause(cause: object) -> dict[str, Any] | str:
     if not isinstance(cause, str):
         return cause if isinstance(cause, dict) else _in_words(cause)
     try:
-        told = json.loads(cause)
+        parsed = json.loads(cause)
     except (ValueError, RecursionError):
         cut_off = _MESSAGE.search(cause)
         return _unescaped(cut_off[1]) if cut_off is not None else cause
-    return told if isinstance(told, dict) else _in_words(told)
+    return parsed if isinstance(parsed, dict) else _in_words(parsed)
 
 
 def _unescaped(text: str) -> str:
@@ -66,13 +71,13 @@ def _unescaped(text: str) -> str:
         return text
 
 
-def _in_words(told: object) -> str:
+def _in_words(value: object) -> str:
     """Render JSON that is no function's error as names and plain values, without brackets or a stack trace."""
-    if isinstance(told, dict):
-        return "; ".join(f"{name}: {value}" for name, value in told.items() if isinstance(value, str | int | float))
-    if isinstance(told, list):
-        return "; ".join(str(value) for value in told if isinstance(value, str | int | float))
-    return "" if told is None else str(told)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {part}" for name, part in value.items() if isinstance(part, str | int | float))
+    if isinstance(value, list):
+        return "; ".join(str(part) for part in value if isinstance(part, str | int | float))
+    return "" if value is None else str(value)
 
 
 def _shortened(text: str) -> str:

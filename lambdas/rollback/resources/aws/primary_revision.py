@@ -1,9 +1,9 @@
-"""Which service revision PRIMARY runs: ECS tells it in no single answer, and its answers may be of different moments.
+"""Service revision that PRIMARY runs, derived from answers of ECS that may be of different moments.
 
 DescribeServices lists deployments without their revision. DescribeServiceDeployments names the revision that the newest
-service deployment brings, and the one that ECS goes back to; both are eventually consistent (ECS API reference,
-Deployment, ServiceDeployment, Rollback). One task definition with a tag that moves has a revision for each forced
-deployment, each with its own digests: the definition alone does not tell what runs.
+service deployment brings, and the revision that ECS goes back to. Both answers are eventually consistent (ECS API
+reference, Deployment, ServiceDeployment, Rollback). A task definition with a moving tag has a revision for each forced
+deployment, each with its own digests. So the definition alone does not tell which images run.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, Deployme
 
 _WENT_BACK = ROLLING_BACK | {"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"}
 _CLOCKS_DIFFER = timedelta(seconds=5)  # a service deployment is created before the deployment that it makes
-# A rollout state that ECS may show beside a status; any other pair is of two moments.
+# Status of a service deployment → rollout states that ECS may show with it; any other pair is of two moments.
 _BESIDE = {
     "SUCCESSFUL": frozenset({"COMPLETED"}),
     "ROLLBACK_SUCCESSFUL": frozenset({"COMPLETED"}),
@@ -30,20 +30,22 @@ def primary_revision(
     current: Collection[str],
     definitions: Mapping[str, str],
 ) -> str | None:
-    """ARN of the revision that PRIMARY runs; None: not known, or ECS's answers disagree.
+    """Return the ARN of the revision that PRIMARY runs; None if it is not known or ECS's answers disagree.
 
     Args:
-        current: ARNs of `currentServiceRevisions`; empty where ECS tells none.
-        definitions: revision ARN → task definition ARN, of all revisions that are known.
+        deployments: entries of `deployments` in DescribeServices.
+        newest: newest service deployment; None if ECS lists none.
+        current: ARNs of `currentServiceRevisions`; empty if ECS lists none.
+        definitions: revision ARN → task definition ARN, of all known revisions.
     """
-    primary = next(one for one in deployments if one.is_primary)
+    primary = next(deployment for deployment in deployments if deployment.is_primary)
     candidates = {arn for arn, definition in definitions.items() if definition == primary.definition_arn}
     if newest is None:
         return _only(candidates & set(current))
     if is_unlisted(primary, newest):
         return None
     expected = newest.rollback_revision_arn if newest.status in _WENT_BACK else newest.target_revision_arn
-    if expected not in candidates:  # PRIMARY is of before, or the newest is not seen yet: another definition tells
+    if expected not in candidates:  # PRIMARY is older, or its service deployment is not listed yet
         return _only((candidates & set(current)) or candidates)
     if len(candidates) == 1:
         return expected
@@ -51,7 +53,10 @@ def primary_revision(
 
 
 def is_unlisted(primary: Deployment, newest: ServiceDeployment) -> bool:
-    """PRIMARY began after the newest service deployment had ended: it is of one that is not listed yet."""
+    """Report whether PRIMARY belongs to a service deployment that ECS does not list yet.
+
+    PRIMARY then began after the newest listed service deployment had ended.
+    """
     ended = newest.finished_at
     return ended is not None and primary.created_at > ended + _CLOCKS_DIFFER
 
@@ -63,7 +68,7 @@ def _agree(
     newest: ServiceDeployment,
     current: Collection[str],
 ) -> bool:
-    """Whether nothing in the answers speaks against it, where several revisions have PRIMARY's definition."""
+    """Report whether no answer contradicts the expected revision, if several revisions have PRIMARY's definition."""
     if current and expected not in current:
         return False
     if primary.rollout_state not in _BESIDE.get(newest.status, _UNDER_WAY) | {_NOT_TOLD}:
@@ -72,9 +77,9 @@ def _agree(
         return True
     began_before = primary.created_at < newest.created_at - _CLOCKS_DIFFER
     has_failed = any(
-        one.rollout_state == "FAILED" and one.definition_arn == newest.target_definition_arn
-        for one in deployments
-        if not one.is_primary
+        deployment.rollout_state == "FAILED" and deployment.definition_arn == newest.target_definition_arn
+        for deployment in deployments
+        if not deployment.is_primary
     )
     return newest.status != "PENDING" and not began_before and not has_failed
 

@@ -1,9 +1,8 @@
-"""AWS's refusals in one sentence: what was refused, on what, to whom, why, and what mends it.
+"""Refusals of AWS in one sentence: action, resource, caller, reason and remedy.
 
-AWS words most denials as "User: <principal> is not authorized to perform: <action> on resource: <resource>", followed
-by "because no <type> policy allows the <action> action" or "with an explicit deny in a <type> policy", and the policy's
-ARN at times. Some services leave parts out or word it differently (IAM user guide, "Troubleshoot access denied error
-messages").
+Most denials read "User: <principal> is not authorized to perform: <action> on resource: <resource>". "Because no <type>
+policy allows the <action> action" or "with an explicit deny in a <type> policy" follows, at times with the policy's
+ARN. Some services leave parts out or use other words (IAM user guide, "Troubleshoot access denied error messages").
 """
 
 import json
@@ -31,7 +30,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Denial:
-    """AWS's access denied message, taken apart; what it leaves out is empty."""
+    """Parts of an access denied message of AWS; a missing part is empty."""
 
     action: str
     resource: str
@@ -40,7 +39,7 @@ class Denial:
 
     @classmethod
     def parse(cls, message: str) -> "Denial | None":
-        """None: the message is worded another way."""
+        """Parse a message, or return None if its wording is unknown."""
         found = _DENIED.search(message)
         if found is None:
             return None
@@ -50,12 +49,12 @@ class Denial:
 
     @property
     def is_explicit(self) -> bool:
-        """Whether a policy denies it, which no permission overrides."""
+        """Whether a policy denies the action explicitly, which no permission overrides."""
         return _EXPLICIT.match(self.why) is not None
 
     @property
     def missing_policy(self) -> str:
-        """The kind of policy that does not allow it; a role's own where AWS does not say."""
+        """Kind of the policy that lacks the permission; the role's own policy if AWS does not say."""
         found = _NO_POLICY.match(self.why)
         return found["policy"] if found is not None else "identity-based policy"
 
@@ -63,12 +62,15 @@ class Denial:
 def refused(
     operation: str, on: str, code: str, message: str, kind: RefusalKind, what_happened: str = "AWS refused"
 ) -> CallRefused:
-    """The error for a call that was refused for good.
+    """Return the error for a call that was refused for good.
 
     Args:
         operation: with the service's prefix, `ecs:UpdateService`.
-        on: what it was called on, as we know it; AWS may name the resource more exactly, or another one.
-        what_happened: who refused; the SDK does not send what it knows to be wrong.
+        on: resource of the call; AWS may name the resource more exactly, or another resource.
+        code: error code of AWS.
+        message: message of AWS.
+        kind: kind of the refusal.
+        what_happened: refuser; the SDK itself refuses to send a wrong request.
     """
     denial = Denial.parse(message) if kind is RefusalKind.ACCESS else None
     action = denial.action if denial is not None else operation
@@ -81,10 +83,12 @@ def refused(
 
 
 def iam_statement(action: str, resource: str, principal: str = "") -> str:
-    """One statement of a policy, in one line; `*` where the resource's ARN is not known.
+    """Return a policy statement in one line, with `*` for a resource without a known ARN.
 
     Args:
-        principal: a resource's own policy says whom it allows.
+        action: `ecs:UpdateService`.
+        resource: ARN or name.
+        principal: caller to allow, in a resource-based policy.
     """
     whom = {"Principal": {"AWS": principal}} if principal else {}
     arn = resource if resource.startswith("arn:") else "*"
@@ -108,7 +112,7 @@ def _permission(denial: Denial | None, action: str, resource: str) -> str:
 
 
 def _role_arn(principal: str) -> str:
-    """Policies name the role, not its session."""
+    """Return the ARN of a session's role, since policies name the role."""
     found = re.fullmatch(r"(arn:[\w-]+):sts:(:\d+):assumed-role/([^/]+)/.*", principal)
     return f"{found[1]}:iam:{found[2]}:role/{found[3]}" if found else principal
 

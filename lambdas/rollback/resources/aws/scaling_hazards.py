@@ -1,15 +1,15 @@
-"""What could start a task of a service behind a fence, where none may write.
+"""Hazards that could start a task of a service behind a fence.
 
-A fence sets the desired count to 0 and suspends the scalable target's scaling in, out and scheduled (rule 2). What it
-can't hold back, and what each is met with:
+A fence sets the desired count to 0 and suspends scaling in, out and scheduled (rule 2: no registration lifts the count
+while the fence holds). These hazards remain:
 
-- a predictive scaling policy that scales by forecast: no flag of SuspendedState is documented to suspend it
-  (Application Auto Scaling API reference, SuspendedState): refused before the fence;
-- a person or a pipeline that calls UpdateService, or CloudFormation that sets the desired count: the fence looks at
-  every round whether it still stands, and stops the service again;
-- a daemon service: it has no desired count, and is refused as not supported;
-- tasks started by RunTask (a schedule of EventBridge): of another family or by hand, they are no tasks of the service;
-  the fence finds them as clients of the database (rule 8), and refuses.
+- A predictive scaling policy scales by forecast. No flag of SuspendedState is documented to suspend it (Application
+  Auto Scaling API reference, SuspendedState). The rollback is refused before the fence.
+- An operator or a pipeline calls UpdateService, or CloudFormation sets the desired count. The fence checks the count in
+  every round and stops the service again.
+- A daemon service has no desired count. It is refused as not supported.
+- RunTask, such as a schedule of EventBridge, starts tasks that are no tasks of the service. The fence finds them as
+  clients of the database and refuses (rule 8: no foreign client is connected).
 
 Availability Zone rebalancing replaces tasks that run, so it starts none at a desired count of 0 (ECS developer guide,
 "Balancing an Amazon ECS service across Availability Zones").
@@ -26,11 +26,12 @@ CHECK_NAME = "nothing-starts-tasks"
 def check_scaling_hazards(
     service: ServiceSettings, predictive: Sequence[str], *, is_fenced_next: bool = False
 ) -> Check:
-    """Whether a fence around the service would hold.
+    """Check that a fence around the service would hold.
 
     Args:
-        predictive: names of the policies that scale it by forecast.
-        is_fenced_next: the check is of a plan with the database, not of the readiness.
+        service: the service to fence.
+        predictive: names of its predictive scaling policies.
+        is_fenced_next: the check belongs to a plan that restores the database, not to a readiness check.
     """
     if not predictive:
         return Check.passed(CHECK_NAME, "no policy scales it by forecast")

@@ -1,13 +1,17 @@
-"""The service as it is: what a task definition must have for ECS to accept it in an UpdateService.
+"""Configuration of a service that a task definition must fit, or ECS refuses UpdateService.
 
-ECS runs a service revision, which is a task definition *and* what the service says: its load balancers, Service
-Connect, volumes, network and launch type (ECS developer guide, "Amazon ECS service revisions"). A rollback changes the
-definition only. Sources of each rule: ECS API reference, LoadBalancer (`containerName` "as it appears in a container
-definition"; `containerPort` "must correspond to a containerPort in the task definition"), ServiceRegistry,
-ServiceConnectService and VpcLatticeConfiguration (`portName` is the name of a port mapping), ServiceVolumeConfiguration
-(`name` "must match the volume name"), Volume (`configuredAtLaunch` needs `volumeConfigurations`), CreateService
-(`networkConfiguration` is for the network mode `awsvpc`; Fargate needs that mode), TaskDefinition
-(`requiresCompatibilities`).
+A service revision is a task definition *and* the service's own configuration: load balancers, Service Connect, volumes,
+network and launch type (ECS developer guide, "Amazon ECS service revisions"). A rollback changes the definition only.
+
+The rules are from these pages of the ECS API reference:
+
+- LoadBalancer: `containerName` "as it appears in a container definition"; `containerPort` "must correspond to a
+  containerPort in the task definition". ServiceRegistry has the same members.
+- ServiceConnectService and VpcLatticeConfiguration: `portName` is the name of a port mapping.
+- ServiceVolumeConfiguration: `name` "must match the volume name". Volume: `configuredAtLaunch` needs
+  `volumeConfigurations`.
+- CreateService: `networkConfiguration` is for the network mode `awsvpc`, which Fargate needs.
+- TaskDefinition: `requiresCompatibilities`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +25,14 @@ _PARTS_OF_LONG_ARN = 3  # service/<cluster>/<name>; the old format has no cluste
 
 
 class ServiceShape(BaseModel):
-    """Cut from DescribeServices; empty members are not set on the service.
+    """Configuration of a service from DescribeServices; empty members are not set on the service.
 
     Attributes:
-        ports: container and port that a load balancer or service discovery sends to; port 0: any port of it.
-        port_names: names of port mappings that Service Connect and VPC Lattice refer to.
+        ports: container and port to which a load balancer or service discovery sends; port 0 means any port.
+        port_names: names of port mappings to which Service Connect and VPC Lattice refer.
         launch_volumes: volumes that the service configures at launch.
-        uses_fargate: by launch type, or by a capacity provider.
+        uses_fargate: by launch type or capacity provider; None if not known.
+        has_network: whether the service has an `awsvpc` network configuration; None if not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +45,7 @@ class ServiceShape(BaseModel):
 
 
 def shape_of(service: Mapping[str, Any]) -> ServiceShape:
-    """Read one of DescribeServices; Service Connect and volumes are those of its PRIMARY deployment."""
+    """Read the configuration of a service; Service Connect and volumes are in its PRIMARY deployment."""
     none: Mapping[str, Any] = {}
     primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), none)
     ports = [
@@ -61,7 +66,7 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
 
 
 def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
-    """Whether ECS would accept the definition for the service as it is."""
+    """Check that ECS would accept the definition for the service."""
     name = "service-accepts-it"
     problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]
     if problems:
@@ -71,7 +76,7 @@ def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Ch
 
 
 def arn_format(service_arn: str) -> Check:
-    """Whether the service has an ARN with its cluster in it: policies and event patterns are made for that."""
+    """Check that the service's ARN names its cluster, as policies and event patterns expect."""
     name, resource = "service-arn", service_arn.rpartition(":")[2]
     if len(resource.split("/")) >= _PARTS_OF_LONG_ARN:
         return Check.passed(name, "it names the cluster")

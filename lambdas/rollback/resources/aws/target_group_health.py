@@ -1,8 +1,8 @@
-"""Health of the targets of one target group, and what it says.
+"""Health of the targets of a target group, and whether it is evidence.
 
 `Target.NotInUse` has two meanings: no load balancer uses the group, or its load balancer does not serve the target's
 Availability Zone (ELB API reference, TargetHealth). Targets of a group without a load balancer are never checked: they
-are neither healthy nor unhealthy, and say nothing of a release.
+are neither healthy nor unhealthy, and say nothing about a release.
 """
 
 from enum import StrEnum
@@ -15,15 +15,15 @@ _NOT_IN_USE = "Target.NotInUse"
 
 
 class GroupState(StrEnum):
-    """Whether a group's targets say anything."""
+    """Use of a target group, which decides whether its targets are evidence."""
 
-    CHECKED = "checked"  # its load balancer looks at them
+    CHECKED = "checked"  # a load balancer checks its targets
     UNUSED = "unused"  # no load balancer routes to it
-    GONE = "gone"  # ELB knows no such group
+    GONE = "gone"  # ELB has no such group
 
 
 class GroupHealth(BaseModel):
-    """One group."""
+    """Target group with its targets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,29 +34,29 @@ class GroupHealth(BaseModel):
 
     @property
     def name(self) -> str:
-        """As a person calls it: `arn:…:targetgroup/<name>/<id>`."""
+        """Name in the ARN `arn:…:targetgroup/<name>/<id>`."""
         parts = self.arn.split("/")
         return parts[1] if len(parts) > 1 else self.arn
 
     @property
     def healthy(self) -> int:
-        """Targets that the load balancer sends to."""
+        """Number of targets to which the load balancer sends requests."""
         return sum(target.state == "healthy" for target in self.targets)
 
 
 def is_possibly_unused(targets: tuple[TargetHealth, ...]) -> bool:
-    """Whether no target is checked; then ELB has to be asked which of the two meanings it has."""
+    """Report whether no target is checked; DescribeTargetGroups then tells which of the two meanings applies."""
     return bool(targets) and all(t.state == "unused" and t.reason == _NOT_IN_USE for t in targets)
 
 
 def conclusive_groups(groups: tuple[GroupHealth, ...]) -> tuple[GroupHealth, ...]:
-    """Groups whose targets are evidence."""
+    """List the groups whose targets are evidence."""
     return tuple(group for group in groups if group.state is GroupState.CHECKED)
 
 
 def describe_inconclusive_groups(groups: tuple[GroupHealth, ...]) -> str:
-    """The other groups, in words; empty: there is none."""
-    said = {GroupState.UNUSED: "no load balancer routes to it", GroupState.GONE: "gone"}
+    """Describe the other groups; the text is empty without such a group."""
+    states = {GroupState.UNUSED: "no load balancer routes to it", GroupState.GONE: "gone"}
     return "; ".join(
-        f"target group {group.name}: {group.why or said[group.state]}" for group in groups if group.state in said
+        f"target group {group.name}: {group.why or states[group.state]}" for group in groups if group.state in states
     )

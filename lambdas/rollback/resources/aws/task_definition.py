@@ -1,16 +1,15 @@
-"""Task definitions: their normal form, by which two are the same, and what is kept of them to be registered again.
+"""Normal form of task definitions: two definitions with one normal form are the same release.
 
 The normal form is built from an allow-list: the members of RegisterTaskDefinition (ECS API reference,
 RegisterTaskDefinition and ContainerDefinition, service model of botocore 1.44). A member that AWS adds to its answers
-tomorrow changes no identity. That cuts both ways, on purpose: two definitions that differ in such a member alone are
-the same release until the allow-list knows the member. Nothing is lost by it: what is stored and registered again is
-the complete definition.
+later changes no identity. Two definitions that differ in such a member alone are deliberately the same release until
+the allow-list has the member. The stored and registered definition is always complete.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-# Kept whole: a value, a list of values, or a map whose keys are the team's own.
+# The member is kept whole: a value, a list of values, or a map with keys of the team.
 _WHOLE: None = None
 _Members = Mapping[str, Any]
 
@@ -119,7 +118,7 @@ _VOLUME: _Members = {
     "configuredAtLaunch": _WHOLE,
 }
 
-# `family` and `tags` are left out: where a definition is filed, and what it is marked with, is not what runs.
+# `family` and `tags` are left out, since they don't decide what runs.
 ALLOWED: _Members = {
     "taskRoleArn": _WHOLE,
     "executionRoleArn": _WHOLE,
@@ -144,8 +143,8 @@ ALLOWED: _Members = {
     "trustedExecutionConfiguration": {"isolationMode": _WHOLE, "attestationPolicy": _WHOLE},
 }
 
-# Path of a member → the value that ECS takes where the member is left out (ECS API reference, each member's text). A
-# switch whose text names no default is off: ECS answers `false`, or nothing.
+# Path of a member → the value that ECS assumes for a missing member (ECS API reference, each member's text). A switch
+# whose text names no default is off: ECS answers `false`, or leaves the member out.
 _DEFAULTS: Mapping[str, object] = {
     "networkMode": "bridge",
     "enableFaultInjection": False,
@@ -173,32 +172,33 @@ _DEFAULTS: Mapping[str, object] = {
     "volumes.efsVolumeConfiguration.authorizationConfig.iam": "DISABLED",
 }
 
-# Sets of named things: ECS gives them in any order.
+# Lists that ECS returns in any order.
 _UNORDERED: Mapping[str, Callable[[Any], str]] = {
-    "containerDefinitions": lambda one: str(one.get("name")),
-    "containerDefinitions.environment": lambda one: str(one.get("name")),
-    "containerDefinitions.secrets": lambda one: str(one.get("name")),
-    "containerDefinitions.ulimits": lambda one: str(one.get("name")),
-    "containerDefinitions.systemControls": lambda one: str(one.get("namespace")),
-    "volumes": lambda one: str(one.get("name")),
+    "containerDefinitions": lambda member: str(member.get("name")),
+    "containerDefinitions.environment": lambda member: str(member.get("name")),
+    "containerDefinitions.secrets": lambda member: str(member.get("name")),
+    "containerDefinitions.ulimits": lambda member: str(member.get("name")),
+    "containerDefinitions.systemControls": lambda member: str(member.get("namespace")),
+    "volumes": lambda member: str(member.get("name")),
     "requiresCompatibilities": str,
 }
 
-UNRESOLVED = "@unresolved"  # in the place of a digest that can't be told: such a release is left, never a target
+UNRESOLVED = "@unresolved"  # in place of an unknown digest: such a release can be left, and is never a target
 
 
 def is_pinned(image: str) -> bool:
-    """Whether an image is named by digest."""
+    """Report whether an image is named by digest."""
     return "@sha256:" in image
 
 
 def with_images(definition: Mapping[str, Any], images: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The containers with these images (container name → image); one that is not named keeps its own."""
-    return [{**one, "image": images.get(one["name"], one["image"])} for one in definition["containerDefinitions"]]
+    """Return the containers with these images (container name → image); a container that is not named keeps its own."""
+    containers = definition["containerDefinitions"]
+    return [{**container, "image": images.get(container["name"], container["image"])} for container in containers]
 
 
 def normal_form(definition: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
-    """What two registrations of one thing have in common: allowed members, without defaults and empty ones, sorted.
+    """Return the normal form: allowed members, sorted, without defaults and empty members.
 
     Args:
         definition: as described, as stored, or as it was given to be registered: all three are equal here.
@@ -206,7 +206,7 @@ def normal_form(definition: Mapping[str, Any], images: Mapping[str, str]) -> dic
     """
     form = _allowed({**definition, "containerDefinitions": with_images(definition, images)}, ALLOWED, "")
     assert isinstance(form, dict)  # noqa: S101 - a mapping stays a mapping
-    if form.get("networkMode") in ("awsvpc", "host"):  # the host port is the container's there, said or not
+    if form.get("networkMode") in ("awsvpc", "host"):  # in these modes a missing host port is the container's
         for container in form.get("containerDefinitions", ()):
             for port in container.get("portMappings", ()):
                 if port.get("hostPort") == port.get("containerPort"):

@@ -1,10 +1,10 @@
-"""Work on a database that no service's task does: replication and scheduled jobs, and what a restore does to each.
+"""Replication and scheduled jobs of a database, which no ECS task runs, and the effect of a restore on them.
 
-Neon deletes every replication slot of a branch that it restores, and makes none anew
+Neon deletes every replication slot of a branch that it restores
 (https://neon.com/docs/guides/logical-replication-neon, "Branch restore removes replication slots"). Subscriptions are
-dropped on a branch that is made from another one (https://github.com/neondatabase/postgres/pull/594). The apply workers
-of subscriptions and the jobs of pg_cron (https://neon.com/docs/extensions/pg_cron) run inside the compute: no fence
-around ECS stops them.
+dropped on a branch that is created from another branch (https://github.com/neondatabase/postgres/pull/594). The apply
+workers of subscriptions and the jobs of pg_cron (https://neon.com/docs/extensions/pg_cron) run inside the compute. No
+fence around ECS stops them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class _Frozen(BaseModel):
 
 
 class ReplicationSlot(_Frozen):
-    """A logical slot that outlives its session. Neon's own (`wal_proposer_slot`) are physical, and left out."""
+    """Logical replication slot that outlives its session, without Neon's own physical slot `wal_proposer_slot`."""
 
     name: str
     database: str
@@ -35,7 +35,7 @@ class ReplicationSlot(_Frozen):
 
 
 class Subscription(_Frozen):
-    """Applies what another database publishes."""
+    """Subscription that applies changes of another database."""
 
     name: str
     database: str
@@ -46,7 +46,7 @@ class Subscription(_Frozen):
 
 
 class ScheduledJob(_Frozen):
-    """A job of pg_cron. Its command is not read: it may hold a password."""
+    """Job of pg_cron, without its command, which may hold a password."""
 
     number: int
     name: str = ""
@@ -60,8 +60,11 @@ class ScheduledJob(_Frozen):
 
 
 class BackgroundWork(_Frozen):
-    """What SQL tells of a whole branch. `unreadable_parts`: what could not be looked at, and why; never taken for
-    nothing."""
+    """Replication and scheduled jobs of a whole branch.
+
+    Attributes:
+        unreadable_parts: parts that the role could not read, each with the reason. Such a part never counts as empty.
+    """
 
     slots: tuple[ReplicationSlot, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
@@ -70,7 +73,7 @@ class BackgroundWork(_Frozen):
 
     @property
     def replication_at_risk(self) -> tuple[str, ...]:
-        """What a restore deletes, in words."""
+        """Slots and subscriptions that a restore deletes, in words."""
         slots = (f"replication slot {slot}" for slot in self.slots)
         return (*slots, *(f"subscription {subscription}" for subscription in self.subscriptions))
 
@@ -78,11 +81,14 @@ class BackgroundWork(_Frozen):
 def judge_background_work(
     work: BackgroundWork, workers: Sequence[ClientSession], *, replaces_data: bool
 ) -> tuple[Check, ...]:
-    """Checks before the fence: what would be lost, and what would go on writing behind it. A person may force them.
+    """Check before the fence what a restore would delete and what would keep writing behind the fence.
+
+    An operator may force the checks that fail.
 
     Args:
-        workers: sessions that are no client's.
-        replaces_data: the branch gets other data; False: it is changed in place, and keeps its slots.
+        work: replication and scheduled jobs of the branch.
+        workers: sessions of background workers.
+        replaces_data: the branch gets other data; False means a change in place, which keeps the slots.
     """
     return (
         *((_slots(work),) if replaces_data else ()),
@@ -108,15 +114,15 @@ def _slots(work: BackgroundWork) -> Check:
     why_not = None
     if work.slots:
         why_not = (
-            f"Neon deletes replication slots when it restores a branch: {_named(work.slots)}; each one's consumer "
-            f"loses its place and has to be set up anew, from a fresh copy; drop the slots first, {_FORCE}"
+            f"Neon deletes replication slots when it restores a branch: {_named(work.slots)}. Each slot's consumer "
+            f"loses its place and has to be set up anew, from a fresh copy. Drop the slots first, {_FORCE}"
         )
     lost = [f"replication slot {slot}" for slot in work.slots]
     return _check("replication-slots", why_not, "there is no logical replication slot", lost=lost)
 
 
 def _subscriptions(work: BackgroundWork, *, replaces_data: bool) -> Check:
-    against = [one for one in work.subscriptions if one.enabled or replaces_data]
+    against = [subscription for subscription in work.subscriptions if subscription.enabled or replaces_data]
     why_not = None
     if against:
         lost = "; a restore drops subscriptions: each has to be made anew" if replaces_data else ""
@@ -124,7 +130,7 @@ def _subscriptions(work: BackgroundWork, *, replaces_data: bool) -> Check:
             f"subscriptions write to the branch whether or not a service runs: {_named(against)}{lost}; "
             f"ALTER SUBSCRIPTION … DISABLE or drop them first, {_FORCE}"
         )
-    losable = [f"subscription {one}" for one in work.subscriptions] if replaces_data else []
+    losable = [f"subscription {subscription}" for subscription in work.subscriptions] if replaces_data else []
     return _check("subscriptions", why_not, "there is no subscription", lost=losable)
 
 
@@ -157,5 +163,5 @@ def _seen(work: BackgroundWork) -> Check:
 
 
 def _named(things: Sequence[object]) -> str:
-    told = ", ".join(str(one) for one in things[:_MOST_NAMED])
-    return f"{told}, and {len(things) - _MOST_NAMED} more" if len(things) > _MOST_NAMED else told
+    names = ", ".join(str(thing) for thing in things[:_MOST_NAMED])
+    return f"{names}, and {len(things) - _MOST_NAMED} more" if len(things) > _MOST_NAMED else names

@@ -1,11 +1,13 @@
-"""Whether a session with a database may come about later, told from what Postgres or Neon's proxy said.
+"""Classification of connection failures by the text of Postgres or Neon's proxy: transient or permanent.
 
-libpq gives no SQLSTATE for a connection that fails, only the text; a running session has one. The words are those of
-Neon's proxy (https://github.com/neondatabase/neon: proxy/src/auth/mod.rs, proxy/src/compute.rs and
-proxy/src/control_plane/{errors,messages}.rs), of Neon's control plane, which the proxy passes on
-(https://neon.com/docs/connect/connection-errors), and of Postgres (src/backend/libpq/auth.c, utils/init/postinit.c).
-SQLSTATEs: PostgreSQL, appendix A. A text that matches nothing is *passing*: a compute that wakes up has many words,
-and every wait for it has a bound.
+libpq gives only a text for a connection that fails; a running session has a SQLSTATE. The texts are from these sources:
+
+- Neon's proxy (https://github.com/neondatabase/neon: proxy/src/auth/mod.rs, proxy/src/compute.rs and
+  proxy/src/control_plane/{errors,messages}.rs).
+- Neon's control plane, whose texts the proxy passes on (https://neon.com/docs/connect/connection-errors).
+- Postgres (src/backend/libpq/auth.c, utils/init/postinit.c). SQLSTATEs are in PostgreSQL's appendix A.
+
+An unknown text counts as *transient*: a starting compute has many texts, and every wait for it has a bound.
 """
 
 import re
@@ -19,17 +21,18 @@ _CHECK_QUOTA = "raise the project's limit in Neon's console, or wait for the nex
 
 @dataclass(frozen=True)
 class PermanentFailure:
-    """No session comes about until an operator has mended something.
+    """Failure that lasts until an operator mends its cause.
 
     Attributes:
-        mend: what to do, for the report.
+        kind: kind of the refusal.
+        mend: remedy, for the report.
     """
 
     kind: RefusalKind
     mend: str
 
 
-# Before the permanent ones: some of these say "not", "limit" or "unavailable" too, and pass by themselves.
+# Compared before the permanent texts, since some of these say "not", "limit" or "unavailable" too.
 _TRANSIENT_MESSAGES = re.compile(
     r"too many (database )?connection"  # the proxy's limits, and Postgres's "sorry, too many clients already"
     r"|too many clients"
@@ -80,7 +83,7 @@ _PERMANENT_MESSAGES: tuple[tuple[str, PermanentFailure], ...] = (
     ),
     (
         r"endpoint cannot be found|requested (endpoint|project|branch|resource) could not be found",
-        PermanentFailure(RefusalKind.NOT_FOUND, "look in Neon's console whether the branch still has its compute"),
+        PermanentFailure(RefusalKind.NOT_FOUND, "check in Neon's console that the branch still has its compute"),
     ),
     (
         r"endpoint id is not specified|connection is insecure|unsupported startup parameter",
@@ -99,18 +102,18 @@ _TRANSIENT_SQLSTATES = ("08", "53", "57P")
 
 
 def classify_permanent_failure(said: str, sqlstate: str | None = None) -> PermanentFailure | None:
-    """Why no session comes about until an operator acts; None: the same connection may come about later.
+    """Return the permanent failure that a text means, or None if the same connection may succeed later.
 
     Args:
-        said: the text of the driver's error.
-        sqlstate: where the driver gives one: it decides alone.
+        said: text of the driver's error.
+        sqlstate: SQLSTATE of the driver's error; a known SQLSTATE decides alone.
     """
     if sqlstate is not None:
         if sqlstate.startswith(_TRANSIENT_SQLSTATES):
             return None
         if sqlstate in _PERMANENT_SQLSTATES:
             return _PERMANENT_SQLSTATES[sqlstate]
-    # "Your quotas" comes with "temporarily unavailable": the proxy's word for a project in maintenance or over quota.
+    # For a project in maintenance or over quota the proxy says "your quotas" with "temporarily unavailable".
     if _TRANSIENT_MESSAGES.search(said):
         return None
     return next((failure for words, failure in _PERMANENT_MESSAGES if re.search(words, said, re.IGNORECASE)), None)

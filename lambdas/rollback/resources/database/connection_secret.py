@@ -1,8 +1,8 @@
-"""The secret that services get a database's address from: one URI, a key of a JSON object, or a key for each part.
+"""Secret with a database's address for the services: one URI, a key of a JSON object, or a key for each part.
 
-A new branch has another host. Nothing else of the address is ours to change: user, database, query parameters, port and
-scheme stay as the application has them. The password stays too, unless Neon knows another one for the same role: roles
-of a branch that was made from a protected one get new passwords (https://neon.com/docs/guides/protected-branches).
+A new branch has another host. User, database, query parameters, port and scheme stay as the application has them. The
+password stays too, unless Neon has another password for the same role. Roles of a branch that is created from a
+protected branch get new passwords (https://neon.com/docs/guides/protected-branches).
 """
 
 import json
@@ -21,12 +21,12 @@ _HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?")
 
 
 class SecretKeys(BaseModel):
-    """Where in a secret of JSON the parts are. None: the whole secret is the URI; `role` and `password` are in the URI.
+    """Keys of a JSON secret.
 
     Attributes:
-        address: key of the URI, or of the host alone.
-        role: key of the role's name, where the host stands alone.
-        password: key of its password.
+        address: key of the URI, or of the host alone; None means that the whole secret is the URI.
+        role: key of the role's name; None means that the URI has it.
+        password: key of the role's password; None means that the URI has it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +37,7 @@ class SecretKeys(BaseModel):
 
     @classmethod
     def of(cls, settings: DatabaseSettings) -> "SecretKeys":
-        """As the environment names them."""
+        """Return the keys in the settings of an environment."""
         return cls(
             address=settings.connection_secret_key,
             role=settings.connection_secret_role_key,
@@ -46,15 +46,17 @@ class SecretKeys(BaseModel):
 
 
 def with_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> SecretStr:
-    """The secret with the host of another address in it, its password if that is of the same role, all else as it was.
+    """Return the secret with the host of another URI, and with its password if the role is the same.
 
-    A secret that holds no address yet gets the whole URI.
+    Everything else stays. A secret without an address gets the whole URI.
 
     Args:
-        uri: Neon's, for the role that `role_in` names.
+        secret: the present secret.
+        keys: keys of its parts.
+        uri: Neon's URI for the role that `role_in` returns.
 
     Raises:
-        InvalidRequest: it has no such key, or what is there can't be read. What is in it is never said.
+        InvalidRequest: the secret has no such key, or its address can't be read. The text never has its content.
     """
     new = uri.get_secret_value()
     if keys.address is None:
@@ -70,7 +72,7 @@ def with_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> SecretStr:
 
 
 def has_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> bool:
-    """Whether that address is in it already: to write it would change nothing. Raises as `with_uri`."""
+    """Report whether the secret already has the URI, so that writing changes nothing. Raises as `with_uri`."""
     written = with_uri(secret, keys, uri)
     if keys.address is None:
         return written == secret
@@ -78,13 +80,13 @@ def has_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> bool:
 
 
 def is_pooled(secret: SecretStr, keys: SecretKeys) -> bool:
-    """Whether services reach the database by Neon's pooler: then they do so afterwards. Raises as `with_uri`."""
+    """Report whether the secret's host is Neon's pooler, which a new URI must then use too. Raises as `with_uri`."""
     host = _host_of(_address_in(secret, keys)) or ""
     return host.partition(".")[0].endswith(_POOLER)
 
 
 def role_in(secret: SecretStr, keys: SecretKeys) -> str | None:
-    """The role that services log in as; None: the secret does not say. Raises as `with_uri`."""
+    """Return the role of the services, or None if the secret does not name it. Raises as `with_uri`."""
     address = _address_in(secret, keys)
     if "://" in address:
         name = _split(address).username
@@ -96,12 +98,12 @@ def role_in(secret: SecretStr, keys: SecretKeys) -> str | None:
 
 
 def token_of(rollback_id: str) -> str:
-    """Of the version that a rollback makes: the same for a retry, so that Secrets Manager makes no second one."""
+    """Return the token of a rollback's secret version; a retry has the same token and makes no second version."""
     return sha256_of({"rollback": rollback_id, "writes": "connection secret"})
 
 
 def _moved(current: str, new: str) -> str:
-    """An address at another host; a text that is no address is replaced as a whole."""
+    """Replace the host of an address; a text that is no address is replaced as a whole."""
     theirs = urlsplit(new)
     host, _, port = theirs.netloc.rpartition("@")[2].partition(":")
     if "://" not in current:
@@ -109,7 +111,7 @@ def _moved(current: str, new: str) -> str:
     ours = _split(current)
     login, at, where = ours.netloc.rpartition("@")
     old_host, _, old_port = where.partition(":")
-    port = port or old_port  # Neon names none: then the application's is right
+    port = port or old_port  # Neon's URI has no port, so the application's port stays
     netloc = f"{_login(login, theirs)}{at}{host}:{port}" if port else f"{_login(login, theirs)}{at}{host}"
     # A client without SNI names the endpoint in `options` (https://neon.com/docs/connect/connection-errors).
     query = ours.query.replace(_endpoint(old_host), _endpoint(host)) if old_host else ours.query
@@ -117,7 +119,7 @@ def _moved(current: str, new: str) -> str:
 
 
 def _login(login: str, theirs: SplitResult) -> str:
-    """Name and password as they are written; another password only of the same role, and where one is written."""
+    """Replace a written password if the role is the same; name and password stay as they are written otherwise."""
     name, colon, password = login.partition(":")
     same_role = unquote(name) == unquote(theirs.username or "")
     if not colon or not theirs.password or not same_role or unquote(password) == unquote(theirs.password):
@@ -136,7 +138,11 @@ def _host_of(address: str) -> str | None:
 
 
 def _split(address: str) -> SplitResult:
-    """Raises InvalidRequest without saying what is there."""
+    """Split an address.
+
+    Raises:
+        InvalidRequest: the address can't be read; the text does not have it.
+    """
     try:
         found = urlsplit(address)
         readable = bool(found.hostname) and (found.port is None or found.port > 0) and "@" not in found.path
@@ -144,8 +150,8 @@ def _split(address: str) -> SplitResult:
         readable = False
     if not readable:
         raise InvalidRequest(
-            "the connection secret has an address that can't be read: encode what is special in its password (%2F for "
-            "/, %23 for #, %40 for @)"
+            "the connection secret has an address that can't be read: encode special characters in its password (%2F "
+            "for /, %23 for #, %40 for @)"
         )
     return found
 

@@ -1,9 +1,9 @@
-"""What can go wrong with a database branch, one error per cause.
+"""Errors about a database branch, one class for each cause.
 
 ExternalServiceError
-├── OutcomeUnknown              a change was sent and its answer lost: look for its effect before sending it again
-├── AlreadyExists               a branch of that name, or its compute; perhaps a lost request of ours made it
-├── CallRefused                 refused for good: AWS's too, which has the secret with the API key and runs the tasks
+├── OutcomeUnknown              the answer to a change was lost: look for its effect before sending it again
+├── AlreadyExists               the branch of that name, or its compute; perhaps a request with a lost answer made it
+├── CallRefused                 refused for good, by AWS too: AWS has the secret with the API key and runs the tasks
 │   ├── AccessRefused           the API key is not known, or may not do this
 │   ├── NotFound                no such project, branch, endpoint or operation
 │   ├── SessionRefused          no session with the database comes about until an operator mends what the text names
@@ -15,7 +15,7 @@ ExternalServiceError
 └── Throttled
     └── RetryLater           nothing was done; says how many seconds to wait, if Neon said so
         ├── ProjectLocked       an operation runs somewhere in the same project, perhaps in another environment
-        ├── BranchNotReady      the branch is still being made or restored
+        ├── BranchNotReady      the branch is still being created or restored
         └── Unreachable         no connection came about, or it was lost with nothing changed
 """
 
@@ -23,7 +23,7 @@ from rollback.errors import CallRefused, ExternalServiceError, Throttled
 
 
 class OutcomeUnknown(ExternalServiceError):
-    """The change may have been made, or be under way. Never send it again without looking first."""
+    """The change may have been made, or be under way: look for its effect before sending it again."""
 
 
 class AccessRefused(CallRefused):
@@ -31,19 +31,19 @@ class AccessRefused(CallRefused):
 
 
 class NotFound(CallRefused):
-    """The resource does not exist (any more). It may have been deleted between two looks: look again."""
+    """The resource does not (or no longer) exist. It may have been deleted between two calls: look again."""
 
 
 class AlreadyExists(ExternalServiceError):
-    """There is a branch of that name, or the branch has its compute."""
+    """A branch of that name already exists, or the branch already has its compute."""
 
 
 class SessionRefused(CallRefused):
-    """Postgres or Neon's proxy turns the connection away for good (`model.connection_failure`)."""
+    """Postgres or Neon's proxy refuses the connection for good (`resources.database.connection_failure`)."""
 
 
 class QueryFailed(CallRefused):
-    """SQL did not tell what was asked; nothing was changed, since it only reads."""
+    """Postgres refused a query, or the query took too long; nothing was changed."""
 
 
 class RequestRefused(CallRefused):
@@ -51,22 +51,22 @@ class RequestRefused(CallRefused):
 
 
 class BackupNameRequired(RequestRefused):
-    """The restore must say under which name the present state is kept."""
+    """The restore needs a name for the branch that keeps the present state."""
 
 
 class BranchHasChildren(RequestRefused):
-    """Delete or move the branch's children first."""
+    """The branch has children, which must be deleted or moved first."""
 
 
 class BranchProtected(RequestRefused):
-    """Un-protect the branch first; whoever does must protect it again."""
+    """The branch is protected. The caller that removes the protection must restore it."""
 
 
 class RetryLater(Throttled):
-    """Nothing was done: the same request may be sent again.
+    """Neon did nothing, and the same request may be sent again.
 
     Attributes:
-        retry_after_seconds: what Neon asked for; None if it did not say.
+        retry_after_seconds: wait that Neon asked for; None if its answer has none.
     """
 
     def __init__(self, text: str, retry_after_seconds: float | None = None) -> None:
@@ -75,12 +75,12 @@ class RetryLater(Throttled):
 
 
 class ProjectLocked(RetryLater):
-    """Another operation runs in the project: Neon allows one at a time."""
+    """Another operation runs in the project; Neon allows one at a time."""
 
 
 class BranchNotReady(RetryLater):
-    """The branch is being made or restored."""
+    """The branch is being created or restored."""
 
 
 class Unreachable(RetryLater):
-    """No connection to Neon, or to Postgres, came about; or Postgres ended it, and it only read."""
+    """No connection to Neon or Postgres came about, or Postgres ended a session that only read."""

@@ -12,10 +12,10 @@ class _Frozen(BaseModel):
 
 
 class WalPosition(BaseModel):
-    """The end of a database's log, and its own clock: the two that a restore point is made of.
+    """End of a database's log with the database's time, the two parts of a restore point.
 
     Attributes:
-        timeline: Neon's identity of the history that the LSN is a position in; None: this Postgres tells none.
+        timeline: Neon's identity of the history in which the LSN is a position; None for another Postgres.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # part of a document: a newer version may have written it
@@ -29,9 +29,10 @@ CLIENT = "client backend"
 
 
 class ClientSession(_Frozen):
-    """A connection that is neither ours nor Neon's own; `state` is None if we may not see it.
+    """Session that is neither the rollback's nor Neon's own.
 
     Attributes:
+        state: None if the role may not see it.
         kind: Postgres's `backend_type`; a background worker is no client.
     """
 
@@ -46,7 +47,7 @@ class ClientSession(_Frozen):
 
     @property
     def is_client(self) -> bool:
-        """Whether a program connected to the database; False: the database itself started it."""
+        """Whether a program connected; False for a background worker of Postgres."""
         return self.kind == CLIENT
 
     @property

@@ -1,4 +1,4 @@
-"""Relations of a database whose rows a report of data loss compares, and why one of them can't be compared."""
+"""Relations of a database whose rows a report of data loss compares."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RelationKind(StrEnum):
-    """What holds the rows. Views hold none, and a partitioned table's rows are in its partitions."""
+    """Kinds of relations with rows. Views have no rows, and a partitioned table's rows are in its partitions."""
 
     TABLE = "table"
     MATERIALIZED_VIEW = "materialized view"
@@ -16,12 +16,12 @@ class RelationKind(StrEnum):
 
 
 class Relation(BaseModel):
-    """One relation of one database, as the catalogue describes it to the role of the connection.
+    """Relation of a database, as the catalogue describes it to the role of the connection.
 
     Attributes:
-        key: columns of the primary key, in its order; without one, rows are compared as a multiset.
-        why_not: why its rows can't be compared; empty if they can.
-        reads_as: the role to read as, where row security hides rows from the role of the connection.
+        key: columns of the primary key, in its order; without a key, rows are compared as a multiset.
+        why_not: reason why its rows can't be compared; empty if they can.
+        reads_as: role to read as, if row security hides rows from the role of the connection.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,17 +36,17 @@ class Relation(BaseModel):
 
     @property
     def in_words(self) -> str:
-        """`schema.name`, or what it is where the catalogue's name tells less."""
+        """`schema.name`, or `large objects`, whose catalogue name says less."""
         return "large objects" if self.kind is RelationKind.LARGE_OBJECTS else f"{self.schema_name}.{self.name}"
 
 
 class RowQuery(BaseModel):
-    """Which rows are compared, and by what: the same question is asked of both branches.
+    """Query for the rows to compare, equal for both branches.
 
     Attributes:
-        key: compared by; empty: rows are a multiset.
-        columns: those that both branches have.
-        seconds: after which Postgres cancels a statement.
+        key: columns that identify a row; without a key, rows are a multiset.
+        columns: columns that both branches have.
+        seconds: time after which Postgres cancels a statement.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,14 +62,18 @@ class RowQuery(BaseModel):
 
 
 class Bucket(NamedTuple):
-    """Rows whose hash falls into one of 16,384 buckets: how many, and the sum of their 64-bit digests."""
+    """Number of rows in one of 16,384 buckets, and the sum of their 64-bit digests."""
 
     rows: int
     digest: str
 
 
 class BranchDatabase(BaseModel):
-    """A database of a branch; `can_connect`: the role of the connection may."""
+    """Database of a branch.
+
+    Attributes:
+        can_connect: the role of the connection may connect to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Compare two tables' rows in bounded memory: both sides come in one order, and only counts and examples are kept."""
+"""Comparison of two tables' rows in bounded memory: both sides are ordered, and only counts and examples are kept."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from rollback.resources.database.relation import Bucket
 
 
 class RowDigest(NamedTuple):
-    """One row by the hash that both sides are ordered by, its key as a JSON array, and the digest of its values.
+    """Digest of a row: its hash, by which both sides are ordered, its key as a JSON array, and its values' digest.
 
-    Without a key the row is its digest: `order` is that, and `copies` says how many rows have it.
+    Without a key, `order` is the digest of the row, and `copies` is the number of rows with this digest.
     """
 
     order: int
@@ -21,13 +21,14 @@ class RowDigest(NamedTuple):
 
 @dataclass(frozen=True)
 class RowDifference:
-    """Rows by what a restore did to them.
+    """Number of rows that a restore removed, changed or returned.
 
     Attributes:
-        gone: only the backup has them.
-        changed: both have the key, with other values.
-        back: only the restored branch has them: they were deleted after the restore point.
-        gone_keys, changed_keys: examples, sorted.
+        gone: rows that only the backup has.
+        changed: rows with the same key and other values.
+        back: rows that only the restored branch has, since they were deleted after the restore point.
+        gone_keys: examples, sorted.
+        changed_keys: examples, sorted.
     """
 
     gone: int = 0
@@ -38,15 +39,15 @@ class RowDifference:
 
 
 def differing_buckets(before: Mapping[int, Bucket], after: Mapping[int, Bucket]) -> tuple[int, ...]:
-    """Buckets whose rows are to be read; all others are equal."""
+    """List the buckets that differ, whose rows must be read."""
     return tuple(sorted(number for number in before.keys() | after.keys() if before.get(number) != after.get(number)))
 
 
 def compare_rows(before: Iterable[RowDigest], after: Iterable[RowDigest], most_keys: int) -> RowDifference:
-    """Count the differences between two sides that are each in ascending order of (order, key).
+    """Count the differences between two sides, each in ascending order of (order, key).
 
     Raises:
-        ValueError: a side is not in that order: every count would be wrong.
+        ValueError: a side has another order, so that every count would be wrong.
     """
     gone = changed = back = 0
     gone_keys: list[str] = []

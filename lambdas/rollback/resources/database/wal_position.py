@@ -1,4 +1,4 @@
-"""Where in a branch's history: a position in Postgres's write-ahead log, or a time."""
+"""Positions in a branch's history: a position in Postgres's write-ahead log, or a time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,16 +9,16 @@ from pydantic import BeforeValidator, PlainSerializer
 
 @dataclass(frozen=True, order=True)
 class Lsn:
-    """A log sequence number: bytes since the beginning of the log. Orders within one line of history only."""
+    """Log sequence number: bytes since the beginning of the log. The order holds within one history only."""
 
     number: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `0/16B3748`, as Postgres and Neon write it.
+        """Parse `0/16B3748`, the notation of Postgres and Neon.
 
         Raises:
-            ValueError: it is not one.
+            ValueError: the text is no LSN.
         """
         high, slash, low = text.partition("/")
         if not slash:
@@ -34,12 +34,12 @@ def _parsed(value: object) -> object:
 
 
 LsnText = Annotated[Lsn, BeforeValidator(_parsed), PlainSerializer(str)]
-"""An Lsn in a pydantic model; text in JSON."""
+"""Lsn in a pydantic model, text in JSON."""
 
 Position = Lsn | datetime
-"""A time means the last commit at or before it, by the database's clock."""
+"""Lsn, or a time: the last commit at or before it, by the database's clock."""
 
 
 def rfc3339(at: datetime) -> str:
-    """In UTC with milliseconds, which is how precisely Neon resolves a time."""
+    """Format a time in UTC with milliseconds, the precision of Neon."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""ECS: look at a service, and the few calls that change one."""
+"""ECS services: description, task definitions, updates."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,6 +16,7 @@ from rollback.adapters.aws.ecs.parse import (
 )
 from rollback.adapters.aws.ecs.service_deployments import list_recent_deployments
 from rollback.adapters.aws.errors import aws_call, code_of
+from rollback.adapters.aws.paging import batches
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.names import RELEASE_TAG
@@ -28,23 +29,19 @@ if TYPE_CHECKING:
 _DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
 _TASKS_A_CALL = 100
 _REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
-# It has ended, or can't be stopped at this moment: the next look tells. A missing permission or feature is for good.
+# The deployment ended, or can't be stopped now: the next description tells. A missing permission is refused for good.
 _NOT_STOPPABLE_NOW = frozenset({"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"})
 
 
 class EcsServices:
-    """Adapter. `reader` may retry by itself; `changer` must not: a second UpdateService is not a harmless one."""
+    """Adapter. `reader` may retry; `changer` must not, since a second UpdateService does harm."""
 
     def __init__(self, reader: "ECSClient", changer: "ECSClient") -> None:
         self._reader = reader
         self._changer = changer
 
     def describe(self, service: ServiceSettings) -> ServiceView:
-        """The service as ECS has it now.
-
-        Raises:
-            UnsupportedService: gone, not ACTIVE, or not deployed by ECS's rolling update.
-        """
+        """Call DescribeServices, then describe the newest service deployment and the service revisions."""
         name = f"{service.cluster}/{service.ecs_service}"
         try:
             with aws_call("DescribeServices", name):
@@ -58,7 +55,7 @@ class EcsServices:
         return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
-        """`taskDefinition` of DescribeTaskDefinition with its `tags`; None if ECS has none such."""
+        """Call DescribeTaskDefinition; ECS reports a missing definition as a ClientException."""
         with aws_call("DescribeTaskDefinition", arn_or_family):
             try:
                 return describe_definition(self._reader, arn_or_family)
@@ -70,20 +67,12 @@ class EcsServices:
     def register(
         self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
     ) -> str:
-        """Register a definition (as described, or as stored) in a family; its ARN.
-
-        Args:
-            release: the fingerprint it is registered for, kept as a tag: ECS may add defaults to what it is given.
-            tags: of the release's own definition.
-        """
+        """Call RegisterTaskDefinition with the release's tags and the tag of its fingerprint."""
         with aws_call("RegisterTaskDefinition", family):
             return register_definition(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
 
     def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
-        """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.
-
-        `startedBy` of a service's task is the deployment's id (ECS API reference, Task).
-        """
+        """Call ListTasks and DescribeTasks; `startedBy` of a task is its deployment's id (ECS API reference, Task)."""
         tasks = [
             task
             for task in self._tasks(service, "RUNNING")
@@ -100,10 +89,10 @@ class EcsServices:
         deployment_configuration: Mapping[str, Any] | None = None,
         force_new_deployment: bool = False,
     ) -> None:
-        """UpdateService with only what is given: ECS keeps the rest.
+        """Call UpdateService, which keeps every member that a request leaves out.
 
-        Also of `deployment_configuration`, members of which may be left out at any depth: UpdateService keeps what it
-        is not given (measured by others on a live account, go-to-k/cdkd issue 1861).
+        That holds for members of `deployment_configuration` at any depth (measured on a live account, go-to-k/cdkd
+        issue 1861).
         """
         given = {
             "taskDefinition": definition_arn,
@@ -119,37 +108,32 @@ class EcsServices:
             self._changer.update_service(**request)
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
-        """Tasks whose last status is not STOPPED; those that ECS wants stopped may drain for minutes."""
+        """List tasks of both desired statuses: a task with the desired status STOPPED may drain for minutes."""
         tasks = [task for wanted in _DESIRED for task in self._tasks(service, wanted)]
         return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
 
     def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[EcsResponse]:
-        """The service's tasks, whichever deployment started them, by the status that ECS wants for them."""
-        name, found = f"{service.cluster}/{service.ecs_service}", list[Any]()
+        """Describe the service's tasks of all deployments, by the status that ECS wants for them."""
+        name, tasks = f"{service.cluster}/{service.ecs_service}", list[Any]()
         with aws_call("ListTasks", name):
             pages = self._reader.get_paginator("list_tasks").paginate(
                 cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
             )
             arns = [arn for page in pages for arn in page["taskArns"]]
-        for start in range(0, len(arns), _TASKS_A_CALL):
+        for some in batches(arns, _TASKS_A_CALL):
             with aws_call("DescribeTasks", name):
-                some = arns[start : start + _TASKS_A_CALL]
-                found += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
-        return found
+                tasks += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
+        return tasks
 
     def has_container_insights(self, cluster: str) -> bool:
-        """Whether the cluster publishes running and desired task counts (`enabled` or `enhanced`)."""
+        """Call DescribeClusters and read the setting `containerInsights`."""
         with aws_call("DescribeClusters", cluster):
             found = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
         settings = found[0].get("settings", []) if found else []
         return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
-        """Send a deployment in flight back to its source.
-
-        Raises:
-            ExternalServiceError: it has ended meanwhile, or something else; look again.
-        """
+        """Call StopServiceDeployment with the stop type ROLLBACK."""
         with aws_call("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
             self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
 
@@ -163,14 +147,12 @@ class EcsServices:
         return cast("EcsResponse | None", next(iter(answer["serviceDeployments"]), None))
 
     def _revisions(self, arns: tuple[str, ...], name: str) -> list[EcsResponse]:
-        found: list[Any] = []
-        for start in range(0, len(arns), _REVISIONS_A_CALL):
+        revisions: list[Any] = []
+        for some in batches(arns, _REVISIONS_A_CALL):
             with aws_call("DescribeServiceRevisions", name):
-                answer = self._reader.describe_service_revisions(
-                    serviceRevisionArns=list(arns[start : start + _REVISIONS_A_CALL])
-                )
-            found += answer["serviceRevisions"]
-        return found
+                answer = self._reader.describe_service_revisions(serviceRevisionArns=some)
+            revisions += answer["serviceRevisions"]
+        return revisions
 
 
 def _is_unknown_definition(error: ClientError) -> bool:

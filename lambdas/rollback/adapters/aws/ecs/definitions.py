@@ -1,7 +1,7 @@
-"""Task definitions read and registered whole: also members that the bundled SDK does not know.
+"""Task definitions, read and registered with members that the bundled SDK does not know.
 
-botocore leaves out of an answer what its service model does not have, and refuses to send it. What ECS added since is
-therefore read from the answer's body, and put into the request's body after botocore has checked what it knows.
+botocore drops answered members that its service model does not have, and refuses to send them. So newer members are
+read from the answer's body, and are added to the request's body after botocore has checked the members that it knows.
 """
 
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import RegisterTaskDefinitionRequestTypeDef
 
-_BODY = "WholeTaskDefinition"  # in the parsed answer: the one of the body
+_BODY = "WholeTaskDefinition"  # member of the parsed answer for the definition of the body
 _ADDED_BY_ECS = frozenset({"taskDefinitionArn", "revision", "status", "registeredAt", "registeredBy"})
 _REFUSAL_CODES = frozenset(
     {"ClientException", "InvalidParameterException", "SerializationException", "ValidationException"}
@@ -26,10 +26,10 @@ _unknown: ContextVar[Mapping[str, Any] | None] = ContextVar("members to add to a
 
 
 def describe_definition(client: "ECSClient", arn_or_family: str) -> dict[str, Any]:
-    """`taskDefinition` of DescribeTaskDefinition as its body has it, with its `tags`.
+    """Return `taskDefinition` of DescribeTaskDefinition as its body has it, with its `tags`.
 
     Raises:
-        ClientError: ECS has none such, or refuses.
+        ClientError: ECS has no such definition, or refuses.
     """
     client.meta.events.register(
         "before-parse.ecs.DescribeTaskDefinition", _keep_body, unique_id="rollback-keeps-the-body"
@@ -44,7 +44,7 @@ def describe_definition(client: "ECSClient", arn_or_family: str) -> dict[str, An
 def register_definition(
     client: "ECSClient", definition: Mapping[str, Any], family: str, tags: Mapping[str, str]
 ) -> str:
-    """Register a definition; its ARN. Members that the SDK does not know are sent too, unless ECS refuses them.
+    """Register a definition and return its ARN; members unknown to the SDK are sent too, unless ECS refuses them.
 
     Raises:
         ClientError: ECS refuses the definition.
@@ -69,7 +69,7 @@ def register_definition(
             raise
     finally:
         _unknown.reset(token)
-    return _arn(client.register_task_definition(**request))  # what ECS alone may say is no input
+    return _arn(client.register_task_definition(**request))  # without the members that only ECS may set
 
 
 def _arn(answer: Any) -> str:
@@ -83,7 +83,7 @@ def _keep_body(response_dict: Mapping[str, Any], customized_response_dict: dict[
 
 
 def _without_nulls(value: Any) -> Any:
-    """botocore's parser leaves members that are null out too; a request must not have them."""
+    """Drop members that are null, as botocore's parser does; a request must not have them."""
     if isinstance(value, Mapping):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
@@ -96,12 +96,15 @@ def _add_unknown(params: dict[str, Any], **_: Any) -> None:
 
 
 def _whole_containers(parsed: Any, whole: Any) -> list[dict[str, Any]]:
-    by_name = {one.get("name"): one for one in whole}
-    return [cast(dict[str, Any], _merge_unknown_members(by_name.get(one["name"], {}), one)) for one in parsed]
+    by_name = {container.get("name"): container for container in whole}
+    return [
+        cast(dict[str, Any], _merge_unknown_members(by_name.get(container["name"], {}), container))
+        for container in parsed
+    ]
 
 
 def _merge_unknown_members(whole: Any, parsed: Any) -> Any:
-    """What was parsed, with the members that only the whole has; lists of the same length member by member."""
+    """Add the members that only `whole` has to `parsed`; lists of the same length are merged member by member."""
     if isinstance(whole, Mapping) and isinstance(parsed, Mapping):
         inner = {
             name: _merge_unknown_members(whole[name], value) if name in whole else value
@@ -109,12 +112,12 @@ def _merge_unknown_members(whole: Any, parsed: Any) -> Any:
         }
         return {**{name: value for name, value in whole.items() if name not in parsed}, **inner}
     if isinstance(whole, list) and isinstance(parsed, list) and len(whole) == len(parsed):
-        return [_merge_unknown_members(one, other) for one, other in zip(whole, parsed, strict=True)]
+        return [_merge_unknown_members(more, known) for more, known in zip(whole, parsed, strict=True)]
     return parsed
 
 
 def _drop_unknown_members(value: Any, shape: Any) -> Any:
-    """The value without members that the shape does not have."""
+    """Drop the members that the shape does not have."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         return {
             name: _drop_unknown_members(inner, shape.members[name])

@@ -1,4 +1,4 @@
-"""A `ServiceView` out of what ECS's Describe calls answer; no calls here."""
+"""Parsing of the answers of ECS's Describe operations into a `ServiceView`; nothing here calls ECS."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ EcsResponse = Mapping[str, Any]
 
 
 def require_supported_service(answer: EcsResponse, name: str) -> EcsResponse:
-    """The one service of a DescribeServices answer.
+    """Return the one service of a DescribeServices answer.
 
     Raises:
-        UnsupportedService: gone, not ACTIVE, a daemon, or deployed by something else than ECS's rolling update.
+        UnsupportedService: the service is gone, not ACTIVE, a daemon, or not deployed by ECS's rolling update.
     """
     service: EcsResponse | None = next(iter(answer["services"]), None)
     if service is None:
@@ -39,12 +39,12 @@ def require_supported_service(answer: EcsResponse, name: str) -> EcsResponse:
 
 
 def newest_of(deployments: Sequence[EcsResponse]) -> EcsResponse | None:
-    """The newest of ListServiceDeployments, whose order is not promised."""
+    """Return the newest deployment of ListServiceDeployments, whose order is not promised."""
     return max(deployments, key=lambda d: d["createdAt"], default=None)
 
 
 def revision_arns(service: EcsResponse, newest: EcsResponse | None) -> tuple[str, ...]:
-    """The revisions whose definitions and images decide: running, target, source and where ECS rolls back to."""
+    """List the revisions whose definitions and images matter: running, target, source and ECS's rollback target."""
     summaries: list[EcsResponse] = list(service.get("currentServiceRevisions", ()))
     arns = [s["arn"] for s in summaries if "arn" in s]
     if newest is not None:
@@ -55,12 +55,12 @@ def revision_arns(service: EcsResponse, newest: EcsResponse | None) -> tuple[str
 
 
 def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: Iterable[EcsResponse]) -> ServiceView:
-    """The whole.
+    """Build the view of a service.
 
     Args:
-        service: one of DescribeServices.
-        newest: one of DescribeServiceDeployments.
-        revisions: of DescribeServiceRevisions.
+        service: from DescribeServices.
+        newest: from DescribeServiceDeployments.
+        revisions: from DescribeServiceRevisions.
     """
     known = {r["serviceRevisionArn"]: r for r in revisions}
     current = {
@@ -93,22 +93,25 @@ def assign_revisions(
     current: Mapping[str, int],
     definitions: Mapping[str, str],
 ) -> tuple[Deployment, ...]:
-    """The deployments with their revisions: PRIMARY's, and of another one where a single revision has its definition.
+    """Add the revisions to deployments: PRIMARY's, and another's if a single revision has its definition.
 
     Args:
+        deployments: entries of `deployments` in DescribeServices.
+        newest: newest service deployment; None if ECS lists none.
+        current: revision ARN → running tasks.
         definitions: revision ARN → task definition ARN.
     """
     primary = primary_revision(deployments, newest, current, definitions)
-    found = []
-    for one in deployments:
-        candidates = [arn for arn, definition in definitions.items() if definition == one.definition_arn]
+    assigned = []
+    for deployment in deployments:
+        candidates = [arn for arn, definition in definitions.items() if definition == deployment.definition_arn]
         only = candidates[0] if len(candidates) == 1 else None
-        found.append(one.model_copy(update={"revision_arn": primary if one.is_primary else only}))
-    return tuple(found)
+        assigned.append(deployment.model_copy(update={"revision_arn": primary if deployment.is_primary else only}))
+    return tuple(assigned)
 
 
 def resolved_images(revision: EcsResponse) -> dict[str, str]:
-    """Container → image by digest; containers whose digest ECS does not tell are left out."""
+    """Return container → image by digest of a revision, without the containers whose digest ECS does not report."""
     return {
         c["containerName"]: f"{_repository(c['image'])}@{c['imageDigest']}"
         for c in revision.get("containerImages", ())
@@ -117,18 +120,18 @@ def resolved_images(revision: EcsResponse) -> dict[str, str]:
 
 
 def images_of_tasks(tasks: Iterable[EcsResponse]) -> dict[str, str]:
-    """Container → image by digest of DescribeTasks' tasks; containers whose tasks have different ones are left out."""
-    told: dict[str, set[str]] = {}
+    """Return container → image by digest of DescribeTasks' tasks, without containers whose tasks differ."""
+    images_of: dict[str, set[str]] = {}
     for task in tasks:
         for container in task.get("containers", ()):
             if container.get("imageDigest") and container.get("image"):
                 image = f"{_repository(container['image'])}@{container['imageDigest']}"
-                told.setdefault(container["name"], set()).add(image)
-    return {name: images.pop() for name, images in told.items() if len(images) == 1}
+                images_of.setdefault(container["name"], set()).add(image)
+    return {name: images.pop() for name, images in images_of.items() if len(images) == 1}
 
 
 def _repository(image: str) -> str:
-    """Without tag and digest; a colon before the last slash belongs to the registry's port."""
+    """Return an image without tag and digest; a colon before the last slash belongs to the registry's port."""
     without_digest = image.partition("@")[0]
     head, slash, tail = without_digest.rpartition("/")
     return f"{head}{slash}{tail.partition(':')[0]}"
@@ -148,7 +151,7 @@ def _deployment(answer: EcsResponse) -> Deployment:
 def _service_deployment(answer: EcsResponse, revisions: Mapping[str, EcsResponse]) -> ServiceDeployment | None:
     target_arn = answer["targetServiceRevision"]["arn"]
     target = revisions.get(target_arn)
-    if target is None:  # ECS has forgotten the revision: nothing can be decided by it
+    if target is None:  # ECS has deleted the revision, so that no decision can rest on it
         return None
     source_arn, source_definition = _source(answer, revisions)
     return ServiceDeployment(
@@ -165,11 +168,12 @@ def _service_deployment(answer: EcsResponse, revisions: Mapping[str, EcsResponse
 
 
 def _source(answer: EcsResponse, revisions: Mapping[str, EcsResponse]) -> tuple[str | None, str | None]:
-    """What a stop would go back to: what ECS says, once it rolls back; before that, the source if there is only one.
+    """Return revision and definition to which a stopped deployment would go back; None where they are not known.
 
-    With several sources (a deployment that superseded another) ECS returns to the last that completed, which the
-    answer doesn't tell: None, so that the service is updated instead of its deployment stopped. Several revisions of
-    one definition may have different images: then the revision is not known either.
+    ECS names the revision once it rolls back. Before that, a single source is the revision. A deployment that
+    superseded another has several sources, and ECS returns to the last that completed, which the answer does not name.
+    The service is then updated instead of its deployment stopped. Several revisions of one definition may have
+    different images, so then the revision is not known either.
     """
     going_to = _rollback_arn(answer)
     arns = [going_to] if going_to else [s["arn"] for s in answer.get("sourceServiceRevisions", ())]

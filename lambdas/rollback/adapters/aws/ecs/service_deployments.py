@@ -1,6 +1,7 @@
-"""ECS ListServiceDeployments, which keeps ninety days: the newest is found without reading all of them.
+"""Service deployments of ECS: the recent ones, without reading the ninety days that ECS keeps.
 
-The reference promises no order, so the newest can't be taken from the first page. `createdAt.after` bounds the answer.
+The reference of ListServiceDeployments promises no order, so the first page need not have the newest deployment. The
+parameter `createdAt.after` bounds the answer.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from rollback.domain.settings.environment import ServiceSettings
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
 
-# A deployment that ECS rolls back makes a younger PRIMARY: the service deployment is older by as long as it took.
+# When ECS rolls a deployment back, the new PRIMARY is younger than the service deployment by the time that this took.
 _WINDOWS = (timedelta(days=1), timedelta(days=14), None)
 _MOST_A_PAGE = 100
 
@@ -22,10 +23,12 @@ _MOST_A_PAGE = 100
 def list_recent_deployments(
     client: "ECSClient", service: ServiceSettings, described: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """The service deployments since shortly before the oldest deployment that still has tasks; else all there are.
+    """List the service deployments since shortly before the oldest deployment that still has tasks, or else all.
 
     Args:
-        described: the service as DescribeServices answered, whose `deployments` tell when they began.
+        client: client of ECS.
+        service: the service.
+        described: the service of a DescribeServices answer; its `deployments` have the times at which they began.
     """
     name = f"{service.cluster}/{service.ecs_service}"
     began = [found["createdAt"] for found in described.get("deployments", ()) if "createdAt" in found]

@@ -1,7 +1,7 @@
-"""ECS RunTask: a command of a release, run once, and what came of it.
+"""One-off ECS tasks that run a command of a release.
 
-Facts: the client token makes a call idempotent within its cluster (Amazon ECS API reference, "Ensuring idempotency");
-ECS tells of a stopped task for an hour; awslogs names a stream `prefix/container/task id` (developer guide).
+The client token makes RunTask idempotent within its cluster (Amazon ECS API reference, "Ensuring idempotency"). ECS
+describes a stopped task for an hour. The awslogs driver names a stream `prefix/container/task id` (developer guide).
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from rollback.adapters.aws.errors import aws_call, code_of
-from rollback.adapters.aws.paging import pages_of
+from rollback.adapters.aws.paging import batches, pages_of
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.resources.aws.ecs_task import TaskView
@@ -26,7 +26,7 @@ _TASKS_A_CALL = 100
 
 
 class EcsTasks:
-    """Adapter. `reader` may retry by itself; `changer` must not."""
+    """Adapter. `reader` may retry; `changer` must not."""
 
     def __init__(self, reader: "ECSClient", changer: "ECSClient", logs: "CloudWatchLogsClient") -> None:
         self._reader = reader
@@ -36,7 +36,7 @@ class EcsTasks:
     def run(
         self, service: ServiceSettings, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
     ) -> str:
-        """Where and how the service's own tasks run; see the port for what it raises."""
+        """Call RunTask with the launch type, network and platform of the service's own tasks."""
         override = {"name": service.container, "command": list(command)}
         request = {
             **self._launch_parameters(service),
@@ -52,9 +52,9 @@ class EcsTasks:
         except Throttled:
             raise
         except CallRefused as error:
-            told = f"{error}; no task was started"
-            raise RequestRefused(told, action=error.action, resource=error.resource, kind=error.kind) from error
-        except ExternalServiceError as error:  # a conflict too: the token is in use, and its task is looked up
+            text = f"{error}; no task was started"
+            raise RequestRefused(text, action=error.action, resource=error.resource, kind=error.kind) from error
+        except ExternalServiceError as error:  # a conflict too: the token is in use, so its task is looked up
             raise OutcomeUnknown(str(error)) from error
         if not answer["tasks"]:
             why = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
@@ -62,9 +62,9 @@ class EcsTasks:
         return answer["tasks"][0]["taskArn"]
 
     def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
-        """Those that run, and those of the cluster that stopped lately and were started so.
+        """Call ListTasks twice: `startedBy` must be the only filter and finds running tasks only (API reference).
 
-        `startedBy` must be the only filter (reference, ListTasks), and lists what runs; what stopped is looked through.
+        The stopped tasks of the cluster are described and then filtered.
         """
         running = self._list_tasks(service, started_by, startedBy=started_by)
         stopped = self._list_tasks(service, started_by, desiredStatus="STOPPED")
@@ -77,11 +77,11 @@ class EcsTasks:
             return [arn for page in pages for arn in page["taskArns"]]
 
     def describe(self, service: ServiceSettings, arn: str) -> TaskView | None:
-        """One task as it stands."""
+        """Call DescribeTasks."""
         return next((_view(task, service) for task in self._describe_tasks(service, [arn])), None)
 
     def logs(self, service: ServiceSettings, arn: str, lines: int) -> tuple[str, ...]:
-        """By the awslogs options of its definition."""
+        """Call GetLogEvents for the log stream that the awslogs options of the task's definition name."""
         task = next(self._describe_tasks(service, [arn]), None)
         place = self._log_stream_of(service, task["taskDefinitionArn"], arn) if task is not None else None
         if place is None:
@@ -90,13 +90,13 @@ class EcsTasks:
             try:
                 return self._last_lines(place, lines)
             except ClientError as error:
-                if code_of(error) == "ResourceNotFoundException":  # it has not written anything
+                if code_of(error) == "ResourceNotFoundException":  # the task has written nothing yet
                     return ()
                 raise
 
     def _last_lines(self, place: tuple[str, str], lines: int) -> tuple[str, ...]:
-        """Backwards, a page may be short or empty; the same token again is the end (GetLogEvents)."""
-        found: list[str] = []
+        """Read pages backwards; a page may be short or empty, and a repeated token is the end (GetLogEvents)."""
+        last: list[str] = []
         pages = pages_of(
             self._logs.get_log_events,
             "nextToken",
@@ -107,13 +107,13 @@ class EcsTasks:
             startFromHead=False,
         )
         for page in pages:
-            found = [*(str(event.get("message", "")) for event in page["events"]), *found]
-            if len(found) >= lines:
+            last = [*(str(event.get("message", "")) for event in page["events"]), *last]
+            if len(last) >= lines:
                 break
-        return tuple(found[-lines:])
+        return tuple(last[-lines:])
 
     def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
-        """SIGTERM, and SIGKILL after the definition's stop timeout."""
+        """Call StopTask: ECS sends SIGTERM, and SIGKILL after the definition's stop timeout."""
         with aws_call("StopTask", arn):
             self._changer.stop_task(cluster=service.cluster, task=arn, reason=reason)
 
@@ -123,19 +123,18 @@ class EcsTasks:
         found = next((dict(one) for one in answer["services"] if one.get("status") == "ACTIVE"), None)
         if found is None:
             raise RequestRefused(
-                f"there is no ACTIVE service {service.ecs_service} to run a task like; check the settings"
+                f"no task was started: no ACTIVE service {service.ecs_service} has its network; check the settings"
             )
         return {name: found[name] for name in _FROM_SERVICE if found.get(name)}
 
     def _describe_tasks(self, service: ServiceSettings, arns: list[str]) -> "Iterator[TaskTypeDef]":
-        for start in range(0, len(arns), _TASKS_A_CALL):
-            some = arns[start : start + _TASKS_A_CALL]
+        for some in batches(arns, _TASKS_A_CALL):
             with aws_call("DescribeTasks", service.cluster):
                 answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
             yield from answer["tasks"]
 
     def _log_stream_of(self, service: ServiceSettings, definition_arn: str, arn: str) -> tuple[str, str] | None:
-        """Group and stream; None: its container writes elsewhere."""
+        """Return log group and stream of a task, or None if its container does not use awslogs."""
         with aws_call("DescribeTaskDefinition", definition_arn):
             answer = self._reader.describe_task_definition(taskDefinition=definition_arn)
         for container in answer["taskDefinition"].get("containerDefinitions", []):

@@ -1,0 +1,51 @@
+"""Port to CloudWatch: alarms, and the metrics that guards and promotion read."""
+
+from datetime import datetime
+from typing import Protocol
+
+from rollback.ports.effects import reads
+
+
+class Alarms(Protocol):
+    """CloudWatch alarms and request counts."""
+
+    @reads
+    def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return name → OK, ALARM or INSUFFICIENT_DATA; alarms that don't exist are left out."""
+        ...
+
+    @reads
+    def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        """Return the alarms that are in ALARM now, each with the time of its transition."""
+        ...
+
+    @reads
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """Return the state from which the alarm went into ALARM at `since` or later.
+
+        None means that the alarm's history has no such transition.
+        """
+        ...
+
+    @reads
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Name the alarm mute rules that silence the alarm now.
+
+        A muted alarm still changes its state and still sends its events.
+        """
+        ...
+
+    @reads
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Name the existing metric alarms none of whose metrics had a data point after `since`."""
+        ...
+
+    @reads
+    def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Name the alarms that went into ALARM after `since`, recovered ones too."""
+        ...
+
+    @reads
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        """Count the requests that reached the target groups since the full minute of `since`."""
+        ...

@@ -1,0 +1,15 @@
+"""The clock port."""
+
+from datetime import datetime
+from typing import Protocol
+
+from rollback.ports.effects import reads
+
+
+class Clock(Protocol):
+    """The present time, as aware UTC."""
+
+    @reads
+    def now(self) -> datetime:
+        """Return the present time in UTC."""
+        ...

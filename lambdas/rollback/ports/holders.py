@@ -1,0 +1,219 @@
+"""Protocols of one port each: a package composes from them the ports that its functions need.
+
+    class VerificationPorts(HasClock, HasHttp, HasLedger, Protocol):
+        ...
+
+The record `rollback.ports.world.World` satisfies every one of them.
+"""
+
+from typing import Protocol, Self
+
+from rollback.domain.settings.environment import Settings
+from rollback.ports.alarms import Alarms
+from rollback.ports.clock import Clock
+from rollback.ports.cloudformation import Stacks
+from rollback.ports.ecs import Scaling, Services, Tasks
+from rollback.ports.elb import Targets
+from rollback.ports.http import Http
+from rollback.ports.ledger import Ledger
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
+from rollback.ports.references import Images, References, Secrets
+from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.step_functions import Workflow
+from rollback.resources.aws.account_and_region import Home
+
+
+class HasSettings(Protocol):
+    """Holder of the settings of the environment."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the environment."""
+        ...
+
+
+class HasClock(Protocol):
+    """Holder of the clock."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+
+class HasLedger(Protocol):
+    """Holder of the ledger."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        ...
+
+
+class HasServices(Protocol):
+    """Holder of ECS services."""
+
+    @property
+    def services(self) -> Services:
+        """ECS services."""
+        ...
+
+
+class HasTargets(Protocol):
+    """Holder of ELB target groups."""
+
+    @property
+    def targets(self) -> Targets:
+        """ELB target groups."""
+        ...
+
+
+class HasScaling(Protocol):
+    """Holder of Application Auto Scaling."""
+
+    @property
+    def scaling(self) -> Scaling:
+        """Application Auto Scaling."""
+        ...
+
+
+class HasStacks(Protocol):
+    """Holder of CloudFormation stacks."""
+
+    @property
+    def stacks(self) -> Stacks:
+        """CloudFormation stacks."""
+        ...
+
+
+class HasSecrets(Protocol):
+    """Holder of secrets and parameters."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """Secrets and parameters."""
+        ...
+
+
+class HasReferences(Protocol):
+    """Holder of roles, log groups and files."""
+
+    @property
+    def references(self) -> References:
+        """Roles, log groups and files."""
+        ...
+
+
+class HasImages(Protocol):
+    """Holder of container images."""
+
+    @property
+    def images(self) -> Images:
+        """Container images."""
+        ...
+
+
+class HasAlarms(Protocol):
+    """Holder of CloudWatch alarms."""
+
+    @property
+    def alarms(self) -> Alarms:
+        """CloudWatch alarms."""
+        ...
+
+
+class HasHttp(Protocol):
+    """Holder of HTTP probes."""
+
+    @property
+    def http(self) -> Http:
+        """HTTP probes."""
+        ...
+
+
+class HasNotifications(Protocol):
+    """Holder of notification topics."""
+
+    @property
+    def notifications(self) -> Notifications:
+        """Notification topics."""
+        ...
+
+
+class HasMetrics(Protocol):
+    """Holder of metrics."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Metrics."""
+        ...
+
+
+class HasWorkflow(Protocol):
+    """Holder of executions of the state machine."""
+
+    @property
+    def workflow(self) -> Workflow:
+        """Executions of the state machine."""
+        ...
+
+
+class HasDatabases(Protocol):
+    """Holder of the Neon project."""
+
+    @property
+    def databases(self) -> Databases:
+        """The Neon project."""
+        ...
+
+
+class HasSql(Protocol):
+    """Holder of SQL on a branch."""
+
+    @property
+    def sql(self) -> Sql:
+        """SQL on a branch."""
+        ...
+
+
+class HasTasks(Protocol):
+    """Holder of one-off ECS tasks."""
+
+    @property
+    def tasks(self) -> Tasks:
+        """One-off ECS tasks."""
+        ...
+
+
+class HasHome(Protocol):
+    """Holder of the account and region of this deployment."""
+
+    @property
+    def home(self) -> Home | None:
+        """The account and region of this deployment; None if they are not known."""
+        ...
+
+
+class HasShortTimeouts(Protocol):
+    """Holder of ports that an emergency may ask with short timeouts."""
+
+    def with_short_timeouts(self) -> Self:
+        """Return the same ports, but optional evidence gets one attempt and two seconds."""
+        ...
+
+
+class HasReadinessChecks(Protocol):
+    """Holder of ports that a readiness check may ask with short timeouts."""
+
+    def for_readiness_checks(self) -> Self:
+        """Return the same ports, but a service that gave no answer is not asked again."""
+        ...
+
+
+class HasSettingsOfRollback(Protocol):
+    """Holder of ports that can follow the settings of an open rollback."""
+
+    def for_settings(self, settings: Settings | None) -> Self:
+        """Return the same ports under the settings that an open rollback carries; None carries no settings."""
+        ...

@@ -1,0 +1,47 @@
+"""Ports that tell operators and dashboards about a rollback."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from rollback.domain.rollback import Rollback
+from rollback.ports.effects import changes_state
+
+
+class Notifications(Protocol):
+    """Notification topics that operators subscribe to."""
+
+    @changes_state
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+        """Publish a message.
+
+        Args:
+            subject: subject of the mail.
+            message: text of the mail.
+            attributes: what subscriptions filter by. `severity` = `page` sends the message to the critical topic.
+        """
+        ...
+
+
+class Metrics(Protocol):
+    """Metrics for the dashboard. They are written with the log, so that no call can fail."""
+
+    @changes_state
+    def record_conclusion(self, rollback: Rollback) -> None:
+        """Count a concluded rollback, with the duration of each phase."""
+        ...
+
+    @changes_state
+    def record_sweep(self) -> None:
+        """Count a sweep of the janitor; an alarm watches for missing sweeps."""
+        ...
+
+    @changes_state
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
+        """Write the metrics that the alarms on this application watch.
+
+        Args:
+            service: name of the service.
+            is_rollback_available: a release exists that the service could go back to.
+            stale_leases: leases that ran out and were not given back.
+        """
+        ...

@@ -1,0 +1,29 @@
+"""Port to Step Functions."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rollback.ports.effects import changes_state, reads
+
+
+class Workflow(Protocol):
+    """Executions of the state machine that runs rollbacks."""
+
+    @changes_state
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """Start an execution; an execution of that name that was already started counts as success.
+
+        Raises:
+            NotAvailable: this function does not know the state machine.
+        """
+        ...
+
+    @reads
+    def is_running(self, execution: str) -> bool:
+        """Report whether an execution still runs; a forgotten execution and a direct-mode id do not run."""
+        ...
+
+    @changes_state
+    def stop(self, execution: str, cause: str) -> None:
+        """Stop an execution; an ended execution, a forgotten one and a direct-mode id count as success."""
+        ...

@@ -1,0 +1,46 @@
+"""The call graph follows a package's own protocol of ports as it follows the whole `World`."""
+
+import shutil
+
+import pytest
+from call_graph import LAMBDAS, CallGraph
+
+_PORTS = """
+from typing import Protocol
+
+from rollback.ports.holders import HasReadinessChecks, HasServices
+from rollback.ports.world import World
+
+
+class ProbePorts(HasReadinessChecks, HasServices, Protocol):
+    pass
+
+
+def with_world(world: World) -> None:
+    world.for_readiness_checks().services.describe(None)
+
+
+def with_protocol(world: ProbePorts) -> None:
+    world.for_readiness_checks().services.describe(None)
+"""
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> CallGraph:
+    lambdas = tmp_path_factory.mktemp("tree") / "lambdas"
+    shutil.copytree(LAMBDAS / "rollback", lambdas / "rollback")
+    (lambdas / "rollback" / "probe.py").write_text(_PORTS)
+    return CallGraph(lambdas)
+
+
+def aws_calls(graph: CallGraph, entry: str) -> set[str]:
+    return {
+        f"{call.service}:{call.method}" for name in graph.reach(entry) for call in graph.body(name, frozenset()).aws
+    }
+
+
+def test_a_protocol_of_holders_reaches_the_aws_calls_that_the_world_reaches(graph: CallGraph) -> None:
+    through_world = aws_calls(graph, "rollback.probe.with_world")
+    assert "ecs:describe_services" in through_world
+    assert "ecs:update_service" not in through_world
+    assert aws_calls(graph, "rollback.probe.with_protocol") == through_world

@@ -1,0 +1,38 @@
+"""Ports of the product and their methods, as the product declares them."""
+
+import inspect
+import pkgutil
+from importlib import import_module
+from typing import Any, Protocol
+
+from rollback import ports
+
+_NO_PORTS = frozenset({"effects", "holders", "world"})  # markers, and records or protocols of whole ports
+
+
+def _load_ports() -> dict[str, type]:
+    modules = [import_module(f"{ports.__name__}.{found.name}") for found in pkgutil.iter_modules(ports.__path__)]
+    return {
+        name: port
+        for module in modules
+        if module.__name__.rpartition(".")[2] not in _NO_PORTS
+        for name, port in vars(module).items()
+        if getattr(port, "_is_protocol", False) and port.__module__ == module.__name__
+    }
+
+
+PORTS = _load_ports()  # name → protocol; `Ledger` is the sum of the other ports in its file
+
+
+def methods(port: type) -> dict[str, Any]:
+    """Name → method of a port, methods of its base ports too."""
+    found: dict[str, Any] = {}
+    for base in reversed(port.__mro__):
+        if getattr(base, "_is_protocol", False) and base is not Protocol:
+            found |= {name: what for name, what in vars(base).items() if inspect.isfunction(what) and name[0] != "_"}
+    return found
+
+
+def parameters(method: Any) -> dict[str, inspect.Parameter]:
+    """Name → parameter of a method, without `self`."""
+    return {name: p for name, p in inspect.signature(method).parameters.items() if name != "self"}

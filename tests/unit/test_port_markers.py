@@ -1,0 +1,45 @@
+"""Every method of a port is marked as a read or as an effect; `tests/faults` kills the process around effects."""
+
+from typing import get_type_hints
+
+import pytest
+from faults.crash import EFFECTS
+from port_methods import PORTS, methods
+
+from rollback.ports import holders
+from rollback.ports.effects import Access, access_of, changes_state, reads
+from rollback.ports.world import World
+
+METHODS = [(port, name) for port, protocol in PORTS.items() for name in methods(protocol)]
+
+
+@pytest.mark.parametrize(("port", "name"), METHODS)
+def test_a_method_of_a_port_is_marked_as_a_read_or_as_an_effect(port: str, name: str) -> None:
+    assert access_of(methods(PORTS[port])[name]) is not None, f"mark {port}.{name} with `reads` or `changes_state`"
+
+
+def test_a_method_name_is_an_effect_of_every_port_that_has_it_or_of_none() -> None:
+    # The fault injector knows a method by its name alone.
+    reading = {name for port, name in METHODS if access_of(methods(PORTS[port])[name]) is Access.READ}
+    assert reading & EFFECTS == set()
+
+
+def test_a_marker_tells_effects_from_reads() -> None:
+    def method() -> None: ...
+
+    assert access_of(method) is None
+    assert access_of(reads(method)) is Access.READ
+    assert access_of(changes_state(method)) is Access.CHANGE
+
+
+def test_every_field_of_the_world_has_a_holder() -> None:
+    made_by_bootstrap = {"databases_of", "emergency_ports", "readiness_ports"}  # methods of the world call them
+    held = {
+        name: get_type_hints(attribute.fget)["return"]
+        for holder in vars(holders).values()
+        if getattr(holder, "_is_protocol", False) and holder.__module__ == holders.__name__
+        for name, attribute in vars(holder).items()
+        if isinstance(attribute, property)
+    }
+    fields = get_type_hints(World)
+    assert held == {name: fields[name] for name in fields.keys() - made_by_bootstrap}
