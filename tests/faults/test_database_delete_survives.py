@@ -20,7 +20,7 @@ CALLS = count_calls_without_crash()
 
 
 def assert_deleted(delete: DeleteScenario) -> None:
-    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED, delete.progress.why_not
+    assert delete.progress.database_outcome is DatabaseOutcome.DELETED, delete.progress.why_not
     assert [branch.id for branch in delete.neon.branches()] == [delete.source_id]
     assert delete.progress.is_over
     assert delete.owed() == ()
@@ -50,7 +50,7 @@ def test_though_the_answer_is_lost_a_new_branch_of_that_name_stays() -> None:
     delete.neon.settle()
     delete.neon.create_branch(NAME, delete.source_id)
     delete.run_until_ended()
-    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED
+    assert delete.progress.database_outcome is DatabaseOutcome.DELETED
     assert delete.named is not None
     assert delete.neon.calls == ["delete_branch", "create_branch"]
 

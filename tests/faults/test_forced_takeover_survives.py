@@ -41,7 +41,7 @@ def walked(incident: FullIncident, until: Callable[[Rollback], bool]) -> Rollbac
 def aborted_behind_its_fence(outside: FaultInjector) -> FullIncident:
     """Nobody has concluded it yet; the branch is as it was."""
     incident = FullIncident(outside)
-    first = walked(incident, lambda r: r.database is not None and r.database.head is not None)
+    first = walked(incident, lambda r: r.database is not None and r.database.fence.head is not None)
     abort(first.id, ADA, incident.real)
     return incident
 

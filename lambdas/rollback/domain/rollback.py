@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.plan import Plan
@@ -108,6 +108,17 @@ class ServiceProgress(BaseModel):
     scaling_maximum: int | None = Field(default=None, description="tasks that scaling allows, as last asked")
     done_at: AwareDatetime | None = None
 
+    def announce(self, action: str, now: datetime, **fields: Any) -> "ServiceProgress":
+        """Record the change that the next round sends.
+
+        Args:
+            action: name of the change.
+            now: time of the announcement.
+            fields: `arguments` of the call, and fields of the progress that hold from the announcement on.
+        """
+        arguments = fields.pop("arguments", {})
+        return self.evolve(intent=Intent(action=action, at=now, arguments=arguments), **fields)
+
     def add_note(self, note: str) -> "ServiceProgress":
         """The progress with a remark for the report, once."""
         return self if note in self.notes else self.evolve(notes=(*self.notes, note))
@@ -199,7 +210,7 @@ class Rollback(BaseModel):
         default=None, description="an operator's abort, not a crash; None: not ended, or an older version wrote it"
     )
     plan: Plan | None = None
-    database: DatabaseProgress | None = None
+    database: StoredDatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
         default=None, description="Neon could not be asked; the database's part has not begun"
     )

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.database.progress import (
+    CommandRun,
+    DatabaseProgress,
+    DownMigrationProgress,
+    OverwriteProgress,
+    RecreateProgress,
+    backup_name,
+)
 from rollback.domain.rollback import ObligationKind, Rollback
 from rollback.domain.settings.database import Strategy
 
@@ -18,17 +25,18 @@ def format_database(rollback: Rollback) -> list[str]:
     if progress is None:
         return [f"Database, planned: {what}; nothing was done about it"]
     lines = [f"Database, branch {progress.before.name}: {what}: {_state(progress, rollback.reason)}"]
-    lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.preview_checks]
-    for run in progress.ran:
+    lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.schema_checks]
+    for run in progress.ran if isinstance(progress, DownMigrationProgress) else ():
         lines.append(f"  {run.name}: {_exit(run)}")
         lines += [f"    {line}" for line in run.logs]
-    if progress.head is not None:
-        lines.append(f"  Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC")
+    head = progress.fence.head
+    if head is not None:
+        lines.append(f"  Behind the fence its log ended at {head.lsn}, {head.at:%H:%M:%S} UTC")
     if progress.backup_id is not None:
         lines.append(f"  Its state before is kept in branch {progress.backup_id}; to go back to that:")
         lines.append(f"    rollback undo {rollback.environment} {rollback.id}")
     lines += [f"  {line}" for line in _time_at_zero(rollback, progress)]
-    if progress.sequences_carried:
+    if isinstance(progress, OverwriteProgress) and progress.sequences_carried:
         lines += ["  Sequences:", *(f"    {one.in_words()}" for one in progress.sequences_carried)]
         if progress.more_sequences_carried:
             lines.append(f"    {progress.more_sequences_carried} more")
@@ -37,7 +45,7 @@ def format_database(rollback: Rollback) -> list[str]:
         lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
     elif progress.backup_id is not None:
         lines.append("  Lost writes: the backup is compared once this rollback is over; another report follows")
-    if progress.is_redeploy_needed:
+    if isinstance(progress, RecreateProgress) and progress.is_redeploy_needed:
         lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
     lines += [f"  {note}" for note in progress.notes]
     return lines
@@ -45,7 +53,9 @@ def format_database(rollback: Rollback) -> list[str]:
 
 def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """Of a restore that did not come to its end: whoever starts the services has to know."""
-    if rollback.outcome is None or not progress.sequences or progress.backup_id is None:
+    if rollback.outcome is None or not isinstance(progress, OverwriteProgress) or progress.backup_id is None:
+        return
+    if not progress.sequences:
         return
     yield "Its sequences were not continued, or not seen to be: ids of lost rows come again, unless each is set before"
     yield "  services start (SELECT setval('schema.name', value)); they were at:"
@@ -59,7 +69,7 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
 
 def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """How long each writer had no task, and how much of that the restore took. Nothing of what had none before."""
-    for one in progress.zero_task_periods:
+    for one in progress.fence.zero_task_periods:
         fences = [
             owed
             for owed in rollback.obligations
@@ -78,9 +88,10 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
 
 
 def _of_which_restore(progress: DatabaseProgress) -> str:
-    if progress.restore_asked_at is None or progress.verified_at is None:
+    if progress.data_change_announced_at is None or progress.verified_at is None:
         return ""
-    return f", of which the restore took {round((progress.verified_at - progress.restore_asked_at).total_seconds())} s"
+    seconds = (progress.verified_at - progress.data_change_announced_at).total_seconds()
+    return f", of which the restore took {round(seconds)} s"
 
 
 def _exit(run: CommandRun) -> str:
@@ -102,7 +113,7 @@ def safe_condition(rollback: Rollback) -> list[str]:
         data, backup = unknown
     elif not progress.may_have_changed_data:
         data = "the data is untouched"
-    elif progress.database_outcome is DatabaseOutcome.RESTORED:
+    elif progress.has_succeeded:
         data = "the data is as planned"
     else:
         data = "the data may be overwritten, or half changed"
@@ -142,7 +153,7 @@ def _not_known(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str
 
 
 def _state(progress: DatabaseProgress, said: str) -> str:
-    if progress.database_outcome is DatabaseOutcome.RESTORED:
+    if progress.has_succeeded:
         return "done"
     why = progress.why_not or "it did not come to its end"
     return f"{progress.database_outcome or 'not ended'}: {'see why' if why in said else why}"

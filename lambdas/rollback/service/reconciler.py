@@ -6,6 +6,7 @@ the second looks again, reads the lease, and acts. A crash in between finds the 
 
 from datetime import datetime, timedelta
 
+from rollback.domain.database.progress import RecreateProgress
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
@@ -147,7 +148,8 @@ def _choose_move(
 
 def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
     """Its tasks read the database's address as they started; a new one came since, and no task was started by us."""
-    return rollback.database is not None and rollback.database.is_redeploy_needed and progress.acted_at is None
+    has_new_address = isinstance(rollback.database, RecreateProgress) and rollback.database.is_redeploy_needed
+    return has_new_address and progress.acted_at is None
 
 
 def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:

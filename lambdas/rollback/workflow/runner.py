@@ -13,11 +13,11 @@ from rollback.conclusion.step import conclude
 from rollback.database.account.step import compare_lost_rows, stop_comparison
 from rollback.database.changes.fence import renew_leases_of_stopped_services
 from rollback.database.reconnection.step import announces_reconnection, reconnect
-from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.domain.settings.database import branch_key
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnreadableItem, UnsupportedService
+from rollback.intents.announce import has_new_intent
 from rollback.leases.successor import successor_of
 from rollback.planning.step import plan
 from rollback.ports.world import World

@@ -23,7 +23,7 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
         restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
     )
     assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
@@ -49,11 +49,11 @@ def test_where_neon_refuses_the_restart_a_pooler_s_session_is_waited_for() -> No
     restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    while restore.progress_if_started is None or restore.progress_if_started.restart_refused is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refused is None:
         restore.run_round()
     for _ in range(4):
         restore.run_round()
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.sql.sessions.clear()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
@@ -143,7 +143,7 @@ def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
 
 def test_tasks_that_somebody_starts_before_the_restore_are_fenced_again() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.preview_lsn is None:
+    while restore.progress_if_started is None or "check_preview" not in restore.progress.moves:
         restore.run_round()
     restore.writers.services[WORKER].desired_count = 1
     restore.pass_time(seconds=5)

@@ -114,7 +114,7 @@ def test_a_preview_that_is_not_known_to_fit_refuses_unless_a_person_forces_it() 
     ended = refused.read(refused.run(given))
     assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
     assert ended.database is not None
-    assert [check.forceable for check in ended.database.preview_checks] == [True]
+    assert [check.forceable for check in ended.database.schema_checks] == [True]
     forced = DatabaseSimulation(second=ADDS)
     forced.run({**given, "force": True})
     assert forced.rows() == GOOD

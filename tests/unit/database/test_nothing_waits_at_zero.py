@@ -17,7 +17,7 @@ from faults.down_scenario import DownMigrationsScenario
 from rollback.database.down_migrations.next_action import DownMigrationMove
 from rollback.database.recreate.next_action import RecreateMove
 from rollback.database.restore.next_action import RestoreMove
-from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.database.progress import DatabaseOutcome, OverwriteProgress
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import ProjectLocked, RetryLater, SessionRefused, Unreachable
@@ -78,7 +78,7 @@ def brought_to(restore: RestoreScenario, move: str) -> None:
     """Services stand at zero, and that move is the one that is due or was made last."""
     for _ in range(200):
         found = restore.progress_if_started
-        if found is not None and found.stopped_at is not None and (move == FENCE or move in found.moves):
+        if found is not None and found.fence.stopped_at is not None and (move == FENCE or move in found.moves):
             return
         restore.run_round()
     raise AssertionError(f"never came to {move}: {restore.progress_if_started}")
@@ -86,11 +86,11 @@ def brought_to(restore: RestoreScenario, move: str) -> None:
 
 def services_run_again(restore: RestoreScenario) -> timedelta:
     """From all tasks stopped to the end of the database's part: the time at zero that is the database's."""
-    assert restore.progress.stopped_at is not None
+    assert restore.progress.fence.stopped_at is not None
     restore.run_until_ended()
     ended = restore.progress.ended_at
     assert ended is not None
-    return ended - restore.progress.stopped_at
+    return ended - restore.progress.fence.stopped_at
 
 
 RESTORES = (
@@ -142,7 +142,8 @@ def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_
 
 def is_accepted(scenario: RestoreScenario) -> bool:
     """Neon took the restore: the data is another."""
-    return scenario.progress.restore_answered_at is not None
+    progress = scenario.progress
+    return isinstance(progress, OverwriteProgress) and progress.restore_answered_at is not None
 
 
 def neon_answers_again(scenario: RestoreScenario) -> None:

@@ -13,7 +13,13 @@ from rollback.database.preflight.own_operations import (
     has_restore_evidence,
     is_blocking,
 )
-from rollback.domain.database.progress import DatabaseIntent, DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import (
+    DatabaseIntent,
+    DatabaseOutcome,
+    OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
+)
 from rollback.domain.rollback import Outcome
 from rollback.resources.database.neon import Branch, Operation
 
@@ -71,10 +77,11 @@ BRANCH = Branch(
 BUSY = BRANCH.model_copy(update={"current_state": "resetting"})
 
 
-def progress(**more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)).evolve(
-        **more
+def progress(**more: Any) -> RestoreProgress:
+    begun = RestoreProgress(
+        point=RestorePoint(at=NOW), started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)
     )
+    return begun.evolve(**more)
 
 
 def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_ours() -> None:

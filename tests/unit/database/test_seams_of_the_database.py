@@ -6,11 +6,12 @@ from typing import NoReturn
 import pytest
 from builders import SERVICE
 from faults.database_scenario import BAD, WORKER, RestoreScenario
+from progress import narrow
 from pydantic import SecretStr
 from stage_of_writers import TwoWriterSimulation
 from stage_with_database import AFTER, BRANCH, GOOD, DatabaseSimulation
 
-from rollback.domain.database.progress import DatabaseOutcome, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, RestoreProgress, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -27,7 +28,7 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     rollback = stage.admit(FULL)
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 
@@ -73,7 +74,7 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
     restore = RestoreScenario(carry_sequences=True)
     while restore.progress_if_started is None or restore.progress_if_started.verified_at is None:
         restore.run_round()
-    assert restore.progress.sequences
+    assert narrow(restore.progress, RestoreProgress).sequences
     real = restore.real.databases.connection_uri
 
     def broken(*_: object, **__: object) -> NoReturn:
@@ -91,13 +92,13 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
 def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
     """Its restore was not sent: the fence is looked at between the announcement and the call."""
     restore = RestoreScenario(carry_sequences=True)
-    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
     assert "restore" not in restore.neon.calls
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.neon.write(restore.branch_id, 50)
     restore.run_round()
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.sql.sequence_set[restore.branch_id] >= 50
@@ -110,10 +111,10 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
     while "restore" not in restore.neon.calls:
         restore.run_round()
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
-    while restore.progress.head is not None:
+    while restore.progress.fence.head is not None:
         restore.clock.pass_time(seconds=restore.document.wait_seconds)
         restore.run_round()
-    at = restore.progress.preview_lsn
+    at = narrow(restore.progress, RestoreProgress).preview_lsn
     restore.neon.restore(restore.branch_id, restore.branch_id, at, backup_name(restore.id))  # it arrives now
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
@@ -127,7 +128,7 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = stage.run_due_step(rollback)
-    assert rollback.database.sequences
+    assert narrow(rollback.database, RestoreProgress).sequences
     if ends == "fails":
         stage.sql.schemas[BRANCH] = AFTER
     else:
@@ -221,12 +222,12 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
 
 def test_a_writer_that_somebody_started_in_between_did_not_stand_at_zero_meanwhile() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
     restore.clock.pass_time(minutes=1)
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.clock.pass_time(minutes=3)
     restore.writers.services[WORKER].tick()
     restore.run_until_ended()
-    of_the_worker = [one for one in restore.progress.zero_task_periods if one.service == WORKER]
+    of_the_worker = [one for one in restore.progress.fence.zero_task_periods if one.service == WORKER]
     assert [one.until is None for one in of_the_worker] == [False, True]

@@ -130,5 +130,5 @@ def test_by_force_another_writer_that_breaks_is_a_warning_and_told() -> None:
     ended = stage.read(stage.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
-    told = {check.name: check.verdict for check in ended.database.preview_checks}
+    told = {check.name: check.verdict for check in ended.database.schema_checks}
     assert told[f"writer-fits {OTHER}"] is Verdict.WARN

@@ -7,12 +7,13 @@ from builders import image
 from fake_tasks import FakeTasks
 from fakes import FakeSecrets
 from faults.crash import ProcessKilled
+from progress import narrow
 from pydantic import SecretStr
 from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
-from rollback.domain.database.progress import backup_name
+from rollback.domain.database.progress import DownMigrationProgress, backup_name
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import Strategy
@@ -61,7 +62,8 @@ def test_auto_steps_down_where_that_loses_nothing_and_no_row_is_lost() -> None:
     assert "restore" not in stage.neon.calls
     assert stage.branch.protected
     assert rollback.database is not None
-    assert [(run.name, run.exit_code) for run in rollback.database.ran] == [(DROPS.tag, 0)]
+    ran = narrow(rollback.database, DownMigrationProgress).ran
+    assert [(run.name, run.exit_code) for run in ran] == [(DROPS.tag, 0)]
     backup = stage.backup(rollback)
     assert backup is not None
     assert f"{DROPS.tag}: exit code 0" in stage.notifications.sent[-1].message
@@ -265,7 +267,7 @@ def test_a_way_down_that_died_after_its_task_began_is_followed_to_its_end() -> N
     stage = stepping_stage(with_way_down(ADDITIVE))
     done = killed_after(stage, "run", 1, None)
     assert done.database is not None
-    assert [(run.name, run.exit_code) for run in done.database.ran] == [(DROPS.tag, 0)]
+    assert [(run.name, run.exit_code) for run in narrow(done.database, DownMigrationProgress).ran] == [(DROPS.tag, 0)]
     assert done.has_changed_data
     assert f"{DROPS.tag}: exit code 0" in stage.pages()[-1]
     assert f"backup branch {done.database.backup_id}" in stage.pages()[-1]

@@ -26,7 +26,7 @@ FORCED = {"force": True, "reason": "Ada knows"}
 def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     """At zero tasks; the branch is as it was."""
     rollback = stage.admit(FULL)
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 

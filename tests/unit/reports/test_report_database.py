@@ -3,7 +3,7 @@
 from builders import NOW, release, rollback
 
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
 from rollback.domain.settings.database import Strategy
@@ -13,7 +13,8 @@ from rollback.reports.database import safe_condition
 def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name() -> None:
     v2 = release("v2")
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1")
-    progress = DatabaseProgress(
+    progress = RestoreProgress(
+        point=RestorePoint(at=NOW),
         started_at=NOW,
         before=OriginalBranch(name="main", protected=True),
         backup_id="br-9",

@@ -10,7 +10,7 @@ from stage import PROMOTED, QUARANTINED, Simulation, start_simulation
 from stage_of_writers import TwoWriterSimulation
 from stage_with_database import BAD, GOOD, DatabaseSimulation
 
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -31,7 +31,7 @@ def asked_for_restore(stage: DatabaseSimulation) -> Rollback:
     while "restore" not in stage.neon.calls:
         rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
-    assert rollback.database.restore_asked_at is not None
+    assert rollback.database.data_change_announced_at is not None
     assert rollback.database.backup_id is None
     return rollback
 
@@ -107,7 +107,7 @@ def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_f
 def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
     stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
-    while rollback.database is None or rollback.database.restore_asked_at is None:
+    while rollback.database is None or rollback.database.data_change_announced_at is None:
         stage.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
         rollback = stage.run_due_step(rollback)
     assert rollback.database.intent is not None
@@ -209,16 +209,16 @@ def test_a_preview_that_is_left_is_named() -> None:
     [
         ({}, False),
         ({"intent": {"action": "restore", "at": NOW}}, True),
-        ({"restore_asked_at": NOW}, True),
-        ({"restore_asked_at": NOW, "backup_id": "br-9"}, False),
-        ({"restore_asked_at": NOW, "database_outcome": "failed", "ended_at": NOW}, True),
-        ({"restore_asked_at": NOW, "database_outcome": "restored", "ended_at": NOW}, False),
-        ({"restore_asked_at": NOW, "last_change_checked_at": NOW}, False),
+        ({"data_change_announced_at": NOW}, True),
+        ({"data_change_announced_at": NOW, "backup_id": "br-9"}, False),
+        ({"data_change_announced_at": NOW, "database_outcome": "failed", "ended_at": NOW}, True),
+        ({"data_change_announced_at": NOW, "database_outcome": "restored", "ended_at": NOW}, False),
+        ({"data_change_announced_at": NOW, "last_change_checked_at": NOW}, False),
         ({"backup_id": "br-9", "ran": ({"name": "0002", "arn": "task/1", "asked_at": NOW},)}, True),
     ],
 )
 def test_what_is_unanswered(changes: dict[str, Any], unanswered: bool) -> None:
-    progress = DatabaseProgress.model_validate(
+    progress = DownMigrationProgress.model_validate(
         {"started_at": NOW, "before": OriginalBranch(name="main", protected=False), **changes}
     )
     assert progress.has_unanswered_change is unanswered
@@ -237,7 +237,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
     reached: dict[str, Callable[[Rollback], bool]] = {
         "announced": lambda r: bool(r.obligations),
         "stopped": lambda _: stage.services.desired_count == 0,
-        "stands": lambda r: r.database is not None and r.database.head is not None,
+        "stands": lambda r: r.database is not None and r.database.fence.head is not None,
         "preview": lambda _: "create_branch" in stage.neon.calls,
         "unprotected": lambda _: "update_branch" in stage.neon.calls,
     }
@@ -257,7 +257,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
 
 def fenced(stage: TwoWriterSimulation) -> Rollback:
     rollback = stage.admit(FULL, "execution-1")
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 

@@ -15,7 +15,7 @@ from stage import (
     start_simulation_at_zero,
 )
 
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import OriginalBranch, RecreateProgress
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
@@ -298,8 +298,12 @@ def test_what_runs_is_deployed_anew_once_where_its_database_has_another_address(
     running = rollback.plan.running if rollback.plan is not None else None
     assert rollback.plan is not None
     before = OriginalBranch(name="preview/pr-42", protected=False)
-    moved = DatabaseProgress(
-        started_at=stage.clock.now(), before=before, is_redeploy_needed=True, ended_at=stage.clock.now()
+    moved = RecreateProgress(
+        source_branch_id="br-source",
+        started_at=stage.clock.now(),
+        before=before,
+        is_redeploy_needed=True,
+        ended_at=stage.clock.now(),
     )
     stays = rollback.plan.model_copy(update={"target": running})
     stage.ledger.save(rollback.evolve(plan=stays, database=moved))

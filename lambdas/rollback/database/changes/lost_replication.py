@@ -1,5 +1,7 @@
 """Tell which replication a restore deleted: looked at on the branch that came of it."""
 
+from typing import TypeVar
+
 from pydantic import SecretStr
 
 from rollback.database.preflight.context import RestoreContext
@@ -7,10 +9,10 @@ from rollback.domain.database.progress import DatabaseProgress
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import RetryLater
 
+ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
-def note_lost_replication(
-    progress: DatabaseProgress, address: SecretStr, restoring: RestoreContext
-) -> DatabaseProgress:
+
+def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: RestoreContext) -> ProgressT:
     """With a note for each slot and subscription that is gone, and for what could not be looked at.
 
     Raises:

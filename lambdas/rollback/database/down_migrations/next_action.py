@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.domain.database.progress import CommandRun, DatabaseProgress
+from rollback.domain.database.progress import CommandRun, DownMigrationProgress
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.resources.database.neon import Branch
 
@@ -33,6 +33,17 @@ class DownMigrationMove(StrEnum):
     DONE = "done"
     DELETE_BACKUP = "delete_backup"
     END = "end"  # without success, and tidied up
+
+
+DOWN_MIGRATION_CHANGES = frozenset(
+    {
+        DownMigrationMove.CREATE_BACKUP,
+        DownMigrationMove.RUN_COMMAND,
+        DownMigrationMove.STOP_TASK,
+        DownMigrationMove.EXPIRE_BACKUP,
+        DownMigrationMove.DELETE_BACKUP,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -71,19 +82,22 @@ def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Com
     return (*down, *verify)
 
 
-def find_running_command(progress: DatabaseProgress) -> CommandRun | None:
+def find_running_command(progress: DownMigrationProgress) -> CommandRun | None:
     """The command that runs, as far as we know."""
     last = progress.ran[-1] if progress.ran else None
     return last if last is not None and last.ended_at is None else None
 
 
-def next_command(progress: DatabaseProgress, commands: Sequence[Command]) -> Command | None:
+def next_command(progress: DownMigrationProgress, commands: Sequence[Command]) -> Command | None:
     """The command that comes next; None: all have run."""
     return commands[len(progress.ran)] if len(progress.ran) < len(commands) else None
 
 
 def next_down_migration_move(
-    seen: DownMigrationSnapshot, progress: DatabaseProgress, commands: Sequence[Command], expires_at: datetime | None
+    seen: DownMigrationSnapshot,
+    progress: DownMigrationProgress,
+    commands: Sequence[Command],
+    expires_at: datetime | None,
 ) -> DownMigrationMove:
     """The next move; the same again when nothing changed in between."""
     running = find_running_command(progress)
@@ -109,7 +123,7 @@ def next_down_migration_move(
 
 def find_down_migration_objection(
     seen: DownMigrationSnapshot,
-    progress: DatabaseProgress,
+    progress: DownMigrationProgress,
     commands: Sequence[Command],
     now: datetime,
     task_timeout: timedelta,
@@ -145,7 +159,7 @@ def _describe_exit(run: CommandRun) -> str:
     return f"{run.name} ended with exit code {run.exit_code}{said}"
 
 
-def describe_applied_migrations(progress: DatabaseProgress, commands: Sequence[Command]) -> str:
+def describe_applied_migrations(progress: DownMigrationProgress, commands: Sequence[Command]) -> str:
     """Which migrations stepped down, and which are still applied."""
     done = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
     tags = [command.name for command in commands if command.name != VERIFY]

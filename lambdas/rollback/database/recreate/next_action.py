@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import RecreateProgress
 from rollback.resources.database.neon import Branch
 
 
@@ -23,6 +23,7 @@ class RecreateMove(StrEnum):
     CHECK_NEW = "check_new_branch"
     WRITE_SECRET = "write_connection_secret"  # noqa: S105 - the name of a move
     WAIT_FOR_SECRET = "wait_for_connection_secret"  # noqa: S105
+    WAIT_FOR_ANSWER = "wait_for_answer"  # a request may still arrive, and must not come upon what was taken back
     EXPIRE_OLD = "let_old_branch_expire"
     DONE = "done"
     DELETE_NEW = "delete_new_branch"
@@ -30,13 +31,28 @@ class RecreateMove(StrEnum):
     END = "end"  # without success, and tidied up
 
 
+RECREATE_CHANGES = frozenset(
+    {
+        RecreateMove.RENAME_OLD,
+        RecreateMove.CREATE_NEW,
+        RecreateMove.WRITE_SECRET,
+        RecreateMove.EXPIRE_OLD,
+        RecreateMove.DELETE_NEW,
+        RecreateMove.RENAME_BACK,
+    }
+)
+_REVERTING = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
+
+
 class RecreateSnapshot(BaseModel):
-    """What there is now.
+    """The two branches and the secret as they are now.
 
     Attributes:
-        old: the branch that we began with, whatever it is called now.
+        old: the branch that the recreate began with, whatever it is called now.
         named: another branch that has its name.
-        secret_address: of which branch the services' secret has it; `none`: no secret is set.
+        addressed_branch: the branch whose address the services' secret has; `none`: no secret is set.
+        operations: status of our own operations on both branches.
+        is_change_under_way: an announced change may still reach Neon.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +61,7 @@ class RecreateSnapshot(BaseModel):
     named: Branch | None = None
     addressed_branch: Literal["none", "old", "new", "unknown"] = "none"
     operations: Literal["running", "succeeded", "failed"] = "succeeded"
+    is_change_under_way: bool = False
 
     @property
     def is_stuck(self) -> bool:
@@ -57,14 +74,14 @@ class RecreateSnapshot(BaseModel):
         unready = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
         return self.operations == "running" or (unready and not self.is_stuck)
 
-    def is_complete(self, progress: DatabaseProgress) -> bool:
+    def is_complete(self, progress: RecreateProgress) -> bool:
         """The new branch is in its place, and whoever needs its address has it."""
         ours = self.named is not None and self.named.id == progress.branch_id
         return ours and progress.verified_at is not None and self.addressed_branch in ("none", "new")
 
 
 def next_recreate_move(
-    seen: RecreateSnapshot, progress: DatabaseProgress, backup: str, expires_at: datetime | None
+    seen: RecreateSnapshot, progress: RecreateProgress, backup: str, expires_at: datetime | None
 ) -> RecreateMove:
     """The next move; the same again when nothing changed in between.
 
@@ -75,7 +92,7 @@ def next_recreate_move(
     if seen.is_busy:
         return RecreateMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None or seen.old is None:
-        return _clean_up(seen, progress, backup)
+        return _clean_up_once_answered(seen, progress, backup)
     if seen.named is None:
         return RecreateMove.CREATE_NEW if seen.old.name == backup else RecreateMove.RENAME_OLD
     if progress.verified_at is None:
@@ -86,7 +103,7 @@ def next_recreate_move(
     return RecreateMove.DONE if expires else RecreateMove.EXPIRE_OLD
 
 
-def find_recreate_objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> str | None:
+def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> str | None:
     """Why it can't succeed any more; None: nothing speaks against going on."""
     name = progress.before.name
     if seen.old is None:
@@ -105,7 +122,14 @@ def find_recreate_objection(seen: RecreateSnapshot, progress: DatabaseProgress, 
     return None
 
 
-def _clean_up(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> RecreateMove:
+def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
+    action = _clean_up(seen, progress, backup)
+    is_reverting = progress.intent is not None and progress.intent.action in _REVERTING
+    must_wait = action in _REVERTING and seen.is_change_under_way and not is_reverting
+    return RecreateMove.WAIT_FOR_ANSWER if must_wait else action
+
+
+def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
     """Everything back, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE

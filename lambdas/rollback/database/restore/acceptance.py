@@ -7,17 +7,22 @@ parent, while the backup of a root is a root (https://neon.com/docs/introduction
 make.
 """
 
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import OverwriteProgress
 from rollback.resources.database.neon import Branch
 
 
-def is_accepted(progress: DatabaseProgress, branch: Branch | None, backup: Branch | None, *, has_begun: bool) -> bool:
+def is_accepted(progress: OverwriteProgress, branch: Branch | None, backup: Branch | None, *, has_begun: bool) -> bool:
     """Whether the backup is that of our restore.
 
     Args:
         has_begun: operations tell that the branch got new storage since we asked.
     """
-    if backup is None or branch is None or progress.restore_asked_at is None or is_made_by_operator(backup, branch):
+    if (
+        backup is None
+        or branch is None
+        or progress.data_change_announced_at is None
+        or is_made_by_operator(backup, branch)
+    ):
         return False
     if progress.before.parent_id is None and backup.is_root:
         return True
@@ -30,7 +35,7 @@ def is_made_by_operator(backup: Branch, branch: Branch) -> bool:
 
 
 def is_restore_request_lost(
-    progress: DatabaseProgress, branch: Branch, backup: Branch | None, *, has_begun: bool
+    progress: OverwriteProgress, branch: Branch, backup: Branch | None, *, has_begun: bool
 ) -> bool:
     """Whether nothing at all tells of the restore that was asked for: what was lost is the request, not its answer."""
     if progress.restore_answered_at is not None or has_begun or progress.before.is_reset(branch):

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rollback.database.restore.acceptance import is_made_by_operator
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.resources.database.neon import Branch
 
 
@@ -84,7 +84,7 @@ class RestoreSnapshot(BaseModel):
 
 
 def next_restore_move(
-    seen: RestoreSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False
+    seen: RestoreSnapshot, progress: OverwriteProgress, *, carries_sequences: bool = False
 ) -> RestoreMove:
     """The next move towards the restore point; the same again when nothing changed in between.
 
@@ -97,7 +97,7 @@ def next_restore_move(
         return _clean_up(seen, progress)
     if progress.backup_id is not None:
         return _settle(seen, progress)
-    if progress.point is not None and progress.preview_lsn is None:
+    if isinstance(progress, RestoreProgress) and progress.preview_lsn is None:
         return RestoreMove.CREATE_PREVIEW if seen.preview is None else RestoreMove.CHECK_PREVIEW
     is_told_of = seen.backup is not None or progress.before.is_reset(seen.branch)
     if seen.preview is not None:
@@ -109,24 +109,24 @@ def next_restore_move(
     return RestoreMove.UNPROTECT if seen.branch.protected else RestoreMove.RESTORE
 
 
-def _are_sequences_to_read(progress: DatabaseProgress) -> bool:
+def _are_sequences_to_read(progress: OverwriteProgress) -> bool:
     """Once it was asked for, a restore may have taken them back: only those that were read before are read again."""
-    if progress.restore_asked_at is not None:
+    if progress.data_change_announced_at is not None:
         return progress.is_sequence_reread_needed
     return progress.sequences is None
 
 
-def find_restore_objection(seen: RestoreSnapshot, progress: DatabaseProgress) -> str | None:
+def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
     """Why it can't succeed any more; None: nothing speaks against going on."""
     name = progress.before.name
     if seen.branch is None:
         return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
-    ours = progress.restore_asked_at is not None or progress.backup_id is not None
+    ours = progress.data_change_announced_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
     if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
         return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
-    if not ours and progress.is_on_another_timeline:
+    if not ours and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
         return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
     if seen.is_stuck:
         unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready_branches)
@@ -139,7 +139,7 @@ def find_restore_objection(seen: RestoreSnapshot, progress: DatabaseProgress) ->
     return None
 
 
-def _settle(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
+def _settle(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
     """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
     protection = _protection(seen, progress)
     if protection is not None:
@@ -151,13 +151,13 @@ def _settle(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
     )
 
 
-def _clean_up(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
+def _clean_up(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
     if seen.preview is not None:
         return RestoreMove.DELETE_PREVIEW
     return _protection(seen, progress) or RestoreMove.END
 
 
-def _protection(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove | None:
+def _protection(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove | None:
     """What must be protected still; None: nothing."""
     protects = progress.before.protected and not progress.is_protection_deferred
     if seen.branch is not None and protects and not seen.branch.protected:

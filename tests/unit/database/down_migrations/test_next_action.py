@@ -17,7 +17,7 @@ from rollback.database.down_migrations.next_action import (
     next_down_migration_move,
 )
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DownMigrationProgress, OriginalBranch
 from rollback.domain.plan import Plan
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.reports.database import format_database
@@ -43,9 +43,9 @@ def run(tag: str, **changes: Any) -> CommandRun:
     return CommandRun.model_validate({**fields, **changes})
 
 
-def progress(*ran: CommandRun, **changes: Any) -> DatabaseProgress:
+def progress(*ran: CommandRun, **changes: Any) -> DownMigrationProgress:
     before = OriginalBranch(id="br-main", name="main", protected=True)
-    return DatabaseProgress(started_at=NOW, before=before, ran=ran, **changes)
+    return DownMigrationProgress(started_at=NOW, before=before, ran=ran, **changes)
 
 
 def settings(**changes: Any) -> DatabaseSettings:
@@ -95,9 +95,7 @@ def test_passwords_in_a_log_are_not_kept(line: str, told: str) -> None:
 
 def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -> None:
     failed = run(TAGS[1], exit_code=3, logs=("ERROR it is locked",))
-    so_far = progress(run(TAGS[0]), failed, notes=("delete it",), is_redeploy_needed=True).mark_failed(
-        "0002_teams failed", NOW
-    )
+    so_far = progress(run(TAGS[0]), failed, notes=("delete it",)).mark_failed("0002_teams failed", NOW)
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch="br-main", migrations=TAGS)
     document = rollback(
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
@@ -107,7 +105,6 @@ def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -
     assert "  0003_nick: exit code 0" in lines
     assert lines[lines.index("  0002_teams: exit code 3") + 1] == "    ERROR it is locked"
     assert "  delete it" in lines
-    assert any("tasks that ran before must be started anew" in line for line in lines)
 
 
 runs = st.lists(st.booleans(), max_size=2).map(

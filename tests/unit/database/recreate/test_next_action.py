@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Literal
 
-from builders import NOW
+from builders import NOW, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +13,11 @@ from rollback.database.recreate.next_action import (
     find_recreate_objection,
     next_recreate_move,
 )
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import OriginalBranch, RecreateProgress
+from rollback.domain.plan import Plan
+from rollback.domain.settings.database import Strategy
+from rollback.reports.database import format_database
 from rollback.resources.database.neon import Branch
 
 NAME, BACKUP = "preview/pr-42", "rollback-backup-1"
@@ -25,9 +29,9 @@ def branch(identity: str, name: str, state: str = "ready", **more: Any) -> Branc
     return Branch(created_at=NOW, updated_at=NOW, **given)
 
 
-def progress(**changes: Any) -> DatabaseProgress:
+def progress(**changes: Any) -> RecreateProgress:
     before = OriginalBranch(id="br-old", name=NAME, protected=False)
-    return DatabaseProgress(started_at=NOW, before=before, **changes)
+    return RecreateProgress(started_at=NOW, before=before, source_branch_id="br-source", **changes)
 
 
 def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
@@ -81,7 +85,7 @@ progresses = st.builds(
 
 @given(snapshots, progresses)
 def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_services_know(
-    seen: RecreateSnapshot, so_far: DatabaseProgress
+    seen: RecreateSnapshot, so_far: RecreateProgress
 ) -> None:
     move = next_recreate_move(seen, so_far, BACKUP, UNTIL)
     if move is RecreateMove.DELETE_NEW:
@@ -97,3 +101,12 @@ def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_
         assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
     if move is RecreateMove.EXPIRE_OLD:
         assert seen.addressed_branch in ("none", "new"), "nobody is left on what is to be deleted"
+
+
+def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -> None:
+    plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id="br-source")
+    document = rollback(
+        plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
+        database=progress(is_redeploy_needed=True),
+    )
+    assert any("tasks that ran before must be started anew" in line for line in format_database(document))

@@ -10,8 +10,9 @@ from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario, R
 from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
 from rollback.domain.database.progress import (
     DatabaseOutcome,
-    DatabaseProgress,
     OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
     backup_name,
     preview_name,
 )
@@ -78,7 +79,7 @@ def test_a_branch_that_a_person_gives_the_backup_s_name_meanwhile_proves_nothing
 def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance() -> None:
     """Neon answers 409: so does one to a request that it has carried out already."""
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
     restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
     restore.neon.settle()
@@ -104,8 +105,9 @@ def branch(name: str, **more: Any) -> Branch:
     return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **more})
 
 
-def asked(before: Branch, **more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(before, ()), restore_asked_at=NOW).evolve(**more)
+def asked(before: Branch, **more: Any) -> RestoreProgress:
+    begun = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=OriginalBranch.of(before, ()))
+    return begun.evolve(data_change_announced_at=NOW).evolve(**more)
 
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
@@ -118,7 +120,7 @@ TABLE = (
     ("a person's child of a root", asked(ROOT), ROOT, A_PERSONS, False, False),
     ("a person's child, though the answer came", asked(ROOT, restore_answered_at=NOW), ROOT, A_PERSONS, False, False),
     ("no backup", asked(ROOT), branch("main", **RESET), None, True, False),
-    ("nothing was asked for", asked(ROOT, restore_asked_at=None), ROOT, OF_ROOT, True, False),
+    ("nothing was asked for", asked(ROOT, data_change_announced_at=None), ROOT, OF_ROOT, True, False),
     ("a child's backup alone may be a person's", asked(CHILD), CHILD, OF_CHILD, False, False),
     ("with the answer", asked(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
     ("with last_reset_at", asked(CHILD), branch("staging", parent_id="br-main", **RESET), OF_CHILD, False, True),
@@ -131,7 +133,7 @@ TABLE = (
     ("then", "progress", "now", "backup", "begun", "accepted"), TABLE, ids=[row[0] for row in TABLE]
 )
 def test_acceptance_is_told_by_the_backup_and_one_witness_more_where_a_person_could_have_made_it(
-    then: str, progress: DatabaseProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
+    then: str, progress: RestoreProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
 ) -> None:
     assert is_accepted(progress, now, backup, has_begun=begun) is accepted
 

@@ -9,11 +9,11 @@ from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
 from rollback.check import Check
 from rollback.conclusion.obligations import ensure_branch_protected
-from rollback.database.restore.actions import has_new_intent
 from rollback.database.restore.reconciler import restore as restore_once
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind
 from rollback.errors import LeaseLost
+from rollback.intents.announce import has_new_intent
 from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater
 
 
@@ -56,7 +56,7 @@ def test_a_change_that_neon_turns_away_is_sent_again_after_the_time_that_it_name
 
 def test_a_branch_that_somebody_else_restored_meanwhile_is_left_alone() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
     restore.neon.update_branch(restore.branch_id, protected=False)
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "by-hand")
