@@ -87,7 +87,7 @@ def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now:
         refusals = _set_sequences(wanted, restoring)
     except CallRefused as failure:
         return _not_carried(progress, str(failure))
-    except ExternalServiceError as failure:  # of Neon's API too
+    except ExternalServiceError as failure:  # Neon's API too
         asked_at = progress.intent.at if progress.intent is not None else now
         if now - asked_at < _PATIENCE:
             raise

@@ -49,7 +49,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreCont
         return _wait_for_tasks_to_stop(rollback, progress, running, restoring, world)
     if progress.fence.stopped_at is None:  # saved before SQL is asked, which may not answer
         return rollback.evolve(database=progress.evolve_fence(stopped_at=now), wait_seconds=0)
-    return wait_for_sessions_to_end(rollback, progress, restoring, world)
+    return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, restoring, world)
 
 
 def _wait_for_tasks_to_stop(

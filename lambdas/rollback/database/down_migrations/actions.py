@@ -41,7 +41,7 @@ def describe_change(
     databases, backup = restoring.databases, seen.backup
     name = backup_name(rollback.id)
     match move:
-        case DownMigrationMove.CREATE_BACKUP:  # of the head: behind the fence no process writes to the branch
+        case DownMigrationMove.CREATE_BACKUP:  # from the head: behind the fence no process writes to the branch
             return DatabaseChange(
                 move, lambda: (databases.create_branch(name, restoring.target.branch_id).operations, {})
             )

@@ -1,7 +1,7 @@
-"""Which move puts a new branch in the place of an old one, decided from what Neon and the secret say now.
+"""Decide the next move of a recreate from both branches and the connection secret.
 
-The old branch is renamed, never deleted: its data is the backup, and its compute goes on answering under the old host.
-So until the secret names the new one, everything can be taken back: the new branch deleted, the old one renamed.
+The old branch is renamed, never deleted. Its data is the backup, and its compute goes on answering under the old host.
+So until the secret names the new branch, everything can be taken back: the new branch is deleted, the old one renamed.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from rollback.resources.database.neon import Branch
 
 
 class RecreateMove(StrEnum):
-    """What to do next; what is no change is a look."""
+    """The moves of a recreate. `RECREATE_CHANGES` lists those that change something."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
     RENAME_OLD = "rename_old_branch"
@@ -28,7 +28,7 @@ class RecreateMove(StrEnum):
     DONE = "done"
     DELETE_NEW = "delete_new_branch"
     RENAME_BACK = "rename_old_branch_back"
-    END = "end"  # without success, and tidied up
+    END = "end"  # given up, and cleaned up
 
 
 RECREATE_CHANGES = frozenset(
@@ -65,17 +65,17 @@ class RecreateSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Neon gave up making the new branch."""
+        """Whether Neon gave up making the new branch."""
         return self.named is not None and not self.named.is_ready and self.operations == "failed"
 
     @property
     def is_busy(self) -> bool:
-        """Changes would be refused now."""
+        """Whether Neon would refuse changes now."""
         unready = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
         return self.operations == "running" or (unready and not self.is_stuck)
 
     def is_complete(self, progress: RecreateProgress) -> bool:
-        """The new branch is in its place, and whoever needs its address has it."""
+        """Whether the new branch is in its place, and the secret has its address."""
         ours = self.named is not None and self.named.id == progress.branch_id
         return ours and progress.verified_at is not None and self.addressed_branch in ("none", "new")
 
@@ -83,9 +83,11 @@ class RecreateSnapshot(BaseModel):
 def next_recreate_move(
     seen: RecreateSnapshot, progress: RecreateProgress, backup: str, expires_at: datetime | None
 ) -> RecreateMove:
-    """The next move; the same again when nothing changed in between.
+    """Decide the next move; the same again when nothing changed in between.
 
     Args:
+        seen: both branches and the secret as they are now.
+        progress: the progress of the recreate.
         backup: the old branch's new name.
         expires_at: when the old branch is to be gone; None: never.
     """
@@ -104,7 +106,7 @@ def next_recreate_move(
 
 
 def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> str | None:
-    """Why it can't succeed any more; None: nothing speaks against going on."""
+    """Return why the recreate can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.old is None:
         return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
@@ -130,7 +132,7 @@ def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, 
 
 
 def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
-    """Everything back, unless the secret may name the new branch already."""
+    """Decide the move that takes everything back, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE
     if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:

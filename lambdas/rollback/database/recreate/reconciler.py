@@ -188,14 +188,14 @@ def _check_connection(
 
 
 def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreContext) -> str | None:
-    """A child of a protected branch has new passwords: of a role that Neon does not know, nobody could tell it."""
+    """Return why the secret can't be written: Neon lacks the role's password on a child of a protected branch."""
     source = restoring.databases.branch(source_id) if source_id is not None else None
     if role is None or source is None or not source.protected:
         return None
     if is_known_to_neon(restoring.target.branch_id, role, restoring):
         return None
     return (
-        f"services log in as {role}, a role that Neon does not know the password of, and a branch made from "
-        f"{source.name}, which is protected, has new ones: create the role in Neon's console, or reset the branch "
-        "instead, which keeps its passwords"
+        f"services log in as {role}, and Neon does not know that role's password. A branch made from {source.name}, "
+        "which is protected, has new passwords: create the role in Neon's console, or reset the branch instead, which "
+        "keeps its passwords"
     )

@@ -1,4 +1,4 @@
-"""What Neon says of a restore now, and what that tells of what we asked for: a lost answer is found here."""
+"""Observe the branches of a restore or reset, and find out which of our changes were made, answered or not."""
 
 from datetime import datetime
 from typing import Literal
@@ -27,7 +27,7 @@ from rollback.resources.database.neon import Branch, Operation
 def take_snapshot(
     rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, now: datetime
 ) -> RestoreSnapshot:
-    """The branch, its preview and its backup, and the operations on them."""
+    """Look at the branch, its preview and its backup, and at the operations on them."""
     databases, target = restoring.databases, restoring.target
     branch = databases.branch(target.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
@@ -75,7 +75,7 @@ def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgres
 def operation_status(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: RestoreContext, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
-    """Our own changes' operations, told from other people's and Neon's own (`model.own_operations`)."""
+    """Return the status of the operations of our own changes (`rollback.database.preflight.own_operations`)."""
     listed = restoring.databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
     return _status_of_operations(progress, branches, listed, restoring, now)
 
@@ -87,13 +87,13 @@ def _status_of_operations(
     restoring: RestoreContext,
     now: datetime,
 ) -> Literal["running", "succeeded", "failed"]:
-    there = [branch for branch in branches if branch is not None]
+    existing = [branch for branch in branches if branch is not None]
     preview_id = progress.preview_id if isinstance(progress, RestoreProgress) else None
-    ours = {branch.id for branch in there} | {progress.before.id, preview_id, progress.current_branch_id}
+    ours = {branch.id for branch in existing} | {progress.before.id, preview_id, progress.current_branch_id}
     by_id = {operation.id: operation for operation in listed}
     ids = sorted(find_own_operation_ids(progress, listed, ours))
     found = [_refresh_operation(identity, by_id.get(identity), restoring, now) for identity in ids]
-    if any(is_blocking(operation, there, now) for operation in found if not operation.is_over(now)):
+    if any(is_blocking(operation, existing, now) for operation in found if not operation.is_over(now)):
         return "running"
     return "failed" if any(operation.has_failed(now) for operation in found) else "succeeded"
 

@@ -126,7 +126,7 @@ class ZeroTaskPeriod(_Stored):
 
 
 class DatabaseOutcome(StrEnum):
-    """How the database's part of a rollback ended."""
+    """Outcome of the database's part of a rollback."""
 
     RESTORED = "restored"
     DELETED = "deleted"
@@ -153,7 +153,7 @@ class _Progress(_Stored):
 
 
 class FenceProgress(_Progress):
-    """How far the fence is. It stands once `head` is set."""
+    """Progress of the fence, which stands once `head` is set."""
 
     stopped_at: AwareDatetime | None = Field(default=None, description="when all tasks of all writers were STOPPED")
     restarted_at: AwareDatetime | None = Field(
