@@ -1,4 +1,4 @@
-"""A pull request's branch with rows of its own is replaced or deleted: on fakes that keep state, killed at any call."""
+"""A pull request's branch with rows of its own is replaced or deleted, on stateful fakes, killed at any call."""
 
 from dataclasses import replace
 from typing import Any
@@ -55,12 +55,12 @@ class PullRequestScenario(RestoreScenario):
         return created.branch.id
 
     def without_writers(self) -> None:
-        """Nobody is fenced."""
+        """Let no service write to the branch, so that none is fenced."""
         self.restoring = replace(self.restoring, target=self.real.target.model_copy(update={"writers": ()}))
 
     @property
     def named(self) -> Branch | None:
-        """Whatever has the branch's name now."""
+        """The branch that has the name now."""
         return self.neon.branch_named(NAME)
 
     @property

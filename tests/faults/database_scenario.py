@@ -1,4 +1,4 @@
-"""A production restore on fakes that keep state: good rows, a restore point, bad rows, and two services that write."""
+"""A production restore on stateful fakes: good rows, a restore point, bad rows, and two services that write."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -78,14 +78,14 @@ class RestoreScenario:
         self.id = self.ledger.create(begun).id
 
     def _prepare_branch(self, main_id: str) -> str:
-        """The branch that it is about."""
+        """Make the branch to change, and return its id."""
         return main_id
 
     def _step(self, rollback: Rollback) -> Rollback:
         return restore(rollback, self.point, self.restoring, self.world)
 
     def _asked(self, real: object) -> Any:
-        """Neon's part of the world, killed at each look too."""
+        """Wrap a port of the database so that reads are killed too."""
         return cast("Any", CrashingProxy(real, self.outside, None))
 
     def _fragile(self, real: object) -> Any:
@@ -93,7 +93,7 @@ class RestoreScenario:
 
     @property
     def document(self) -> Rollback:
-        """As the ledger has it, through JSON as the table keeps it."""
+        """The ledger's document, through JSON as the table keeps it."""
         stored = self.ledger.read(SERVICE, self.id)
         return Rollback.model_validate_json(stored.model_dump_json())
 
@@ -107,12 +107,12 @@ class RestoreScenario:
         return self.document.database
 
     def set_force(self) -> None:
-        """A person insists."""
+        """Request with force, as an operator does."""
         request = self.document.request.model_copy(update={"force": True, "reason": "Ada knows"})
         self.ledger.save(self.document.evolve(request=request))
 
     def judge_preview(self, judge: PreviewJudge) -> None:
-        """What is asked of the restore point's tables."""
+        """Set the judge of the restore point's tables."""
         self.restoring = replace(self.restoring, judge_preview=judge)
 
     @property
@@ -129,7 +129,7 @@ class RestoreScenario:
         return self.document.open_obligations()
 
     def run_round(self) -> None:
-        """What `walk` does: renew, one step, save; announcements only under the lease."""
+        """Run one round as the runner does: renew, step, save. An announcement is saved only under the lease."""
         now = self.clock.now()
         held = self.world.ledger.lease(SERVICE)
         assert held is not None
@@ -142,7 +142,7 @@ class RestoreScenario:
             self.pass_time(seconds=after.wait_seconds)
 
     def run_until_ended(self) -> None:
-        """Retried as Lambda invocations are."""
+        """Run rounds until the database's part has ended, retried as Lambda invocations are."""
         for _ in range(_MOST_ROUNDS):
             found = self.document.database
             if found is not None and found.ended_at is not None:
@@ -157,7 +157,7 @@ class RestoreScenario:
         raise AssertionError(f"no end: {self.document.database}")
 
     def unfence(self, outcome: Outcome = Outcome.REFUSED) -> None:
-        """What Conclude does with what is owed."""
+        """Discharge the obligations, as Conclude does."""
         document = self.document.evolve(outcome=outcome, conclusion_started_at=self.clock.now())
         document = self.ledger.save(document)
         for _ in range(_MOST_ROUNDS):

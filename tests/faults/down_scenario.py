@@ -1,4 +1,4 @@
-"""Two migrations step down as tasks of the running release: on fakes that keep state, killed at any call."""
+"""Two migrations step down as tasks of the running release, on stateful fakes, killed at any call."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +66,7 @@ class DownMigrationsScenario(RestoreScenario):
         return [one.created_at for one in self.sql.journals[self.branch_id]]
 
     def step_down_command(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
-        """What the release's command does: the newest row of the journal goes; or it fails, and nothing does."""
+        """Act as the release's command: delete the newest row of the journal, or fail and change nothing."""
 
         def effect(log: list[str]) -> int:
             self.ran.append(tag)

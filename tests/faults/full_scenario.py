@@ -1,4 +1,4 @@
-"""A full rollback on fakes that keep state: v2's migration took what v1 reads, and the environment says `full`."""
+"""A full rollback on stateful fakes: v2's migration dropped a column of v1, and the setting is `full`."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -18,10 +18,10 @@ from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.runner import cursor_of, run_step
 
-_ASKED = ("databases", "sql")  # killed at each call, looks too
+_ASKED = ("databases", "sql")  # killed at each call, reads too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
-# Long polls: what is killed is calls, and each poll would be some more of the same.
+# Long polls, since each poll would only add crash points of the same calls.
 FULL = Policy(
     bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, database_approval="none", on_incompatible_schema="full"
 )
@@ -57,7 +57,7 @@ class FullIncident(Incident):
         return [branch for branch in self.neon.branches() if branch.name.startswith(BACKUP_PREFIX)]
 
     def pass_time(self, **duration: float) -> None:
-        """Whatever is done, what runs must fit the data that is there. Neon's operations end, looked at or not."""
+        """Check after each call that the running release fits the data. Neon's operations end unobserved too."""
         self.neon.settle()
         super().pass_time(**duration)
         running = self.services.unstopped_tasks(self.real.settings.services[0])
@@ -65,7 +65,7 @@ class FullIncident(Incident):
             assert self.running_fingerprint() == V1, "the bad release runs on restored data"
 
     def assert_no_data_loss(self) -> None:
-        """What is not on the branch is in exactly one backup; the branch is protected; nobody holds anything."""
+        """Check that lost rows are in exactly one backup, the branch is protected, and no lease is held."""
         rows, kept = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
         assert (rows, kept) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
         branch = self.neon.branch(BRANCH)
@@ -76,7 +76,7 @@ class FullIncident(Incident):
             assert held is None or held.expires_at <= self.clock.now()
 
     def abort_while_fenced(self, execution: str) -> Rollback:
-        """Its execution is stopped by hand as soon as the branch is un-protected; EventBridge tells."""
+        """Stop the execution by hand once the branch is un-protected, and deliver EventBridge's event."""
         rollback = admit(EVENT, execution, self.clock.now(), self.world)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:

@@ -19,7 +19,7 @@ PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
 _PORTS = ("ledger", "services", "scaling", "tasks")
 _POLICY = Policy(
     database_approval="none", on_incompatible_schema="full", poll_seconds=60, verify_interval_seconds=60
-)  # long polls: what is killed is calls, and each poll would be some more of the same
+)  # long polls, since each poll would only add crash points of the same calls
 
 
 class ReconnectScenario:
@@ -40,11 +40,11 @@ class ReconnectScenario:
 
     @property
     def document(self) -> Rollback:
-        """As the ledger has it, through JSON as the table keeps it."""
+        """The ledger's document, through JSON as the table keeps it."""
         return Rollback.model_validate_json(self.stage.read(self.rollback).model_dump_json())
 
     def run_to_conclusion(self, *, retries: bool = True) -> Rollback:
-        """As Step Functions does: what failed is tried again. Raises Killed if it is not."""
+        """Retry a failed step, as Step Functions does. Raises Killed if it does not."""
         for _ in range(400):
             due = next_step(self.stage.read(self.rollback))
             try:
@@ -61,7 +61,7 @@ class ReconnectScenario:
         raise AssertionError(f"no end: {self.document.reconnection}")
 
     def sweep_until_concluded(self) -> Rollback:
-        """What the janitor makes of a rollback that nobody walks any more."""
+        """Let the janitor conclude a rollback whose execution is gone."""
         for _ in range(60):
             self.stage.pass_time(minutes=5)
             janitor.sweep(self.stage.world)
@@ -70,14 +70,14 @@ class ReconnectScenario:
         raise AssertionError(f"never concluded: {self.document}")
 
     def deployments(self) -> int:
-        """How often ECS was asked to give the reader new tasks."""
+        """Count the requests to ECS for new tasks of the reader."""
         return len(self.stage.reports_deployments())
 
     def tasks_run(self) -> list[str]:
         return sorted(" ".join(task.command) for task in self.stage.tasks.tasks)
 
     def leases(self) -> dict[str, bool]:
-        """Whether somebody holds each service now."""
+        """Whether each service's lease is held now."""
         held = {name: self.stage.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
         now = self.stage.clock.now()
         return {name: lease is not None and lease.expires_at > now for name, lease in held.items()}

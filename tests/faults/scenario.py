@@ -1,4 +1,4 @@
-"""A service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge would run it."""
+"""A service rollback on stateful fakes, run as Step Functions, the janitor and EventBridge would run it."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
@@ -103,12 +103,12 @@ class Incident:
         return [str(given["definition_arn"]) for _, given in self.services.calls if given.get("definition_arn")]
 
     def running_fingerprint(self) -> str:
-        """What PRIMARY runs."""
+        """The version that PRIMARY runs."""
         service = SETTINGS.services[0]
         return running_fingerprint(self.services.describe(service), service, self.real)
 
     def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
-        """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
+        """Run one execution from Admit to the end. A killed call is retried as Lambda does, or left for dead."""
         execution = execution_arn(execution)
         self.workflow.running.add(execution)
         try:
@@ -141,11 +141,11 @@ class Incident:
                 if not retries:
                     raise
             except RollbackError:
-                self.pass_time(seconds=5)  # what the state machine's Retry does
+                self.pass_time(seconds=5)  # as the state machine's Retry does
         raise AssertionError("ten tries failed")
 
     def pass_time(self, **duration: float) -> None:
-        """The world goes on: the clock, and with it ECS's deployments; a good release turns the alarm green."""
+        """Advance the clock, and with it ECS's deployments. A good release turns the alarm green."""
         self.clock.pass_time(**duration)
         self.services.tick()
         primary = self.services.describe(SETTINGS.services[0]).primary
@@ -154,7 +154,7 @@ class Incident:
             self.alarms.recover(OUTAGE)
 
     def sweep_until_quiet(self, hours: int = 2) -> None:
-        """The janitor every five minutes, and the executions that it starts; until nothing is open or red."""
+        """Run the janitor every five minutes, and its executions, until no rollback is open and no alarm is red."""
         for _ in range(hours * 12):
             told = all(r.concluded_at and r.reported for r in self.documents())
             if told and not self.alarms.in_alarm and self.ledger.lease(SERVICE) is None:

@@ -318,7 +318,7 @@ def test_services_keep_their_role_and_parameters_and_get_the_password_of_a_prote
 def test_a_role_whose_new_password_neon_can_t_tell_is_a_reason_to_refuse() -> None:
     recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
     why = refused_with(recreate)
-    assert "made_by_sql, a role that Neon does not know the password of" in why
+    assert "made_by_sql, and Neon does not know that role's password" in why
     assert "old@" not in why
 
 

@@ -1,4 +1,4 @@
-"""Only operations of our own changes are waited for: Neon's maintenance and other people's may take half an hour."""
+"""A rollback waits only for its own operations: Neon's maintenance and other operators' may take half an hour."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def operation(action: str, identity: str = "op", **more: Any) -> Operation:
 
 
 def others_go_on(restore: RestoreScenario, action: str, status: str = "running") -> None:
-    """Somebody else's operation on the branch itself, never over; Neon lists it with ours."""
+    """Let Neon list an operation of another party on the branch itself that never ends."""
     listed, looked = restore.neon.operations_since, restore.neon.operation
     theirs = operation(action, "theirs", branch_id=restore.branch_id, status=status)
 
@@ -64,7 +64,7 @@ def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, lost: bool)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_an_operation_of_somebody_else_that_fails_is_no_failure_of_ours() -> None:
+def test_another_party_s_failed_operation_is_no_failure_of_ours() -> None:
     reset = ResetScenario()
     others_go_on(reset, "apply_config", "failed")
     reset.run_until_ended()
@@ -84,7 +84,7 @@ def progress(**more: Any) -> RestoreProgress:
     return begun.evolve(**more)
 
 
-def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_ours() -> None:
+def test_operations_on_our_branches_after_a_lost_answer_are_ours() -> None:
     announced = progress(intent=DatabaseIntent(action="restore", at=NOW))
     listed = (
         operation("create_timeline", "ours"),
@@ -105,8 +105,8 @@ def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_rea
     assert not is_blocking(operation("detach_parent_branch"), [BRANCH], NOW)
 
 
-def test_a_restore_is_told_by_new_storage_of_its_branch_since_it_was_asked_for() -> None:
-    at = NOW + timedelta(milliseconds=700)  # Neon tells whole seconds
+def test_new_storage_of_the_branch_since_the_request_proves_a_restore() -> None:
+    at = NOW + timedelta(milliseconds=700)  # Neon's times are in whole seconds
     assert has_restore_evidence([operation("create_timeline")], "br-main", at)
     assert not has_restore_evidence([operation("suspend_compute")], "br-main", at)
     assert not has_restore_evidence([operation("create_timeline")], "br-other", at)

@@ -1,4 +1,4 @@
-"""Where two parts of a rollback of data meet: each is right by itself, and together they must be too."""
+"""Interplay of two parts of a rollback of data, each of which is correct by itself."""
 
 from datetime import timedelta
 from typing import NoReturn
@@ -33,8 +33,8 @@ def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     return rollback
 
 
-def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence_and_succeeds() -> None:
-    """Writers are started before the verification, which is before the success that lifts such a fence."""
+def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
+    """Verification needs running writers, and comes before the success that lifts such a fence."""
     stage = TwoWriterSimulation(Policy(database_approval="none"))
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
@@ -48,7 +48,7 @@ def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence
     assert done.left_to_operator() == ()
 
 
-def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_told() -> None:
+def test_an_unsent_page_is_sent_later_although_the_report_of_lost_writes_was_sent() -> None:
     stage = DatabaseSimulation()
     stage.healthy_versions.clear()  # v1 is no better: the rollback fails
     rollback = stage.admit()
@@ -70,7 +70,7 @@ def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_to
 
 
 def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service_at_zero() -> None:
-    """Neon's API answers 500 to reads, which is neither a refusal nor a word of when to come again."""
+    """Neon's API answers reads with 500, which is neither a refusal nor a time to retry."""
     restore = RestoreScenario(carry_sequences=True)
     while restore.progress_if_started is None or restore.progress_if_started.verified_at is None:
         restore.run_round()
@@ -90,7 +90,7 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
 
 
 def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
-    """Its restore was not sent: the fence is looked at between the announcement and the call."""
+    """The restore was not sent: the fence is checked between the announcement and the call."""
     restore = RestoreScenario(carry_sequences=True)
     while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
@@ -105,7 +105,7 @@ def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_an
 
 
 def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_the_fence_is_made_anew() -> None:
-    """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent anew."""
+    """The restore's answer was lost, and a task started: the fence is checked before the restore is sent anew."""
     restore = RestoreScenario(carry_sequences=True)
     restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
     while "restore" not in restore.neon.calls:
@@ -123,7 +123,7 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
 
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
-    """Its fence may be lifted by a person, who has to know that ids of lost rows come again."""
+    """An operator who lifts the fence has to know that ids of lost rows come again."""
     stage = DatabaseSimulation(Policy(database_approval="none"))
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
@@ -139,7 +139,7 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
 
 
 def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
-    """Postgres refuses to tell the tables of one branch."""
+    """Let Postgres refuse to show the tables of one branch."""
     shown = stage.sql.live_schema
 
     def refusing(address: SecretStr) -> LiveSchema:
@@ -151,7 +151,7 @@ def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
 
 
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
-    """It has production's passwords, on a branch that may let every address in."""
+    """The compute has production's passwords, on a branch that may let every address in."""
     stage = TwoWriterSimulation(Policy(database_approval="none"))
     restored = stage.read(stage.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
@@ -206,7 +206,7 @@ def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up(
     assert stage.severities()[-1] == "info"
 
 
-def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
+def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
     stage = DatabaseSimulation(Policy(database_approval="none"))
     restored, backup = with_a_restored(stage)
     stage.neon.update_branch(backup, protected=True)
@@ -220,7 +220,7 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
     assert last.attributes["severity"] == "info"
 
 
-def test_a_writer_that_somebody_started_in_between_did_not_stand_at_zero_meanwhile() -> None:
+def test_a_writer_that_was_started_in_between_has_two_periods_at_zero() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()

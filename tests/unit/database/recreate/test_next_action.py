@@ -1,4 +1,4 @@
-"""A new branch in the place of an old one: nothing is lost whatever is seen, and nothing of others is deleted."""
+"""The next move of a recreate: no data is lost in any situation, and no foreign branch is deleted."""
 
 from datetime import timedelta
 from typing import Any, Literal
@@ -34,7 +34,7 @@ def progress(**changes: Any) -> RecreateProgress:
     return RecreateProgress(started_at=NOW, before=before, source_branch_id="br-source", **changes)
 
 
-def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
+def test_a_recreate_renames_creates_checks_writes_the_secret_and_expires_in_this_order() -> None:
     old, new = branch("br-old", BACKUP), branch("br-new", NAME)
     seen, done = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
     way = [
@@ -55,7 +55,7 @@ def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
     ]  # fmt: skip
 
 
-def test_what_others_did_meanwhile_is_named() -> None:
+def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
     old = branch("br-old", BACKUP)
     told = {
         "is gone": (RecreateSnapshot(old=None), progress()),
@@ -84,7 +84,7 @@ progresses = st.builds(
 
 
 @given(snapshots, progresses)
-def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_services_know(
+def test_a_recreate_deletes_only_its_own_new_branch_and_never_one_that_services_know(
     seen: RecreateSnapshot, so_far: RecreateProgress
 ) -> None:
     move = next_recreate_move(seen, so_far, BACKUP, UNTIL)
@@ -100,7 +100,7 @@ def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_
         assert seen.old is not None
         assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
     if move is RecreateMove.EXPIRE_OLD:
-        assert seen.addressed_branch in ("none", "new"), "nobody is left on what is to be deleted"
+        assert seen.addressed_branch in ("none", "new"), "no service is left on a branch that is to be deleted"
 
 
 def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -> None:

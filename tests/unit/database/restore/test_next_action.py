@@ -1,4 +1,4 @@
-"""The next move of a restore, from what Neon says now."""
+"""The next move of a restore, decided from Neon's description of the branches."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def branch(name: str = "main", **changes: Any) -> Branch:
 
 
 def progress(**changes: Any) -> RestoreProgress:
-    """Behind the fence; the branch was protected."""
+    """A restore behind the fence, whose branch was protected."""
     begun = RestoreProgress(
         started_at=NOW,
         point=RestorePoint(at=NOW),
@@ -77,7 +77,7 @@ TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
 
 
 @pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
-def test_the_next_move_follows_from_what_neon_says(
+def test_the_next_move_follows_from_neon_s_description(
     then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
 ) -> None:
     assert next_restore_move(now, known) is move
@@ -113,11 +113,13 @@ FAILING = Check.failed("schema", "a column is missing")
         (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),
     ],
 )
-def test_what_can_t_succeed_any_more_says_why(known: RestoreProgress, now: RestoreSnapshot, said: str) -> None:
+def test_a_restore_that_can_t_succeed_any_more_says_why(
+    known: RestoreProgress, now: RestoreSnapshot, said: str
+) -> None:
     assert said in (find_restore_objection(now, known) or "")
 
 
-def test_a_reset_that_we_asked_for_and_an_operation_that_failed_on_the_way_are_no_objection() -> None:
+def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:
     assert find_restore_objection(seen(RESET), progress(**ASKED)) is None
     assert find_restore_objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
 
