@@ -75,8 +75,8 @@ def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> b
     return stops is None or (view.newest is not None and stops == view.newest.arn)
 
 
-def make_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
-    """Make the announced change.
+def send_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
+    """Send the announced change.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.

@@ -21,7 +21,7 @@ from rollback.names import DESIRED_COUNT_CHECK
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
-from rollback.service.actions import announce_change, is_intent_current, make_change
+from rollback.service.actions import announce_change, is_intent_current, send_change
 from rollback.service.drain_status import record_service_running
 from rollback.service.escalate import assess_service_health, escalate, healthy_targets
 from rollback.service.newer_deployment import yield_to_newer_release
@@ -48,8 +48,7 @@ class ServiceObservation:
         view: ECS's description of the service.
         wanted: desired count for the target.
         stack: activity of the CloudFormation stack.
-        drain: how far a restart from zero is; None: none is under way.
-        snapshot: the deployments as they are; None during a restart from zero.
+        state: how far a restart from zero is, while one is under way; the deployments otherwise.
         is_stuck: nothing came of the last change in time.
     """
 
@@ -57,8 +56,7 @@ class ServiceObservation:
     view: ServiceView
     wanted: int
     stack: StackState
-    drain: DrainStatus | None
-    snapshot: ServiceSnapshot | None
+    state: DrainStatus | ServiceSnapshot
     is_stuck: bool = False
 
 
@@ -97,15 +95,17 @@ def observe(stage: ServiceStage, world: World) -> ServiceObservation | Rollback:
     progress = add_scaling_minimum(target, rollback.service or stage.progress, view, world)
     wanted = _wanted_task_count(rollback, target, progress, view, world)
     progress, stack = _check_stack(progress, target, now, world)
-    is_restarting = _is_restarting(progress, view, world)
-    settings = world.settings.service(target.service)
+    state: DrainStatus | ServiceSnapshot
+    if _is_restarting(progress, view, world):
+        state = read_drain_status(world.settings.service(target.service), view, world)
+    else:
+        state = _take_snapshot(view, progress, target, world)
     return ServiceObservation(
         stage=ServiceStage.of(rollback.evolve(service=progress)),
         view=view,
         wanted=wanted,
         stack=stack,
-        drain=read_drain_status(settings, view, world) if is_restarting else None,
-        snapshot=None if is_restarting else _take_snapshot(view, progress, target, world),
+        state=state,
         is_stuck=_is_stuck(progress, view, now, world),
     )
 
@@ -113,17 +113,15 @@ def observe(stage: ServiceStage, world: World) -> ServiceObservation | Rollback:
 def next_action(seen: ServiceObservation) -> ServiceMove:
     """Decide the next move; the same again when nothing changed in between."""
     progress = seen.stage.progress
-    if seen.drain is not None:
-        move = next_restart_move(seen.drain)
-    elif seen.snapshot is not None:
+    if isinstance(seen.state, DrainStatus):
+        move = next_restart_move(seen.state)
+    else:
         situation = Situation(
             emergency=progress.escalation_level is not EscalationLevel.SERVICE,
             stack=seen.stack,
             is_stuck=seen.is_stuck,
         )
-        move = next_service_move(seen.snapshot, seen.stage.target.fingerprint, seen.wanted, situation)
-    else:
-        move = ServiceMove.WAIT_FOR_TARGET
+        move = next_service_move(seen.state, seen.stage.target.fingerprint, seen.wanted, situation)
     is_settled = move in (ServiceMove.DONE, ServiceMove.WAIT_FOR_TARGET)
     return ServiceMove.FORCE_NEW_DEPLOYMENT if is_settled and _has_old_secret(seen.stage.rollback, progress) else move
 
@@ -334,7 +332,7 @@ def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta
 def _make_change(stage: ServiceStage, intent: Intent, move: ServiceMove, view: ServiceView, world: World) -> Rollback:
     rollback, progress = stage.rollback, stage.progress
     try:
-        make_change(rollback, move, intent, view, world)
+        send_change(rollback, move, intent, view, world)
     except CallRefused as refused:
         if move is not ServiceMove.STOP_DEPLOYMENT:
             raise
