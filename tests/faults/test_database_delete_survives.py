@@ -80,7 +80,7 @@ def test_one_that_somebody_deletes_meanwhile_is_success_too() -> None:
     delete.neon.delete_branch(delete.branch_id)
     delete.run_until_ended()
     assert_deleted(delete)
-    assert delete.progress.notes == (f"somebody else deleted branch {NAME}",)
+    assert delete.progress.notes == (f"branch {NAME} was deleted, and not by this rollback",)
 
 
 def refused_with(delete: DeleteScenario) -> str:

@@ -238,7 +238,7 @@ def test_a_branch_that_somebody_else_makes_under_the_name_stays_and_the_old_data
     recreate.neon.update_branch = and_a_pipeline_makes_its_own  # type: ignore[method-assign]
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.FAILED
-    assert "somebody made another branch" in (recreate.progress.why_not or "")
+    assert "was made meanwhile" in (recreate.progress.why_not or "")
     assert recreate.old is not None
     assert recreate.old.name == backup_of(recreate)
     assert recreate.secret_has_address_of(recreate.branch_id), "services still reach the old branch"

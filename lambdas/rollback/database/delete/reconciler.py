@@ -109,7 +109,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         branch = self.restoring.databases.branch(progress.before.id or "")
         status = operation_status(progress, (branch,), self.restoring, self.world.clock.now())
         if branch is None and progress.data_change_announced_at is None:
-            progress = progress.add_note(f"somebody else deleted branch {progress.before.name}")
+            progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
         return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
 
     def find_objection(self, seen: DeletionSnapshot, progress: DeletionProgress) -> str | None:  # noqa: ARG002

@@ -52,7 +52,7 @@ def describe_change(
         case DownMigrationMove.EXPIRE_BACKUP if backup is not None:
 
             def keep(left: DownMigrationProgress, refused: CallRefused) -> DownMigrationProgress:
-                note = f"delete {name} when nobody needs it any more: {refused}"
+                note = f"delete {name} once its data is not needed, it does not expire: {refused}"
                 return left.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(

@@ -58,7 +58,7 @@ def describe_change(
         case _:
 
             def keep(left: RecreateProgress, refused: CallRefused) -> RecreateProgress:
-                note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
+                note = f"delete {backup_name(rollback.id)} once its data is not needed, it does not expire: {refused}"
                 return left.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(

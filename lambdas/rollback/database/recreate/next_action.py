@@ -111,11 +111,11 @@ def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, 
     if seen.old is None:
         return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
     if seen.old.name not in (name, backup):
-        return f"somebody renamed branch {name} to {seen.old.name} meanwhile: rename it back, and start again"
+        return f"branch {name} was renamed to {seen.old.name} meanwhile: rename it back, and start again"
     if seen.named is not None and seen.named.id != progress.branch_id:
-        return f"somebody made another branch {name} ({seen.named.id}) meanwhile: look who did, and delete one of them"
+        return f"another branch {name} ({seen.named.id}) was made meanwhile: look in Neon's console, delete one"
     if seen.named is None and progress.branch_id is not None:
-        return f"somebody deleted the new branch {name} ({progress.branch_id}) meanwhile"
+        return f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: look in Neon's console who did"
     if seen.is_stuck:
         return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
     failed = progress.failed_checks()

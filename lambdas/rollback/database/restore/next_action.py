@@ -131,11 +131,12 @@ def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -
         return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
     ours = progress.data_change_announced_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
-        return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+        when = seen.branch.last_reset_at
+        return f"branch {name} was restored at {when}, and not by this rollback: check its data in Neon's console"
     if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
         return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
     if not ours and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
-        return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
+        return f"branch {name} is on another timeline than the restore point: a restore was made; check its data"
     if seen.is_stuck:
         unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready_branches)
         return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"

@@ -59,9 +59,9 @@ def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
     old = branch("br-old", BACKUP)
     told = {
         "is gone": (RecreateSnapshot(old=None), progress()),
-        "somebody renamed branch": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
-        "somebody made another branch": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
-        "somebody deleted the new branch": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
+        "was renamed to mine": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
+        "was made meanwhile": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
+        "was deleted meanwhile": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
     }
     for said, (seen, so_far) in told.items():
         assert said in (find_recreate_objection(seen, so_far, BACKUP) or "")

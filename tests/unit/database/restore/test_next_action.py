@@ -107,7 +107,7 @@ FAILING = Check.failed("schema", "a column is missing")
     ("known", "now", "said"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
-        (progress(), seen(AGAIN), "restored by somebody else"),
+        (progress(), seen(AGAIN), "and not by this rollback"),
         (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
         (progress(schema_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
         (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),

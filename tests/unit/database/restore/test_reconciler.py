@@ -63,7 +63,7 @@ def test_a_branch_that_another_hand_restored_meanwhile_is_left_alone() -> None:
     restore.neon.settle()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
-    assert "restored by somebody else" in (restore.progress.why_not or "")
+    assert "and not by this rollback" in (restore.progress.why_not or "")
     assert restore.branch.protected
     assert restore.neon.calls.count("restore") == 1
 
