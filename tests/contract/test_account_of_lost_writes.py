@@ -20,7 +20,13 @@ from rollback.database.account.step import compare_lost_rows, schedule_compariso
 from rollback.domain.database.account import comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
+from rollback.domain.database.progress import (
+    DatabaseOutcome,
+    OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
+    backup_name,
+)
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
@@ -73,7 +79,8 @@ class Branch:
         assert backup is not None
         self.backup_id = backup.id
         plan = DatabasePlan(strategy=Strategy.RESTORE, branch=self.id)
-        progress = DatabaseProgress(
+        progress = RestoreProgress(
+            point=RestorePoint(at=now),
             started_at=now,
             before=OriginalBranch(id=self.id, name="main", protected=False),
             backup_id=backup.id,

@@ -11,6 +11,7 @@ from builders import SERVICE, definition, release, rollback
 from contract.neon_projects import LocalProject
 from fake_tasks import FakeTasks
 from fakes import FakeClock, FakeLedger, FakeSecrets, FakeServices
+from progress import narrow
 from pydantic import SecretStr
 from worlds import make_ports
 
@@ -23,7 +24,7 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, DownMigrationProgress, backup_name
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
@@ -168,7 +169,7 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.uri(root.id) == address
     assert project.rows(root.id) == [1]
-    assert [run.logs for run in progress.ran] == [("stepped down 0002_nick",)]
+    assert [run.logs for run in narrow(progress, DownMigrationProgress).ran] == [("stepped down 0002_nick",)]
     backup = stage.named(backup_name(stage.document.id))
     assert project.run(backup.id, "SELECT nick FROM written") == [("x",)]
 

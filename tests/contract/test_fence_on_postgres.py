@@ -105,7 +105,7 @@ def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(pr
     with pooled(project.uri(restored.id)) as session:
         progress = restored.run_until_ended()
         assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
-        assert progress.restarted_at is not None
+        assert progress.fence.restarted_at is not None
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     assert project.rows(restored.id) == [1]
@@ -125,7 +125,7 @@ def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(proje
 def test_without_a_session_the_compute_is_not_restarted(project: LocalProject) -> None:
     restored = Restored(project)
     progress = restored.run_until_ended()
-    assert (progress.database_outcome, progress.restarted_at) == (DatabaseOutcome.RESTORED, None)
+    assert (progress.database_outcome, progress.fence.restarted_at) == (DatabaseOutcome.RESTORED, None)
 
 
 def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProject) -> None:

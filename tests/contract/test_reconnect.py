@@ -14,7 +14,7 @@ from fakes import FakeLedger
 from local_cloud.deployment.server import LocalCloud
 from rollback.database.reconnection.step import reconnect
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, ServiceProgress
@@ -49,7 +49,8 @@ class Branch:
         lease = self.ledger.acquire(SERVICE, rollback().id, now, now + timedelta(hours=1))
         assert lease is not None
         before = OriginalBranch(name="main", protected=False, id="br-1")
-        progress = DatabaseProgress(
+        progress = RestoreProgress(
+            point=RestorePoint(at=now),
             started_at=now, before=before, backup_id="br-2", accepted_at=now, verified_at=now,
             database_outcome=DatabaseOutcome.RESTORED, ended_at=now,
         )  # fmt: skip

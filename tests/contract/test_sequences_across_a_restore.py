@@ -7,6 +7,7 @@ import pytest
 from builders import SERVICE, definition, rollback
 from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
+from progress import narrow
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 from worlds import make_ports
@@ -17,7 +18,7 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, RestoreProgress
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback_cli.demo.data import IMPORTED_USERS
 
@@ -41,7 +42,7 @@ class Restored:
         with self.project._project.branch(self.id).storage().cluster.connect() as session:
             session.execute(statement.encode())
 
-    def restore(self, at: RestorePoint, **settings: object) -> DatabaseProgress:
+    def restore(self, at: RestorePoint, **settings: object) -> RestoreProgress:
         clock, ledger = FakeClock(self.project.now()), FakeLedger()
         services = FakeServices(clock)
         services.run(services.register_release(definition("v1"), "family"))
@@ -58,7 +59,7 @@ class Restored:
             document = restore(document, at, restoring, world)
             assert document.database is not None
             if document.database.ended_at is not None:
-                return document.database
+                return narrow(document.database, RestoreProgress)
             if document.wait_seconds:
                 services.tick()
                 self.project.settle()

@@ -18,7 +18,7 @@ def assert_refused(restore: RestoreScenario, *reasons: str) -> None:
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
     assert restore.branch.protected
     assert restore.backup is None
-    assert "restore" not in restore.neon.calls or restore.progress.restore_asked_at is None
+    assert "restore" not in restore.neon.calls or restore.progress.data_change_announced_at is None
 
 
 def assert_nothing_was_changed(restore: RestoreScenario, *reasons: str) -> None:

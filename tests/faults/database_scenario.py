@@ -14,13 +14,13 @@ from worlds import SETTINGS, make_ports
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.conclusion.obligations import discharge_obligation
 from rollback.database.preflight.context import PreviewJudge, RestoreContext
-from rollback.database.restore.actions import has_new_intent
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Obligation, Outcome, Rollback
 from rollback.errors import RollbackError
+from rollback.intents.announce import has_new_intent
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.resources.database.neon import Branch

@@ -20,7 +20,7 @@ CALLS = count_calls_without_crash()
 
 
 def assert_deleted(delete: DeleteScenario) -> None:
-    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED, delete.progress.why_not
+    assert delete.progress.database_outcome is DatabaseOutcome.DELETED, delete.progress.why_not
     assert [branch.id for branch in delete.neon.branches()] == [delete.source_id]
     assert delete.progress.is_over
     assert delete.owed() == ()
@@ -50,7 +50,7 @@ def test_a_deletion_that_lost_its_answer_keeps_a_new_branch_of_the_same_name() -
     delete.neon.settle()
     delete.neon.create_branch(NAME, delete.source_id)
     delete.run_until_ended()
-    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED
+    assert delete.progress.database_outcome is DatabaseOutcome.DELETED
     assert delete.named is not None
     assert delete.neon.calls == ["delete_branch", "create_branch"]
 
@@ -80,7 +80,7 @@ def test_a_deletion_succeeds_when_another_process_deletes_the_branch() -> None:
     delete.neon.delete_branch(delete.branch_id)
     delete.run_until_ended()
     assert_deleted(delete)
-    assert delete.progress.notes == (f"somebody else deleted branch {NAME}",)
+    assert delete.progress.notes == (f"branch {NAME} was deleted, and not by this rollback",)
 
 
 def reason_of_refusal(delete: DeleteScenario) -> str:

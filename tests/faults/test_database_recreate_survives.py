@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from builders import SERVICE
+from progress import narrow
 from pydantic import SecretStr
 
 from faults.branch_scenario import KEY, NAME, OTHER, SECRET, RecreateScenario, backup_of
@@ -14,7 +15,7 @@ from faults.crash import FaultInjector, crash_points
 from faults.database_endings import raise_error
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER
 from rollback.check import Check
-from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.database.progress import DatabaseOutcome, RecreateProgress
 from rollback.domain.rollback import Outcome
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
@@ -39,13 +40,13 @@ def assert_recreated_once(recreate: RecreateScenario, *, fenced: bool = True) ->
     assert recreate.neon.rows(new.id) == GOOD + BAD
     assert recreate.neon.rows(old.id) == [*GOOD, *BAD, STAGED]
     assert (old.name, recreate.progress.backup_id) == (backup_of(recreate), old.id)
-    assert recreate.progress.branch_id == new.id
+    assert recreate.progress.current_branch_id == new.id
     assert old.expires_at is not None
     accepted = recreate.progress.accepted_at
     assert accepted is not None
     assert old.expires_at == accepted.replace(microsecond=0) + timedelta(days=7)
     assert recreate.secret_has_address_of(new.id)
-    assert recreate.progress.is_redeploy_needed
+    assert narrow(recreate.progress, RecreateProgress).is_redeploy_needed
     assert recreate.writers.desired_counts() == dict.fromkeys((SERVICE, WORKER), 0 if fenced else 2)
 
 
@@ -56,8 +57,9 @@ def assert_as_it_was(recreate: RecreateScenario) -> None:
     assert {b.id for b in recreate.neon.branches()} == {recreate.source_id, old.id}
     assert (old.name, old.expires_at, recreate.neon.rows(old.id)) == (NAME, None, [*GOOD, *BAD, STAGED])
     assert recreate.secret_has_address_of(old.id)
-    assert not recreate.progress.is_redeploy_needed
-    assert (recreate.progress.backup_id, recreate.progress.branch_id) == (None, None)
+    assert recreate.progress.backup_id is None
+    if isinstance(recreate.progress, RecreateProgress):
+        assert (recreate.progress.is_redeploy_needed, recreate.progress.branch_id) == (False, None)
     recreate.unfence()
     assert recreate.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
@@ -239,7 +241,7 @@ def test_a_recreate_keeps_another_branch_of_its_name_and_the_old_data() -> None:
     recreate.neon.update_branch = rename_and_create_another  # type: ignore[method-assign]
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.FAILED
-    assert "somebody made another branch" in (recreate.progress.why_not or "")
+    assert "was made meanwhile" in (recreate.progress.why_not or "")
     assert recreate.old is not None
     assert recreate.old.name == backup_of(recreate)
     assert recreate.secret_has_address_of(recreate.branch_id), "services still reach the old branch"
@@ -357,7 +359,7 @@ def test_a_recreate_without_writers_checks_foreign_sessions_and_needs_no_secret(
     recreate.without_writers()
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.RESTORED
-    assert not recreate.progress.is_redeploy_needed
+    assert not narrow(recreate.progress, RecreateProgress).is_redeploy_needed
     assert recreate.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 

@@ -26,7 +26,7 @@ def assert_restored_once(restore: RestoreScenario) -> None:
     assert backups == [restore.backup], "one restore makes one backup, and the preview is gone"
     assert restore.neon.rows(backups[0].id) == GOOD + BAD
     assert restore.progress.backup_id == backups[0].id
-    assert restore.progress.head is not None
+    assert restore.progress.fence.head is not None
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
     assert {o.kind for o in restore.owed()} == {ObligationKind.FENCE, ObligationKind.SCALING}
 

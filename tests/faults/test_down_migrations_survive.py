@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
+from progress import narrow
 
 from faults.crash import FaultInjector, crash_points
 from faults.database_endings import raise_error
 from faults.database_scenario import BAD, GOOD, WORKER
 from faults.down_scenario import NEWER, OLDER, DownMigrationsScenario
-from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, Throttled
@@ -32,8 +33,8 @@ CALLS = count_calls_without_crash()
 def assert_stepped_down_once(down: DownMigrationsScenario) -> None:
     assert down.progress.database_outcome is DatabaseOutcome.RESTORED, down.progress.why_not
     assert down.ran == ALL
-    assert [run.name for run in down.progress.ran] == ALL
-    assert all(run.exit_code == 0 for run in down.progress.ran)
+    assert [run.name for run in narrow(down.progress, DownMigrationProgress).ran] == ALL
+    assert all(run.exit_code == 0 for run in narrow(down.progress, DownMigrationProgress).ran)
     assert down.journal() == [1]
     assert len(down.tasks.tasks) == len(ALL), "no task was started twice"
     assert {task.definition_arn for task in down.tasks.tasks} == {down.definition_arn}
@@ -54,7 +55,7 @@ def test_down_migrations_run_once_behind_the_fence_and_after_a_backup() -> None:
     down.run_until_ended()
     assert_stepped_down_once(down)
     assert down.neon.calls == ["create_branch", "expire_branch"]
-    assert down.progress.ran[0].logs == (f"stepped down {NEWER}",)
+    assert narrow(down.progress, DownMigrationProgress).ran[0].logs == (f"stepped down {NEWER}",)
     down.unfence(Outcome.SUCCEEDED)
     assert down.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
@@ -201,7 +202,7 @@ def test_a_command_without_an_end_is_stopped_before_the_services_start() -> None
     assert down.progress.database_outcome is DatabaseOutcome.FAILED
     assert f"{NEWER} did not end in 10 minutes" in (down.progress.why_not or "")
     assert all(task.stopped for task in down.tasks.tasks)
-    (run,) = down.progress.ran
+    (run,) = narrow(down.progress, DownMigrationProgress).ran
     assert (run.exit_code, run.stop_asked_at is not None) == (143, True)
 
 
@@ -232,7 +233,7 @@ def test_down_migrations_succeed_although_their_logs_can_not_be_read() -> None:
     down.tasks.logs = raise_error(ExternalServiceError("GetLogEvents: AccessDenied"))  # type: ignore[method-assign]
     down.run_until_ended()
     assert_stepped_down_once(down)
-    assert "AccessDenied" in down.progress.ran[0].logs[0]
+    assert "AccessDenied" in narrow(down.progress, DownMigrationProgress).ran[0].logs[0]
 
 
 def test_down_migrations_note_that_the_backup_does_not_expire() -> None:

@@ -41,7 +41,7 @@ def run_first_rollback(incident: FullIncident, until: Callable[[Rollback], bool]
 def abort_behind_the_fence(outside: FaultInjector) -> FullIncident:
     """Abort a rollback behind its fence; it is not concluded yet, and the branch is unchanged."""
     incident = FullIncident(outside)
-    first = run_first_rollback(incident, lambda r: r.database is not None and r.database.head is not None)
+    first = run_first_rollback(incident, lambda r: r.database is not None and r.database.fence.head is not None)
     abort(first.id, ADA, incident.real)
     return incident
 

@@ -6,8 +6,6 @@ fenced and its scaling suspended (rule 3): they know more than we do. A crash kn
 
 from datetime import datetime, timedelta
 
-from rollback.database.changes.fence import renew_leases_of_stopped_services
-from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
@@ -15,6 +13,7 @@ from rollback.identity.identify import identify_running
 from rollback.intents.caused import record_caused_deployment
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.leases.holder import find_rollback
+from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.ports.neon import Databases
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
@@ -121,7 +120,7 @@ def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
 
 
 def _has_data_as_planned(rollback: Rollback) -> bool:
-    return rollback.database is not None and rollback.database.database_outcome is DatabaseOutcome.RESTORED
+    return rollback.database is not None and rollback.database.has_succeeded
 
 
 def _is_target(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:

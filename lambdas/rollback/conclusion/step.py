@@ -10,13 +10,13 @@ from rollback.conclusion.obligations import discharge_obligation
 from rollback.conclusion.release_state import mark_previous_release
 from rollback.database.account.end import report_data_loss
 from rollback.database.account.step import schedule_comparison
-from rollback.database.changes.fence import renew_leases_while_concluding
 from rollback.database.unsettled_change import resolve_database_change
 from rollback.domain import page_count
 from rollback.domain.page_count import is_page
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
+from rollback.leases.stopped_services import renew_leases_while_concluding
 from rollback.ports.world import World
 from rollback.reports.report import message, report_id, subject
 from rollback.service.stack import describe_drift
@@ -38,7 +38,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
             return sent
     renew_leases_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:
-        return resolve_service_change(rollback, rollback.service.intent, now, world)
+        return resolve_service_change(rollback, now, world)
     unanswered = rollback.database is not None and rollback.database.has_unanswered_change
     if unanswered and rollback.has_changed_data:  # whether a fence may be lifted depends on it
         return resolve_database_change(rollback, world)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from rollback.check import Check, Verdict
-from rollback.database.changes.fence import renew_leases_of_stopped_services
+from rollback.database.changes.begin import refused_progress
 from rollback.database.confirm_full import (
     is_compatible,
     is_live_check_needed,
@@ -27,7 +27,7 @@ from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.database.writers_fit import writers_fit
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
@@ -35,6 +35,7 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.intents.waiting import seconds_to_wait
+from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.ports.world import World
 from rollback.resources.database.errors import RetryLater
 from rollback.resources.database.live_schema import LiveSchema
@@ -113,8 +114,8 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
     after = _apply_outcome(_run_strategy(rollback, plan, restoring, world), world)
     done = after.database
     if done is not None and done.is_over and done.database_outcome is not DatabaseOutcome.REFUSED:
-        settled = done.database_outcome is DatabaseOutcome.RESTORED
-        observe_after_change(restoring, done.branch_id or restoring.target.branch_id, world, settled=settled)
+        branch_id = done.current_branch_id or restoring.target.branch_id
+        observe_after_change(restoring, branch_id, world, settled=done.has_succeeded)
     return after
 
 
@@ -164,11 +165,11 @@ def _apply_outcome(rollback: Rollback, world: World) -> Rollback:
     progress = rollback.database
     if progress is None or progress.database_outcome is None:
         return rollback
-    if progress.database_outcome is DatabaseOutcome.RESTORED:
-        plan = rollback.plan
-        if plan is None or plan.database is None or plan.database.strategy is not Strategy.DELETE:
-            return rollback
-        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=plan.way, wait_seconds=0)
+    if progress.database_outcome is DatabaseOutcome.DELETED:
+        reason = rollback.plan.way if rollback.plan is not None else ""
+        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=reason, wait_seconds=0)
+    if progress.has_succeeded:
+        return rollback
     if progress.database_outcome is DatabaseOutcome.REFUSED and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
     if progress.database_outcome is DatabaseOutcome.REFUSED and progress.has_collided and rollback.event is not None:
@@ -181,9 +182,7 @@ def _apply_outcome(rollback: Rollback, world: World) -> Rollback:
 
 def _refuse(rollback: Rollback, branch: str, why: str, world: World, *, has_collided: bool = False) -> Rollback:
     now = world.clock.now()
-    before = OriginalBranch(name=branch, protected=False)
-    progress = DatabaseProgress(started_at=now, before=before, has_collided=has_collided)
-    progress = progress.mark_failed(f"{why}; nothing was changed", now).ended(DatabaseOutcome.REFUSED, now)
+    progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)
     return _apply_outcome(rollback.evolve(database=progress), world)
 
 

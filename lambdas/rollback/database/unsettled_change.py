@@ -5,19 +5,32 @@ are the strategies' own; nothing is changed here (decision 18).
 """
 
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from rollback.database.changes.reconcile import outcome_after_failure
-from rollback.database.down_migrations import reconciler as down_migrations
+from rollback.database.down_migrations import observe as down_migrations
 from rollback.database.down_migrations.next_action import build_commands, find_running_command
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate import observe as database_recreate_look
 from rollback.database.restore import observe as database_look
 from rollback.database.restore.next_action import RestoreSnapshot
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.database.progress import (
+    DatabaseOutcome,
+    DatabaseProgress,
+    DeletionProgress,
+    DownMigrationProgress,
+    OverwriteProgress,
+    RecreateProgress,
+    RefusedProgress,
+    ResetProgress,
+    RestoreProgress,
+    StoredDatabaseProgress,
+    backup_name,
+)
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
-from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.intents.waiting import change_deadline
 from rollback.ports.world import World
@@ -72,31 +85,38 @@ def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) 
 
 
 def _observe_branch(
-    rollback: Rollback, progress: DatabaseProgress, planned: DatabasePlan, restoring: RestoreContext, world: World
+    rollback: Rollback,
+    progress: StoredDatabaseProgress,
+    planned: DatabasePlan,
+    restoring: RestoreContext,
+    world: World,
 ) -> Rollback:
     settings = world.settings.database
     assert settings is not None  # noqa: S101 - the caller looked
-    match planned.strategy:
-        case Strategy.RECREATE:
+    match progress:
+        case RestoreProgress() | ResetProgress():
+            return _observe_restore(rollback, progress, restoring, world)
+        case RecreateProgress():
             return rollback.evolve(database=_observe_recreate(rollback, progress, settings, restoring, world))
-        case Strategy.DELETE:
+        case DeletionProgress():
             return rollback.evolve(database=_observe_delete(progress, restoring, world))
-        case Strategy.DOWN_MIGRATIONS:
+        case DownMigrationProgress():
             return rollback.evolve(
                 database=_observe_down_migrations(rollback, progress, planned, settings, restoring, world)
             )
+        case RefusedProgress():
+            return rollback.evolve(database=progress)
         case _:
-            return _observe_restore(rollback, progress, restoring, world)
+            assert_never(progress)
 
 
 def _observe_restore(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: World
 ) -> Rollback:
     now = world.clock.now()
     seen = database_look.take_snapshot(rollback, progress, restoring, now)
     _require_idle(busy=seen.operations == "running", what="its operations on the branch")
-    rollback = database_look.apply_observation(rollback, progress, seen, now)
-    progress = rollback.database or progress
+    rollback, progress = database_look.apply_observation(rollback, progress, seen, now)
     if seen.preview is not None:
         expires = seen.preview.expires_at is not None
         then = "it expires by itself, or delete it" if expires else "delete it in Neon's console: it does not expire"
@@ -107,12 +127,12 @@ def _observe_restore(
         progress = progress.add_note(
             f"any address reaches {name}: protect it in Neon's console, IP Allow hangs on that"
         )
-    if progress.restore_asked_at is not None and progress.backup_id is None:
+    if progress.data_change_announced_at is not None and progress.backup_id is None:
         progress = _infer_unseen_restore(rollback, progress, seen)
     return rollback.evolve(database=progress)
 
 
-def _infer_unseen_restore(rollback: Rollback, progress: DatabaseProgress, seen: RestoreSnapshot) -> DatabaseProgress:
+def _infer_unseen_restore(rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot) -> OverwriteProgress:
     """Backup and reset together mean that it was accepted; neither, that it was not; one alone tells nothing yet."""
     name = backup_name(rollback.id)
     if seen.branch is None:
@@ -121,16 +141,16 @@ def _infer_unseen_restore(rollback: Rollback, progress: DatabaseProgress, seen: 
         raise _NotAnsweredYet(f"the branch was restored at {seen.branch.last_reset_at}, and there is no branch {name}")
     if seen.backup is not None:
         raise _NotAnsweredYet(f"there is a branch {name}, and the branch itself does not say that it was restored")
-    return progress.evolve(restore_asked_at=None)
+    return progress.evolve(data_change_announced_at=None)
 
 
 def _observe_recreate(
     rollback: Rollback,
-    progress: DatabaseProgress,
+    progress: RecreateProgress,
     settings: DatabaseSettings,
     restoring: RestoreContext,
     world: World,
-) -> DatabaseProgress:
+) -> RecreateProgress:
     seen = database_recreate_look.take_snapshot(progress, settings, restoring, world)
     _require_idle(busy=seen.operations == "running", what="its operations on the branches")
     progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, world)
@@ -144,7 +164,7 @@ def _observe_recreate(
     return progress
 
 
-def _observe_delete(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> DatabaseProgress:
+def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world: World) -> DeletionProgress:
     now = world.clock.now()
     assert progress.before.id is not None  # noqa: S101 - it was there when the deletion began
     branch = restoring.databases.branch(progress.before.id)
@@ -153,19 +173,19 @@ def _observe_delete(progress: DatabaseProgress, restoring: RestoreContext, world
         what="its operation on the branch",
     )
     if branch is not None:
-        return progress.evolve(restore_asked_at=None)
+        return progress.evolve(data_change_announced_at=None)
     gone = f"branch {progress.before.name} was deleted; Neon's console has it back for seven days"
-    return progress.add_note(gone).ended(DatabaseOutcome.RESTORED, now)
+    return progress.add_note(gone).ended(DatabaseOutcome.DELETED, now)
 
 
 def _observe_down_migrations(
     rollback: Rollback,
-    progress: DatabaseProgress,
+    progress: DownMigrationProgress,
     planned: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
     world: World,
-) -> DatabaseProgress:
+) -> DownMigrationProgress:
     seen = down_migrations.take_snapshot(rollback, progress, restoring, world.clock.now())
     progress = down_migrations.apply_observation(
         rollback, progress, build_commands(settings, planned.migrations), world
@@ -175,7 +195,7 @@ def _observe_down_migrations(
     if running is not None:
         raise _NotAnsweredYet(f"the task of {running.name}, {running.arn}, still runs")
     if all(run.never_started for run in progress.ran):
-        progress = progress.evolve(restore_asked_at=None, backup_id=None)
+        progress = progress.evolve(data_change_announced_at=None, backup_id=None)
         if seen.backup is not None:
             progress = progress.add_note(f"delete {seen.backup.name}: no command ran, and nobody needs it")
     return progress

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.plan import Plan
@@ -130,6 +130,17 @@ class ServiceProgress(BaseModel):
     )
     done_at: AwareDatetime | None = None
 
+    def announce(self, action: str, now: datetime, **fields: Any) -> "ServiceProgress":
+        """Record the change that the next round sends.
+
+        Args:
+            action: name of the change.
+            now: time of the announcement.
+            fields: `arguments` of the call, and fields of the progress that hold from the announcement on.
+        """
+        arguments = fields.pop("arguments", {})
+        return self.evolve(intent=Intent(action=action, at=now, arguments=arguments), **fields)
+
     def add_note(self, note: str) -> "ServiceProgress":
         """Return the progress with a remark for the report; the same remark is added once."""
         return self if note in self.notes else self.evolve(notes=(*self.notes, note))
@@ -222,7 +233,7 @@ class Rollback(BaseModel):
         description="an operator aborted it; False: a crash did; None: not ended, or an older version wrote it",
     )
     plan: Plan | None = None
-    database: DatabaseProgress | None = None
+    database: StoredDatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
         default=None, description="since when Neon does not answer; the database step has not begun"
     )

@@ -1,7 +1,7 @@
-"""Deployments that a rollback asked for on a service's own release: they trigger no rollback of it (rule 5).
+"""Deployments that a rollback requests on a service's own release (rule 5: they trigger no rollback of the service).
 
-A reader keeps its release and gets new tasks. When those fail, ECS tells of a failed deployment as of any other: the
-release before would be no better, since nothing but the tasks is new.
+A reader keeps its release and gets new tasks. If those fail, ECS reports a failed deployment as it does any other. The
+release before would be no better, since only the tasks are new.
 """
 
 from datetime import datetime, timedelta
@@ -12,16 +12,19 @@ from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 
 CHECK_NAME = "deployment-is-the-teams"
-_CLOCKS_DIFFER = timedelta(minutes=1)  # ECS's and ours
+_MAX_CLOCK_SKEW = timedelta(minutes=1)  # between ECS and Lambda
 
 
 def check_not_caused_by_rollback(
     service_name: str, deployment_id: str | None, view: ServiceView, world: World
 ) -> Check:
-    """Whether a failed deployment is the team's, and not one that gave a service new connections.
+    """Check that a failed deployment is the team's, and not one that gave a service new connections.
 
     Args:
-        deployment_id: `ecs-svc/…` as the event names it; None: the event named none, so the newest one is meant.
+        service_name: the service.
+        deployment_id: `ecs-svc/…` as the event names it; None: the event named none and means the newest one.
+        view: ECS's description of the service.
+        world: the ports.
     """
     caused = world.ledger.caused_deployment(service_name)
     if caused is None or not _is_same_deployment(caused, deployment_id, view):
@@ -45,7 +48,7 @@ def record_caused_deployment(
     replaced_deployment_id: str | None = None,
     deployment_id: str | None = None,
 ) -> None:
-    """Before a deployment is asked for, and again with its id: ECS's word about its failure may come at any moment."""
+    """Record a deployment before it is requested, and again with its id: ECS may report its failure at any moment."""
     caused = CausedDeployment(
         service=service_name,
         rollback_id=rollback_id,
@@ -58,7 +61,7 @@ def record_caused_deployment(
 
 
 def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
-    """By its id where both are known; else by what ECS deployed last, and when."""
+    """Compare the ids if both are known; else the definition and the time of the newest deployment."""
     if deployment_id is not None and caused.deployment_id is not None:
         return deployment_id == caused.deployment_id
     if deployment_id is not None and deployment_id == caused.replaced_deployment_id:
@@ -66,4 +69,4 @@ def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, vie
     newest = view.newest
     if newest is None or newest.target_definition_arn != caused.definition_arn:
         return False
-    return newest.created_at >= caused.asked_at - _CLOCKS_DIFFER
+    return newest.created_at >= caused.asked_at - _MAX_CLOCK_SKEW

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator
 
 from rollback.check import Verdict
-from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -97,4 +96,4 @@ def _may_target_work_with_the_data(rollback: Rollback) -> bool:
         return False
     if rollback.request.type is not RollbackType.FULL:
         return True
-    return rollback.database is not None and rollback.database.database_outcome is DatabaseOutcome.RESTORED
+    return rollback.database is not None and rollback.database.has_succeeded

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress
+from rollback.domain.database.progress import (
+    CommandRun,
+    DatabaseProgress,
+    DownMigrationProgress,
+    OverwriteProgress,
+    RecreateProgress,
+)
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.reports.data_loss import format_data_loss
 
@@ -21,7 +27,7 @@ def format_database(rollback: Rollback) -> list[str]:
     progress = rollback.database
     heading = f"Database, branch {progress.before.name}: {_planned_change(planned)}"
     facts = (
-        *(f"{check.verdict:7} {check.name}: {check.reason}" for check in progress.preview_checks),
+        *(f"{check.verdict:7} {check.name}: {check.reason}" for check in progress.schema_checks),
         *_commands_run(progress),
         *_former_state(rollback, progress),
         *_time_at_zero(rollback, progress),
@@ -39,14 +45,14 @@ def _planned_change(planned: DatabasePlan) -> str:
 
 
 def _result(progress: DatabaseProgress, why: str) -> str:
-    if progress.database_outcome is DatabaseOutcome.RESTORED:
+    if progress.has_succeeded:
         return "done"
     failure = progress.why_not or "the change did not end"
     return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in why else failure}"
 
 
 def _commands_run(progress: DatabaseProgress) -> Iterator[str]:
-    for run in progress.ran:
+    for run in progress.ran if isinstance(progress, DownMigrationProgress) else ():
         yield f"{run.name}: {_exit(run)}"
         yield from (f"  {line}" for line in run.logs)
 
@@ -59,8 +65,9 @@ def _exit(run: CommandRun) -> str:
 
 def _former_state(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """Say where the log ended, and which command goes back to the backup."""
-    if progress.head is not None:
-        yield f"Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC"
+    head = progress.fence.head
+    if head is not None:
+        yield f"Behind the fence its log ended at {head.lsn}, {head.at:%H:%M:%S} UTC"
     if progress.backup_id is not None:
         yield f"Backup branch {progress.backup_id} has the state before; to go back to that state:"
         yield f"  rollback undo {rollback.environment} {rollback.id}"
@@ -71,7 +78,7 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
 
     A writer that had no task before the fence is left out.
     """
-    for period in progress.zero_task_periods:
+    for period in progress.fence.zero_task_periods:
         fences = [owed for owed in rollback.obligations if _is_fence_of(owed, period.service, rollback)]
         if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
             continue
@@ -89,9 +96,9 @@ def _is_fence_of(owed: Obligation, service: str, rollback: Rollback) -> bool:
 
 
 def _restore_time(progress: DatabaseProgress) -> str:
-    if progress.restore_asked_at is None or progress.verified_at is None:
+    if progress.data_change_announced_at is None or progress.verified_at is None:
         return ""
-    return f", of which the restore took {_seconds(progress.restore_asked_at, progress.verified_at)}"
+    return f", of which the restore took {_seconds(progress.data_change_announced_at, progress.verified_at)}"
 
 
 def _seconds(since: datetime, until: datetime) -> str:
@@ -99,7 +106,7 @@ def _seconds(since: datetime, until: datetime) -> str:
 
 
 def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
-    if not progress.sequences_carried:
+    if not isinstance(progress, OverwriteProgress) or not progress.sequences_carried:
         return
     yield "Sequences:"
     yield from (f"  {carried.in_words()}" for carried in progress.sequences_carried)
@@ -109,7 +116,9 @@ def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
 
 def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """Warn about sequences of a restore that did not end, before an operator starts the services."""
-    if rollback.outcome is None or not progress.sequences or progress.backup_id is None:
+    if rollback.outcome is None or not isinstance(progress, OverwriteProgress) or progress.backup_id is None:
+        return
+    if not progress.sequences:
         return
     yield "Its sequences were not continued, or not seen to be: new rows may get ids of lost rows"
     yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
@@ -130,5 +139,5 @@ def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
 
 
 def _replaced_address(progress: DatabaseProgress) -> Iterator[str]:
-    if progress.is_redeploy_needed:
+    if isinstance(progress, RecreateProgress) and progress.is_redeploy_needed:
         yield "The secret with its address was replaced: tasks that ran before must be started anew"

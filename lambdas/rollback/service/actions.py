@@ -1,11 +1,18 @@
-"""The changes a rollback makes to an ECS service: announced in the ledger, then made under the lease (rule 9)."""
+"""The changes that a rollback makes to an ECS service, announced and sent by `rollback.intents.announce`."""
 
+from functools import partial
 from typing import Any
 
 from rollback.domain.escalation import EscalationLevel
-from rollback.domain.rollback import Intent, Obligation, ObligationKind, PlannedRollback, Rollback, ServiceProgress
+from rollback.domain.rollback import (
+    DeployingRollback,
+    Intent,
+    Obligation,
+    ObligationKind,
+    Rollback,
+)
 from rollback.identity.task_definition import ensure_registered_definition
-from rollback.leases.guard import assert_lease
+from rollback.intents.announce import announce, send_under_lease
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.next_action import ServiceMove
@@ -16,15 +23,24 @@ _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYME
 
 
 def announce_change(
-    rollback: Rollback, progress: ServiceProgress, move: ServiceMove, view: ServiceView, wanted: int, world: World
+    stage: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: World
 ) -> Rollback:
-    """Write down what the next call will do; the save is conditional on the lease (`walk` sees the fresh intent)."""
+    """Write down the call that the next round makes. The runner saves a fresh intent only under the lease.
+
+    Args:
+        stage: the rollback with its target.
+        move: the move that makes the change.
+        view: ECS's description of the service.
+        wanted: desired count for the target.
+        world: the ports.
+    """
+    rollback, progress = stage.rollback, stage.progress
     arguments: dict[str, Any] = {"desired_count": wanted}
     owed: list[Obligation] = []
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
-        deploying, configuration = _deployment_parameters(rollback.planned(), progress, view, world)
+        deploying, configuration = _deployment_parameters(stage, view, world)
         arguments |= deploying
         owed += configuration
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
@@ -35,15 +51,21 @@ def announce_change(
     if move is ServiceMove.SCALE_TO_ZERO:
         arguments = {"desired_count": 0}
         owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": view.desired_count}))
-    intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
-    deploys = arguments.get("definition_arn", progress.target_definition_arn)
-    intended = progress.evolve(intent=intent, target_definition_arn=deploys)
-    obligations = (*rollback.obligations, *rollback.keep_unrecorded(owed))
-    return rollback.evolve(service=intended, obligations=obligations, wait_seconds=0)
+    definition_arn = arguments.get("definition_arn", progress.target_definition_arn)
+    return announce(
+        rollback,
+        "service",
+        progress,
+        move,
+        world,
+        obligations=owed,
+        arguments=arguments,
+        target_definition_arn=definition_arn,
+    )
 
 
 def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> bool:
-    """Whether an intent still says what is to be done: another deployment may have begun since it was written."""
+    """Whether an intent still names the deployment to change: another one may have begun since."""
     if intent.action != move:
         return False
     stops, replaced_deployment_id = (
@@ -55,13 +77,16 @@ def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> b
     return stops is None or (view.newest is not None and stops == view.newest.arn)
 
 
-def make_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
-    """Make the announced change.
+def send_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
+    """Send the announced change.
 
     Raises:
-        LeaseLost: the lease is another's, or ends before the function does.
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
     """
-    assert_lease(rollback, world)
+    send_under_lease(rollback, partial(_call_ecs, rollback, move, intent, view, world), world)
+
+
+def _call_ecs(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
     settings, given = world.settings.service(rollback.service_name), intent.arguments
     match move:
         case ServiceMove.STOP_DEPLOYMENT:
@@ -82,9 +107,10 @@ def make_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: Ser
 
 
 def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: EscalationLevel) -> dict[str, Any]:
-    """Rule 5: breaker and alarms stay on, but without rollback: ECS would go to the last COMPLETED, the bad one.
+    """Turn ECS's own rollback off (rule 5): ECS would go back to the last COMPLETED deployment, the bad one.
 
-    Rule 4: an emergency keeps `minimumHealthyPercent`, and lets all replacements start at once.
+    Circuit breaker and alarms stay on. An emergency keeps `minimumHealthyPercent`, and lets all replacements start at
+    once (rule 4: `maximumPercent` is at least 200).
     """
     quiet = dict(configuration)
     for part in ("deploymentCircuitBreaker", "alarms"):
@@ -99,13 +125,13 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
 
 
 def _deployment_parameters(
-    planned: PlannedRollback, progress: ServiceProgress, view: ServiceView, world: World
+    stage: DeployingRollback, view: ServiceView, world: World
 ) -> tuple[dict[str, Any], list[Obligation]]:
-    newest_good = not is_operator_choice(planned.rollback) and not planned.plan.skipped_last_known_good
+    newest_good = not is_operator_choice(stage.rollback) and not stage.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(planned.target, world, is_last_known_good=newest_good)
+        "definition_arn": ensure_registered_definition(stage.target, world, is_last_known_good=newest_good)
     }
-    quiet = disable_ecs_rollback(view.deployment_configuration, progress.escalation_level)
+    quiet = disable_ecs_rollback(view.deployment_configuration, stage.progress.escalation_level)
     before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
     if not before:
         return arguments, []
@@ -115,7 +141,7 @@ def _deployment_parameters(
 
 
 def _suspension_parameters(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[Obligation]]:
-    """Rule 2: in, out and scheduled, over what stood there exactly."""
+    """Suspend scaling in, out and scheduled, and record the exact prior state (rule 2)."""
     scalable = world.scaling.describe(world.settings.service(rollback.service_name))
     if scalable is None:
         return {}, []

@@ -1,4 +1,4 @@
-"""Escalation: a rung did not help; look at what the service stands on, and take the next one, or tell a person."""
+"""Escalation: when a level did not help, assess the service, and take the next level or end for an operator."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from rollback.domain.escalation import (
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import DeployingRollback, Outcome, Rollback
 from rollback.domain.standing_plan import StandingTarget
-from rollback.errors import ExternalServiceError, StageNotReached
+from rollback.errors import ExternalServiceError
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.ports.world import World
@@ -21,7 +21,7 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.service.next_target import find_next_target, switch_target
 
-_EVENTS = 5  # of the service, into the report
+_EVENTS = 5  # last events of the service in the report
 _END_REASONS = {
     EscalationEnd.NOT_THE_RELEASE: (
         "the target runs and its targets are healthy: the release is not the cause, look elsewhere"
@@ -31,22 +31,23 @@ _END_REASONS = {
 
 
 def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
-    """The next rung of the ladder, or the end of it.
+    """Take the next escalation level or target, or end the rollback.
 
     Args:
-        why: what did not come about on this rung.
+        rollback: the document.
+        why: what did not come about on this level.
+        view: ECS's description of the service.
+        world: the ports.
     """
-    deploying, now, policy = rollback.deploying(), world.clock.now(), world.settings.policy
-    progress = deploying.progress
-    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
-    service_health, another = assess_service_health(deploying, view, world), find_next_target(rollback, world)
+    stage = rollback.deploying()
+    progress, now, policy = stage.progress, world.clock.now(), world.settings.policy
+    tried = (*progress.tried, _record_attempt(stage, why, view, now))
+    service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
     step = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
     )
-    if isinstance(step, TargetSwitch):
-        if another is None:
-            raise StageNotReached(f"{rollback.id}: the next target was chosen, and the standing plan has none")
-        return _switch_target(another, deploying, tried, why, view, now)
+    if isinstance(step, TargetSwitch) and another is not None:
+        return _switch_target(another, stage, tried, why, view, now)
     if isinstance(step, EscalationLevel):
         climbed = progress.evolve(
             escalation_level=step, escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None
@@ -54,26 +55,26 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
         return rollback.evolve(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
     healthy = service_health.healthy_targets if service_health.healthy_targets is not None else "?"
     stood = f"{healthy} of {service_health.wanted} healthy"
-    reason = f"{why}; {_END_REASONS[step]} ({stood})"
+    end = step if isinstance(step, EscalationEnd) else EscalationEnd.LEVELS_EXHAUSTED
+    reason = f"{why}; {_END_REASONS[end]} ({stood})"
     return rollback.evolve(service=progress.evolve(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
 def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
-    """The same rung once more, where another deployment took the target's place and does not stand; None: it did not.
+    """Repeat the level once if another deployment took the target's place and did not stand; None: none did.
 
-    Once a rung: two who deploy over each other do not come to an end.
+    A second repetition would let two pipelines deploy over each other without end.
     """
-    deploying, now = rollback.deploying(), world.clock.now()
-    progress, target = deploying.progress, deploying.target
+    stage = rollback.deploying()
+    progress, now, target = stage.progress, world.clock.now(), stage.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
     if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
         return None
-    if any(
-        left.escalation_level is progress.escalation_level and _is_attempt_for(left, target) for left in progress.tried
-    ):
+    level = progress.escalation_level
+    if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.tried):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
+    tried = (*progress.tried, _record_attempt(stage, why, view, now))
     again = progress.evolve(escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None)
     return rollback.evolve(
         service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
@@ -82,14 +83,14 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
 
 def _switch_target(
     another: StandingTarget,
-    deploying: DeployingRollback,
+    stage: DeployingRollback,
     tried: tuple[EscalationAttempt, ...],
     why: str,
     view: ServiceView,
     now: datetime,
 ) -> Rollback:
-    """Another target on the same rung. What was announced for the one before is not sent any more."""
-    begun = deploying.progress.evolve(
+    """Take another target on the same level. A change that was announced for the former target is not sent."""
+    begun = stage.progress.evolve(
         escalation_level_since=now,
         target_since=now,
         tried=tried,
@@ -99,14 +100,14 @@ def _switch_target(
         redeployment_forced_at=None,
     )
     reason = f"{why}: on to {another.release.version}, the next target"
-    return switch_target(deploying, another, view).evolve(
+    return switch_target(stage.rollback, another, view).evolve(
         service=begun, verification=None, reason=reason, wait_seconds=0
     )
 
 
-def _record_attempt(deploying: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
-    """The rung that is left, and the target that it was for."""
-    progress, target = deploying.progress, deploying.target
+def _record_attempt(stage: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
+    """Record the level that did not help, with its target."""
+    progress, target = stage.progress, stage.target
     return EscalationAttempt(
         escalation_level=progress.escalation_level,
         since=progress.escalation_level_since,
@@ -119,16 +120,17 @@ def _record_attempt(deploying: DeployingRollback, why: str, view: ServiceView, n
     )
 
 
-def _is_attempt_for(left: EscalationAttempt, target: Release) -> bool:
-    """An older version of the code did not write the target down, and took no other."""
-    return left.target_fingerprint in ("", target.fingerprint)
+def _is_attempt_for(attempt: EscalationAttempt, target: Release) -> bool:
+    """Whether the attempt had that target. An older version of the code recorded no target, and had only one."""
+    return attempt.target_fingerprint in ("", target.fingerprint)
 
 
-def assess_service_health(deploying: DeployingRollback, view: ServiceView, world: World) -> ServiceHealth:
-    """What the service stands on now."""
-    primary, target = view.primary, deploying.target
-    service = world.settings.service(deploying.rollback.service_name)
-    is_target = primary.definition_arn == deploying.progress.target_definition_arn
+def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -> ServiceHealth:
+    """Assess which release runs, and how many of its targets are healthy."""
+    stage = rollback.deploying()
+    primary, target = view.primary, stage.target
+    service = world.settings.service(rollback.service_name)
+    is_target = primary.definition_arn == stage.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, world).is_release(target)
     healthy = healthy_targets(view, world)
     return ServiceHealth(
@@ -141,9 +143,10 @@ def assess_service_health(deploying: DeployingRollback, view: ServiceView, world
 
 
 def healthy_targets(view: ServiceView, world: World) -> tuple[int, ...] | None:
-    """Targets that serve, by target group whose targets are checked; running tasks where the service has no group.
+    """Count the healthy targets of each target group with health checks; running tasks if the service has no group.
 
-    None: the load balancer could not be asked, or no group says anything: not known is not zero.
+    Returns:
+        None if the load balancer could not be asked, or no group has an answer: unknown is not zero.
     """
     if not view.target_groups:
         return (view.running_count,)

@@ -1,4 +1,4 @@
-"""Ask, before each change and each escalation, whether the team deployed a newer release meanwhile (decision 17)."""
+"""Ask before each change and each escalation whether the team deployed a newer release meanwhile (decision 17)."""
 
 from datetime import datetime, timedelta
 
@@ -22,10 +22,13 @@ _WAIT_MOVE = "wait_for_newer_release"
 
 
 def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[Rollback, bool]:
-    """The rollback with what the team deployed meanwhile, and whether that ends this round: superseded, or waiting.
+    """Record a newer release of the team.
+
+    Returns:
+        The rollback, and whether this round ends: as superseded, or waiting for the newer deployment.
 
     Raises:
-        ExternalServiceError: what was deployed can't be told.
+        ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
     newer, standing = newer_release(rollback, view, world)
     if newer is None or standing is DeploymentStatus.FAILED:
@@ -33,7 +36,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) 
     why_replaced = _why_unfit_for_data(rollback, newer)
     if why_replaced:
         return rollback.evolve(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
-    # At zero tasks by our doing nothing of it could start: Conclude lifts the fence, and it starts.
+    # Behind our fence the newer release could not start: Conclude lifts the fence, and the release starts.
     stands = standing is DeploymentStatus.STANDS or rollback.is_fenced
     if stands and world.clock.now() >= _own_calls_deadline(rollback, world):
         return end_as_superseded(rollback, newer), True
@@ -45,10 +48,10 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) 
 
 
 def yield_before_data_changes(rollback: Rollback, world: World) -> tuple[Rollback, bool]:
-    """As `yield_to_newer_release`, as long as the data is untouched; behind a fence what was begun is tidied up first.
+    """Yield as `yield_to_newer_release` does, as long as the data is untouched. A begun change is cleaned up first.
 
     Raises:
-        ExternalServiceError: what was deployed can't be told.
+        ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
     progress = rollback.database
     if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
@@ -64,8 +67,8 @@ def yield_before_data_changes(rollback: Rollback, world: World) -> tuple[Rollbac
 
 
 def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
-    """Ended: what was changed is put back by Conclude, and the newer release is left alone."""
-    done = "what was changed around it is put back" if rollback.has_acted else "nothing was changed"
+    """End the rollback: Conclude restores the changed settings, and the newer release is left alone."""
+    done = "settings that were changed are put back" if rollback.has_acted else "nothing was changed"
     return rollback.evolve(
         outcome=Outcome.SUPERSEDED,
         newer=newer,
@@ -75,12 +78,12 @@ def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
 
 
 def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[NewerRelease | None, DeploymentStatus]:
-    """Find a deployment that the team made after the plan, and how it stands; None: there is none.
+    """Find a deployment that the team made after the plan, and its status; None: there is none.
 
-    A deployment of the target is no other release. CloudFormation's own way back is no release of the team's.
+    A deployment of the target is no newer release, and neither is a rollback by CloudFormation.
 
     Raises:
-        ExternalServiceError: what was deployed can't be told.
+        ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
     plan, latest = rollback.plan, latest_deployment(view)
     if plan is None or plan.target is None:
@@ -105,7 +108,7 @@ def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[
 def _version_of_newer(
     rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, world: World
 ) -> str:
-    """Read once: the deployment is looked at again in each round."""
+    """Return the version, read once: each round finds the same deployment again."""
     seen = rollback.newer
     if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
         return seen.version
@@ -113,7 +116,10 @@ def _version_of_newer(
 
 
 def _own_calls_deadline(rollback: Rollback, world: World) -> datetime:
-    """Rule 9: a call that was announced, by us or by whom we took over, would replace the newer release once more."""
+    """Return until when a call announced by this rollback, or by the one it took over, may replace the newer release.
+
+    Rule 9: the intent is written before the change.
+    """
     service, limit = rollback.service, timedelta(seconds=world.settings.policy.act_timeout_seconds)
     if service is None:
         return rollback.created_at
@@ -122,7 +128,7 @@ def _own_calls_deadline(rollback: Rollback, world: World) -> datetime:
 
 
 def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
-    """Why it must not run on the data that is there: it was deployed before what goes with that data ran again."""
+    """Return why the newer release must not run on the data: it was deployed before the target ran on that data."""
     inherits = rollback.supersedes is not None or rollback.inherits_fence_of is not None
     inherited_fence = inherits and rollback.is_fenced
     if not rollback.has_changed_data and not inherited_fence:
@@ -134,7 +140,7 @@ def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
 
 
 def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: World) -> bool:
-    """Without an answer the deployment is taken for the team's: to leave it alone is the smaller harm."""
+    """Whether CloudFormation rolled back to the deployment. Without an answer, the deployment counts as the team's."""
     if service.stack is None:
         return False
     try:

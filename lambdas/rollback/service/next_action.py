@@ -1,8 +1,10 @@
-"""Which move brings a service to its target: the fastest safe one, decided from what ECS says now.
+"""Decide the fastest safe move that brings a service to its target, from ECS's description of the service.
 
-Facts from the ECS API reference: `StopServiceDeployment(stopType=ROLLBACK)` works only while a deployment is in flight
-and goes back to its source revision; a deployment that ECS rolled back itself ends with the *old* revision COMPLETED,
-so only the PRIMARY deployment's definition tells what will run.
+Facts from the ECS API reference:
+    - `StopServiceDeployment(stopType=ROLLBACK)` works only while a deployment is in flight. It goes back to the
+      deployment's source revision.
+    - A deployment that ECS itself rolled back ends with the *old* revision COMPLETED. So only the PRIMARY deployment's
+      definition shows what will run.
 """
 
 from enum import StrEnum
@@ -14,17 +16,17 @@ from rollback.resources.aws.cloudformation_stack import StackState
 
 
 class ServiceMove(StrEnum):
-    """What to do next; what is no change is a look."""
+    """The moves of a service step. `SERVICE_CHANGES` lists those that change something."""
 
     DONE = "done"
-    WAIT_FOR_TARGET = "wait_for_target"  # a deployment of the target is under way, whoever started it: adopt it
-    WAIT_FOR_ECS = "wait_for_ecs"  # ECS rolls back to something else: let it end, never two deployments fighting
-    WAIT_FOR_STACK = "wait_for_stack"  # CloudFormation is changing the service: the same
-    WAIT_FOR_STOPPED = "wait_for_stopped"  # tasks that drain still run, and write
+    WAIT_FOR_TARGET = "wait_for_target"  # adopt a deployment of the target, by whomever it was started
+    WAIT_FOR_ECS = "wait_for_ecs"  # ECS rolls back to another release: deploy after that
+    WAIT_FOR_STACK = "wait_for_stack"  # CloudFormation changes the service: deploy after that
+    WAIT_FOR_STOPPED = "wait_for_stopped"  # draining tasks still run, and write
     STOP_DEPLOYMENT = "stop_deployment"
     UPDATE_SERVICE = "update_service"
     RAISE_CAPACITY = "raise_capacity"  # the target runs, but on less than it was recorded with
-    FORCE_NEW_DEPLOYMENT = "force_new_deployment"  # ECS is stuck: once
+    FORCE_NEW_DEPLOYMENT = "force_new_deployment"  # once, if the deployment is stuck
     SUSPEND_SCALING = "suspend_scaling"
     SCALE_TO_ZERO = "scale_to_zero"
     START_FROM_ZERO = "start_from_zero"
@@ -44,9 +46,9 @@ SERVICE_CHANGES = frozenset(
 
 
 class ServiceSnapshot(BaseModel):
-    """What decides, cut from DescribeServices and DescribeServiceDeployments.
+    """The facts that decide, cut from DescribeServices and DescribeServiceDeployments.
 
-    Fingerprints, not ARNs: one release may be registered more than once.
+    Releases are told apart by fingerprint: one release may be registered under several ARNs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,21 +65,23 @@ class ServiceSnapshot(BaseModel):
 
 
 class Situation(BaseModel):
-    """What is true around the service."""
+    """The circumstances of the service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    emergency: bool = Field(default=False, description="proceed over ECS and CloudFormation, and re-assert (rule 6)")
+    emergency: bool = Field(
+        default=False, description="proceed over ECS and CloudFormation (rule 6: an emergency re-asserts its target)"
+    )
     stack: StackState = StackState.STABLE
-    is_stuck: bool = Field(default=False, description="waited for long enough, and not forced anew yet")
+    is_stuck: bool = Field(default=False, description="the deployment had its time, and was not forced yet")
 
 
 class DrainStatus(BaseModel):
-    """How far a restart from zero is."""
+    """Progress of a service on its way to zero tasks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scaling_is_active: bool = Field(description="autoscaling could start tasks (rule 2)")
+    scaling_is_active: bool = Field(description="whether autoscaling could start tasks (rule 2: suspend before zero)")
     desired_count: int = Field(ge=0)
     unstopped_tasks: int = Field(ge=0, description="every task that is not STOPPED: draining ones run and write")
 
@@ -88,7 +92,7 @@ def next_service_move(
     least_desired_count: int = 0,
     situation: Situation = Situation(),  # noqa: B008 - frozen
 ) -> ServiceMove:
-    """The next move towards the target; the same again when nothing changed in between."""
+    """Decide the next move towards the target; the same again when nothing changed in between."""
     alone = situation.emergency or situation.stack is StackState.STABLE
     if snapshot.primary_fingerprint == target_fingerprint:
         return _settle(snapshot, least_desired_count, situation, alone=alone)
@@ -104,7 +108,7 @@ def next_service_move(
 
 
 def next_restart_move(seen: DrainStatus) -> ServiceMove:
-    """Rule 2: scaling is suspended before desired 0, and nothing is started before every task is STOPPED."""
+    """Decide the next move of a restart (rule 2: suspend scaling before desired 0, start after all are STOPPED)."""
     if seen.scaling_is_active:
         return ServiceMove.SUSPEND_SCALING
     if seen.desired_count > 0:
@@ -113,10 +117,12 @@ def next_restart_move(seen: DrainStatus) -> ServiceMove:
 
 
 def desired_count_for(target: Release, current_desired_count: int, scaling_maximum: int | None = None) -> int:
-    """Capacity is kept: autoscaling may have shrunk a failing service, so never below what was recorded.
+    """Return the desired count, never below the recorded one: autoscaling may have shrunk a failing service.
 
     Args:
-        scaling_maximum: tasks that scaling allows now, which may have been lowered since; None: no bound is known.
+        target: the release to run, with its recorded count.
+        current_desired_count: the desired count now.
+        scaling_maximum: autoscaling's maximum now, which may have been lowered since; None: no bound is known.
     """
     recorded = target.desired_count if scaling_maximum is None else min(target.desired_count, scaling_maximum)
     return max(recorded, current_desired_count)

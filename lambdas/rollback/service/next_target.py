@@ -1,7 +1,7 @@
-"""The next target where the last known good can't be run: what ECS can't start is not deployed, nor waited for.
+"""Choose another target if ECS can't run the last known good.
 
-A stand-in has to be ready (or not known to be unready), and has to work with the live schema: a rollback that would
-take the database further back than the last known good needs is for a person to ask for (rule 12).
+A substitute must be ready, or not known to be unready. It must work with the live schema (rule 12: a breaking schema
+refuses). Only an operator may take the database further back than the last known good needs.
 """
 
 from rollback.check import Check
@@ -9,10 +9,10 @@ from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import PlannedRollback, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.domain.target_readiness import join_failures
-from rollback.errors import ExternalServiceError, RollbackError
+from rollback.errors import ExternalServiceError, InvalidRequest, RollbackError
 from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.holder import find_rollback
@@ -25,16 +25,18 @@ CHECK_NAME = "target-is-ready"
 
 
 def choose_standing_target(standing: StandingPlan, running_fingerprint: str) -> StandingTarget | None:
-    """The target of an emergency: the last known good, or the first that is ready instead of it."""
+    """Choose an emergency's target: the last known good, or the newest ready release instead."""
     newest = standing.newest_other(running_fingerprint)
     fitting = (
-        one for one in standing.ways_back(running_fingerprint) if one is newest or _is_compatible(one.schema_verdict)
+        candidate
+        for candidate in standing.ways_back(running_fingerprint)
+        if candidate is newest or _is_compatible(candidate.schema_verdict)
     )
     return next(fitting, newest)
 
 
 def skipped_last_known_good(target: Release | None, running: Release, standing: StandingPlan | None) -> str:
-    """Version of the last known good, where the target is an older release; else empty."""
+    """Return the version of the last known good if the target is an older release; else empty."""
     newest = standing.newest_other(running.fingerprint) if standing is not None else None
     if target is None or newest is None or newest.release.first_deployed_at <= target.first_deployed_at:
         return ""
@@ -42,7 +44,7 @@ def skipped_last_known_good(target: Release | None, running: Release, standing: 
 
 
 def check_target_readiness(target: Release, running: Release, standing: StandingPlan | None) -> tuple[Check, ...]:
-    """What the standing plan knows of the target, and of the last known good where that is another; nothing if none."""
+    """Report the standing plan's verdict on the target, and on a skipped last known good; none without a plan."""
     planned = standing.target_of(target.fingerprint) if standing is not None else None
     newest = standing.newest_other(running.fingerprint) if standing is not None else None
     if standing is None or planned is None or newest is None:
@@ -65,14 +67,19 @@ def choose_substitute_target(
     standing: StandingPlan | None,
     world: World,
 ) -> tuple[Release | None, tuple[Check, ...], str]:
-    """A release to go back to instead of a last known good that can't be run, why, and that one's version.
+    """Choose a substitute for a last known good that ECS can't run.
 
-    None: no other is taken.
-
-    Of a rollback of the service alone, and never where a person names a version: that one is refused with its reason.
+    Only a rollback of the service alone has a substitute. A version that an operator names is refused with its reason.
 
     Args:
-        releases: those that the request may mean (`candidates`).
+        rollback: the document.
+        releases: the releases that the request may mean (`rollback.identity.candidates`).
+        running: the release that runs.
+        standing: the plan computed ahead of need; None: there is none.
+        world: the ports.
+
+    Returns:
+        The substitute, or None; the check with the reasons; and the version of the skipped last known good.
     """
     if rollback.request.type is not RollbackType.SERVICE or not _is_last_known_good_wanted(rollback):
         return None, (), ""
@@ -92,9 +99,9 @@ def choose_substitute_target(
 
 
 def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
-    """The next target of a rollback whose target could not be made to serve; None: there is none that may be taken.
+    """Find the next target after one that did not come to serve; None: there is none.
 
-    None too where the data goes with the target, or a person named it.
+    There is none either if the data goes with the target, or an operator named the target.
     """
     plan, service = rollback.plan, rollback.service
     if plan is None or plan.target is None or service is None or is_operator_choice(rollback):
@@ -103,34 +110,37 @@ def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
         return None
     try:
         standing = standing_plan(rollback.service_name, world)
-        tried = {plan.target.fingerprint, *(one.target_fingerprint for one in service.tried)}
+        tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.tried)}
         ways = standing.ways_back(plan.running.fingerprint) if standing is not None else ()
-        untried = (one for one in ways if one.release.fingerprint not in tried)
-        return next((one for one in untried if _is_compatible(schema_verdict(one.release, world, plan.running))), None)
-    except RollbackError:  # the ledger is not at hand: the ladder goes on without another target
+        untried = (way for way in ways if way.release.fingerprint not in tried)
+        return next((way for way in untried if _is_compatible(schema_verdict(way.release, world, plan.running))), None)
+    except RollbackError:  # escalation goes on without another target if the ledger can't be read
         return None
 
 
-def switch_target(planned: PlannedRollback, target: StandingTarget, view: ServiceView) -> Rollback:
-    """The rollback on its way to that target; what was deployed until now is no newer release than this plan."""
-    checks = [check for check in planned.plan.checks if check.name != CHECK_NAME]
+def switch_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -> Rollback:
+    """Set another target. Deployments until now don't count as newer than this plan."""
+    if rollback.plan is None:
+        raise InvalidRequest(f"{rollback.id} has no plan whose target could be another")
+    checks = [check for check in rollback.plan.checks if check.name != CHECK_NAME]
     is_known = "" if target.is_ready else ", of which it is not known whether it can be run"
-    tried = planned.target.version
+    tried = rollback.plan.target.version if rollback.plan.target is not None else "the target"
     checks.append(_warn(f"{target.release.version} is next{is_known}: {tried} did not come to serve"))
     changes = {
         "target": target.release,
         "checks": tuple(checks),
-        "skipped_last_known_good": planned.plan.skipped_last_known_good or tried,
+        "skipped_last_known_good": rollback.plan.skipped_last_known_good or tried,
         "newest_deployment_at": newest_known_at(view),
     }
-    return planned.rollback.evolve(plan=planned.plan.model_copy(update=changes))
+    return rollback.evolve(plan=rollback.plan.model_copy(update=changes))
 
 
 def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bool:
-    """Whether the target is a person's choice.
+    """Whether an operator chose the target.
 
     Args:
-        before: the rollback that this one goes on with, and whose target it keeps.
+        rollback: the document.
+        before: the rollback that this one continues, and whose target it keeps.
     """
     chosen = rollback.request.undo is not None or not _is_last_known_good_wanted(rollback)
     chosen = chosen or (rollback.plan is not None and rollback.plan.is_operator_choice)
@@ -138,7 +148,7 @@ def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bo
 
 
 def _why_not_ready(release: Release, standing: StandingPlan | None, world: World) -> str:
-    """What speaks against it now: its images as they are, the rest as the standing plan saw it."""
+    """Return why ECS can't run the release: its images are checked now, the rest is the standing plan's verdict."""
     planned = standing.target_of(release.fingerprint) if standing is not None else None
     images = run_check("image-exists", lambda: check_images_exist(release, world))
     known = [check for check in (planned.checks if planned is not None else ()) if check.name != images.name]
@@ -151,7 +161,7 @@ def _is_last_known_good_wanted(rollback: Rollback) -> bool:
 
 
 def _has_taken_over_data_changes(rollback: Rollback, world: World) -> bool:
-    """Whether the rollback that was taken over changed the data, or may have."""
+    """Whether this rollback took over one that changed the data, or may have."""
     if rollback.supersedes is None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""A configured command of a service, run once as a task of what the service runs; called again until it has ended.
+"""Run a configured command of a service once, as a task of the service's own definition.
 
-The announcement is the caller's intent, in the ledger before the task is asked for. The task is found by who started
-it, and the client token of a retry is the same: a lost answer starts no second task.
+The caller announces the task in the ledger first, and calls again until the task has ended. A lost answer starts no
+second task: the task is found by its `startedBy`, and a retry has the same client token.
 """
 
 from datetime import datetime, timedelta
@@ -18,14 +18,14 @@ _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 10, 3, 300
 
 
 def started_by_label(rollback_id: str, service_name: str, purpose: str) -> str:
-    """Name in `startedBy` of one task: a cluster may have several services whose commands are the same."""
+    """Build the task's `startedBy`: several services of a cluster may have the same command."""
     return f"{rollback_id}/{purpose}-{sha256_of({'service': service_name})[:12]}"[:128]
 
 
 def begin_task(
     service: ServiceSettings, definition_arn: str, words: tuple[str, ...], rollback_id: str, purpose: str, world: World
 ) -> CommandRun | None:
-    """The task that an announcement came to: found, or asked for. None: not known yet, call again.
+    """Find the announced task, or request it. None: ECS gave no clear answer, call again.
 
     Raises:
         CallRefused: no task was started, and none will be.
@@ -44,22 +44,21 @@ def begin_task(
 
 
 def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, world: World) -> CommandRun:
-    """The run as it stands; one that takes too long is stopped, and has failed."""
+    """Update the run from ECS. A task that takes too long is stopped, and has failed."""
     now = world.clock.now()
     task = world.tasks.describe(service, run.arn)
     if task is None:
         return run.evolve(ended_at=now, reason="ECS does not know the task any more", started=True)
     if task.is_stopped:
         lines = _last_lines(service, run, _LOG_LINES if task.exit_code else _FEW_LINES, world)
-        told = {"started": task.started, "exit_code": task.exit_code, "reason": task.reason, "logs": lines}
-        return run.evolve(ended_at=now, **told)
+        return run.evolve(ended_at=now, started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
     if now - run.asked_at <= timedelta(minutes=limit_minutes):
         return run
     return _stop_overdue_task(service, run, f"did not end in {limit_minutes:g} minutes", now, world)
 
 
 def _stop_overdue_task(service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: World) -> CommandRun:
-    """Stopped as far as ECS lets us: what it does from now on proves nothing."""
+    """Ask ECS to stop the task, and end the run as failed, since its later effects prove nothing."""
     try:
         world.tasks.stop(service, run.arn, why)
     except ExternalServiceError as failure:
@@ -68,7 +67,7 @@ def _stop_overdue_task(service: ServiceSettings, run: CommandRun, why: str, now:
 
 
 def why_failed(run: CommandRun) -> str | None:
-    """None: it ended with exit code 0."""
+    """Return why the run failed; None: it ended with exit code 0."""
     if run.exit_code == 0 and run.stop_asked_at is None:
         return None
     said = f": {run.logs[-1]}" if run.logs else ""
@@ -80,7 +79,7 @@ def why_failed(run: CommandRun) -> str | None:
 
 
 def _last_lines(service: ServiceSettings, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
-    """For the report; that they can't be read changes nothing about how it ended."""
+    """Read the last log lines for the report. A log that can't be read does not change how the run ended."""
     try:
         lines = world.tasks.logs(service, run.arn, count)
     except (ExternalServiceError, CallRefused) as failure:

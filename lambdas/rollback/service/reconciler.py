@@ -1,15 +1,17 @@
 """Service: bring the ECS service to the target, one safe move at a time.
 
-A move that changes ECS takes two calls: the first writes the intent under a lease that outlasts the function (rule 9),
-the second looks again, reads the lease, and acts. A crash in between finds the intent, and looks before it acts.
+One round is `observe`, `next_action` and `act`. A move that changes ECS is announced in one round and made in the next
+(`rollback.intents.announce`).
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rollback.domain.database.progress import RecreateProgress
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import Intent, ObligationKind, Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import DeployingRollback, Intent, ObligationKind, Outcome, Rollback, ServiceProgress
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.identity.identify import identify_deployment
@@ -19,7 +21,7 @@ from rollback.names import DESIRED_COUNT_CHECK
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
-from rollback.service.actions import announce_change, is_intent_current, make_change
+from rollback.service.actions import announce_change, is_intent_current, send_change
 from rollback.service.drain_status import record_service_running
 from rollback.service.escalate import assess_service_health, escalate, healthy_targets
 from rollback.service.newer_deployment import yield_to_newer_release
@@ -36,51 +38,122 @@ from rollback.service.next_action import (
 from rollback.service.stack import read_stack_status
 
 
+@dataclass(frozen=True)
+class ServiceObservation:
+    """The service as it is now, with all that the next move depends on.
+
+    Attributes:
+        stage: the rollback with its target.
+        view: ECS's description of the service.
+        wanted: desired count for the target.
+        stack: activity of the CloudFormation stack.
+        state: how far a restart from zero is, while one is under way; the deployments otherwise.
+        is_stuck: nothing came of the last change in time.
+    """
+
+    stage: DeployingRollback
+    view: ServiceView
+    wanted: int
+    stack: StackState
+    state: DrainStatus | ServiceSnapshot
+    is_stuck: bool = False
+
+
 def service(rollback: Rollback, world: World) -> Rollback:
-    """One look, at most one change."""
-    now, target = world.clock.now(), rollback.planned().target
-    progress = rollback.service or _start_progress(rollback, now, world)
-    if now < _inherited_change_deadline(rollback, world):
-        return rollback.evolve(service=progress, wait_seconds=world.settings.policy.poll_seconds)
+    """Observe the service once, and make at most one change.
+
+    A strategy of a database has a fence and a clean-up around the same three parts. The service step has neither: a
+    target that can't be reached escalates instead.
+    """
+    stage = rollback.deploying(_new_progress(rollback, world))
+    if world.clock.now() < _inherited_change_deadline(rollback, world):
+        return rollback.evolve(service=stage.progress, wait_seconds=world.settings.policy.poll_seconds)
+    seen = observe(stage, world)
+    if isinstance(seen, Rollback):
+        return seen
+    return act(next_action(seen), seen, world)
+
+
+def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Rollback:
+    """Look at ECS, autoscaling, CloudFormation and the load balancer.
+
+    Returns:
+        The observation; or the document, if a newer release or a scaling to zero ends this round.
+    """
+    now, target, rollback = world.clock.now(), stage.target, stage.rollback
     view = world.services.describe(world.settings.service(rollback.service_name))
     rollback = record_service_running(rollback, rollback.service_name, view, now)
     rollback, is_over = yield_to_newer_release(
-        rollback.evolve(service=_recover_unsaved_restart(progress, view)), view, world
+        rollback.evolve(service=_recover_unsaved_restart(stage.progress, view)), view, world
     )
     if is_over:
         return rollback
     if view.desired_count == 0 and not rollback.is_fenced and _had_wanted_tasks(rollback):
         reason = f"no task is wanted any more (scaled to zero); none is started, {target.version} was not seen to run"
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    progress = rollback.service or progress
-    progress = add_scaling_minimum(target, progress, view, world)
+    progress = add_scaling_minimum(target, rollback.service or stage.progress, view, world)
     wanted = _wanted_task_count(rollback, target, progress, view, world)
     progress, stack = _check_stack(progress, target, now, world)
-    move = _choose_move(progress, target, view, wanted, stack, now, world)
-    if move in (ServiceMove.DONE, ServiceMove.WAIT_FOR_TARGET) and _has_old_secret(rollback, progress):
-        move = ServiceMove.FORCE_NEW_DEPLOYMENT
+    state: DrainStatus | ServiceSnapshot
+    if _is_restarting(progress, view, world):
+        state = read_drain_status(world.settings.service(target.service), view, world)
+    else:
+        state = _take_snapshot(view, progress, target, world)
+    return ServiceObservation(
+        stage=rollback.evolve(service=progress).deploying(),
+        view=view,
+        wanted=wanted,
+        stack=stack,
+        state=state,
+        is_stuck=_is_stuck(progress, view, now, world),
+    )
+
+
+def next_action(seen: ServiceObservation) -> ServiceMove:
+    """Decide the next move; the same again when nothing changed in between."""
+    progress = seen.stage.progress
+    if isinstance(seen.state, DrainStatus):
+        move = next_restart_move(seen.state)
+    else:
+        situation = Situation(
+            emergency=progress.escalation_level is not EscalationLevel.SERVICE,
+            stack=seen.stack,
+            is_stuck=seen.is_stuck,
+        )
+        move = next_service_move(seen.state, seen.stage.target.fingerprint, seen.wanted, situation)
+    is_settled = move in (ServiceMove.DONE, ServiceMove.WAIT_FOR_TARGET)
+    return ServiceMove.FORCE_NEW_DEPLOYMENT if is_settled and _has_old_secret(seen.stage.rollback, progress) else move
+
+
+def act(move: ServiceMove, seen: ServiceObservation, world: World) -> Rollback:
+    """End the step, escalate, wait, or make the move's change: announced first."""
+    now, rollback, progress = world.clock.now(), seen.stage.rollback, seen.stage.progress
     if move is ServiceMove.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
         return rollback.evolve(service=progress.evolve(done_at=now, intent=None), wait_seconds=0)
     limit = _level_timeout(progress.escalation_level, world)
     if now - progress.escalation_level_since > limit:
-        why = f"{target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
-        return _escalate_on_timeout(rollback.evolve(service=progress), why, view, world)
+        why = f"{seen.stage.target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
+        return _escalate_on_timeout(seen.stage, why, seen.view, world)
     if move not in SERVICE_CHANGES:
         waiting = progress.evolve(moves=_append_move(progress.moves, move))
         return rollback.evolve(service=waiting, wait_seconds=world.settings.policy.poll_seconds)
-    if progress.intent is None or not is_intent_current(progress.intent, move, view):
-        return announce_change(rollback, progress, move, view, wanted, world)
-    return _make_change(rollback, progress, progress.intent, move, view, world)
+    if progress.intent is None or not is_intent_current(progress.intent, move, seen.view):
+        return announce_change(seen.stage, move, seen.view, seen.wanted, world)
+    return _make_change(seen.stage, progress.intent, move, seen.view, world)
 
 
 def _had_wanted_tasks(rollback: Rollback) -> bool:
-    """Whether tasks were wanted as the plan was made; an operator may roll back a service that stands at zero."""
+    """Whether tasks were wanted as the plan was made. An operator may roll back a service that stands at zero."""
     checks = rollback.plan.checks if rollback.plan is not None else ()
     return any(c.name == DESIRED_COUNT_CHECK and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
 
-def _start_progress(rollback: Rollback, now: datetime, world: World) -> ServiceProgress:
-    """Whoever took a living rollback over asserts what it did until the other's function has run out (rule 9)."""
+def _new_progress(rollback: Rollback, world: World) -> ServiceProgress:
+    """Begin the step. After a takeover, the target is asserted until the other rollback's function has run out.
+
+    Rule 9: the intent is written before the change, so a call of the other rollback may still land until then.
+    """
+    now = world.clock.now()
     emergency = rollback.request.type is RollbackType.EMERGENCY
     limit = timedelta(seconds=world.settings.policy.act_timeout_seconds)
     return ServiceProgress(
@@ -92,7 +165,10 @@ def _start_progress(rollback: Rollback, now: datetime, world: World) -> ServiceP
 
 
 def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
-    """Rule 9: a change of the database that was announced by the rollback that was taken over may land until then."""
+    """Return until when a change of the database may land that a rollback announced before it was taken over.
+
+    Rule 9: the intent is written before the change.
+    """
     before = find_rollback(rollback.supersedes, world) if rollback.supersedes is not None else None
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
@@ -104,11 +180,11 @@ def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
 def _check_stack(
     progress: ServiceProgress, target: Release, now: datetime, world: World
 ) -> tuple[ServiceProgress, StackState]:
-    """What CloudFormation is doing; an emergency proceeds over it (rule 6), and does not ask.
+    """Ask CloudFormation for its activity. An emergency proceeds over CloudFormation (rule 6), and does not ask.
 
-    Not known counts as an update under way, so that only StopServiceDeployment is safe; but not for longer than a
-    deployment may be stuck, and not at all where CloudFormation refuses to tell. Then the rollback goes on, and looks
-    whether it stands: an update that overwrites it is found by Verify.
+    An unknown state counts as an update under way, during which only StopServiceDeployment is safe. The rollback goes
+    on once a deployment would count as stuck, or at once if CloudFormation refuses the call. Verify then finds an
+    update that overwrites the target.
     """
     if progress.escalation_level is not EscalationLevel.SERVICE:
         return progress, StackState.STABLE
@@ -122,34 +198,14 @@ def _check_stack(
     return progress.add_note(note), StackState.STABLE
 
 
-def _choose_move(
-    progress: ServiceProgress,
-    target: Release,
-    view: ServiceView,
-    wanted: int,
-    stack: StackState,
-    now: datetime,
-    world: World,
-) -> ServiceMove:
-    service = world.settings.service(target.service)
-    if _is_restarting(progress, view, world):
-        return next_restart_move(read_drain_status(service, view, world))
-    emergency = progress.escalation_level is not EscalationLevel.SERVICE
-    situation = Situation(
-        emergency=emergency,
-        stack=stack,
-        is_stuck=_is_stuck(progress, view, now, world),
-    )
-    return next_service_move(_take_snapshot(view, progress, target, world), target.fingerprint, wanted, situation)
-
-
 def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
-    """Its tasks read the database's address as they started; a new one came since, and no task was started by us."""
-    return rollback.database is not None and rollback.database.is_redeploy_needed and progress.acted_at is None
+    """Whether the tasks run with the database's former address: they read the secret as they started."""
+    has_new_address = isinstance(rollback.database, RecreateProgress) and rollback.database.is_redeploy_needed
+    return has_new_address and progress.acted_at is None
 
 
 def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:
-    """Rule 4, asked again before each change on the way to zero: what has become healthy meanwhile is not stopped."""
+    """Whether to go on to zero tasks (rule 4: only with zero healthy targets). Healthy targets stop the restart."""
     if progress.escalation_level is not EscalationLevel.RESTART_FROM_ZERO or progress.restarted_at is not None:
         return False
     healthy = healthy_targets(view, world) if view.desired_count > 0 else ()
@@ -157,32 +213,32 @@ def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -
 
 
 def _take_snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
-    """What we deployed counts as the target whatever ECS made of it: the same update is never sent again.
+    """Cut the description to what decides. A definition that we deployed counts as the target: no update is sent twice.
 
-    The definition says enough there: one of ours names the service's image by digest.
+    Such a definition names the service's image by digest.
     """
     primary, newest, service = view.primary, view.newest, world.settings.service(target.service)
     deployed = primary.definition_arn == progress.target_definition_arn
     stoppable = newest is not None and newest.status in IN_FLIGHT and not progress.stop_refused
     source = newest.source if newest is not None and stoppable else None
 
-    def mark(what: DeployedRevision) -> str:
-        seen = identify_deployment(what, view, service, world)
-        return target.fingerprint if seen.is_release(target) else seen.fingerprint
+    def fingerprint(revision: DeployedRevision) -> str:
+        release = identify_deployment(revision, view, service, world)
+        return target.fingerprint if release.is_release(target) else release.fingerprint
 
     return ServiceSnapshot(
-        primary_fingerprint=target.fingerprint if deployed else mark(primary.deployed),
+        primary_fingerprint=target.fingerprint if deployed else fingerprint(primary.deployed),
         primary_completed=primary.rollout_state == "COMPLETED",
         other_deployments=view.other_deployments,
         running_count=view.running_count,
         desired_count=view.desired_count,
-        in_flight_source_fingerprint=mark(source) if source is not None else None,
+        in_flight_source_fingerprint=fingerprint(source) if source is not None else None,
         ecs_is_rolling_back=newest is not None and newest.status in ROLLING_BACK,
     )
 
 
 def read_drain_status(service: ServiceSettings, view: ServiceView, world: World) -> DrainStatus:
-    """How far it is on its way to no task at all."""
+    """Read how far a service is on its way to zero tasks."""
     scalable = world.scaling.describe(service)
     return DrainStatus(
         scaling_is_active=scalable is not None and scalable.is_active,
@@ -194,9 +250,9 @@ def read_drain_status(service: ServiceSettings, view: ServiceView, world: World)
 def _wanted_task_count(
     rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: World
 ) -> int:
-    """Capacity as it was before a fence of ours, as it is, as it was recorded: the most of them.
+    """Return the desired count: the largest of the current, the recorded and the one before our fence.
 
-    Recorded capacity is asked for as far as scaling allows it now.
+    Autoscaling's maximum bounds the recorded count.
     """
     fenced = [
         int(owed.before["desired_count"])
@@ -214,9 +270,9 @@ def _wanted_task_count(
 
 
 def add_scaling_minimum(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> ServiceProgress:
-    """The progress with what scaling allows, asked only where more than what runs was recorded.
+    """Record autoscaling's maximum if the target was recorded with more tasks than are wanted now.
 
-    Without an answer the last one holds; without any the recorded count is used, and the report says so.
+    Without an answer the last one holds. Without any, the recorded count is used, and the report says so.
     """
     if target.desired_count <= view.desired_count:
         return progress
@@ -234,7 +290,7 @@ def add_scaling_minimum(target: Release, progress: ServiceProgress, view: Servic
 
 
 def _recover_unsaved_restart(progress: ServiceProgress, view: ServiceView) -> ServiceProgress:
-    """It died between the start from zero and the save: the intent was carried out if tasks are wanted again."""
+    """Crash recovery: a desired count above 0 proves that the unsaved restart happened."""
     intent = progress.intent
     if intent is None or intent.action != ServiceMove.START_FROM_ZERO or progress.restarted_at is not None:
         return progress
@@ -244,7 +300,7 @@ def _recover_unsaved_restart(progress: ServiceProgress, view: ServiceView) -> Se
 
 
 def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: World) -> bool:
-    """Nothing came of what we did, or ECS has given the deployment up; forced anew once, and never after a restart."""
+    """Whether to force a deployment, once and never after a restart: tasks did not start in time, or ECS gave it up."""
     if progress.redeployment_forced_at is not None or progress.restarted_at is not None:
         return False
     acted = progress.acted_at or progress.started_at
@@ -254,13 +310,12 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def _escalate_on_timeout(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
-    """Up the ladder; but a target that serves, beside others that still drain, is left to Verify."""
-    deploying = rollback.deploying()
-    if assess_service_health(deploying, view, world).is_healthy:
-        done = deploying.progress.evolve(done_at=world.clock.now(), intent=None)
-        return rollback.evolve(service=done, wait_seconds=0)
-    return escalate(rollback, why, view, world)
+def _escalate_on_timeout(stage: DeployingRollback, why: str, view: ServiceView, world: World) -> Rollback:
+    """Escalate, unless the target serves while old tasks drain: Verify judges that."""
+    if assess_service_health(stage.rollback, view, world).is_healthy:
+        done = stage.progress.evolve(done_at=world.clock.now(), intent=None)
+        return stage.rollback.evolve(service=done, wait_seconds=0)
+    return escalate(stage.rollback, why, view, world)
 
 
 def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta:
@@ -274,10 +329,11 @@ def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta
 
 
 def _make_change(
-    rollback: Rollback, progress: ServiceProgress, intent: Intent, move: ServiceMove, view: ServiceView, world: World
+    stage: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: World
 ) -> Rollback:
+    rollback, progress = stage.rollback, stage.progress
     try:
-        make_change(rollback, move, intent, view, world)
+        send_change(rollback, move, intent, view, world)
     except CallRefused as refused:
         if move is not ServiceMove.STOP_DEPLOYMENT:
             raise

@@ -1,4 +1,4 @@
-"""The CloudFormation stack that deploys a service: is it moving, and does it still say what runs?"""
+"""The CloudFormation stack that deploys a service: its activity, and its drift from the running definition."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,12 @@ from rollback.resources.aws.cloudformation_stack import StackState, drift
 
 @dataclass(frozen=True)
 class StackStatus:
-    """What CloudFormation is doing, as far as it is known.
+    """Activity of a CloudFormation stack.
 
     Attributes:
-        why_not_known: empty if it is known.
-        is_for_good: it will not be known at the next look either, since the call is refused.
+        state: activity, or not known.
+        why_not_known: empty if the activity is known.
+        is_for_good: CloudFormation refuses the call, so that the next call fails too.
     """
 
     state: StackState
@@ -25,14 +26,14 @@ class StackStatus:
 
     @property
     def doubts(self) -> tuple[Check, ...]:
-        """A warning for the plan; none if it is known."""
+        """Warnings for the plan; none if the activity is known."""
         return (not_known("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
 
 
 def read_stack_status(service: ServiceSettings, world: World) -> StackStatus:
-    """What CloudFormation is doing (rule 6); a service without a stack, or with one that is gone, is left in peace.
+    """Ask CloudFormation for the stack's activity (rule 6: wait for it). A service without a stack counts as stable.
 
-    No answer is no failure: a plan changes nothing, and the service step asks again before each change.
+    A missing answer is no failure: a plan changes nothing, and the service step asks again before each change.
     """
     if service.stack is None:
         return StackStatus(StackState.STABLE)
@@ -44,9 +45,9 @@ def read_stack_status(service: ServiceSettings, world: World) -> StackStatus:
 
 
 def describe_drift(service: ServiceSettings, running_definition_arn: str, world: World) -> str:
-    """How CloudFormation's idea of the service differs from what runs, in words; empty: it does not, or can't be told.
+    """Describe how the stack's definition differs from the running one; empty if it does not.
 
-    For reports: an answer that does not come keeps nothing from being concluded.
+    Reports use the text. A missing answer delays no conclusion.
     """
     if service.stack is None:
         return ""

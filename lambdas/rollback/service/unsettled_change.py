@@ -1,8 +1,8 @@
-"""Look, before a rollback concludes, what became of the change of the service that it announced (decision 18)."""
+"""Find out before a rollback concludes whether its last announced change of the service was made (decision 18)."""
 
 from datetime import datetime, timedelta
 
-from rollback.domain.rollback import Intent, Outcome, Rollback
+from rollback.domain.rollback import Intent, Outcome, Rollback, ServiceProgress
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.ports.world import World
@@ -11,30 +11,37 @@ from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, Se
 _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-def resolve_service_change(rollback: Rollback, intent: Intent, now: datetime, world: World) -> Rollback:
-    """A call that was announced may still land until its function's time is over (rule 9); then ECS tells."""
+def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> Rollback:
+    """Wait until the announced call can't land any more, then ask ECS whether it did.
+
+    Rule 9: the intent is written before the change. The call ends with the Lambda function that sends it.
+    """
+    progress = rollback.service
+    intent = progress.intent if progress is not None else None
+    if progress is None or intent is None:
+        return rollback
     if now < intent.at + timedelta(seconds=world.settings.policy.act_timeout_seconds):
         return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     landed = None
     try:
         landed = _has_landed(intent, world.services.describe(world.settings.service(rollback.service_name)))
     except (UnsupportedService, CallRefused):
-        pass  # nothing is to be seen, however long one waits
+        pass  # ECS will not answer later either
     except ExternalServiceError:
         if not is_conclusion_overdue(rollback, now, world):
             return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     if not landed:
-        seen = rollback.deploying().progress.evolve(intent=None)
+        seen = progress.evolve(intent=None)
         if landed is None:
             seen = seen.add_note(
                 f"whether {intent.action}, announced at {intent.at:%H:%M:%S} UTC, was made is NOT KNOWN"
             )
         return rollback.evolve(service=seen, wait_seconds=0)
-    return _mark_acted(rollback, intent)
+    return _mark_acted(rollback, progress, intent)
 
 
 def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
-    """None: ECS does not tell any more."""
+    """Whether the call changed the service; None: ECS does not show it any more."""
     stopped, definition_arn = intent.arguments.get("service_deployment_arn"), intent.arguments.get("definition_arn")
     if stopped is not None:
         is_newest = view.newest is not None and view.newest.arn == stopped
@@ -47,9 +54,8 @@ def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
     return desired is not None and view.desired_count == int(desired)
 
 
-def _mark_acted(rollback: Rollback, intent: Intent) -> Rollback:
-    """It acted, though nobody saved that: one that ended for a crash is no abort before anything was done."""
-    progress = rollback.deploying().progress
+def _mark_acted(rollback: Rollback, progress: ServiceProgress, intent: Intent) -> Rollback:
+    """Record the unsaved change. A rollback that ended in a crash then did not end before it changed anything."""
     first, at = progress.acted_at is None, progress.acted_at or intent.at
     done = f"{intent.action}, announced at {intent.at:%H:%M:%S} UTC, was carried out"
     after = rollback.evolve(service=progress.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from rollback.conclusion.step import conclude
 from rollback.database.account.step import compare_lost_rows, stop_comparison
 from rollback.database.reconnection.step import announces_reconnection, reconnect
-from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnsupportedService
 from rollback.identity.definition_memo import with_definition_memo
+from rollback.intents.announce import has_new_intent
 from rollback.leases.hold import release_leases, renew_service_lease
 from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.leases.successor import successor_of

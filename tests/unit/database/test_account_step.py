@@ -5,8 +5,10 @@ from typing import Any
 
 from builders import SERVICE
 from database_simulation import BRANCH, GOOD, DatabaseSimulation
+from progress import narrow
 
 from rollback.domain.database.account import ComparisonBase, comparison_branch_name
+from rollback.domain.database.progress import ResetProgress
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.data_loss import format_data_loss
 from rollback.resources.database.errors import AccessRefused, RequestRefused
@@ -102,7 +104,7 @@ def test_an_undo_is_compared_with_the_branch_that_it_went_back_to() -> None:
     assert undone.database is not None
     assert undone.database.account is not None
     assert undone.database.account.base is ComparisonBase.SOURCE
-    assert stage.neon.endpoints(str(undone.database.source_branch_id)) == ()
+    assert stage.neon.endpoints(narrow(undone.database, ResetProgress).source_branch_id) == ()
 
 
 def test_what_can_t_be_told_is_said_to_be_so_with_the_reason() -> None:

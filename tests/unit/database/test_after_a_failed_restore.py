@@ -1,4 +1,4 @@
-"""What people can do, and what nobody must do, after a restore that failed or was taken over half way."""
+"""A restore that failed or was taken over half way: the operator's ways on, and the acts that stay forbidden."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ FORCED = {"force": True, "reason": "Ada knows"}
 
 
 def half_way(stage: DatabaseSimulation) -> Rollback:
-    """The branch was overwritten, and nobody has looked yet at what is on it."""
+    """Run until the branch is overwritten, before its tables are checked."""
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = stage.run_due_step(rollback)
@@ -38,7 +38,7 @@ def failed_half_way(stage: DatabaseSimulation) -> Rollback:
 
 def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_that_never_left() -> None:
     stage = DatabaseSimulation(APPROVED)
-    stage.healthy_versions.add("v2")  # its alarm was about something else
+    stage.healthy_versions.add("v2")  # v2 was not the cause of its alarm
     failed = failed_half_way(stage)
     assert (failed.outcome, stage.services.desired_count) == (Outcome.FAILED, 0)
     undone = stage.run({"type": "full", "undo": failed.id}, "execution-2")
@@ -52,19 +52,19 @@ def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_t
 @pytest.mark.parametrize(
     "given", [{"type": "full", "target_version": "v1"}, {"type": "service", "target_version": "v9"}]
 )
-def test_whoever_takes_a_restore_over_by_force_and_is_refused_does_not_lift_its_fence(given: dict[str, str]) -> None:
+def test_a_refused_forced_takeover_does_not_lift_the_fence_of_the_restore(given: dict[str, str]) -> None:
     stage = TwoWriterSimulation()
     half_way(stage)
-    heir = stage.run({**given, **FORCED, "service": SERVICE}, "execution-2")
+    successor = stage.run({**given, **FORCED, "service": SERVICE}, "execution-2")
 
-    assert heir.outcome is Outcome.REFUSED, heir.reason
+    assert successor.outcome is Outcome.REFUSED, successor.reason
     assert stage.running() == image("v2")
     assert stage.services.desired_count == 0
     assert stage.worker.desired_count == 0
-    assert {o.service for o in heir.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
+    assert {o.service for o in successor.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
 
 
-def test_what_was_seen_of_the_database_before_a_failed_restore_is_forgotten() -> None:
+def test_a_failed_restore_invalidates_the_last_observation_of_the_database() -> None:
     stage = DatabaseSimulation(APPROVED, second=ADDS)
     failed_half_way(stage)
     v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == v) for v in ("v1", "v2"))
@@ -73,7 +73,7 @@ def test_what_was_seen_of_the_database_before_a_failed_restore_is_forgotten() ->
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
-def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> None:
+def test_a_reset_refuses_a_requested_time_instead_of_ignoring_it() -> None:
     stage = DatabaseSimulation(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
     ended = stage.read(stage.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
 
@@ -83,8 +83,8 @@ def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> 
     assert stage.neon.calls == []
 
 
-def test_whoever_takes_a_restore_over_starts_nothing_while_its_last_call_may_still_land() -> None:
-    """Rule 9: Neon does not know our lease."""
+def test_a_takeover_of_a_restore_starts_no_service_while_the_last_call_may_still_land() -> None:
+    """Rule 9: the intent is written before the change. Neon knows nothing of our lease."""
     stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     stage.neon.lose_next("restore")
@@ -96,10 +96,10 @@ def test_whoever_takes_a_restore_over_starts_nothing_while_its_last_call_may_sti
     intent = rollback.database.intent
     assert intent is not None
     assert intent.action == "restore"
-    heir = stage.run_until(
+    successor = stage.run_until(
         stage.admit({"type": "service", "target_version": "v1", "service": SERVICE, **FORCED}, "e-2"), Step.SERVICE
     )
     limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
     while stage.services.desired_count == 0:
-        heir = stage.run_due_step(heir)
+        successor = stage.run_due_step(successor)
     assert stage.clock.now() >= intent.at + limit

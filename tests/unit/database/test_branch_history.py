@@ -1,4 +1,4 @@
-"""After a restore a branch uses its LSNs again: points from before are never gone back to on the branch itself."""
+"""After a restore a branch uses its LSNs again: restore points from before are never restored on the branch itself."""
 
 from datetime import timedelta
 
@@ -32,14 +32,14 @@ def restored(minutes_ago: float, name: str = "r-1") -> OwnRestore:
     return OwnRestore(name, NOW - timedelta(minutes=minutes_ago), backup_name(name))
 
 
-def test_a_point_of_another_timeline_is_on_no_history_of_the_branch_whoever_restored_it() -> None:
+def test_a_restore_point_of_another_timeline_is_not_in_the_branch_s_history() -> None:
     history = BranchHistory(timeline="now")
     assert history.has(point(5, "now"))
     assert not history.has(point(5, "former"))
     assert "by no rollback of ours" in history.judge(NOW, "it").reason
 
 
-def test_a_point_from_before_a_restore_of_ours_is_on_no_history_whatever_its_timeline() -> None:
+def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_on_any_timeline() -> None:
     history = BranchHistory(timeline="now", restores=(restored(10),))
     assert not history.has(point(15, "now"))
     assert history.has(point(5, "now"))
@@ -50,7 +50,7 @@ def test_a_point_from_before_a_restore_of_ours_is_on_no_history_whatever_its_tim
 
 
 def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it() -> None:
-    """The next restore's backup begins with what the first one brought back."""
+    """The backup of a later restore begins with the data that the first one brought back."""
     history = BranchHistory(restores=(restored(10, "second"), restored(20, "first")))
     left = history.left_by(NOW - timedelta(minutes=30))
     assert left is not None
@@ -68,7 +68,7 @@ def went_back(stage: DatabaseSimulation) -> str:
     return ended.id
 
 
-def test_a_point_from_before_a_restore_of_ours_is_refused_and_the_backup_that_has_it_is_named() -> None:
+def test_a_restore_point_from_before_our_restore_is_refused_with_the_name_of_its_backup() -> None:
     stage = DatabaseSimulation(APPROVED)
     first = went_back(stage)
     calls = list(stage.neon.calls)
@@ -82,7 +82,7 @@ def test_a_point_from_before_a_restore_of_ours_is_refused_and_the_backup_that_ha
     assert stage.neon.calls == calls
 
 
-def test_a_time_from_before_a_restore_of_ours_is_refused_when_a_person_names_it() -> None:
+def test_a_time_from_before_our_restore_is_refused_when_an_operator_names_it() -> None:
     stage = DatabaseSimulation(APPROVED)
     before = stage.clock.now() - timedelta(minutes=10)
     first = went_back(stage)
@@ -93,7 +93,7 @@ def test_a_time_from_before_a_restore_of_ours_is_refused_when_a_person_names_it(
     assert first in stage.check(again, CHECK_NAME).reason
 
 
-def test_a_point_that_was_recorded_after_the_restore_is_gone_back_to() -> None:
+def test_a_restore_point_recorded_after_the_restore_is_restored() -> None:
     stage = DatabaseSimulation(APPROVED)
     went_back(stage)
     stage.checkpoint("v3", (FIRST, DROPS))
@@ -109,19 +109,19 @@ def test_a_point_that_was_recorded_after_the_restore_is_gone_back_to() -> None:
     assert stage.rows() == GOOD
 
 
-def test_a_look_from_before_the_restore_tells_no_timeline() -> None:
-    """It would name the former one, on which every point from before still seems to be."""
+def test_an_observation_from_before_the_restore_proves_no_timeline() -> None:
+    """Such an observation names the former timeline, on which every earlier restore point still seems to be."""
     stage = DatabaseSimulation(APPROVED)
     seen = stage.ledger.observation(stage.branch_key)
     assert seen is not None
     went_back(stage)
-    stage.ledger._observations[stage.branch_key] = seen  # the look after the restore failed
+    stage.ledger._observations[stage.branch_key] = seen  # the observation after the restore failed
     history = read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world)
     assert history.timeline is None
     assert not any(history.has(one) for one in stage.ledger.restore_points(stage.branch_key))
 
 
-def test_a_look_after_the_restore_tells_the_new_timeline() -> None:
+def test_an_observation_after_the_restore_records_the_new_timeline() -> None:
     stage = DatabaseSimulation(APPROVED)
     former = stage.neon.timeline(BRANCH)
     went_back(stage)
@@ -146,16 +146,16 @@ def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -
     assert "LSNs are used again" in check.reason
 
 
-def test_a_point_without_a_timeline_says_that_it_was_not_compared() -> None:
+def test_the_check_of_a_restore_point_without_a_timeline_says_that_none_was_compared() -> None:
     assert timeline_check(RestoreScenario()).verdict is Verdict.SKIPPED
 
 
-def test_a_timeline_that_postgres_does_not_tell_is_no_proof() -> None:
+def test_a_timeline_that_postgres_refuses_to_show_is_no_proof() -> None:
     branch = RestoreScenario().branch
     assert judge_timeline("recorded", None, branch, ()).verdict is Verdict.WARN
 
 
-def test_a_branch_that_was_restored_between_the_look_and_the_fence_is_left_alone() -> None:
+def test_a_branch_restored_by_another_hand_before_the_fence_is_left_alone() -> None:
     """A restore by hand need not show in `last_reset_at`: whether a self-restore sets it is not documented."""
     restore = RestoreScenario()
     restore.point = RestorePoint(at=restore.point.at, timeline=restore.neon.timeline(restore.branch_id))
@@ -169,7 +169,7 @@ def test_a_branch_that_was_restored_between_the_look_and_the_fence_is_left_alone
 
 
 def test_down_migrations_leave_the_history_as_it_is() -> None:
-    """They run on the branch; their backup is a copy."""
+    """Down-migrations run on the branch, and their backup is a copy."""
     stage = DatabaseSimulation(APPROVED)
     ended = stage.ledger.read(SERVICE, went_back(stage))
     assert read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world).restores

@@ -1,4 +1,4 @@
-"""Why a restore is refused: each cause in words that help, and nothing is changed."""
+"""Refusals of a restore: each names its cause and the next step, and changes nothing."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from rollback.domain.database.progress import DatabaseOutcome, RestorePoint
 from rollback.resources.database.errors import AccessRefused, NotFound
 
 
-def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> None:
+def test_an_unknown_branch_is_refused_with_the_names_of_the_project_s_branches() -> None:
     restore = RestoreScenario()
     target = restore.restoring.target.model_copy(update={"branch_id": "br-typo"})
     unknown = restore.restoring.__class__(target, restore.neon, restore.sql)
@@ -67,7 +67,7 @@ def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> N
     assert failed(restore) == ()
 
 
-def test_without_room_for_another_root_branch_it_is_refused() -> None:
+def test_a_restore_without_room_for_another_root_branch_is_refused() -> None:
     restore = RestoreScenario()
     restore.neon.root_branch_limit = 3
     for name in ("rollback-backup-1", "rollback-backup-2"):
@@ -79,8 +79,8 @@ def test_without_room_for_another_root_branch_it_is_refused() -> None:
 
 
 @pytest.mark.parametrize("plan", ["UNKNOWN", "direct_sales_v3", "aws_marketplace"])
-def test_a_plan_whose_limits_are_not_known_is_a_warning_and_neon_decides(plan: str) -> None:
-    """Enterprise plans have limits of their own: a refusal by us could not be overridden at 03:00."""
+def test_an_unknown_neon_plan_is_a_warning_and_neon_decides(plan: str) -> None:
+    """Enterprise plans have their own limits, and an operator could not override our refusal at 03:00."""
     restore = RestoreScenario()
     restore.neon.subscription_type = plan
     for name in ("rollback-backup-1", "rollback-backup-2"):
@@ -117,7 +117,7 @@ def test_children_move_with_the_backup_and_the_report_names_them() -> None:
     )
 
 
-def test_where_the_settings_say_so_children_are_a_refusal_that_a_person_overrides() -> None:
+def test_children_refuse_a_restore_if_the_settings_say_so_unless_an_operator_forces_it() -> None:
     restore = RestoreScenario(children="refuse")
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()

@@ -1,4 +1,4 @@
-"""What must not go on is refused by the whole route, in words that help, and everything is as it was."""
+"""Refusals through the whole route: each names its cause and the next step, and changes nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ WRONG_KEY = "failed: 401: unauthorized; check that the API key in the secret is 
 
 
 class Unwilling:
-    """Neon, to which `refuse` may say something about each call first."""
+    """A fake of Neon whose `refuse` may answer each call first."""
 
     def __init__(self, real: Any, refuse: Callable[[str], None]) -> None:
         self._real, self._refuse = real, refuse
@@ -46,7 +46,7 @@ class Unwilling:
 
 
 class Environment(DatabaseSimulation):
-    """With its service scaled automatically; `given` is what a person asks for, `own` the branch that it is about."""
+    """An environment with autoscaling. `given` is the operator's request, `own` the branch to change."""
 
     given: dict[str, Any]
 
@@ -72,7 +72,7 @@ class Environment(DatabaseSimulation):
         self.replace(databases=Unwilling(self.neon, refuse))
 
     def state(self) -> dict[str, object]:
-        """All that a refusal must leave as it was."""
+        """The state that a refusal must leave as it was."""
         leases = (SERVICE, self.database.lease_of(self.given.get("pr")))
         return {
             "branches": sorted((b.id, b.name, b.parent_id, b.protected, b.last_reset_at) for b in self.neon.branches()),
@@ -85,13 +85,13 @@ class Environment(DatabaseSimulation):
 
 
 class Full(Environment):
-    """Production, service and database."""
+    """A full rollback of production."""
 
     given = {"type": "full", "target_version": "v1"}  # noqa: RUF012
 
 
 class Data(Environment):
-    """Production, the data alone."""
+    """A rollback of production's data alone."""
 
     given = {"type": "database", "reason": "wrong rows"}  # noqa: RUF012
 
@@ -100,7 +100,7 @@ class Data(Environment):
 
 
 class Staging(Environment):
-    """Its branch is a protected child of production's; a reset has production's id from the settings."""
+    """Staging, a protected child of production's branch. A reset has production's id from the settings."""
 
     given = {"type": "database"}  # noqa: RUF012
 
@@ -111,7 +111,7 @@ class Staging(Environment):
 
 
 class Feature(Environment):
-    """Pull request 42 has a branch of production's."""
+    """Pull request 42, which has a branch of production's."""
 
     given = {"type": "database", "pr": 42}  # noqa: RUF012
 
@@ -123,7 +123,7 @@ class Feature(Environment):
 
 
 class Recreated(Feature):
-    """Its address is in a secret."""
+    """Pull request 42, whose branch's address is in a secret."""
 
     given = {"type": "database", "pr": 42, "strategy": "recreate"}  # noqa: RUF012
 
@@ -146,7 +146,7 @@ ALL: tuple[type[Environment], ...] = (*FENCED, Recreated, Deleted)
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that makes it impossible, and what is said of it: what is wrong, and what to do."""
+    """An obstacle, and the words of its refusal: the cause and the next step."""
 
     name: str
     arrange: Callable[[Environment], None]
@@ -166,7 +166,7 @@ def no_root_branch_is_left(stage: Environment) -> None:
 
 
 def it_has_a_child(stage: Environment) -> None:
-    """Where the settings do not let children move, and of a branch that is to be replaced or deleted."""
+    """Obstacles that only some settings or strategies have."""
     stage.database = stage.database.model_copy(update={"children": "refuse"})
     stage.replace(settings=stage.world.settings.model_copy(update={"database": stage.database}))
     stage.neon.create_branch("preview/child", stage.own)
@@ -207,7 +207,7 @@ CAUSES = (
     ),
     Cause("children", it_has_a_child, ("preview/child", "delete or reset them first"), ALL),
     Cause("writer", somebody_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
-          (Full, Staging, Feature, Recreated)),  # of Data the preview refuses first: what it ran on was never recorded
+          (Full, Staging, Feature, Recreated)),  # no schema of Data's release is recorded
     Cause("key", the_key_is_wrong, ("check that the API key in the secret is this project's",), ALL),
     Cause("project", the_project_is_unknown, ("check the project and branch ids in the settings",), ALL),
     Cause("branch", the_branch_is_gone, ("has no branch", "its branches: ", "other (br-other)"), (*FENCED, Recreated)),
@@ -222,7 +222,7 @@ def ended(stage: Environment) -> Rollback:
     ("kind", "cause"),
     [pytest.param(kind, cause, id=f"{kind.__name__}-{cause.name}") for cause in CAUSES for kind in cause.where],
 )
-def test_what_can_not_be_done_is_refused_says_what_to_do_and_leaves_everything_as_it_was(
+def test_an_impossible_rollback_is_refused_with_the_next_step_and_changes_nothing(
     kind: type[Environment], cause: Cause
 ) -> None:
     stage = kind()
@@ -234,7 +234,7 @@ def test_what_can_not_be_done_is_refused_says_what_to_do_and_leaves_everything_a
     assert stage.state() == before
     assert rollback.open_obligations() == ()
     assert rollback.left_to_operator() == ()
-    # Changes of no data: the preview, made and deleted while services run, and the restart behind the fence.
+    # These calls change no data: the preview, made and deleted while services run, and the restart behind the fence.
     preview = (
         ["create_branch", "delete_branch"]
         if cause.name == "writer" and stage.neon.calls[:1] == ["create_branch"]
@@ -250,7 +250,7 @@ def test_what_can_not_be_done_is_refused_says_what_to_do_and_leaves_everything_a
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Environment]) -> None:
-    """Every change that Neon is asked for meets it: 423, for two minutes from the first one on."""
+    """Neon answers every change with 423, for two minutes from the first one on."""
     stage = kind()
     desired, since = stage.services.desired_count, dict[str, Any]()
     looks = {"project", "branches", "branch", "branch_named", "endpoints", "operation", "operations_since"}
@@ -261,7 +261,7 @@ def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Envir
             raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
 
     stage.neon_says(refuse)
-    stage.given = {**stage.given, "force": True}  # nobody recorded what v2 works with
+    stage.given = {**stage.given, "force": True}  # no schema of v2 was recorded
     rollback = ended(stage)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert rollback.open_obligations() == rollback.left_to_operator() == ()
@@ -272,7 +272,7 @@ def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Envir
 @pytest.mark.parametrize("kind", FENCED)
 def test_a_project_whose_lock_answers_looks_too_is_waited_for(kind: type[Environment]) -> None:
     stage = kind()
-    stage.given = {**stage.given, "force": True}  # nobody recorded what v2 works with
+    stage.given = {**stage.given, "force": True}  # no schema of v2 was recorded
     until = stage.clock.now() + timedelta(minutes=2)
 
     def refuse(name: str) -> None:
@@ -318,7 +318,7 @@ def test_a_preview_is_reset_by_default_and_keeps_its_address() -> None:
 
 
 class Failing:
-    """From the moment that the branch is un-protected Neon's answers count; `at` that one fails, or all of its kind."""
+    """Neon's calls count from the moment that the branch is un-protected. Call `at` fails, or all of its kind."""
 
     def __init__(
         self, stage: Environment, at: int = 0, error: Exception | None = None, *, for_ever: bool = False
@@ -338,7 +338,7 @@ class Failing:
 
 
 def walked_as_step_functions_does(stage: Environment) -> Rollback:
-    """A step that fails is tried again, and after five times caught: then it is concluded."""
+    """Retry a failing step, and conclude after five failures, as the state machine does."""
     rollback, tries = stage.admit(stage.given), 0
     for _ in range(600):
         rollback = stage.read(rollback)
@@ -371,7 +371,7 @@ def calls_while_unprotected(kind: type[Environment]) -> int:
     "error", [ExternalServiceError("500"), OutcomeUnknown("524"), RequestRefused("422"), AccessRefused("403")], ids=str
 )
 @pytest.mark.parametrize("kind", [Full, Staging])
-def test_a_protected_branch_is_protected_again_whatever_call_in_between_fails(
+def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
     kind: type[Environment], error: Exception, for_ever: bool
 ) -> None:
     for at in range(1, calls_while_unprotected(kind) + 1):

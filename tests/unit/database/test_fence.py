@@ -1,4 +1,4 @@
-"""The fence around a branch: every writer is stopped, and an unknown one is found (rule 8)."""
+"""The fence around a branch: every writer is stopped, and an unknown one is found (rule 8: no process can write)."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
         restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
     )
     assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
@@ -39,27 +39,27 @@ def test_sessions_of_a_pooler_end_with_one_restart_of_the_compute() -> None:
     assert restore.clock.now() - began < timedelta(minutes=5)
 
 
-def test_without_a_session_nothing_is_restarted() -> None:
+def test_the_compute_is_not_restarted_without_a_session() -> None:
     restore = RestoreScenario()
     restore.run_until_ended()
     assert "restart_endpoint" not in restore.neon.calls
 
 
-def test_where_neon_refuses_the_restart_a_pooler_s_session_is_waited_for() -> None:
+def test_the_fence_waits_for_a_pooler_s_session_if_neon_refuses_the_restart() -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    while restore.progress_if_started is None or restore.progress_if_started.restart_refused is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refused is None:
         restore.run_round()
     for _ in range(4):
         restore.run_round()
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.sql.sessions.clear()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
-def test_where_neon_refuses_the_restart_a_session_that_stays_is_named_with_the_reason() -> None:
+def test_a_session_that_stays_after_a_refused_restart_is_named_with_the_refusal() -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
@@ -98,13 +98,13 @@ def test_a_session_that_comes_and_goes_before_the_restore_does_not_end_it() -> N
 APPLY = ClientSession(pid=9, role="owner", kind="logical replication apply worker", database="app")
 
 
-def test_a_worker_of_the_database_itself_is_told_apart_and_named_before_anything_is_stopped() -> None:
+def test_a_background_worker_of_postgres_is_named_before_any_service_stops() -> None:
     restore = RestoreScenario()
     restore.sql.sessions[restore.branch_id] = [APPLY]
     assert_nothing_was_changed(restore, "logical replication apply worker as owner", "--force")
 
 
-def test_a_worker_of_the_database_itself_is_let_pass_by_force_and_told() -> None:
+def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_report_names_it() -> None:
     restore = RestoreScenario()
     restore.set_force()
     restore.sql.sessions[restore.branch_id] = [APPLY]
@@ -122,7 +122,7 @@ def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:
     assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for it")
 
 
-def test_tasks_that_never_stop_are_not_waited_for_for_ever() -> None:
+def test_the_fence_gives_up_on_tasks_that_never_stop() -> None:
     restore = RestoreScenario()
     restore.writers.services[WORKER].tick = lambda: None  # type: ignore[method-assign]
     assert_refused(restore, f"tasks of {WORKER} did not stop in 10 minutes")
@@ -141,9 +141,9 @@ def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
     ]
 
 
-def test_tasks_that_somebody_starts_before_the_restore_are_fenced_again() -> None:
+def test_tasks_started_by_another_hand_before_the_restore_are_fenced_again() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.preview_lsn is None:
+    while restore.progress_if_started is None or "check_preview" not in restore.progress.moves:
         restore.run_round()
     restore.writers.services[WORKER].desired_count = 1
     restore.pass_time(seconds=5)

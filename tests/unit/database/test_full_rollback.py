@@ -1,4 +1,4 @@
-"""A release whose migration the last known good can't work with: refused, or the database goes back too."""
+"""A release whose migration breaks the last known good: the rollback is refused, or the database goes back too."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
     assert stage.neon.calls == []
 
 
-def test_without_a_look_at_the_database_nobody_goes_back_alone() -> None:
+def test_a_service_does_not_go_back_alone_without_an_observation_of_the_database() -> None:
     stage = DatabaseSimulation(REFUSING, observed=False)
     ended = stage.read(stage.run())
 
@@ -53,7 +53,7 @@ def test_without_a_look_at_the_database_nobody_goes_back_alone() -> None:
     assert "not been looked at" in ended.reason
 
 
-def test_an_environment_that_says_so_brings_both_back() -> None:
+def test_an_environment_set_to_full_brings_service_and_database_back() -> None:
     stage = DatabaseSimulation()
     desired = stage.services.desired_count
     ended = stage.read(stage.run())
@@ -92,7 +92,7 @@ def test_the_bad_release_never_runs_on_restored_data() -> None:
     assert rollback.outcome is Outcome.SUCCEEDED
 
 
-def test_a_full_rollback_that_wants_an_approval_is_refused_until_a_person_forces_it() -> None:
+def test_a_full_rollback_that_needs_approval_is_refused_until_an_operator_forces_it() -> None:
     stage = DatabaseSimulation(Policy(on_incompatible_schema="full"))
     refused = stage.read(stage.run())
     assert refused.outcome is Outcome.REFUSED
@@ -127,7 +127,7 @@ def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_
     stage = DatabaseSimulation(APPROVED, second=ADDS)
     desired = stage.services.desired_count
     stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
-    given = {"type": "database", "reason": "wrong rows", "force": True}  # nobody recorded what v2 works with
+    given = {"type": "database", "reason": "wrong rows", "force": True}  # no schema of v2 was recorded
     ended = stage.read(stage.run(given))
 
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
@@ -156,7 +156,7 @@ def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_i
     rollback = stage.admit()
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = stage.run_due_step(rollback)
-    stage.sql.schemas[BRANCH] = AFTER  # what is on the branch is not what was looked at on the preview
+    stage.sql.schemas[BRANCH] = AFTER  # the restored tables differ from those on the preview
     ended = stage.run_until(rollback)
 
     assert ended.outcome is Outcome.FAILED
@@ -196,7 +196,7 @@ def test_an_undo_brings_back_both() -> None:
         ({"type": "full", "target_version": "v9"}, "v9 is not in the ledger"),
     ],
 )
-def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object], said: str) -> None:
+def test_an_impossible_full_rollback_is_refused_with_the_next_step(given: dict[str, object], said: str) -> None:
     stage = DatabaseSimulation(APPROVED)
     ended = stage.read(stage.run(given))
 
@@ -206,19 +206,19 @@ def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object
     assert stage.changes() == []
 
 
-def test_a_person_names_the_time_to_which_the_database_goes_back() -> None:
+def test_an_operator_names_the_time_to_which_the_database_goes_back() -> None:
     stage = DatabaseSimulation(APPROVED, second=ADDS, checkpoint=False)
     stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
     at = NOW - timedelta(minutes=25)
-    given = {"type": "database", "to": at.isoformat(), "force": True}  # nobody recorded what v2 works with
+    given = {"type": "database", "to": at.isoformat(), "force": True}  # no schema of v2 was recorded
     ended = stage.read(stage.run(given))
 
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
     assert stage.rows() == GOOD
 
 
-def test_what_was_written_until_the_last_release_that_the_target_can_not_work_with_is_kept() -> None:
-    """v2 only added, and was left by a rollback of the service alone; v1 wrote on; v3 then dropped the column."""
+def test_a_restore_keeps_the_rows_written_before_the_first_release_that_breaks_the_target() -> None:
+    """v2 only added a column, the service alone went back, v1 wrote on, and v3 then dropped the column."""
     stage = DatabaseSimulation(APPROVED, second=ADDS)
     stage.ship_v3()
     ended = stage.read(stage.run(FULL))
@@ -293,7 +293,7 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
 
 
 def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_taken_for_absent() -> None:
-    """ECS told of the deployment's start only, since it failed; the look was before the container migrated."""
+    """ECS reported only the start of the failed deployment, and the observation was before the container migrated."""
     stage = DatabaseSimulation(REFUSING)
     seen = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
     last = stage.ledger.observation(stage.branch_key)

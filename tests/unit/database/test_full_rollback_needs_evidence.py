@@ -1,4 +1,4 @@
-"""A rollback of the service becomes one of the data only on a breaking migration that is seen live (rule 12)."""
+"""A service rollback becomes a full one only on a breaking migration that is observed live (rule 12)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.resources.database.errors import Unreachable
 from rollback.schema.verdict_from_ledger import schema_verdict
 
-NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("nobody told of it"))
+NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("no event reported it"))
 SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {
     "attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
     "not attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST)),
@@ -55,7 +55,7 @@ def test_only_an_attributed_verdict_that_is_true_live_restores(
 
 
 @pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
-def test_where_the_target_fits_after_all_the_rollback_that_was_asked_for_goes_on_and_says_so(
+def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all(
     asked: RollbackType,
 ) -> None:
     stage = arranged("attributed", "full", "fits")
@@ -65,7 +65,7 @@ def test_where_the_target_fits_after_all_the_rollback_that_was_asked_for_goes_on
     assert ended.plan.database is None
     told = next(check for check in ended.plan.checks if check.name == "full-rollback-is-needed")
     assert "the database stays as it is" in told.reason
-    assert "0001_drop_email" in told.reason  # and what had led to it
+    assert "0001_drop_email" in told.reason  # the report names the migration too
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_where_the_target_fits_after_all_the_rollback_that_was_asked_for_goes_on
         ("attributed", "not attributed", "no migration that a later release shipped explains that column"),
     ],
 )
-def test_a_refusal_says_what_is_missing_and_how_a_person_goes_on(ledger: str, live: str, said: str) -> None:
+def test_a_refusal_names_the_missing_evidence_and_the_operator_s_next_step(ledger: str, live: str, said: str) -> None:
     stage = arranged(ledger, "full", live)
     ended = stage.read(stage.run())
     assert ended.outcome is Outcome.REFUSED
@@ -85,7 +85,7 @@ def test_a_refusal_says_what_is_missing_and_how_a_person_goes_on(ledger: str, li
     assert f"rollback start production --type full --service {SERVICE} --target-version v1" in ended.reason
 
 
-def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
+def test_a_full_rollback_asks_an_unreachable_database_again_and_is_then_refused() -> None:
     stage = DatabaseSimulation()
     looked: list[int] = []
 
@@ -102,29 +102,29 @@ def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
     assert "could not be asked" in ended.reason
 
 
-def test_what_a_person_asks_for_as_full_stays_full_though_the_target_fits() -> None:
+def test_a_full_rollback_requested_by_an_operator_stays_full_though_the_target_fits() -> None:
     stage = DatabaseSimulation(second=ADDS)
     ended = stage.read(stage.run({"type": "full", "target_version": "v1"}))
     assert (ended.outcome, ended.escalated_from_type, stage.rows()) == (Outcome.SUCCEEDED, None, GOOD)
 
 
-def test_a_preview_that_is_not_known_to_fit_refuses_unless_a_person_forces_it() -> None:
+def test_a_preview_of_unknown_compatibility_refuses_unless_an_operator_forces_it() -> None:
     given = {"type": "database", "reason": "wrong rows"}
-    refused = DatabaseSimulation(second=ADDS)  # v2 runs, and the schema that it works with was never recorded
+    refused = DatabaseSimulation(second=ADDS)  # v2 runs, and its schema was never recorded
     ended = refused.read(refused.run(given))
     assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
     assert ended.database is not None
-    assert [check.forceable for check in ended.database.preview_checks] == [True]
+    assert [check.forceable for check in ended.database.schema_checks] == [True]
     forced = DatabaseSimulation(second=ADDS)
     forced.run({**given, "force": True})
     assert forced.rows() == GOOD
 
 
 @pytest.mark.parametrize(("minutes", "is_pending"), [(-1, True), (5, True), (11, False)])
-def test_what_a_checkpoint_ships_is_pending_until_its_pipeline_would_have_migrated(
+def test_migrations_of_a_checkpoint_are_pending_until_their_pipeline_would_have_run_them(
     minutes: int, is_pending: bool
 ) -> None:
-    """`minutes`: from the checkpoint of v3 to the last look, which saw nothing of its migrations."""
+    """`minutes` is the time from v3's checkpoint to the last observation, which saw none of its migrations."""
     stage = DatabaseSimulation(second=ADDS)
     drops = ShippedMigration(
         tag="0002_drop", created_at=3, hash=f"{4:064x}", impact=breaking("users: drop column email")

@@ -1,4 +1,4 @@
-"""A world that never answers: at each move services are started again where nothing was overwritten, and in time.
+"""Neon, SQL or AWS never answers: at each move, services start again in time if the data is untouched.
 
 The bounds are those of the table in docs/database.md.
 """
@@ -17,7 +17,7 @@ from faults.down_scenario import DownMigrationsScenario
 from rollback.database.down_migrations.next_action import DownMigrationMove
 from rollback.database.recreate.next_action import RecreateMove
 from rollback.database.restore.next_action import RestoreMove
-from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.database.progress import DatabaseOutcome, OverwriteProgress
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import ProjectLocked, RetryLater, SessionRefused, Unreachable
@@ -26,7 +26,7 @@ FENCE = "the fence"
 _CHANGES = ("create_branch", "delete_branch", "update_branch", "restore", "restart_endpoint", "expire_branch")
 _LOOKS = ("branch", "branch_named", "endpoints", "operations_since", "operation", "connection_uri")
 _SQL = ("head", "client_sessions", "live_schema", "migrations", "background_work")
-# A move's five minutes after three for operations of ours that never end, and one to tidy up; and the polls.
+# Three minutes for operations that never end, five for the move, one for clean-up, and the polls.
 _MOST_AT_ZERO = timedelta(minutes=10)
 
 
@@ -38,19 +38,19 @@ def refusing(error: ExternalServiceError) -> Callable[..., Any]:
 
 
 def sql_never_answers(restore: RestoreScenario) -> None:
-    """Passing by its words, and it never passes: IPv6 without a route, a compute that does not wake up."""
+    """SQL fails with a transient error for ever: IPv6 without a route, or a compute that does not wake up."""
     for name in _SQL:
         setattr(restore.sql, name, refusing(Unreachable("no session with the database: Network is unreachable")))
 
 
 def sql_is_refused(restore: RestoreScenario) -> None:
-    """A password was rotated, or IP Allow was changed, meanwhile."""
+    """SQL refuses the session: a password was rotated, or IP Allow was changed."""
     for name in _SQL:
         setattr(restore.sql, name, refusing(SessionRefused("password authentication failed")))
 
 
 def neon_is_locked(restore: RestoreScenario) -> None:
-    """423 for every change: somebody else's operation, such as detach_parent_branch, goes on for 25 minutes."""
+    """Neon answers every change with 423: another's operation, such as detach_parent_branch, takes 25 minutes."""
     for name in _CHANGES:
         setattr(restore.neon, name, refusing(ProjectLocked(f"{name}: 423", 10)))
 
@@ -75,22 +75,22 @@ SILENCES = (
 
 
 def brought_to(restore: RestoreScenario, move: str) -> None:
-    """Services stand at zero, and that move is the one that is due or was made last."""
+    """Run until services stand at zero, and the move is due or was made last."""
     for _ in range(200):
         found = restore.progress_if_started
-        if found is not None and found.stopped_at is not None and (move == FENCE or move in found.moves):
+        if found is not None and found.fence.stopped_at is not None and (move == FENCE or move in found.moves):
             return
         restore.run_round()
     raise AssertionError(f"never came to {move}: {restore.progress_if_started}")
 
 
 def services_run_again(restore: RestoreScenario) -> timedelta:
-    """From all tasks stopped to the end of the database's part: the time at zero that is the database's."""
-    assert restore.progress.stopped_at is not None
+    """Measure the database's share of the time at zero: from all tasks stopped to the end of its part."""
+    assert restore.progress.fence.stopped_at is not None
     restore.run_until_ended()
     ended = restore.progress.ended_at
     assert ended is not None
-    return ended - restore.progress.stopped_at
+    return ended - restore.progress.fence.stopped_at
 
 
 RESTORES = (
@@ -110,13 +110,13 @@ REVERSIBLE = (
 
 
 def can_not_be_taken_back(kind: type[RestoreScenario], silence: Callable[[RestoreScenario], None]) -> bool:
-    """A branch that was renamed is named back first: without Neon nobody can, and services would find no branch."""
+    """A renamed branch is renamed back first. Without Neon that is impossible, and services would find no branch."""
     return kind is RecreateScenario and silence not in (sql_never_answers, sql_is_refused)
 
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: silence.__name__)
 @pytest.mark.parametrize(("kind", "move"), REVERSIBLE, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_answers(
+def test_services_start_again_if_the_data_is_untouched_though_a_party_never_answers(
     kind: type[RestoreScenario], move: str, silence: Callable[[RestoreScenario], None]
 ) -> None:
     scenario = kind()
@@ -126,7 +126,7 @@ def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_
     at_zero = services_run_again(scenario)
     if scenario.progress.database_outcome is DatabaseOutcome.RESTORED or is_accepted(
         scenario
-    ):  # it went on without what never answered
+    ):  # the change succeeded without the silent party
         return
     assert scenario.neon.rows(scenario.branch_id) == rows
     if scenario.progress.database_outcome is DatabaseOutcome.FAILED:
@@ -141,12 +141,13 @@ def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_
 
 
 def is_accepted(scenario: RestoreScenario) -> bool:
-    """Neon took the restore: the data is another."""
-    return scenario.progress.restore_answered_at is not None
+    """Whether Neon accepted the restore, so that the data changed."""
+    progress = scenario.progress
+    return isinstance(progress, OverwriteProgress) and progress.restore_answered_at is not None
 
 
 def neon_answers_again(scenario: RestoreScenario) -> None:
-    """Protection is an obligation: services do not wait for it, and it is put back when Neon answers."""
+    """Protection is an obligation: services don't wait for it, and it is restored when Neon answers."""
     for name in (*_CHANGES, *_LOOKS):
         scenario.neon.__dict__.pop(name, None)
     scenario.neon._is_paused = False
@@ -164,7 +165,7 @@ def test_after_the_data_was_overwritten_every_wait_ends_too(
     silence(scenario)
     at_zero = services_run_again(scenario)
     assert at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, cleanup_timeout_minutes, and the polls
-    if silence is sql_is_refused:  # an operator has to act: waiting for longer brings nothing
+    if silence is sql_is_refused:  # an operator has to act, so a longer wait is useless
         assert at_zero <= timedelta(minutes=8)
     assert scenario.progress.database_outcome in (DatabaseOutcome.RESTORED, DatabaseOutcome.FAILED)
 

@@ -1,4 +1,4 @@
-"""Only operations of our own changes are waited for: Neon's maintenance and other people's may take half an hour."""
+"""A rollback waits only for its own operations: Neon's maintenance and other operators' may take half an hour."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,13 @@ from rollback.database.preflight.own_operations import (
     has_restore_evidence,
     is_blocking,
 )
-from rollback.domain.database.progress import DatabaseIntent, DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import (
+    DatabaseIntent,
+    DatabaseOutcome,
+    OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
+)
 from rollback.domain.rollback import Outcome
 from rollback.resources.database.neon import Branch, Operation
 
@@ -24,7 +30,7 @@ def operation(action: str, identity: str = "op", **more: Any) -> Operation:
 
 
 def others_go_on(restore: RestoreScenario, action: str, status: str = "running") -> None:
-    """Somebody else's operation on the branch itself, never over; Neon lists it with ours."""
+    """Let Neon list an operation of another party on the branch itself that never ends."""
     listed, looked = restore.neon.operations_since, restore.neon.operation
     theirs = operation(action, "theirs", branch_id=restore.branch_id, status=status)
 
@@ -58,7 +64,7 @@ def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, lost: bool)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_an_operation_of_somebody_else_that_fails_is_no_failure_of_ours() -> None:
+def test_another_party_s_failed_operation_is_no_failure_of_ours() -> None:
     reset = ResetScenario()
     others_go_on(reset, "apply_config", "failed")
     reset.run_until_ended()
@@ -71,13 +77,14 @@ BRANCH = Branch(
 BUSY = BRANCH.model_copy(update={"current_state": "resetting"})
 
 
-def progress(**more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)).evolve(
-        **more
+def progress(**more: Any) -> RestoreProgress:
+    begun = RestoreProgress(
+        point=RestorePoint(at=NOW), started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)
     )
+    return begun.evolve(**more)
 
 
-def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_ours() -> None:
+def test_operations_on_our_branches_after_a_lost_answer_are_ours() -> None:
     announced = progress(intent=DatabaseIntent(action="restore", at=NOW))
     listed = (
         operation("create_timeline", "ours"),
@@ -98,8 +105,8 @@ def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_rea
     assert not is_blocking(operation("detach_parent_branch"), [BRANCH], NOW)
 
 
-def test_a_restore_is_told_by_new_storage_of_its_branch_since_it_was_asked_for() -> None:
-    at = NOW + timedelta(milliseconds=700)  # Neon tells whole seconds
+def test_new_storage_of_the_branch_since_the_request_proves_a_restore() -> None:
+    at = NOW + timedelta(milliseconds=700)  # Neon's times are in whole seconds
     assert has_restore_evidence([operation("create_timeline")], "br-main", at)
     assert not has_restore_evidence([operation("suspend_compute")], "br-main", at)
     assert not has_restore_evidence([operation("create_timeline")], "br-other", at)

@@ -1,4 +1,4 @@
-"""Where two parts of a rollback of data meet: each is right by itself, and together they must be too."""
+"""Interplay of two parts of a rollback of data, each of which is correct by itself."""
 
 from datetime import timedelta
 from typing import NoReturn
@@ -7,10 +7,11 @@ import pytest
 from builders import SERVICE
 from database_simulation import AFTER, BRANCH, GOOD, DatabaseSimulation
 from faults.database_scenario import BAD, WORKER, RestoreScenario
+from progress import narrow
 from pydantic import SecretStr
 from two_writer_simulation import TwoWriterSimulation
 
-from rollback.domain.database.progress import DatabaseOutcome, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, RestoreProgress, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -27,13 +28,13 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     rollback = stage.admit(FULL)
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 
 
-def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence_and_succeeds() -> None:
-    """Writers are started before the verification, which is before the success that lifts such a fence."""
+def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
+    """Verification needs running writers, and comes before the success that lifts such a fence."""
     stage = TwoWriterSimulation(Policy(database_approval="none"))
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
@@ -47,7 +48,7 @@ def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence
     assert done.left_to_operator() == ()
 
 
-def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_told() -> None:
+def test_an_unsent_page_is_sent_later_although_the_report_of_lost_writes_was_sent() -> None:
     stage = DatabaseSimulation()
     stage.healthy_versions.clear()  # v1 is no better: the rollback fails
     rollback = stage.admit()
@@ -69,11 +70,11 @@ def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_to
 
 
 def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service_at_zero() -> None:
-    """Neon's API answers 500 to reads, which is neither a refusal nor a word of when to come again."""
+    """Neon's API answers reads with 500, which is neither a refusal nor a time to retry."""
     restore = RestoreScenario(carry_sequences=True)
     while restore.progress_if_started is None or restore.progress_if_started.verified_at is None:
         restore.run_round()
-    assert restore.progress.sequences
+    assert narrow(restore.progress, RestoreProgress).sequences
     real = restore.real.databases.connection_uri
 
     def broken(*_: object, **__: object) -> NoReturn:
@@ -89,31 +90,31 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
 
 
 def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
-    """Its restore was not sent: the fence is looked at between the announcement and the call."""
+    """The restore was not sent: the fence is checked between the announcement and the call."""
     restore = RestoreScenario(carry_sequences=True)
-    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
     assert "restore" not in restore.neon.calls
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.neon.write(restore.branch_id, 50)
     restore.run_round()
-    assert restore.progress.head is None
+    assert restore.progress.fence.head is None
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.sql.sequence_set[restore.branch_id] >= 50
 
 
 def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_the_fence_is_made_anew() -> None:
-    """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent anew."""
+    """The restore's answer was lost, and a task started: the fence is checked before the restore is sent anew."""
     restore = RestoreScenario(carry_sequences=True)
     restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
     while "restore" not in restore.neon.calls:
         restore.run_round()
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
-    while restore.progress.head is not None:
+    while restore.progress.fence.head is not None:
         restore.clock.pass_time(seconds=restore.document.wait_seconds)
         restore.run_round()
-    at = restore.progress.preview_lsn
+    at = narrow(restore.progress, RestoreProgress).preview_lsn
     restore.neon.restore(restore.branch_id, restore.branch_id, at, backup_name(restore.id))  # it arrives now
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
@@ -122,12 +123,12 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
 
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
-    """Its fence may be lifted by a person, who has to know that ids of lost rows come again."""
+    """An operator who lifts the fence has to know that ids of lost rows come again."""
     stage = DatabaseSimulation(Policy(database_approval="none"))
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = stage.run_due_step(rollback)
-    assert rollback.database.sequences
+    assert narrow(rollback.database, RestoreProgress).sequences
     if ends == "fails":
         stage.sql.schemas[BRANCH] = AFTER
     else:
@@ -138,7 +139,7 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
 
 
 def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
-    """Postgres refuses to tell the tables of one branch."""
+    """Let Postgres refuse to show the tables of one branch."""
     shown = stage.sql.live_schema
 
     def refusing(address: SecretStr) -> LiveSchema:
@@ -150,7 +151,7 @@ def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
 
 
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
-    """It has production's passwords, on a branch that may let every address in."""
+    """The compute has production's passwords, on a branch that may let every address in."""
     stage = TwoWriterSimulation(Policy(database_approval="none"))
     restored = stage.read(stage.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
@@ -205,7 +206,7 @@ def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up(
     assert stage.severities()[-1] == "info"
 
 
-def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
+def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
     stage = DatabaseSimulation(Policy(database_approval="none"))
     restored, backup = with_a_restored(stage)
     stage.neon.update_branch(backup, protected=True)
@@ -219,14 +220,14 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
     assert last.attributes["severity"] == "info"
 
 
-def test_a_writer_that_somebody_started_in_between_did_not_stand_at_zero_meanwhile() -> None:
+def test_a_writer_that_was_started_in_between_has_two_periods_at_zero() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
     restore.clock.pass_time(minutes=1)
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.clock.pass_time(minutes=3)
     restore.writers.services[WORKER].tick()
     restore.run_until_ended()
-    of_the_worker = [one for one in restore.progress.zero_task_periods if one.service == WORKER]
+    of_the_worker = [one for one in restore.progress.fence.zero_task_periods if one.service == WORKER]
     assert [one.until is None for one in of_the_worker] == [False, True]

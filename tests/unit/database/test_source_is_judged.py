@@ -1,4 +1,4 @@
-"""What a reset, an undo or `--to` would put under every writer is judged by SQL before anything is overwritten."""
+"""SQL checks the source of a reset, an undo or `--to` for every writer before any data is overwritten."""
 
 from datetime import timedelta
 from typing import Any
@@ -88,7 +88,7 @@ DATA_OF_THEN = {"type": "database", "service": SERVICE, "to": (NOW - timedelta(m
 
 
 class StageOfAWorkerThatNeedsTheEmail(TwoWriterSimulation):
-    """What the worker runs was good with a column that the tables, wherever they are looked at, lack from then on."""
+    """The worker's release needs a column that the tables of every branch lack from now on."""
 
     def lack_the_email(self) -> None:
         self.ledger.put_schema(NEEDS_EMAIL)
@@ -100,7 +100,7 @@ class StageOfAWorkerThatNeedsTheEmail(TwoWriterSimulation):
 
 
 def test_another_writer_that_breaks_on_the_tables_at_a_time_refuses_before_the_restore() -> None:
-    """`--to` names a time of which the ledger knows nothing: the preview tells, for every writer."""
+    """`--to` names a time that the ledger does not know: the preview shows the tables for every writer."""
     stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
     stage.lack_the_email()
     ended = stage.read(stage.run(DATA_OF_THEN))
@@ -124,12 +124,12 @@ def test_another_writer_that_breaks_on_the_backup_refuses_an_undo_before_anythin
     assert stage.rows() == GOOD
 
 
-def test_by_force_another_writer_that_breaks_is_a_warning_and_told() -> None:
+def test_an_operator_s_force_turns_a_breaking_writer_into_a_reported_warning() -> None:
     stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
     stage.lack_the_email()
     stage.neon.settle()
     ended = stage.read(stage.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
-    told = {check.name: check.verdict for check in ended.database.preview_checks}
+    told = {check.name: check.verdict for check in ended.database.schema_checks}
     assert told[f"writer-fits {OTHER}"] is Verdict.WARN

@@ -8,11 +8,12 @@ from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, 
 from fake_tasks import FakeTasks
 from fakes import FakeSecrets
 from faults.crash import ProcessKilled
+from progress import narrow
 from pydantic import SecretStr
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
-from rollback.domain.database.progress import backup_name
+from rollback.domain.database.progress import DownMigrationProgress, backup_name
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import Strategy
@@ -29,7 +30,7 @@ def with_way_down(impact: MigrationImpact | None) -> ShippedMigration:
 
 
 def stepping_stage(second: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0) -> DatabaseSimulation:
-    """v2's image has a command that takes the dropped column back."""
+    """Give v2's image a command that restores the dropped column."""
     stage = DatabaseSimulation(second=DROPS, checkpoint=False, strategy=strategy, down_command=("down", "{tag}"))
     tasks = FakeTasks(stage.services)
 
@@ -50,7 +51,7 @@ def ended(stage: DatabaseSimulation, given: Any = None) -> Rollback:
     return stage.read(stage.run(given))
 
 
-def test_auto_steps_down_where_that_loses_nothing_and_no_row_is_lost() -> None:
+def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> None:
     stage = stepping_stage(with_way_down(ADDITIVE))
     desired = stage.services.desired_count
     rollback = ended(stage)
@@ -61,14 +62,15 @@ def test_auto_steps_down_where_that_loses_nothing_and_no_row_is_lost() -> None:
     assert "restore" not in stage.neon.calls
     assert stage.branch.protected
     assert rollback.database is not None
-    assert [(run.name, run.exit_code) for run in rollback.database.ran] == [(DROPS.tag, 0)]
+    ran = narrow(rollback.database, DownMigrationProgress).ran
+    assert [(run.name, run.exit_code) for run in ran] == [(DROPS.tag, 0)]
     backup = stage.backup(rollback)
     assert backup is not None
     assert f"{DROPS.tag}: exit code 0" in stage.notifications.sent[-1].message
     assert rollback.open_obligations() == ()
 
 
-def test_a_way_down_that_fails_leaves_nothing_running_on_what_may_be_half_done() -> None:
+def test_a_failed_down_migration_leaves_no_task_running_on_half_changed_data() -> None:
     stage = stepping_stage(with_way_down(ADDITIVE), code=3)
     rollback = ended(stage)
     assert rollback.outcome is Outcome.FAILED
@@ -79,7 +81,7 @@ def test_a_way_down_that_fails_leaves_nothing_running_on_what_may_be_half_done()
 
 
 def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_that_step_down() -> None:
-    """The plan names the migrations of that look: to step one down below another leads to no release's schema."""
+    """The plan names the observed migrations: one stepped down below another leads to no release's schema."""
     way_down = with_way_down(ADDITIVE)
     stage = stepping_stage(way_down)
     later = way_down.model_copy(update={"tag": "0002_more", "created_at": 3000, "hash": f"{9:064x}"})
@@ -94,7 +96,7 @@ def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_t
 
 
 @pytest.mark.parametrize("down", [None, breaking("drop column email")])
-def test_auto_restores_where_stepping_down_would_lose_something(down: MigrationImpact | None) -> None:
+def test_strategy_auto_restores_if_stepping_down_would_lose_data(down: MigrationImpact | None) -> None:
     stage = DatabaseSimulation(second=DROPS, strategy=Strategy.AUTO, down_command=("down", "{tag}"))
     stage.checkpoint("v2", (FIRST, with_way_down(down)))
     rollback = ended(stage)
@@ -105,7 +107,7 @@ def test_auto_restores_where_stepping_down_would_lose_something(down: MigrationI
 
 
 class PreviewStage(DatabaseSimulation):
-    """Pull request 42 has a branch of main's, with a row of its own; the service knows it from a secret."""
+    """Pull request 42 has a child of main with a row of its own, and a secret with the child's address."""
 
     def __init__(self) -> None:
         super().__init__(second=ADDS)
@@ -174,11 +176,11 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
     assert "update" not in stage.changes()
 
 
-# Killed right after Neon or ECS took a change, before that was saved; and never walked again
+# Killed after Neon or ECS made a change and before the save, and never resumed
 
 
 def killed_after(stage: DatabaseSimulation, call: str, times: int, given: Any) -> Rollback:
-    """Its conclusion, by the janitor, once the call was made that often."""
+    """Kill the rollback at its n-th such call, and let the janitor conclude it."""
     made = [0]
 
     class Kills:
@@ -217,7 +219,7 @@ RECREATE = {"type": "database", "pr": 42, "strategy": "recreate"}
 
 
 @pytest.mark.parametrize(("call", "times"), [("update_branch", 1), ("create_branch", 1)])
-def test_a_recreate_that_died_says_which_branch_is_which(call: str, times: int) -> None:
+def test_the_report_of_a_crashed_recreate_says_which_branch_is_which(call: str, times: int) -> None:
     stage = PreviewStage()
     done = killed_after(stage, call, times, RECREATE)
     old = stage.neon.branch(stage.old)
@@ -234,7 +236,7 @@ def test_a_recreate_that_died_says_which_branch_is_which(call: str, times: int) 
         assert f"branch {NAME} is {new.id} now, and {old.name} is what it was before" in page
 
 
-def test_a_recreate_whose_renaming_was_refused_as_it_died_left_everything_as_it_was() -> None:
+def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was() -> None:
     stage = PreviewStage()
     stage.neon.refuse_next("update_branch", OutcomeUnknown("the connection broke before it was sent"))
     rollback = stage.admit(RECREATE)
@@ -250,7 +252,7 @@ def test_a_recreate_whose_renaming_was_refused_as_it_died_left_everything_as_it_
     assert "the data is untouched" in stage.pages()[-1]
 
 
-def test_a_deletion_that_died_is_told_and_undo_says_where_the_branch_is() -> None:
+def test_a_crashed_deletion_is_reported_and_undo_says_where_the_branch_is() -> None:
     stage = PreviewStage()
     done = killed_after(stage, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
     assert stage.neon.branch(stage.old) is None
@@ -261,18 +263,18 @@ def test_a_deletion_that_died_is_told_and_undo_says_where_the_branch_is() -> Non
     assert "Neon's console has it back for seven days" in undone.reason
 
 
-def test_a_way_down_that_died_after_its_task_began_is_followed_to_its_end() -> None:
+def test_a_down_migration_that_crashed_after_its_task_began_is_followed_to_its_end() -> None:
     stage = stepping_stage(with_way_down(ADDITIVE))
     done = killed_after(stage, "run", 1, None)
     assert done.database is not None
-    assert [(run.name, run.exit_code) for run in done.database.ran] == [(DROPS.tag, 0)]
+    assert [(run.name, run.exit_code) for run in narrow(done.database, DownMigrationProgress).ran] == [(DROPS.tag, 0)]
     assert done.has_changed_data
     assert f"{DROPS.tag}: exit code 0" in stage.pages()[-1]
     assert f"backup branch {done.database.backup_id}" in stage.pages()[-1]
     assert stage.services.desired_count == 0
 
 
-def test_a_way_down_that_died_before_its_task_names_the_backup_that_nobody_needs() -> None:
+def test_a_down_migration_that_crashed_before_its_task_names_the_unneeded_backup() -> None:
     stage = stepping_stage(with_way_down(ADDITIVE))
     done = killed_after(stage, "create_branch", 1, None)
     assert not done.has_changed_data

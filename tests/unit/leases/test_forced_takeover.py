@@ -26,7 +26,7 @@ FORCED = {"force": True, "reason": "Ada knows"}
 def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     """Run until the service stands at zero tasks, with the branch unchanged."""
     rollback = stage.admit(FULL)
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 

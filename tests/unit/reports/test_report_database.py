@@ -3,7 +3,7 @@
 from builders import NOW, release, rollback
 
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
 from rollback.domain.settings.database import Strategy
@@ -13,7 +13,8 @@ from rollback.reports.condition import describe_condition, protect_branches
 def test_the_report_names_the_branch_that_the_operator_has_to_protect_again() -> None:
     v2 = release("v2")
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1")
-    progress = DatabaseProgress(
+    progress = RestoreProgress(
+        point=RestorePoint(at=NOW),
         started_at=NOW,
         before=OriginalBranch(name="main", protected=True),
         backup_id="br-9",

@@ -112,7 +112,7 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
-    assert lost == [f"lost by the restore: replication slot {SLOT}: whatever uses it has to be set up anew"]
+    assert lost == [f"lost by the restore: replication slot {SLOT}: set up anew what uses it"]
     assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
 
 

@@ -1,4 +1,4 @@
-"""What was announced is asked for before a rollback concludes: after an abort, a crash or a lost lease."""
+"""Announced changes are looked up before a rollback concludes: after an abort, a crash or a lost lease."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +10,7 @@ from database_simulation import BAD, GOOD, DatabaseSimulation
 from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
 from two_writer_simulation import TwoWriterSimulation
 
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -26,12 +26,12 @@ TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
 
 
 def asked_for_restore(stage: DatabaseSimulation) -> Rollback:
-    """Neon was sent the restore, and nobody has looked since."""
+    """Run until the restore was sent to Neon, and no observation followed."""
     rollback = stage.admit(FULL, "execution-1")
     while "restore" not in stage.neon.calls:
         rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
-    assert rollback.database.restore_asked_at is not None
+    assert rollback.database.data_change_announced_at is not None
     assert rollback.database.backup_id is None
     return rollback
 
@@ -67,7 +67,7 @@ def concluded(stage: DatabaseSimulation, rollback: Rollback, minutes: int = 60) 
 
 
 @pytest.mark.parametrize("end", ENDED)
-def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone(
+def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be_undone(
     end: Callable[[Simulation, Rollback], None],
 ) -> None:
     stage = DatabaseSimulation()
@@ -85,14 +85,14 @@ def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone
     assert f"backup branch {backup.id}" in page
     assert f"rollback undo production {ended.id}" in page
     assert "no backup branch was seen" not in "".join(stage.pages())
-    assert stage.services.desired_count == 0  # v2 was not made for that data
+    assert stage.services.desired_count == 0  # v2 does not fit that data
     undone = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert undone.outcome is Outcome.SUCCEEDED, undone.reason
     assert stage.rows() == GOOD + BAD
     assert stage.running() == image("v2")
 
 
-def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_for() -> None:
+def test_the_first_page_says_that_the_data_s_state_is_unknown_and_which_branch_to_look_for() -> None:
     stage = DatabaseSimulation()
     rollback = asked_for_restore(stage)
     by_person(stage, rollback)
@@ -107,7 +107,7 @@ def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_f
 def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
     stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
-    while rollback.database is None or rollback.database.restore_asked_at is None:
+    while rollback.database is None or rollback.database.data_change_announced_at is None:
         stage.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
         rollback = stage.run_due_step(rollback)
     assert rollback.database.intent is not None
@@ -123,8 +123,8 @@ def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -
     assert "the data is untouched" in stage.pages()[-1]
 
 
-def test_it_is_not_asked_before_the_call_can_land_no_more() -> None:
-    """Rule 9: Neon does not know our lease."""
+def test_neon_is_not_asked_before_the_announced_call_can_no_longer_land() -> None:
+    """Rule 9: the intent is written before the change. Neon knows nothing of our lease."""
     stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     stage.neon.lose_next("restore")
@@ -142,7 +142,7 @@ def test_it_is_not_asked_before_the_call_can_land_no_more() -> None:
     assert ended.database.backup_id is not None
 
 
-def test_where_neon_can_not_be_asked_the_page_says_not_known_and_the_service_stays_fenced() -> None:
+def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_answer() -> None:
     stage = DatabaseSimulation()
     rollback = asked_for_restore(stage)
 
@@ -192,7 +192,7 @@ def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> N
     assert stage.services.desired_count == 2
 
 
-def test_a_preview_that_is_left_is_named() -> None:
+def test_the_page_names_a_preview_that_is_left() -> None:
     stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     stage.neon.lose_next("create_branch")
@@ -209,16 +209,18 @@ def test_a_preview_that_is_left_is_named() -> None:
     [
         ({}, False),
         ({"intent": {"action": "restore", "at": NOW}}, True),
-        ({"restore_asked_at": NOW}, True),
-        ({"restore_asked_at": NOW, "backup_id": "br-9"}, False),
-        ({"restore_asked_at": NOW, "database_outcome": "failed", "ended_at": NOW}, True),
-        ({"restore_asked_at": NOW, "database_outcome": "restored", "ended_at": NOW}, False),
-        ({"restore_asked_at": NOW, "last_change_checked_at": NOW}, False),
+        ({"data_change_announced_at": NOW}, True),
+        ({"data_change_announced_at": NOW, "backup_id": "br-9"}, False),
+        ({"data_change_announced_at": NOW, "database_outcome": "failed", "ended_at": NOW}, True),
+        ({"data_change_announced_at": NOW, "database_outcome": "restored", "ended_at": NOW}, False),
+        ({"data_change_announced_at": NOW, "last_change_checked_at": NOW}, False),
         ({"backup_id": "br-9", "ran": ({"name": "0002", "arn": "task/1", "asked_at": NOW},)}, True),
     ],
 )
-def test_what_is_unanswered(changes: dict[str, Any], unanswered: bool) -> None:
-    progress = DatabaseProgress.model_validate(
+def test_a_change_is_unanswered_until_an_observation_shows_its_effect(
+    changes: dict[str, Any], unanswered: bool
+) -> None:
+    progress = DownMigrationProgress.model_validate(
         {"started_at": NOW, "before": OriginalBranch(name="main", protected=False), **changes}
     )
     assert progress.has_unanswered_change is unanswered
@@ -237,7 +239,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
     reached: dict[str, Callable[[Rollback], bool]] = {
         "announced": lambda r: bool(r.obligations),
         "stopped": lambda _: stage.services.desired_count == 0,
-        "stands": lambda r: r.database is not None and r.database.head is not None,
+        "stands": lambda r: r.database is not None and r.database.fence.head is not None,
         "preview": lambda _: "create_branch" in stage.neon.calls,
         "unprotected": lambda _: "update_branch" in stage.neon.calls,
     }
@@ -257,7 +259,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
 
 def fenced(stage: TwoWriterSimulation) -> Rollback:
     rollback = stage.admit(FULL, "execution-1")
-    while rollback.database is None or rollback.database.head is None:
+    while rollback.database is None or rollback.database.fence.head is None:
         rollback = stage.run_due_step(rollback)
     return rollback
 
@@ -273,7 +275,7 @@ def by_forced_unlock(stage: Simulation, rollback: Rollback) -> None:
 
 
 @pytest.mark.parametrize("end", [by_person, by_hand, by_forced_unlock])
-def test_rule_3_an_operator_who_stops_it_behind_the_fence_finds_it_fenced(
+def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
     end: Callable[[Simulation, Rollback], None],
 ) -> None:
     stage = TwoWriterSimulation()
@@ -295,8 +297,8 @@ def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
 
 
-def test_rule_3_whoever_goes_on_by_force_with_what_an_operator_stopped_lifts_its_fence_by_a_success_only() -> None:
-    """The operator knows more than we do: a newcomer that is refused has learnt nothing that speaks for the bad one."""
+def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succeeding() -> None:
+    """The operator knows more than we do: a refused successor has no evidence for the bad release."""
     stage = TwoWriterSimulation()
     first = fenced(stage)
     stage.ledger.save(stage.read(first).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True))
@@ -329,7 +331,7 @@ def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
 
 
 def stopping(stage: Simulation) -> Rollback:
-    """Its StopServiceDeployment is announced, made, and its execution killed before that is saved."""
+    """Announce and make a StopServiceDeployment, and kill the execution before the save."""
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2")
     rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
@@ -348,7 +350,7 @@ def swept(stage: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
     return stage.read(rollback)
 
 
-def test_a_stopped_deployment_that_nobody_saved_is_no_abort_before_anything_was_done() -> None:
+def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
     stage = Simulation()
     rollback = stopping(stage)
     assert rollback.service is not None
@@ -365,7 +367,7 @@ def test_a_stopped_deployment_that_nobody_saved_is_no_abort_before_anything_was_
     assert ended.recheck_at is None
 
 
-def test_a_stopped_deployment_that_a_person_aborted_stays_their_abort_and_is_said_to_have_landed() -> None:
+def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -> None:
     stage = Simulation()
     rollback = stopping(stage)
     assert rollback.service is not None
@@ -377,7 +379,7 @@ def test_a_stopped_deployment_that_a_person_aborted_stays_their_abort_and_is_sai
     assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in stage.pages()[-1]
 
 
-def test_a_stop_that_never_landed_is_an_abort_before_anything_was_done() -> None:
+def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
     stage = Simulation()
     rollback = stopping(stage)
     by_crash(stage, rollback)
@@ -385,13 +387,13 @@ def test_a_stop_that_never_landed_is_an_abort_before_anything_was_done() -> None
     for _ in range(30):
         if ended.concluded_at is not None:
             break
-        stage.clock.pass_time(seconds=10)  # ECS stands still
+        stage.clock.pass_time(seconds=10)  # ECS makes no progress
         janitor.sweep(stage.world)
         ended = stage.read(rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
 
 
-def test_a_deployment_that_another_one_followed_tells_nothing_of_the_stop() -> None:
+def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
     stage = Simulation()
     rollback = stopping(stage)
     stage.services.deploy(stage.arns["v2"], stage.clock.now())
@@ -401,7 +403,7 @@ def test_a_deployment_that_another_one_followed_tells_nothing_of_the_stop() -> N
     assert any("was made is NOT KNOWN" in note for note in ended.service.notes)
 
 
-def test_capacity_that_was_raised_and_not_saved_is_seen() -> None:
+def test_an_unsaved_raise_of_capacity_is_found() -> None:
     stage = Simulation(policy=Policy())
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
     stage.ship("v2", QUARANTINED, hours_ago=1)
@@ -417,7 +419,7 @@ def test_capacity_that_was_raised_and_not_saved_is_seen() -> None:
     assert swept(stage, rollback).has_acted
 
 
-def test_what_never_began_to_act_is_an_abort_as_ever() -> None:
+def test_a_rollback_that_never_acted_ends_as_an_abort() -> None:
     stage = start_simulation()
     rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
     by_crash(stage, rollback)

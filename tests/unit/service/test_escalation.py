@@ -1,4 +1,4 @@
-"""The ladder: service → emergency → restart from zero → a person (rule 4)."""
+"""Escalation: service → emergency → restart from zero → operator (rule 4: healthy targets decide)."""
 
 import pytest
 from builders import image
@@ -30,21 +30,21 @@ OLD_SERVE = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy
         (EscalationLevel.EMERGENCY, NOTHING, "allow", EscalationLevel.RESTART_FROM_ZERO),
         (EscalationLevel.EMERGENCY, NOTHING, "refuse", EscalationEnd.LEVELS_EXHAUSTED),
         (EscalationLevel.EMERGENCY, HALF, "allow", EscalationEnd.LEVELS_EXHAUSTED),
-        (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.LEVELS_EXHAUSTED),  # not known is not zero
+        (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.LEVELS_EXHAUSTED),  # unknown is not zero
         (EscalationLevel.RESTART_FROM_ZERO, NOTHING, "allow", EscalationEnd.LEVELS_EXHAUSTED),
         (EscalationLevel.SERVICE, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
         (EscalationLevel.EMERGENCY, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
         (EscalationLevel.RESTART_FROM_ZERO, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
     ],
 )
-def test_rule_4_the_next_rung_is_told_by_healthy_targets_never_by_an_alarm(
+def test_rule_4_healthy_targets_decide_the_next_level_and_never_an_alarm(
     current: EscalationLevel, service_health: ServiceHealth, restart: str, then: EscalationLevel | EscalationEnd
 ) -> None:
     assert next_escalation(current, service_health, restart) is then  # type: ignore[arg-type]
 
 
 def bad_all_over(stage: Simulation) -> None:
-    """Whatever is deployed from now on does not pass its health check; v2's tasks still answer."""
+    """Let every new deployment fail its health check, while v2's tasks still answer."""
     stage.services.default_behaviour = "unhealthy"
     stage.services.behaviours[stage.arns["v2"]] = "healthy"
 
@@ -55,14 +55,14 @@ def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates
     assert done.outcome is Outcome.FAILED
     assert "the release is not the cause" in done.reason
     assert stage.running() == image("v1")
-    assert stage.changes() == ["update", "update"]  # the way back, and the configuration
+    assert stage.changes() == ["update", "update"]  # the target, then the configuration
     assert done.service is not None
     assert [tried.escalation_level for tried in done.service.tried] == [EscalationLevel.SERVICE]
     assert "the release is not the cause" in stage.pages()[0]
     assert f"in ALARM: {DEGRADED}" in stage.pages()[0]
 
 
-def test_zero_healthy_targets_go_up_the_whole_ladder_and_a_page_says_what_was_tried_and_what_to_do() -> None:
+def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_next_steps() -> None:
     stage = start_simulation()
     bad_all_over(stage)
     stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
@@ -79,7 +79,7 @@ def test_zero_healthy_targets_go_up_the_whole_ladder_and_a_page_says_what_was_tr
         assert said in page
 
 
-def test_with_a_healthy_target_left_it_never_goes_to_zero() -> None:
+def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
     stage = start_simulation()
     bad_all_over(stage)
     done = stage.run()
@@ -97,7 +97,7 @@ def test_an_environment_may_refuse_the_restart_from_zero() -> None:
     assert [t.escalation_level for t in done.service.tried] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
 
 
-def test_targets_that_can_not_be_asked_about_are_not_zero() -> None:
+def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
     stage = start_simulation()
     bad_all_over(stage)
 
@@ -114,7 +114,7 @@ def test_targets_that_can_not_be_asked_about_are_not_zero() -> None:
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
 
 
-def test_the_emergency_rung_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
+def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
     stage = start_simulation()
     stage.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
     before = dict(stage.services.deployment_configuration)
@@ -125,13 +125,13 @@ def test_the_emergency_rung_keeps_healthy_capacity_and_lets_all_replacements_sta
     assert not any("minimumHealthyPercent" in given for given in sent if given is not None)
     assert stage.services.deployment_configuration["minimumHealthyPercent"] == 100
     assert done.open_obligations() == ()
-    # it never completed, so an operator has it, with what it was
+    # the deployment never completed, so an operator gets the obligation with the recorded configuration
     assert [o.handed_to for o in done.obligations] == ["operator"] * len(done.obligations)
     owed = {part: was for o in done.obligations for part, was in o.before.items()}
     assert owed == {part: before[part] for part in ("deploymentCircuitBreaker", "maximumPercent")}
 
 
-def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
+def test_a_target_that_does_not_start_is_deployed_anew_once() -> None:
     stage = start_simulation()
     rollback = stage.admit()
     tick = FakeServices.tick
@@ -151,7 +151,7 @@ def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
     assert "force_new_deployment" in done.service.moves
 
 
-def test_a_rollback_waits_for_the_alarm_that_asked_before_it_calls_itself_a_success() -> None:
+def test_a_rollback_succeeds_only_after_its_triggering_alarm_is_ok() -> None:
     stage = start_simulation(healthy_versions=set())
     rollback = stage.run_until(stage.admit(), Step.VERIFY)
     for _ in range(stage.policy.verify_rounds + 2):

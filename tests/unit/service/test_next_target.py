@@ -1,4 +1,4 @@
-"""The next target: what ECS can't run is not deployed, and another promoted release is tried before all is stopped."""
+"""Choice of the next target: ECS must be able to run it, and it is tried before all tasks are stopped."""
 
 import pytest
 from builders import SERVICE, image
@@ -25,7 +25,7 @@ UNASKED = Check.warned("d", "could not be asked", evidence={NOT_KNOWN: "d"})
 @pytest.mark.parametrize(
     ("checks", "ready"),
     [
-        ((), None),  # an older version of the code looked at none
+        ((), None),  # an older version of the code made no check
         ((PASS, WARN), True),
         ((PASS, UNASKED), None),
         ((UNASKED, FAIL), False),
@@ -35,14 +35,14 @@ def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...]
     assert is_ready(checks) is ready
 
 
-def test_what_is_not_looked_at_is_never_told_as_there() -> None:
+def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
     seen = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
     assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not looked at: fs-1")
     both = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
     assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
 
 
-# Which target is taken
+# The choice
 
 
 def two_good(**parts: object) -> Simulation:
@@ -71,7 +71,7 @@ def test_the_way_back_is_the_newest_ready_target() -> None:
     assert not plan.is_ready, "the last known good itself can't be gone back to, and somebody has to know"
 
 
-def test_a_target_of_which_it_is_not_known_comes_after_those_that_are_ready() -> None:
+def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
     stage = two_good()
     exists, gone = stage.images.exists, image("v1")
 
@@ -106,8 +106,8 @@ def test_an_emergency_says_which_release_it_skips_and_why() -> None:
     assert image("v1") in reason
 
 
-def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_says_what_is_against_it() -> None:
-    """An image may have been pushed again since the last look; and nothing else is left."""
+def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_reports_why_it_is_not_ready() -> None:
+    """The image may have been pushed again since the last check, and there is no other target."""
     stage = two_good()
     stage.images.missing |= {image("v0"), image("v1")}
     prepare_standing_plan(SERVICE, stage.world)
@@ -117,7 +117,7 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_says_
     assert "v1 was not ready" in stage.check(done, "target-is-ready").reason
 
 
-def test_a_plain_rollback_skips_what_can_not_be_pulled_and_names_it() -> None:
+def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
     stage = two_good()
     stage.images.missing.add(image("v1"))
     stage.healthy_versions = {"v0"}
@@ -130,7 +130,7 @@ def test_a_plain_rollback_skips_what_can_not_be_pulled_and_names_it() -> None:
     assert good is None or good["containerDefinitions"][0]["image"] == image("v1"), "decision 2: a stand-in is none"
 
 
-def test_a_version_that_a_person_names_is_not_replaced_by_another() -> None:
+def test_a_version_that_an_operator_names_has_no_substitute() -> None:
     stage = two_good()
     stage.images.missing.add(image("v1"))
     done = stage.run({"service": SERVICE, "target_version": "v1"})
@@ -139,7 +139,7 @@ def test_a_version_that_a_person_names_is_not_replaced_by_another() -> None:
     assert stage.changes() == []
 
 
-def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_there_is() -> None:
+def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
@@ -151,7 +151,7 @@ def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_
     assert stage.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
 
 
-# The ladder
+# Escalation
 
 NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, wanted=2)
 OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, wanted=2)
@@ -166,7 +166,7 @@ UNKNOWN_BUT_STARTS_NOT = ServiceHealth(is_target_running=False, healthy_targets=
         (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, OLD_TASKS, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.LEVELS_EXHAUSTED),  # it runs, and serves a little
+        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.LEVELS_EXHAUSTED),  # some tasks serve
         (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.LEVELS_EXHAUSTED),
     ],
 )
@@ -177,7 +177,7 @@ def test_another_target_comes_before_all_tasks_are_stopped(
 
 
 class StartsOnly(FakeServices):
-    """Only tasks of these images start."""
+    """Let only tasks of these images start."""
 
     starts: frozenset[str] = frozenset()
 
@@ -212,7 +212,7 @@ def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> N
     assert list_obligations_of_operator(SERVICE, stage.world) == []
 
 
-def test_each_target_is_tried_once_and_only_then_all_is_stopped() -> None:
+def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
     stage = two_good()
     prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage)
@@ -224,7 +224,7 @@ def test_each_target_is_tried_once_and_only_then_all_is_stopped() -> None:
 
 
 @pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
-def test_what_is_not_good_any_more_is_no_next_target(state: object) -> None:
+def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -> None:
     stage = Simulation()
     stage.ship("v0", state, hours_ago=96)  # type: ignore[arg-type]
     stage.ship("v1", PROMOTED, hours_ago=48)
@@ -246,7 +246,7 @@ def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
     assert [one.target for one in done.service.tried] == ["v1", "v1"]
 
 
-def test_a_version_that_a_person_names_is_brought_up_or_nothing_is() -> None:
+def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
     stage = two_good()
     prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage, "v0")
@@ -255,8 +255,8 @@ def test_a_version_that_a_person_names_is_brought_up_or_nothing_is() -> None:
     assert {one.target for one in done.service.tried} == {"v1"}
 
 
-def test_a_stand_in_that_does_not_fit_the_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule 12: the last known good is then refused by its own name."""
+def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 12: a breaking schema refuses. The refusal names the last known good."""
     breaking = SchemaVerdict(
         compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD
     )
@@ -268,7 +268,7 @@ def test_a_stand_in_that_does_not_fit_the_schema_is_not_taken(monkeypatch: pytes
     assert image("v1") in done.reason
 
 
-def test_the_next_target_of_the_ladder_fits_the_schema_or_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
     stage = two_good()

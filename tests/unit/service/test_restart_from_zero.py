@@ -1,4 +1,4 @@
-"""The last rung: all tasks stopped, then the target (rules 1, 2, 3 and 4)."""
+"""The last escalation level: all tasks stop, then the target starts (rules 1, 2, 3 and 4)."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 
 
 def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Simulation:
-    """Nothing passes its health check before the service was once at zero."""
+    """Fail every health check until the service was once at zero."""
     stage = start_simulation()
     stage.scaling.target = scalable
     stage.services.default_behaviour = "stale" if until_restarted else "unhealthy"
@@ -32,7 +32,7 @@ def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = 
 
 
 def at_zero(stage: Simulation, rollback: Rollback) -> Rollback:
-    """As far as desired count 0."""
+    """Run until the desired count is 0."""
     for _ in range(400):
         rollback = stage.run_due_step(rollback)
         if rollback.is_fenced and stage.services.desired_count == 0:
@@ -55,7 +55,7 @@ def test_rule_2_scaling_is_suspended_before_zero_and_nothing_starts_before_all_i
     assert next_restart_move(seen) is move
 
 
-def test_a_service_that_only_a_restart_mends_is_restarted_on_its_last_known_good() -> None:
+def test_a_service_that_needs_a_restart_from_zero_restarts_on_its_last_known_good() -> None:
     stage = broken()
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED
@@ -63,7 +63,7 @@ def test_a_service_that_only_a_restart_mends_is_restarted_on_its_last_known_good
     assert done.service is not None
     counts = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
     assert 0 in counts
-    assert stage.services.desired_count == 2  # max(2, recorded)
+    assert stage.services.desired_count == 2  # the larger of 2 and the recorded count
     assert done.open_obligations() == ()
     assert {o.kind for o in done.obligations if o.discharged_at} >= {ObligationKind.FENCE, ObligationKind.SCALING}
 
@@ -100,7 +100,7 @@ def test_a_service_without_autoscaling_is_restarted_without_it() -> None:
     assert stage.scaling.puts == []
 
 
-def test_what_is_owed_is_written_down_before_each_change() -> None:
+def test_each_obligation_is_recorded_before_its_change() -> None:
     stage = broken()
     rollback = stage.admit()
     update, put = stage.services.update, stage.scaling.put
@@ -140,10 +140,10 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
     stage.pass_time(minutes=10)
     sweep(stage.world)
     assert stage.read(outage).recheck_at is None
-    assert stage.workflow.started == []  # green by now: nothing to start
+    assert stage.workflow.started == []  # the alarm is OK by now
 
 
-def test_rule_3_aborted_at_zero_it_stays_there_suspended_and_a_page_says_what_is_where() -> None:
+def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_state() -> None:
     stage = broken()
     rollback = at_zero(stage, stage.admit())
     stopped = stage.ledger.save(rollback.evolve(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
@@ -158,7 +158,7 @@ def test_rule_3_aborted_at_zero_it_stays_there_suspended_and_a_page_says_what_is
         assert said in page
 
 
-def test_a_restart_that_does_not_help_ends_with_tasks_wanted_and_a_page() -> None:
+def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -> None:
     stage = broken(until_restarted=False)
     done = stage.run()
     assert done.outcome is Outcome.FAILED
@@ -172,8 +172,8 @@ def test_a_restart_that_does_not_help_ends_with_tasks_wanted_and_a_page() -> Non
     assert "nothing more can be tried without a person" in stage.pages()[0]
 
 
-def test_one_that_dies_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
-    """Nobody asked for zero but us: the janitor puts the count back, on whatever PRIMARY is by now."""
+def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
+    """Only the rollback wanted zero tasks: the janitor restores the count, for the current PRIMARY."""
     stage = broken()
     rollback = at_zero(stage, stage.admit())
     stage.pass_time(minutes=stage.policy.lease_minutes + 1)
@@ -195,7 +195,7 @@ def test_rule_4_a_target_that_became_healthy_just_before_zero_is_not_stopped() -
         rollback = stage.run_due_step(rollback)
         if rollback.service is not None and rollback.service.escalation_level is EscalationLevel.RESTART_FROM_ZERO:
             break
-    stage.services.default_behaviour = "healthy"  # it only needed longer than the rung before was given
+    stage.services.default_behaviour = "healthy"  # its tasks needed longer than the level before allowed
     done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
@@ -215,8 +215,8 @@ def test_rule_4_a_service_that_serves_in_one_of_two_target_groups_is_never_broug
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
 
 
-def test_rule_3_an_execution_that_a_person_stops_at_zero_leaves_the_service_fenced() -> None:
-    """In the console: no lever of ours is pulled, only the rule on aborted executions tells."""
+def test_rule_3_an_execution_that_an_operator_stops_at_zero_leaves_the_service_fenced() -> None:
+    """The operator stops the execution in the console, and only EventBridge's rule on aborted executions reports it."""
     stage, fenced = at_zero_scaled()
     why = "its execution ended as ABORTED: no cause given"
     for _ in range(20):
@@ -227,7 +227,7 @@ def test_rule_3_an_execution_that_a_person_stops_at_zero_leaves_the_service_fenc
     assert {o.kind for o in done.left_to_operator()} >= {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
-def test_rule_3_no_alarm_starts_again_what_a_person_has_aborted_at_zero() -> None:
+def test_rule_3_no_alarm_restarts_a_service_whose_rollback_an_operator_aborted_at_zero() -> None:
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -245,8 +245,8 @@ def test_rule_3_no_alarm_starts_again_what_a_person_has_aborted_at_zero() -> Non
     assert stage.services.desired_count == 0
 
 
-def test_a_lease_that_ran_out_at_zero_and_that_nobody_took_is_taken_again() -> None:
-    """Step Functions or Lambda stood still for longer than a lease: no reason to leave the service at zero."""
+def test_a_rollback_takes_its_free_lease_again_after_it_ran_out_at_zero() -> None:
+    """Step Functions or Lambda paused for longer than a lease, and the service must not stay at zero for that."""
     stage, fenced = at_zero_scaled()
     stage.pass_time(minutes=stage.policy.lease_minutes + 0.5)
     done = stage.run_until(fenced)

@@ -11,7 +11,7 @@ GOOD, BAD, OTHER = "good", "bad", "other"
 
 
 def snapshot(**changes: Any) -> ServiceSnapshot:
-    """The bad release runs, deployed and settled."""
+    """A snapshot in which the bad release runs, deployed and settled."""
     settled = {
         "primary_fingerprint": BAD,
         "primary_completed": True,
@@ -45,7 +45,7 @@ def test_ecs_own_rollback_is_adopted_if_it_goes_to_the_target_and_else_left_to_e
 
 
 @pytest.mark.parametrize("unsettled", [{"primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
-def test_a_target_that_is_not_settled_is_waited_for(unsettled: dict[str, Any]) -> None:
+def test_a_rollback_waits_for_a_target_that_is_not_settled(unsettled: dict[str, Any]) -> None:
     assert next_service_move(snapshot(primary_fingerprint=GOOD, **unsettled), GOOD) is ServiceMove.WAIT_FOR_TARGET
 
 
@@ -65,7 +65,7 @@ def test_a_settled_target_is_done() -> None:
         ecs_is_rolling_back=st.booleans(),
     )
 )
-def test_nothing_is_changed_while_the_target_is_primary_or_ecs_rolls_back(seen: ServiceSnapshot) -> None:
+def test_a_rollback_changes_nothing_while_the_target_is_primary_or_ecs_rolls_back(seen: ServiceSnapshot) -> None:
     move = next_service_move(seen, GOOD)
     if seen.primary_fingerprint == GOOD or seen.ecs_is_rolling_back:
         assert move not in {ServiceMove.STOP_DEPLOYMENT, ServiceMove.UPDATE_SERVICE}
@@ -74,6 +74,6 @@ def test_nothing_is_changed_while_the_target_is_primary_or_ecs_rolls_back(seen: 
         assert seen.running_count >= seen.desired_count
 
 
-def test_capacity_is_kept() -> None:
+def test_the_desired_count_never_falls_below_the_recorded_one() -> None:
     assert desired_count_for(release("v1", desired_count=4), 2) == 4
     assert desired_count_for(release("v1", desired_count=2), 5) == 5

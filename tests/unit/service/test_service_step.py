@@ -15,7 +15,7 @@ from simulation import (
     start_simulation_at_zero,
 )
 
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import OriginalBranch, RecreateProgress
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
@@ -58,7 +58,7 @@ def test_a_bad_deployment_in_flight_from_another_bad_release_is_overridden_not_s
     assert stage.running() == image("v1")
 
 
-def test_rule_6_ecs_s_own_rollback_to_our_target_is_adopted_without_a_call() -> None:
+def test_rule_6_a_service_rollback_adopts_ecs_own_rollback_to_its_target_without_a_call() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2", "crashing")
@@ -71,14 +71,14 @@ def test_rule_6_ecs_s_own_rollback_to_our_target_is_adopted_without_a_call() -> 
     assert stage.running() == image("v1")
 
 
-def test_rule_6_ecs_s_own_rollback_to_a_quarantined_release_is_left_to_end_and_then_acted_upon() -> None:
+def test_rule_6_a_service_rollback_deploys_after_ecs_own_rollback_to_a_quarantined_release_ends() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2", QUARANTINED, hours_ago=1)
     stage.begin_deployment("v3", "crashing")
     for _ in range(3):
         stage.services.tick()
-    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"  # so that ECS's rollback is in flight for a while
+    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"  # ECS's own rollback takes a while then
     rollback = planned(stage)
     first = stage.run_due_step(rollback)
     assert first.service is not None
@@ -91,7 +91,7 @@ def test_rule_6_ecs_s_own_rollback_to_a_quarantined_release_is_left_to_end_and_t
     assert stage.running() == image("v1")
 
 
-def test_a_deployment_that_came_after_the_intent_is_stopped_by_its_own_name() -> None:
+def test_a_deployment_newer_than_the_intent_is_stopped_by_its_own_arn() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2")
@@ -107,7 +107,9 @@ def test_a_deployment_that_came_after_the_intent_is_stopped_by_its_own_name() ->
 
 
 @pytest.mark.parametrize(("recorded", "now", "wanted"), [(4, 1, 4), (2, 6, 6), (3, 3, 3)])
-def test_capacity_is_what_was_recorded_or_what_is_now_whichever_is_more(recorded: int, now: int, wanted: int) -> None:
+def test_the_desired_count_is_the_larger_of_the_recorded_and_the_current_one(
+    recorded: int, now: int, wanted: int
+) -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=recorded)
     stage.ship("v2", desired_count=now)
@@ -124,7 +126,7 @@ def test_capacity_that_autoscaling_added_between_intent_and_act_is_kept() -> Non
     assert stage.services.desired_count == 9
 
 
-def test_an_adopted_target_that_runs_on_too_little_is_raised() -> None:
+def test_an_adopted_target_below_its_recorded_count_is_raised() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
     stage.begin_deployment("v2")
@@ -187,14 +189,14 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     assert [t.escalation_level for t in done.service.tried] == [
         "service",
         "emergency",
-    ]  # v2 still serves: never to zero
+    ]  # v2 still serves, so the service never goes to zero
     assert "did not settle in 15 minutes" in done.service.tried[0].escalation_reason
-    assert stage.severities() == ["page", "page"]  # at once, and when the configuration could not be put back
+    assert stage.severities() == ["page", "page"]  # the failure, then the configuration that could not be restored
     assert stage.state_of("v2") == "suspect"
 
 
 def take_over(stage: Simulation) -> None:
-    """Somebody else takes the lease once it ran out."""
+    """Let another rollback take the lease once it ran out."""
     stage.clock.pass_time(minutes=stage.policy.lease_minutes + 1)
     assert stage.ledger.acquire(SERVICE, "another", stage.clock.now(), stage.clock.now().replace(hour=23)) is not None
 
@@ -208,13 +210,13 @@ def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None
     done = stage.run_until(rollback)
     assert done.outcome is Outcome.ABORTED
     assert len(stage.services.calls) == before
-    assert done.obligations[0].handed_to == "operator"  # the holder has no document that says it inherited
+    assert done.obligations[0].handed_to == "operator"  # the holder's document does not have it
     lease = stage.ledger.lease(SERVICE)
     assert lease is not None
     assert lease.holder == "another"
 
 
-def test_rule_9_a_lease_that_is_taken_between_intent_and_act_lets_no_call_out() -> None:
+def test_rule_9_no_call_is_made_if_the_lease_is_lost_between_intent_and_act() -> None:
     stage = start_simulation()
     stage.ledger.save(service(planned(stage), stage.world))
     take_over(stage)
@@ -224,7 +226,7 @@ def test_rule_9_a_lease_that_is_taken_between_intent_and_act_lets_no_call_out() 
 
 
 class SlowServices:
-    """Looking takes so long that the lease would run out before an act has ended."""
+    """Observe for so long that the lease would run out before a change has ended."""
 
     def __init__(self, stage: Simulation, minutes: float) -> None:
         self._stage, self._real, self._minutes = stage, stage.services, minutes
@@ -245,7 +247,7 @@ def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_en
 
 
 def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
-    """Straight to the act: `run_step` renews the lease, so that only the step itself sees one that ends too soon."""
+    """Call the step directly: `run_step` would renew the lease that ends too soon."""
     stage = start_simulation()
     rollback = stage.ledger.save(service(planned(stage), stage.world))
     stage.clock.pass_time(minutes=stage.policy.lease_minutes - 0.5)
@@ -255,7 +257,7 @@ def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
 
 
 class LosesTheAnswer(FakeServices):
-    """UpdateService works, and its answer is lost."""
+    """Lose the answer of a successful UpdateService."""
 
     lost = 0
 
@@ -266,7 +268,7 @@ class LosesTheAnswer(FakeServices):
             raise ExternalServiceError("UpdateService: no answer")
 
 
-def test_a_lost_answer_is_looked_for_and_the_deployment_is_not_made_twice() -> None:
+def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice() -> None:
     stage = start_simulation()
     losing = LosesTheAnswer(stage.clock, stage.images)
     losing.__dict__.update(stage.services.__dict__)
@@ -280,7 +282,7 @@ def test_a_lost_answer_is_looked_for_and_the_deployment_is_not_made_twice() -> N
     assert len([given for _, given in losing.calls if "definition_arn" in given]) == 1
 
 
-def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
+def test_a_forced_rollback_deploys_a_quarantined_release() -> None:
     stage = Simulation()
     stage.ship("v1", QUARANTINED, hours_ago=48)
     stage.ship("v2", CANDIDATE)
@@ -289,17 +291,21 @@ def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
     done = stage.run({"target_version": "v1", "force": True}, "execution-2")
     assert done.outcome is Outcome.SUCCEEDED
     assert stage.running() == image("v1")
-    assert stage.state_of("v1") == CANDIDATE  # a person went back to it, and it was verified: it may bake again
+    assert stage.state_of("v1") == CANDIDATE  # an operator chose it, and it was verified, so it may bake again
 
 
-def test_what_runs_is_deployed_anew_once_where_its_database_has_another_address() -> None:
+def test_the_running_release_is_deployed_anew_once_if_its_database_has_another_address() -> None:
     stage = start_simulation()
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
     running = rollback.plan.running if rollback.plan is not None else None
     assert rollback.plan is not None
     before = OriginalBranch(name="preview/pr-42", protected=False)
-    moved = DatabaseProgress(
-        started_at=stage.clock.now(), before=before, is_redeploy_needed=True, ended_at=stage.clock.now()
+    moved = RecreateProgress(
+        source_branch_id="br-source",
+        started_at=stage.clock.now(),
+        before=before,
+        is_redeploy_needed=True,
+        ended_at=stage.clock.now(),
     )
     stays = rollback.plan.model_copy(update={"target": running})
     stage.ledger.save(rollback.evolve(plan=stays, database=moved))
@@ -314,9 +320,7 @@ FIFTY = 50
 
 
 @pytest.mark.parametrize(("maximum", "now", "wanted"), [(10, 2, 10), (10, 12, 12), (60, 2, FIFTY), (None, 2, FIFTY)])
-def test_recorded_capacity_is_asked_for_as_far_as_scaling_allows_it_now(
-    maximum: int | None, now: int, wanted: int
-) -> None:
+def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, now: int, wanted: int) -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=now)
@@ -331,7 +335,7 @@ def test_recorded_capacity_is_asked_for_as_far_as_scaling_allows_it_now(
     assert said == (maximum is not None and maximum < FIFTY)
 
 
-def test_what_stood_before_our_fence_comes_back_though_scaling_allows_less() -> None:
+def test_the_count_before_our_fence_comes_back_though_scaling_allows_less() -> None:
     stage, fenced = start_simulation_at_zero()
     stage.scaling.target = None
     before = [owed for owed in fenced.open_obligations() if owed.kind is ObligationKind.FENCE]
@@ -345,7 +349,7 @@ def test_what_stood_before_our_fence_comes_back_though_scaling_allows_less() -> 
     assert stage.services.desired_count == 2
 
 
-def test_scaling_that_can_not_be_asked_leaves_the_recorded_count_and_a_note() -> None:
+def test_the_recorded_count_is_used_with_a_note_if_autoscaling_does_not_answer() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=2)
@@ -361,7 +365,7 @@ def test_scaling_that_can_not_be_asked_leaves_the_recorded_count_and_a_note() ->
     assert "scaling could not be asked (DescribeScalableTargets: AccessDenied)" in stage.notifications.sent[-1].message
 
 
-def test_the_last_answer_of_scaling_holds_where_it_is_silent_afterwards() -> None:
+def test_autoscaling_s_last_answer_holds_if_it_does_not_answer_again() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=2)

@@ -82,8 +82,8 @@ def _schema(plan: Plan) -> Iterator[Fact]:
 
 def _database(database: DatabaseProgress) -> Iterator[Fact]:
     """The fence, each move, what was seen by SQL, and what it took out."""
-    if database.head is not None:
-        yield Fact(f"fenced: every task is STOPPED, nobody is connected; the log ends at {database.head.lsn}")
+    if database.fence.head is not None:
+        yield Fact(f"fenced: every task is STOPPED, nobody is connected; the log ends at {database.fence.head.lsn}")
     yield from (Fact(f"database {move}", when=number) for number, move in enumerate(database.moves))
     if database.verified_at is not None:
         yield Fact("the database answers", when=database.verified_at)

@@ -11,7 +11,15 @@ from math import ceil
 from rollback.database.account.compare_branches import Comparison, Limits
 from rollback.domain.database.account import ComparisonBase, DataLossAnalysis, comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import (
+    DatabaseOutcome,
+    DatabaseProgress,
+    OriginalBranch,
+    RecreateProgress,
+    RefusedProgress,
+    ResetProgress,
+    RestoreProgress,
+)
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
@@ -44,7 +52,7 @@ def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProg
     if planned is None or rollback.source_compute_branch_id is None:
         return None
     before = OriginalBranch(name=planned.branch, protected=False)
-    return DatabaseProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
+    return RefusedProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
 
 
 def compare_lost_rows(rollback: Rollback, world: World) -> Rollback:
@@ -103,14 +111,15 @@ def _choose_base_branch(
 ) -> DataLossAnalysis:
     """Choose what the backup is compared with: a branch that nothing writes to, where there can be one."""
     planned = rollback.plan.database if rollback.plan is not None else None
-    restored = progress.branch_id or progress.before.id
-    if planned is not None and planned.undone_rollback_id is not None and progress.source_branch_id is not None:
-        return account.evolve(base=ComparisonBase.SOURCE, base_id=progress.source_branch_id)
-    if progress.source_branch_id is None and progress.preview_lsn is not None:
+    restored = progress.current_branch_id
+    source_id = progress.source_branch_id if isinstance(progress, ResetProgress | RecreateProgress) else None
+    if planned is not None and planned.undone_rollback_id is not None and source_id is not None:
+        return account.evolve(base=ComparisonBase.SOURCE, base_id=source_id)
+    if isinstance(progress, RestoreProgress) and progress.preview_lsn is not None:
         return account.evolve(base=ComparisonBase.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
     if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored is not None:
         branch = world.databases.branch(restored)
-        source = progress.source_branch_id or planned.source_branch_id
+        source = source_id or planned.source_branch_id
         if branch is not None and branch.parent_lsn is not None and branch.parent_id == source:
             return account.evolve(base=ComparisonBase.CHILD, parent_id=restored, lsn=branch.parent_lsn)
     why = "it was changed in place" if planned is None or planned.strategy is Strategy.DOWN_MIGRATIONS else ""
@@ -136,7 +145,7 @@ def _create_base_branch(
     except RequestRefused as refused:
         if account.expires:  # not every project lets a branch expire (Neon's documentation, "Branch expiration")
             return _with_account(rollback, account.evolve(expires=False), 0)
-        restored = (rollback.database and rollback.database.branch_id) or _restored_branch_id(rollback)
+        restored = _restored_branch_id(rollback)
         live = account.evolve(
             base=ComparisonBase.BRANCH, base_id=restored, child_refusal=str(refused), child_requested_at=None
         )
@@ -145,7 +154,7 @@ def _create_base_branch(
 
 
 def _restored_branch_id(rollback: Rollback) -> str | None:
-    return rollback.database.before.id if rollback.database is not None else None
+    return rollback.database.current_branch_id if rollback.database is not None else None
 
 
 def _create_compute(rollback: Rollback, account: DataLossAnalysis, branch_id: str, world: World) -> Rollback:

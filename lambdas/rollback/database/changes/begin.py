@@ -1,69 +1,107 @@
-"""The beginning of every way back that fences: all that can be asked is asked first, while services run.
+"""Begin a change behind a fence: every question that can be asked is asked first, while services run.
 
-What can't be asked now is asked again, for as long as a restore may take; a refusal then has changed nothing.
+A question without an answer is asked again, for as long as a restore may take. A refusal then has changed nothing.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.database.changes.reconcile import start_progress
 from rollback.database.changes.source import SourceHasNoCompute
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import is_refused_despite_force
+from rollback.database.preflight.rules import collect_notes
 from rollback.domain.database.progress import (
     DatabaseOutcome,
     DatabaseProgress,
     OriginalBranch,
+    RefusedProgress,
     backup_name,
     preview_name,
 )
 from rollback.domain.rollback import Rollback
 from rollback.intents.waiting import seconds_to_wait
 from rollback.ports.world import World
-from rollback.resources.database.errors import RetryLater
+from rollback.resources.database.errors import NotFound, RetryLater
 
-_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about what may be lost unseen
+_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no look may find
+
+NewProgress = Callable[[OriginalBranch, tuple[Check, ...]], DatabaseProgress]
+"""Makes a strategy's progress from the branch as it is, and from the checks."""
 
 
 def begin_after_checks(
     rollback: Rollback,
-    checks: Callable[[], tuple[Check, ...]],
+    run_checks: Callable[[], tuple[Check, ...]],
+    new_progress: NewProgress,
     restoring: RestoreContext,
     world: World,
-    what: dict[str, object],
 ) -> Rollback:
-    """Refused; asked again later; or written down as the branch is before, with what a person's force overrode.
+    """Refuse, ask again later, or store the branch as it is, with the checks that an operator's force overrode.
 
     Args:
-        checks: asks Neon and SQL.
-        what: fields of the progress: where the branch is to be brought.
+        rollback: the document.
+        run_checks: asks Neon and SQL. The plan's checks may be an hour old, since an operator had to approve it.
+        new_progress: makes the strategy's progress.
+        restoring: the branch, Neon and SQL.
+        world: the other ports.
 
     Raises:
-        ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
+        ExternalServiceError: Neon or AWS could not be asked; nothing was changed, call again.
     """
     try:
-        asked = checks()
-        if not is_refused_despite_force(asked):
-            asked = (*asked, _check_backup_name_is_free(rollback, restoring))
+        checks = run_checks()
+        if not is_refused_despite_force(checks):
+            checks = (*checks, _check_names_are_free(rollback, restoring))
     except RetryLater as later:
         return _retry_later(rollback, later, restoring, world)
-    after = start_progress(rollback, asked, restoring, world.clock.now(), **what)
-    progress = after.database
-    if progress is None or progress.ended_at is not None:
-        return after
-    lost: list[str] = []
-    for check in asked:
+    branch_id, databases, now = restoring.target.branch_id, restoring.databases, world.clock.now()
+    why = why_refused(rollback, checks)
+    if why is not None:
+        return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
+    branch = databases.branch(branch_id)
+    if branch is None:
+        raise NotFound(f"branch {branch_id} was deleted this moment; nothing was changed")
+    progress = new_progress(OriginalBranch.of(branch, databases.endpoints(branch_id)), checks)
+    progress = progress.evolve(started_at=now, notes=collect_notes(checks))
+    return rollback.evolve(database=_note_overridden_checks(progress, checks), wait_seconds=0)
+
+
+def refused_progress(branch: str, why: str, now: datetime, *, has_collided: bool = False) -> RefusedProgress:
+    """Make the progress of a refusal before anything began.
+
+    Args:
+        branch: Neon's id or the name of the branch.
+        why: reason for the report.
+        now: time of the refusal.
+        has_collided: another rollback or Neon was busy with the branch, which passes.
+    """
+    before = OriginalBranch(name=branch, protected=False)
+    progress = RefusedProgress(started_at=now, before=before, has_collided=has_collided)
+    return progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now)
+
+
+def why_refused(rollback: Rollback, checks: tuple[Check, ...]) -> str | None:
+    """Join the failed checks that no force overrides; None: there is none."""
+    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
+    if not against:
+        return None
+    return f"{'; '.join(f'{check.name}: {check.reason}' for check in against)}; nothing was changed"
+
+
+def _note_overridden_checks(progress: DatabaseProgress, checks: tuple[Check, ...]) -> DatabaseProgress:
+    at_risk: list[str] = []
+    for check in checks:
         if check.verdict is Verdict.FAIL:
             progress = progress.add_note(f"overridden by force: {check.name}: {check.reason}")
-            lost += check.evidence.get("replication_at_risk", ())
+            at_risk += check.evidence.get("replication_at_risk", ())
         elif check.verdict is Verdict.WARN and check.name in _REPORTED_WARNINGS:
             progress = progress.add_note(f"{check.name}: {check.reason}")
-    return after.evolve(database=progress.evolve(replication_at_risk=tuple(lost)))
+    return progress.evolve(replication_at_risk=tuple(at_risk))
 
 
-def _check_backup_name_is_free(rollback: Rollback, restoring: RestoreContext) -> Check:
-    """A branch of that name is taken for what the restore made: nobody else's may have it when it begins."""
+def _check_names_are_free(rollback: Rollback, restoring: RestoreContext) -> Check:
+    """Check the names of preview and backup: a branch with the backup's name proves later that the restore was made."""
     names = (preview_name(rollback.id), backup_name(rollback.id))
     taken = ", ".join(name for name in names if restoring.databases.branch_named(name) is not None)
     why_not = f"there is a branch {taken} already: rename it, and start again"
@@ -75,14 +113,13 @@ def _check_backup_name_is_free(rollback: Rollback, restoring: RestoreContext) ->
 
 
 def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, world: World) -> Rollback:
-    """Services run meanwhile."""
+    """Ask again while services run, for as long as a restore may take."""
     now, limit = world.clock.now(), restoring.target.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since <= timedelta(minutes=limit):
         compute = later.announces if isinstance(later, SourceHasNoCompute) else None
         waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, world))
         return waiting.evolve(source_compute_branch_id=compute, wait_seconds=0) if compute is not None else waiting
-    before = OriginalBranch(name=restoring.target.branch_id, protected=False)
     why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
-    progress = DatabaseProgress(started_at=now, before=before, has_collided=True)
-    return rollback.evolve(database=progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now), wait_seconds=0)
+    progress = refused_progress(restoring.target.branch_id, why, now, has_collided=True)
+    return rollback.evolve(database=progress, wait_seconds=0)

@@ -1,12 +1,13 @@
-"""Sequences across a restore: read behind the fence before it, set after it, before any service starts.
+"""Sequences across a restore: read behind the fence before the restore, and set after it, before any service starts.
 
-The only SQL of ours that writes. Nothing of it can fail a restore: what Postgres refuses is told in the report.
+This is the only SQL of ours that writes. None of it can fail a restore: the report tells what Postgres refuses.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from rollback.database.preflight.context import RestoreContext
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.domain.database.sequences import (
     MOST_NAMED,
     MOST_SEQUENCES,
@@ -19,11 +20,11 @@ from rollback.domain.database.sequences import (
 )
 from rollback.errors import CallRefused, ExternalServiceError
 
-_PATIENCE = timedelta(minutes=2)  # services stand at zero: a database that does not answer is left as it is
+_PATIENCE = timedelta(minutes=2)  # services stand at zero: no longer
 
 
 def read_sequences_on_branch(branch_id: str, restoring: RestoreContext) -> tuple[SequenceValue, ...] | None:
-    """The values on a branch; None: not readable, or more than a document takes.
+    """Read the values on a branch; None: not readable, or more than a document takes.
 
     Raises:
         RetryLater: the database is waking up.
@@ -32,11 +33,11 @@ def read_sequences_on_branch(branch_id: str, restoring: RestoreContext) -> tuple
         found = tuple(_all_sequences(branch_id, restoring))
     except CallRefused:
         return None
-    return found if len(found) <= MOST_SEQUENCES // 2 else None  # beside those that are read behind the fence
+    return found if len(found) <= MOST_SEQUENCES // 2 else None  # the values behind the fence need room too
 
 
-def record_sequences(progress: DatabaseProgress, restoring: RestoreContext) -> DatabaseProgress:
-    """Keep the values that the restore takes back, of all databases; those that have not moved since are left out.
+def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> OverwriteProgress:
+    """Keep the values that the restore takes back, of all databases. Values that have not moved since are left out.
 
     Raises:
         RetryLater: the database is waking up.
@@ -46,75 +47,79 @@ def record_sequences(progress: DatabaseProgress, restoring: RestoreContext) -> D
     except CallRefused as refused:
         note = f"sequences could not be read, so that ids of lost rows may come again: {refused}"
         return progress.add_note(note).evolve(sequences=progress.sequences or (), is_sequence_reread_needed=False)
-    kept = select_values_to_keep(now, progress.preview_sequences)
-    if (
-        progress.is_sequence_reread_needed
-    ):  # the restore was announced before: what is seen now may be taken back already
+    at_restore_point = progress.preview_sequences if isinstance(progress, RestoreProgress) else None
+    kept = select_values_to_keep(now, at_restore_point)
+    if progress.is_sequence_reread_needed:  # an announced restore may have taken these values back already
         kept = merge_readings(progress.sequences or (), kept)
-    hidden = sum(not one.is_readable for one in now)
+    hidden = sum(not sequence.is_readable for sequence in now)
     if hidden:
         note = f"{hidden} sequences can't be read by role {restoring.target.role}: ids of lost rows may come again"
         progress = progress.add_note(note)
     left_out = max(0, len(kept) - MOST_SEQUENCES)
-    read = tuple(kept[:MOST_SEQUENCES])
-    return progress.evolve(sequences=read, sequences_left_out=left_out, is_sequence_reread_needed=False)
+    return progress.evolve(
+        sequences=tuple(kept[:MOST_SEQUENCES]), sequences_left_out=left_out, is_sequence_reread_needed=False
+    )
 
 
-def reset_sequences(progress: DatabaseProgress) -> DatabaseProgress:
-    """The fence is made anew: programs may have taken values meanwhile.
+def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
+    """Have sequences read again, since the fence is made anew and programs may have taken values meanwhile.
 
-    Those that were read before a restore was announced are kept: it may be made before they can be read again.
+    Values that were read before a restore was announced are kept: the restore may come before the next reading.
     """
-    if progress.restore_asked_at is None:
+    if progress.data_change_announced_at is None:
         return progress.evolve(sequences=None)
     return progress.evolve(is_sequence_reread_needed=progress.sequences is not None)
 
 
-def carry_sequences(progress: DatabaseProgress, restoring: RestoreContext, now: datetime) -> DatabaseProgress:
-    """Have the restored sequences continue behind the values of lost rows; made again, it changes nothing.
+def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now: datetime) -> dict[str, Any]:
+    """Have the restored sequences continue behind the values of lost rows. Repeated, this changes nothing.
+
+    Returns:
+        Fields of the progress.
 
     Raises:
-        ExternalServiceError: Neon or the database does not answer; the intent stays, and the call is made again.
+        ExternalServiceError: Neon or the database does not answer; the announcement stays, and the call is repeated.
     """
     target = restoring.target
     try:
-        restored = {one.identity: one for one in _all_sequences(target.branch_id, restoring)}
-        wanted, told = plan_sequence_carry(progress.sequences or (), restored, target.database)
-        refused = _set_sequences(wanted, restoring)
+        restored = {sequence.identity: sequence for sequence in _all_sequences(target.branch_id, restoring)}
+        wanted, carried = plan_sequence_carry(progress.sequences or (), restored, target.database)
+        refusals = _set_sequences(wanted, restoring)
     except CallRefused as failure:
-        return _note_not_carried(progress, str(failure))
-    except ExternalServiceError as failure:  # Neon's API too, of whatever kind
+        return _not_carried(progress, str(failure))
+    except ExternalServiceError as failure:  # Neon's API too
         asked_at = progress.intent.at if progress.intent is not None else now
         if now - asked_at < _PATIENCE:
             raise
-        return _note_not_carried(progress, str(failure))
-    told += [one.model_copy(update={"why_not": refused.get(there.identity, "")}) for there, one in wanted]
+        return _not_carried(progress, str(failure))
+    carried += [entry.model_copy(update={"why_not": refusals.get(value.identity, "")}) for value, entry in wanted]
     if progress.sequences_left_out:
         more = f"{progress.sequences_left_out} more sequences were not continued: set them by hand"
         progress = progress.add_note(more)
-    return progress.evolve(
-        intent=None,
-        preview_sequences=None,
-        sequences=(),
-        sequences_carried=tuple(sorted(told, key=lambda one: (not one.why_not, one.name)))[:MOST_NAMED],
-        more_sequences_carried=max(0, len(told) - MOST_NAMED),
-    )
+    not_needed = {"preview_sequences": None} if isinstance(progress, RestoreProgress) else {}
+    return {
+        "notes": progress.notes,
+        "sequences": (),
+        "sequences_carried": tuple(sorted(carried, key=lambda entry: (not entry.why_not, entry.name)))[:MOST_NAMED],
+        "more_sequences_carried": max(0, len(carried) - MOST_NAMED),
+        **not_needed,
+    }
 
 
 def _set_sequences(wanted: list[tuple[SequenceValue, SequenceCarried]], restoring: RestoreContext) -> dict[Name, str]:
-    address, refused = restoring.address(restoring.target.branch_id), dict[Name, str]()
-    for database in sorted({there.database for there, _ in wanted}):
-        values = [(there, carried.value) for there, carried in wanted if there.database == database]
-        refused.update(restoring.sql.set_sequences(address, database, values))
-    return refused
+    address, refusals = restoring.address(restoring.target.branch_id), dict[Name, str]()
+    for database in sorted({value.database for value, _ in wanted}):
+        values = [(value, carried.value) for value, carried in wanted if value.database == database]
+        refusals.update(restoring.sql.set_sequences(address, database, values))
+    return refusals
 
 
-def _note_not_carried(progress: DatabaseProgress, why: str) -> DatabaseProgress:
+def _not_carried(progress: OverwriteProgress, why: str) -> dict[str, Any]:
     note = f"sequences could not be continued, so that ids of lost rows may come again: {why}"
-    return progress.add_note(note).evolve(intent=None, sequences=(), sequences_carried=())
+    return {"notes": progress.add_note(note).notes, "sequences": (), "sequences_carried": ()}
 
 
 def _all_sequences(branch_id: str, restoring: RestoreContext) -> list[SequenceValue]:
     address = restoring.address(branch_id)
-    names = [one.name for one in restoring.sql.databases(address) if one.can_connect]
-    return [one for name in names for one in restoring.sql.sequences(address, name)]
+    names = [database.name for database in restoring.sql.databases(address) if database.can_connect]
+    return [sequence for name in names for sequence in restoring.sql.sequences(address, name)]

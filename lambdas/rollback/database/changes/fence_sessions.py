@@ -1,17 +1,19 @@
-"""The second half of the fence: every task has stopped, and nobody else may be connected to the branch.
+"""The second half of the fence: every task has stopped, and no other program may be connected to the branch.
 
-A pooler keeps its sessions after its clients have gone: Neon's runs inside the compute, with pgbouncer's default of
-600 s for idle server connections, under the name of the client, or as `pgbouncer`
-(https://github.com/neondatabase/neon/blob/main/compute/etc/pgbouncer.ini; https://www.pgbouncer.org/config.html,
-server_idle_timeout). So the compute is restarted once, which ends all sessions; a program that connects again after
-that is a writer that the settings do not name.
+A pooler keeps its sessions after its clients have gone. Neon's pooler runs inside the compute, with pgbouncer's default
+of 600 s for idle server connections. Its sessions have the client's name, or `pgbouncer`. Sources:
+https://github.com/neondatabase/neon/blob/main/compute/etc/pgbouncer.ini and `server_idle_timeout` in
+https://www.pgbouncer.org/config.html.
+
+So the compute is restarted once, which ends all sessions. A program that connects again after that is a writer that the
+settings do not name.
 """
 
 from datetime import datetime, timedelta
 
-from rollback.database.changes.send import SendResult, announce, is_announced, send_announced
+from rollback.database.changes.send import DatabaseChange, SendResult, make_change
 from rollback.database.preflight.context import RestoreContext
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import DatabaseProgress, FenceProgress
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
 from rollback.ports.world import World
@@ -19,38 +21,45 @@ from rollback.resources.database.errors import NotFound
 from rollback.resources.database.postgres import ClientSession
 
 RESTART_ACTION = "restart_endpoint"
-_ENDS_SESSIONS = "suspend_compute"  # the operation that does, whoever began it
+_ENDS_SESSIONS = "suspend_compute"  # Neon's operation that ends all sessions
 
 
 def wait_for_sessions_to_end(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, world: World
 ) -> Rollback:
-    """One look, at most one change. The fence stands once `progress.head` is set.
+    """Observe the sessions once, and make at most one change. The fence stands once its head is set.
+
+    Args:
+        rollback: the document.
+        progress: the progress of the strategy.
+        stopped_at: when all tasks of all writers were STOPPED.
+        restoring: the branch, Neon and SQL.
+        world: the other ports.
 
     Raises:
-        LeaseLost: the lease is another's, or ends before the function does.
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         RetryLater: the database is waking up.
     """
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    if is_announced(progress, RESTART_ACTION):
-        seen = _adopt_seen_restart(progress, restoring)
-        return (
-            rollback.evolve(database=seen, wait_seconds=0) if seen else _restart(rollback, progress, restoring, world)
-        )
-    if progress.restarted_at is not None and progress.restart_finished_at is None:
-        if not _is_restart_over(progress, restoring, now):
+    if progress.is_announced(RESTART_ACTION):
+        adopted = _adopt_restart(progress, stopped_at, restoring)
+        if adopted is not None:
+            return rollback.evolve(database=adopted, wait_seconds=0)
+        return make_change(rollback, progress, _restart(progress, restoring, world), restoring, world)
+    restarted_at = progress.fence.restarted_at
+    if restarted_at is not None and progress.fence.restart_finished_at is None:
+        if not _is_restart_over(progress.fence.restart_ids, restarted_at, restoring, now):
             return rollback.evolve(database=progress, wait_seconds=poll)
-        progress = progress.evolve(restart_finished_at=now)
+        progress = progress.evolve_fence(restart_finished_at=now)
     writers, progress = list_connected_writers(rollback, progress, restoring)
     if not writers:
         head = restoring.sql.head(restoring.address(restoring.target.branch_id))
-        return rollback.evolve(database=progress.evolve(head=head, refused_since=None), wait_seconds=0)
-    if progress.restarted_at is None and progress.restart_refused is None:
-        assert progress.stopped_at is not None  # noqa: S101 - the fence set it
-        if now - progress.stopped_at < timedelta(seconds=restoring.target.restart_timeout_seconds):
-            return announce(rollback, progress, RESTART_ACTION, world)
-        progress = progress.evolve(restart_refused="Neon was busy with other changes of the project")
-    late = tuple(session for session in writers if now >= _deadline(session, progress, restoring))
+        return rollback.evolve(database=progress.evolve_fence(head=head).evolve(refused_since=None), wait_seconds=0)
+    if progress.fence.restarted_at is None and progress.fence.restart_refused is None:
+        if now - stopped_at < timedelta(seconds=restoring.target.restart_timeout_seconds):
+            return make_change(rollback, progress, _restart(progress, restoring, world), restoring, world)
+        progress = progress.evolve_fence(restart_refused="Neon was busy with other changes of the project")
+    late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, restoring))
     if late:
         progress = progress.mark_failed(_describe_unknown_writers(late, progress, restoring), now)
     return rollback.evolve(database=progress, wait_seconds=poll)
@@ -59,7 +68,7 @@ def wait_for_sessions_to_end(
 def list_connected_writers(
     rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext
 ) -> tuple[tuple[ClientSession, ...], DatabaseProgress]:
-    """Who may write now. Workers of the database itself are let pass by a person's force only, and reported."""
+    """List the sessions that may write now. An operator's force lets workers of Postgres itself pass, with a note."""
     sessions = restoring.sql.client_sessions(restoring.address(restoring.target.branch_id))
     if not rollback.request.force:
         return sessions, progress
@@ -69,53 +78,57 @@ def list_connected_writers(
     return tuple(session for session in sessions if session.is_client), progress
 
 
-def _restart(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
-    """What Neon refuses leaves the fence as it is: sessions are waited for instead."""
-    now = world.clock.now()
+def _restart(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> DatabaseChange[DatabaseProgress]:
+    """Describe the compute's restart. If Neon refuses it, the fence waits for sessions to end instead."""
 
-    def call() -> SendResult:
-        try:
-            endpoints = restoring.databases.endpoints(restoring.target.branch_id)
-            writing = [endpoint for endpoint in endpoints if endpoint.type == "read_write"]
-            if not writing:
-                raise NotFound(f"branch {restoring.target.branch_id} has no compute that writes")
-            begun = restoring.databases.restart_endpoint(writing[0].id).operations
-        except CallRefused as refused:
-            return (), {"restart_refused": str(refused)}
-        return begun, {"restarted_at": now, "restart_ids": tuple(operation.id for operation in begun)}
+    def restart() -> SendResult:
+        endpoints = restoring.databases.endpoints(restoring.target.branch_id)
+        writing = [endpoint for endpoint in endpoints if endpoint.type == "read_write"]
+        if not writing:
+            raise NotFound(f"branch {restoring.target.branch_id} has no compute that writes")
+        sent_at = world.clock.now()
+        begun = restoring.databases.restart_endpoint(writing[0].id).operations
+        ids = tuple(operation.id for operation in begun)
+        return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}
 
-    return send_announced(rollback, progress, call, restoring, world)
+    def go_on(left: DatabaseProgress, refused: CallRefused) -> DatabaseProgress:
+        return left.evolve_fence(restart_refused=str(refused))
+
+    return DatabaseChange(RESTART_ACTION, restart, tolerate_refusal=go_on)
 
 
-def _adopt_seen_restart(progress: DatabaseProgress, restoring: RestoreContext) -> DatabaseProgress | None:
-    """With a restart whose answer was lost: the compute has stopped, or is about to, since the last task did."""
-    assert progress.stopped_at is not None  # noqa: S101 - the fence set it
-    assert progress.intent is not None  # noqa: S101 - it is announced
-    listed = restoring.databases.operations_since(progress.stopped_at)
+def _adopt_restart(
+    progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext
+) -> DatabaseProgress | None:
+    """Adopt a restart whose answer was lost: Neon lists that the compute stopped, or will, since the last task did."""
+    listed = restoring.databases.operations_since(stopped_at)
     begun = tuple(o for o in listed if o.branch_id == restoring.target.branch_id)
-    if not any(operation.action == _ENDS_SESSIONS for operation in begun):
+    if progress.intent is None or not any(operation.action == _ENDS_SESSIONS for operation in begun):
         return None
     ids = tuple(operation.id for operation in begun)
     known = (*progress.operation_ids, *ids)
-    return progress.evolve(intent=None, restarted_at=progress.intent.at, restart_ids=ids, operation_ids=known)
+    restarted = progress.evolve_fence(restarted_at=progress.intent.at, restart_ids=ids)
+    return restarted.evolve(intent=None, operation_ids=known)
 
 
-def _is_restart_over(progress: DatabaseProgress, restoring: RestoreContext, now: datetime) -> bool:
-    """Whether the restart's operations are; what lasts too long, or fails, is not waited for."""
-    assert progress.restarted_at is not None  # noqa: S101 - the caller looked
-    if now - progress.restarted_at >= timedelta(seconds=restoring.target.restart_timeout_seconds):
+def _is_restart_over(
+    operation_ids: tuple[str, ...], restarted_at: datetime, restoring: RestoreContext, now: datetime
+) -> bool:
+    """Whether the restart's operations have ended. One that lasts too long, or fails, is not waited for."""
+    if now - restarted_at >= timedelta(seconds=restoring.target.restart_timeout_seconds):
         return True
-    return all(restoring.databases.operation(identity).is_over(now) for identity in progress.restart_ids)
+    return all(restoring.databases.operation(identity).is_over(now) for identity in operation_ids)
 
 
-def _deadline(session: ClientSession, progress: DatabaseProgress, restoring: RestoreContext) -> datetime:
-    """Until when a session may still end by itself."""
-    assert progress.stopped_at is not None  # noqa: S101 - the fence set it
+def _deadline(
+    session: ClientSession, fence: FenceProgress, stopped_at: datetime, restoring: RestoreContext
+) -> datetime:
+    """Return until when a session may still end by itself."""
     target = restoring.target
-    restarted, over, connected = progress.restarted_at, progress.restart_finished_at, session.connected_at
+    restarted, over, connected = fence.restarted_at, fence.restart_finished_at, session.connected_at
     if restarted is not None and over is not None and connected is not None and connected >= restarted:
-        return max(over, progress.stopped_at) + timedelta(seconds=target.reconnect_grace_seconds)
-    return progress.stopped_at + timedelta(seconds=target.session_grace_seconds)
+        return max(over, stopped_at) + timedelta(seconds=target.reconnect_grace_seconds)
+    return stopped_at + timedelta(seconds=target.session_grace_seconds)
 
 
 def _describe_unknown_writers(
@@ -123,10 +136,10 @@ def _describe_unknown_writers(
 ) -> str:
     who = ", ".join(sorted({session.in_words for session in foreign}))
     known = ", ".join(service.name for service in restoring.target.writers)
-    if progress.restarted_at is not None:
+    if progress.fence.restarted_at is not None:
         how = "the compute was restarted, and a program connected again"
     else:
-        how = f"a program is still connected (the compute was not restarted: {progress.restart_refused})"
+        how = f"a program is still connected (the compute was not restarted: {progress.fence.restart_refused})"
     return (
         f"all tasks of {known} have stopped, {how}: {who}; add the service to the writers in the settings, or end the "
         "connection, and start again; the database was not touched"

@@ -1,4 +1,6 @@
-"""Tell which replication a restore deleted: looked at on the branch that came of it."""
+"""Find out which replication a restore deleted, by SQL on the restored branch."""
+
+from typing import TypeVar
 
 from pydantic import SecretStr
 
@@ -7,11 +9,11 @@ from rollback.domain.database.progress import DatabaseProgress
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import RetryLater
 
+ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
-def note_lost_replication(
-    progress: DatabaseProgress, address: SecretStr, restoring: RestoreContext
-) -> DatabaseProgress:
-    """With a note for each slot and subscription that is gone, and for what could not be looked at.
+
+def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: RestoreContext) -> ProgressT:
+    """Note each slot and subscription that is gone, and those that could not be looked at.
 
     Raises:
         RetryLater: the database does not answer now.
@@ -19,7 +21,7 @@ def note_lost_replication(
     if not progress.replication_at_risk:
         return progress
     try:
-        there = restoring.sql.background_work(address)
+        work = restoring.sql.background_work(address)
     except RetryLater:
         raise
     except ExternalServiceError as failure:
@@ -27,8 +29,8 @@ def note_lost_replication(
             f"may be lost, and was not looked at ({failure}): {', '.join(progress.replication_at_risk)}"
         )
     for lost in progress.replication_at_risk:
-        if lost not in there.replication_at_risk:
-            progress = progress.add_note(f"lost by the restore: {lost}: whatever uses it has to be set up anew")
-    for what in there.unreadable_parts:
-        progress = progress.add_note(f"not looked at after the restore: {what}")
+        if lost not in work.replication_at_risk:
+            progress = progress.add_note(f"lost by the restore: {lost}: set up anew what uses it")
+    for part in work.unreadable_parts:
+        progress = progress.add_note(f"not looked at after the restore: {part}")
     return progress

@@ -1,78 +1,118 @@
-"""A change announced in one round, and sent in the next under the lease (rule 9); for every way back but a restore.
+"""Send changes of a database branch: announced in one round, sent in the next (`rollback.intents.announce`).
 
-What a lost answer was is found by the next look: a strategy clears the intent when it sees that the change was made.
+A strategy describes each change as a `DatabaseChange`. A lost answer, a busy project, a throttled call and a refusal
+are treated here, for all strategies. The next observation finds out what a lost answer was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rollback.database.preflight.context import RestoreContext
-from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress
-from rollback.domain.rollback import Rollback
-from rollback.errors import CallRefused, Throttled
+from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.rollback import Obligation, Rollback
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
+from rollback.intents.announce import announce, send_under_lease
 from rollback.intents.waiting import seconds_to_wait
-from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
-from rollback.resources.database.errors import (
-    AlreadyExists,
-    OutcomeUnknown,
-    RetryLater,
-)
-from rollback.resources.database.neon import Operation
+from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater
+from rollback.resources.database.neon import BranchChange, Operation
 
-SendResult = tuple[Sequence[Operation], dict[str, Any]]  # what Neon began, and fields of the progress
+ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
+SendResult = tuple[Sequence[Operation], dict[str, Any]]
+"""Operations that Neon began, and fields of the progress that follow from its answer."""
 
 
-def is_announced(progress: DatabaseProgress, action: str) -> bool:
-    """Whether it may be sent: its announcement was saved."""
-    return progress.intent is not None and progress.intent.action == action
+def _tolerate_nothing(progress: ProgressT, refused: CallRefused) -> ProgressT | None:  # noqa: ARG001
+    return None
 
 
-def announce(rollback: Rollback, progress: DatabaseProgress, action: str, world: World, **noted: object) -> Rollback:
-    """Write down what the next call will do; `noted`: fields of the progress that hold from then on."""
-    intent = DatabaseIntent(action=action, at=world.clock.now())
-    return rollback.evolve(database=progress.confirm_intent().evolve(intent=intent, **noted), wait_seconds=0)
+def _keep(progress: ProgressT, failure: ExternalServiceError) -> ProgressT:  # noqa: ARG001
+    return progress
 
 
-def send_announced(
+@dataclass(frozen=True)
+class DatabaseChange(Generic[ProgressT]):
+    """One change of a branch, of its compute, of its secret or of its data.
+
+    Attributes:
+        action: name of the change in the announcement.
+        send: makes the call.
+        announced: fields of the progress that hold from the announcement on.
+        unsent: the same fields as before the announcement, for when the change was not made.
+        obligations: settings to restore later, recorded with the announcement.
+        is_repeatable: sent again, the change does no harm. Its announcement stands until an answer comes.
+        tolerate_refusal: goes on without the change after a refusal; None: the change is needed.
+        after_lost_answer: notes a failure after which the change may have been made.
+        after_retry_later: decides whether to go on without the change while Neon is busy.
+    """
+
+    action: str
+    send: Callable[[], SendResult]
+    announced: Mapping[str, object] = field(default_factory=dict)
+    unsent: Mapping[str, object] = field(default_factory=dict)
+    obligations: tuple[Obligation, ...] = ()
+    is_repeatable: bool = False
+    tolerate_refusal: Callable[[ProgressT, CallRefused], ProgressT | None] = _tolerate_nothing
+    after_lost_answer: Callable[[ProgressT, ExternalServiceError], ProgressT] = _keep
+    after_retry_later: Callable[[ProgressT, RetryLater], ProgressT] = _keep
+
+
+def make_change(
     rollback: Rollback,
-    progress: DatabaseProgress,
-    change: Callable[[], SendResult],
+    progress: ProgressT,
+    change: DatabaseChange[ProgressT],
     restoring: RestoreContext,
     world: World,
-    **taken_back: object,
 ) -> Rollback:
-    """Send what was announced.
-
-    Args:
-        taken_back: fields of the progress as they were before the announcement, for when nothing was done.
+    """Announce a change, or send the announced one.
 
     Raises:
-        LeaseLost: the lease is another's, or ends before the function does.
-        ExternalServiceError: see `model.database_errors`.
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
+        ExternalServiceError: Neon, Postgres or AWS could not be asked (`rollback.resources.database.errors`).
     """
-    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
-    poll = world.settings.policy.poll_seconds
-    not_sent = progress.evolve(intent=None, **taken_back)
+    if not progress.is_announced(change.action):
+        return announce(
+            rollback, "database", progress, change.action, world, obligations=change.obligations, **change.announced
+        )
+    policy = world.settings.policy
+    poll, not_made = policy.poll_seconds, progress.evolve(intent=None, **change.unsent)
     try:
-        operations, found = change()
-    except (OutcomeUnknown, AlreadyExists):  # the next look tells; until then it may still arrive
-        assert progress.intent is not None  # noqa: S101 - announced before
-        lost = progress.evolve(intent=progress.intent.model_copy(update={"at": world.clock.now()}))
-        return rollback.evolve(database=lost, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
+        begun, fields = send_under_lease(rollback, change.send, world, policy.database_timeout_seconds)
+    except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation tells
+        unanswered = progress if change.is_repeatable else restart_waiting(progress, world)
+        wait_seconds = max(poll, restoring.target.lost_answer_seconds)
+        return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)
     except RetryLater as later:
-        return rollback.evolve(database=not_sent, wait_seconds=seconds_to_wait(later, world))
+        left = progress if change.is_repeatable else change.after_retry_later(not_made, later)
+        return rollback.evolve(database=left, wait_seconds=seconds_to_wait(later, world))
     except Throttled:
-        return rollback.evolve(database=not_sent, wait_seconds=poll)
+        return rollback.evolve(database=progress if change.is_repeatable else not_made, wait_seconds=poll)
     except CallRefused as refused:
-        return rollback.evolve(database=not_sent.mark_failed(str(refused), world.clock.now()), wait_seconds=poll)
-    ids = (*progress.operation_ids, *(operation.id for operation in operations))
-    return rollback.evolve(database=progress.evolve(intent=None, operation_ids=ids, **found), wait_seconds=poll)
+        without = change.tolerate_refusal(not_made, refused)
+        if without is not None:
+            return rollback.evolve(database=without, wait_seconds=0)
+        return rollback.evolve(database=not_made.mark_failed(str(refused), world.clock.now()), wait_seconds=poll)
+    ids = (*progress.operation_ids, *(operation.id for operation in begun))
+    made = progress.evolve(**{"intent": None, "operation_ids": ids, "refused_since": None, **fields})
+    return rollback.evolve(database=made, wait_seconds=0 if change.is_repeatable else poll)
+
+
+def restart_waiting(progress: ProgressT, world: World) -> ProgressT:
+    """Count the time in which a lost request may arrive from now: the request was sent just now."""
+    if progress.intent is None:
+        return progress
+    return progress.evolve(intent=progress.intent.model_copy(update={"at": world.clock.now()}))
 
 
 def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
-    """Whether a change that was announced, and of which nothing is seen yet, may be under way."""
+    """Whether an announced change, of which no effect is visible yet, may be under way."""
     if progress.intent is None:
         return False
     return world.clock.now() - progress.intent.at < timedelta(seconds=restoring.target.lost_answer_seconds)
+
+
+def operations_of(change: BranchChange | None) -> Sequence[Operation]:
+    """Return the operations of a change; none if Neon had nothing left to do."""
+    return change.operations if change is not None else ()

@@ -1,4 +1,4 @@
-"""The address by which services reach a branch: as the role that they log in as, by the pooler if they use it."""
+"""The address by which services reach a branch: with their role, and through the pooler if they use it."""
 
 from pydantic import SecretStr
 
@@ -8,10 +8,10 @@ from rollback.resources.database.errors import NotFound
 
 
 def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, restoring: RestoreContext) -> SecretStr:
-    """Neon's URI of the role that the secret names. Neon's word for that role's password is the only one.
+    """Ask Neon for the URI of the role that the secret names.
 
-    A role that Neon does not know has no password there: then the URI is that of the settings' role, from which only
-    the host is taken (`connection_secret.with_uri`).
+    Neon has no password of a role that it does not know. Then the URI is that of the settings' role, from which
+    `connection_secret.with_uri` takes only the host.
 
     Raises:
         InvalidRequest: the secret can't be read.
@@ -28,7 +28,7 @@ def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, restori
 
 
 def is_known_to_neon(branch_id: str, role: str, restoring: RestoreContext) -> bool:
-    """Whether Neon can tell the role's password on a branch."""
+    """Whether Neon has the role's password on a branch."""
     try:
         restoring.databases.connection_uri(branch_id, restoring.target.database, role)
     except NotFound:

@@ -1,10 +1,11 @@
-"""The source of a reset, an undo or a recreate is looked at by SQL before anything is stopped.
+"""Check the source of a reset, an undo or a recreate by SQL before any service is stopped.
 
-What is to run afterwards must be able to work with the source's tables, each writer's release among it.
+The target and each writer's release must be able to work with the source's tables.
 """
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from rollback.check import Check
 from rollback.database.preflight.context import RestoreContext
@@ -12,18 +13,18 @@ from rollback.database.preflight.own_operations import is_compute_operation
 from rollback.database.preflight.preflight import is_refused_despite_force
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
-from rollback.leases.guard import assert_lease
+from rollback.intents.announce import send_under_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater
 
-_COMPUTE_START_LIMIT = timedelta(minutes=2)  # then it is enough that SQL answers
+_COMPUTE_START_LIMIT = timedelta(minutes=2)  # later, an answer by SQL is enough
 
 
 class SourceHasNoCompute(RetryLater):
-    """A compute is to be made for it, or was: it can be connected to soon."""
+    """The source has no compute yet. One is about to be made, or is starting: ask again soon."""
 
     def __init__(self, why: str, announces: str | None = None) -> None:
-        """`announces`: the branch that gets a compute by the next call; kept in the document before."""
+        """Say why; `announces` is the branch that gets a compute by the next call. The document records it first."""
         super().__init__(why, retry_after_seconds=0 if announces is not None else None)
         self.announces = announces
 
@@ -35,17 +36,21 @@ def judge_source(
     restoring: RestoreContext,
     world: World,
 ) -> tuple[Check, ...]:
-    """Checks on the source's head; none where something speaks against the way back already.
+    """Check the source's head by SQL; no check if the earlier ones refuse already.
 
-    A backup has no compute, since Neon makes none with it. It is given one, as for the report of lost writes: without
-    one nobody could look at what would be on the branch. Asked twice it is refused, and changes no data.
+    Neon makes a backup without a compute. The source is given one, as for the report of lost writes, since no SQL
+    reaches a branch without. A second request for a compute is refused, and a compute changes no data.
 
     Args:
-        found: what was found before.
+        rollback: the document.
+        found: the checks before.
+        source_branch_id: Neon's id of the source; None: there is none to check.
+        restoring: the branch, Neon and SQL.
+        world: the other ports.
 
     Raises:
         RetryLater: the source does not answer yet.
-        LeaseLost: the lease is another's, or ends before the function does.
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
     """
     if source_branch_id is None or is_refused_despite_force(found):
         return ()
@@ -64,14 +69,18 @@ def judge_source(
 def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, world: World) -> None:
     if rollback.source_compute_branch_id != source_branch_id:
         raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
-    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
-    with suppress(AlreadyExists, OutcomeUnknown):  # the next look finds it, or it is made then
-        restoring.databases.create_endpoint(source_branch_id)
+    with suppress(AlreadyExists, OutcomeUnknown):  # the next round finds the compute, or makes it
+        send_under_lease(
+            rollback,
+            partial(restoring.databases.create_endpoint, source_branch_id),
+            world,
+            world.settings.policy.database_timeout_seconds,
+        )
     raise SourceHasNoCompute(f"a compute of {source_branch_id} is being made")
 
 
 def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, world: World) -> None:
-    """While the compute starts, Neon answers changes of the project with 423: services run on until it has started."""
+    """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
     now = world.clock.now()
     for listed in restoring.databases.operations_since(now - _COMPUTE_START_LIMIT):
         if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):

@@ -1,89 +1,152 @@
-"""Delete: a pull request's branch, when it was asked for by name. Neon keeps what it deletes for seven days.
+"""Delete: a pull request's branch, when an operator asked for it by name. Neon keeps deleted branches for seven days.
 
-Nobody is fenced: the pull request is closed. A branch that is gone already is success.
+No service is stopped: the pull request is closed. A branch that is gone already is a success.
 """
 
-from datetime import datetime
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
 
 from rollback.check import Check
-from rollback.database.changes.reconcile import reconcile, why_refused
-from rollback.database.changes.send import SendResult, announce, is_announced, may_still_arrive, send_announced
+from rollback.database.changes.begin import refused_progress, why_refused
+from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
+from rollback.database.changes.send import DatabaseChange, make_change, may_still_arrive, operations_of
+from rollback.database.changes.strategy import DatabaseStrategy
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.removal_rules import judge_delete
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome, DeletionProgress, OriginalBranch
 from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, InvalidRequest
 from rollback.ports.world import World
+from rollback.resources.database.neon import Branch
 
-_DELETE = "delete_branch"
+
+class DeletionMove(StrEnum):
+    """The moves of a deletion."""
+
+    WAIT_FOR_OPERATIONS = "wait_for_operations"
+    DELETE = "delete_branch"
+    DONE = "done"
+    END = "end"  # given up, and the branch is there
+
+
+class DeletionSnapshot(BaseModel):
+    """The branch as it is now; None: it is gone. `is_busy`: one of our operations runs on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: Branch | None
+    is_busy: bool = False
 
 
 def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
-    """One look, at most one change.
+    """Observe once, and make at most one change. Call again until the progress has ended.
 
     Args:
-        plan: `branch` is the name. The restoring's target need not be there any more.
+        rollback: the document.
+        plan: `branch` is the branch's name.
+        restoring: Neon. Its target need not exist any more.
+        world: the other ports.
 
     Raises:
         InvalidRequest: the environment has no database any more.
-        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         ExternalServiceError: Neon could not be asked; nothing is lost, call again.
     """
-    settings, now = world.settings.database, world.clock.now()
+    settings = world.settings.database
     if settings is None:
         raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    if rollback.database is not None:
-        return reconcile(rollback, rollback.database, restoring, world, _make_next_move, fenced=False)
-    before = OriginalBranch(name=plan.branch, protected=False)
-    try:
-        branch = restoring.databases.branch_named(plan.branch)
-        branches = tuple(restoring.databases.branches())
-    except CallRefused as refused:
-        check = Check.failed("database-access", str(refused))
-        return _start_progress(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
-    if branch is None:
-        gone = DatabaseProgress(started_at=now, before=before).add_note(f"branch {plan.branch} was gone already")
-        return rollback.evolve(database=gone.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
-    progress = DatabaseProgress(started_at=now, before=OriginalBranch.of(branch, ()))
-    return _start_progress(rollback, progress, judge_delete(branches, branch, settings), now)
+    return run_strategy(rollback, DeletionStrategy(restoring, world, plan, settings), world)
 
 
-def _start_progress(
-    rollback: Rollback, progress: DatabaseProgress, checks: tuple[Check, ...], now: datetime
-) -> Rollback:
-    why = why_refused(rollback, checks)
-    if why is not None:
-        progress = progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now)
-    return rollback.evolve(database=progress, wait_seconds=0)
+def next_deletion_move(seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
+    """Decide the next move; the same again when nothing changed in between."""
+    if seen.is_busy:
+        return DeletionMove.WAIT_FOR_OPERATIONS
+    if seen.branch is None:
+        return DeletionMove.DONE
+    return DeletionMove.END if progress.why_not is not None else DeletionMove.DELETE
 
 
-def _make_next_move(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World
-) -> Rollback:
-    """The branch is known by its id: another one may have got its name."""
-    now, poll, databases = world.clock.now(), world.settings.policy.poll_seconds, restoring.databases
-    branch_id = progress.before.id
-    assert branch_id is not None  # noqa: S101 - it was there when we began
-    branch = databases.branch(branch_id)
-    work = operation_status(progress, (branch,), restoring, now)
-    if branch is None and progress.restore_asked_at is None:
-        progress = progress.add_note(f"somebody else deleted branch {progress.before.name}")
-    if work == "running" or (progress.why_not is not None and may_still_arrive(progress, restoring, world)):
-        return rollback.evolve(database=progress, wait_seconds=poll)
-    if branch is None:
-        return rollback.evolve(database=progress.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
-    if progress.why_not is not None:  # it is there, and nothing of ours is under way
-        return rollback.evolve(
-            database=progress.evolve(restore_asked_at=None).ended(DatabaseOutcome.REFUSED, now), wait_seconds=0
-        )
-    if not is_announced(progress, _DELETE):
-        record_move = progress.record_move(_DELETE, now)
-        return announce(rollback, record_move, _DELETE, world, restore_asked_at=record_move.restore_asked_at or now)
+@dataclass
+class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, DeletionMove]):
+    """Delete a branch. It is known by its id, since another branch may have got its name."""
 
-    def call() -> SendResult:
-        gone = databases.delete_branch(branch_id)
-        return gone.operations if gone is not None else (), {}
+    restoring: RestoreContext
+    world: World
+    plan: DatabasePlan
+    settings: DatabaseSettings
+    progress_type: type[DeletionProgress] = field(default=DeletionProgress, init=False)
+    is_fenced: bool = field(default=False, init=False)
 
-    return send_announced(rollback, progress, call, restoring, world, restore_asked_at=None)
+    def begin(self, rollback: Rollback) -> Rollback:
+        """Find the branch by its name, and ask whether it may be deleted."""
+        now, databases = self.world.clock.now(), self.restoring.databases
+        try:
+            branch = databases.branch_named(self.plan.branch)
+            checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
+        except CallRefused as refused:
+            branch, checks = None, (Check.failed("database-access", str(refused)),)
+        why = why_refused(rollback, checks)
+        if why is not None:
+            return rollback.evolve(database=refused_progress(self.plan.branch, why, now), wait_seconds=0)
+        if branch is None:
+            before = OriginalBranch(name=self.plan.branch, protected=False)
+            gone = DeletionProgress(started_at=now, before=before)
+            gone = gone.add_note(f"branch {self.plan.branch} was gone already").ended(DatabaseOutcome.DELETED, now)
+            return rollback.evolve(database=gone, wait_seconds=0)
+        progress = DeletionProgress(started_at=now, before=OriginalBranch.of(branch, ()))
+        return rollback.evolve(database=progress, wait_seconds=0)
+
+    def observe(
+        self, rollback: Rollback, progress: DeletionProgress
+    ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
+        """Look whether the branch is there, and whether Neon works on it."""
+        branch = self.restoring.databases.branch(progress.before.id or "")
+        status = operation_status(progress, (branch,), self.restoring, self.world.clock.now())
+        if branch is None and progress.data_change_announced_at is None:
+            progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
+        return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
+
+    def find_objection(self, seen: DeletionSnapshot, progress: DeletionProgress) -> str | None:  # noqa: ARG002
+        """Return None: nothing that happens to the branch is against its deletion."""
+        return None
+
+    def may_still_arrive(self, progress: DeletionProgress) -> bool:
+        """Whether the deletion's request may still reach Neon."""
+        return may_still_arrive(progress, self.restoring, self.world)
+
+    def clear_unmade_change(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
+        """Forget the announced deletion if the branch is there."""
+        is_there = seen.branch is not None and not seen.is_busy
+        return progress.evolve(data_change_announced_at=None) if is_there else progress
+
+    def next_action(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
+        """Decide the next move."""
+        return next_deletion_move(seen, progress)
+
+    def act(
+        self, rollback: Rollback, progress: DeletionProgress, action: DeletionMove, seen: DeletionSnapshot
+    ) -> Rollback:
+        """Make the move."""
+        now = self.world.clock.now()
+        match action:
+            case DeletionMove.DELETE if seen.branch is not None:
+                progress, branch_id = progress.record_move(action, now), seen.branch.id
+                change = DatabaseChange[DeletionProgress](
+                    action,
+                    lambda: (operations_of(self.restoring.databases.delete_branch(branch_id)), {}),
+                    announced={"data_change_announced_at": progress.data_change_announced_at or now},
+                    unsent={"data_change_announced_at": None},
+                )
+                return make_change(rollback, progress, change, self.restoring, self.world)
+            case DeletionMove.DONE:
+                return rollback.evolve(database=progress.ended(DatabaseOutcome.DELETED, now), wait_seconds=0)
+            case DeletionMove.END:
+                return end_unsuccessfully(rollback, progress, self.world)
+            case _:
+                return rollback.evolve(database=progress, wait_seconds=self.world.settings.policy.poll_seconds)

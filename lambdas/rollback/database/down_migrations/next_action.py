@@ -1,6 +1,6 @@
-"""Which move steps a schema down, decided from what ran so far: one command after the other, and none twice.
+"""Decide the next move of down-migrations from the commands that ran: one after the other, and none twice.
 
-A backup comes first: a child branch of the head, which costs nothing until the two differ. The branch itself is never
+The backup comes first: a child branch of the head, which costs nothing until the two differ. The branch itself is never
 overwritten, so its id, host and children stay.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.domain.database.progress import CommandRun, DatabaseProgress
+from rollback.domain.database.progress import CommandRun, DownMigrationProgress
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.resources.database.neon import Branch
 
@@ -21,7 +21,7 @@ _TAG = "{tag}"
 
 
 class DownMigrationMove(StrEnum):
-    """What to do next; what is no change is a look."""
+    """The moves of down-migrations. `DOWN_MIGRATION_CHANGES` lists those that change something."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
     CREATE_BACKUP = "create_backup"
@@ -32,19 +32,30 @@ class DownMigrationMove(StrEnum):
     EXPIRE_BACKUP = "let_backup_expire"
     DONE = "done"
     DELETE_BACKUP = "delete_backup"
-    END = "end"  # without success, and tidied up
+    END = "end"  # given up, and cleaned up
+
+
+DOWN_MIGRATION_CHANGES = frozenset(
+    {
+        DownMigrationMove.CREATE_BACKUP,
+        DownMigrationMove.RUN_COMMAND,
+        DownMigrationMove.STOP_TASK,
+        DownMigrationMove.EXPIRE_BACKUP,
+        DownMigrationMove.DELETE_BACKUP,
+    }
+)
 
 
 @dataclass(frozen=True)
 class Command:
-    """What runs in the container; `name` is the migration's tag, or `verify`."""
+    """A command of the release's container; `name` is the migration's tag, or `verify`."""
 
     name: str
     words: tuple[str, ...]
 
 
 class DownMigrationSnapshot(BaseModel):
-    """What there is now. `operations`: on the branch and its backup, since we began."""
+    """The branch and its backup as they are now. `operations`: status of our operations on both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,38 +65,41 @@ class DownMigrationSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Neon gave up making the backup."""
+        """Whether Neon gave up making the backup."""
         return self.backup is not None and not self.backup.is_ready and self.operations == "failed"
 
     @property
     def is_busy(self) -> bool:
-        """Nothing can be changed or asked now."""
+        """Whether Neon would refuse changes, and SQL would fail, now."""
         unready = any(branch is not None and not branch.is_ready for branch in (self.branch, self.backup))
         return self.operations == "running" or (unready and not self.is_stuck)
 
 
 def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Command, ...]:
-    """Newest first, as the tags are; at the end what verifies that they worked, if something does."""
+    """Build one command for each tag, newest first as the tags are, and the verification if there is one."""
     down = (Command(tag, tuple(word.replace(_TAG, tag) for word in settings.down_command)) for tag in tags)
     verify = (Command(VERIFY, settings.verify_command),) if settings.verify_command else ()
     return (*down, *verify)
 
 
-def find_running_command(progress: DatabaseProgress) -> CommandRun | None:
-    """The command that runs, as far as we know."""
+def find_running_command(progress: DownMigrationProgress) -> CommandRun | None:
+    """Return the command whose end was not seen yet."""
     last = progress.ran[-1] if progress.ran else None
     return last if last is not None and last.ended_at is None else None
 
 
-def next_command(progress: DatabaseProgress, commands: Sequence[Command]) -> Command | None:
-    """The command that comes next; None: all have run."""
+def next_command(progress: DownMigrationProgress, commands: Sequence[Command]) -> Command | None:
+    """Return the command that comes next; None: all have run."""
     return commands[len(progress.ran)] if len(progress.ran) < len(commands) else None
 
 
 def next_down_migration_move(
-    seen: DownMigrationSnapshot, progress: DatabaseProgress, commands: Sequence[Command], expires_at: datetime | None
+    seen: DownMigrationSnapshot,
+    progress: DownMigrationProgress,
+    commands: Sequence[Command],
+    expires_at: datetime | None,
 ) -> DownMigrationMove:
-    """The next move; the same again when nothing changed in between."""
+    """Decide the next move; the same again when nothing changed in between."""
     running = find_running_command(progress)
     if running is not None:
         gives_up = progress.why_not is not None and running.stop_asked_at is None
@@ -93,7 +107,7 @@ def next_down_migration_move(
     if seen.is_busy:
         return DownMigrationMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None and progress.verified_at is not None:
-        return DownMigrationMove.DONE  # what could not be done in time is no more than the backup's expiry
+        return DownMigrationMove.DONE  # only the backup's expiry could not be set in time
     if progress.why_not is not None:
         unneeded = seen.backup is not None and not progress.may_have_changed_data
         return DownMigrationMove.DELETE_BACKUP if unneeded else DownMigrationMove.END
@@ -109,12 +123,12 @@ def next_down_migration_move(
 
 def find_down_migration_objection(
     seen: DownMigrationSnapshot,
-    progress: DatabaseProgress,
+    progress: DownMigrationProgress,
     commands: Sequence[Command],
     now: datetime,
     task_timeout: timedelta,
 ) -> str | None:
-    """Why it can't succeed any more; None: nothing speaks against going on."""
+    """Return why the commands can't succeed any more; None: they may go on."""
     running, name = find_running_command(progress), progress.before.name
     if seen.branch is None:
         return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
@@ -145,8 +159,8 @@ def _describe_exit(run: CommandRun) -> str:
     return f"{run.name} ended with exit code {run.exit_code}{said}"
 
 
-def describe_applied_migrations(progress: DatabaseProgress, commands: Sequence[Command]) -> str:
-    """Which migrations stepped down, and which are still applied."""
+def describe_applied_migrations(progress: DownMigrationProgress, commands: Sequence[Command]) -> str:
+    """List the migrations that stepped down, that perhaps did, and that are still applied."""
     done = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
     tags = [command.name for command in commands if command.name != VERIFY]
     perhaps = [r.name for r in progress.ran if not r.succeeded and not r.never_started and r.name != VERIFY]

@@ -1,250 +1,174 @@
 """Down-migrations: the running release's own way down, one task for each migration, behind the fence.
 
-The running release ships the down files, so it is its definition that runs, with another command. Called again and
-again until `rollback.database.ended_at` is set. What ran is never run again: a lost answer is looked up by who started
-the task, and the client token of each command is the same for a retry.
+The running release ships the down files, so its task definition runs, with another command. No command runs twice: a
+lost answer is looked up by the task's `startedBy`, and each command's client token is the same for a retry.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from rollback.check import Check
 from rollback.database.changes.begin import begin_after_checks
-from rollback.database.changes.reconcile import outcome_after_failure, reconcile
-from rollback.database.changes.send import may_still_arrive
-from rollback.database.down_migrations.actions import command_intent, make_change
+from rollback.database.changes.fence import recheck_fence
+from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
+from rollback.database.changes.send import make_change, may_still_arrive
+from rollback.database.changes.strategy import DatabaseStrategy
+from rollback.database.down_migrations.actions import describe_change, describe_command_run
 from rollback.database.down_migrations.next_action import (
+    DOWN_MIGRATION_CHANGES,
     Command,
     DownMigrationMove,
     DownMigrationSnapshot,
     build_commands,
     find_down_migration_objection,
     find_running_command,
+    next_command,
     next_down_migration_move,
 )
+from rollback.database.down_migrations.observe import apply_observation, take_snapshot
+from rollback.database.down_migrations.preflight import preflight_of_down_migrations
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.preflight.preflight import check_background_work
-from rollback.database.restore.observe import operation_status
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
+from rollback.errors import InvalidRequest
 from rollback.ports.world import World
-from rollback.resources.aws.ecs_task import without_passwords
-from rollback.resources.aws.task_definition import is_pinned
-
-_CHANGES = frozenset(
-    {
-        DownMigrationMove.CREATE_BACKUP,
-        DownMigrationMove.RUN_COMMAND,
-        DownMigrationMove.STOP_TASK,
-        DownMigrationMove.EXPIRE_BACKUP,
-        DownMigrationMove.DELETE_BACKUP,
-    }
-)
-# Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
-_LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
-
-
-def run_down_migrations(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
-    """One look, at most one change.
-
-    It ends restored; refused, if no command ran; or failed: what stepped down and what did not is said.
-
-    Raises:
-        InvalidRequest: the environment has no database any more.
-        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
-        ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
-    """
-    settings = _settings(world)
-    if rollback.database is None:
-        return begin_after_checks(
-            rollback, lambda: _preflight(rollback, plan, settings, restoring, world), restoring, world, {}
-        )
-    commands = build_commands(settings, plan.migrations)
-
-    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
-        return _make_next_move(rollback, progress, commands, settings, restoring, world)
-
-    more = settings.task_timeout_minutes * len(commands)
-    return reconcile(rollback, rollback.database, restoring, world, one_move, more_minutes=more)
-
-
-def _settings(world: World) -> DatabaseSettings:
-    if world.settings.database is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return world.settings.database
-
-
-def _preflight(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
-) -> tuple[Check, ...]:
-    try:
-        branch = restoring.databases.branch(restoring.target.branch_id)
-        restoring.address(restoring.target.branch_id)
-    except CallRefused as refused:
-        return (Check.failed("database-access", str(refused)),)
-    gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
-    no_command = "down_command is not set: how does a container of the release step a migration down?"
-    return (
-        Check.failed_if(gone if branch is None else None, "branch-exists", plan.branch),
-        Check.failed_if(
-            None if settings.down_command else no_command, "down-command-is-set", " ".join(settings.down_command)
-        ),
-        Check.failed_if(
-            None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
-        ),
-        _check_definition(rollback, world),
-        *(check_background_work(restoring, replaces_data=False) if branch is not None else ()),
-    )
-
-
-def _check_definition(rollback: Rollback, world: World) -> Check:
-    """ECS runs no task of an INACTIVE definition, and the container must be there."""
-    name = "running-release-can-run-a-task"
-    if rollback.plan is None:
-        return Check.failed(name, "there is no plan that names the running release")
-    arn, container = rollback.plan.running.definition_arn, world.settings.service(rollback.service_name).container
-    found = world.services.definition(arn)
-    if found is None or found.get("status") != "ACTIVE":
-        why = (
-            f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; restore instead"
-        )
-        return Check.failed(name, why)
-    containers = [one.get("name") for one in found.get("containerDefinitions", [])]
-    missing = f"{arn} has no container {container}; it has {', '.join(map(str, containers))}: check the settings"
-    if container not in containers:
-        return Check.failed_if(missing, name, arn)
-    return Check.failed_if(
-        _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), name, arn
-    )
-
-
-def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: World) -> str | None:
-    """A task takes what a tag means as it starts, and a tag may have moved since the release was deployed."""
-    image = next(str(one["image"]) for one in found["containerDefinitions"] if one["name"] == container)
-    if is_pinned(image):
-        return None
-    now = world.images.digest_of(image)
-    if now is None or now == running:
-        return None
-    return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"
-
-
-def _make_next_move(
-    rollback: Rollback,
-    progress: DatabaseProgress,
-    commands: tuple[Command, ...],
-    settings: DatabaseSettings,
-    restoring: RestoreContext,
-    world: World,
-) -> Rollback:
-    now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    seen = take_snapshot(rollback, progress, restoring, now)
-    progress = apply_observation(rollback, progress, commands, world)
-    task_timeout = timedelta(minutes=settings.task_timeout_minutes)
-    against = find_down_migration_objection(seen, progress, commands, now, task_timeout)
-    if against is not None:
-        progress = progress.mark_failed(against, now)
-    if progress.why_not is not None and _may_still_begin(progress, restoring, world):
-        return rollback.evolve(database=progress, wait_seconds=poll)
-    if progress.why_not is not None and all(run.never_started for run in progress.ran):
-        progress = progress.evolve(restore_asked_at=None, backup_id=None)  # nothing of it came to run
-    expires_at = _backup_expiry(progress, restoring)
-    move = next_down_migration_move(seen, progress, commands, expires_at)
-    progress = progress.record_move(move, now)
-    if move in _CHANGES:
-        return make_change(rollback, progress, move, seen, commands, expires_at, restoring, world)
-    match move:
-        case DownMigrationMove.CHECK_SCHEMA:
-            return rollback.evolve(database=_check_live_branch(progress, restoring, now), wait_seconds=0)
-        case DownMigrationMove.DONE:
-            done = progress.evolve(lost=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
-            return rollback.evolve(database=done, wait_seconds=0)
-        case DownMigrationMove.END:
-            return rollback.evolve(database=progress.ended(outcome_after_failure(progress), now), wait_seconds=0)
-        case _:
-            return rollback.evolve(database=progress, wait_seconds=poll)
-
 
 _NOT_COMPARED = DataLossReport(
     unavailable="rows are not compared where migrations step down in place; the backup has the state before"
 )
+_BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BACKUP})
 
 
-def take_snapshot(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, now: datetime
-) -> DownMigrationSnapshot:
-    branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
-    backup = restoring.databases.branch_named(backup_name(rollback.id))
-    return DownMigrationSnapshot(
-        branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), restoring, now)
-    )
+def run_down_migrations(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
+    """Observe once, and make at most one change. Call again until the progress has ended.
+
+    Down-migrations end restored; refused, if no command ran; or failed, with the list of those that ran.
+
+    Raises:
+        InvalidRequest: the environment has no database any more.
+        LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
+        ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
+    """
+    settings = world.settings.database
+    if settings is None:
+        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
+    return run_strategy(rollback, DownMigrationStrategy(restoring, world, plan, settings), world)
 
 
-def apply_observation(
-    rollback: Rollback,
-    progress: DatabaseProgress,
-    commands: tuple[Command, ...],
-    world: World,
-) -> DatabaseProgress:
-    """With the task that an announcement came to, though its answer was lost; and with what came of the one we know."""
-    service = world.settings.service(rollback.service_name)
-    begun_by_us = next((c for c in commands if _is_announced(progress, c)), None)
-    if begun_by_us is not None and progress.intent is not None:
-        known = {run.arn for run in progress.ran}
-        for task in world.tasks.started_by(service, rollback.id):
-            if task.command == begun_by_us.words and task.arn not in known:
-                run = CommandRun(name=begun_by_us.name, arn=task.arn, asked_at=progress.intent.at)
-                progress = progress.evolve(ran=(*progress.ran, run), intent=None)
-                break
-    running = find_running_command(progress)
-    if running is None:
+@dataclass
+class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigrationSnapshot, DownMigrationMove]):
+    """Step the schema down by the release's own commands."""
+
+    restoring: RestoreContext
+    world: World
+    plan: DatabasePlan
+    settings: DatabaseSettings
+    commands: tuple[Command, ...] = field(init=False)
+    extra_minutes: float = field(init=False)
+    progress_type: type[DownMigrationProgress] = field(default=DownMigrationProgress, init=False)
+
+    def __post_init__(self) -> None:
+        self.commands = build_commands(self.settings, self.plan.migrations)
+        self.extra_minutes = self.settings.task_timeout_minutes * len(self.commands)
+
+    def begin(self, rollback: Rollback) -> Rollback:
+        """Ask Neon, SQL and ECS whether the commands can run."""
+
+        def run_checks() -> tuple[Check, ...]:
+            return preflight_of_down_migrations(rollback, self.plan, self.settings, self.restoring, self.world)
+
+        def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> DownMigrationProgress:
+            return DownMigrationProgress(started_at=self.world.clock.now(), before=before)
+
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+
+    def observe(
+        self, rollback: Rollback, progress: DownMigrationProgress
+    ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
+        """Look at the branch, its backup and the tasks, and record which changes turn out to be made."""
+        seen = take_snapshot(rollback, progress, self.restoring, self.world.clock.now())
+        return rollback, apply_observation(rollback, progress, self.commands, self.world), seen
+
+    def find_objection(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> str | None:
+        """Return why the commands can't succeed any more."""
+        task_timeout = timedelta(minutes=self.settings.task_timeout_minutes)
+        return find_down_migration_objection(seen, progress, self.commands, self.world.clock.now(), task_timeout)
+
+    def may_still_arrive(self, progress: DownMigrationProgress) -> bool:
+        """Whether a backup or a task that was requested may still be made."""
+        is_forward = progress.intent is not None and progress.intent.action not in _BACKWARD
+        is_idle = find_running_command(progress) is None
+        return is_idle and is_forward and may_still_arrive(progress, self.restoring, self.world)
+
+    def clear_unmade_change(
+        self,
+        seen: DownMigrationSnapshot,  # noqa: ARG002
+        progress: DownMigrationProgress,
+    ) -> DownMigrationProgress:
+        """Forget the announced change of the data if no command ever started."""
+        if all(run.never_started for run in progress.ran):
+            return progress.evolve(data_change_announced_at=None, backup_id=None)
         return progress
-    task_now = world.tasks.describe(service, running.arn)
-    if task_now is not None and not task_now.is_stopped:
-        return progress
-    ended = running.evolve(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
-    if task_now is not None:
-        lines = _last_lines(rollback, running, _LOG_LINES if task_now.exit_code else _FEW_LINES, world)
-        told = {"started": task_now.started, "exit_code": task_now.exit_code, "reason": task_now.reason, "logs": lines}
-        ended = ended.evolve(**told)
-    return progress.evolve(ran=(*progress.ran[:-1], ended), intent=None)
 
+    def next_action(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> DownMigrationMove:
+        """Decide the next move."""
+        return next_down_migration_move(seen, progress, self.commands, self._backup_expiry(progress))
 
-def _is_announced(progress: DatabaseProgress, command: Command) -> bool:
-    return progress.intent is not None and progress.intent.action == command_intent(command)
+    def act(
+        self,
+        rollback: Rollback,
+        progress: DownMigrationProgress,
+        action: DownMigrationMove,
+        seen: DownMigrationSnapshot,
+    ) -> Rollback:
+        """Make the move."""
+        now = self.world.clock.now()
+        progress = progress.record_move(action, now)
+        if action in DOWN_MIGRATION_CHANGES:
+            return self._make_change(rollback, progress, action, seen)
+        match action:
+            case DownMigrationMove.CHECK_SCHEMA:
+                return rollback.evolve(database=self._check_live_branch(progress, now), wait_seconds=0)
+            case DownMigrationMove.DONE:
+                done = progress.evolve(lost=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
+                return rollback.evolve(database=done, wait_seconds=0)
+            case DownMigrationMove.END:
+                return end_unsuccessfully(rollback, progress, self.world)
+            case _:
+                return rollback.evolve(database=progress, wait_seconds=self.world.settings.policy.poll_seconds)
 
+    def _make_change(
+        self,
+        rollback: Rollback,
+        progress: DownMigrationProgress,
+        move: DownMigrationMove,
+        seen: DownMigrationSnapshot,
+    ) -> Rollback:
+        command = next_command(progress, self.commands)
+        if move is DownMigrationMove.RUN_COMMAND and command and seen.backup and rollback.plan:
+            # A command of ours that ended may leave a pooled session: sessions count before the first one only.
+            again = recheck_fence(rollback, progress, self.restoring, self.world, sessions_too=not progress.ran)
+            if again is not None:
+                return rollback.evolve(database=again, wait_seconds=0)
+            change = describe_command_run(
+                rollback, rollback.plan, progress, command, self.commands, seen.backup, self.world
+            )
+        else:
+            expires_at = self._backup_expiry(progress)
+            change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.world)
+        return make_change(rollback, progress, change, self.restoring, self.world)
 
-def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
-    """For the report; that they can't be read changes nothing about how it ended."""
-    try:
-        lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)
-    except ExternalServiceError as failure:
-        lines = (f"its log can't be read: {failure}",)
-    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])
+    def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:
+        """Return when the backup is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        days, since = self.restoring.target.backup_days, progress.accepted_at
+        return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
 
-
-def _may_still_begin(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
-    """A backup or a task that was asked for, and of which nothing is seen yet."""
-    forward = progress.intent is not None and progress.intent.action not in (
-        DownMigrationMove.STOP_TASK,
-        DownMigrationMove.DELETE_BACKUP,
-    )
-    return find_running_command(progress) is None and forward and may_still_arrive(progress, restoring, world)
-
-
-def _backup_expiry(progress: DatabaseProgress, restoring: RestoreContext) -> datetime | None:
-    days, since = restoring.target.backup_days, progress.accepted_at
-    return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
-
-
-def _check_live_branch(progress: DatabaseProgress, restoring: RestoreContext, now: datetime) -> DatabaseProgress:
-    """The live branch itself: its journal and tables are what the target needs."""
-    address = restoring.address(progress.before.id or restoring.target.branch_id)
-    schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
-    progress = progress.evolve(preview_checks=restoring.judge_preview(schema, migrations))
-    return progress if progress.failed_checks() else progress.evolve(verified_at=now)
+    def _check_live_branch(self, progress: DownMigrationProgress, now: datetime) -> DownMigrationProgress:
+        """Check that the live branch has the journal and the tables that the target needs."""
+        sql, address = self.restoring.sql, self.restoring.address(progress.before.id or self.restoring.target.branch_id)
+        schema, migrations = sql.live_schema(address), sql.migrations(address)
+        progress = progress.evolve(schema_checks=self.restoring.judge_preview(schema, migrations))
+        return progress if progress.failed_checks() else progress.evolve(verified_at=now)

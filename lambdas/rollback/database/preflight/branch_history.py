@@ -41,7 +41,7 @@ def _find_restore(change: ChangeEntry, branch: str, world: World) -> OwnRestore 
         return None
     progress = rollback.database
     assert progress is not None  # noqa: S101 - it changed data
-    at = progress.accepted_at or progress.ended_at or progress.restore_asked_at or world.clock.now()
+    at = progress.accepted_at or progress.ended_at or progress.data_change_announced_at or world.clock.now()
     return OwnRestore(rollback.id, at, backup_name(rollback.id))
 
 

@@ -58,5 +58,5 @@ def _look_for_session(rollback: Rollback, one: ServiceConnection, name: str, wor
 def _current_branch_id(rollback: Rollback, world: World) -> str:
     """Neon's id of the branch as it is now: a recreated one has another."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
-    known = (progress.branch_id or progress.before.id) if progress is not None else None
+    known = progress.current_branch_id if progress is not None else None
     return known or database_settings(world).branch_id or (planned.branch if planned is not None else "")

@@ -1,132 +1,133 @@
-"""The changes of a recreate: announced in the ledger, then sent under the lease (rule 9)."""
+"""The changes of a recreate, each described for `rollback.database.changes.send`."""
 
 from datetime import datetime
+from functools import partial
 
-from rollback.database.changes.fence import recheck_fence
-from rollback.database.changes.send import SendResult, announce, is_announced, send_announced
+from pydantic import SecretStr
+
+from rollback.database.changes.send import DatabaseChange, SendResult, operations_of
 from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
-from rollback.domain.database.progress import DatabaseProgress, backup_name
+from rollback.domain.database.progress import RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.ports.world import World
 from rollback.resources.database.connection_secret import SecretKeys, token_of, with_uri
-from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
+from rollback.resources.database.errors import NotFound, OutcomeUnknown, RequestRefused
+from rollback.resources.database.neon import Branch
+
+RecreateChange = DatabaseChange[RecreateProgress]
 
 
-def make_change(
+def describe_change(
     rollback: Rollback,
-    progress: DatabaseProgress,
+    progress: RecreateProgress,
     move: RecreateMove,
     seen: RecreateSnapshot,
     expires_at: datetime | None,
-    settings: DatabaseSettings,
     restoring: RestoreContext,
     world: World,
-) -> Rollback:
-    """Announce it, or send what was announced. Raises as `database_sending.send_announced`."""
-    if move is RecreateMove.RENAME_OLD:
-        again = recheck_fence(rollback, progress, restoring, world)
-        if again is not None:
-            return rollback.evolve(database=again, wait_seconds=0)
-    if not is_announced(progress, move):
-        return announce(rollback, progress, move, world, **_fields_on_announcement(progress, move, world))
-    if move is RecreateMove.WRITE_SECRET:
-        return _write_secret(rollback, progress, seen, settings, restoring, world)
-    databases, before = restoring.databases, progress.before
-
-    def call() -> SendResult:
-        assert seen.old is not None  # noqa: S101 - the move says so
-        match move:
-            case RecreateMove.RENAME_OLD:
-                return databases.update_branch(seen.old.id, name=backup_name(rollback.id)).operations, {}
-            case RecreateMove.CREATE_NEW:
-                return _create()
-            case RecreateMove.DELETE_NEW:
-                assert seen.named is not None  # noqa: S101
-                gone = databases.delete_branch(seen.named.id)
-                return gone.operations if gone is not None else (), {}
-            case RecreateMove.RENAME_BACK:
-                return databases.update_branch(seen.old.id, name=before.name).operations, {}
-            case _:
-                return _expire(seen.old.id)
-
-    def _create() -> SendResult:
-        """One that expires as the old one does, unless Neon refuses that: then without, announced once more."""
-        assert progress.source_branch_id is not None  # noqa: S101 - without one it was refused
-        until = None if progress.expiry_refused else before.expires_at
-        try:
-            made = databases.create_branch(before.name, progress.source_branch_id, with_endpoint=True, expires_at=until)
-        except RequestRefused as refused:
-            if until is None:
-                raise
-            note = f"the new branch {before.name} was asked for without expires_at {until}: {refused}"
-            return (), {"expiry_refused": str(refused), "notes": progress.add_note(note).notes}
-        return made.operations, {"branch_id": made.branch.id}
-
-    def _expire(branch_id: str) -> SendResult:
-        """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
-        try:
-            return databases.expire_branch(branch_id, expires_at).operations, {}
-        except CallRefused as refused:
-            note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
-            return (), {"is_expiry_settled": True, "notes": progress.add_note(note).notes}
-
-    renames = move is RecreateMove.RENAME_OLD
-    taken_back = {"restore_asked_at": None} if renames else {}
-    return send_announced(rollback, progress, call, restoring, world, **taken_back)
-
-
-def _fields_on_announcement(progress: DatabaseProgress, move: RecreateMove, world: World) -> dict[str, object]:
+) -> RecreateChange:
+    """Describe the change of a branch that a move makes."""
+    databases, before, old = restoring.databases, progress.before, seen.old
+    if old is None:
+        raise NotFound(f"{move}: branch {before.name} was deleted this moment")
     match move:
         case RecreateMove.RENAME_OLD:
-            return {"restore_asked_at": progress.restore_asked_at or world.clock.now()}
-        case RecreateMove.WRITE_SECRET:
-            return {"is_redeploy_needed": True}
-        case RecreateMove.DELETE_NEW:
-            return {"is_redeploy_needed": False}  # the secret was seen to name the old one
+            return DatabaseChange(
+                move,
+                lambda: (databases.update_branch(old.id, name=backup_name(rollback.id)).operations, {}),
+                announced={"data_change_announced_at": progress.data_change_announced_at or world.clock.now()},
+                unsent={"data_change_announced_at": None},
+            )
+        case RecreateMove.CREATE_NEW:
+            return DatabaseChange(
+                move, partial(_create_new, progress, restoring), tolerate_refusal=_create_without_expiry
+            )
+        case RecreateMove.DELETE_NEW if seen.named is not None:
+            new_id = seen.named.id
+            return DatabaseChange(
+                move,
+                lambda: (operations_of(databases.delete_branch(new_id)), {}),
+                announced={"is_redeploy_needed": False},  # the secret was seen to name the old branch
+            )
+        case RecreateMove.RENAME_BACK:
+            return DatabaseChange(move, lambda: (databases.update_branch(old.id, name=before.name).operations, {}))
         case _:
-            return {}
+
+            def keep(left: RecreateProgress, refused: CallRefused) -> RecreateProgress:
+                note = f"delete {backup_name(rollback.id)} once its data is not needed, it does not expire: {refused}"
+                return left.add_note(note).evolve(is_expiry_settled=True)
+
+            return DatabaseChange(
+                move,
+                lambda: (databases.expire_branch(old.id, expires_at).operations, {}),
+                tolerate_refusal=keep,  # not every plan of Neon's lets a branch expire
+            )
 
 
-def _write_secret(
+def describe_secret_change(
     rollback: Rollback,
-    progress: DatabaseProgress,
-    seen: RecreateSnapshot,
+    progress: RecreateProgress,
+    new: Branch,
     settings: DatabaseSettings,
     restoring: RestoreContext,
     world: World,
-) -> Rollback:
-    """It was looked at, and names the old branch. What fails twice is given up: services still reach the old one.
+) -> RecreateChange:
+    """Describe the write of the connection secret, which was read and names the old branch.
 
-    What is refused for good is given up at once.
+    A write that fails twice is given up, and a refused one at once: services still reach the old branch.
+
+    Raises:
+        InvalidRequest: the secret can't be read, or is not set.
     """
-    arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
-    assert arn is not None  # noqa: S101 - the move says so
-    assert seen.named is not None  # noqa: S101
-    try:
+    arn, keys = settings.connection_secret_arn or "", SecretKeys.of(settings)
+    wanted: SecretStr | None = None
+    if progress.is_announced(RecreateMove.WRITE_SECRET):  # read immediately before the write
         secret = world.secrets.read(arn)
-        wanted = with_uri(secret, keys, service_address(seen.named.id, secret, keys, restoring))
-    except InvalidRequest as error:
-        return rollback.evolve(database=progress.mark_failed(str(error), world.clock.now()), wait_seconds=0)
-    failure: list[ExternalServiceError] = []
+        wanted = with_uri(secret, keys, service_address(new.id, secret, keys, restoring))
 
-    def call() -> SendResult:
-        try:
-            world.secrets.write(arn, wanted, token_of(rollback.id))
-        except Throttled:
-            raise
-        except ExternalServiceError as error:
-            failure.append(error)
-            raise OutcomeUnknown(str(error)) from error
+    def write() -> SendResult:
+        if wanted is not None:
+            _write_secret(arn, wanted, rollback, world)
         return (), {}
 
-    after = send_announced(rollback, progress, call, restoring, world)
-    if not failure or after.database is None:
-        return after
-    failed = after.database.evolve(secret_failure=str(failure[0]))
-    if progress.secret_failure is not None or isinstance(failure[0], CallRefused):
-        failed = failed.mark_failed(str(failure[0]), world.clock.now())
-    return after.evolve(database=failed)
+    def note_failure(left: RecreateProgress, failure: ExternalServiceError) -> RecreateProgress:
+        failed = left.evolve(secret_failure=str(failure))
+        if progress.secret_failure is None and not isinstance(failure.__cause__, CallRefused):
+            return failed
+        return failed.mark_failed(str(failure), world.clock.now())
+
+    return DatabaseChange(
+        RecreateMove.WRITE_SECRET, write, announced={"is_redeploy_needed": True}, after_lost_answer=note_failure
+    )
+
+
+def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, world: World) -> None:
+    """Write the secret. After any failure but a throttled call, the secret may have been written all the same."""
+    try:
+        world.secrets.write(arn, wanted, token_of(rollback.id))
+    except Throttled:
+        raise
+    except ExternalServiceError as failure:
+        raise OutcomeUnknown(str(failure)) from failure
+
+
+def _create_new(progress: RecreateProgress, restoring: RestoreContext) -> SendResult:
+    """Make a branch that expires as the old one does."""
+    expires_at = None if progress.expiry_refused else progress.before.expires_at
+    made = restoring.databases.create_branch(
+        progress.before.name, progress.source_branch_id, with_endpoint=True, expires_at=expires_at
+    )
+    return made.operations, {"branch_id": made.branch.id}
+
+
+def _create_without_expiry(progress: RecreateProgress, refused: CallRefused) -> RecreateProgress | None:
+    """Announce the new branch once more, without `expires_at`, if Neon refuses the request with it."""
+    name, expires_at = progress.before.name, progress.before.expires_at
+    if expires_at is None or progress.expiry_refused or not isinstance(refused, RequestRefused):
+        return None
+    note = f"the new branch {name} was asked for without expires_at {expires_at}: {refused}"
+    return progress.add_note(note).evolve(expiry_refused=str(refused))

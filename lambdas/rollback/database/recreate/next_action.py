@@ -1,7 +1,7 @@
-"""Which move puts a new branch in the place of an old one, decided from what Neon and the secret say now.
+"""Decide the next move of a recreate from both branches and the connection secret.
 
-The old branch is renamed, never deleted: its data is the backup, and its compute goes on answering under the old host.
-So until the secret names the new one, everything can be taken back: the new branch deleted, the old one renamed.
+The old branch is renamed, never deleted. Its data is the backup, and its compute goes on answering under the old host.
+So until the secret names the new branch, everything can be taken back: the new branch is deleted, the old one renamed.
 """
 
 from datetime import datetime
@@ -10,12 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import RecreateProgress
 from rollback.resources.database.neon import Branch
 
 
 class RecreateMove(StrEnum):
-    """What to do next; what is no change is a look."""
+    """The moves of a recreate. `RECREATE_CHANGES` lists those that change something."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
     RENAME_OLD = "rename_old_branch"
@@ -23,20 +23,36 @@ class RecreateMove(StrEnum):
     CHECK_NEW = "check_new_branch"
     WRITE_SECRET = "write_connection_secret"  # noqa: S105 - the name of a move
     WAIT_FOR_SECRET = "wait_for_connection_secret"  # noqa: S105
+    WAIT_FOR_ANSWER = "wait_for_answer"  # a request may still arrive, and must not come upon what was taken back
     EXPIRE_OLD = "let_old_branch_expire"
     DONE = "done"
     DELETE_NEW = "delete_new_branch"
     RENAME_BACK = "rename_old_branch_back"
-    END = "end"  # without success, and tidied up
+    END = "end"  # given up, and cleaned up
+
+
+RECREATE_CHANGES = frozenset(
+    {
+        RecreateMove.RENAME_OLD,
+        RecreateMove.CREATE_NEW,
+        RecreateMove.WRITE_SECRET,
+        RecreateMove.EXPIRE_OLD,
+        RecreateMove.DELETE_NEW,
+        RecreateMove.RENAME_BACK,
+    }
+)
+_REVERTING = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
 
 
 class RecreateSnapshot(BaseModel):
-    """What there is now.
+    """The two branches and the secret as they are now.
 
     Attributes:
-        old: the branch that we began with, whatever it is called now.
+        old: the branch that the recreate began with, whatever it is called now.
         named: another branch that has its name.
-        secret_address: of which branch the services' secret has it; `none`: no secret is set.
+        addressed_branch: the branch whose address the services' secret has; `none`: no secret is set.
+        operations: status of our own operations on both branches.
+        is_change_under_way: an announced change may still reach Neon.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,37 +61,40 @@ class RecreateSnapshot(BaseModel):
     named: Branch | None = None
     addressed_branch: Literal["none", "old", "new", "unknown"] = "none"
     operations: Literal["running", "succeeded", "failed"] = "succeeded"
+    is_change_under_way: bool = False
 
     @property
     def is_stuck(self) -> bool:
-        """Neon gave up making the new branch."""
+        """Whether Neon gave up making the new branch."""
         return self.named is not None and not self.named.is_ready and self.operations == "failed"
 
     @property
     def is_busy(self) -> bool:
-        """Changes would be refused now."""
+        """Whether Neon would refuse changes now."""
         unready = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
         return self.operations == "running" or (unready and not self.is_stuck)
 
-    def is_complete(self, progress: DatabaseProgress) -> bool:
-        """The new branch is in its place, and whoever needs its address has it."""
+    def is_complete(self, progress: RecreateProgress) -> bool:
+        """Whether the new branch is in its place, and the secret has its address."""
         ours = self.named is not None and self.named.id == progress.branch_id
         return ours and progress.verified_at is not None and self.addressed_branch in ("none", "new")
 
 
 def next_recreate_move(
-    seen: RecreateSnapshot, progress: DatabaseProgress, backup: str, expires_at: datetime | None
+    seen: RecreateSnapshot, progress: RecreateProgress, backup: str, expires_at: datetime | None
 ) -> RecreateMove:
-    """The next move; the same again when nothing changed in between.
+    """Decide the next move; the same again when nothing changed in between.
 
     Args:
+        seen: both branches and the secret as they are now.
+        progress: the progress of the recreate.
         backup: the old branch's new name.
         expires_at: when the old branch is to be gone; None: never.
     """
     if seen.is_busy:
         return RecreateMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None or seen.old is None:
-        return _clean_up(seen, progress, backup)
+        return _clean_up_once_answered(seen, progress, backup)
     if seen.named is None:
         return RecreateMove.CREATE_NEW if seen.old.name == backup else RecreateMove.RENAME_OLD
     if progress.verified_at is None:
@@ -86,17 +105,17 @@ def next_recreate_move(
     return RecreateMove.DONE if expires else RecreateMove.EXPIRE_OLD
 
 
-def find_recreate_objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> str | None:
-    """Why it can't succeed any more; None: nothing speaks against going on."""
+def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> str | None:
+    """Return why the recreate can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.old is None:
         return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
     if seen.old.name not in (name, backup):
-        return f"somebody renamed branch {name} to {seen.old.name} meanwhile: rename it back, and start again"
+        return f"branch {name} was renamed to {seen.old.name} meanwhile: rename it back, and start again"
     if seen.named is not None and seen.named.id != progress.branch_id:
-        return f"somebody made another branch {name} ({seen.named.id}) meanwhile: look who did, and delete one of them"
+        return f"another branch {name} ({seen.named.id}) was made meanwhile: look in Neon's console, delete one"
     if seen.named is None and progress.branch_id is not None:
-        return f"somebody deleted the new branch {name} ({progress.branch_id}) meanwhile"
+        return f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: look in Neon's console who did"
     if seen.is_stuck:
         return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
     failed = progress.failed_checks()
@@ -105,8 +124,15 @@ def find_recreate_objection(seen: RecreateSnapshot, progress: DatabaseProgress, 
     return None
 
 
-def _clean_up(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> RecreateMove:
-    """Everything back, unless the secret may name the new branch already."""
+def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
+    action = _clean_up(seen, progress, backup)
+    is_reverting = progress.intent is not None and progress.intent.action in _REVERTING
+    must_wait = action in _REVERTING and seen.is_change_under_way and not is_reverting
+    return RecreateMove.WAIT_FOR_ANSWER if must_wait else action
+
+
+def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
+    """Decide the move that takes everything back, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE
     if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:

@@ -1,13 +1,13 @@
-"""What there is of the old branch, the new one and the secret, and what that tells of what we asked for."""
+"""Observe the old branch, the new one and the secret, and find out which of our changes were made."""
 
 from typing import Literal
 
-from rollback.database.changes.send import is_announced, may_still_arrive
+from rollback.database.changes.send import may_still_arrive
 from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
 from rollback.database.restore.observe import operation_status
-from rollback.domain.database.progress import DatabaseProgress, backup_name
+from rollback.domain.database.progress import RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
@@ -17,9 +17,9 @@ from rollback.resources.database.neon import Branch
 
 
 def take_snapshot(
-    progress: DatabaseProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> RecreateSnapshot:
-    """The old branch is known by its id, the new one by its name."""
+    """Look at both branches and the secret. The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     named = restoring.databases.branch_named(progress.before.name)
     named = None if named is not None and old is not None and named.id == old.id else named
@@ -32,18 +32,18 @@ def take_snapshot(
 
 
 def apply_observation(
-    rollback: Rollback, progress: DatabaseProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: World
-) -> DatabaseProgress:
-    """With what came of our changes, whether or not their answers arrived."""
+    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: World
+) -> RecreateProgress:
+    """Record which of our changes turn out to be made, whether or not their answers arrived."""
     now = world.clock.now()
     if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
         progress = progress.confirm_intent().evolve(branch_id=seen.named.id)
-    if seen.addressed_branch == "new" and is_announced(progress, RecreateMove.WRITE_SECRET):
+    if seen.addressed_branch == "new" and progress.is_announced(RecreateMove.WRITE_SECRET):
         progress = progress.confirm_intent()
     if seen.old is not None and seen.old.name == backup_name(rollback.id):
         accepted = progress.accepted_at or now
         progress = progress.evolve(backup_id=seen.old.id, accepted_at=accepted)
-        if is_announced(progress, RecreateMove.RENAME_OLD):
+        if progress.is_announced(RecreateMove.RENAME_OLD):
             progress = progress.confirm_intent()
     if _is_reversal_done(progress, seen):
         progress = progress.confirm_intent()
@@ -52,29 +52,29 @@ def apply_observation(
     return progress
 
 
-def _is_reversal_done(progress: DatabaseProgress, seen: RecreateSnapshot) -> bool:
-    """Whether what was asked last, in tidying up, is done."""
-    deleted = seen.named is None and is_announced(progress, RecreateMove.DELETE_NEW)
+def _is_reversal_done(progress: RecreateProgress, seen: RecreateSnapshot) -> bool:
+    """Whether the last announced step of clean-up is done."""
+    deleted = seen.named is None and progress.is_announced(RecreateMove.DELETE_NEW)
     has_its_name = seen.old is not None and seen.old.name == progress.before.name
-    return deleted or (has_its_name and is_announced(progress, RecreateMove.RENAME_BACK))
+    return deleted or (has_its_name and progress.is_announced(RecreateMove.RENAME_BACK))
 
 
-def _revert_progress(progress: DatabaseProgress, seen: RecreateSnapshot) -> DatabaseProgress:
-    """What is as it was before."""
+def _revert_progress(progress: RecreateProgress, seen: RecreateSnapshot) -> RecreateProgress:
+    """Forget the changes that were taken back."""
     if seen.named is None and seen.addressed_branch != "unknown":
         progress = progress.evolve(is_redeploy_needed=False)
     if seen.old is not None and seen.old.name == progress.before.name:
-        progress = progress.evolve(restore_asked_at=None, backup_id=None, accepted_at=None)
+        progress = progress.evolve(data_change_announced_at=None, backup_id=None, accepted_at=None)
     return progress
 
 
-def _is_ours(named: Branch, progress: DatabaseProgress) -> bool:
-    """A branch of that name while we ask for one; somebody else's would hardly come from the same source."""
-    return is_announced(progress, RecreateMove.CREATE_NEW) and named.parent_id == progress.source_branch_id
+def _is_ours(named: Branch, progress: RecreateProgress) -> bool:
+    """Whether a branch of that name is ours: we asked for one, and another's would hardly have the same source."""
+    return progress.is_announced(RecreateMove.CREATE_NEW) and named.parent_id == progress.source_branch_id
 
 
 def _known_address(
-    progress: DatabaseProgress,
+    progress: RecreateProgress,
     named: Branch | None,
     settings: DatabaseSettings,
     restoring: RestoreContext,

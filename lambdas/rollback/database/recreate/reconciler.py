@@ -1,23 +1,27 @@
-"""Recreate: a new branch in the place of an old one, which keeps its data under the backup's name.
+"""Recreate: a new branch takes the place of an old one, which keeps its data under the backup's name.
 
-Unlike a reset it gives a new host, so the secret with the services' connection URI is written too, and whoever ran
-before must be deployed anew. Called again and again until `rollback.database.ended_at` is set.
+A reset keeps the branch's host, a recreate gives a new one. So the secret with the services' connection URI is written
+too, and services that ran before must be deployed anew.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollback.check import Check
 from rollback.database.changes.begin import begin_after_checks
+from rollback.database.changes.fence import recheck_fence
 from rollback.database.changes.lost_replication import note_lost_replication
-from rollback.database.changes.reconcile import outcome_after_failure, reconcile
-from rollback.database.changes.send import may_still_arrive
+from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
+from rollback.database.changes.send import make_change, may_still_arrive
 from rollback.database.changes.service_address import is_known_to_neon
 from rollback.database.changes.source import judge_source
+from rollback.database.changes.strategy import DatabaseStrategy
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_recreate
 from rollback.database.preflight.removal_rules import judge_connection
-from rollback.database.recreate.actions import make_change
+from rollback.database.recreate.actions import describe_change, describe_secret_change
 from rollback.database.recreate.next_action import (
+    RECREATE_CHANGES,
     RecreateMove,
     RecreateSnapshot,
     find_recreate_objection,
@@ -25,58 +29,149 @@ from rollback.database.recreate.next_action import (
 )
 from rollback.database.recreate.observe import apply_observation, take_snapshot
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.ports.world import World
 from rollback.resources.database.connection_secret import SecretKeys, role_in
-
-_CHANGES = frozenset(
-    {
-        RecreateMove.RENAME_OLD,
-        RecreateMove.CREATE_NEW,
-        RecreateMove.WRITE_SECRET,
-        RecreateMove.EXPIRE_OLD,
-        RecreateMove.DELETE_NEW,
-        RecreateMove.RENAME_BACK,
-    }
-)
-_REVERTING = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
+from rollback.resources.database.errors import NotFound
 
 
 def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
-    """One look, at most one change.
+    """Observe once, and make at most one change. Call again until the progress has ended.
 
-    It ends restored; or refused, with everything as it was; or failed: the old branch's data is in the backup then.
+    A recreate ends as restored, as refused with everything as it was, or as failed. The backup has the old data then.
 
     Raises:
         InvalidRequest: the environment has no database any more.
-        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    settings = _settings(world)
-    if rollback.database is None:
-
-        def checks() -> tuple[Check, ...]:
-            found = preflight_of_recreate(plan.source_branch_id, settings, restoring, world.clock.now())
-            found = (*found, _check_connection(plan.source_branch_id, settings, restoring, world))
-            return (*found, *judge_source(rollback, found, plan.source_branch_id, restoring, world))
-
-        return begin_after_checks(rollback, checks, restoring, world, {"source_branch_id": plan.source_branch_id})
-
-    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
-        return _make_next_move(rollback, progress, settings, restoring, world)
-
-    # Until the secret names the new branch, the old one goes on answering under its host.
-    is_reversible = not rollback.database.is_redeploy_needed
-    return reconcile(rollback, rollback.database, restoring, world, one_move, is_reversible=is_reversible)
-
-
-def _settings(world: World) -> DatabaseSettings:
-    if world.settings.database is None:
+    settings = world.settings.database
+    if settings is None:
         raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return world.settings.database
+    return run_strategy(rollback, RecreateStrategy(restoring, world, plan, settings, backup_name(rollback.id)), world)
+
+
+@dataclass
+class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, RecreateMove]):
+    """Put a new branch in the place of the old one."""
+
+    restoring: RestoreContext
+    world: World
+    plan: DatabasePlan
+    settings: DatabaseSettings
+    backup: str
+    progress_type: type[RecreateProgress] = field(default=RecreateProgress, init=False)
+
+    def begin(self, rollback: Rollback) -> Rollback:
+        """Ask Neon, SQL and the secret whether the branch can be made anew."""
+        source = self.plan.source_branch_id
+
+        def run_checks() -> tuple[Check, ...]:
+            found = preflight_of_recreate(source, self.settings, self.restoring, self.world.clock.now())
+            found = (*found, _check_connection(source, self.settings, self.restoring, self.world))
+            return (*found, *judge_source(rollback, found, source, self.restoring, self.world))
+
+        def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> RecreateProgress:
+            if source is None:
+                raise InvalidRequest("a recreate needs a source branch; nothing was changed")
+            return RecreateProgress(started_at=self.world.clock.now(), before=before, source_branch_id=source)
+
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+
+    def is_reversible(self, progress: RecreateProgress) -> bool:
+        """Whether services still reach the old branch: it answers under its host until the secret names the new one."""
+        return not progress.is_redeploy_needed
+
+    def observe(
+        self, rollback: Rollback, progress: RecreateProgress
+    ) -> tuple[Rollback, RecreateProgress, RecreateSnapshot]:
+        """Look at both branches and the secret, and record which changes turn out to be made."""
+        seen = take_snapshot(progress, self.settings, self.restoring, self.world)
+        progress = apply_observation(rollback, progress, seen, self.restoring, self.world)
+        is_under_way = may_still_arrive(progress, self.restoring, self.world)
+        return rollback, progress, seen.model_copy(update={"is_change_under_way": is_under_way})
+
+    def find_objection(self, seen: RecreateSnapshot, progress: RecreateProgress) -> str | None:
+        """Return why the recreate can't succeed any more."""
+        return None if seen.is_complete(progress) else find_recreate_objection(seen, progress, self.backup)
+
+    def may_still_arrive(self, progress: RecreateProgress) -> bool:  # noqa: ARG002
+        """Return False: `next_action` itself waits, since what to wait for depends on the move."""
+        return False
+
+    def next_action(self, seen: RecreateSnapshot, progress: RecreateProgress) -> RecreateMove:
+        """Decide the next move."""
+        return next_recreate_move(seen, progress, self.backup, self._backup_expiry(progress))
+
+    def act(
+        self, rollback: Rollback, progress: RecreateProgress, action: RecreateMove, seen: RecreateSnapshot
+    ) -> Rollback:
+        """Make the move."""
+        now, poll = self.world.clock.now(), self.world.settings.policy.poll_seconds
+        if action is RecreateMove.WAIT_FOR_ANSWER:
+            return rollback.evolve(database=progress, wait_seconds=poll)
+        progress = progress.record_move(action, now)
+        if action in RECREATE_CHANGES:
+            return self._make_change(rollback, progress, action, seen)
+        match action:
+            case RecreateMove.CHECK_NEW:
+                return rollback.evolve(database=self._check_new_branch(progress, seen, now), wait_seconds=0)
+            case RecreateMove.DONE:
+                done = self._note_settings_to_change(progress).ended(DatabaseOutcome.RESTORED, now)
+                return rollback.evolve(database=done, wait_seconds=0)
+            case RecreateMove.END:
+                left = progress if seen.named is not None else progress.evolve(branch_id=None)
+                return end_unsuccessfully(rollback, left, self.world)
+            case _:
+                return rollback.evolve(database=progress, wait_seconds=poll)
+
+    def _make_change(
+        self, rollback: Rollback, progress: RecreateProgress, move: RecreateMove, seen: RecreateSnapshot
+    ) -> Rollback:
+        if move is RecreateMove.RENAME_OLD:
+            again = recheck_fence(rollback, progress, self.restoring, self.world)
+            if again is not None:
+                return rollback.evolve(database=again, wait_seconds=0)
+        try:
+            if move is RecreateMove.WRITE_SECRET and seen.named is not None:
+                change = describe_secret_change(
+                    rollback, progress, seen.named, self.settings, self.restoring, self.world
+                )
+            else:
+                expires_at = self._backup_expiry(progress)
+                change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.world)
+            return make_change(rollback, progress, change, self.restoring, self.world)
+        except InvalidRequest as error:  # the secret is not what the settings say
+            return rollback.evolve(database=progress.mark_failed(str(error), self.world.clock.now()), wait_seconds=0)
+
+    def _backup_expiry(self, progress: RecreateProgress) -> datetime | None:
+        """Return when the old branch is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        days = self.restoring.target.backup_days
+        if days is None or progress.accepted_at is None:
+            return None
+        return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
+
+    def _check_new_branch(self, progress: RecreateProgress, seen: RecreateSnapshot, now: datetime) -> RecreateProgress:
+        """Check that the new branch answers, and that the releases can work with its tables."""
+        if seen.named is None:
+            raise NotFound(f"the new branch {progress.before.name} was deleted this moment")
+        address, sql = self.restoring.address(seen.named.id), self.restoring.sql
+        schema, migrations = sql.live_schema(address), sql.migrations(address)
+        progress = progress.evolve(schema_checks=self.restoring.judge_preview(schema, migrations))
+        if progress.failed_checks():
+            return progress
+        return note_lost_replication(progress, address, self.restoring).evolve(verified_at=now, refused_since=None)
+
+    def _note_settings_to_change(self, progress: RecreateProgress) -> RecreateProgress:
+        if self.settings.branch_id is None:
+            return progress
+        return progress.add_note(
+            f"the settings name branch {self.settings.branch_id}, which is the backup now: set database.branch_id to "
+            f"{progress.branch_id} and deploy, before the database is to go back again"
+        )
 
 
 def _check_connection(
@@ -93,79 +188,14 @@ def _check_connection(
 
 
 def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreContext) -> str | None:
-    """A child of a protected branch has new passwords: of a role that Neon does not know, nobody could tell it."""
+    """Return why the secret can't be written: Neon lacks the role's password on a child of a protected branch."""
     source = restoring.databases.branch(source_id) if source_id is not None else None
     if role is None or source is None or not source.protected:
         return None
     if is_known_to_neon(restoring.target.branch_id, role, restoring):
         return None
     return (
-        f"services log in as {role}, a role that Neon does not know the password of, and a branch made from "
-        f"{source.name}, which is protected, has new ones: create the role in Neon's console, or reset the branch "
-        "instead, which keeps its passwords"
-    )
-
-
-def _make_next_move(
-    rollback: Rollback, progress: DatabaseProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
-) -> Rollback:
-    now, poll, backup = world.clock.now(), world.settings.policy.poll_seconds, backup_name(rollback.id)
-    seen = take_snapshot(progress, settings, restoring, world)
-    progress = apply_observation(rollback, progress, seen, restoring, world)
-    against = None if seen.is_complete(progress) else find_recreate_objection(seen, progress, backup)
-    if against is not None:
-        progress = progress.mark_failed(against, now)
-    expires_at = _backup_expiry(progress, restoring)
-    move = next_recreate_move(seen, progress, backup, expires_at)
-    if move in _REVERTING and may_still_arrive(progress, restoring, world) and not _is_reverting(progress):
-        return rollback.evolve(database=progress, wait_seconds=poll)  # else it would come upon what was taken back
-    progress = progress.record_move(move, now)
-    if move in _CHANGES:
-        return make_change(rollback, progress, move, seen, expires_at, settings, restoring, world)
-    match move:
-        case RecreateMove.CHECK_NEW:
-            return rollback.evolve(database=_check_new_branch(progress, seen, restoring, now), wait_seconds=0)
-        case RecreateMove.DONE:
-            return rollback.evolve(
-                database=_note_settings_to_change(progress, settings).ended(DatabaseOutcome.RESTORED, now),
-                wait_seconds=0,
-            )
-        case RecreateMove.END:
-            left = progress if seen.named is not None else progress.evolve(branch_id=None)
-            return rollback.evolve(database=left.ended(outcome_after_failure(left), now), wait_seconds=0)
-        case _:
-            return rollback.evolve(database=progress, wait_seconds=poll)
-
-
-def _is_reverting(progress: DatabaseProgress) -> bool:
-    return progress.intent is not None and progress.intent.action in _REVERTING
-
-
-def _backup_expiry(progress: DatabaseProgress, restoring: RestoreContext) -> datetime | None:
-    """Of the old branch; the same again for a retry, in whole seconds as Neon keeps it."""
-    days = restoring.target.backup_days
-    if days is None or progress.accepted_at is None:
-        return None
-    return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
-
-
-def _check_new_branch(
-    progress: DatabaseProgress, seen: RecreateSnapshot, restoring: RestoreContext, now: datetime
-) -> DatabaseProgress:
-    """The new branch answers, and what is to run can work with its tables."""
-    assert seen.named is not None  # noqa: S101 - the move says so
-    address = restoring.address(seen.named.id)
-    schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
-    progress = progress.evolve(preview_checks=restoring.judge_preview(schema, migrations))
-    if progress.failed_checks():
-        return progress
-    return note_lost_replication(progress, address, restoring).evolve(verified_at=now, refused_since=None)
-
-
-def _note_settings_to_change(progress: DatabaseProgress, settings: DatabaseSettings) -> DatabaseProgress:
-    if settings.branch_id is None:
-        return progress
-    return progress.add_note(
-        f"the settings name branch {settings.branch_id}, which is the backup now: set database.branch_id to "
-        f"{progress.branch_id} and deploy, before the database is to go back again"
+        f"services log in as {role}, and Neon does not know that role's password. A branch made from {source.name}, "
+        "which is protected, has new passwords: create the role in Neon's console, or reset the branch instead, which "
+        "keeps its passwords"
     )

@@ -1,98 +1,164 @@
-"""The changes a restore makes to a branch: announced in the ledger, then sent under the lease (rule 9)."""
+"""The changes that a restore or reset makes to a branch, each described for `rollback.database.changes.send`."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+from rollback.database.changes.carry_sequences import carry_sequences
+from rollback.database.changes.send import DatabaseChange, SendResult, operations_of
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.restore.next_action import RestoreMove
-from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress, backup_name, preview_name
+from rollback.database.restore.next_action import RestoreMove, RestoreSnapshot
+from rollback.domain.database.progress import (
+    OverwriteProgress,
+    ResetProgress,
+    RestoreProgress,
+    backup_name,
+    preview_name,
+)
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.errors import CallRefused
-from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
-from rollback.resources.database.errors import RequestRefused
-from rollback.resources.database.neon import BranchChange
+from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater
+
+KEEP_SOURCE = "keep_source_branch"
+_UNPROTECTED_BRANCH = "the branch could not be protected again at once, and services did not wait for that: {}"
+_UNPROTECTED_BACKUP = (
+    "the backup {} could not be protected in time, so any address reaches it: protect it in Neon's console: {}"
+)
+
+OverwriteChange = DatabaseChange[OverwriteProgress]
 
 
-def has_new_intent(before: Rollback, after: Rollback) -> bool:
-    """Whether a step announced a change to the database or its writers: saved only under the lease (rule 9)."""
-    intent = after.database.intent if after.database is not None else None
-    was = before.database.intent if before.database is not None else None
-    return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
+def describe_change(
+    rollback: Rollback,
+    progress: OverwriteProgress,
+    move: RestoreMove,
+    seen: RestoreSnapshot,
+    restoring: RestoreContext,
+    world: World,
+) -> OverwriteChange:
+    """Describe the change that a move makes."""
+    databases, target, now = restoring.databases, restoring.target, world.clock.now()
+    match move:
+        case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
+            create = _preview_creation(rollback, progress, restoring, world)
+            return DatabaseChange(move, create, tolerate_refusal=_create_without_expiry)
+        case RestoreMove.DELETE_PREVIEW if seen.preview is not None:
+            preview_id = seen.preview.id
+            return DatabaseChange(move, lambda: (operations_of(databases.delete_branch(preview_id)), {}))
+        case RestoreMove.RESTORE:
+            return DatabaseChange(
+                move,
+                _restore_call(rollback, progress, restoring, world),
+                announced={"data_change_announced_at": now},
+                unsent={"data_change_announced_at": None},
+            )
+        case RestoreMove.UNPROTECT:
+            before = {"branch_id": target.branch_id, "protected": True}
+            return DatabaseChange(
+                move,
+                lambda: (databases.update_branch(target.branch_id, protected=False).operations, {}),
+                obligations=(Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before),),
+            )
+        case RestoreMove.PROTECT_AGAIN:
+
+            def defer(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
+                return _defer_protection(left, str(later)) if _waited_long(left, restoring, world) else left
+
+            return DatabaseChange(
+                move,
+                lambda: (databases.update_branch(target.branch_id, protected=True).operations, {}),
+                tolerate_refusal=lambda left, refused: _defer_protection(left, str(refused)),
+                after_retry_later=defer,
+            )
+        case RestoreMove.PROTECT_BACKUP if seen.backup is not None:
+            backup_id = seen.backup.id
+
+            def leave_open(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
+                note = _UNPROTECTED_BACKUP.format(backup_id, later)
+                return _settle_backup(left, note) if _waited_long(left, restoring, world) else left
+
+            return DatabaseChange(
+                move,
+                lambda: (databases.update_branch(backup_id, protected=True).operations, {}),
+                tolerate_refusal=_leave_backup_unprotected,
+                after_retry_later=leave_open,
+            )
+        case RestoreMove.CARRY_SEQUENCES:
+            return DatabaseChange(move, lambda: ((), carry_sequences(progress, restoring, now)), is_repeatable=True)
+        case _:
+            raise NotFound(f"{move}: the branch that it is about was deleted this moment")
 
 
-def announce_change(
-    rollback: Rollback, progress: DatabaseProgress, move: RestoreMove, restoring: RestoreContext, world: World
-) -> Rollback:
-    """Write down what the next call will do."""
-    now = world.clock.now()
-    intended = progress.confirm_intent().evolve(intent=DatabaseIntent(action=move, at=now))
-    if move is RestoreMove.RESTORE:
-        intended = intended.evolve(restore_asked_at=now)
-    owed: tuple[Obligation, ...] = ()
-    if move is RestoreMove.UNPROTECT:
-        before = {"branch_id": restoring.target.branch_id, "protected": True}
-        protection = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before)
-        owed = rollback.keep_unrecorded((protection,))
-    return rollback.evolve(database=intended, obligations=(*rollback.obligations, *owed), wait_seconds=0)
+def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) -> DatabaseChange[ResetProgress]:
+    """Describe how a reset's source is kept: a backup of ours becomes the branch's parent, and must not expire."""
 
+    def go_on(left: ResetProgress, refused: CallRefused) -> ResetProgress:
+        note = f"backup {left.source_branch_id} may expire, though the branch comes from it now: {refused}"
+        return left.add_note(note).evolve(is_source_kept=True)
 
-def send_change(
-    rollback: Rollback, progress: DatabaseProgress, move: RestoreMove, restoring: RestoreContext, world: World
-) -> DatabaseProgress:
-    """Send the announced change.
-
-    Raises:
-        LeaseLost: the lease is another's, or ends before the function does.
-        ExternalServiceError: see `model.database_errors`.
-    """
-    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
-    change = _send(rollback, progress, move, restoring, world)
-    fresh = tuple(operation.id for operation in change.operations) if change is not None else ()
-    answered = world.clock.now() if move is RestoreMove.RESTORE else progress.restore_answered_at
-    return progress.evolve(
-        intent=None, operation_ids=(*progress.operation_ids, *fresh), restore_answered_at=answered, refused_since=None
+    return DatabaseChange(
+        KEEP_SOURCE,
+        lambda: (restoring.databases.expire_branch(progress.source_branch_id, None).operations, {}),
+        tolerate_refusal=go_on,
     )
 
 
-def tolerate_refusal(progress: DatabaseProgress, move: RestoreMove, refused: CallRefused) -> DatabaseProgress | None:
-    """The way on after a refusal of what is good to have and not needed; None: it is needed.
-
-    - A preview that expires: not with the Data API (https://neon.com/docs/guides/branch-expiration). Whatever Neon's
-      reason was, the second request without `expires_at` tells whether it was that.
-    - The backup's protection: a plan allows so many protected branches.
-    """
-    if move is RestoreMove.CREATE_PREVIEW and isinstance(refused, RequestRefused) and progress.expiry_refused is None:
-        return progress.evolve(expiry_refused=str(refused))
-    if move is RestoreMove.PROTECT_BACKUP:
-        note = (
-            f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
-            f"its compute, in Neon's console: {refused}"
+def _preview_creation(
+    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, world: World
+) -> Callable[[], SendResult]:
+    def create() -> SendResult:
+        target = restoring.target
+        at = progress.point.lsn or progress.point.at
+        expires_at = None if progress.expiry_refused else world.clock.now() + timedelta(hours=target.preview_hours)
+        made = restoring.databases.create_branch(
+            preview_name(rollback.id), target.branch_id, at, with_endpoint=True, expires_at=expires_at
         )
-        return progress.add_note(note).evolve(is_backup_protection_settled=True)
-    return None
+        return made.operations, {}
+
+    return create
 
 
-def _send(
-    rollback: Rollback, progress: DatabaseProgress, move: RestoreMove, restoring: RestoreContext, world: World
-) -> BranchChange | None:
-    databases, target = restoring.databases, restoring.target
-    match move:
-        case RestoreMove.CREATE_PREVIEW:
-            assert progress.point is not None  # noqa: S101 - a reset has no preview
-            at, now = progress.point.lsn or progress.point.at, world.clock.now()
-            expires_at = None if progress.expiry_refused else now + timedelta(hours=target.preview_hours)
-            name = preview_name(rollback.id)
-            return databases.create_branch(name, target.branch_id, at, with_endpoint=True, expires_at=expires_at)
-        case RestoreMove.DELETE_PREVIEW:
-            assert progress.preview_id is not None  # noqa: S101 - it was seen
-            return databases.delete_branch(progress.preview_id)
-        case RestoreMove.RESTORE:
-            source = progress.source_branch_id or target.branch_id
-            return databases.restore(target.branch_id, source, progress.preview_lsn, backup_name(rollback.id))
-        case RestoreMove.UNPROTECT | RestoreMove.PROTECT_AGAIN:
-            return databases.update_branch(target.branch_id, protected=move is RestoreMove.PROTECT_AGAIN)
-        case RestoreMove.PROTECT_BACKUP:
-            assert progress.backup_id is not None  # noqa: S101 - it was seen
-            return databases.update_branch(progress.backup_id, protected=True)
-        case _:
-            raise AssertionError(f"{move} changes nothing")
+def _restore_call(
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: World
+) -> Callable[[], SendResult]:
+    def restore() -> SendResult:
+        branch_id = restoring.target.branch_id
+        source = progress.source_branch_id if isinstance(progress, ResetProgress) else branch_id
+        lsn = progress.preview_lsn if isinstance(progress, RestoreProgress) else None
+        made = restoring.databases.restore(branch_id, source, lsn, backup_name(rollback.id))
+        return made.operations, {"restore_answered_at": world.clock.now()}
+
+    return restore
+
+
+def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress | None:
+    """Make the preview without `expires_at`, once: branches with the Data API don't expire.
+
+    Source: https://neon.com/docs/guides/branch-expiration. Neon's reason may be another. The second request tells.
+    """
+    if not isinstance(progress, RestoreProgress) or not isinstance(refused, RequestRefused):
+        return None
+    return None if progress.expiry_refused is not None else progress.evolve(expiry_refused=str(refused))
+
+
+def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:
+    """Go on without the backup's protection: a plan of Neon's allows so many protected branches."""
+    note = (
+        f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
+        f"its compute, in Neon's console: {refused}"
+    )
+    return _settle_backup(progress, note)
+
+
+def _settle_backup(progress: OverwriteProgress, note: str) -> OverwriteProgress:
+    return progress.add_note(note).evolve(is_backup_protection_settled=True)
+
+
+def _defer_protection(progress: OverwriteProgress, why: str) -> OverwriteProgress:
+    """Leave the branch's protection to Conclude: the data is as planned, and no service waits at zero for it."""
+    return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(why))
+
+
+def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, world: World) -> bool:
+    limit = timedelta(seconds=restoring.target.protect_timeout_seconds)
+    return progress.moved_at is not None and world.clock.now() - progress.moved_at >= limit

@@ -1,9 +1,11 @@
-"""Which move brings a branch back to its restore point, decided from what Neon says now.
+"""Decide the next move of a restore or reset from Neon's description of the branches.
 
-Two phases: the point is looked at on a preview branch first, then the branch itself is restored to exactly the LSN that
-was looked at. A restore keeps the branch's id, host and connection string; its old state becomes the backup branch.
-Facts from https://neon.com/docs/introduction/branch-restore: a protected branch refuses to be restored, and a branch's
-children move to the backup, so the preview must be gone before. A reset goes to another branch's head: no preview.
+A restore has two phases. The restore point is checked on a preview branch first. Then the branch itself is restored to
+exactly the LSN that was checked. A reset goes to another branch's head, and has no preview.
+
+A restore keeps the branch's id, host and connection string. Its old state becomes the backup branch. Neon refuses to
+restore a protected branch. A branch's children move to the backup, so the preview must be deleted before. Source:
+https://neon.com/docs/introduction/branch-restore.
 """
 
 from enum import StrEnum
@@ -12,26 +14,26 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rollback.database.restore.acceptance import is_made_by_operator
-from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.resources.database.neon import Branch
 
 
 class RestoreMove(StrEnum):
-    """What to do next; what is no change is a look."""
+    """The moves of a restore or reset. `RESTORE_CHANGES` lists those that change something."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
     CREATE_PREVIEW = "create_preview"
     CHECK_PREVIEW = "check_preview"
-    READ_SEQUENCES = "read_sequences"  # behind the fence: their last values
+    READ_SEQUENCES = "read_sequences"  # their last values, behind the fence
     DELETE_PREVIEW = "delete_preview"
     UNPROTECT = "unprotect"
-    RESTORE = "restore"  # takes the backup too: Neon keeps the old state under the name that it is sent
+    RESTORE = "restore"  # Neon keeps the old state under the backup's name
     PROTECT_AGAIN = "protect_again"
-    PROTECT_BACKUP = "protect_backup"  # where IP limits hang on it; always after the branch itself: plans allow few
-    WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # its compute wakes up when it is connected to
-    CARRY_SEQUENCES = "carry_sequences"  # so that no id of a lost row is given out again
+    PROTECT_BACKUP = "protect_backup"  # if IP Allow needs it; after the branch, since plans allow few protected ones
+    WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # a connection wakes the compute up
+    CARRY_SEQUENCES = "carry_sequences"  # no id of a lost row is used again
     DONE = "done"
-    END = "end"  # without success, and tidied up
+    END = "end"  # given up, and cleaned up
 
 
 RESTORE_CHANGES = frozenset(
@@ -46,16 +48,20 @@ RESTORE_CHANGES = frozenset(
     }
 )
 
-# These need a fence; all before them is done while services run, so that they stand at zero for the restore alone.
+# These moves need a fence. All earlier ones are made while services run, which stand at zero for the restore alone.
 MOVES_BEHIND_FENCE = frozenset({RestoreMove.READ_SEQUENCES, RestoreMove.UNPROTECT, RestoreMove.RESTORE})
 
 
 class RestoreSnapshot(BaseModel):
-    """What Neon says now. None: there is no such branch.
+    """Neon's description of the branches now. None: there is no such branch.
 
     Attributes:
-        operations: of our own changes, as far as they are waited for.
-        restore_began: some tell that the branch got new storage since a restore was asked for.
+        branch: the branch to restore.
+        hosts: hosts of its computes.
+        preview: the branch on which the restore point is checked.
+        backup: the branch with the old state.
+        operations: status of those operations of our own changes that must end first.
+        restore_began: Neon's operations show that the branch got new storage since the restore was requested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,27 +75,29 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """Those that are still being made or restored."""
+        """The branches that Neon still makes or restores."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
     def is_stuck(self) -> bool:
-        """Neon gave up in the middle: nothing more will happen to a branch that is not ready."""
+        """Whether Neon gave up: an operation failed, and a branch is not ready."""
         return bool(self.unready_branches) and self.operations == "failed"
 
     @property
     def is_busy(self) -> bool:
-        """Changes would be refused now."""
+        """Whether Neon would refuse changes now."""
         return self.operations == "running" or (bool(self.unready_branches) and not self.is_stuck)
 
 
 def next_restore_move(
-    seen: RestoreSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False
+    seen: RestoreSnapshot, progress: OverwriteProgress, *, carries_sequences: bool = False
 ) -> RestoreMove:
-    """The next move towards the restore point; the same again when nothing changed in between.
+    """Decide the next move; the same again when nothing changed in between.
 
     Args:
-        carries_sequences: a setting: whether sequences continue behind the values of lost rows.
+        seen: the branches as they are now.
+        progress: the progress of the restore or reset.
+        carries_sequences: whether sequences continue behind the values of lost rows, a setting.
     """
     if seen.is_busy:
         return RestoreMove.WAIT_FOR_OPERATIONS
@@ -97,37 +105,38 @@ def next_restore_move(
         return _clean_up(seen, progress)
     if progress.backup_id is not None:
         return _settle(seen, progress)
-    if progress.point is not None and progress.preview_lsn is None:
+    if isinstance(progress, RestoreProgress) and progress.preview_lsn is None:
         return RestoreMove.CREATE_PREVIEW if seen.preview is None else RestoreMove.CHECK_PREVIEW
-    is_told_of = seen.backup is not None or progress.before.is_reset(seen.branch)
+    has_trace = seen.backup is not None or progress.before.is_reset(seen.branch)
     if seen.preview is not None:
         return RestoreMove.DELETE_PREVIEW
-    if carries_sequences and _are_sequences_to_read(progress) and not is_told_of:
+    if carries_sequences and _are_sequences_to_read(progress) and not has_trace:
         return RestoreMove.READ_SEQUENCES
-    if is_told_of:
-        return RestoreMove.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
+    if has_trace:
+        return RestoreMove.WAIT_FOR_OPERATIONS  # accepted, though not all traces are there yet: never sent twice
     return RestoreMove.UNPROTECT if seen.branch.protected else RestoreMove.RESTORE
 
 
-def _are_sequences_to_read(progress: DatabaseProgress) -> bool:
-    """Once it was asked for, a restore may have taken them back: only those that were read before are read again."""
-    if progress.restore_asked_at is not None:
+def _are_sequences_to_read(progress: OverwriteProgress) -> bool:
+    """Whether to read sequences. An announced restore may have taken them back, so only a second reading follows."""
+    if progress.data_change_announced_at is not None:
         return progress.is_sequence_reread_needed
     return progress.sequences is None
 
 
-def find_restore_objection(seen: RestoreSnapshot, progress: DatabaseProgress) -> str | None:
-    """Why it can't succeed any more; None: nothing speaks against going on."""
+def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
+    """Return why the restore or reset can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.branch is None:
         return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
-    ours = progress.restore_asked_at is not None or progress.backup_id is not None
+    ours = progress.data_change_announced_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
-        return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+        when = seen.branch.last_reset_at
+        return f"branch {name} was restored at {when}, and not by this rollback: check its data in Neon's console"
     if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
         return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
-    if not ours and progress.is_on_another_timeline:
-        return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
+    if not ours and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
+        return f"branch {name} is on another timeline than the restore point: a restore was made; check its data"
     if seen.is_stuck:
         unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready_branches)
         return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"
@@ -139,8 +148,8 @@ def find_restore_objection(seen: RestoreSnapshot, progress: DatabaseProgress) ->
     return None
 
 
-def _settle(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
-    """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
+def _settle(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
+    """Decide the move after the restore: protection, SQL's answer, sequences."""
     protection = _protection(seen, progress)
     if protection is not None:
         return protection
@@ -151,14 +160,14 @@ def _settle(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
     )
 
 
-def _clean_up(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
+def _clean_up(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
     if seen.preview is not None:
         return RestoreMove.DELETE_PREVIEW
     return _protection(seen, progress) or RestoreMove.END
 
 
-def _protection(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove | None:
-    """What must be protected still; None: nothing."""
+def _protection(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove | None:
+    """Return the protection that is still missing; None: none is."""
     protects = progress.before.protected and not progress.is_protection_deferred
     if seen.branch is not None and protects and not seen.branch.protected:
         return RestoreMove.PROTECT_AGAIN

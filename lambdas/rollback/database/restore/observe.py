@@ -1,4 +1,4 @@
-"""What Neon says of a restore now, and what that tells of what we asked for: a lost answer is found here."""
+"""Observe the branches of a restore or reset, and find out which of our changes were made, answered or not."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,15 +12,22 @@ from rollback.database.preflight.own_operations import (
 )
 from rollback.database.restore.acceptance import is_accepted
 from rollback.database.restore.next_action import RestoreSnapshot
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch, backup_name, preview_name
+from rollback.domain.database.progress import (
+    DatabaseProgress,
+    OriginalBranch,
+    OverwriteProgress,
+    RestoreProgress,
+    backup_name,
+    preview_name,
+)
 from rollback.domain.rollback import ObligationKind, Rollback
 from rollback.resources.database.neon import Branch, Operation
 
 
 def take_snapshot(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, now: datetime
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, now: datetime
 ) -> RestoreSnapshot:
-    """The branch, its preview and its backup, and the operations on them."""
+    """Look at the branch, its preview and its backup, and at the operations on them."""
     databases, target = restoring.databases, restoring.target
     branch = databases.branch(target.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
@@ -32,17 +39,19 @@ def take_snapshot(
         preview=preview,
         backup=backup,
         operations=_status_of_operations(progress, (branch, preview, backup), listed, restoring, now),
-        restore_began=has_restore_evidence(listed, target.branch_id, progress.restore_asked_at),
+        restore_began=has_restore_evidence(listed, target.branch_id, progress.data_change_announced_at),
     )
 
 
-def apply_observation(rollback: Rollback, progress: DatabaseProgress, seen: RestoreSnapshot, now: datetime) -> Rollback:
-    """With what came of our changes, whether or not their answers arrived."""
-    if seen.preview is not None:
+def apply_observation(
+    rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot, now: datetime
+) -> tuple[Rollback, OverwriteProgress]:
+    """Record which of our changes turn out to be made, whether or not their answers arrived."""
+    if seen.preview is not None and isinstance(progress, RestoreProgress):
         progress = _apply_preview(progress, seen.preview)
     accepted = is_accepted(progress, seen.branch, seen.backup, has_begun=seen.restore_began)
     if progress.backup_id is None and seen.backup is not None and accepted:
-        lost = progress.restore_asked_at if progress.restore_answered_at is None else progress.confirmed_since
+        lost = progress.data_change_announced_at if progress.restore_answered_at is None else progress.confirmed_since
         progress = progress.evolve(backup_id=seen.backup.id, accepted_at=now, intent=None, confirmed_since=lost)
     rollback = rollback.evolve(database=progress)
     is_over = progress.backup_id is not None or progress.why_not is not None
@@ -50,10 +59,10 @@ def apply_observation(rollback: Rollback, progress: DatabaseProgress, seen: Rest
         for owed in rollback.open_obligations():
             if owed.kind is ObligationKind.BRANCH_PROTECTION:
                 rollback = rollback.discharge(owed, now)
-    return rollback
+    return rollback, progress
 
 
-def _apply_preview(progress: DatabaseProgress, preview: Branch) -> DatabaseProgress:
+def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgress:
     progress = progress.evolve(preview_id=preview.id)
     if progress.expiry_refused is None or preview.expires_at is not None:
         return progress
@@ -66,7 +75,7 @@ def _apply_preview(progress: DatabaseProgress, preview: Branch) -> DatabaseProgr
 def operation_status(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: RestoreContext, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
-    """Our own changes' operations, told from other people's and Neon's own (`model.own_operations`)."""
+    """Return the status of the operations of our own changes (`rollback.database.preflight.own_operations`)."""
     listed = restoring.databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
     return _status_of_operations(progress, branches, listed, restoring, now)
 
@@ -78,12 +87,13 @@ def _status_of_operations(
     restoring: RestoreContext,
     now: datetime,
 ) -> Literal["running", "succeeded", "failed"]:
-    there = [branch for branch in branches if branch is not None]
-    ours = {branch.id for branch in there} | {progress.before.id, progress.preview_id, progress.branch_id}
+    existing = [branch for branch in branches if branch is not None]
+    preview_id = progress.preview_id if isinstance(progress, RestoreProgress) else None
+    ours = {branch.id for branch in existing} | {progress.before.id, preview_id, progress.current_branch_id}
     by_id = {operation.id: operation for operation in listed}
     ids = sorted(find_own_operation_ids(progress, listed, ours))
     found = [_refresh_operation(identity, by_id.get(identity), restoring, now) for identity in ids]
-    if any(is_blocking(operation, there, now) for operation in found if not operation.is_over(now)):
+    if any(is_blocking(operation, existing, now) for operation in found if not operation.is_over(now)):
         return "running"
     return "failed" if any(operation.has_failed(now) for operation in found) else "succeeded"
 

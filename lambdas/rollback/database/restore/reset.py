@@ -1,14 +1,19 @@
-"""Reset: bring a branch to the head of another one, e.g. staging to production; its own state is always kept.
+"""Reset: bring a branch to the head of another one, e.g. staging to production. Its own state is always kept.
 
 The source is a setting, never the branch's parent: after a restore of production, staging's parent is the bad backup.
 """
 
+from dataclasses import dataclass, field
+
 from rollback.check import Check
 from rollback.database.changes.begin import begin_after_checks
+from rollback.database.changes.reconcile import run_strategy
 from rollback.database.changes.source import judge_source
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_reset
-from rollback.database.restore.reconciler import advance_restore
+from rollback.database.preflight.rules import has_protected_only_ip_allow
+from rollback.database.restore.reconciler import OverwriteStrategy
+from rollback.domain.database.progress import OriginalBranch, OverwriteProgress, ResetProgress
 from rollback.domain.rollback import Rollback
 from rollback.ports.world import World
 
@@ -20,18 +25,45 @@ def reset(
     world: World,
     undone_rollback_id: str | None = None,
 ) -> Rollback:
-    """One look, at most one change; it ends as a restore does. Raises as `database_restore.restore`.
+    """Observe once, and make at most one change. Ends and raises as `restore` does.
 
     Args:
-        undoes: the rollback whose backup the source is: back to it may go the project's default branch too.
+        rollback: the document.
+        source_branch_id: Neon's id of the branch whose head is taken.
+        restoring: the branch, Neon and SQL.
+        world: the other ports.
+        undone_rollback_id: the rollback whose backup the source is. Its undo may reset the project's default branch.
     """
-    if rollback.database is not None:
-        return advance_restore(rollback, rollback.database, restoring, world)
+    strategy = ResetStrategy(restoring, world, source_branch_id, undone_rollback_id)
+    return run_strategy(rollback, strategy, world)
 
-    def checks() -> tuple[Check, ...]:
-        found = preflight_of_reset(
-            source_branch_id, restoring, world.clock.now(), is_undo=undone_rollback_id is not None
-        )
-        return (*found, *judge_source(rollback, found, source_branch_id, restoring, world))
 
-    return begin_after_checks(rollback, checks, restoring, world, {"source_branch_id": source_branch_id})
+@dataclass
+class ResetStrategy(OverwriteStrategy):
+    """Reset a branch to the head of another one. No preview is made: the source itself is looked at first."""
+
+    source_branch_id: str
+    undone_rollback_id: str | None = None
+    progress_type: type[OverwriteProgress] = field(default=ResetProgress, init=False)
+
+    def begin(self, rollback: Rollback) -> Rollback:
+        """Ask Neon and SQL whether the branch can be reset to the source."""
+
+        def run_checks() -> tuple[Check, ...]:
+            found = preflight_of_reset(
+                self.source_branch_id,
+                self.restoring,
+                self.world.clock.now(),
+                is_undo=self.undone_rollback_id is not None,
+            )
+            return (*found, *judge_source(rollback, found, self.source_branch_id, self.restoring, self.world))
+
+        def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> ResetProgress:
+            return ResetProgress(
+                started_at=self.world.clock.now(),
+                before=before,
+                source_branch_id=self.source_branch_id,
+                is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
+            )
+
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)

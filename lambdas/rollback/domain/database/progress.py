@@ -1,8 +1,12 @@
-"""How far the restore of a database branch is; everything that a retry needs in order to look before it acts."""
+"""Progress of a change to a database branch: everything that a retry needs in order to observe before it acts.
+
+`DatabaseProgress` has the part that all strategies share. Each strategy has its own class with its own fields, told
+apart by `kind`. The engine in `rollback.database.changes.reconcile` works on the shared part only.
+"""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -19,12 +23,12 @@ BACKUP_PREFIX = "rollback-backup-"
 
 
 def backup_name(rollback_id: str) -> str:
-    """Of the branch that keeps the state before: the same again for a retry, and Neon refuses a name twice."""
+    """Name the branch that keeps the state before. A retry gets the same name, and Neon refuses a name twice."""
     return f"{BACKUP_PREFIX}{rollback_id}"
 
 
 def preview_name(rollback_id: str) -> str:
-    """Of the branch on which the restore point is looked at before anything is overwritten."""
+    """Name the branch on which the restore point is checked before anything is overwritten."""
     return f"rollback-preview-{rollback_id}"
 
 
@@ -33,18 +37,23 @@ class _Stored(BaseModel):
 
 
 class RestorePoint(_Stored):
-    """Where a release started from. `at` is the database's clock; without an LSN Neon resolves it on the preview."""
+    """Database position that a release started from. `at` is the database's clock.
+
+    Without an LSN, Neon resolves `at` as it makes the preview branch.
+    """
 
     at: AwareDatetime
     lsn: LsnText | None = None
-    timeline: str | None = Field(default=None, description="Neon's identity of the history it is in; None: not known")
+    timeline: str | None = Field(default=None, description="Neon's id of the history; None: not known")
 
 
 class OriginalBranch(_Stored):
-    """The branch before anything was changed: what must be the same again, and what tells that a restore was made."""
+    """The branch before any change. Its hosts must stay, and `last_reset_at` shows whether a restore was made."""
 
-    id: str | None = Field(default=None, description="a name may go to another branch meanwhile")
-    parent_id: str | None = Field(default=None, description="its backup gets the same; None: a root, and so is that")
+    id: str | None = Field(default=None, description="Neon's id: another branch may get the name meanwhile")
+    parent_id: str | None = Field(
+        default=None, description="its backup gets the same parent; None: the branch and its backup are roots"
+    )
     name: str
     protected: bool
     last_reset_at: AwareDatetime | None = None
@@ -53,7 +62,7 @@ class OriginalBranch(_Stored):
 
     @classmethod
     def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "OriginalBranch":
-        """As Neon tells it now."""
+        """Take down the branch as Neon describes it now."""
         hosts = tuple(sorted(endpoint.host for endpoint in endpoints))
         return cls(
             id=branch.id,
@@ -66,19 +75,22 @@ class OriginalBranch(_Stored):
         )
 
     def is_reset(self, branch: Branch) -> bool:
-        """Whether a restore was accepted since. Compared with Neon's own earlier word: our clocks may differ."""
+        """Whether Neon accepted a restore since. Both times are Neon's: its clock and ours may differ."""
         return branch.last_reset_at is not None and branch.last_reset_at != self.last_reset_at
 
 
 class DatabaseIntent(_Stored):
-    """A change of the branch about to be sent (rule 9); all its arguments follow from the progress."""
+    """A change of the branch about to be sent (rule 9: the intent is written before the change).
+
+    All its arguments follow from the progress.
+    """
 
     action: str
     at: AwareDatetime
 
 
 class CommandRun(_Stored):
-    """A command that ran as a task: a migration's way down, or what verifies them all."""
+    """A command that ran as a task: a down-migration, or the verification after all of them."""
 
     name: str
     arn: str
@@ -92,21 +104,21 @@ class CommandRun(_Stored):
 
     @property
     def succeeded(self) -> bool:
-        """Ran to its end, and was content."""
+        """Whether the command ended with exit code 0."""
         return self.exit_code == 0
 
     @property
     def never_started(self) -> bool:
-        """Ended before its container began: nothing came of it."""
+        """Whether the task ended before its container began: the command had no effect."""
         return self.ended_at is not None and not self.started
 
     def evolve(self, **changes: Any) -> "CommandRun":
-        """A validated copy with some fields changed."""
+        """Copy the run with some fields changed and validated."""
         return CommandRun.model_validate({**dict(self), **changes})
 
 
 class ZeroTaskPeriod(_Stored):
-    """From when all tasks of a service were seen STOPPED until one was seen to run again: as exact as the looks are."""
+    """Period in which all tasks of a service were STOPPED, as exact as the times of the observations."""
 
     service: str
     since: AwareDatetime
@@ -114,93 +126,219 @@ class ZeroTaskPeriod(_Stored):
 
 
 class DatabaseOutcome(StrEnum):
-    """How it ended."""
+    """Outcome of the database's part of a rollback."""
 
     RESTORED = "restored"
-    REFUSED = "refused"  # the branch is as it was: unfence, and nothing is lost
-    FAILED = "failed"  # the branch was overwritten, or may have been: the backup has the state of before
+    DELETED = "deleted"
+    REFUSED = "refused"  # the branch is as it was: Conclude lifts the fence, and nothing is lost
+    FAILED = "failed"  # the branch was overwritten, or may have been: the backup has the state before
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the branch is where the plan wanted it: deleted, for a deletion."""
+        return self in (DatabaseOutcome.RESTORED, DatabaseOutcome.DELETED)
 
 
-class DatabaseProgress(_Stored):
-    """Part of the rollback's document; `evolve` is the only way on."""
+class _Progress(_Stored):
+    def evolve(self, **changes: Any) -> Self:
+        """Copy the progress with some fields changed and validated.
 
-    started_at: AwareDatetime
-    point: RestorePoint | None = Field(default=None, description="None: a reset, to the source's head")
-    source_branch_id: str | None = Field(default=None, description="of a reset; None: the branch's own past")
-    before: OriginalBranch
-    stopped_at: AwareDatetime | None = Field(default=None, description="all tasks of all writers were seen STOPPED")
+        Raises:
+            TypeError: the model has no such field. The model keeps unknown fields, so a typo would be stored.
+        """
+        unknown = changes.keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        return type(self).model_validate({**dict(self), **changes})
+
+
+class FenceProgress(_Progress):
+    """Progress of the fence, which stands once `head` is set."""
+
+    stopped_at: AwareDatetime | None = Field(default=None, description="when all tasks of all writers were STOPPED")
     restarted_at: AwareDatetime | None = Field(
-        default=None, description="the compute's restart was accepted: who connected before is gone, a pooler too"
+        default=None, description="when Neon accepted the compute's restart, which ends all sessions, a pooler's too"
     )
-    restart_ids: tuple[str, ...] = Field(default=(), description="its operations")
+    restart_ids: tuple[str, ...] = Field(default=(), description="operations of the restart")
     restart_finished_at: AwareDatetime | None = Field(
-        default=None, description="those are over, or not waited for any more"
+        default=None, description="when the restart's operations were over, or the wait for them was given up"
     )
     restart_refused: StoredText | None = Field(default=None, description="why the compute was not restarted")
-    head: WalPosition | None = Field(default=None, description="read behind the fence: nothing was written after it")
+    head: WalPosition | None = Field(default=None, description="end of the log behind the fence; no write came later")
+    zero_task_periods: tuple[ZeroTaskPeriod, ...] = Field(
+        default=(), description="how long each writer stood at zero tasks"
+    )
+
+
+class DatabaseProgress(_Progress):
+    """The part of the progress that all strategies share."""
+
+    started_at: AwareDatetime
+    before: OriginalBranch
+    fence: FenceProgress = Field(default=FenceProgress(), description="stays empty for a deletion: it stops no service")
     intent: DatabaseIntent | None = None
-    operation_ids: tuple[str, ...] = Field(default=(), description="of the answers to our changes")
+    operation_ids: tuple[str, ...] = Field(default=(), description="operations in Neon's answers to our changes")
     confirmed_since: AwareDatetime | None = Field(
-        default=None, description="a change without an answer was seen to be made: its operations began after this"
+        default=None,
+        description="a change without an answer turned out to be made: its operations began after this time",
     )
-    preview_id: str | None = None
-    preview_lsn: LsnText | None = Field(default=None, description="what was checked is what is restored")
-    expiry_refused: StoredText | None = Field(
-        default=None, description="Neon's words, when it refused to make a branch that expires: it is made without"
+    schema_checks: tuple[Check, ...] = Field(default=(), description="verdicts on the tables that the change leads to")
+    data_change_announced_at: AwareDatetime | None = Field(
+        default=None, description="when a change of the data was announced; None again if it was not made"
     )
+    backup_id: str | None = Field(default=None, description="branch with the state before; None: none was seen")
+    accepted_at: AwareDatetime | None = None
+    verified_at: AwareDatetime | None = Field(default=None, description="when SQL answered on the changed branch")
+    has_collided: bool = Field(default=False, description="another rollback or Neon was busy with the branch")
+    why_not: StoredText | None = Field(default=None, description="why the change was given up; clean-up follows")
+    cleanup_started_at: AwareDatetime | None = None
+    moves: tuple[str, ...] = ()
+    moved_at: AwareDatetime | None = Field(default=None, description="when the last of the moves was first made")
+    refused_since: AwareDatetime | None = Field(
+        default=None, description="since when SQL is refused on a branch that was just made, restored or restarted"
+    )
+    replication_at_risk: tuple[StoredLine, ...] = Field(
+        default=(), description="replication that the change may delete"
+    )
+    notes: tuple[StoredText, ...] = Field(default=(), description="facts and tasks for the reader of the report")
+    database_outcome: DatabaseOutcome | None = None
+    ended_at: AwareDatetime | None = None
+    last_change_checked_at: AwareDatetime | None = Field(
+        default=None, description="when Conclude asked Neon what became of the last change"
+    )
+    not_known: StoredText | None = Field(
+        default=None, description="why the last change's effect is not known; an operator has to look"
+    )
+    lost: DataLossReport | None = None
+    account: DataLossAnalysis | None = Field(default=None, description="from the conclusion on, if there is a backup")
+
+    @property
+    def is_ready_for_fence(self) -> bool:
+        """Whether everything is done that services can run through."""
+        return True
+
+    @property
+    def is_fence_required(self) -> bool:
+        """Whether services have to stop now: no fence stands, and nothing else is left to do before it."""
+        return self.fence.head is None and self.why_not is None and self.is_ready_for_fence
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the change ended. The comparison of lost writes (`DataLossAnalysis`) runs later."""
+        return self.ended_at is not None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the branch is where the plan wanted it."""
+        return self.database_outcome is not None and self.database_outcome.has_succeeded
+
+    @property
+    def may_have_changed_data(self) -> bool:
+        """Whether the branch differs, or may differ, from before: a change was announced, and not refused."""
+        return self.data_change_announced_at is not None or self.backup_id is not None
+
+    @property
+    def is_command_running(self) -> bool:
+        """Whether a command was started, and its end was not seen."""
+        return False
+
+    @property
+    def has_unanswered_change(self) -> bool:
+        """Whether a change was announced, and no observation has shown yet what became of it."""
+        if self.last_change_checked_at is not None or self.has_succeeded:
+            return False
+        is_open = self.ended_at is None and (self.intent is not None or self.is_command_running)
+        return is_open or (self.data_change_announced_at is not None and self.backup_id is None)
+
+    @property
+    def is_data_loss_report_due(self) -> bool:
+        """Whether the comparison of lost writes began, and its report was not sent yet."""
+        return self.account is not None and self.account.reported_at is None
+
+    @property
+    def current_branch_id(self) -> str | None:
+        """Neon's id of the branch that services use once the change is made."""
+        return self.before.id
+
+    def failed_checks(self) -> tuple[Check, ...]:
+        """Return the checks of the tables that failed."""
+        return tuple(check for check in self.schema_checks if check.verdict is Verdict.FAIL)
+
+    def mark_failed(self, why: str, now: datetime) -> Self:
+        """Give the change up: only clean-up follows. The first reason stands."""
+        if self.why_not is not None:
+            return self
+        return self.evolve(why_not=why, cleanup_started_at=now)
+
+    def ended(self, database_outcome: DatabaseOutcome, now: datetime) -> Self:
+        """End the change: no move follows."""
+        return self.evolve(database_outcome=database_outcome, ended_at=now, intent=None)
+
+    def announce(self, action: str, now: datetime, **fields: Any) -> Self:
+        """Record the change that the next round sends.
+
+        Args:
+            action: name of the change.
+            now: time of the announcement.
+            fields: fields of the progress that hold from the announcement on.
+        """
+        return self.confirm_intent().evolve(intent=DatabaseIntent(action=action, at=now), **fields)
+
+    def is_announced(self, action: str) -> bool:
+        """Whether the change may be sent: its announcement was saved."""
+        return self.intent is not None and self.intent.action == action
+
+    def confirm_intent(self) -> Self:
+        """Clear the intent of a change that turned out to be made. Its time finds operations of a lost answer."""
+        if self.intent is None:
+            return self
+        return self.evolve(intent=None, confirmed_since=self.confirmed_since or self.intent.at)
+
+    def add_note(self, note: str) -> Self:
+        """Add a remark for the report, once."""
+        return self if note in self.notes else self.evolve(notes=(*self.notes, note))
+
+    def record_move(self, move: str, now: datetime | None = None) -> Self:
+        """Add a move to the record, once however often it is repeated.
+
+        Args:
+            move: name of the move.
+            now: when the move is made first; its time limit counts from then.
+        """
+        if self.moves and self.moves[-1] == move:
+            return self
+        return self.evolve(moves=(*self.moves, move), moved_at=now)
+
+    def evolve_fence(self, **changes: Any) -> Self:
+        """Copy the progress with some fields of its fence changed."""
+        return self.evolve(fence=self.fence.evolve(**changes))
+
+    def reopen_fence(self, **more: Any) -> Self:
+        """Have the fence made anew: its stop and its end of the log don't hold any more.
+
+        Args:
+            more: other fields of the fence that don't hold any more.
+        """
+        return self.evolve_fence(head=None, stopped_at=None, **more).evolve(intent=None)
+
+
+class RefusedProgress(DatabaseProgress):
+    """A refusal before any strategy began: no strategy has a state yet, and nothing was changed."""
+
+    kind: Literal["refused"] = "refused"
+
+
+class OverwriteProgress(DatabaseProgress):
+    """Shared by restore and reset: Neon's restore overwrites the branch and keeps its old state as the backup."""
+
+    restore_answered_at: AwareDatetime | None = Field(default=None, description="when Neon answered that it restores")
     is_ip_allow_protected_only: bool = Field(
         default=False, description="IP Allow holds on protected branches only: the backup is to be protected too"
     )
     is_backup_protection_settled: bool = Field(default=False, description="the backup is protected, or can't be")
-    preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns there")
-    preview_checks: tuple[Check, ...] = ()
-    preview_sequences: tuple[SequenceValue, ...] | None = Field(
-        default=None, description="at the restore point, until those behind the fence are read; None: not known"
-    )
-    previewed_at: AwareDatetime | None = Field(
-        default=None, description="the preview was looked at and is deleted: only now services are stopped"
-    )
-    restore_asked_at: AwareDatetime | None = Field(
-        default=None, description="it may have happened, unless it was refused"
-    )
-    restore_answered_at: AwareDatetime | None = Field(default=None, description="Neon answered that it restores")
-    backup_id: str | None = Field(default=None, description="set: the restore was accepted")
-    accepted_at: AwareDatetime | None = None
-    verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
-    has_collided: bool = Field(default=False, description="another rollback or Neon was busy with it: that passes")
-    why_not: StoredText | None = Field(
-        default=None, description="why it can't succeed any more; what is left is tidied up"
-    )
-    cleanup_started_at: AwareDatetime | None = None
-    moves: tuple[str, ...] = ()
-    moved_at: AwareDatetime | None = Field(default=None, description="when the last of them was first made")
-    refused_since: AwareDatetime | None = Field(
-        default=None, description="SQL is refused on a branch that was just made, restored or restarted"
-    )
     is_protection_deferred: bool = Field(default=False, description="Neon was busy: Conclude protects the branch again")
-    replication_at_risk: tuple[StoredLine, ...] = Field(
-        default=(), description="replication that the restore may delete"
-    )
-    branch_id: str | None = Field(default=None, description="of a recreate: the new branch; what was before is backup")
-    secret_failure: StoredText | None = Field(
-        default=None, description="why the connection secret could not be written once"
-    )
-    is_redeploy_needed: bool = Field(
-        default=False, description="tasks that ran before know a secret that was replaced since"
-    )
-    is_expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
-    ran: tuple[CommandRun, ...] = Field(default=(), description="down-migrations and their verification, in order")
-    notes: tuple[StoredText, ...] = Field(default=(), description="what whoever reads the report should know or do")
-    database_outcome: DatabaseOutcome | None = None
-    ended_at: AwareDatetime | None = None
-    last_change_checked_at: AwareDatetime | None = Field(
-        default=None, description="Neon was asked what became of the last change, as the rollback concluded"
-    )
-    not_known: StoredText | None = Field(default=None, description="why that is not known; an operator has to look")
-    lost: DataLossReport | None = None
-    account: DataLossAnalysis | None = Field(default=None, description="from the conclusion on, if there is a backup")
     sequences: tuple[SequenceValue, ...] | None = Field(
-        default=None, description="behind the fence, before the restore: those that it takes back; None: not read"
+        default=None, description="values behind the fence that the restore takes back; None: not read"
     )
     is_sequence_reread_needed: bool = Field(
         default=False,
@@ -209,81 +347,91 @@ class DatabaseProgress(_Stored):
     sequences_left_out: int = Field(default=0, ge=0, description="more than a document takes: they are not carried")
     sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
     more_sequences_carried: int = Field(default=0, ge=0)
-    zero_task_periods: tuple[ZeroTaskPeriod, ...] = Field(
-        default=(), description="how long each writer stood at zero tasks"
+
+
+class RestoreProgress(OverwriteProgress):
+    """Progress of a restore to the branch's own past. A preview branch shows the restore point first."""
+
+    kind: Literal["restore"] = "restore"
+    point: RestorePoint
+    preview_id: str | None = None
+    preview_lsn: LsnText | None = Field(default=None, description="exact restore point, set once it was checked")
+    expiry_refused: StoredText | None = Field(
+        default=None, description="Neon's words when it refused a branch that expires: the preview is made without"
+    )
+    preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns on the preview")
+    preview_sequences: tuple[SequenceValue, ...] | None = Field(
+        default=None, description="values at the restore point, until those behind the fence are read; None: not known"
+    )
+    previewed_at: AwareDatetime | None = Field(
+        default=None, description="when the preview was checked and deleted: services stop only then"
     )
 
     @property
-    def is_fence_required(self) -> bool:
-        """Whether services have to stop now: what needs none of them stopped is done, and no fence stands."""
-        is_looked_at = self.point is None or self.previewed_at is not None
-        return self.head is None and self.why_not is None and is_looked_at
-
-    @property
-    def is_over(self) -> bool:
-        """Ended; what it took out of the database is told later, when the services run (`DataLossAnalysis`)."""
-        return self.ended_at is not None
-
-    @property
-    def may_have_changed_data(self) -> bool:
-        """Whether the branch is not, or perhaps not, as it was: a change was sent, and not refused."""
-        return self.restore_asked_at is not None or self.backup_id is not None
-
-    @property
-    def has_unanswered_change(self) -> bool:
-        """Whether a change was announced, and no look has told yet what became of it."""
-        if self.last_change_checked_at is not None or self.database_outcome is DatabaseOutcome.RESTORED:
-            return False
-        is_running = any(run.ended_at is None for run in self.ran)
-        is_open = self.ended_at is None and (self.intent is not None or is_running)
-        return is_open or (self.restore_asked_at is not None and self.backup_id is None)
+    def is_ready_for_fence(self) -> bool:
+        """Whether the restore point was checked on its preview, and the preview deleted."""
+        return self.previewed_at is not None
 
     @property
     def is_on_another_timeline(self) -> bool:
-        """Whether the branch was found behind the fence on another history than the restore point was recorded on."""
-        recorded = self.point.timeline if self.point is not None else None
-        found = self.head.timeline if self.head is not None else None
+        """Whether the branch behind the fence has another history than the restore point was recorded on."""
+        recorded = self.point.timeline
+        found = self.fence.head.timeline if self.fence.head is not None else None
         return None not in (recorded, found) and recorded != found
 
+
+class ResetProgress(OverwriteProgress):
+    """Progress of a reset to the head of another branch."""
+
+    kind: Literal["reset"] = "reset"
+    source_branch_id: str
+    is_source_kept: bool = Field(default=False, description="the source does not expire, or can't be kept from it")
+
+
+class RecreateProgress(DatabaseProgress):
+    """Progress of a recreate: a new branch takes the old one's place, and the old one becomes the backup."""
+
+    kind: Literal["recreate"] = "recreate"
+    source_branch_id: str
+    branch_id: str | None = Field(default=None, description="Neon's id of the new branch")
+    expiry_refused: StoredText | None = Field(
+        default=None, description="Neon's words when it refused a branch that expires: the new one is made without"
+    )
+    secret_failure: StoredText | None = Field(
+        default=None, description="why the connection secret could not be written the first time"
+    )
+    is_redeploy_needed: bool = Field(
+        default=False, description="tasks that ran before know a secret that was replaced since"
+    )
+    is_expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
+
     @property
-    def is_data_loss_report_due(self) -> bool:
-        """Whether the account of lost writes was begun, and not told yet."""
-        return self.account is not None and self.account.reported_at is None
+    def current_branch_id(self) -> str | None:
+        """Neon's id of the new branch; of the old one before the new one is made."""
+        return self.branch_id or self.before.id
 
-    def failed_checks(self) -> tuple[Check, ...]:
-        """Of the preview."""
-        return tuple(check for check in self.preview_checks if check.verdict is Verdict.FAIL)
 
-    def mark_failed(self, why: str, now: datetime) -> "DatabaseProgress":
-        """It can't succeed any more; the first reason stands."""
-        if self.why_not is not None:
-            return self
-        return self.evolve(why_not=why, cleanup_started_at=now)
+class DeletionProgress(DatabaseProgress):
+    """Progress of the deletion of a pull request's branch."""
 
-    def ended(self, database_outcome: DatabaseOutcome, now: datetime) -> "DatabaseProgress":
-        """No more moves."""
-        return self.evolve(database_outcome=database_outcome, ended_at=now, intent=None)
+    kind: Literal["deletion"] = "deletion"
 
-    def confirm_intent(self) -> "DatabaseProgress":
-        """What was announced last is seen to be made; its operations are known by their time if its answer was lost."""
-        if self.intent is None:
-            return self
-        return self.evolve(intent=None, confirmed_since=self.confirmed_since or self.intent.at)
 
-    def add_note(self, note: str) -> "DatabaseProgress":
-        """With a remark for the report, once."""
-        return self if note in self.notes else self.evolve(notes=(*self.notes, note))
+class DownMigrationProgress(DatabaseProgress):
+    """Progress of down-migrations, which run as commands against the branch in place."""
 
-    def record_move(self, move: str, now: datetime | None = None) -> "DatabaseProgress":
-        """With the move in its record, once however often it is repeated.
+    kind: Literal["down_migrations"] = "down_migrations"
+    ran: tuple[CommandRun, ...] = Field(default=(), description="down-migrations and their verification, in order")
+    is_expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
 
-        Args:
-            now: when; how long a move takes is counted from the first time that it is made.
-        """
-        if self.moves and self.moves[-1] == move:
-            return self
-        return self.evolve(moves=(*self.moves, move), moved_at=now)
+    @property
+    def is_command_running(self) -> bool:
+        """Whether the last command that was started has not been seen to end."""
+        return any(run.ended_at is None for run in self.ran)
 
-    def evolve(self, **changes: Any) -> "DatabaseProgress":
-        """A validated copy with some fields changed."""
-        return DatabaseProgress.model_validate({**dict(self), **changes})
+
+StoredDatabaseProgress = Annotated[
+    RefusedProgress | RestoreProgress | ResetProgress | RecreateProgress | DeletionProgress | DownMigrationProgress,
+    Field(discriminator="kind"),
+]
+"""Every kind of progress that a rollback's document may have."""

@@ -1,4 +1,4 @@
-"""Stepping down: newest first, each once, stopped before it is given up; and what is told of it."""
+"""The next move of down-migrations: newest first, each once, and stopped before the change is given up."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from rollback.database.down_migrations.next_action import (
     next_down_migration_move,
 )
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DownMigrationProgress, OriginalBranch
 from rollback.domain.plan import Plan
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.reports.database import format_database
@@ -38,14 +38,14 @@ MAIN, BACKUP = branch("br-main", "main"), branch("br-backup", "rollback-backup-1
 
 
 def run(tag: str, **changes: Any) -> CommandRun:
-    """One that ended well, unless told."""
+    """A run that succeeded, by default."""
     fields = {"name": tag, "arn": f"task/{tag}", "asked_at": NOW, "started": True, "ended_at": NOW, "exit_code": 0}
     return CommandRun.model_validate({**fields, **changes})
 
 
-def progress(*ran: CommandRun, **changes: Any) -> DatabaseProgress:
+def progress(*ran: CommandRun, **changes: Any) -> DownMigrationProgress:
     before = OriginalBranch(id="br-main", name="main", protected=True)
-    return DatabaseProgress(started_at=NOW, before=before, ran=ran, **changes)
+    return DownMigrationProgress(started_at=NOW, before=before, ran=ran, **changes)
 
 
 def settings(**changes: Any) -> DatabaseSettings:
@@ -65,7 +65,7 @@ def test_the_tag_is_put_where_the_command_wants_it_and_the_verification_comes_la
     assert [one.name for one in build_commands(settings(down_command=("down", "{tag}")), TAGS)] == list(TAGS)
 
 
-def test_what_has_run_and_what_is_still_applied_is_told() -> None:
+def test_the_report_lists_the_migrations_that_ran_and_that_are_still_applied() -> None:
     failed = run(TAGS[1], exit_code=1, logs=("relation is locked",))
     told = find_down_migration_objection(
         DownMigrationSnapshot(branch=MAIN, backup=BACKUP), progress(run(TAGS[0]), failed), COMMANDS, NOW, LIMIT
@@ -95,9 +95,7 @@ def test_passwords_in_a_log_are_not_kept(line: str, told: str) -> None:
 
 def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -> None:
     failed = run(TAGS[1], exit_code=3, logs=("ERROR it is locked",))
-    so_far = progress(run(TAGS[0]), failed, notes=("delete it",), is_redeploy_needed=True).mark_failed(
-        "0002_teams failed", NOW
-    )
+    so_far = progress(run(TAGS[0]), failed, notes=("delete it",)).mark_failed("0002_teams failed", NOW)
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch="br-main", migrations=TAGS)
     document = rollback(
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
@@ -107,7 +105,6 @@ def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -
     assert "  0003_nick: exit code 0" in lines
     assert lines[lines.index("  0002_teams: exit code 3") + 1] == "    ERROR it is locked"
     assert "  delete it" in lines
-    assert any("tasks that ran before must be started anew" in line for line in lines)
 
 
 runs = st.lists(st.booleans(), max_size=2).map(
@@ -120,7 +117,7 @@ runs = st.lists(st.booleans(), max_size=2).map(
 @given(
     runs, st.sampled_from([None, BACKUP]), st.none() | st.just("too late"), st.sampled_from(["running", "succeeded"])
 )
-def test_nothing_is_run_while_something_runs_without_a_backup_or_after_it_was_given_up(
+def test_no_command_runs_beside_another_without_a_backup_or_after_the_change_was_given_up(
     ran: tuple[CommandRun, ...], backup: Branch | None, why_not: str | None, operations: Any
 ) -> None:
     so_far = progress(*ran, why_not=why_not)

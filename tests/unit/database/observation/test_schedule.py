@@ -24,7 +24,7 @@ from worlds import ECS_SERVICE_ARN
 from rollback import handlers
 from rollback.database.observation.observe import observe
 from rollback.database.observation.schedule import observe_if_due, observe_on_deployment
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.database.restore_points import RecordedPoint, find_start_point
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError, InvalidRequest
@@ -282,8 +282,11 @@ def test_a_database_that_a_rollback_has_changed_since_is_looked_at_at_once() -> 
     observe(stage.world)
     stage.pass_time(minutes=5)
     now = stage.clock.now()
-    changed = DatabaseProgress(
-        started_at=now, before=OriginalBranch(name="main", protected=False), restore_asked_at=now
+    changed = RestoreProgress(
+        point=RestorePoint(at=now),
+        started_at=now,
+        before=OriginalBranch(name="main", protected=False),
+        data_change_announced_at=now,
     )
     made = stage.ledger.create(rollback())
     stage.ledger.save(made.evolve(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))

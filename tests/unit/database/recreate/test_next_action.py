@@ -1,9 +1,9 @@
-"""A new branch in the place of an old one: nothing is lost whatever is seen, and nothing of others is deleted."""
+"""The next move of a recreate: no data is lost in any situation, and no foreign branch is deleted."""
 
 from datetime import timedelta
 from typing import Any, Literal
 
-from builders import NOW
+from builders import NOW, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +13,11 @@ from rollback.database.recreate.next_action import (
     find_recreate_objection,
     next_recreate_move,
 )
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import OriginalBranch, RecreateProgress
+from rollback.domain.plan import Plan
+from rollback.domain.settings.database import Strategy
+from rollback.reports.database import format_database
 from rollback.resources.database.neon import Branch
 
 NAME, BACKUP = "preview/pr-42", "rollback-backup-1"
@@ -25,12 +29,12 @@ def branch(identity: str, name: str, state: str = "ready", **more: Any) -> Branc
     return Branch(created_at=NOW, updated_at=NOW, **given)
 
 
-def progress(**changes: Any) -> DatabaseProgress:
+def progress(**changes: Any) -> RecreateProgress:
     before = OriginalBranch(id="br-old", name=NAME, protected=False)
-    return DatabaseProgress(started_at=NOW, before=before, **changes)
+    return RecreateProgress(started_at=NOW, before=before, source_branch_id="br-source", **changes)
 
 
-def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
+def test_a_recreate_renames_creates_checks_writes_the_secret_and_expires_in_this_order() -> None:
     old, new = branch("br-old", BACKUP), branch("br-new", NAME)
     seen, done = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
     way = [
@@ -51,13 +55,13 @@ def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
     ]  # fmt: skip
 
 
-def test_what_others_did_meanwhile_is_named() -> None:
+def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
     old = branch("br-old", BACKUP)
     told = {
         "is gone": (RecreateSnapshot(old=None), progress()),
-        "somebody renamed branch": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
-        "somebody made another branch": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
-        "somebody deleted the new branch": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
+        "was renamed to mine": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
+        "was made meanwhile": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
+        "was deleted meanwhile": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
     }
     for said, (seen, so_far) in told.items():
         assert said in (find_recreate_objection(seen, so_far, BACKUP) or "")
@@ -80,8 +84,8 @@ progresses = st.builds(
 
 
 @given(snapshots, progresses)
-def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_services_know(
-    seen: RecreateSnapshot, so_far: DatabaseProgress
+def test_a_recreate_deletes_only_its_own_new_branch_and_never_one_that_services_know(
+    seen: RecreateSnapshot, so_far: RecreateProgress
 ) -> None:
     move = next_recreate_move(seen, so_far, BACKUP, UNTIL)
     if move is RecreateMove.DELETE_NEW:
@@ -96,4 +100,13 @@ def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_
         assert seen.old is not None
         assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
     if move is RecreateMove.EXPIRE_OLD:
-        assert seen.addressed_branch in ("none", "new"), "nobody is left on what is to be deleted"
+        assert seen.addressed_branch in ("none", "new"), "no service is left on a branch that is to be deleted"
+
+
+def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -> None:
+    plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id="br-source")
+    document = rollback(
+        plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
+        database=progress(is_redeploy_needed=True),
+    )
+    assert any("tasks that ran before must be started anew" in line for line in format_database(document))

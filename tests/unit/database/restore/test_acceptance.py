@@ -1,4 +1,4 @@
-"""A restore was accepted if Neon kept the state before under our name, whether or not `last_reset_at` tells of it."""
+"""Acceptance of a restore: Neon kept the state before under our name, with or without `last_reset_at`."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario, R
 from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
 from rollback.domain.database.progress import (
     DatabaseOutcome,
-    DatabaseProgress,
     OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
     backup_name,
     preview_name,
 )
@@ -20,7 +21,7 @@ from rollback.resources.database.neon import Branch
 
 
 def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
-    """No document says that a restore of a branch to its own past sets it."""
+    """No document says that a restore of a branch to its own past sets `last_reset_at`."""
     real = restore.neon._update
 
     def update(branch_id: str, **what: Any) -> None:
@@ -33,7 +34,7 @@ def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
-def test_a_restore_that_sets_no_last_reset_at_is_seen_to_be_accepted(kind: type[RestoreScenario], lost: bool) -> None:
+def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(kind: type[RestoreScenario], lost: bool) -> None:
     restore = without_last_reset_at(kind())
     if lost:
         restore.neon.lose_next("restore")
@@ -51,7 +52,7 @@ def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_i
     restore.neon.create_branch(named(restore.id), restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
-    restore.set_force()  # children may move; the name is no matter of force
+    restore.set_force()  # force lets children move, and overrides no taken name
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert f"branch-names-are-free: there is a branch {named(restore.id)} already" in (restore.progress.why_not or "")
@@ -59,7 +60,7 @@ def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_i
     assert restore.owed() == ()
 
 
-def test_a_branch_that_a_person_gives_the_backup_s_name_meanwhile_proves_nothing() -> None:
+def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> None:
     restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
         restore.run_round()
@@ -76,9 +77,9 @@ def test_a_branch_that_a_person_gives_the_backup_s_name_meanwhile_proves_nothing
 
 
 def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance() -> None:
-    """Neon answers 409: so does one to a request that it has carried out already."""
+    """Neon answers 409, as it does to a request that it has carried out already."""
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
     restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
     restore.neon.settle()
@@ -104,8 +105,9 @@ def branch(name: str, **more: Any) -> Branch:
     return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **more})
 
 
-def asked(before: Branch, **more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(before, ()), restore_asked_at=NOW).evolve(**more)
+def asked(before: Branch, **more: Any) -> RestoreProgress:
+    begun = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=OriginalBranch.of(before, ()))
+    return begun.evolve(data_change_announced_at=NOW).evolve(**more)
 
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
@@ -118,7 +120,7 @@ TABLE = (
     ("a person's child of a root", asked(ROOT), ROOT, A_PERSONS, False, False),
     ("a person's child, though the answer came", asked(ROOT, restore_answered_at=NOW), ROOT, A_PERSONS, False, False),
     ("no backup", asked(ROOT), branch("main", **RESET), None, True, False),
-    ("nothing was asked for", asked(ROOT, restore_asked_at=None), ROOT, OF_ROOT, True, False),
+    ("nothing was asked for", asked(ROOT, data_change_announced_at=None), ROOT, OF_ROOT, True, False),
     ("a child's backup alone may be a person's", asked(CHILD), CHILD, OF_CHILD, False, False),
     ("with the answer", asked(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
     ("with last_reset_at", asked(CHILD), branch("staging", parent_id="br-main", **RESET), OF_CHILD, False, True),
@@ -130,13 +132,13 @@ TABLE = (
 @pytest.mark.parametrize(
     ("then", "progress", "now", "backup", "begun", "accepted"), TABLE, ids=[row[0] for row in TABLE]
 )
-def test_acceptance_is_told_by_the_backup_and_one_witness_more_where_a_person_could_have_made_it(
-    then: str, progress: DatabaseProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
+def test_the_backup_proves_acceptance_with_a_second_trace_if_an_operator_could_have_made_it(
+    then: str, progress: RestoreProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
 ) -> None:
     assert is_accepted(progress, now, backup, has_begun=begun) is accepted
 
 
-def test_a_restore_was_never_made_only_if_nothing_at_all_tells_of_it() -> None:
+def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:
     assert is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=False)
     assert is_restore_request_lost(asked(ROOT), ROOT, A_PERSONS, has_begun=False)
     assert not is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=True)

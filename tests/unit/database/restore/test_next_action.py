@@ -1,4 +1,4 @@
-"""The next move of a restore, from what Neon says now."""
+"""The next move of a restore, decided from Neon's description of the branches."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from rollback.database.restore.next_action import (
     find_restore_objection,
     next_restore_move,
 )
-from rollback.domain.database.progress import DatabaseProgress, OriginalBranch, RestorePoint
+from rollback.domain.database.progress import FenceProgress, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.resources.database.neon import Branch
 from rollback.resources.database.postgres import WalPosition
 from rollback.resources.database.wal_position import Lsn
@@ -25,13 +25,13 @@ def branch(name: str = "main", **changes: Any) -> Branch:
     return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
 
 
-def progress(**changes: Any) -> DatabaseProgress:
-    """Behind the fence; the branch was protected."""
-    begun = DatabaseProgress(
+def progress(**changes: Any) -> RestoreProgress:
+    """A restore behind the fence, whose branch was protected."""
+    begun = RestoreProgress(
         started_at=NOW,
         point=RestorePoint(at=NOW),
         before=OriginalBranch.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
-        head=WalPosition(lsn=Lsn(200), at=NOW),
+        fence=FenceProgress(head=WalPosition(lsn=Lsn(200), at=NOW)),
     )
     return begun.evolve(**changes)
 
@@ -41,13 +41,13 @@ def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
 
 
 CHECKED = {"preview_id": "br-preview", "preview_lsn": Lsn(150)}
-ASKED = {**CHECKED, "restore_asked_at": NOW}
+ASKED = {**CHECKED, "data_change_announced_at": NOW}
 ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
 OPEN, RESET = branch(protected=False), branch(protected=False, last_reset_at=NOW)
 AGAIN = branch(last_reset_at=NOW)
 PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
 
-TABLE: tuple[tuple[str, DatabaseProgress, RestoreSnapshot, RestoreMove], ...] = (
+TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
     ("the point is looked at first", progress(), seen(), RestoreMove.CREATE_PREVIEW),
     ("a preview is waited for", progress(), seen(preview=branch("preview", current_state="init")),
      RestoreMove.WAIT_FOR_OPERATIONS),
@@ -77,8 +77,8 @@ TABLE: tuple[tuple[str, DatabaseProgress, RestoreSnapshot, RestoreMove], ...] = 
 
 
 @pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
-def test_the_next_move_follows_from_what_neon_says(
-    then: str, known: DatabaseProgress, now: RestoreSnapshot, move: RestoreMove
+def test_the_next_move_follows_from_neon_s_description(
+    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
 ) -> None:
     assert next_restore_move(now, known) is move
 
@@ -92,7 +92,7 @@ def test_a_branch_that_was_never_protected_is_left_so() -> None:
 
 @pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
-    then: str, known: DatabaseProgress, now: RestoreSnapshot, move: RestoreMove
+    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
 ) -> None:
     reset = now.model_copy(update={"branch": RESET})
     backed_up = now.model_copy(update={"backup": BACKUP})
@@ -107,21 +107,23 @@ FAILING = Check.failed("schema", "a column is missing")
     ("known", "now", "said"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
-        (progress(), seen(AGAIN), "restored by somebody else"),
+        (progress(), seen(AGAIN), "and not by this rollback"),
         (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
-        (progress(preview_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
+        (progress(schema_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
         (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),
     ],
 )
-def test_what_can_t_succeed_any_more_says_why(known: DatabaseProgress, now: RestoreSnapshot, said: str) -> None:
+def test_a_restore_that_can_t_succeed_any_more_says_why(
+    known: RestoreProgress, now: RestoreSnapshot, said: str
+) -> None:
     assert said in (find_restore_objection(now, known) or "")
 
 
-def test_a_reset_that_we_asked_for_and_an_operation_that_failed_on_the_way_are_no_objection() -> None:
+def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:
     assert find_restore_objection(seen(RESET), progress(**ASKED)) is None
     assert find_restore_objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
 
 
 def test_a_progress_reads_back_from_json_as_it_was() -> None:
-    stored = progress(**ACCEPTED, verified_at=NOW, preview_checks=(FAILING,)).record_move(RestoreMove.RESTORE)
-    assert DatabaseProgress.model_validate_json(stored.model_dump_json()) == stored
+    stored = progress(**ACCEPTED, verified_at=NOW, schema_checks=(FAILING,)).record_move(RestoreMove.RESTORE)
+    assert RestoreProgress.model_validate_json(stored.model_dump_json()) == stored

@@ -1,4 +1,4 @@
-"""A restore at Neon: refused, turned away, failed or interfered with; and its lease (rules 3 and 9)."""
+"""Restores that Neon refuses, defers or fails, foreign changes meanwhile, and the lease (rules 3 and 9)."""
 
 from datetime import timedelta
 
@@ -9,11 +9,11 @@ from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
 from rollback.check import Check
 from rollback.conclusion.obligations import ensure_branch_protected
-from rollback.database.restore.actions import has_new_intent
 from rollback.database.restore.reconciler import restore as restore_once
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind
 from rollback.errors import LeaseLost
+from rollback.intents.announce import has_new_intent
 from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater
 
 
@@ -41,7 +41,7 @@ def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("call", ["create_branch", "delete_branch", "update_branch", "restore"])
-def test_a_change_that_neon_turns_away_is_sent_again_after_the_time_that_it_named(call: str) -> None:
+def test_a_change_that_neon_defers_is_sent_again_after_the_time_that_neon_named(call: str) -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next(call, RetryLater("429", 47))
     turned_away, waited = False, 0
@@ -54,16 +54,16 @@ def test_a_change_that_neon_turns_away_is_sent_again_after_the_time_that_it_name
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
-def test_a_branch_that_somebody_else_restored_meanwhile_is_left_alone() -> None:
+def test_a_branch_that_another_hand_restored_meanwhile_is_left_alone() -> None:
     restore = RestoreScenario()
-    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
     restore.neon.update_branch(restore.branch_id, protected=False)
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "by-hand")
     restore.neon.settle()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
-    assert "restored by somebody else" in (restore.progress.why_not or "")
+    assert "and not by this rollback" in (restore.progress.why_not or "")
     assert restore.branch.protected
     assert restore.neon.calls.count("restore") == 1
 
@@ -97,7 +97,7 @@ def unprotected() -> RestoreScenario:
     return restore
 
 
-def test_a_branch_is_owed_its_protection_from_before_it_loses_it_until_it_is_seen_to_have_it() -> None:
+def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_protected() -> None:
     restore = unprotected()
     (owed, *_) = restore.owed()
     assert owed.kind is ObligationKind.BRANCH_PROTECTION
@@ -106,7 +106,7 @@ def test_a_branch_is_owed_its_protection_from_before_it_loses_it_until_it_is_see
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.owed()}
 
 
-def test_whoever_ends_the_rollback_in_between_can_protect_the_branch_again() -> None:
+def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between() -> None:
     restore = unprotected()
     (owed, *_) = restore.owed()
     assert not ensure_branch_protected(owed, restore.neon)
@@ -115,7 +115,7 @@ def test_whoever_ends_the_rollback_in_between_can_protect_the_branch_again() -> 
 
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])
-def test_without_its_lease_it_changes_nothing_more_and_stays_fenced(service: str) -> None:
+def test_a_restore_without_its_lease_changes_nothing_more_and_stays_fenced(service: str) -> None:
     restore = unprotected()
     lease = restore.ledger.lease(service)
     assert lease is not None
@@ -128,7 +128,7 @@ def test_without_its_lease_it_changes_nothing_more_and_stays_fenced(service: str
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
 
-def test_a_lease_that_ends_before_the_function_does_is_none() -> None:
+def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does() -> None:
     restore = unprotected()
     while restore.progress.intent is None:
         restore.run_round()
@@ -141,14 +141,14 @@ def test_a_lease_that_ends_before_the_function_does_is_none() -> None:
     assert restore.neon.calls == calls
 
 
-def test_a_change_is_announced_before_it_is_sent_and_an_announcement_is_told_from_a_look() -> None:
+def test_each_change_is_announced_before_it_is_sent() -> None:
     restore = RestoreScenario()
-    before, told = restore.document, 0
+    before, announcements = restore.document, 0
     while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = len(restore.neon.calls)
         restore.run_round()
         if has_new_intent(before, restore.document):
-            told += 1
+            announcements += 1
             assert len(restore.neon.calls) == calls
         before = restore.document
-    assert told == 2 + len(restore.neon.calls)  # the fence, each change of Neon's, and the sequences
+    assert announcements == 2 + len(restore.neon.calls)  # the fence, each call of Neon, and the sequences

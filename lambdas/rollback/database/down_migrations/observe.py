@@ -1,0 +1,68 @@
+"""Observe the branch, its backup and the tasks, and find out which of our changes were made."""
+
+from datetime import datetime
+
+from rollback.database.down_migrations.actions import command_intent
+from rollback.database.down_migrations.next_action import Command, DownMigrationSnapshot, find_running_command
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.restore.observe import operation_status
+from rollback.domain.database.progress import CommandRun, DownMigrationProgress, backup_name
+from rollback.domain.rollback import Rollback
+from rollback.errors import ExternalServiceError
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_task import without_passwords
+
+# Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
+_LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
+
+
+def take_snapshot(
+    rollback: Rollback, progress: DownMigrationProgress, restoring: RestoreContext, now: datetime
+) -> DownMigrationSnapshot:
+    """Look at the branch, its backup, and our operations on both."""
+    branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
+    backup = restoring.databases.branch_named(backup_name(rollback.id))
+    return DownMigrationSnapshot(
+        branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), restoring, now)
+    )
+
+
+def apply_observation(
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: World
+) -> DownMigrationProgress:
+    """Record the task of an announced command, though its answer was lost, and the end of the running command."""
+    progress = _adopt_task(rollback, progress, commands, world)
+    running = find_running_command(progress)
+    if running is None:
+        return progress
+    task = world.tasks.describe(world.settings.service(rollback.service_name), running.arn)
+    if task is not None and not task.is_stopped:
+        return progress
+    ended = running.evolve(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
+    if task is not None:
+        lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, world)
+        ended = ended.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
+    return progress.evolve(ran=(*progress.ran[:-1], ended), intent=None)
+
+
+def _adopt_task(
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: World
+) -> DownMigrationProgress:
+    command = next((c for c in commands if progress.is_announced(command_intent(c))), None)
+    if command is None or progress.intent is None:
+        return progress
+    known = {run.arn for run in progress.ran}
+    for task in world.tasks.started_by(world.settings.service(rollback.service_name), rollback.id):
+        if task.command == command.words and task.arn not in known:
+            run = CommandRun(name=command.name, arn=task.arn, asked_at=progress.intent.at)
+            return progress.evolve(ran=(*progress.ran, run), intent=None)
+    return progress
+
+
+def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
+    """Read the last log lines for the report. A log that can't be read does not change how the command ended."""
+    try:
+        lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)
+    except ExternalServiceError as failure:
+        lines = (f"its log can't be read: {failure}",)
+    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])

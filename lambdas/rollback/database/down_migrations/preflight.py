@@ -1,0 +1,70 @@
+"""Checks of down-migrations before anything is changed, asked while services run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollback.check import Check
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.preflight import check_background_work
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.errors import CallRefused
+from rollback.ports.world import World
+from rollback.resources.aws.task_definition import is_pinned
+
+
+def preflight_of_down_migrations(
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
+) -> tuple[Check, ...]:
+    """Check the branch, the settings, the plan and the running release's task definition."""
+    try:
+        branch = restoring.databases.branch(restoring.target.branch_id)
+        restoring.address(restoring.target.branch_id)
+    except CallRefused as refused:
+        return (Check.failed("database-access", str(refused)),)
+    gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
+    no_command = "down_command is not set: how does a container of the release step a migration down?"
+    return (
+        Check.failed_if(gone if branch is None else None, "branch-exists", plan.branch),
+        Check.failed_if(
+            None if settings.down_command else no_command, "down-command-is-set", " ".join(settings.down_command)
+        ),
+        Check.failed_if(
+            None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
+        ),
+        _check_definition(rollback, world),
+        *(check_background_work(restoring, replaces_data=False) if branch is not None else ()),
+    )
+
+
+def _check_definition(rollback: Rollback, world: World) -> Check:
+    """Check the running release's definition: ECS runs no task of an INACTIVE one, and the container must exist."""
+    name = "running-release-can-run-a-task"
+    if rollback.plan is None:
+        return Check.failed(name, "there is no plan that names the running release")
+    arn, container = rollback.plan.running.definition_arn, world.settings.service(rollback.service_name).container
+    found = world.services.definition(arn)
+    if found is None or found.get("status") != "ACTIVE":
+        why = (
+            f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; restore instead"
+        )
+        return Check.failed(name, why)
+    containers = [one.get("name") for one in found.get("containerDefinitions", [])]
+    missing = f"{arn} has no container {container}; it has {', '.join(map(str, containers))}: check the settings"
+    if container not in containers:
+        return Check.failed_if(missing, name, arn)
+    return Check.failed_if(
+        _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), name, arn
+    )
+
+
+def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: World) -> str | None:
+    """Return why a task would run another image: its tag may have moved since the release was deployed."""
+    image = next(str(one["image"]) for one in found["containerDefinitions"] if one["name"] == container)
+    if is_pinned(image):
+        return None
+    now = world.images.digest_of(image)
+    if now is None or now == running:
+        return None
+    return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"

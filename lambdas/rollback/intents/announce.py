@@ -1,0 +1,78 @@
+"""Announce a change in the ledger, then send it under the lease (rule 9: the intent is written before the change).
+
+Each change of a service or of a database branch takes two rounds. The first round writes the announcement into the
+document. The second round observes again, reads the lease and sends the change. After a crash in between, the next
+invocation finds the announcement and observes before it sends.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+from rollback.domain.rollback import Obligation, Rollback
+from rollback.leases.guard import assert_lease
+from rollback.ports.world import World
+
+Answer = TypeVar("Answer")
+
+
+class AnnouncingProgress(Protocol):
+    """The part of a document that holds the announcements of one step."""
+
+    def announce(self, action: str, now: datetime, **fields: Any) -> Self:
+        """Record the change that the next round sends, with fields that hold from then on."""
+        ...
+
+
+def announce(
+    rollback: Rollback,
+    part: Literal["service", "database"],
+    progress: AnnouncingProgress,
+    action: str,
+    world: World,
+    *,
+    obligations: Iterable[Obligation] = (),
+    **fields: object,
+) -> Rollback:
+    """Write down the change that the next round sends.
+
+    Args:
+        rollback: the document.
+        part: the document's field that holds the progress.
+        progress: the progress of the step.
+        action: name of the change.
+        world: gives the time.
+        obligations: settings to restore later. Those that are already recorded are dropped: the first value counts.
+        fields: fields of the progress that hold from the announcement on.
+    """
+    announced = progress.announce(action, world.clock.now(), **fields)
+    owed = (*rollback.obligations, *rollback.keep_unrecorded(obligations))
+    return rollback.evolve(**{part: announced}, obligations=owed, wait_seconds=0)
+
+
+def send_under_lease(
+    rollback: Rollback, send: Callable[[], Answer], world: World, timeout_seconds: float | None = None
+) -> Answer:
+    """Send an announced change, and read the lease immediately before.
+
+    Args:
+        rollback: the document, whose lease is read.
+        send: makes the call.
+        world: gives the ledger.
+        timeout_seconds: time limit of the Lambda function that sends; by default that of the service function.
+
+    Raises:
+        LeaseLost: another rollback holds the lease, or the lease ends before the function does.
+    """
+    assert_lease(rollback, world, timeout_seconds)
+    return send()
+
+
+def has_new_intent(before: Rollback, after: Rollback) -> bool:
+    """Whether a step announced a change of the database or its writers. Such a document is saved only under the lease.
+
+    Rule 9: the intent is written before the change.
+    """
+    intent = after.database.intent if after.database is not None else None
+    was = before.database.intent if before.database is not None else None
+    return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
