@@ -92,22 +92,22 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Database, Reconnect and Account, and the looks at the branch ahead of need.
+    """Database, Reconnect and Data Loss, and the looks at the branch ahead of need.
 
     Deployments and the schedule come as EventBridge sends them.
     """
     from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
-    from rollback.workflow import abandoned_accounts  # noqa: PLC0415
+    from rollback.workflow import abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
-        case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
+        case ((Step.DATABASE | Step.RECONNECT | Step.DATA_LOSS), _):
             return _run_step(event)
         case _, "ECS Deployment State Change":
             return {"done": watch_database.observe_on_deployment(event, _world())}
         case _, "Scheduled Event":
             return {
                 "done": [
-                    *abandoned_accounts.resume_abandoned_comparisons(_world()),
+                    *abandoned_comparisons.resume_abandoned_comparisons(_world()),
                     *watch_database.observe_if_due(_world()),
                 ]
             }

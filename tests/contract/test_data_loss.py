@@ -15,9 +15,9 @@ from worlds import make_ports
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.database.account.end import report_data_loss
-from rollback.database.account.step import compare_lost_rows, schedule_comparison
-from rollback.domain.database.account import comparison_branch_name
+from rollback.database.data_loss.report import report_data_loss
+from rollback.database.data_loss.step import compare_lost_rows, schedule_comparison
+from rollback.domain.database.data_loss_analysis import comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
@@ -308,7 +308,7 @@ def test_settings_of_one_branch_alone_make_no_row_another_one(branch: Branch) ->
 
 
 def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named(branch: Branch) -> None:
-    rows = 100_000  # two million in `benchmarks/account_of_lost_writes.py`
+    rows = 100_000  # two million in `benchmarks/data_loss.py`
     branch.run("CREATE TABLE orders (id int PRIMARY KEY, status text)")
     branch.run(f"INSERT INTO orders SELECT generate_series(1, {rows}), 'good'")
     branch.good_until_now()

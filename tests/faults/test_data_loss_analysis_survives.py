@@ -11,9 +11,9 @@ from stage_with_database import BAD, BRANCH, GOOD
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, FullIncident
 from faults.scenario import EVENT
-from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
+from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.workflow import abandoned_accounts, janitor
+from rollback.workflow import abandoned_comparisons, janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor, cursor_of, run_step
@@ -27,7 +27,7 @@ class Accounting(FullIncident):
         name = execution_arn("execution-1")
         self.workflow.running.add(name)
         self.cursor = cursor_of(admit(EVENT, name, self.clock.now(), self.world))
-        while self.cursor.next is not Step.ACCOUNT:
+        while self.cursor.next is not Step.DATA_LOSS:
             self.step()
         self.neon.calls.clear()
         self.execution = name
@@ -137,7 +137,7 @@ def test_what_nobody_goes_on_with_is_made_by_the_schedule_of_the_database_functi
         incident.until_done(retries=False)
     for _ in range(12):
         incident.pass_time(minutes=5)
-        list(abandoned_accounts.resume_abandoned_comparisons(incident.world))
+        list(abandoned_comparisons.resume_abandoned_comparisons(incident.world))
         janitor.sweep(incident.world)
     assert_exact(incident)
 

@@ -6,7 +6,7 @@ On the database function's schedule, since the janitor's function asks no databa
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rollback.database.account.step import resume_comparison
+from rollback.database.data_loss.step import resume_comparison
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
 from rollback.leases.holder import find_rollback
@@ -34,16 +34,16 @@ def resume_abandoned_comparisons(world: World) -> Iterator[str]:
 
 
 def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
-    account = rollback.database.account if rollback.database is not None else None
-    if account is None or next_step(rollback) is not Step.ACCOUNT:
+    account = rollback.database.data_loss if rollback.database is not None else None
+    if account is None or next_step(rollback) is not Step.DATA_LOSS:
         return False
     limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _PATIENCE
     return account.is_resumed or world.clock.now() - account.seen_at > limit
 
 
 def _resume_comparison(rollback: Rollback, world: World) -> str:
-    account = rollback.database.account if rollback.database is not None else None
+    account = rollback.database.data_loss if rollback.database is not None else None
     if account is not None and not account.is_resumed:
         rollback = world.ledger.save(resume_comparison(rollback, account, world.clock.now()))
-    done = run_step(rollback.id, Step.ACCOUNT, world).next is not Step.ACCOUNT
+    done = run_step(rollback.id, Step.DATA_LOSS, world).next is not Step.DATA_LOSS
     return "compared" if done else "not yet"

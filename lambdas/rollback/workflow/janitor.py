@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from rollback.check import Verdict
 from rollback.conclusion.step import send_report_once
-from rollback.database.account.step import stop_comparison
+from rollback.database.data_loss.step import stop_comparison
 from rollback.domain import page_count
 from rollback.domain.event import DETERIORATION_CHECK
 from rollback.domain.ledger_index import AnswerEntry, PendingEntry
@@ -164,11 +164,11 @@ def _process_pending(one: PendingEntry, world: World) -> Iterator[str]:
 
 def _end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
     """End an account of lost writes that is overdue, and tell it; the database function goes on with younger ones."""
-    account = rollback.database.account if rollback.database is not None else None
+    account = rollback.database.data_loss if rollback.database is not None else None
     if account is None:
         return
     database, policy, now = world.settings.database, world.settings.policy, world.clock.now()
-    minutes = database.account_timeout_minutes if database is not None else 0
+    minutes = database.data_loss_timeout_minutes if database is not None else 0
     limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
     with contextlib.suppress(Conflict):
         if account.ended_at is None and now - account.began_at > limit:

@@ -6,7 +6,7 @@ from typing import Any
 from builders import SERVICE
 from stage_with_database import BRANCH, GOOD, DatabaseSimulation
 
-from rollback.domain.database.account import ComparisonBase, comparison_branch_name
+from rollback.domain.database.data_loss_analysis import ComparisonBase, comparison_branch_name
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.database.errors import AccessRefused, RequestRefused
 from rollback.workflow import janitor
@@ -17,7 +17,7 @@ from rollback.workflow.runner import run_step
 def accounting(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
     """Both are back and concluded."""
     stage = DatabaseSimulation(**database)
-    return stage, stage.run_until(stage.admit(), Step.ACCOUNT)
+    return stage, stage.run_until(stage.admit(), Step.DATA_LOSS)
 
 
 def done(stage: DatabaseSimulation, rollback: Rollback) -> Rollback:
@@ -111,7 +111,7 @@ def test_what_can_t_be_told_is_said_to_be_so_with_the_reason() -> None:
 
 
 def test_a_database_that_does_not_wake_up_keeps_nobody_waiting_for_ever() -> None:
-    stage, rollback = accounting(account_timeout_minutes=3)
+    stage, rollback = accounting(data_loss_timeout_minutes=3)
     began = stage.clock.now()
     stage.sql.asleep = 10_000
     assert "not done in 3 minutes" in words(done(stage, rollback))

@@ -59,7 +59,7 @@ def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_to
         raise ExternalServiceError("SNS does not answer")
 
     stage.notifications.publish = silent  # type: ignore[method-assign]
-    rollback = stage.run_until(rollback, Step.ACCOUNT)
+    rollback = stage.run_until(rollback, Step.DATA_LOSS)
     assert not rollback.reported
     stage.notifications.publish = real  # type: ignore[method-assign]
     stage.run_until(rollback)

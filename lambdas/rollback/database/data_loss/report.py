@@ -7,7 +7,7 @@ branches only" leaves all others open), so it stays no longer than it is used.
 from datetime import datetime, timedelta
 from functools import partial
 
-from rollback.domain.database.account import DataLossAnalysis, comparison_branch_name
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis, comparison_branch_name
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.ports.world import World

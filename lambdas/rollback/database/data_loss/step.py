@@ -8,8 +8,8 @@ told apart by the document's version. Each change is announced in the document f
 from datetime import datetime, timedelta
 from math import ceil
 
-from rollback.database.account.compare_branches import Comparison, Limits
-from rollback.domain.database.account import ComparisonBase, DataLossAnalysis, comparison_branch_name
+from rollback.database.data_loss.compare_branches import Comparison, Limits
+from rollback.domain.database.data_loss_analysis import ComparisonBase, DataLossAnalysis, comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.rollback import Rollback
@@ -56,7 +56,7 @@ def compare_lost_rows(rollback: Rollback, world: World) -> Rollback:
     settings = world.settings.database
     if settings is None:
         return stop_comparison(rollback, "no database is set any more", now)
-    limit = settings.account_timeout_minutes
+    limit = settings.data_loss_timeout_minutes
     if now - progress.account.began_at > timedelta(minutes=limit):
         return stop_comparison(rollback, f"not done in {limit:g} minutes", now)
     seen = progress.account.evolve(seen_at=now)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
+from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
 from rollback.domain.database.target import RestoreTarget
 from rollback.resources.database.neon import Branch, Endpoint, Operation, Project, restore_window

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.account import DataLossAnalysis
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.sequences import SequenceCarried, SequenceValue
 from rollback.resources.database.neon import Branch, Endpoint

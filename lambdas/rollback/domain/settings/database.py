@@ -64,7 +64,7 @@ class RestoreLimits(BaseModel):
         le=_MOST_DAYS,
         description="of a recreated branch, and of one that steps down; null keeps it until deleted",
     )
-    account_timeout_minutes: float = Field(
+    data_loss_timeout_minutes: float = Field(
         default=15, gt=0, description="for comparing the backup with what the restore left, after the conclusion"
     )
     report_keys: Literal["counts", "keys"] = Field(
