@@ -17,8 +17,8 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.database.data_loss.report import report_data_loss
 from rollback.database.data_loss.step import compare_lost_rows, schedule_comparison
-from rollback.domain.database.data_loss_analysis import comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss_analysis import comparison_branch_name
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.plan import Plan

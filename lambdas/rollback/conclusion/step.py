@@ -8,9 +8,9 @@ from datetime import datetime
 
 from rollback.conclusion.obligations import discharge_obligation
 from rollback.conclusion.release_state import mark_previous_release
+from rollback.database.changes.fence import renew_leases_while_concluding
 from rollback.database.data_loss.report import report_data_loss
 from rollback.database.data_loss.step import schedule_comparison
-from rollback.database.changes.fence import renew_leases_while_concluding
 from rollback.database.unsettled_change import resolve_database_change
 from rollback.domain import page_count
 from rollback.domain.page_count import is_page

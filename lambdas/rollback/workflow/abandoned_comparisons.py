@@ -34,7 +34,7 @@ def resume_abandoned_comparisons(world: World) -> Iterator[str]:
 
 
 def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
-    account = rollback.database.data_loss if rollback.database is not None else None
+    account = rollback.database.account if rollback.database is not None else None
     if account is None or next_step(rollback) is not Step.DATA_LOSS:
         return False
     limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _PATIENCE
@@ -42,7 +42,7 @@ def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
 
 
 def _resume_comparison(rollback: Rollback, world: World) -> str:
-    account = rollback.database.data_loss if rollback.database is not None else None
+    account = rollback.database.account if rollback.database is not None else None
     if account is not None and not account.is_resumed:
         rollback = world.ledger.save(resume_comparison(rollback, account, world.clock.now()))
     done = run_step(rollback.id, Step.DATA_LOSS, world).next is not Step.DATA_LOSS

@@ -164,7 +164,7 @@ def _process_pending(one: PendingEntry, world: World) -> Iterator[str]:
 
 def _end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
     """End an account of lost writes that is overdue, and tell it; the database function goes on with younger ones."""
-    account = rollback.database.data_loss if rollback.database is not None else None
+    account = rollback.database.account if rollback.database is not None else None
     if account is None:
         return
     database, policy, now = world.settings.database, world.settings.policy, world.clock.now()

@@ -87,7 +87,7 @@ def next_step(rollback: Rollback) -> Step:
 
 
 def _after_the_conclusion(rollback: Rollback) -> Step:
-    account = rollback.database.data_loss if rollback.database is not None else None
+    account = rollback.database.account if rollback.database is not None else None
     if account is None or account.reported_at is not None:
         return Step.DONE
     return Step.DATA_LOSS if account.ended_at is None else Step.CONCLUDE

@@ -10,8 +10,8 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.conclusion.step import conclude
-from rollback.database.data_loss.step import compare_lost_rows, stop_comparison
 from rollback.database.changes.fence import renew_leases_of_stopped_services
+from rollback.database.data_loss.step import compare_lost_rows, stop_comparison
 from rollback.database.reconnection.step import announces_reconnection, reconnect
 from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database

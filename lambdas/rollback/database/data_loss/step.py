@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from rollback.database.data_loss.compare_branches import Comparison, Limits
-from rollback.domain.database.data_loss_analysis import ComparisonBase, DataLossAnalysis, comparison_branch_name
 from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss_analysis import ComparisonBase, DataLossAnalysis, comparison_branch_name
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy

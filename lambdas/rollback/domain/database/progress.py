@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.sequences import SequenceCarried, SequenceValue
 from rollback.resources.database.neon import Branch, Endpoint
 from rollback.resources.database.postgres import WalPosition
