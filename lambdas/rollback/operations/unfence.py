@@ -1,14 +1,14 @@
 """Unfence: put back what a rollback changed around one service and its branch, and handed to an operator.
 
-The same looks and changes as Conclude makes (`put_back.restore_setting`), on a person's word. One call does what is
-safe now: scaling has to wait until the tasks run (rule 2).
+The same looks and changes as Conclude makes (`obligation_kinds.restore_setting`), on a person's word. One call does
+what is safe now: scaling has to wait until the tasks run (rule 2).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollback.conclusion.obligations import ensure_branch_protected, restore_setting
+from rollback.conclusion.obligation_kinds import ensure_branch_protected, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator

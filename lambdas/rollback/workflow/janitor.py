@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollback.check import Verdict
-from rollback.conclusion.step import send_report_once
+from rollback.conclusion.send_report import send_report_once
 from rollback.database.data_loss.step import stop_comparison
 from rollback.domain import page_count
 from rollback.domain.event import DETERIORATION_CHECK
