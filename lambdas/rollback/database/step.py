@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from rollback.check import Check, Verdict
 from rollback.database.changes.fence import renew_leases_of_stopped_services
-from rollback.database.confirm_full import (
+from rollback.database.live_schema_check import (
     is_compatible,
     is_live_check_needed,
     judge_live_schema,
@@ -25,7 +25,7 @@ from rollback.database.preflight.rules import list_branch_names
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
-from rollback.database.writers_fit import writers_fit
+from rollback.database.writers_check import writers_fit
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.database.release_schema import ShippedMigration
