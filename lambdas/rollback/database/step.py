@@ -22,8 +22,8 @@ from rollback.database.live_schema_check import (
 )
 from rollback.database.observation.observe import observe_after_change
 from rollback.database.outcome import apply_outcome, refuse
+from rollback.database.preflight.branch_rules import list_branch_names
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.preflight.rules import list_branch_names
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset

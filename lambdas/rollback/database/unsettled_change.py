@@ -183,9 +183,7 @@ def _observe_down_migrations(
     if all(run.never_started for run in progress.ran):
         progress = progress.evolve(restore_asked_at=None, backup_id=None)
         if seen.backup is not None:
-            progress = progress.add_note(
-                f"delete {seen.backup.name}: no command ran, so no data depends on it"
-            )
+            progress = progress.add_note(f"delete {seen.backup.name}: no command ran, so no data depends on it")
     return progress
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from rollback.check import Check, Verdict
 from rollback.database.changes.fence import fence, hold_writer_leases
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.preflight.rules import collect_notes, has_protected_only_ip_allow
+from rollback.database.preflight.restore_rules import collect_notes, has_protected_only_ip_allow
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Rollback

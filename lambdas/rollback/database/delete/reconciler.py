@@ -9,7 +9,7 @@ from rollback.check import Check
 from rollback.database.changes.reconcile import reconcile, why_refused
 from rollback.database.changes.send import SendResult, announce, is_announced, may_still_arrive, send_announced
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.preflight.removal_rules import judge_delete
+from rollback.database.preflight.rules_by_strategy import judge_delete
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch

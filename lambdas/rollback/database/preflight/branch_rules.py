@@ -1,7 +1,8 @@
-"""What is asked before a branch is replaced or deleted. Nothing here can be forced: such a branch has no way back.
+"""Rules about the branch that a rollback changes: may Neon restore, replace or delete it? One function for each rule.
 
-Neon refuses to delete a protected branch, the default one and one with children, and `expires_at` is bound to the same
-(https://neon.com/docs/manage/branches); we refuse to replace them too, since the old branch is to expire.
+Neon refuses to delete a protected branch, the default branch and a branch with children, and binds `expires_at` to the
+same conditions (https://neon.com/docs/manage/branches). A recreate gives the old branch an expiry, so the same rules
+hold for it. No rule of a recreate or a deletion can be forced, because such a branch can't be brought back.
 """
 
 import re
@@ -9,92 +10,111 @@ from collections.abc import Sequence
 
 from rollback.check import Check
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.resources.database.neon import Branch, Endpoint, Operation
+from rollback.resources.database.neon import Branch, Endpoint, Project
 
 _PR = re.escape("{pr}")
+_MOST_NAMES = 20
 
 
-def judge_delete(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
-    """Only ever a pull request's branch."""
-    only = f"{branch.name} is this environment's one branch: only a pull request's, named by branch_pattern, is deleted"
-    return (
-        Check.failed_if(
-            only if settings.branch_pattern is None else None, "branch-is-a-pull-request-s", settings.project_id
-        ),
-        *_check_removable(branches, branch, settings),
+def find_branch(branches: Sequence[Branch], branch_id: str | None) -> Branch | None:
+    """The branch with an id of Neon's; None: the project has none."""
+    return next((branch for branch in branches if branch.id == branch_id), None)
+
+
+def list_branch_names(branches: Sequence[Branch]) -> str:
+    """Names and ids of the first branches, from which an operator can choose the right one."""
+    known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
+    more = f", and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f"{', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
+
+
+def branch_is_unknown(name: str, branch_id: str | None, project_name: str, branches: Sequence[Branch]) -> Check:
+    """Fail a check because the settings name a branch that the project does not have."""
+    reason = (
+        f"project {project_name} has no branch {branch_id} for this: put the right id into the settings; its "
+        f"branches: {list_branch_names(branches)}"
     )
+    return Check.failed(name, reason)
 
 
-def judge_recreate(
-    branches: Sequence[Branch],
-    branch: Branch,
-    endpoints: Sequence[Endpoint],
-    source_branch_id: str | None,
-    busy: Sequence[Operation],
-    settings: DatabaseSettings,
-) -> tuple[Check, ...]:
-    """`endpoints` are the branch's; `busy`: the source's operations that are not over."""
-    no_compute = f"{branch.name} has no compute: create one in Neon's console, nobody can be connected without"
-    changing = f"{branch.name} is {branch.current_state}: wait until it is ready, and start again"
-    return (
-        *_check_removable(branches, branch, settings),
-        Check.failed_if(None if branch.is_ready else changing, "branch-is-ready", f"{branch.name} is ready"),
-        Check.failed_if(None if endpoints else no_compute, "branch-has-compute", f"{branch.name} has a compute"),
-        _source(branches, branch, source_branch_id, busy, settings),
+def branch_exists(branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
+    """The project has the branch that the settings name."""
+    branch = find_branch(branches, branch_id)
+    if branch is None:
+        return branch_is_unknown("branch-exists", branch_id, project.name, branches)
+    return Check.passed("branch-exists", f"{branch.name} is {branch.id}")
+
+
+def branch_is_root(branch: Branch) -> Check:
+    """Neon restores only a root branch to a point in its own past."""
+    objection = f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset it"
+    return Check.failed_if(None if branch.is_root else objection, "branch-is-root", f"{branch.name} has no parent")
+
+
+def branch_is_not_default(branch: Branch) -> Check:
+    """Only a restore changes the default branch. With source and target swapped, a reset would overwrite production."""
+    objection = (
+        f"{branch.name} is the project's default branch: it is never reset, replaced or deleted; restore it to a point "
+        "in its own past instead"
     )
+    passed = f"{branch.name} is not the default"
+    return Check.failed_if(objection if branch.default else None, "branch-is-not-default", passed)
 
 
-def judge_connection(settings: DatabaseSettings, writers: Sequence[str], unreadable: str | None) -> Check:
-    """Whether services can be told the new host. `unreadable`: why the secret is no place for it."""
-    name = "connection-secret"
-    if settings.connection_secret_arn is None:
-        why_not = (
-            f"{', '.join(writers)} would be left with the address of the old branch: set connection_secret_arn, the "
-            "secret that their connection URI comes from; or reset the branch instead, which keeps its host"
-        )
-        return Check.failed_if(why_not if writers else None, name, "no service has the branch's address from us")
-    return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")
+def branch_is_not_protected(branch: Branch) -> Check:
+    """Neon deletes no protected branch."""
+    objection = f"{branch.name} is protected: remove the protection in Neon's console, or leave the branch as it is"
+    passed = f"{branch.name} is not protected"
+    return Check.failed_if(objection if branch.protected else None, "branch-is-not-protected", passed)
 
 
-def _check_removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
+def branch_has_no_children(branch: Branch, branches: Sequence[Branch]) -> Check:
+    """Neon deletes no branch that has children."""
     children = ", ".join(sorted(other.name for other in branches if other.parent_id == branch.id))
-    has = f"{branch.name} has children ({children}): they need it; delete or reset them first"
-    default = f"{branch.name} is the project's default branch: it is never replaced or deleted, restore it instead"
-    protected = f"{branch.name} is protected: whoever may un-protect it decides, in Neon's console"
-    wrong = f"{branch.name} is no name that {settings.branch_pattern} gives: it is not a pull request's branch"
-    return (
-        Check.failed_if(
-            default if branch.default else None, "branch-is-not-default", f"{branch.name} is not the default"
-        ),
-        Check.failed_if(
-            protected if branch.protected else None, "branch-is-not-protected", f"{branch.name} is not protected"
-        ),
-        Check.failed_if(has if children else None, "branch-has-no-children", f"{branch.name} has no children"),
-        Check.failed_if(None if _is_named(branch, settings) else wrong, "name-is-of-the-pattern", branch.name),
-    )
+    objection = f"{branch.name} has children ({children}), which depend on it: delete or reset them first"
+    passed = f"{branch.name} has no children"
+    return Check.failed_if(objection if children else None, "branch-has-no-children", passed)
 
 
-def _is_named(branch: Branch, settings: DatabaseSettings) -> bool:
+def branch_name_matches_pattern(branch: Branch, settings: DatabaseSettings) -> Check:
+    """Only a branch that `branch_pattern` names is replaced or deleted, if the settings have a pattern."""
+    name = "branch-name-matches-pattern"
     if settings.branch_pattern is None:
-        return True
+        return Check.passed(name, branch.name)
     pattern = re.escape(settings.branch_pattern).replace(_PR, r"[1-9]\d*")
-    return re.fullmatch(pattern, branch.name) is not None
+    objection = f"{branch.name} does not match {settings.branch_pattern}: it is not a pull request's branch"
+    return Check.failed_if(None if re.fullmatch(pattern, branch.name) else objection, name, branch.name)
 
 
-def _source(
-    branches: Sequence[Branch],
-    branch: Branch,
-    source_branch_id: str | None,
-    busy: Sequence[Operation],
-    settings: DatabaseSettings,
-) -> Check:
-    name = "source-is-quiet"
-    source = next((other for other in branches if other.id == source_branch_id), None)
-    if source is None or source.id == branch.id:
-        known = ", ".join(sorted(f"{other.name} ({other.id})" for other in branches))
-        return Check.failed(
-            name, f"project {settings.project_id} has no branch {source_branch_id} to copy from: {known}"
-        )
-    running = ", ".join(sorted({operation.action for operation in busy}))
-    why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
-    return Check.failed_if(None if source.is_ready and not busy else why_busy, name, f"{source.name} is ready")
+def branch_belongs_to_pull_request(branch: Branch, settings: DatabaseSettings) -> Check:
+    """Only a pull request's branch is ever deleted."""
+    objection = (
+        f"{branch.name} is this environment's only branch: a deletion is for pull requests' branches, which "
+        "branch_pattern names"
+    )
+    is_only = settings.branch_pattern is None
+    return Check.failed_if(objection if is_only else None, "branch-belongs-to-pull-request", settings.project_id)
+
+
+def branch_is_ready(branch: Branch) -> Check:
+    """No operation changes the branch now."""
+    objection = f"{branch.name} is {branch.current_state}: wait until it is ready, and start again"
+    return Check.failed_if(None if branch.is_ready else objection, "branch-is-ready", f"{branch.name} is ready")
+
+
+def branch_has_compute(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
+    """Services connect to a compute of the branch."""
+    objection = f"{branch.name} has no compute: create one in Neon's console, so that services can connect"
+    return Check.failed_if(None if endpoints else objection, "branch-has-compute", f"{branch.name} has a compute")
+
+
+def branch_can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
+    """The branch is ready, Neon allows a restore, and a compute can tell afterwards whether the restore worked."""
+    objection = None
+    if not branch.is_ready:
+        objection = f"{branch.name} is {branch.current_state}: another change is under way; wait, and start again"
+    elif branch.why_not("restore") is not None:
+        objection = f"Neon does not let {branch.name} be restored: {branch.why_not('restore')}"
+    elif not endpoints or any(endpoint.disabled for endpoint in endpoints):
+        objection = f"{branch.name} has no enabled compute: the result of a restore could not be checked by SQL"
+    return Check.failed_if(objection, "branch-can-be-restored", f"{branch.name} is ready")
