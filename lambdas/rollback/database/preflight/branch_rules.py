@@ -71,7 +71,7 @@ def branch_is_not_protected(branch: Branch) -> Check:
 def branch_has_no_children(branch: Branch, branches: Sequence[Branch]) -> Check:
     """Neon deletes no branch that has children."""
     children = ", ".join(sorted(other.name for other in branches if other.parent_id == branch.id))
-    objection = f"{branch.name} has children ({children}), which depend on it: delete or reset them first"
+    objection = f"{branch.name} has children ({children}), which depend on it. Delete or reset them first"
     passed = f"{branch.name} has no children"
     return Check.failed_if(objection if children else None, "branch-has-no-children", passed)
 

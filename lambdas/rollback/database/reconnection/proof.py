@@ -1,4 +1,4 @@
-"""What proves a service's new connections, as far as only the database function can look: SQL, and its own command."""
+"""Prove a service's new connections by SQL and by its own command, which only the database function can run."""
 
 from rollback.database.reconnection.turn import database_settings, finish_service, run_task, save_connection
 from rollback.domain.database.progress import CommandRun
@@ -9,11 +9,11 @@ from rollback.ports.world import World
 from rollback.resources.database.errors import RetryLater
 from rollback.service.one_off_task import why_failed
 
-PROVE_ACTION = "connection_command"  # in `startedBy`, which takes no full stop
+PROVE_ACTION = "connection_command"  # part of `startedBy`, which allows no full stop
 
 
 def prove_connection(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    """One look. An endpoint is asked by Verify; what was not seen here is no failure."""
+    """Look once. A proof that was not seen is no failure; Verify asks the endpoint."""
     now, connection = world.clock.now(), world.settings.service(one.service).connection
     if connection.command and (one.proof is None or one.proof.ended_at is None):
         view = world.services.describe(world.settings.service(one.service))
@@ -31,11 +31,11 @@ def prove_connection(rollback: Rollback, one: ServiceConnection, world: World) -
 
 
 def _look_for_session(rollback: Rollback, one: ServiceConnection, name: str, world: World) -> Rollback:
-    """A session of that name that was active after the last old connection was gone, by ages on the database's clock.
+    """Look for a session of that name that was active after the last old connection was gone.
 
-    Addresses tell nothing: behind Neon `client_addr` is that of its proxy, of its pooler or of its local proxy
-    (github.com/neondatabase/neon/issues/11719). The name is the application's own; pgbouncer hands it on to the server
-    session with each client that uses it.
+    Ages are measured on the database's clock. Addresses prove nothing: behind Neon, `client_addr` is the address of
+    Neon's proxy, pooler or local proxy (github.com/neondatabase/neon/issues/11719). The application sets the name, and
+    pgbouncer passes the name on to the server session with each client.
     """
     assert one.reconnected_at is not None  # noqa: S101 - the caller looked
     now, settings = world.clock.now(), database_settings(world)
@@ -56,7 +56,7 @@ def _look_for_session(rollback: Rollback, one: ServiceConnection, name: str, wor
 
 
 def _current_branch_id(rollback: Rollback, world: World) -> str:
-    """Neon's id of the branch as it is now: a recreated one has another."""
+    """Neon's id of the branch now; a recreated branch has a new id."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     known = (progress.branch_id or progress.before.id) if progress is not None else None
     return known or database_settings(world).branch_id or (planned.branch if planned is not None else "")
