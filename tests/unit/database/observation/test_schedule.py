@@ -157,8 +157,8 @@ def test_while_a_rollback_goes_on_there_is_neither_a_point_nor_a_look(held: str)
     stage = deploying()
     stage.ledger.acquire(held, "r", stage.clock.now(), stage.clock.now() + timedelta(minutes=10))
     assert observe_on_deployment(BEGAN, stage.world) == [
-        "a rollback is going on: its deployments are not releases",
-        "not looked at: a rollback is going on",
+        "a rollback is in progress: its deployments are not releases",
+        "not observed: a rollback is in progress",
     ]
     assert points(stage) == ()
     assert stage.ledger.observation(BRANCH) is None
@@ -329,7 +329,7 @@ def test_an_environment_without_a_database_has_nothing_to_look_at() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED)
     world = replace(stage.world, databases=None, sql=None)  # type: ignore[arg-type]
-    assert observe_if_due(world) == ["there is no branch that is looked at ahead of need"]
+    assert observe_if_due(world) == ["no branch is observed ahead of need"]
     assert "writes to no branch" in observe_on_deployment(COMPLETED, world)[0]
 
 
