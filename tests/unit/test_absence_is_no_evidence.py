@@ -361,7 +361,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         assert "update" in stage.changes()
 
 
-def test_requests_that_nobody_may_count_are_not_too_few() -> None:
+def test_requests_that_can_not_be_counted_are_not_too_few() -> None:
     """A target group that was deleted, or a permission that is missing."""
     stage = start_simulation()
     stage.alarms.in_alarm.clear()
@@ -372,7 +372,7 @@ def test_requests_that_nobody_may_count_are_not_too_few() -> None:
     assert "update" in stage.changes()
 
 
-def test_each_night_is_told_once() -> None:
+def test_each_night_is_reported_once() -> None:
     stage = asleep()
     for night in range(3):
         stage.run(stage.fire_alarm(OUTAGE), f"night-{night}")

@@ -1,4 +1,4 @@
-"""Whatever comes in ends as a document with an outcome, or is refused in one line; nothing of it forges a report."""
+"""Any input ends as a record with an outcome or is refused in one line, and never forges a report."""
 
 import copy
 import string
@@ -162,7 +162,7 @@ JSON = strategies.recursive(
     | strategies.dictionaries(strategies.sampled_from(REQUEST_FIELDS), JSON, max_size=4)
     | strategies.fixed_dictionaries({}, optional=dict.fromkeys(("detail", "detail-type", "id", "time"), JSON))
 )
-def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
+def test_any_json_input_becomes_a_rollback_or_is_refused(given: object) -> None:
     ended(quiet(), given)
 
 
@@ -171,7 +171,7 @@ def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
     kind=strategies.sampled_from(list(EVENTS)),
     changes=strategies.lists(strategies.tuples(strategies.integers(0, 15), JSON), min_size=1, max_size=3),
 )
-def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
+def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
     event, stage = EVENTS[kind], start_simulation()
     stage.alarms.fire(OUTAGE, NOW)
     for number, value in changes:
@@ -183,7 +183,7 @@ def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[in
     ended(stage, event)
 
 
-# What a team ships
+# Releases as a team ships them
 
 
 def shipped(version: str) -> Simulation:
@@ -215,7 +215,7 @@ def test_a_release_is_left_whatever_it_calls_itself(version: str, alarm: dict[st
     assert not any(line.startswith(("Rollback done", "Next:")) for line in report.split("\n"))
 
 
-def test_long_versions_that_begin_alike_stay_two() -> None:
+def test_long_versions_with_a_common_beginning_stay_distinct() -> None:
     names = set()
     for end in ("a", "b"):
         rollback = ended(shipped(LONG + end), alarm_event())
@@ -225,10 +225,10 @@ def test_long_versions_that_begin_alike_stay_two() -> None:
     assert len(names) == 2
 
 
-# What is told
+# Texts that people read
 
 
-def test_a_refused_reason_pages_nobody() -> None:
+def test_a_refused_reason_sends_no_page() -> None:
     """Step Functions knows an error by its class, and the janitor pages for every class but this one."""
     stage = quiet()
     with pytest.raises(InvalidRequest) as refused:
@@ -246,7 +246,7 @@ def test_a_page_about_an_execution_is_plain() -> None:
     assert not any(line.startswith(("Rollback done", "Next:")) for line in page.split("\n"))
 
 
-def test_a_refused_dry_run_pages_nobody() -> None:
+def test_a_refused_dry_run_sends_no_page() -> None:
     stage = quiet()
     refused = ended(stage, {"target_version": "v9", "dry_run": True})
     assert refused is not None
@@ -346,7 +346,7 @@ def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, out
     assert ("in the future" in fresh.reason) == (outcome is Outcome.SUPPRESSED)
 
 
-def test_what_the_janitor_starts_is_ours() -> None:
+def test_the_janitor_s_own_starts_pass_the_home_check() -> None:
     stage = at_home()
     stage.alarms.fire(OUTAGE, NOW)
     stage.pass_time(minutes=30)

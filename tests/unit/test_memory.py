@@ -1,4 +1,4 @@
-"""What must hold is remembered for as long as it holds, whatever else the ledger has been filled with since."""
+"""The ledger remembers each open matter for as long as it is open, however many records follow."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ ANN = Operator(name="ann", reason="I look at the data first")
 
 
 def aborted_at_the_fence(stage: DatabaseSimulation) -> Rollback:
-    """An operator ended a full rollback behind its fence: the service stands at zero for them."""
+    """An operator ended a full rollback behind its fence, so the service stands at zero tasks."""
     rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
     while stage.services.desired_count:
         rollback = stage.run_due_step(rollback)
@@ -98,7 +98,7 @@ def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> N
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
+def test_obligations_of_a_fence_are_found_per_service_for_any_trigger() -> None:
     stage = TwoWriterSimulation()
     aborted_at_the_fence(stage)
     assert {debt.service.name for debt in list_obligations_of_operator(WORKER, stage.world)} == {WORKER}
@@ -109,7 +109,7 @@ def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
     assert list_obligations_of_operator(SERVICE, stage.world) != []
 
 
-def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing() -> None:
+def test_a_service_that_can_not_be_started_does_not_block_the_other_writer() -> None:
     stage = TwoWriterSimulation()
     aborted_at_the_fence(stage)
     for arn in stage.arns.values():
@@ -137,7 +137,7 @@ def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_
     assert f"{flaps} in all" in stage.pages()[-1]
 
 
-def test_a_dry_run_keeps_no_outage_waiting() -> None:
+def test_a_dry_run_does_not_delay_an_outage() -> None:
     stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     dry = stage.admit({"dry_run": True}, "dry")
@@ -166,7 +166,7 @@ def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() ->
     assert stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] is True
 
 
-def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_pause_is_over() -> None:
+def test_a_deployment_that_failed_during_a_pause_is_evaluated_after_the_pause() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.alarms.recover(DEGRADED)
@@ -201,7 +201,7 @@ def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
     assert stage.ledger.pending().items == ()
 
 
-def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_then_succeeds() -> None:
+def test_a_full_rollback_that_meets_another_s_lease_is_evaluated_again_and_succeeds() -> None:
     stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
@@ -217,7 +217,7 @@ def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_t
     assert (again.id, again.outcome) == (met.id, Outcome.SUCCEEDED)
 
 
-def test_an_operator_who_meets_another_rollback_is_told_so_and_starts_it_again() -> None:
+def test_an_operator_s_rollback_that_meets_another_is_refused_and_can_be_started_again() -> None:
     stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
@@ -265,7 +265,7 @@ class TestSettingsChangeUnderAnOpenRollback:
         assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
-def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record_keeps() -> None:
+def test_a_new_evaluation_keeps_only_the_record_s_kept_fields() -> None:
     """Neon could not be asked for as long as a restore may take: the next look asks for as long again."""
     stage = TwoWriterSimulation()
     met = stage.ledger.create(
@@ -289,7 +289,7 @@ def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record
     assert stage.run_to_end(again).outcome is Outcome.SUCCEEDED
 
 
-def test_an_index_that_can_not_be_read_is_no_evidence_that_nothing_is_open() -> None:
+def test_an_unreadable_index_is_no_evidence_that_no_rollback_is_open() -> None:
     stage = start_simulation()
     stage.clock.pass_time(minutes=30)  # red for long, and nobody has answered
 

@@ -1,4 +1,4 @@
-"""Evidence that can be done without never keeps a rollback from going on: who does not answer is named instead."""
+"""Optional evidence never blocks a rollback: a service that does not answer is named instead."""
 
 from dataclasses import replace
 from typing import Any
@@ -43,7 +43,7 @@ def deployed_at(stage: Simulation) -> float:
 
 
 @pytest.mark.parametrize("port", OPTIONAL)
-def test_an_emergency_comes_to_update_service_without(port: str) -> None:
+def test_an_emergency_reaches_update_service_without(port: str) -> None:
     stage = with_stack(start_simulation())
     prepare_standing_plan(SERVICE, stage.world)
     stage.replace(**{port: UnavailablePort(port)})
@@ -52,7 +52,7 @@ def test_an_emergency_comes_to_update_service_without(port: str) -> None:
     assert stage.running() == image("v1")
 
 
-def test_an_emergency_asks_its_quick_ports_and_nobody_else() -> None:
+def test_an_emergency_asks_only_its_quick_ports() -> None:
     stage = start_simulation()
     prepare_standing_plan(SERVICE, stage.world)
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
@@ -64,13 +64,13 @@ def test_an_emergency_asks_its_quick_ports_and_nobody_else() -> None:
     assert {name: counting.called for name, counting in patient.items() if counting.called} == {}
 
 
-def test_a_plain_rollback_is_as_patient_as_ever() -> None:
+def test_a_plain_rollback_keeps_its_long_timeouts() -> None:
     stage = start_simulation()
     stage.replace(emergency_ports=lambda: pytest.fail("an emergency's ports"))
     assert stage.run().outcome is Outcome.SUCCEEDED
 
 
-def test_who_gave_no_answer_is_not_asked_again_in_the_same_invocation() -> None:
+def test_a_silent_service_is_not_asked_again_in_the_same_invocation() -> None:
     silent = RecordingPort(UnavailablePort("alarms"))
     alarms = fail_fast_after_silence(silent)
     for _ in range(3):
@@ -93,7 +93,7 @@ def test_throttling_and_refusals_are_answers_and_say_nothing_about_the_next_call
     assert port.describe("second") == "second"
 
 
-def test_a_look_ahead_of_need_has_ports_of_its_own_too() -> None:
+def test_a_standing_plan_has_quick_ports_of_its_own() -> None:
     stage = start_simulation()
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
     patient: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
@@ -105,7 +105,7 @@ def test_a_look_ahead_of_need_has_ports_of_its_own_too() -> None:
 
 
 @pytest.mark.parametrize("port", ["targets", "scaling", "secrets", "references", "images"])
-def test_a_standing_plan_is_made_though_a_service_is_silent(port: str) -> None:
+def test_a_standing_plan_is_computed_though_a_service_is_silent(port: str) -> None:
     stage = start_simulation()
     stage.replace(**{port: UnavailablePort(port)})
     assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v1"]
@@ -150,7 +150,7 @@ def test_rule_6_without_an_answer_a_deployment_in_flight_is_stopped_all_the_same
     assert stage.changes() == ["stop_deployment"]
 
 
-def test_where_cloudformation_refuses_to_tell_a_rollback_does_not_wait_for_an_answer() -> None:
+def test_a_rollback_does_not_wait_if_cloudformation_refuses_the_question() -> None:
     stage = with_stack(start_simulation())
     stage.replace(stacks=DenyingPort(stage.stacks, "describe", refused=access_denied_error("describe")))
     began = stage.clock.now()
@@ -194,7 +194,7 @@ def by_forecast(stage: Simulation) -> None:
     stage.replace(scaling=scaling)
 
 
-def test_a_fence_that_scaling_by_forecast_could_break_is_not_put_up() -> None:
+def test_no_fence_is_set_up_that_predictive_scaling_could_break() -> None:
     """No flag of SuspendedState suspends it: it could start writers while the branch is restored."""
     stage = DatabaseSimulation()
     by_forecast(stage)
@@ -205,7 +205,7 @@ def test_a_fence_that_scaling_by_forecast_could_break_is_not_put_up() -> None:
     assert stage.neon.calls == []
 
 
-def test_a_rollback_of_the_service_alone_does_not_mind_scaling_by_forecast() -> None:
+def test_a_rollback_of_the_service_alone_ignores_predictive_scaling() -> None:
     stage = start_simulation()
     by_forecast(stage)
     assert stage.run().outcome is Outcome.SUCCEEDED
