@@ -244,7 +244,7 @@ def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
 
 
 def test_a_checkpoint_of_a_breaking_migration_makes_observations_due_until_its_pipeline_has_migrated() -> None:
-    """A pipeline makes its checkpoint, migrates, then deploys. In between, the observation's verdicts may be outdated."""
+    """A pipeline makes its checkpoint, migrates, then deploys. In between, the observation's verdicts may be old."""
     stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
