@@ -66,7 +66,7 @@ prove: $(STAMP) ## Kill a rollback at every moment, and play 1,000 emergencies w
 
 bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000"), and account for lost rows (ROWS=2000000)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/account_of_lost_writes.py $(ROWS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)

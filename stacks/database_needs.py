@@ -19,7 +19,7 @@ def database_minutes(database: DatabaseSettings | None) -> float:
         return 0
     tasks = database.task_timeout_minutes * _MAX_COMMANDS if database.down_command else 0
     restore = database.restore_timeout_minutes + database.cleanup_timeout_minutes
-    return restore + tasks + database.account_timeout_minutes
+    return restore + tasks + database.data_loss_timeout_minutes
 
 
 def database_needs(database: DatabaseSettings | None, policy: Policy, services: set[str]) -> dict[str, bool]:

@@ -34,7 +34,7 @@ _FUNCTIONS = {
     Step.RECONNECT: "DatabaseFunction",
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
-    Step.ACCOUNT: "DatabaseFunction",
+    Step.DATA_LOSS: "DatabaseFunction",
 }
 _PARTITION = "${AWS::Partition}"  # China's and GovCloud's differ
 _STARTED = {
@@ -96,7 +96,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
             states[DONE] = {"Type": "Succeed"}
             continue
         states[_name(step)] = _task(step)
-        states[f"Choose after {step}"] = {
+        states[_choice(step)] = {
             "Type": "Choice",
             "Choices": [
                 {"Variable": "$.next", "StringEquals": target.value, "Next": _next_rule(step, target)}
@@ -105,7 +105,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
             "Default": UNKNOWN_STEP,
         }
         if step in targets:
-            states[f"Wait for {step}"] = {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": _name(step)}
+            states[f"Wait for {_words(step)}"] = {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": _name(step)}
     states[UNKNOWN_STEP] = {
         "Type": "Fail",
         "Error": UNKNOWN_STEP,
@@ -116,7 +116,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
 
 def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
     """The route's edges, as far as an environment has them."""
-    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.ACCOUNT})
+    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS})
     return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
 
 
@@ -146,15 +146,19 @@ def _task(step: Step) -> Definition:
 
 
 def _next_rule(step: Step, target: Step) -> str:
-    return f"Wait for {step}" if target is step else _name(target)
+    return f"Wait for {_words(step)}" if target is step else _name(target)
 
 
 def _choice(step: Step) -> str:
-    return f"Choose after {step}"
+    return f"Choose after {_words(step)}"
+
+
+def _words(step: Step) -> str:
+    return step.value.replace("_", " ")
 
 
 def _name(step: Step) -> str:
-    return DONE if step is Step.DONE else step.value.title()
+    return DONE if step is Step.DONE else _words(step).title()
 
 
 class StateMachine(Construct):

@@ -92,12 +92,12 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Run Database, Reconnect and Account, and observe the branch on EventBridge's events."""
+    """Run Database, Reconnect and Data Loss, and observe the branch on EventBridge's events."""
     from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
     from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
-        case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
+        case ((Step.DATABASE | Step.RECONNECT | Step.DATA_LOSS), _):
             return _run_step(event)
         case _, "ECS Deployment State Change":
             return {"done": watch_database.observe_on_deployment(event, _world())}

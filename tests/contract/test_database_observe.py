@@ -13,9 +13,9 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.check import Verdict
 from rollback.database.observation.observe import observe
-from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_restore
+from rollback.database.preflight.timeline import CHECK_NAME, BranchHistory
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.database.schema_verdict import Compatibility

@@ -28,7 +28,7 @@ COMMANDS = {"commands": {" ".join(PING): {"says": "connected"}, " ".join(RESET):
 
 
 class Branch:
-    """Its data changed a moment ago; the writer stood at zero and runs by now, the reader ran on."""
+    """A branch whose data just changed: the writer stood at zero tasks and runs again, the reader ran on."""
 
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, **of_reader: Any) -> None:
         self.writer, self.reader = Workload(cloud, balanced=False), Workload(cloud, balanced=False)
@@ -118,9 +118,7 @@ def test_a_reader_s_own_command_runs_in_its_container_and_its_tasks_stay(
     assert task_arns(branch.reader) == tasks
 
 
-def test_a_reader_whose_image_does_not_start_any_more_is_told(
-    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_whose_image_no_longer_starts_is_reported(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its tag was pushed again: a new deployment resolves it anew, and that is how a reader's new tasks may fail."""
     branch = Branch(cloud, monkeypatch)
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}

@@ -123,7 +123,7 @@ class TestServiceAtZeroByTheTeam:
         stage.services.calls.clear()
         ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
-        assert "no task is wanted any more" in ended.reason
+        assert "scaled to zero" in ended.reason
         assert stage.services.desired_count == 0
         assert stage.state_of("v2") is ReleaseState.SUSPECT
 
@@ -140,7 +140,7 @@ class TestServiceAtZeroByTheTeam:
         stage.services.calls.clear()
         ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
-        assert "no task is wanted any more" in ended.reason
+        assert "scaled to zero" in ended.reason
         assert stage.services.desired_count == 0
         assert not [given for _, given in stage.services.calls if given.get("desired_count")]
         assert len(stage.pages()) == 1

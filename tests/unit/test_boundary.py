@@ -178,7 +178,7 @@ def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
     kind=strategies.sampled_from(list(EVENTS)),
     changes=strategies.lists(strategies.tuples(strategies.integers(0, 15), JSON), min_size=1, max_size=3),
 )
-def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
+def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
     event, stage = EVENTS[kind], start_simulation()
     stage.alarms.fire(OUTAGE, NOW)
     for number, value in changes:
@@ -240,7 +240,7 @@ def test_a_refused_reason_pages_no_operator() -> None:
     stage = start_without_alarm()
     with pytest.raises(InvalidRequest) as refused:
         stage.admit({"reason": "x" * 1_001})
-    why = f"its execution end_of as FAILED: {type(refused.value).__name__} {refused.value}"
+    why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
     assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world, error="InvalidRequest") == []
     assert stage.pages() == []
 

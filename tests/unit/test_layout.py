@@ -37,7 +37,7 @@ ROLLBACK = [
     "rollback.database.recreate",
     "rollback.database.delete",
     "rollback.database.down_migrations",
-    "rollback.database.account",
+    "rollback.database.data_loss",
     "rollback.database",
     "rollback.conclusion",
     "rollback.database.reconnection",

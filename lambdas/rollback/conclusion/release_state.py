@@ -1,4 +1,4 @@
-"""What a rollback proves: the release that was left is suspect, or quarantined; the standing plan follows."""
+"""Mark the release that a rollback left as suspect or quarantined, and take it out of the standing plan."""
 
 from datetime import datetime
 
@@ -12,53 +12,55 @@ from rollback.ports.world import World
 
 
 def mark_previous_release(rollback: Rollback, now: datetime, world: World) -> None:
-    """Suspect once we acted, quarantined once things were verified better without it. Retried, it finds it done.
+    """Mark the previous release as suspect, or as quarantined if verification passed without it. Safe to repeat.
 
-    A step forward is no evidence against what was left; neither is a person's choice to leave a promoted release, nor
-    a rollback that failed, or that gave way to a newer release before it was verified. One that was taken over leaves
-    the judgement to who took it; one of the database alone leaves no release.
+    The release keeps its state where the rollback proves nothing about it:
+    - The rollback went forward to a newer release.
+    - The previous release is promoted, and an operator chose to leave it or the rollback failed.
+    - Another rollback took over, and marks the release itself.
+    - Only the database went back, or only a fence was set up.
     """
-    has_left = rollback.has_moved_service or rollback.has_changed_data  # a fence alone leaves no release
-    if not has_left or rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
+    plan = rollback.plan
+    if plan is None or plan.target is None or not (rollback.has_moved_service or rollback.has_changed_data):
         return
-    plan, planned_target = rollback.plan, rollback.plan.target if rollback.plan is not None else None
-    if plan is None or planned_target is None:
+    if rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
         return
-    succeeded = rollback.outcome is Outcome.SUCCEEDED
-    target = _find_in_ledger(planned_target, world)
-    left = _find_in_ledger(plan.running, world) or _record_release(plan.running, world)
-    if succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
-        set_release_state(target, ReleaseState.CANDIDATE, f"went back to by {rollback.id}, and verified", now, world)
-    if left is None or left.fingerprint == planned_target.fingerprint:
+    has_succeeded = rollback.outcome is Outcome.SUCCEEDED
+    target = _find_in_ledger(plan.target, world)
+    previous = _find_in_ledger(plan.running, world) or _record_release(plan.running, world)
+    if has_succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
+        reason = f"{rollback.id} went back to this release, and verified it"
+        set_release_state(target, ReleaseState.CANDIDATE, reason, now, world)
+    if previous is None or previous.fingerprint == plan.target.fingerprint:
         return
-    if planned_target.first_deployed_at > left.first_deployed_at:
+    if plan.target.first_deployed_at > previous.first_deployed_at:
         return
-    if left.state is ReleaseState.PROMOTED and (rollback.trigger is Trigger.MANUAL or not succeeded):
+    if previous.state is ReleaseState.PROMOTED and (rollback.trigger is Trigger.MANUAL or not has_succeeded):
         return
-    state = ReleaseState.QUARANTINED if succeeded else ReleaseState.SUSPECT
-    if left.state not in (state, ReleaseState.QUARANTINED):
-        set_release_state(left, state, f"left by {rollback.id}", now, world)
+    state = ReleaseState.QUARANTINED if has_succeeded else ReleaseState.SUSPECT
+    if previous.state not in (state, ReleaseState.QUARANTINED):
+        set_release_state(previous, state, f"left by {rollback.id}", now, world)
 
 
 def set_release_state(release: Release, state: ReleaseState, reason: str, now: datetime, world: World) -> None:
-    """Move a release to a state; one that is no longer promoted is out of the standing plan first.
+    """Set the state of a release. A release that loses its promotion leaves the standing plan first.
 
-    In this order, so that a crash in between leaves a plan without a good release, never one with a bad.
+    A crash between the two changes then leaves a standing plan without a good release, never one with a bad release.
     """
     if state is not ReleaseState.PROMOTED:
         _remove_from_standing_plan(release, now, world)
     try:
         world.ledger.set_release_state(release, state, now, reason)
     except Conflict:
-        return  # judged by somebody else meanwhile: a later verdict than ours
-    except UnreadableItem as unreadable:  # an item that can't be read is no target: nothing of it is lost
+        return  # another writer set a state meanwhile: that verdict is the later one
+    except UnreadableItem as unreadable:  # an unreadable release is never a target, so its state may stay unset
         world.ledger.record_unreadable(unreadable, now)
 
 
 def _remove_from_standing_plan(release: Release, now: datetime, world: World) -> None:
     standing = standing_plan(release.service, world)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
-        at = max(now, standing.computed_at)  # another machine's clock: an older plan would not be put
+        at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
         world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
@@ -67,7 +69,7 @@ def _find_in_ledger(release: Release, world: World) -> Release | None:
 
 
 def _record_release(release: Release, world: World) -> Release | None:
-    """An emergency had no time to record what it left; None: ECS no longer describes it."""
+    """Record the release that an emergency left without recording it. None: ECS no longer has its task definition."""
     raw = world.services.definition(release.definition_arn)
     if raw is None:
         return None

@@ -1,30 +1,29 @@
-"""Conclude: put back what was changed, judge what was left, tell people, close. Always reached, however it went.
+"""Conclude: discharge obligations, mark the previous release, report, close. Every rollback reaches this step.
 
-Each call does one thing and returns, so that each is saved; called again after a crash, it looks before it acts.
-A page goes out before anything else: nobody should wait for our tidying up.
+Each call does one thing and returns, so that the runner saves each. After a crash, the next call looks before it acts.
+A page is sent first, because an engineer must not wait until the settings are back.
 """
 
 from datetime import datetime
 
 from rollback.conclusion.obligations import discharge_obligation
 from rollback.conclusion.release_state import mark_previous_release
-from rollback.database.account.end import report_data_loss
-from rollback.database.account.step import schedule_comparison
+from rollback.conclusion.send_report import try_to_report
+from rollback.database.data_loss.report import report_data_loss
+from rollback.database.data_loss.step import schedule_comparison
 from rollback.database.unsettled_change import resolve_database_change
-from rollback.domain import page_count
 from rollback.domain.page_count import is_page
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
-from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
+from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.leases.stopped_services import renew_leases_while_concluding
 from rollback.ports.world import World
-from rollback.reports.report import message, report_id, subject
 from rollback.service.stack import describe_drift
 from rollback.service.unsettled_change import resolve_service_change
 
 
 def conclude(rollback: Rollback, world: World) -> Rollback:
-    """The next thing that is still to be done before the rollback is over."""
+    """Do the next thing that is left before the rollback is over; after the conclusion, report the data loss."""
     now = world.clock.now()
     if rollback.concluded_at is not None:
         return report_data_loss(rollback, world)
@@ -33,22 +32,34 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
     if rollback.conclusion_started_at is None:
         return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, world), wait_seconds=0)
     if is_page(rollback) and not rollback.reported:
-        sent = _try_to_report(rollback, world)
+        sent = try_to_report(rollback, world)
         if sent.reported:
             return sent
+    return _settle_changes(rollback, now, world) or _report_and_close(rollback, now, world)
+
+
+def _settle_changes(rollback: Rollback, now: datetime, world: World) -> Rollback | None:
+    """Find out what became of announced changes, and discharge what is owed. None: nothing is left to settle.
+
+    Changed data comes before the obligations, because only its outcome tells whether a fence may be lifted.
+    """
     renew_leases_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, world)
-    unanswered = rollback.database is not None and rollback.database.has_unanswered_change
-    if unanswered and rollback.has_changed_data:  # whether a fence may be lifted depends on it
+    is_unanswered = rollback.database is not None and rollback.database.has_unanswered_change
+    if is_unanswered and rollback.has_changed_data:
         return resolve_database_change(rollback, world)
     if rollback.open_obligations():
         return _discharge_next_obligation(rollback, now, world)
-    if unanswered:
+    if is_unanswered:
         return resolve_database_change(rollback, world)
+    return None
+
+
+def _report_and_close(rollback: Rollback, now: datetime, world: World) -> Rollback:
     mark_previous_release(rollback, now, world)
     if not rollback.reported:
-        sent = _try_to_report(rollback, world)
+        sent = try_to_report(rollback, world)
         if sent.reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, world)):
             return sent
     world.metrics.record_conclusion(rollback)
@@ -56,29 +67,21 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
 
 
 def _discharge_next_obligation(rollback: Rollback, now: datetime, world: World) -> Rollback:
-    """The last change first. A branch's protection keeps no service waiting at zero: Neon may not answer."""
+    """Discharge the last change first.
+
+    If that is a branch's protection and Neon does not answer, the next service is tried in the same round, so that Neon
+    keeps no service waiting at zero tasks.
+    """
     owed = rollback.open_obligations()
-    after = discharge_obligation(rollback, owed[0], now, world)
-    of_services = [other for other in owed if other.kind is not ObligationKind.BRANCH_PROTECTION]
-    if owed[0] in of_services or not of_services or after.obligations != rollback.obligations:
-        return after
-    return discharge_obligation(after, of_services[0], now, world)
-
-
-def send_report(rollback: Rollback, world: World) -> None:
-    """Publish the report; `report_id` lets a reader tell a copy."""
-    attributes = {
-        "report_id": report_id(rollback),
-        "outcome": str(rollback.outcome),
-        "environment": rollback.environment,
-        "severity": "page" if is_page(rollback) else "info",
-    }
-    service = world.settings.service(rollback.service_name)
-    world.notifications.publish(subject(rollback), message(rollback, service), attributes)
+    attempted = discharge_obligation(rollback, owed[0], now, world)
+    for_services = [other for other in owed if other.kind is not ObligationKind.BRANCH_PROTECTION]
+    if owed[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
+        return attempted
+    return discharge_obligation(attempted, for_services[0], now, world)
 
 
 def _describe_drift(rollback: Rollback, world: World) -> str:
-    """For the report; it keeps nothing from being concluded."""
+    """Describe for the report how CloudFormation's template differs from ECS. Empty if ECS can't be asked."""
     if rollback.service is None:
         return ""
     service = world.settings.service(rollback.service_name)
@@ -87,32 +90,3 @@ def _describe_drift(rollback: Rollback, world: World) -> str:
     except (ExternalServiceError, UnsupportedService):
         return ""
     return describe_drift(service, view.primary.definition_arn, world)
-
-
-def send_report_once(rollback: Rollback, world: World) -> Rollback:
-    """Send the report, unless it would say again what the last one said; a page may only be counted (`page_count`).
-
-    Raises:
-        ExternalServiceError: it could not be sent.
-    """
-    told = rollback.evolve(reported=True, told=rollback.answer, wait_seconds=0)
-    if rollback.told == rollback.answer:
-        return told
-    now, name = world.clock.now(), page_count.aggregation_key(rollback)
-    before = world.ledger.page_count(rollback.service_name, name) if name is not None else None
-    counted_only = page_count.is_aggregated(before, now, world.settings.policy.page_aggregation_minutes)
-    if not counted_only:
-        send_report(rollback, world)
-    if name is not None:
-        count = before.with_unsent_page(rollback, now) if before is not None and counted_only else None
-        world.ledger.put_page_count(count or page_count.first_page(rollback, now, before), before)
-    return told
-
-
-def _try_to_report(rollback: Rollback, world: World) -> Rollback:
-    try:
-        return send_report_once(rollback, world)
-    except CallRefused:
-        return rollback.evolve(wait_seconds=0)  # left to the janitor: it sends what was not reported
-    except ExternalServiceError:
-        return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)

@@ -1,7 +1,7 @@
-"""Ask Neon, before a rollback concludes, what became of the change of the database that it announced last.
+"""Ask Neon, before a rollback concludes, whether its last announced change of the database was made.
 
-An abort, a crash or a lost lease may come between the sending of a call and the look that would have told. The looks
-are the strategies' own; nothing is changed here (decision 18).
+An abort, a crash or a lost lease may come between a call to Neon and the observation of its effect. Each strategy
+observes its own change. Nothing is changed here (decision 18).
 """
 
 from datetime import datetime, timedelta
@@ -39,13 +39,13 @@ _WHY = "the rollback ended before the database's part did"
 
 
 class _NotAnsweredYet(Exception):
-    """Neon does not tell yet; the text says what is waited for."""
+    """Neon can't answer yet; the text names the missing event."""
 
 
 def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
-    """One look. The answer ends the database's part; without one in time it is said that it is not known."""
+    """Look once. The answer ends the database's part. Without an answer in time, the record says "not known"."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
-    assert progress is not None  # noqa: S101 - the caller looked
+    assert progress is not None  # noqa: S101 - `conclude` calls this only for an announced change
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
     if planned is None or world.settings.database is None:
         return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
@@ -65,20 +65,20 @@ def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
 
 
 def _is_out_of_time(rollback: Rollback, now: datetime, world: World) -> bool:
-    """Half of the time to conclude: the other half is for what has to be put back."""
+    """Whether half of the time to conclude is over: the other half is for discharging obligations."""
     since = rollback.conclusion_started_at or now
     return now - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes / 2)
 
 
 def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> datetime:
-    """The time by which the last announced change was made or never will be."""
+    """The time after which the last announced change can no longer take effect."""
     if progress.intent is None:
         return progress.started_at
     return change_deadline(progress.intent.at, restoring.target.lost_answer_seconds, world)
 
 
 def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:
-    """With the answer in the document; whoever was told that it is asked for is told the answer."""
+    """Record the answer, and report again: the report before said that Neon was still being asked."""
     progress = progress.mark_failed(_WHY, now)
     ended = progress if progress.ended_at is not None else progress.ended(outcome_after_failure(progress), now)
     return rollback.evolve(database=ended.evolve(last_change_checked_at=now), reported=False, wait_seconds=0)
@@ -125,7 +125,7 @@ def _observe_restore(
     if is_open and progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled:
         name = backup_name(rollback.id)
         progress = progress.add_note(
-            f"any address reaches {name}: protect it in Neon's console, IP Allow hangs on that"
+            f"any address reaches {name}: protect it in Neon's console, since IP Allow covers protected branches only"
         )
     if progress.data_change_announced_at is not None and progress.backup_id is None:
         progress = _infer_unseen_restore(rollback, progress, seen)
@@ -133,14 +133,18 @@ def _observe_restore(
 
 
 def _infer_unseen_restore(rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot) -> OverwriteProgress:
-    """Backup and reset together mean that it was accepted; neither, that it was not; one alone tells nothing yet."""
+    """Conclude that Neon did not accept the restore if there is neither a backup nor a reset of the branch.
+
+    Raises:
+        _NotAnsweredYet: the branch is gone, or only one of the two is there.
+    """
     name = backup_name(rollback.id)
     if seen.branch is None:
-        raise _NotAnsweredYet(f"branch {progress.before.name} is gone: look in Neon's console who deleted it")
+        raise _NotAnsweredYet(f"branch {progress.before.name} is gone: find in Neon's console who deleted it")
     if progress.before.is_reset(seen.branch):
-        raise _NotAnsweredYet(f"the branch was restored at {seen.branch.last_reset_at}, and there is no branch {name}")
+        raise _NotAnsweredYet(f"the branch was restored at {seen.branch.last_reset_at}, but there is no branch {name}")
     if seen.backup is not None:
-        raise _NotAnsweredYet(f"there is a branch {name}, and the branch itself does not say that it was restored")
+        raise _NotAnsweredYet(f"there is a branch {name}, but {progress.before.name} shows no restore")
     return progress.evolve(data_change_announced_at=None)
 
 
@@ -156,9 +160,11 @@ def _observe_recreate(
     progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, world)
     name, backup = progress.before.name, backup_name(rollback.id)
     if seen.old is None:
-        raise _NotAnsweredYet(f"branch {name} is gone: look in Neon's console who deleted it")
+        raise _NotAnsweredYet(f"branch {name} is gone: find in Neon's console who deleted it")
     if progress.backup_id is not None and seen.named is None:
-        return progress.add_note(f"no branch is called {name} now: in Neon's console, rename {backup} back to {name}")
+        return progress.add_note(
+            f"no branch has the name {name} now: in Neon's console, rename {backup} back to {name}"
+        )
     if progress.backup_id is not None and seen.named is not None:
         return progress.add_note(f"branch {name} is {seen.named.id} now, and {backup} is what it was before")
     return progress
@@ -197,7 +203,7 @@ def _observe_down_migrations(
     if all(run.never_started for run in progress.ran):
         progress = progress.evolve(data_change_announced_at=None, backup_id=None)
         if seen.backup is not None:
-            progress = progress.add_note(f"delete {seen.backup.name}: no command ran, and nobody needs it")
+            progress = progress.add_note(f"delete {seen.backup.name}: no command ran, so no data depends on it")
     return progress
 
 

@@ -1,14 +1,14 @@
 """Unfence: put back what a rollback changed around one service and its branch, and handed to an operator.
 
-It reads and changes the same settings as Conclude (`conclusion.obligations.restore_setting`), at an operator's request.
-One call does what is safe now. Scaling has to wait until the tasks run (rule 2: scaling is put back only once the
-target runs at count ≥ min).
+It reads and changes the same settings as Conclude (`conclusion.obligation_kinds.restore_setting`), at an operator's
+request. One call does what is safe now. Scaling has to wait until the tasks run (rule 2: scaling is put back only once
+the target runs at count ≥ min).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rollback.conclusion.obligations import ensure_branch_protected, restore_setting
+from rollback.conclusion.obligation_kinds import ensure_branch_protected, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator

@@ -2,8 +2,8 @@
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history
-from rollback.database.preflight.branch_history_rules import BranchHistory
-from rollback.database.preflight.rules import warn_of_side_effects
+from rollback.database.preflight.restore_rules import warn_of_side_effects
+from rollback.database.preflight.timeline import BranchHistory
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_verdict import Compatibility, unknown_verdict

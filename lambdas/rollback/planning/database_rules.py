@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollback.check import Check
-from rollback.database.preflight.branch_history_rules import BranchHistory
+from rollback.database.preflight.timeline import BranchHistory
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import RestorePoint, backup_name
 from rollback.domain.database.release_schema import ShippedMigration
@@ -251,7 +251,7 @@ def _plan_auto(
 def _plan_restore_to_time(
     branch: str, schema: str | None, at: datetime, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    if inputs.history.left_by(at) is not None:
+    if inputs.history.first_restore_after(at) is not None:
         return None, (inputs.history.judge(at, f"{at}"),)
     check = Check.passed("restore-point-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (

@@ -1,4 +1,4 @@
-"""Checks of each service's connection after data changed: proved, refuted, or not looked at, and that is said so."""
+"""Check each service's connection after data changed: proved, refuted, or expressly not looked at."""
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection
@@ -8,57 +8,59 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ProbeResult
 
-NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set, or none was seen; nothing to wait for
-OTHER_SERVICE = "another_service"  # in a check's evidence: no rung of this rollback's service changes that
+NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set or was seen, and waiting changes nothing
+OTHER_SERVICE = "another_service"  # in a check's evidence: no escalation of this rollback's service helps
 CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round would say the same
 
 
 def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
-    """One check a service that the database's change is about; none where no data changed.
+    """Check the connection of each service of the branch; no check where no data changed.
 
-    Evidence of any kind is enough, evidence against is a failure, and no evidence is a warning: an app's own health
-    route may only look whether a variable is set, so that a steady service and a green target prove nothing here.
+    Any proof passes, a refutation fails, and no evidence warns. An app's health route may only look whether a variable
+    is set, so a steady service and a healthy target prove nothing here.
     """
     if rollback.reconnection is None:
         return ()
     known = set(world.settings.service_names)
-    return tuple(_check(one, rollback, world) for one in rollback.reconnection.services if one.service in known)
+    return tuple(
+        _check_connection(one, rollback, world) for one in rollback.reconnection.services if one.service in known
+    )
 
 
-def _check(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
+def _check_connection(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
     name, service = f"connection {one.service}", world.settings.service(one.service)
-    of = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
+    other = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
-        evidence = {CONNECTION_FAILED: one.service, **of}
+        evidence = {CONNECTION_FAILED: one.service, **other}
         return Check.failed(name, f"{one.failure}; {suggest_fix(service)}", evidence=evidence)
     if one.note and one.reconnected_at is None:
         return Check.skipped(name, one.note)
-    found = [] if service.connection.check_path is None else [_probe_endpoint(service, world)]
-    against = [reason for is_well, reason in found if not is_well]
-    if against:
-        return Check.failed(name, "; ".join(against), evidence=of)
-    proofs = [*_describe_proof(one, service.connection), *(reason for _, reason in found)]
+    answers = [] if service.connection.check_path is None else [_probe_endpoint(service, world)]
+    refutations = [reason for is_well, reason in answers if not is_well]
+    if refutations:
+        return Check.failed(name, "; ".join(refutations), evidence=other)
+    proofs = [*_describe_proof(one, service.connection), *(reason for _, reason in answers)]
     if proofs:
-        return Check.passed(name, "; ".join(proofs), evidence=of)
+        return Check.passed(name, "; ".join(proofs), evidence=other)
     reason = f"not looked at: {one.note or _how_to_prove(service)}"
-    return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **of})
+    return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **other})
 
 
 def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
-    """What the database function saw."""
-    seen = []
+    """Describe the proofs that the database function found."""
+    proofs = []
     if one.proof is not None:
-        seen.append(f"{' '.join(connection.command)} ended with exit code 0")
+        proofs.append(f"{' '.join(connection.command)} ended with exit code 0")
     if one.session_seen_at is not None:
         at = f"{one.session_seen_at:%H:%M:%S} UTC"
-        seen.append(f"a session named {connection.application_name} was active on the branch at {at}")
-    return seen
+        proofs.append(f"a session named {connection.application_name} was active on the branch at {at}")
+    return proofs
 
 
 def _probe_endpoint(service: ServiceSettings, world: World) -> tuple[bool, str]:
     connection = service.connection
     if service.base_url is None:
-        return False, f"no base_url is set, so that {connection.check_path} can't be asked"
+        return False, f"no base_url is set, so {connection.check_path} can't be asked"
     url = f"{service.base_url.rstrip('/')}{connection.check_path}"
     answer = world.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
     return _judge_answer(answer, connection)
@@ -71,11 +73,11 @@ def _judge_answer(answer: ProbeResult, connection: ConnectionSettings) -> tuple[
         return False, f"{path} answered {got}, wanted {connection.check_status}"
     if connection.check_body is not None and connection.check_body not in answer.body:
         return False, f"{path} answered {answer.status} without {connection.check_body!r}"
-    return True, f"{path} answered {answer.status}{' with what was wanted' if connection.check_body else ''}"
+    return True, f"{path} answered {answer.status}{' with the expected text' if connection.check_body else ''}"
 
 
 def suggest_fix(service: ServiceSettings) -> str:
-    """What an operator does about a service that may have old connections."""
+    """The command with which an operator replaces tasks that may have old connections."""
     return (
         f"give it new tasks: `aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} "
         "--force-new-deployment`"

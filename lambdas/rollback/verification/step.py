@@ -1,7 +1,7 @@
-"""Verify: is the target really running and answering? Passes after N good rounds in a row.
+"""Verify: does the target run and answer? The step passes after `verify_rounds` good rounds in a row.
 
-Alarms look back in time, so a red one is no failure before `alarm_settle_minutes` have passed; but it is waited for: a
-rollback after which the alarm stays red did not put things right, and proves nothing about the release that it left.
+Alarms look back in time. So an alarm that is still red is waited for, and fails the check only after
+`alarm_settle_minutes`. A rollback whose alarm stays red fixed nothing, and proves nothing about the previous release.
 """
 
 import time
@@ -28,16 +28,15 @@ from rollback.service.escalate import escalate, reassert_target
 from rollback.service.newer_deployment import yield_to_newer_release
 from rollback.verification.connections import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE, connection_checks
 
-_REFUSED = "refused"  # in a check's evidence: AWS does not answer that question for good
+# Keys in a check's evidence. `_REFUSED`: AWS refuses the question for good. `TARGET_GROUP_GONE`: the only fault is a
+# deleted target group, which no release caused.
+_REFUSED = "refused"
 
-
-TARGET_GROUP_GONE = (
-    "gone_group"  # the same: all that is wrong is that a target group was deleted, no fault of a release
-)
+TARGET_GROUP_GONE = "gone_group"
 
 
 class AlarmHandling(StrEnum):
-    """How red alarms are taken."""
+    """Treatment of red alarms by a check."""
 
     COUNT = "count"  # as a failure
     WAIT = "wait"  # as a warning: they may still turn green
@@ -45,7 +44,7 @@ class AlarmHandling(StrEnum):
 
 
 def verify(rollback: Rollback, world: World) -> Rollback:
-    """One round of checks, all at once."""
+    """Run one round of checks; pass, escalate, fail or wait for the next round."""
     policy, now, target = world.settings.policy, world.clock.now(), rollback.planned().target
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
@@ -53,57 +52,62 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     rollback, is_over = yield_to_newer_release(rollback, view, world)
     if is_over:
         return rollback
-    again = reassert_target(rollback, view, world)
-    if again is not None:
-        return again
+    reasserted = reassert_target(rollback, view, world)
+    if reasserted is not None:
+        return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
-        reason = f"not verified: no task is wanted any more (scaled to zero), and {target.version} was not seen to run"
+        reason = f"not verified: the service was scaled to zero tasks, and {target.version} was not seen to run"
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    looks = AlarmHandling.COUNT if settled else AlarmHandling.WAIT
-    checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
+    alarm_handling = AlarmHandling.COUNT if settled else AlarmHandling.WAIT
+    checks = run_checks(rollback.service_name, target, view, world, alarms=alarm_handling)
     checks = (*_database_checks(rollback), *connection_checks(rollback, world), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
-    unasked = [
-        c for c in failing if _REFUSED in c.evidence or CONNECTION_FAILED in c.evidence
-    ]  # for good: no other rung, and no time, changes that
-    good = 0 if len(failing) > len(unasked) else done.good_rounds + 1
-    waits = any(c.verdict is Verdict.WARN and NOT_LOOKED_AT not in c.evidence for c in checks)
-    enough = good >= policy.verify_rounds and not waits
-    passed = enough and not unasked
+    failed_for_good = [c for c in failing if _is_failed_for_good(c)]
+    good = 0 if len(failing) > len(failed_for_good) else done.good_rounds + 1
+    must_wait = any(c.verdict is Verdict.WARN and NOT_LOOKED_AT not in c.evidence for c in checks)
+    is_decided = good >= policy.verify_rounds and not must_wait
+    has_passed = is_decided and not failed_for_good
     round_ = Verification(
         started_at=done.started_at,
         rounds=done.rounds + 1,
         good_rounds=good,
         checks=checks,
-        passed_at=now if passed else None,
+        passed_at=now if has_passed else None,
     )
-    if passed:
+    if has_passed:
         return rollback.evolve(
             verification=round_, outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0
         )
     why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
-    if enough:
-        reason = f"not verified, though what could be asked is well: {why}"
+    if is_decided:
+        reason = f"not verified, though all other checks pass: {why}"
         return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
-        if failing and all(OTHER_SERVICE in c.evidence for c in failing):  # no rung of this service mends another one
+        if failing and all(
+            OTHER_SERVICE in c.evidence for c in failing
+        ):  # no escalation of this service repairs another
             reason = f"not verified, though {target.version} is well: {why}"
             return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
         return escalate(rollback.evolve(verification=round_), f"not verified: {why}", view, world)
     return rollback.evolve(verification=round_, wait_seconds=policy.verify_interval_seconds)
 
 
+def _is_failed_for_good(check: Check) -> bool:
+    """Whether neither time nor another escalation level changes the failure."""
+    return _REFUSED in check.evidence or CONNECTION_FAILED in check.evidence
+
+
 def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
-    """What the database step saw by SQL: only the database function speaks it."""
+    """Repeat what the database step saw by SQL, because only the database function may ask Postgres."""
     progress = rollback.database
     if progress is None:
         return ()
-    seen = progress.verified_at
+    verified_at = progress.verified_at
     evidence = {"branch": progress.before.name, "backup": progress.backup_id}
-    if seen is None:
+    if verified_at is None:
         reason = "the database was not seen to answer"
         return (Check.failed("database", reason, evidence=evidence),)
-    reason = f"answered by SQL at {seen:%H:%M:%S} UTC, with the tables that were looked at before"
+    reason = f"answered by SQL at {verified_at:%H:%M:%S} UTC, with the tables of the preview"
     return (Check.passed("database", reason, evidence=evidence),)
 
 
@@ -112,14 +116,14 @@ def _describe_success(rollback: Rollback) -> str:
     tried = rollback.service.tried if rollback.service is not None else ()
     if not tried or rollback.service is None:
         return plan.way
-    before = ", ".join(escalation_level.escalation_level.replace("_", " ") for escalation_level in tried)
+    before = ", ".join(attempt.escalation_level.replace("_", " ") for attempt in tried)
     return f"{plan.way}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
 
 
 def run_checks(
     service_name: str, release: Release, view: ServiceView, world: World, *, alarms: AlarmHandling
 ) -> tuple[Check, ...]:
-    """All checks of one release, concurrently, in a fixed order. What does not answer is a check that failed."""
+    """Run all checks of one release concurrently, in a fixed order. A question without an answer is a failed check."""
     service = world.settings.service(service_name)
     questions: list[tuple[str, Callable[[], Check]]] = [
         ("ecs-steady-state", lambda: _check_steady_state(view, release, world)),
@@ -159,38 +163,41 @@ def _check_target_health(view: ServiceView, world: World) -> Check:
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
     groups = read_group_health(view, world)
-    silent, gone = describe_inconclusive_groups(groups), [group for group in groups if group.state is GroupState.GONE]
+    inconclusive, gone = (
+        describe_inconclusive_groups(groups),
+        [group for group in groups if group.state is GroupState.GONE],
+    )
     checked = conclusive_groups(groups)
     counts = Counter(target.state for group in checked for target in group.targets)
     healthy, wanted = sum(group.healthy for group in checked), view.desired_count * len(checked)
-    said = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", silent)))
+    reason = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", inconclusive)))
     if checked and healthy < wanted:
-        return Check.failed(name, said, evidence=dict(sorted(counts.items())))
-    if gone:  # for good: ECS can't register a task there, and no other rung changes that
+        return Check.failed(name, reason, evidence=dict(sorted(counts.items())))
+    if gone:  # for good: ECS can't register a task there, and no escalation changes that
         evidence = {_REFUSED: gone[0].arn, **({TARGET_GROUP_GONE: gone[0].arn} if checked else {})}
-        return Check.failed(name, said, evidence=evidence)
+        return Check.failed(name, reason, evidence=evidence)
     if not checked:
-        return Check.skipped(name, f"not looked at: {silent}")
-    return Check.passed(name, said, evidence=dict(sorted(counts.items())))
+        return Check.skipped(name, f"not looked at: {inconclusive}")
+    return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
 
 
-def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, looks: AlarmHandling) -> Check:
-    """An outage alarm that watches other target groups stays red over every release: it is told, and not counted."""
-    if looks is AlarmHandling.IGNORE:
+def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, handling: AlarmHandling) -> Check:
+    """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
+    if handling is AlarmHandling.IGNORE:
         return Check.skipped("alarms", "not asked here")
     outage = outage_alarm(world.settings.prefix, service.name)
     names = (degraded_alarm(world.settings.prefix, service.name), outage)
     states = world.alarms.states(names)
     red = sorted(name for name, state in states.items() if state == "ALARM")
     reason = f"in ALARM: {', '.join(red) or 'none'}"
-    if red and looks is AlarmHandling.WAIT:
+    if red and handling is AlarmHandling.WAIT:
         minutes = world.settings.policy.alarm_settle_minutes
         reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
         return Check.warned("alarms", reason, evidence=dict(states))
-    seen = check_outage_visible(service.name, view, world) if red == [outage] else None
-    if seen is not None and seen.verdict is Verdict.FAIL:
-        reason += f", which is not counted: {seen.reason}"
-        return Check.skipped("alarms", reason, evidence={**states, **seen.evidence})
+    visibility = check_outage_visible(service.name, view, world) if red == [outage] else None
+    if visibility is not None and visibility.verdict is Verdict.FAIL:
+        reason += f", which is not counted: {visibility.reason}"
+        return Check.skipped("alarms", reason, evidence={**states, **visibility.evidence})
     verdict = Verdict.FAIL if red else Verdict.PASS
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 

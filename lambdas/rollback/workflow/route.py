@@ -3,7 +3,7 @@
     Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
       └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
-    Conclude → Account → Conclude → done  (only with a backup: the comparison reports what the restore took out)
+    Conclude → Data Loss → Conclude → done  (only with a backup: the rows that the restore took out are counted then)
 
 - Verify leads back to Service for the next escalation level (`domain.escalation`).
 - Service leads straight to Verify if no data changed. Otherwise Reconnect gives every other service of the branch new
@@ -33,7 +33,7 @@ class Step(StrEnum):
     RECONNECT = "reconnect"
     VERIFY = "verify"
     CONCLUDE = "conclude"
-    ACCOUNT = "account"
+    DATA_LOSS = "data_loss"
     DONE = "done"
 
 
@@ -49,8 +49,8 @@ EDGES: dict[Step, frozenset[Step]] = {
     Step.SERVICE: frozenset({Step.SERVICE, Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.RECONNECT: frozenset({Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
-    Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.ACCOUNT, Step.DONE}),
-    Step.ACCOUNT: frozenset({Step.ACCOUNT, Step.CONCLUDE, Step.DONE}),
+    Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DATA_LOSS, Step.DONE}),
+    Step.DATA_LOSS: frozenset({Step.DATA_LOSS, Step.CONCLUDE, Step.DONE}),
     Step.DONE: frozenset(),
 }
 
@@ -91,4 +91,4 @@ def _next_step_after_conclusion(rollback: Rollback) -> Step:
     account = rollback.database.account if rollback.database is not None else None
     if account is None or account.reported_at is not None:
         return Step.DONE
-    return Step.ACCOUNT if account.ended_at is None else Step.CONCLUDE
+    return Step.DATA_LOSS if account.ended_at is None else Step.CONCLUDE

@@ -10,7 +10,7 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.conclusion.step import conclude
-from rollback.database.account.step import compare_lost_rows, stop_comparison
+from rollback.database.data_loss.step import compare_lost_rows, stop_comparison
 from rollback.database.reconnection.step import announces_reconnection, reconnect
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
@@ -28,7 +28,7 @@ from rollback.verification.step import verify
 from rollback.workflow.emergency import start_emergency_rollback
 from rollback.workflow.route import Step, next_step
 
-_WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.ACCOUNT})
+_WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
 _MOST_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
 
@@ -89,7 +89,7 @@ def run_step(rollback_id: str, due: Step, world: World, failure: str | None = No
         world = world.with_short_timeouts()
     if failure is not None and rollback.outcome is None:
         rollback = world.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
-    if failure is not None and next_step(rollback) is Step.ACCOUNT:
+    if failure is not None and next_step(rollback) is Step.DATA_LOSS:
         rollback = world.ledger.save(stop_comparison(rollback, failure, world.clock.now()))
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
@@ -165,7 +165,7 @@ def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
             return verify
         case Step.CONCLUDE:
             return conclude
-        case Step.ACCOUNT:
+        case Step.DATA_LOSS:
             return compare_lost_rows
         case Step.ADMIT | Step.DONE:
             raise Conflict(f"{step} is no step to run: Admit makes the document, and done is the end")

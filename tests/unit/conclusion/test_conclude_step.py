@@ -21,7 +21,7 @@ def publishing_fails(stage: Simulation, times: int) -> None:
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
-def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None:
+def test_conclude_retries_the_report_until_sns_takes_it_and_sends_it_once(failures: int) -> None:
     stage = start_simulation()
     publishing_fails(stage, failures)
     done = stage.run()
@@ -30,7 +30,7 @@ def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None
     assert stage.state_of("v2") == QUARANTINED
 
 
-def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_janitor() -> None:
+def test_an_unsendable_report_changes_no_outcome_and_the_janitor_sends_it_later() -> None:
     stage = start_simulation()
     publishing_fails(stage, 150)
     done = stage.run()
@@ -40,7 +40,7 @@ def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_jan
     assert stage.severities() == ["info"]
 
 
-def test_a_service_that_is_gone_does_not_keep_a_rollback_from_its_conclusion() -> None:
+def test_a_deleted_service_does_not_block_the_conclusion() -> None:
     stage = start_simulation()
     rollback = stage.admit()
     for _ in range(2):

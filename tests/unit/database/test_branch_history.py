@@ -9,8 +9,8 @@ from simulation import CANDIDATE
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history
-from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory, OwnRestore, judge_timeline
 from rollback.database.preflight.preflight import preflight_of_restore
+from rollback.database.preflight.timeline import CHECK_NAME, BranchHistory, OwnRestore, judge_timeline
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.rollback import Outcome
@@ -36,7 +36,7 @@ def test_a_restore_point_of_another_timeline_is_not_in_the_branch_s_history() ->
     history = BranchHistory(timeline="now")
     assert history.has(point(5, "now"))
     assert not history.has(point(5, "former"))
-    assert "by no rollback of ours" in history.judge(NOW, "it").reason
+    assert "a restore outside of our rollbacks" in history.judge(NOW, "it").reason
 
 
 def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_on_any_timeline() -> None:
@@ -52,7 +52,7 @@ def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_
 def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it() -> None:
     """The backup of a later restore begins with the data that the first one brought back."""
     history = BranchHistory(restores=(restored(10, "second"), restored(20, "first")))
-    left = history.left_by(NOW - timedelta(minutes=30))
+    left = history.first_restore_after(NOW - timedelta(minutes=30))
     assert left is not None
     assert left.rollback_id == "first"
     assert backup_name("first") in history.judge(NOW - timedelta(minutes=30), "it").reason

@@ -200,12 +200,12 @@ def the_branch_is_gone(stage: Environment) -> None:
 
 
 CAUSES = (
-    Cause("history", history_is_too_short, ("not within what Neon keeps of main", "name a later time"), PRODUCTION),
+    Cause("history", history_is_too_short, ("not within what Neon keeps of main", "Name a later time"), PRODUCTION),
     Cause(
         "room", no_root_branch_is_left,
-        ("3 of 3 root branches", "delete a backup that nobody needs any more (rollback-backup-1, "), PRODUCTION,
+        ("3 of 3 root branches", "delete a backup that is no longer needed (rollback-backup-1, "), PRODUCTION,
     ),
-    Cause("children", it_has_a_child, ("preview/child", "delete or reset them first"), ALL),
+    Cause("children", it_has_a_child, ("preview/child", "Delete or reset them first"), ALL),
     Cause("writer", somebody_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
           (Full, Staging, Feature, Recreated)),  # no schema of Data's release is recorded
     Cause("key", the_key_is_wrong, ("check that the API key in the secret is this project's",), ALL),

@@ -73,7 +73,7 @@ def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all
     [
         ("unknown", "unknown", "does not go back by itself on an unknown verdict"),
         ("not attributed", "fits", "no migration that a later release shipped explains that column public.users.email"),
-        ("attributed", "unknown", "looked at before anything was stopped"),
+        ("attributed", "unknown", "was read before any task was stopped"),
         ("attributed", "not attributed", "no migration that a later release shipped explains that column"),
     ],
 )

@@ -59,7 +59,7 @@ def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_sta
     assert "worker: started from zero tasks" in told(stage, stage.run_to_end(rollback))
 
 
-def test_a_writer_that_starts_is_held_until_its_tasks_run() -> None:
+def test_a_starting_writer_s_lease_is_held_until_its_tasks_run() -> None:
     """Else its own outage alarm, red by our doing, would begin a rollback of it at that moment."""
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
@@ -74,13 +74,13 @@ def test_a_writer_that_starts_is_held_until_its_tasks_run() -> None:
     assert held.is_held_by(rollback.id, stage.clock.now())
 
 
-def test_where_no_data_changed_nothing_is_reconnected() -> None:
+def test_without_changed_data_no_service_is_reconnected() -> None:
     stage = WritersAndReaderSimulation()
     stage.run({"type": "service", "service": SERVICE, "target_version": "v1", "force": True, "reason": "drill"})
     assert stage.reports_deployments() == []
 
 
-def test_a_deployment_that_the_team_began_after_the_restore_is_as_good_as_ours() -> None:
+def test_a_deployment_by_the_team_after_the_restore_counts_as_reconnection() -> None:
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     stage.pass_time(seconds=10)
@@ -91,7 +91,7 @@ def test_a_deployment_that_the_team_began_after_the_restore_is_as_good_as_ours()
     assert "which others began" in told(stage, ended)
 
 
-def test_a_reader_whose_lease_another_rollback_holds_is_left_alone_and_that_is_said_so() -> None:
+def test_a_reader_leased_by_another_rollback_is_left_alone_and_reported() -> None:
     stage = WritersAndReaderSimulation(reconnect_timeout_minutes=3)
     rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     now = stage.clock.now()
@@ -106,13 +106,13 @@ def test_a_reader_whose_lease_another_rollback_holds_is_left_alone_and_that_is_s
     assert "aws ecs update-service" in stage.pages()[-1]
 
 
-def test_a_reader_is_free_for_others_once_its_turn_is_over() -> None:
+def test_a_reader_s_lease_is_released_at_the_end_of_its_turn() -> None:
     stage = WritersAndReaderSimulation()
     stage.run_until(stage.admit(FULL), Step.VERIFY)
     assert stage.ledger.lease(REPORTS) is None
 
 
-def test_a_reader_whose_new_tasks_fail_is_told_and_un_does_nothing() -> None:
+def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_stays() -> None:
     """ECS's breaker keeps its old tasks: they have connections to data that is gone."""
     stage = WritersAndReaderSimulation()
     stage.reports.behaviours[stage.reports.describe(stage.reports_settings).primary.definition_arn] = "crashing"
@@ -148,7 +148,7 @@ def test_a_reader_s_failed_deployment_that_we_asked_for_triggers_no_rollback_of_
     assert about_it.recheck_at is None, "it is no reason to look again either"
 
 
-def test_a_deployment_of_the_team_s_that_fails_after_ours_is_theirs() -> None:
+def test_a_later_failed_deployment_by_the_team_is_not_taken_for_ours() -> None:
     stage = WritersAndReaderSimulation()
     stage.run(FULL)
     stage.pass_time(minutes=5)
@@ -167,7 +167,7 @@ def test_a_deployment_of_the_team_s_that_fails_after_ours_is_theirs() -> None:
     assert next(c for c in about_it.admission if c.name == "deployment-is-the-teams").verdict is Verdict.PASS
 
 
-def test_a_reader_with_a_reconnect_command_runs_it_in_the_place_of_new_tasks() -> None:
+def test_a_reader_with_a_reconnect_command_runs_it_instead_of_getting_new_tasks() -> None:
     stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
     stage.tasks.commands["pnpm db:reset-connection"] = lambda log: 0
@@ -188,7 +188,7 @@ def test_a_lost_answer_starts_no_second_task() -> None:
     assert len(stage.tasks.tasks) == 1
 
 
-def test_a_reconnect_command_that_fails_is_told_with_its_last_line() -> None:
+def test_a_failed_reconnect_command_is_reported_with_its_last_line() -> None:
     stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
 
@@ -212,7 +212,7 @@ def test_a_reader_at_zero_tasks_has_no_connections() -> None:
     assert stage.reports_deployments() == []
 
 
-def test_a_refused_call_about_a_reader_keeps_the_others_from_nothing(
+def test_a_refused_call_about_one_reader_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = WritersAndReaderSimulation()
@@ -228,7 +228,7 @@ def test_a_refused_call_about_a_reader_keeps_the_others_from_nothing(
     assert stage.services.desired_count == 2
 
 
-def test_a_writer_whose_deployment_had_failed_is_begun_anew_and_that_is_remembered_as_ours_too() -> None:
+def test_a_writer_whose_deployment_failed_gets_a_new_one_that_is_recorded_as_caused() -> None:
     """ECS starts no more tasks for a deployment that it has given up; the new one's failure is no release's fault."""
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
@@ -239,10 +239,10 @@ def test_a_writer_whose_deployment_had_failed_is_begun_anew_and_that_is_remember
     assert caused.definition_arn == stage.worker.describe(stage.worker_settings).primary.definition_arn
 
 
-# What proves a connection
+# Proofs of a connection
 
 
-def test_no_proof_is_set_so_the_connection_is_not_looked_at_and_that_waits_for_nothing() -> None:
+def test_a_connection_without_a_configured_proof_warns_and_waits_for_nothing() -> None:
     """A steady service and a green target prove nothing: the app's health route looks at a variable only."""
     stage = WritersAndReaderSimulation()
     ended = stage.run(FULL)
@@ -274,7 +274,7 @@ def test_each_kind_of_evidence_proves_a_connection(proof: dict[str, Any], name: 
     assert find_connection_check(ended, name).verdict is Verdict.PASS, find_connection_check(ended, name).reason
 
 
-def test_a_command_that_can_t_connect_refutes_it() -> None:
+def test_a_command_that_can_t_connect_refutes_the_connection() -> None:
     stage = WritersAndReaderSimulation()
     stage.connect(WORKER, command=("pnpm", "db:ping"))
     stage.tasks.commands["pnpm db:ping"] = lambda log: 1
@@ -289,7 +289,7 @@ def test_a_command_that_can_t_connect_refutes_it() -> None:
     [ProbeResult(status=503, seconds=0.1), ProbeResult(status=200, seconds=0.1, body='{"status": "ok"}')],
     ids=["another status", "without the body"],
 )
-def test_an_endpoint_that_answers_otherwise_fails_and_no_rung_of_another_service_is_tried_for_it(
+def test_a_refuting_endpoint_of_a_reader_fails_without_escalating_the_rollback_s_service(
     answer: ProbeResult,
 ) -> None:
     stage = WritersAndReaderSimulation()
@@ -302,7 +302,7 @@ def test_an_endpoint_that_answers_otherwise_fails_and_no_rung_of_another_service
     assert ended.service.tried == ()
 
 
-def test_an_endpoint_that_recovers_in_time_is_waited_for() -> None:
+def test_verification_waits_for_an_endpoint_that_recovers_in_time() -> None:
     stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, check_path="/users/1")
     stage.http.answers["http://reports.test/users/1"] = ProbeResult(status=503, seconds=0.1)
@@ -313,7 +313,7 @@ def test_an_endpoint_that_recovers_in_time_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("ages", [{}, {"reports": 7200.0}, {"another": 0.1}], ids=["none", "an old one", "another's"])
-def test_a_session_that_is_not_seen_proves_nothing_either_way(ages: dict[str, float]) -> None:
+def test_an_unseen_session_proves_nothing_either_way(ages: dict[str, float]) -> None:
     """Behind a pooler, and while nobody asks anything, there may be none: absence is no evidence."""
     stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, application_name="reports")
@@ -325,14 +325,14 @@ def test_a_session_that_is_not_seen_proves_nothing_either_way(ages: dict[str, fl
     assert "no session named reports was seen in 60 seconds, which proves nothing" in check.reason
 
 
-def test_a_rollback_that_ends_before_its_readers_were_reconnected_says_so() -> None:
+def test_a_report_names_readers_that_were_not_reconnected_before_the_end() -> None:
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     ended = stage.run_to_end(stage.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its function died")))
     assert "reports: NOT RECONNECTED: `aws ecs update-service" in told(stage, ended)
 
 
-def test_a_plan_names_who_is_reconnected_the_rollback_s_own_service_first() -> None:
+def test_a_plan_names_the_services_to_reconnect_its_own_first() -> None:
     stage = WritersAndReaderSimulation(writers=(WORKER, SERVICE))
     planned = stage.run_until(stage.admit(FULL), Step.DATABASE).plan
     assert planned is not None
@@ -340,7 +340,7 @@ def test_a_plan_names_who_is_reconnected_the_rollback_s_own_service_first() -> N
     assert planned.database.reconnecting_services == (SERVICE, WORKER, REPORTS)
 
 
-def test_a_document_of_an_older_version_has_no_such_step() -> None:
+def test_a_record_of_an_older_version_skips_reconnect() -> None:
     """Its state machine has none either: an execution keeps the definition that it began with."""
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.DATABASE)
@@ -353,7 +353,7 @@ def test_a_document_of_an_older_version_has_no_such_step() -> None:
     assert ended.reconnection is None
 
 
-def test_a_reader_in_whose_stack_cloudformation_works_is_waited_for() -> None:
+def test_a_reader_waits_while_cloudformation_updates_its_stack() -> None:
     """Rule 6."""
     stage = WritersAndReaderSimulation()
     services = tuple(

@@ -60,7 +60,7 @@ def test_an_unsent_page_is_sent_later_although_the_report_of_lost_writes_was_sen
         raise ExternalServiceError("SNS does not answer")
 
     stage.notifications.publish = silent  # type: ignore[method-assign]
-    rollback = stage.run_until(rollback, Step.ACCOUNT)
+    rollback = stage.run_until(rollback, Step.DATA_LOSS)
     assert not rollback.reported
     stage.notifications.publish = real  # type: ignore[method-assign]
     stage.run_until(rollback)

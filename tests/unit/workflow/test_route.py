@@ -8,7 +8,7 @@ from builders import NOW, SERVICE, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.domain.database.account import DataLossAnalysis
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.database.reconnection import Reconnection
@@ -72,7 +72,7 @@ AT: dict[Step, Rollback] = {
     Step.RECONNECT: restored(service=SERVICE_SETTLED),
     Step.VERIFY: planned(service=SERVICE_SETTLED),
     Step.CONCLUDE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
-    Step.ACCOUNT: comparing(COMPARISON_BEGUN),
+    Step.DATA_LOSS: comparing(COMPARISON_BEGUN),
     Step.DONE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
 }
 
@@ -162,10 +162,10 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
     Step.CONCLUDE: {
         "an obligation is still open": (wait, Step.CONCLUDE),
         "it is concluded": (conclude, Step.DONE),
-        "it is concluded and has a backup": (conclude_and_compare, Step.ACCOUNT),
+        "it is concluded and has a backup": (conclude_and_compare, Step.DATA_LOSS),
     },
-    Step.ACCOUNT: {
-        "tables are still to be compared": (wait, Step.ACCOUNT),
+    Step.DATA_LOSS: {
+        "tables are still to be compared": (wait, Step.DATA_LOSS),
         "the comparison ended": (set_comparison(ended_at=NOW), Step.CONCLUDE),
         "the janitor reported it": (set_comparison(ended_at=NOW, reported_at=NOW), Step.DONE),
     },
@@ -186,7 +186,7 @@ FINISHED: dict[Step, Result] = {
     Step.RECONNECT: set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)),
     Step.VERIFY: set_fields(outcome=Outcome.SUCCEEDED),
     Step.CONCLUDE: conclude,
-    Step.ACCOUNT: set_comparison(ended_at=NOW),
+    Step.DATA_LOSS: set_comparison(ended_at=NOW),
 }
 
 
@@ -219,12 +219,12 @@ def test_the_results_take_every_edge_of_the_route_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-@pytest.mark.parametrize("step", sorted(set(Step) - {Step.ACCOUNT, Step.DONE}))
+@pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS, Step.DONE}))
 def test_every_outcome_at_every_step_leads_to_conclude(step: Step, outcome: Outcome) -> None:
     assert next_step(AT[step].evolve(outcome=outcome)) is Step.CONCLUDE
 
 
-@pytest.mark.parametrize("step", sorted(set(Step) - {Step.ACCOUNT}))
+@pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS}))
 def test_a_concluded_rollback_is_done_whatever_else_its_document_says(step: Step) -> None:
     assert next_step(conclude(AT[step])) is Step.DONE
 

@@ -10,7 +10,7 @@ from rollback.check import Check, Verdict
 from rollback.database.changes.source import SourceHasNoCompute
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import is_refused_despite_force
-from rollback.database.preflight.rules import collect_notes
+from rollback.database.preflight.restore_rules import collect_notes
 from rollback.domain.database.progress import (
     DatabaseOutcome,
     DatabaseProgress,

@@ -14,7 +14,7 @@ from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
 from rollback.database.changes.send import DatabaseChange, make_change, may_still_arrive, operations_of
 from rollback.database.changes.strategy import DatabaseStrategy
 from rollback.database.preflight.context import RestoreContext
-from rollback.database.preflight.removal_rules import judge_delete
+from rollback.database.preflight.rules_by_strategy import judge_delete
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DeletionProgress, OriginalBranch

@@ -1,6 +1,7 @@
-"""A look at the database ahead of need: its tables, its journal, and whether it could go back now.
+"""Observe the database ahead of need: its tables, its migration journal, and whether a restore would be possible now.
 
-Kept in the ledger, so that a plan needs neither Neon nor SQL. Never made while a rollback may be changing the branch.
+The ledger keeps the observation, so that a plan asks neither Neon nor Postgres. No observation is made while a rollback
+may be changing the branch.
 """
 
 import contextlib
@@ -28,21 +29,23 @@ from rollback.ports.postgres import Sql
 from rollback.ports.world import World
 from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatible_at, restore_points_about
 
-_LOOKS = 3
+_MOST_READS = 3
 
 
 def observe(world: World) -> Observation | None:
-    """Look, write it down, and judge the standing plans anew.
+    """Observe the branch, record the observation, and judge the standing plans again.
 
-    None: there is no branch to look at (each pull request has its own), or a rollback may be changing it.
+    Returns:
+        None if the environment has no standing branch (each pull request has its own), or if a rollback may be changing
+        the branch.
 
     Raises:
-        ExternalServiceError: Neon, Postgres, ECS or the ledger do not answer; look again.
+        ExternalServiceError: Neon, Postgres, ECS or the ledger did not answer; call again.
     """
     settings = world.settings.database
     if settings is None or settings.branch_id is None or find_live_database_lease(world) is not None:
         return None
-    now = world.clock.now()  # what happens while we look is not seen
+    now = world.clock.now()  # a change during the observation is not part of the observation
     target = RestoreTarget.of(world.settings, settings.branch_id)
     restoring = RestoreContext(target=target, databases=world.databases, sql=world.sql)
     address = restoring.address(settings.branch_id)
@@ -51,9 +54,9 @@ def observe(world: World) -> Observation | None:
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
         for service in target.writers
-        for check in _check_way_back(service.name, running[service.name], settings, restoring, world)
+        for check in _check_restore(service.name, running[service.name], settings, restoring, world)
     )
-    if find_live_database_lease(world) is not None:  # begun meanwhile: what we saw may be gone
+    if find_live_database_lease(world) is not None:  # a rollback began meanwhile: the observed state may be gone
         return None
     world.ledger.put_schema(schema)
     seen = Observation(
@@ -67,16 +70,19 @@ def observe(world: World) -> Observation | None:
     for service in target.writers:
         release = _find_release(service.name, running[service.name], world)
         if release is not None and release.state is ReleaseState.PROMOTED:
-            record_schema(release, world)  # it ran before we came, or its promotion came before the first look
+            record_schema(release, world)  # promoted before the first observation of its schema
         judge_standing_plan(service.name, world)
     return seen
 
 
 def observe_after_change(restoring: RestoreContext, branch_id: str, world: World, *, settled: bool) -> None:
-    """The same after a rollback brought the branch elsewhere: what was seen before would mislead the next plan.
+    """Replace the observation after a rollback changed the branch: the old one would mislead the next plan.
 
-    What can't be seen now is not known until the next look, and blocks what would need it (rule 12); so does what a
-    failure left, which is not `settled`.
+    If Postgres does not answer, the schema is recorded as unknown until the next observation. An unknown schema blocks
+    a rollback that depends on the schema (rule 12).
+
+    Args:
+        settled: whether the database's part succeeded. After a failure the schema is recorded as unknown too.
     """
     settings = world.settings.database
     if settings is None or settings.branch_id is None:
@@ -90,25 +96,23 @@ def observe_after_change(restoring: RestoreContext, branch_id: str, world: World
     seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
     world.ledger.put_observation(seen)
     for service in restoring.target.writers:
-        with contextlib.suppress(
-            ExternalServiceError, Conflict
-        ):  # computed anew soon, and the plan is judged by the look
+        with contextlib.suppress(ExternalServiceError, Conflict):  # the next observation judges the standing plan again
             judge_standing_plan(service.name, world)
 
 
 def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
-    """The structure and the journal that belongs to it.
+    """Read the structure of the database and the migration journal that belongs to that structure.
 
     Raises:
-        ExternalServiceError: Postgres does not answer, or migrations are being applied; look again.
+        ExternalServiceError: Postgres did not answer, or migrations are being applied; call again.
     """
     journal = sql.migrations(address)
-    for _ in range(_LOOKS):
+    for _ in range(_MOST_READS):
         before, structure = journal, sql.live_schema(address)
         journal = sql.migrations(address)
         if journal == before:
             return ReleaseSchema(journal=journal, recorded_schema=structure, has_searched_all_journals=True)
-    raise ExternalServiceError("migrations are being applied at this moment: look again")
+    raise ExternalServiceError("migrations are being applied at this moment: read the schema again")
 
 
 def _running_fingerprint(service: ServiceSettings, world: World) -> str:
@@ -119,16 +123,16 @@ def _find_release(service_name: str, fingerprint: str, world: World) -> Release 
     return world.ledger.release(service_name, fingerprint)
 
 
-def _check_way_back(
+def _check_restore(
     service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> tuple[Check, ...]:
-    """What speaks for and against the database going back with the running release, as the strategy is set."""
+    """Check whether the database could go back from the running release with the strategy of the settings."""
     now = world.clock.now()
     if settings.strategy in (Strategy.RESET, Strategy.RECREATE) and settings.source_branch_id is not None:
         return preflight_of_reset(settings.source_branch_id, restoring, now)
     target = last_known_good(world.ledger.promoted(service_name), running)
     if target is None:
-        return (_unknown("there is no other good release to whose data one would go back yet"),)
+        return (_warn("there is no other promoted release yet whose data could be restored"),)
     later = tuple(world.ledger.releases(service_name, since=target.first_deployed_at))
     points = restore_points_about(target, settings.lease_of(None), world)
     history = read_branch_history(settings.lease_of(None), earliest_point_time(target), world)
@@ -141,15 +145,15 @@ def _check_way_back(
         left, _ = choose_restore_point(target, later, points, fits)
         if left is not None:
             return (history.judge(left.at, f"the restore point before {left.version}, {left.at}"),)
-        before = after.version if after is not None else "what came after it"
+        before = after.version if after is not None else "the release after it"
         checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"
         reason = (
             f"no restore point was recorded before {before}: the data can't go back to {target.version} by itself; "
             f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
         )
-        return (_unknown(reason),)
+        return (_warn(reason),)
     return preflight_of_restore(point.point, restoring, now)
 
 
-def _unknown(reason: str) -> Check:
+def _warn(reason: str) -> Check:
     return Check.warned(CHECK_NAME, reason)

@@ -1,6 +1,6 @@
-"""The database's part of a standing plan: whether each target can work with the live schema, and if not, what then.
+"""Judge the database's part of a standing plan: can each target work with the live schema, or is a restore possible?
 
-All from the ledger: neither Neon nor SQL is asked. Made anew after each look at the database.
+Everything comes from the ledger; neither Neon nor Postgres is asked. Each observation of the database judges again.
 """
 
 import contextlib
@@ -20,35 +20,37 @@ _TRIES = 5
 
 
 def writes_to_standing_branch(service_name: str, settings: Settings) -> bool:
-    """Whether a service writes to a branch that is looked at ahead of need; pull requests' come and go."""
+    """Whether a service writes to a branch that is observed ahead of need. Pull requests' branches are not."""
     has_branch = settings.database is not None and settings.database.branch_id is not None
     return has_branch and service_name in {service.name for service in settings.writers()}
 
 
 def judge_standing_plan(service_name: str, world: World) -> None:
-    """The verdicts of the plan that stands, against the last look. The rest of it stays as it was computed.
+    """Replace the schema verdicts of the standing plan by those against the last observation; keep all else.
 
     Raises:
-        Conflict: it was put anew each time.
-        ExternalServiceError: ECS or the ledger do not answer.
+        Conflict: another writer replaced the standing plan during each attempt.
+        ExternalServiceError: ECS or the ledger did not answer.
     """
     view = world.services.describe(world.settings.service(service_name))
     for _ in range(_TRIES):
         standing = standing_plan(service_name, world)
         if standing is None:
             return
-        # Of that one only: in one that was put meanwhile a target may be missing, since it was judged bad.
+        # Replaces this version only: a newer one may lack a target that was judged bad meanwhile.
         with contextlib.suppress(Conflict):
             world.ledger.replace_standing_plan(standing, judge_database(standing, view, world))
             return
-    raise Conflict(f"the standing plan of {service_name} was put anew {_TRIES} times meanwhile: its verdicts are old")
+    raise Conflict(
+        f"another writer replaced the standing plan of {service_name} {_TRIES} times: its verdicts are outdated"
+    )
 
 
 def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> StandingPlan:
-    """The plan with a verdict on each target, and the check of the restore point.
+    """Add a schema verdict for each target, and the check of the restore point.
 
     Raises:
-        ExternalServiceError: ECS no longer describes what runs.
+        ExternalServiceError: ECS no longer describes the running task definition.
     """
     others = tuple(check for check in plan.readiness if check.name != CHECK_NAME)
     database = world.settings.database
@@ -59,7 +61,9 @@ def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> Stand
         )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
     running = find_or_build_release(view.primary.deployed, view, world.settings.service(plan.service), world)
-    seen = world.ledger.observation(database.lease_of(None))  # before the verdicts: they are about no older one
+    seen = world.ledger.observation(
+        database.lease_of(None)
+    )  # read before the verdicts, which so rest on this or a newer one
     found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}
     targets = tuple(_judge_target(target, known, running, world) for target in plan.targets)
@@ -71,8 +75,8 @@ def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> Stand
 
 
 def _judge_target(target: StandingTarget, known: dict[str, Release], running: Release, world: World) -> StandingTarget:
-    """Its schema may have been learnt after the plan was computed."""
-    learnt = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
-    release = target.release.model_copy(update={"schema_sha256": learnt})
+    """Add the verdict of one target. Its schema may have been recorded after the plan was computed."""
+    schema_sha256 = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
+    release = target.release.model_copy(update={"schema_sha256": schema_sha256})
     verdict = schema_verdict(release, world, running)
     return target.model_copy(update={"release": release, "schema_verdict": verdict.in_brief if verdict else None})

@@ -1,4 +1,4 @@
-"""Could the database go back, if the way back needed it? Told from the last look at it; kept with the standing plan."""
+"""Judge from the last observation whether the database could be restored, if a rollback needs that."""
 
 from datetime import datetime, timedelta
 
@@ -7,27 +7,27 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 
 CHECK_NAME = "restore-point"
-_MISSED_OBSERVATIONS = 2  # one may be late; two are none
+_MISSED_OBSERVATIONS = 2  # one observation may be late; two missing ones are a fault
 
 
 def unchecked_restore_point(why: str) -> Check:
-    """There is no database whose way back could be looked at ahead of need."""
+    """Skip the check: there is no database that is observed ahead of need."""
     return Check.skipped(CHECK_NAME, why)
 
 
 def check_restore_available(
     seen: Observation | None, service: str, verdict: SchemaVerdict | None, observe_minutes: float, now: datetime
 ) -> Check:
-    """One check out of those of the last look that are about a service.
+    """Combine the last observation's checks of one service into one check.
 
-    A restore point that leaves Neon's history is a matter of days where nothing is deployed: it fails the way back
-    only where the service can't go back alone.
+    Without deployments, a restore point leaves Neon's history after some days. So a failure counts only if the service
+    can't go back alone.
 
     Args:
-        verdict: of the way back's target on the live schema; None: there is no target.
+        verdict: verdict on the rollback's target with the live schema; None: there is no target.
     """
     if seen is None:
-        return _check(Verdict.WARN, "the database has not been looked at yet: it is in the schedule's next round")
+        return _check(Verdict.WARN, "the database has not been observed yet: the schedule's next run does")
     age = now - seen.observed_at
     if age > _MISSED_OBSERVATIONS * timedelta(minutes=observe_minutes):
         reason = (
@@ -37,13 +37,13 @@ def check_restore_available(
         return _check(Verdict.WARN, reason)
     against = [c for c in seen.checks_for(service) if c.verdict in (Verdict.FAIL, Verdict.WARN)]
     if not against:
-        return _check(Verdict.PASS, f"the database could go back, seen {seen.observed_at:%Y-%m-%d %H:%M} UTC")
+        return _check(Verdict.PASS, f"the database could go back, observed {seen.observed_at:%Y-%m-%d %H:%M} UTC")
     reason = "; ".join(f"{c.name}: {c.reason}" for c in against)
     if all(c.verdict is Verdict.WARN for c in against):
         return _check(Verdict.WARN, reason)
     if verdict is None or verdict.compatibility is Compatibility.COMPATIBLE:
         return _check(Verdict.WARN, f"the service can go back alone, but the database could not: {reason}")
-    return _check(Verdict.FAIL, f"the way back needs the database, and it could not go back: {reason}")
+    return _check(Verdict.FAIL, f"the rollback needs the database, and the database could not go back: {reason}")
 
 
 def _check(verdict: Verdict, reason: str) -> Check:

@@ -1,4 +1,4 @@
-"""What schema a release works with: learnt from the last look at the database, if that was made while it ran."""
+"""Record the schema that a release works with, from an observation that was made while the release ran."""
 
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import find_start_point
@@ -12,12 +12,12 @@ _TRIES = 3
 
 
 def record_schema(release: Release, world: World) -> Release:
-    """The release, known to the ledger with its schema; as it is, if it has one, or none can be told yet.
+    """Record the schema of a release, unless the release has one or no observation fits yet.
 
-    Whoever calls vouches for the release: what the database is like now is what it is good with.
+    Only call this for a good release: its schema is the one that a rollback to the release will require.
 
     Raises:
-        ExternalServiceError: ECS or the ledger do not answer; or the schema is too large to be kept.
+        ExternalServiceError: ECS or the ledger did not answer, or the schema is too large for the ledger.
     """
     if release.schema_sha256 is not None:
         return release
@@ -28,7 +28,7 @@ def record_schema(release: Release, world: World) -> Release:
     for _ in range(_TRIES):
         try:
             return world.ledger.set_release_schema(release, schema.sha256)
-        except Conflict:  # judged meanwhile, or somebody else has learnt it
+        except Conflict:  # another writer changed its state, or recorded the schema
             release = world.ledger.release(release.service, release.fingerprint) or release
             if release.schema_sha256 is not None:
                 return release
@@ -36,7 +36,7 @@ def record_schema(release: Release, world: World) -> Release:
 
 
 def _schema_seen_with(release: Release, world: World) -> ReleaseSchema | None:
-    """From a look since the deployment that runs it now: before, another release may have run on another schema."""
+    """The observed schema, if the observation is younger than the running deployment: before, another release ran."""
     database = world.settings.database
     if database is None or database.branch_id is None:
         return None

@@ -1,6 +1,6 @@
-"""When the database is looked at: as a deployment begins and ends, and now and then.
+"""Decide when to observe the database: when a deployment begins or completes, and on a schedule.
 
-A sleeping compute is woken by each look, which costs money: without a deployment or a rollback once in
+Each observation wakes a sleeping compute, which costs money. So without a deployment or a rollback, one observation in
 `observe_minutes` is enough.
 """
 
@@ -26,36 +26,36 @@ _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its stat
 
 
 def observe_on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
-    """A deployment began: where the database stands before its release took it over, and a look. It completed: a look.
+    """Observe the database when a deployment begins or completes; when one begins, first record a restore point.
 
     Raises:
-        InvalidRequest: another event, or about a service that is not ours.
-        ExternalServiceError: Neon or Postgres do not answer: come again. A point that is late is better than none.
+        InvalidRequest: the event is of another kind, or about a service that is not ours.
+        ExternalServiceError: Neon or Postgres did not answer. Call again: a late restore point is better than none.
     """
-    service_name, (said, deployment_id) = (
+    service_name, (event_name, deployment_id) = (
         find_service_of_event(event, world.settings, world.home),
         parse_deployment_event(event),
     )
-    if said not in (_BEGAN, _COMPLETED):
-        raise InvalidRequest(f"{said} is not for this function; nothing was changed")
+    if event_name not in (_BEGAN, _COMPLETED):
+        raise InvalidRequest(f"{event_name} is not for this function; nothing was changed")
     if not writes_to_standing_branch(service_name, world.settings):
-        return [f"{service_name} writes to no branch that is looked at ahead of need"]
+        return [f"{service_name} writes to no branch that is observed ahead of need"]
     done: list[str] = []
-    if said == _BEGAN:
+    if event_name == _BEGAN:
         done.append(_record_point(service_name, deployment_id, world))
     return [*done, _describe_observation(observe(world))]
 
 
 def observe_if_due(world: World) -> list[str]:
-    """What the schedule does.
+    """Observe the database if an observation is due.
 
     Raises:
         ExternalServiceError: Neon, Postgres, ECS or the ledger do not answer.
     """
     database = world.settings.database
     if database is None or database.branch_id is None:
-        return ["there is no branch that is looked at ahead of need"]
-    if find_live_database_lease(world) is None:  # else what is asked here is in its hands
+        return ["no branch is observed ahead of need"]
+    if find_live_database_lease(world) is None:  # otherwise a rollback may be changing the branch
         seen = world.ledger.observation(database.lease_of(None))
         every = timedelta(minutes=database.observe_minutes)
         is_recent = seen is not None and world.clock.now() - seen.observed_at < every
@@ -69,20 +69,21 @@ def observe_if_due(world: World) -> list[str]:
 
 
 def _record_point(service_name: str, deployment_id: str | None, world: World) -> str:
-    """Once for a deployment, however often its event comes: not for one of ours, nor one of a release that ran before.
+    """Record one restore point for a deployment, however often its event arrives.
 
-    Those go on with data that is there already; where their release began was another time.
+    Deployments by a rollback, and those of a release that ran before, get none: their release began earlier, with other
+    data.
     """
     database = world.settings.database
     assert database is not None  # noqa: S101 - it has a branch that the service writes to
     assert database.branch_id is not None  # noqa: S101
     branch, service = database.lease_of(None), world.settings.service(service_name)
     if find_live_lease(service_name, world) is not None or find_live_lease(branch, world) is not None:
-        return "a rollback is going on: its deployments are not releases"
+        return "a rollback is in progress: its deployments are not releases"
     view = world.services.describe(service)
     deployment = _find_deployment(deployment_id, view)
     if deployment is None:
-        return f"{deployment_id} is over already: another deployment took its place"
+        return f"{deployment_id} is over already: another deployment replaced it"
     family = family_of(deployment.definition_arn)
     if is_ours(deployment.definition_arn, world):
         return f"{family} was registered by a rollback"
@@ -113,20 +114,20 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
 
 
 def _find_deployment(deployment_id: str | None, view: ServiceView) -> Deployment | None:
-    """The one that the event names, though another may have begun since."""
+    """The deployment that the event names; PRIMARY if it names none. None: ECS no longer lists that deployment."""
     if deployment_id is None:
         return view.primary
     return next((one for one in view.deployments if one.id == deployment_id), None)
 
 
 def _has_awaited_migrations(seen: Observation, world: World) -> bool:
-    """Whether a pipeline may have migrated since the look: the verdicts on it are unknown until the next one."""
+    """Whether a pipeline may have migrated since the observation, which makes the verdicts unknown until the next."""
     journal = stored_schema(seen.schema_sha256, world).journal
     return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, world))
 
 
 def _has_changed_since(seen: Observation, world: World) -> bool:
-    """Whether another deployment runs, or is still on its way; or a rollback changed the data without one."""
+    """Whether, since the observation, a deployment began or a rollback changed the data without a deployment."""
     for service in world.settings.writers():
         primary = world.services.describe(service).primary
         if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
@@ -140,5 +141,5 @@ def _has_changed_since(seen: Observation, world: World) -> bool:
 
 def _describe_observation(seen: Observation | None) -> str:
     if seen is None:
-        return "not looked at: a rollback is going on"
+        return "not observed: a rollback is in progress"
     return f"looked at the database at {seen.observed_at:%H:%M:%S} UTC"

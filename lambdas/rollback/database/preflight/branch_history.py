@@ -1,8 +1,8 @@
-"""What the ledger knows of a branch's history: the timeline of the last look, and the restores of our own rollbacks."""
+"""Read a branch's history from the ledger: the timeline of the last observation, and our rollbacks' restores."""
 
 from datetime import datetime, timedelta
 
-from rollback.database.preflight.branch_history_rules import BranchHistory, OwnRestore
+from rollback.database.preflight.timeline import BranchHistory, OwnRestore
 from rollback.domain.database.progress import backup_name
 from rollback.domain.ledger_index import ChangeEntry
 from rollback.domain.rollback import Rollback
@@ -14,11 +14,11 @@ _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end
 
 
 def read_branch_history(branch: str, since: datetime, world: World) -> BranchHistory:
-    """The history of a branch from a time on.
+    """Read the history of a branch from a time on.
 
     Args:
-        branch: its partition in the ledger.
-        since: restores before then are of no interest: no position from before then is asked about.
+        branch: the branch's partition in the ledger.
+        since: time of the earliest position that the caller asks about; earlier restores are left out.
     """
     restores = tuple(
         restored
@@ -26,15 +26,16 @@ def read_branch_history(branch: str, since: datetime, world: World) -> BranchHis
         for change in world.ledger.changes(writer.name, since - _LONGEST_ROLLBACK).items
         if change.has_changed_data and (restored := _find_restore(change, branch, world)) is not None
     )
-    seen = world.ledger.observation(branch)
-    is_since = seen is not None and all(restored.at <= seen.observed_at for restored in restores)
-    return BranchHistory(timeline=seen.timeline if seen is not None and is_since else None, restores=restores)
+    last = world.ledger.observation(branch)
+    if last is None or any(restored.at > last.observed_at for restored in restores):
+        return BranchHistory(timeline=None, restores=restores)
+    return BranchHistory(timeline=last.timeline, restores=restores)
 
 
 def _find_restore(change: ChangeEntry, branch: str, world: World) -> OwnRestore | None:
-    """None: it was about another branch, or ran down-migrations, which leave the history as it is."""
+    """The restore that a rollback made. None: another branch was changed, or down-migrations kept the history."""
     rollback = find_rollback(change.rollback_id, world)
-    if rollback is None:  # what it did is not known: taken for a restore
+    if rollback is None:  # its record can't be read, so it counts as a restore
         at = change.concluded_at or change.admitted_at + _LONGEST_ROLLBACK
         return OwnRestore(change.rollback_id, min(at, world.clock.now()), backup_name(change.rollback_id))
     if not _replaced_data(rollback, branch, world):
@@ -49,7 +50,7 @@ def _replaced_data(rollback: Rollback, branch: str, world: World) -> bool:
     planned = rollback.plan.database if rollback.plan is not None else None
     settings = world.settings.database
     if planned is None or settings is None:
-        return True  # where the change was made is not known
+        return True  # an unknown branch may be this branch
     return (
         planned.strategy is not Strategy.DOWN_MIGRATIONS and branch_key(settings.project_id, planned.branch) == branch
     )

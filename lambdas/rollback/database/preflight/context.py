@@ -1,4 +1,4 @@
-"""What a restore works with: the branch, Neon, SQL, and who judges the restore point."""
+"""The context of a restore: the branch, Neon, SQL, and the function that judges the preview."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 
 PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
-"""From the tables and the journal at the restore point (None: it has no journal): a FAIL refuses the restore."""
+"""Judges the tables and the migration journal (None: no journal) at the restore point; a FAIL refuses the restore."""
 
 
 def accept_any_schema(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:  # noqa: ARG001
-    """That SQL answers there is enough."""
+    """Accept every schema: it is enough that Postgres answers at the restore point."""
     return ()
 
 
 @dataclass(frozen=True)
 class RestoreContext:
-    """Explicit, since only the database function has them."""
+    """Ports of the database function, passed explicitly because no other function has them."""
 
     target: RestoreTarget
     databases: Databases
@@ -31,5 +31,8 @@ class RestoreContext:
     judge_preview: PreviewJudge = accept_any_schema
 
     def address(self, branch_id: str) -> SecretStr:
-        """Of the application's database there, on the direct host. Never kept: a branch may have its own password."""
+        """Connection URI of the application's database on a branch, at the direct host.
+
+        Never stored, because each branch may have its own password.
+        """
         return self.databases.connection_uri(branch_id, self.target.database, self.target.role)

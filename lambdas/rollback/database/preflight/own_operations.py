@@ -1,8 +1,8 @@
-"""Which of a project's operations are waited for: those of our own changes, and of those only what the branch needs.
+"""Decide which of a project's operations to wait for: those of our own changes that the branch needs.
 
-Neon answers a change with the operations that it caused. Others on the same branch are Neon's maintenance or another
-person's: `detach_parent_branch` may go on for half an hour on a branch that is ready and answers SQL all the while.
-Names of actions: Neon's API specification, `OperationAction`.
+Neon answers a change with the operations that it caused. Other operations on the same branch belong to Neon's
+maintenance or to another user. `detach_parent_branch` may run for half an hour while the branch is ready and answers
+SQL. Names of actions: Neon's API specification, `OperationAction`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from rollback.domain.database.progress import DatabaseProgress
 from rollback.resources.database.neon import Branch, Operation
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
-_MAX_WAIT = timedelta(minutes=3)  # then it is enough that the branch says that it is ready, and SQL answers
+_MAX_WAIT = timedelta(minutes=3)  # afterwards a ready branch that answers SQL is enough
 _CHANGE_ACTIONS = frozenset(
     {
         "create_branch",
@@ -43,7 +43,11 @@ _COMPUTE_ACTIONS = frozenset(
 def find_own_operation_ids(
     progress: DatabaseProgress, listed: Iterable[Operation], branch_ids: set[str | None]
 ) -> set[str]:
-    """The ids of our answers; for a lost answer, of what a change begins on our branches after its announcement."""
+    """Find the operations of our own changes.
+
+    Neon's answers name them. If an answer was lost, they are the operations of a change that began on our branches
+    after the change was announced.
+    """
     begun = [at for at in (progress.intent.at if progress.intent else None, progress.confirmed_since) if at is not None]
     if not begun:
         return set(progress.operation_ids)
@@ -53,25 +57,25 @@ def find_own_operation_ids(
 
 
 def is_blocking(operation: Operation, branches: Iterable[Branch], now: datetime) -> bool:
-    """Whether nothing may go on before an operation that is not over; never for long, once the branches are ready."""
+    """Whether an operation that is not over blocks the next change; never for long, once the branches are ready."""
     if not all(branch.is_ready for branch in branches):
         return True
     return operation.action not in _BACKGROUND_ACTIONS and now - operation.created_at < _MAX_WAIT
 
 
 def is_compute_operation(operation: Operation) -> bool:
-    """Whether a compute starts, stops or is set up anew."""
+    """Whether the operation starts, stops or reconfigures a compute."""
     return operation.action in _COMPUTE_ACTIONS
 
 
 def changes_data(operation: Operation) -> bool:
-    """Whether the head of its branch may be another afterwards. An action that we don't know may."""
+    """Whether the operation may move the head of its branch. An unknown action may."""
     return operation.action not in _COMPUTE_ACTIONS | _BACKGROUND_ACTIONS
 
 
 def has_restore_evidence(listed: Iterable[Operation], branch_id: str, asked_at: datetime | None) -> bool:
-    """Whether Neon lists the making of new storage for a branch since a restore of it was asked for."""
+    """Whether Neon lists new storage for a branch since its restore was requested."""
     if asked_at is None:
         return False
-    since = asked_at.replace(microsecond=0)  # Neon tells whole seconds
+    since = asked_at.replace(microsecond=0)  # Neon's times are whole seconds
     return any(o.branch_id == branch_id and o.action in _RESTORE_ACTIONS and o.created_at >= since for o in listed)

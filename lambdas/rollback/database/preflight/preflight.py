@@ -1,62 +1,51 @@
-"""Before anything is changed: can this branch be brought there, with this key, and does it answer SQL? All only look.
+"""Ask Neon and Postgres, before anything is changed, for the facts that the rules judge. Nothing is changed here.
+
+The questions: does the key open the project, does the branch pass the rules of its strategy, does Postgres answer?
 
 Raises:
-    RetryLater, ExternalServiceError: Neon could not be asked; nothing is known, ask again.
+    RetryLater, ExternalServiceError: Neon or Postgres did not answer; nothing is known, ask again.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.database.preflight.branch_history_rules import judge_timeline
+from rollback.database.preflight.branch_rules import branch_exists, find_branch
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.own_operations import changes_data
-from rollback.database.preflight.removal_rules import judge_recreate
-from rollback.database.preflight.rules import judge_reset, judge_restore, unknown_branch_check
+from rollback.database.preflight.rules_by_strategy import judge_recreate, judge_reset, judge_restore
+from rollback.database.preflight.timeline import judge_timeline
 from rollback.domain.database.progress import RestorePoint
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused
 from rollback.resources.database.background_work import judge_background_work
-from rollback.resources.database.neon import Branch, Endpoint, Project
+from rollback.resources.database.neon import Branch, Endpoint, Operation, Project
 
-_STILL_RUNNING = timedelta(minutes=30)  # an operation that began longer ago is not what we would wait for
+_MAX_OPERATION_AGE = timedelta(minutes=30)  # an older operation is not worth waiting for
 
 Judge = Callable[[Project, tuple[Branch, ...], tuple[Endpoint, ...]], tuple[Check, ...]]
 
 
 def preflight_of_restore(point: RestorePoint, restoring: RestoreContext, now: datetime) -> tuple[Check, ...]:
-    """Checks for the plan of a restore to a point in the branch's own past."""
+    """Check a restore to a point in the branch's own past."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
         checks = judge_restore(project, branches, endpoints, point, restoring.target, now)
-        branch = next((one for one in branches if one.id == restoring.target.branch_id), None)
-        return (
-            checks
-            if branch is None or not endpoints
-            else (*checks, _check_timeline(point, branch, branches, restoring))
-        )
+        branch = find_branch(branches, restoring.target.branch_id)
+        if branch is None or not endpoints:
+            return checks
+        return (*checks, _check_timeline(point, branch, branches, restoring))
 
     return _run_preflight(restoring, judge)
-
-
-def _check_timeline(
-    point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], restoring: RestoreContext
-) -> Check:
-    """Compared live: the last look may have been before a restore by somebody else."""
-    live = None
-    if point.timeline is not None:  # else there is nothing to compare: a compute that sleeps is not woken
-        live = restoring.sql.head(restoring.address(branch.id)).timeline
-    return judge_timeline(point.timeline, live, branch, branches)
 
 
 def preflight_of_reset(
     source_branch_id: str, restoring: RestoreContext, now: datetime, *, is_undo: bool = False
 ) -> tuple[Check, ...]:
-    """Checks for the plan of a reset to another branch's head; or to a backup's, to undo a rollback."""
+    """Check a reset to another branch's head, or to a backup's head in order to undo a rollback."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        recent = restoring.databases.operations_since(now - _STILL_RUNNING)
-        busy = tuple(o for o in recent if o.branch_id == source_branch_id and changes_data(o) and not o.is_over(now))
+        busy = _operations_changing(source_branch_id, restoring, now)
         return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target, is_undo=is_undo)
 
     return _run_preflight(restoring, judge)
@@ -65,44 +54,28 @@ def preflight_of_reset(
 def preflight_of_recreate(
     source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, now: datetime
 ) -> tuple[Check, ...]:
-    """Checks before a branch is replaced by a copy of another one's head."""
+    """Check the replacement of a branch by a copy of another branch's head."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        branch = next((one for one in branches if one.id == restoring.target.branch_id), None)
+        branch = find_branch(branches, restoring.target.branch_id)
         if branch is None:
-            return (unknown_branch_check("branch-exists", restoring.target.branch_id, project, branches),)
-        recent = restoring.databases.operations_since(now - _STILL_RUNNING)
-        busy = tuple(o for o in recent if o.branch_id == source_branch_id and changes_data(o) and not o.is_over(now))
-        return judge_recreate(branches, branch, endpoints, source_branch_id, busy, settings)
+            return (branch_exists(restoring.target.branch_id, project, branches),)
+        busy = _operations_changing(source_branch_id, restoring, now)
+        return judge_recreate(project, branches, branch, endpoints, source_branch_id, busy, settings)
 
     return _run_preflight(restoring, judge)
 
 
-def _run_preflight(restoring: RestoreContext, judge: Judge) -> tuple[Check, ...]:
-    databases, target = restoring.databases, restoring.target
-    try:
-        project, branches = databases.project(), tuple(databases.branches())
-        there = any(branch.id == target.branch_id for branch in branches)
-        endpoints = databases.endpoints(target.branch_id) if there else ()
-    except CallRefused as refused:
-        return (Check.failed("database-access", str(refused)),)
-    access = Check.passed("database-access", f"the key opens project {project.name}")
-    checks = (access, *judge(project, branches, endpoints))
-    if not endpoints or is_refused_despite_force(checks):  # a compute that sleeps is not woken for a refusal
-        return checks
-    return (*checks, *check_background_work(restoring, replaces_data=True))
-
-
 def is_refused_despite_force(checks: tuple[Check, ...]) -> bool:
-    """Whether even a person's force goes no further."""
+    """Whether a check failed that not even an operator's `force` overrides."""
     return any(check.verdict is Verdict.FAIL and not check.forceable for check in checks)
 
 
 def check_background_work(restoring: RestoreContext, *, replaces_data: bool) -> tuple[Check, ...]:
-    """SQL answers by the role and the database of the settings; and what it tells of work that no fence stops.
+    """Check that Postgres answers, and name work on the branch that no fence stops.
 
-    Asked before services are stopped: a wrong password, a missing database or an address that Neon does not let in is
-    refused for good, and would else be found while they stand at zero.
+    Asked before services are stopped. A wrong password, a missing database or an address that Neon does not let in
+    would otherwise be found while the services stand at zero tasks.
     """
     try:
         address = restoring.address(restoring.target.branch_id)
@@ -113,3 +86,36 @@ def check_background_work(restoring: RestoreContext, *, replaces_data: bool) -> 
     answers = Check.passed("database-answers", f"{restoring.target.role} can connect")
     workers = [session for session in sessions if not session.is_client]
     return (answers, *judge_background_work(work, workers, replaces_data=replaces_data))
+
+
+def _run_preflight(restoring: RestoreContext, judge: Judge) -> tuple[Check, ...]:
+    databases, target = restoring.databases, restoring.target
+    try:
+        project, branches = databases.project(), tuple(databases.branches())
+        is_known = find_branch(branches, target.branch_id) is not None
+        endpoints = databases.endpoints(target.branch_id) if is_known else ()
+    except CallRefused as refused:
+        return (Check.failed("database-access", str(refused)),)
+    access = Check.passed("database-access", f"the key opens project {project.name}")
+    checks = (access, *judge(project, branches, endpoints))
+    if not endpoints or is_refused_despite_force(checks):  # no sleeping compute is woken for a refusal
+        return checks
+    return (*checks, *check_background_work(restoring, replaces_data=True))
+
+
+def _operations_changing(branch_id: str | None, restoring: RestoreContext, now: datetime) -> tuple[Operation, ...]:
+    recent = restoring.databases.operations_since(now - _MAX_OPERATION_AGE)
+    return tuple(o for o in recent if o.branch_id == branch_id and changes_data(o) and not o.is_over(now))
+
+
+def _check_timeline(
+    point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], restoring: RestoreContext
+) -> Check:
+    """Compare with the live timeline, because an operator may have restored the branch since the last observation.
+
+    Without a timeline in the restore point, there is nothing to compare, and no sleeping compute is woken.
+    """
+    live = None
+    if point.timeline is not None:
+        live = restoring.sql.head(restoring.address(branch.id)).timeline
+    return judge_timeline(point.timeline, live, branch, branches)

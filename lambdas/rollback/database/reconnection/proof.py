@@ -1,4 +1,4 @@
-"""What proves a service's new connections, as far as only the database function can look: SQL, and its own command."""
+"""Prove a service's new connections by SQL and by its own command, which only the database function can run."""
 
 from rollback.database.reconnection.turn import database_settings, finish_service, run_task, save_connection
 from rollback.domain.database.progress import CommandRun
@@ -9,54 +9,56 @@ from rollback.ports.world import World
 from rollback.resources.database.errors import RetryLater
 from rollback.service.one_off_task import why_failed
 
-PROVE_ACTION = "connection_command"  # in `startedBy`, which takes no full stop
+PROVE_ACTION = "connection_command"  # part of `startedBy`, which allows no full stop
 
 
-def prove_connection(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    """One look. An endpoint is asked by Verify; what was not seen here is no failure."""
-    now, connection = world.clock.now(), world.settings.service(one.service).connection
-    if connection.command and (one.proof is None or one.proof.ended_at is None):
-        view = world.services.describe(world.settings.service(one.service))
-        proof = run_task(rollback, one, one.proof, connection.command, PROVE_ACTION, view, world)
+def prove_connection(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+    """Look once. A proof that was not seen is no failure; Verify asks the endpoint."""
+    now, proof_settings = world.clock.now(), world.settings.service(connection.service).connection
+    if proof_settings.command and (connection.proof is None or connection.proof.ended_at is None):
+        view = world.services.describe(world.settings.service(connection.service))
+        proof = run_task(rollback, connection, connection.proof, proof_settings.command, PROVE_ACTION, view, world)
         if not isinstance(proof, CommandRun):
             return proof
         pause = world.settings.policy.poll_seconds if proof.ended_at is None else 0
-        return save_connection(rollback, one.evolve(proof=proof, intent=None), pause)
-    why = why_failed(one.proof) if one.proof is not None else None
+        return save_connection(rollback, connection.evolve(proof=proof, intent=None), pause)
+    why = why_failed(connection.proof) if connection.proof is not None else None
     if why is not None:
-        return finish_service(rollback, one.failed(why, now), world)
-    if connection.application_name is None or one.proof is not None:
-        return finish_service(rollback, one, world)
-    return _look_for_session(rollback, one, connection.application_name, world)
+        return finish_service(rollback, connection.failed(why, now), world)
+    if proof_settings.application_name is None or connection.proof is not None:
+        return finish_service(rollback, connection, world)
+    return _look_for_session(rollback, connection, proof_settings.application_name, world)
 
 
-def _look_for_session(rollback: Rollback, one: ServiceConnection, name: str, world: World) -> Rollback:
-    """A session of that name that was active after the last old connection was gone, by ages on the database's clock.
+def _look_for_session(rollback: Rollback, connection: ServiceConnection, name: str, world: World) -> Rollback:
+    """Look for a session of that name that was active after the last old connection was gone.
 
-    Addresses tell nothing: behind Neon `client_addr` is that of its proxy, of its pooler or of its local proxy
-    (github.com/neondatabase/neon/issues/11719). The name is the application's own; pgbouncer hands it on to the server
-    session with each client that uses it.
+    Ages are measured on the database's clock. Addresses prove nothing: behind Neon, `client_addr` is the address of
+    Neon's proxy, pooler or local proxy (github.com/neondatabase/neon/issues/11719). The application sets the name, and
+    pgbouncer passes the name on to the server session with each client.
     """
-    assert one.reconnected_at is not None  # noqa: S101 - the caller looked
+    assert connection.reconnected_at is not None  # noqa: S101 - the caller looked
     now, settings = world.clock.now(), database_settings(world)
-    since = (now - one.reconnected_at).total_seconds()
+    since = (now - connection.reconnected_at).total_seconds()
     try:
         address = world.databases.connection_uri(_current_branch_id(rollback, world), settings.database, settings.role)
         age, why = world.sql.last_activity(address).get(name), f"no session named {name} was seen yet"
     except RetryLater as later:
         age, why = None, str(later)
     except ExternalServiceError as failure:
-        return finish_service(rollback, one.evolve(note=f"its sessions could not be looked at: {failure}"), world)
+        return finish_service(
+            rollback, connection.evolve(note=f"its sessions could not be looked at: {failure}"), world
+        )
     if age is not None and age < since:
-        return finish_service(rollback, one.evolve(session_seen_at=now), world)
+        return finish_service(rollback, connection.evolve(session_seen_at=now), world)
     if since >= settings.session_proof_seconds:
         note = f"no session named {name} was seen in {settings.session_proof_seconds:g} seconds, which proves nothing"
-        return finish_service(rollback, one.evolve(note=note), world)
-    return save_connection(rollback, one.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
+        return finish_service(rollback, connection.evolve(note=note), world)
+    return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
 def _current_branch_id(rollback: Rollback, world: World) -> str:
-    """Neon's id of the branch as it is now: a recreated one has another."""
+    """Neon's id of the branch now; a recreated branch has a new id."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     known = progress.current_branch_id if progress is not None else None
     return known or database_settings(world).branch_id or (planned.branch if planned is not None else "")

@@ -1,8 +1,8 @@
-"""Reconnect: after data changed, every service of the branch gets new connections, one service after the other.
+"""Reconnect: after data changed, give every service of the branch new connections, one service after the other.
 
-The writers stood at zero, and start anew. Readers ran on: their pools, prepared statements, caches and snapshots are
-of data that is gone. A reader gets new tasks, or its own command is run. That a reader could not be reconnected is
-told, and fails verification; it never un-does what was restored.
+The writers stood at zero tasks and start again. The readers ran on, so their pools, prepared statements, caches and
+snapshots belong to data that is gone. A reader gets new tasks, or its own command runs. A reader that could not be
+reconnected is reported and fails verification, but the restore stays.
 """
 
 from datetime import datetime, timedelta
@@ -36,18 +36,18 @@ DEPLOY_ACTION, RECONNECT_ACTION = "deploy", "reconnect_command"
 
 
 def reconnect(rollback: Rollback, world: World) -> Rollback:
-    """One look at the service whose turn it is, at most one change.
+    """Look at the service whose turn it is, and make at most one change.
 
     Raises:
-        LeaseLost: another holds the lease on the rollback's own service.
-        ExternalServiceError: AWS or Neon could not be asked; nothing is lost, call again.
+        LeaseLost: another rollback holds the lease on the rollback's own service.
+        ExternalServiceError: AWS or Neon did not answer. The record is complete; call again.
     """
     now, progress = world.clock.now(), rollback.reconnection
     if progress is None:
         return rollback.evolve(reconnection=_start_reconnection(rollback, world), wait_seconds=0)
-    for one in progress.services:
-        if one.way is ReconnectMethod.STARTED and one.finished_at is None:
-            hold_service_lease(rollback, one, world)  # from before its tasks start until they run
+    for connection in progress.services:
+        if connection.way is ReconnectMethod.STARTED and connection.finished_at is None:
+            hold_service_lease(rollback, connection, world)  # hold the lease from before its tasks start until they run
     fence = _next_fence_to_lift(rollback, progress, world)
     if fence is not None:
         return discharge_obligation(rollback, fence, now, world)
@@ -67,11 +67,15 @@ def reconnect(rollback: Rollback, world: World) -> Rollback:
 
 
 def announces_reconnection(before: Rollback, after: Rollback) -> bool:
-    """Whether a deployment or a task was announced that may be asked for from now on (rule 9)."""
+    """Whether a step announced a deployment or a task, which must be saved before the call (rule 9)."""
     if after.reconnection is None:
         return False
-    was = {one.service: one.intent for one in before.reconnection.services} if before.reconnection is not None else {}
-    return any(one.intent is not None and one.intent != was.get(one.service) for one in after.reconnection.services)
+    old = before.reconnection.services if before.reconnection is not None else ()
+    intents = {connection.service: connection.intent for connection in old}
+    return any(
+        connection.intent is not None and connection.intent != intents.get(connection.service)
+        for connection in after.reconnection.services
+    )
 
 
 def _start_reconnection(rollback: Rollback, world: World) -> Reconnection:
@@ -83,7 +87,7 @@ def _start_reconnection(rollback: Rollback, world: World) -> Reconnection:
 
 
 def _choose_way(name: str, strategy: Strategy, world: World) -> ReconnectMethod:
-    """A recreated branch has another address, which tasks read as they start: no command in their place."""
+    """Choose new tasks after a recreate: the branch has a new address, which tasks read only when they start."""
     if any(name == writer.name for writer in world.settings.writers()):
         return ReconnectMethod.STARTED
     has_command = bool(world.settings.service(name).connection.reconnect_command)
@@ -91,10 +95,10 @@ def _choose_way(name: str, strategy: Strategy, world: World) -> ReconnectMethod:
 
 
 def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, world: World) -> Obligation | None:
-    """All writers are started before any of them is waited for: each minute at zero is an outage. None: all are."""
+    """The next writer to start. All writers start before any is waited for, since each minute at zero is an outage."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     if world.clock.now() - progress.started_at > limit:
-        return None  # the turn of each tells that it was not started
+        return None  # each writer's turn reports that the writer was not started
     return next((owed for owed in rollback.open_obligations() if _is_fence_of_another(owed, rollback)), None)
 
 
@@ -102,112 +106,120 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
     return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
 
 
-def _reconcile_service(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    if one.way is not ReconnectMethod.STARTED and not hold_service_lease(rollback, one, world):
-        held = world.ledger.lease(one.service)
+def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+    if connection.way is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
+        held = world.ledger.lease(connection.service)
         holder = held.holder if held is not None else "another rollback"
-        return wait_for_service(rollback, one, f"{holder} holds the lease on {one.service}", world)
-    if one.reconnected_at is not None:
-        return prove_connection(rollback, one, world)
-    view = world.services.describe(world.settings.service(one.service))
-    if one.way is ReconnectMethod.STARTED:
-        return _wait_for_writer(rollback, one, view, world)
+        return wait_for_service(rollback, connection, f"{holder} holds the lease on {connection.service}", world)
+    if connection.reconnected_at is not None:
+        return prove_connection(rollback, connection, world)
+    view = world.services.describe(world.settings.service(connection.service))
+    if connection.way is ReconnectMethod.STARTED:
+        return _wait_for_writer(rollback, connection, view, world)
     if view.desired_count == 0:
-        return finish_service(rollback, one.evolve(note="stands at zero tasks: nothing connects"), world)
-    if one.way is ReconnectMethod.COMMAND:
-        return _run_command(rollback, one, view, world)
-    return _deploy(rollback, one, view, world)
+        return finish_service(rollback, connection.evolve(note="stands at zero tasks: nothing connects"), world)
+    if connection.way is ReconnectMethod.COMMAND:
+        return _run_command(rollback, connection, view, world)
+    return _deploy(rollback, connection, view, world)
 
 
-def _wait_for_writer(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
-    """Started by the Service step, or by lifting its fence; its scaling is put back once it runs (rule 2)."""
+def _wait_for_writer(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+    """Wait for a writer that the Service step or the lifted fence started, then restore its scaling (rule 2)."""
     now = world.clock.now()
-    if one.service == rollback.service_name:
-        return save_connection(rollback, one.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
-    of_it = [owed for owed in rollback.obligations if owed.service == one.service and owed.discharged_at is None]
-    if any(owed.kind is ObligationKind.FENCE for owed in of_it):
+    if connection.service == rollback.service_name:
+        return save_connection(rollback, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
+    owed_to_writer = [
+        owed for owed in rollback.obligations if owed.service == connection.service and owed.discharged_at is None
+    ]
+    if any(owed.kind is ObligationKind.FENCE for owed in owed_to_writer):
         why = "it could not be started, and stands at zero tasks: `rollback unfence` starts it"
-        return finish_service(rollback, one.failed(why, now), world)
+        return finish_service(rollback, connection.failed(why, now), world)
     if view.desired_count == 0:
-        return finish_service(rollback, one.evolve(note="stood at zero tasks before: nothing connects"), world)
+        return finish_service(rollback, connection.evolve(note="stood at zero tasks before: nothing connects"), world)
     if view.why_not_stable:
-        return wait_for_service(rollback, one, f"it was started: {', '.join(view.why_not_stable)}", world)
-    scaling = next((owed for owed in of_it if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None)
-    if scaling is not None and not is_late(one, world):
+        return wait_for_service(rollback, connection, f"it was started: {', '.join(view.why_not_stable)}", world)
+    scaling = next(
+        (owed for owed in owed_to_writer if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None
+    )
+    if scaling is not None and not is_late(connection, world):
         return discharge_obligation(rollback, scaling, now, world)
     return save_connection(
-        rollback, one.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
+        rollback, connection.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
     )
 
 
-def _deploy(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
-    """New tasks of what the service runs. A deployment that began after the data changed is as good as ours."""
+def _deploy(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+    """Deploy the running release again. Any deployment that began after the data changed serves as well."""
     now, since, primary = world.clock.now(), _data_changed_at(rollback), view.primary
-    if _has_failed(one, view, since):
-        why = "its new deployment failed: tasks from before may run on, with connections to data that is gone"
-        return finish_service(rollback, one.failed(why, now), world)
+    if _has_failed(connection, view, since):
+        why = "its new deployment failed: old tasks may run on, with connections to data that is gone"
+        return finish_service(rollback, connection.failed(why, now), world)
     if primary.created_at > since:
-        return _wait_for_tasks(rollback, one, view, world)
-    if one.asked_at is not None:
-        return wait_for_service(rollback, one, "its new deployment is not to be seen yet", world)
-    stack = read_stack_status(world.settings.service(one.service), world)
-    if stack.state is not StackState.STABLE and not stack.is_for_good:  # rule 6
+        return _wait_for_tasks(rollback, connection, view, world)
+    if connection.asked_at is not None:
+        return wait_for_service(rollback, connection, "ECS does not show its new deployment yet", world)
+    stack = read_stack_status(world.settings.service(connection.service), world)
+    if stack.state is not StackState.STABLE and not stack.is_for_good:  # rule 6: no update while CloudFormation acts
         return wait_for_service(
-            rollback, one.evolve(intent=None), "CloudFormation is changing the service, or may be", world
+            rollback, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", world
         )
-    if one.intent is None or one.replaced_deployment_id != primary.id:
-        announced = one.evolve(intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id)
+    if connection.intent is None or connection.replaced_deployment_id != primary.id:
+        announced = connection.evolve(
+            intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id
+        )
         _remember_caused(rollback, announced, view, world)
         return save_connection(rollback, announced, 0)
-    assert_leases(rollback, one, world)
-    world.services.update(world.settings.service(one.service), force_new_deployment=True)
-    return save_connection(rollback, one.evolve(asked_at=now), world.settings.policy.poll_seconds)
+    assert_leases(rollback, connection, world)
+    world.services.update(world.settings.service(connection.service), force_new_deployment=True)
+    return save_connection(rollback, connection.evolve(asked_at=now), world.settings.policy.poll_seconds)
 
 
-def _wait_for_tasks(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
-    if one.deployment_id != view.primary.id:
-        found = one.evolve(deployment_id=view.primary.id)
-        if one.intent is not None:
+def _wait_for_tasks(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+    if connection.deployment_id != view.primary.id:
+        found = connection.evolve(deployment_id=view.primary.id)
+        if connection.intent is not None:
             _remember_caused(rollback, found, view, world)
         return save_connection(rollback, found, 0)
     if view.why_not_stable:
-        return wait_for_service(rollback, one, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
-    return save_connection(rollback, one.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0)
+        return wait_for_service(rollback, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
+    return save_connection(
+        rollback, connection.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0
+    )
 
 
-def _has_failed(one: ServiceConnection, view: ServiceView, since: datetime) -> bool:
-    """Whether the deployment that we asked for has failed, or any that is PRIMARY since the data changed."""
+def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetime) -> bool:
+    """Whether the requested deployment failed, or a deployment that became PRIMARY since the data changed."""
     newest, primary = view.newest, view.primary
     went_back = newest is not None and newest.created_at > since and newest.status in ROLLING_BACK | ENDED_ELSEWHERE
-    asked = one.intent is not None or one.asked_at is not None
+    asked = connection.intent is not None or connection.asked_at is not None
     return (asked and went_back) or (primary.created_at > since and primary.rollout_state == "FAILED")
 
 
-def _remember_caused(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> None:
-    """Before it is asked for, and again with its id: ECS's word about its failure may come at any moment (rule 5)."""
-    assert one.intent is not None  # noqa: S101 - the callers looked
-    known = {"replaced_deployment_id": one.replaced_deployment_id, "deployment_id": one.deployment_id}
-    record_caused_deployment(one.service, view, one.intent.at, world, rollback_id=rollback.id, **known)
+def _remember_caused(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> None:
+    """Record the deployment before the call, and again with its id: ECS may report a failure any time (rule 5)."""
+    assert connection.intent is not None  # noqa: S101 - the callers looked
+    known = {"replaced_deployment_id": connection.replaced_deployment_id, "deployment_id": connection.deployment_id}
+    record_caused_deployment(connection.service, view, connection.intent.at, world, rollback_id=rollback.id, **known)
 
 
-def _run_command(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
-    now, words = world.clock.now(), world.settings.service(one.service).connection.reconnect_command
-    run = run_task(rollback, one, one.run, words, RECONNECT_ACTION, view, world)
+def _run_command(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+    now, words = world.clock.now(), world.settings.service(connection.service).connection.reconnect_command
+    run = run_task(rollback, connection, connection.run, words, RECONNECT_ACTION, view, world)
     if not isinstance(run, CommandRun):
         return run
-    one = one.evolve(run=run, intent=None)
+    connection = connection.evolve(run=run, intent=None)
     if run.ended_at is None:
-        return save_connection(rollback, one, world.settings.policy.poll_seconds)
+        return save_connection(rollback, connection, world.settings.policy.poll_seconds)
     why = why_failed(run)
     if why is not None:
-        return finish_service(rollback, one.failed(why, now), world)
-    return save_connection(rollback, one.evolve(reconnected_at=now, waiting_reason=""), 0)
+        return finish_service(rollback, connection.failed(why, now), world)
+    return save_connection(rollback, connection.evolve(reconnected_at=now, waiting_reason=""), 0)
 
 
 def _data_changed_at(rollback: Rollback) -> datetime:
-    """When the data, and its address, were as they are now: connections from before are old ones."""
+    """When the data and its address got their present state; earlier connections are old."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - the route comes here only after data changed
     if planned is not None and planned.strategy is Strategy.RECREATE and progress.ended_at is not None:
-        return progress.ended_at  # its secret was written on the way
+        return progress.ended_at  # the new address was written to the secret before
     return progress.verified_at or progress.accepted_at or progress.started_at

@@ -1,4 +1,4 @@
-"""What the parts of Reconnect share: one service's turn is saved, waits, or is over."""
+"""One service's turn in Reconnect: save the turn, let it wait, end it, hold its lease, run its task."""
 
 from datetime import timedelta
 
@@ -13,92 +13,102 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.one_off_task import begin_task, follow_task
 
 
-def save_connection(rollback: Rollback, one: ServiceConnection, wait_seconds: int) -> Rollback:
-    """The rollback with that service's part replaced."""
+def save_connection(rollback: Rollback, connection: ServiceConnection, wait_seconds: int) -> Rollback:
+    """The rollback with the connection of one service replaced."""
     assert rollback.reconnection is not None  # noqa: S101 - `reconnect` looked
-    return rollback.evolve(reconnection=rollback.reconnection.with_service(one), wait_seconds=wait_seconds)
+    return rollback.evolve(reconnection=rollback.reconnection.with_service(connection), wait_seconds=wait_seconds)
 
 
-def wait_for_service(rollback: Rollback, one: ServiceConnection, why: str, world: World) -> Rollback:
-    """Look again later; a turn that takes too long ends as a failure."""
-    if is_late(one, world):
-        return finish_service(rollback, one.failed(timeout_reason(why, world), world.clock.now()), world)
-    return save_connection(rollback, one.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
+def wait_for_service(rollback: Rollback, connection: ServiceConnection, why: str, world: World) -> Rollback:
+    """Look again later. A turn that takes too long ends as a failure."""
+    if is_late(connection, world):
+        return finish_service(rollback, connection.failed(timeout_reason(why, world), world.clock.now()), world)
+    return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def finish_service(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    """End the turn, and give the service's lease back: others may roll it back again, unless it stays at zero."""
-    is_owed = any(owed.service == one.service for owed in rollback.open_obligations())
-    if one.service != rollback.service_name and not is_owed:
-        world.ledger.release_lease(one.service, rollback.id)
-    ended = one.evolve(waiting_reason="", finished_at=one.finished_at or world.clock.now())
+def finish_service(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+    """End the turn, and give the service's lease back, unless the service still stands at zero tasks."""
+    is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
+    if connection.service != rollback.service_name and not is_owed:
+        world.ledger.release_lease(connection.service, rollback.id)
+    ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or world.clock.now())
     return save_connection(rollback, ended, 0)
 
 
-def is_late(one: ServiceConnection, world: World) -> bool:
-    """Whether the turn has taken as long as it may."""
+def is_late(connection: ServiceConnection, world: World) -> bool:
+    """Whether the turn has used up `reconnect_timeout_minutes`."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
-    return one.began_at is not None and world.clock.now() - one.began_at > limit
+    return connection.began_at is not None and world.clock.now() - connection.began_at > limit
 
 
 def timeout_reason(why: str, world: World) -> str:
-    """For the report."""
+    """The reason of a turn that took too long, for the report."""
     return f"not done in {database_settings(world).reconnect_timeout_minutes:g} minutes: {why}"
 
 
-def hold_service_lease(rollback: Rollback, one: ServiceConnection, world: World) -> bool:
-    """Hold the service's lease: alarms that its new tasks cause start no rollback of it. False: another holds it."""
-    if one.service == rollback.service_name:
-        return True  # held and renewed by `walk`
+def hold_service_lease(rollback: Rollback, connection: ServiceConnection, world: World) -> bool:
+    """Hold the service's lease, so that alarms caused by its new tasks start no rollback. False: another holds it."""
+    if connection.service == rollback.service_name:
+        return True  # `run_step` holds and renews that lease
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(one.service, rollback.id, now, until)
+    lease = world.ledger.acquire(connection.service, rollback.id, now, until)
     if lease is None:
         return False
     world.ledger.renew(lease, now, until)
     return True
 
 
-def assert_leases(rollback: Rollback, one: ServiceConnection, world: World) -> None:
-    """Rule 9: the rollback's own lease, and a reader's, are read immediately before the change.
+def assert_leases(rollback: Rollback, connection: ServiceConnection, world: World) -> None:
+    """Read the rollback's own lease and the reader's lease immediately before a change (rule 9).
 
     Raises:
-        LeaseLost: the rollback's own is another's.
-        ExternalServiceError: the reader's is; it is asked for again.
+        LeaseLost: another rollback holds the rollback's own lease.
+        ExternalServiceError: another rollback holds the reader's lease; the next round acquires it again.
     """
     seconds = world.settings.policy.database_timeout_seconds
     assert_lease(rollback, world, seconds)
-    if one.way is ReconnectMethod.STARTED or one.service == rollback.service_name:
+    if connection.way is ReconnectMethod.STARTED or connection.service == rollback.service_name:
         return
-    held = world.ledger.lease(one.service)
+    held = world.ledger.lease(connection.service)
     if held is None or not held.is_held_by(rollback.id, world.clock.now() + timedelta(seconds=seconds)):
-        raise ExternalServiceError(f"the lease on {one.service} was lost at this moment; it is asked for again")
+        raise ExternalServiceError(f"the lease on {connection.service} was just lost; the next round acquires it again")
 
 
 def run_task(
     rollback: Rollback,
-    one: ServiceConnection,
+    connection: ServiceConnection,
     run: CommandRun | None,
     words: tuple[str, ...],
     purpose: str,
     view: ServiceView,
     world: World,
 ) -> CommandRun | Rollback:
-    """The command's run as it stands; else the rollback with its announcement, or waiting for what came of it."""
-    service, now = world.settings.service(one.service), world.clock.now()
+    """Announce, start or follow a command in a one-off task of the service.
+
+    Returns:
+        The run, once the task was started; until then the rollback to save.
+    """
+    service, now = world.settings.service(connection.service), world.clock.now()
     if run is not None:
         return follow_task(service, run, database_settings(world).task_timeout_minutes, world)
-    if one.intent is None or one.intent.action != purpose:
-        return save_connection(rollback, one.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
-    if is_late(one, world):
-        return finish_service(rollback, one.failed(timeout_reason(f"{purpose} did not begin", world), now), world)
-    assert_leases(rollback, one, world)
+    if connection.intent is None or connection.intent.action != purpose:
+        return save_connection(rollback, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
+    if is_late(connection, world):
+        return finish_service(
+            rollback, connection.failed(timeout_reason(f"{purpose} did not begin", world), now), world
+        )
+    assert_leases(rollback, connection, world)
     begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, world)
-    return begun if begun is not None else save_connection(rollback, one, world.settings.policy.poll_seconds)
+    return begun if begun is not None else save_connection(rollback, connection, world.settings.policy.poll_seconds)
 
 
 def database_settings(world: World) -> DatabaseSettings:
-    """Raises InvalidRequest: the environment has no database any more."""
+    """The settings of the environment's database.
+
+    Raises:
+        InvalidRequest: the environment has no database any more.
+    """
     if world.settings.database is None:
         raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
     return world.settings.database

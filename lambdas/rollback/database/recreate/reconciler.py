@@ -16,9 +16,9 @@ from rollback.database.changes.send import make_change, may_still_arrive
 from rollback.database.changes.service_address import is_known_to_neon
 from rollback.database.changes.source import judge_source
 from rollback.database.changes.strategy import DatabaseStrategy
+from rollback.database.preflight.connection_rule import services_get_new_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_recreate
-from rollback.database.preflight.removal_rules import judge_connection
 from rollback.database.recreate.actions import describe_change, describe_secret_change
 from rollback.database.recreate.next_action import (
     RECREATE_CHANGES,
@@ -184,7 +184,7 @@ def _check_connection(
             unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, restoring)
         except (ExternalServiceError, InvalidRequest) as error:
             unreadable = str(error)
-    return judge_connection(settings, writers, unreadable)
+    return services_get_new_address(settings, writers, unreadable)
 
 
 def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreContext) -> str | None:

@@ -11,7 +11,7 @@ from rollback.database.changes.reconcile import run_strategy
 from rollback.database.changes.source import judge_source
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_reset
-from rollback.database.preflight.rules import has_protected_only_ip_allow
+from rollback.database.preflight.restore_rules import has_protected_only_ip_allow
 from rollback.database.restore.reconciler import OverwriteStrategy
 from rollback.domain.database.progress import OriginalBranch, OverwriteProgress, ResetProgress
 from rollback.domain.rollback import Rollback

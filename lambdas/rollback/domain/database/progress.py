@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.account import DataLossAnalysis
 from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.sequences import SequenceCarried, SequenceValue
 from rollback.resources.database.neon import Branch, Endpoint
 from rollback.resources.database.postgres import WalPosition

@@ -75,7 +75,7 @@ class RestoreLimits(BaseModel):
         le=_MOST_DAYS,
         description="life of the backup of a recreate or of down-migrations; null keeps it until deleted",
     )
-    account_timeout_minutes: float = Field(
+    data_loss_timeout_minutes: float = Field(
         default=15,
         gt=0,
         description="limit of the comparison of the backup with the restored branch, after the conclusion",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 
-from rollback.database.account.step import resume_comparison, stop_comparison
+from rollback.database.data_loss.step import resume_comparison, stop_comparison
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
 from rollback.leases.holder import find_rollback
@@ -47,7 +47,7 @@ def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
     if comparison is None:
         return
     database, policy, now = world.settings.database, world.settings.policy, world.clock.now()
-    minutes = database.account_timeout_minutes if database is not None else 0
+    minutes = database.data_loss_timeout_minutes if database is not None else 0
     limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
     with suppress(Conflict):
         if comparison.ended_at is None and now - comparison.began_at > limit:
@@ -60,7 +60,7 @@ def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
 
 def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
     comparison = rollback.database.account if rollback.database is not None else None
-    if comparison is None or next_step(rollback) is not Step.ACCOUNT:
+    if comparison is None or next_step(rollback) is not Step.DATA_LOSS:
         return False
     limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _INVOCATION_GRACE
     return comparison.is_resumed or world.clock.now() - comparison.seen_at > limit
@@ -70,5 +70,5 @@ def _resume_comparison(rollback: Rollback, world: World) -> str:
     comparison = rollback.database.account if rollback.database is not None else None
     if comparison is not None and not comparison.is_resumed:
         rollback = world.ledger.save(resume_comparison(rollback, comparison, world.clock.now()))
-    is_done = run_step(rollback.id, Step.ACCOUNT, world).next is not Step.ACCOUNT
+    is_done = run_step(rollback.id, Step.DATA_LOSS, world).next is not Step.DATA_LOSS
     return "compared" if is_done else "not yet"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from rollback.conclusion.step import send_report_once
+from rollback.conclusion.send_report import send_report_once
 from rollback.domain import page_count
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict, ExternalServiceError

@@ -1,4 +1,4 @@
-"""The database is looked at ahead of need, and what is seen decides what may go back."""
+"""Observations of the database ahead of need decide whether a release may go back alone."""
 
 from datetime import timedelta
 from typing import Any
@@ -49,7 +49,7 @@ def restore_point(stage: Simulation) -> Check:
 
 
 def seen_once() -> MigrationSimulation:
-    """v1 runs, and the database has been looked at."""
+    """v1 runs, and the database was observed once."""
     stage = MigrationSimulation()
     prepare_standing_plan(SERVICE, stage.world)
     assert observe(stage.world) is not None
@@ -57,23 +57,23 @@ def seen_once() -> MigrationSimulation:
 
 
 def with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
-    """v2 came with its migrations after that."""
+    """v2 was deployed with its migrations after that."""
     stage = seen_once()
     stage.deploy_release("v2", structure, *shipped)
     return stage
 
 
-# What is seen
+# Content of an observation
 
 
-def test_the_structure_and_the_journal_are_kept_as_they_are_live() -> None:
+def test_an_observation_records_the_live_structure_and_journal() -> None:
     stage = seen_once()
     kept = stage.ledger.schema(stage.observation().schema_sha256)
     assert (kept.recorded_schema, kept.journal) == (users("id", "name"), stage.sql.journals[MAIN])
     assert stage.observation().observed_at == NOW
 
 
-def test_a_migration_that_ends_between_two_queries_is_not_taken_for_half_of_it() -> None:
+def test_an_observation_reads_again_if_a_migration_ends_between_its_two_queries() -> None:
     stage = MigrationSimulation()
     look = stage.sql.live_schema
 
@@ -89,7 +89,7 @@ def test_a_migration_that_ends_between_two_queries_is_not_taken_for_half_of_it()
 
 
 @pytest.mark.parametrize("error", [Unreachable("the compute is waking up"), AccessRefused("the key is revoked")])
-def test_what_can_not_be_looked_at_is_said_and_leaves_what_was_known(error: ExternalServiceError) -> None:
+def test_a_failed_observation_raises_and_leaves_the_last_one(error: ExternalServiceError) -> None:
     stage = seen_once()
     before = stage.observation()
 
@@ -104,7 +104,7 @@ def test_what_can_not_be_looked_at_is_said_and_leaves_what_was_known(error: Exte
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
-def test_nothing_is_looked_at_while_a_rollback_may_be_changing_the_branch(held: str) -> None:
+def test_no_observation_is_made_while_a_rollback_may_be_changing_the_branch(held: str) -> None:
     stage = MigrationSimulation()
     stage.ledger.acquire(held, "r", NOW, NOW + timedelta(minutes=10))
     assert observe(stage.world) is None
@@ -113,7 +113,7 @@ def test_nothing_is_looked_at_while_a_rollback_may_be_changing_the_branch(held: 
     assert observe(stage.world) is not None
 
 
-def test_what_was_seen_while_a_rollback_began_is_not_kept() -> None:
+def test_an_observation_during_which_a_rollback_begins_is_not_recorded() -> None:
     stage = MigrationSimulation()
     look = stage.sql.live_schema
 
@@ -126,7 +126,7 @@ def test_what_was_seen_while_a_rollback_began_is_not_kept() -> None:
     assert stage.ledger.observation(BRANCH) is None
 
 
-def test_branches_of_pull_requests_are_not_looked_at_ahead_of_need() -> None:
+def test_branches_of_pull_requests_are_not_observed_ahead_of_need() -> None:
     given = {**DATABASE.model_dump(), "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
     stage = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
     assert observe(stage.world) is None
@@ -134,7 +134,7 @@ def test_branches_of_pull_requests_are_not_looked_at_ahead_of_need() -> None:
     assert restore_point(stage).verdict is Verdict.SKIPPED
 
 
-def test_where_no_database_is_set_there_is_neither_a_look_nor_a_verdict() -> None:
+def test_without_a_database_there_is_neither_an_observation_nor_a_verdict() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     assert observe(stage.world) is None
@@ -142,17 +142,17 @@ def test_where_no_database_is_set_there_is_neither_a_look_nor_a_verdict() -> Non
     assert restore_point(stage).verdict is Verdict.SKIPPED
 
 
-# What a release works with
+# Schema that a release works with
 
 
-def test_a_good_release_that_ran_before_us_learns_its_schema_from_the_first_look() -> None:
+def test_the_first_observation_records_the_schema_of_a_release_promoted_before() -> None:
     stage = seen_once()
     known = stage.release("v1").schema_sha256
     assert known is not None
     assert stage.ledger.schema(known).recorded_schema == users("id", "name")
 
 
-def test_a_candidate_learns_none_before_it_is_promoted() -> None:
+def test_no_schema_is_recorded_for_a_candidate_before_its_promotion() -> None:
     stage = with_v2(users("id", "name", "mail"), FIRST, ADDS)
     assert stage.release("v2").schema_sha256 is None
 
@@ -172,7 +172,7 @@ def baking() -> MigrationSimulation:
     return stage
 
 
-def test_at_its_promotion_a_release_is_known_with_what_it_shipped_and_what_it_ran_on() -> None:
+def test_a_promotion_records_the_migrations_that_a_release_shipped_and_its_schema() -> None:
     stage = baking()
     promoted(stage)
     known = stage.release("v2")
@@ -182,7 +182,7 @@ def test_at_its_promotion_a_release_is_known_with_what_it_shipped_and_what_it_ra
     assert schema.journal == stage.sql.journals[MAIN]
 
 
-def test_a_promotion_does_not_wait_for_a_look_and_the_next_one_fills_it_in() -> None:
+def test_a_promotion_waits_for_no_observation_and_the_next_one_records_the_schema() -> None:
     stage = MigrationSimulation(policy=Policy(bake_minimum_requests=0))
     observe(stage.world)
     stage.pass_time(minutes=5)
@@ -195,7 +195,7 @@ def test_a_promotion_does_not_wait_for_a_look_and_the_next_one_fills_it_in() -> 
     assert stage.release("v2").schema_sha256 is not None
 
 
-def test_a_release_that_does_not_run_does_not_learn_the_schema_of_the_one_that_does() -> None:
+def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_one() -> None:
     stage = MigrationSimulation()
     stage.ship("v2")
     observe(stage.world)
@@ -205,7 +205,7 @@ def test_a_release_that_does_not_run_does_not_learn_the_schema_of_the_one_that_d
     assert stage.release("v1").schema_sha256 is None
 
 
-def test_a_ledger_that_can_not_keep_a_schema_does_not_keep_a_release_from_being_promoted() -> None:
+def test_a_release_is_promoted_though_the_ledger_can_not_store_its_schema() -> None:
     stage = baking()
 
     def too_large(*given: object) -> Any:
@@ -216,7 +216,7 @@ def test_a_ledger_that_can_not_keep_a_schema_does_not_keep_a_release_from_being_
     assert stage.release("v2").schema_sha256 is None
 
 
-def test_who_comes_second_reads_the_release_again() -> None:
+def test_the_second_writer_of_a_schema_reads_the_release_again() -> None:
     stage = MigrationSimulation()
     know = stage.ledger.set_release_schema
     others: list[Release] = []
@@ -244,18 +244,18 @@ def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
     assert (found.findings, found.since) == (None, (DROPS.tag,))  # cut to what is needed
 
 
-def test_a_release_that_only_lacks_what_was_added_can() -> None:
+def test_a_release_that_only_lacks_added_columns_can_go_back_alone() -> None:
     assert verdict(with_v2(users("id", "name", "mail"), FIRST, ADDS), "v1") is COMPATIBLE
 
 
-def test_before_the_first_look_nothing_can_be_told() -> None:
+def test_the_verdict_is_unknown_before_the_first_observation() -> None:
     stage = MigrationSimulation()
     prepare_standing_plan(SERVICE, stage.world)
     assert verdict(stage, "v1") is UNKNOWN
     assert restore_point(stage).verdict is Verdict.WARN
 
 
-def test_a_deployment_makes_the_verdict_unknown_until_the_database_was_looked_at_again() -> None:
+def test_a_deployment_makes_the_verdict_unknown_until_the_next_observation() -> None:
     stage = seen_once()
     stage.pass_time(minutes=5)
     stage.start_versioned_deployment("v2")
@@ -265,7 +265,7 @@ def test_a_deployment_makes_the_verdict_unknown_until_the_database_was_looked_at
     assert verdict(stage, "v1") is COMPATIBLE
 
 
-def test_the_verdicts_are_made_anew_and_the_rest_of_the_plan_stays_as_it_was_computed() -> None:
+def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing_plan() -> None:
     stage = seen_once()
     before = stage.plan()
     stage.pass_time(minutes=30)
@@ -280,7 +280,7 @@ def test_the_verdicts_are_made_anew_and_the_rest_of_the_plan_stays_as_it_was_com
     assert verdict(stage, "v1") is BREAKING
 
 
-def test_a_release_that_is_judged_bad_meanwhile_does_not_come_back_into_the_plan() -> None:
+def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() -> None:
     stage = seen_once()
     amend = stage.ledger.replace_standing_plan
     judged: list[int] = []
@@ -297,27 +297,27 @@ def test_a_release_that_is_judged_bad_meanwhile_does_not_come_back_into_the_plan
     assert stage.plan().targets == ()
 
 
-def test_a_plan_that_is_put_anew_all_the_time_is_said_to_be_old() -> None:
+def test_a_standing_plan_replaced_during_each_attempt_raises_a_conflict() -> None:
     stage = seen_once()
 
     def always(read: StandingPlan, amended: StandingPlan) -> None:
         raise Conflict("put anew")
 
     stage.ledger.replace_standing_plan = always  # type: ignore[method-assign]
-    with pytest.raises(Conflict, match="its verdicts are old"):
+    with pytest.raises(Conflict, match="its verdicts are outdated"):
         observe(stage.world)
 
 
 # The way back of the data
 
 
-def test_with_a_point_in_neon_s_history_the_data_could_go_back() -> None:
+def test_with_a_restore_point_in_neon_s_history_the_data_could_go_back() -> None:
     stage = with_v2(users("id"), FIRST, DROPS)
     assert restore_point(stage).verdict is Verdict.PASS
     assert stage.plan().is_ready
 
 
-def test_a_point_that_has_left_neon_s_history_fails_a_way_back_that_needs_it() -> None:
+def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it() -> None:
     stage = with_v2(users("id"), FIRST, DROPS)
     stage.pass_time(hours=25)
     observe(stage.world)
@@ -327,7 +327,7 @@ def test_a_point_that_has_left_neon_s_history_fails_a_way_back_that_needs_it() -
     assert not stage.plan().is_ready
 
 
-def test_where_the_service_can_go_back_alone_it_is_a_warning() -> None:
+def test_a_lost_restore_point_is_a_warning_if_the_service_can_go_back_alone() -> None:
     stage = with_v2(users("id", "name", "mail"), FIRST, ADDS)
     stage.pass_time(hours=25)
     observe(stage.world)
@@ -336,7 +336,7 @@ def test_where_the_service_can_go_back_alone_it_is_a_warning() -> None:
     assert stage.plan().is_ready
 
 
-def test_without_a_point_it_says_what_records_one() -> None:
+def test_without_a_restore_point_the_check_names_the_command_that_records_one() -> None:
     stage = MigrationSimulation()
     stage.ship("v2")
     prepare_standing_plan(SERVICE, stage.world)
@@ -346,7 +346,7 @@ def test_without_a_point_it_says_what_records_one() -> None:
     assert "rollback checkpoint production --service express-api --version VERSION" in found.reason
 
 
-def test_a_look_that_is_long_ago_is_a_warning() -> None:
+def test_an_outdated_observation_is_a_warning() -> None:
     stage = with_v2(users("id"), FIRST, DROPS)
     stage.pass_time(minutes=121)
     prepare_standing_plan(SERVICE, stage.world)
@@ -354,7 +354,7 @@ def test_a_look_that_is_long_ago_is_a_warning() -> None:
     assert "121 minutes ago" in restore_point(stage).reason
 
 
-def test_a_branch_that_is_reset_from_another_needs_that_one_and_no_point() -> None:
+def test_a_reset_needs_its_source_branch_and_no_restore_point() -> None:
     given = {**DATABASE.model_dump(), "strategy": Strategy.RESET, "source_branch_id": "br-gone"}
     stage = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
     stage.ship("v2")

@@ -1,4 +1,4 @@
-"""When the database is looked at, and where a restore point comes from if no pipeline made one."""
+"""The schedule of observations, and restore points of deployments without a pipeline's checkpoint."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -51,7 +51,7 @@ def deploying() -> MigrationSimulation:
 
 
 @pytest.mark.parametrize("detail", [None, "x", [], {}, {"eventName": None}, {"eventName": {"a": 1}}])
-def test_an_event_of_another_shape_is_refused_and_nothing_is_looked_at(detail: object) -> None:
+def test_an_event_of_another_shape_is_refused_without_an_observation(detail: object) -> None:
     stage = deploying()
     with pytest.raises(InvalidRequest, match="not complete"):
         observe_on_deployment({**deployment_event(), "detail": detail}, stage.world)
@@ -64,7 +64,7 @@ def test_a_deployment_of_another_account_is_refused() -> None:
         observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
 
 
-def test_when_a_deployment_begins_the_database_s_head_and_clock_are_kept_for_its_release() -> None:
+def test_the_beginning_of_a_deployment_records_the_database_s_head_and_clock_for_its_release() -> None:
     stage = deploying()
     stage.neon.write(MAIN, 1)
     head, _ = stage.neon.position(MAIN)
@@ -77,7 +77,7 @@ def test_when_a_deployment_begins_the_database_s_head_and_clock_are_kept_for_its
     assert find_start_point(stage.release("v2"), points(stage)) == point
 
 
-def test_the_same_event_again_however_late_makes_no_second_point() -> None:
+def test_a_repeated_event_records_no_second_restore_point() -> None:
     stage = deploying()
     stage.deliver_event(BEGAN)
     first = points(stage)
@@ -86,7 +86,7 @@ def test_the_same_event_again_however_late_makes_no_second_point() -> None:
     assert points(stage) == first
 
 
-def test_two_that_record_at_once_keep_one_point() -> None:
+def test_two_concurrent_recordings_keep_one_restore_point() -> None:
     stage = deploying()
     known = stage.ledger.restore_points
     stage.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
@@ -95,7 +95,7 @@ def test_two_that_record_at_once_keep_one_point() -> None:
     assert len(list(known(BRANCH))) == 1
 
 
-def test_out_of_reach_it_raises_so_that_the_event_comes_again_and_a_late_point_is_kept() -> None:
+def test_an_unreachable_database_raises_so_that_the_retried_event_records_a_late_point() -> None:
     stage = deploying()
     stage.sql.asleep = 1
     with pytest.raises(Unreachable):
@@ -108,7 +108,7 @@ def test_out_of_reach_it_raises_so_that_the_event_comes_again_and_a_late_point_i
     assert point.recorded_at == NOW + timedelta(minutes=5)  # when the deployment began
 
 
-def test_a_point_that_was_kept_before_the_look_failed_is_not_made_again() -> None:
+def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_again() -> None:
     stage = deploying()
     describe = stage.sql.live_schema
     first: list[tuple[RecordedPoint, ...]] = []
@@ -128,7 +128,7 @@ def test_a_point_that_was_kept_before_the_look_failed_is_not_made_again() -> Non
     assert stage.observation().observed_at >= NOW + timedelta(minutes=6)
 
 
-def test_a_release_that_ran_before_is_not_said_to_have_begun_now() -> None:
+def test_a_release_that_ran_before_gets_no_second_restore_point() -> None:
     """ECS going back by itself, or a team deploying v1 again."""
     stage = deploying()
     stage.deliver_event(BEGAN)
@@ -138,7 +138,7 @@ def test_a_release_that_ran_before_is_not_said_to_have_begun_now() -> None:
     assert [point.version for point in points(stage)] == ["v2"]
 
 
-def test_of_two_releases_with_one_version_each_has_its_own_beginning() -> None:
+def test_two_releases_with_one_version_have_a_restore_point_each() -> None:
     stage = MigrationSimulation()
     began = []
     for size in ("256", "512"):
@@ -155,7 +155,7 @@ def test_of_two_releases_with_one_version_each_has_its_own_beginning() -> None:
         assert abs(point.at - at) < timedelta(minutes=1)
 
 
-def test_deployments_of_ours_have_no_restore_point() -> None:
+def test_a_deployment_by_a_rollback_gets_no_restore_point() -> None:
     stage = MigrationSimulation()
     family = last_known_good_family("macro-ai-production-task", "production", SERVICE)
     stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64))
@@ -164,18 +164,18 @@ def test_deployments_of_ours_have_no_restore_point() -> None:
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
-def test_while_a_rollback_goes_on_there_is_neither_a_point_nor_a_look(held: str) -> None:
+def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorded(held: str) -> None:
     stage = deploying()
     stage.ledger.acquire(held, "r", stage.clock.now(), stage.clock.now() + timedelta(minutes=10))
     assert observe_on_deployment(BEGAN, stage.world) == [
-        "a rollback is going on: its deployments are not releases",
-        "not looked at: a rollback is going on",
+        "a rollback is in progress: its deployments are not releases",
+        "not observed: a rollback is in progress",
     ]
     assert points(stage) == ()
     assert stage.ledger.observation(BRANCH) is None
 
 
-def test_an_event_names_its_deployment_though_another_has_begun_since() -> None:
+def test_an_event_s_own_deployment_is_recorded_though_another_began_since() -> None:
     stage = deploying()
     v2 = stage.services.describe(stage.world.settings.services[0]).primary.id
     stage.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
@@ -188,7 +188,7 @@ def test_an_event_names_its_deployment_though_another_has_begun_since() -> None:
     assert len(points(stage)) == 1
 
 
-def test_its_completion_is_a_look_and_no_point() -> None:
+def test_a_completed_deployment_is_observed_and_records_no_restore_point() -> None:
     stage = deploying()
     now = stage.clock.now()
     stage.deliver_event(COMPLETED)
@@ -196,7 +196,7 @@ def test_its_completion_is_a_look_and_no_point() -> None:
     assert stage.observation().observed_at == now
 
 
-def test_a_service_that_does_not_write_to_the_branch_is_none_of_its_business() -> None:
+def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
     stage = MigrationSimulation()
     only = stage.world.settings.services[0]
     worker = only.model_copy(update={"name": "worker", "ecs_service": "worker"})
@@ -220,7 +220,7 @@ def due(stage: MigrationSimulation) -> bool:
     return stage.ledger.observation(BRANCH) != before
 
 
-def test_it_is_looked_at_once_an_hour_since_each_look_wakes_the_compute() -> None:
+def test_the_schedule_observes_once_an_hour_because_each_observation_wakes_the_compute() -> None:
     stage = MigrationSimulation()
     assert due(stage)
     for _ in range(11):
@@ -230,7 +230,7 @@ def test_it_is_looked_at_once_an_hour_since_each_look_wakes_the_compute() -> Non
     assert due(stage)
 
 
-def test_between_looks_neither_neon_nor_postgres_is_asked() -> None:
+def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
     stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
@@ -238,7 +238,7 @@ def test_between_looks_neither_neon_nor_postgres_is_asked() -> None:
     assert observe_if_due(stage.world) == ["looked at on 2026-03-01 03:00 UTC: not due"]
 
 
-def test_a_release_that_no_look_has_seen_yet_is_looked_at_at_once_and_while_it_is_on_its_way() -> None:
+def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
     """Its event was lost; or its tasks migrate as they start."""
     stage = MigrationSimulation()
     observe(stage.world)
@@ -254,8 +254,8 @@ def test_a_release_that_no_look_has_seen_yet_is_looked_at_at_once_and_while_it_i
     assert not due(stage)
 
 
-def test_a_checkpoint_of_a_breaking_migration_makes_a_look_due_until_its_pipeline_would_have_migrated() -> None:
-    """A pipeline makes its checkpoint, migrates and deploys: in between the verdicts of the last look may be wrong."""
+def test_a_checkpoint_of_a_breaking_migration_makes_observations_due_until_its_pipeline_has_migrated() -> None:
+    """A pipeline makes its checkpoint, migrates, then deploys. In between, the observation's verdicts may be old."""
     stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_a_breaking_migration_makes_a_look_due_until_its_pipelin
     assert not due(stage)  # it was seen since then that nothing was applied: the pipeline has failed
 
 
-def test_a_checkpoint_of_migrations_that_only_add_makes_no_look_due() -> None:
+def test_a_checkpoint_of_additive_migrations_makes_no_observation_due() -> None:
     stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
@@ -277,7 +277,7 @@ def test_a_checkpoint_of_migrations_that_only_add_makes_no_look_due() -> None:
     assert not due(stage)
 
 
-def test_a_database_that_a_rollback_has_changed_since_is_looked_at_at_once() -> None:
+def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
     stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
@@ -316,7 +316,7 @@ def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: Mig
     assert handlers.database(scheduled, None) == {"done": ["looked at the database at 05:06:00 UTC"]}
 
 
-def test_it_walks_its_step_of_a_rollback(stage: MigrationSimulation) -> None:
+def test_the_database_function_runs_its_step_of_a_rollback(stage: MigrationSimulation) -> None:
     made = stage.admit({})
     cursor = handlers.database({"step": Step.DATABASE.value, "cursor": {"rollback_id": made.id}}, None)
     assert (cursor["rollback_id"], cursor["next"]) == (made.id, "plan")  # not due: it only says where to go on
@@ -333,21 +333,23 @@ def test_it_walks_its_step_of_a_rollback(stage: MigrationSimulation) -> None:
         {**BEGAN, "resources": [ECS_SERVICE_ARN.replace("macro-ai", "other")]},
     ],
 )
-def test_what_is_not_for_it_is_said_and_changes_nothing(stage: MigrationSimulation, event: dict[str, Any]) -> None:
+def test_the_database_function_refuses_a_foreign_event_and_changes_nothing(
+    stage: MigrationSimulation, event: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         handlers.database(event, None)
     assert (points(stage), stage.ledger.observation(BRANCH)) == ((), None)
 
 
-def test_an_environment_without_a_database_has_nothing_to_look_at() -> None:
+def test_an_environment_without_a_database_has_nothing_to_observe() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED)
     world = replace(stage.world, databases=None, sql=None)  # type: ignore[arg-type]
-    assert observe_if_due(world) == ["there is no branch that is looked at ahead of need"]
+    assert observe_if_due(world) == ["no branch is observed ahead of need"]
     assert "writes to no branch" in observe_on_deployment(COMPLETED, world)[0]
 
 
-def test_a_pipeline_s_checkpoint_is_an_earlier_beginning_than_the_deployment_s() -> None:
+def test_a_pipeline_s_checkpoint_precedes_the_deployment_s_restore_point() -> None:
     stage = MigrationSimulation()
     observe(stage.world)
     stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)

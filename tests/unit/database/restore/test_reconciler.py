@@ -8,7 +8,7 @@ from faults.database_endings import assert_refused, raise_error
 from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
 from rollback.check import Check
-from rollback.conclusion.obligations import ensure_branch_protected
+from rollback.conclusion.obligation_kinds import ensure_branch_protected
 from rollback.database.restore.reconciler import restore as restore_once
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind

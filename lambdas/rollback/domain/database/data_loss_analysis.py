@@ -13,7 +13,7 @@ from rollback.domain.database.data_loss import DataLossReport
 from rollback.resources.database.wal_position import LsnText
 from rollback.text import StoredText
 
-COMPARISON_BRANCH_PREFIX = "rollback-account-"
+COMPARISON_BRANCH_PREFIX = "rollback-comparison-"
 
 
 def comparison_branch_name(rollback_id: str) -> str:

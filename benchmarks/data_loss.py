@@ -16,8 +16,8 @@ from contract.neon_projects import LocalProject
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.account.compare_branches import Comparison
-from rollback.database.account.compare_branches import Limits as CompareLimits
+from rollback.database.data_loss.compare_branches import Comparison
+from rollback.database.data_loss.compare_branches import Limits as CompareLimits
 
 _CASES = {
     "no row changed": "SELECT 1",

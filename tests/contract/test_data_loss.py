@@ -1,4 +1,4 @@
-"""The account of lost writes on the local Neon with real Postgres: exact, or it says where it is not."""
+"""Data-loss analysis on the local Neon with real Postgres: exact, or it names the tables that were not compared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,10 @@ from worlds import make_ports
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.database.account.end import report_data_loss
-from rollback.database.account.step import compare_lost_rows, schedule_comparison
-from rollback.domain.database.account import comparison_branch_name
+from rollback.database.data_loss.report import report_data_loss
+from rollback.database.data_loss.step import compare_lost_rows, schedule_comparison
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
+from rollback.domain.database.data_loss_analysis import comparison_branch_name
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import (
     DatabaseOutcome,
@@ -38,7 +38,7 @@ KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
 
 @dataclass
 class Branch:
-    """Production: restored to `point`, after which `account` is made of what that took out."""
+    """Production, restored to `point`; then the backup is compared with the restored branch."""
 
     project: LocalProject
     settings: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Branch:
         self.point, _ = self.project.position(self.id)
 
     def restore(self) -> Rollback:
-        """Conclude the rollback that the database step leaves."""
+        """Restore the branch, and build the concluded rollback that the database step would leave."""
         now, document = self.world.clock.now(), rollback()
         assert self.point is not None
         self.project.databases.restore(self.id, self.id, self.point, backup_name(document.id))
@@ -118,7 +118,7 @@ def branch(local_neon: LocalNeon) -> Iterator[Branch]:
     project.close()
 
 
-def test_nothing_was_taken_out_is_said_only_after_every_table_was_compared(branch: Branch) -> None:
+def test_the_report_denies_data_loss_only_after_every_table_was_compared(branch: Branch) -> None:
     branch.run("INSERT INTO written VALUES (1)")
     branch.good_until_now()
     report = branch.told()
@@ -129,7 +129,7 @@ def test_nothing_was_taken_out_is_said_only_after_every_table_was_compared(branc
     ]
 
 
-def test_rows_are_told_by_what_became_of_them_and_services_write_meanwhile(branch: Branch) -> None:
+def test_rows_are_counted_by_their_fate_while_services_write(branch: Branch) -> None:
     branch.run("CREATE TABLE users (id int PRIMARY KEY, name text)")
     branch.run("INSERT INTO users VALUES (1, 'a'), (2, 'b'), (3, 'c')")
     branch.good_until_now()
@@ -145,7 +145,7 @@ def test_rows_are_told_by_what_became_of_them_and_services_write_meanwhile(branc
     assert (lost.removed_keys, lost.changed_keys) == (("4", "5"), ("1",))
 
 
-def test_rows_of_another_database_that_a_restore_takes_out_are_told(branch: Branch) -> None:
+def test_lost_rows_of_another_database_are_reported(branch: Branch) -> None:
     """A restore takes every database of a branch back (https://neon.com/docs/introduction/branch-restore)."""
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE invoices (id integer PRIMARY KEY)", "billing")
@@ -158,7 +158,7 @@ def test_rows_of_another_database_that_a_restore_takes_out_are_told(branch: Bran
     assert report.databases == 2
 
 
-def test_a_database_that_was_made_after_the_point_is_told_table_by_table(branch: Branch) -> None:
+def test_a_database_created_after_the_restore_point_is_reported_table_by_table(branch: Branch) -> None:
     branch.good_until_now()
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE invoices (id integer PRIMARY KEY)", "billing")
@@ -207,7 +207,7 @@ def test_composite_keys_that_read_alike_are_two(branch: Branch) -> None:
     assert lost.removed_keys == ('["x,y", "z"]',)
 
 
-def test_rows_that_a_forced_policy_hides_are_not_taken_for_none(branch: Branch) -> None:
+def test_a_table_whose_rows_a_forced_policy_hides_is_not_taken_for_empty(branch: Branch) -> None:
     """`FORCE ROW LEVEL SECURITY` holds for the owner too (Postgres's manual, "Row Security Policies")."""
     branch.project.as_made_by_sql(branch.id)
     branch.run("CREATE TABLE tenants (id int PRIMARY KEY)")
@@ -243,7 +243,7 @@ def test_the_owner_sees_all_rows_of_a_table_without_a_forced_policy(branch: Bran
     assert only(branch.told()).removed_rows == 1
 
 
-def test_what_holds_rows_and_can_not_be_compared_is_named_with_the_reason(branch: Branch) -> None:
+def test_each_relation_that_can_not_be_compared_is_named_with_the_reason(branch: Branch) -> None:
     branch.project.as_made_by_sql(branch.id)
     branch.run("CREATE UNLOGGED TABLE cache (i int PRIMARY KEY)")
     branch.run("CREATE MATERIALIZED VIEW never AS SELECT 1 AS i WITH NO DATA")
@@ -285,7 +285,7 @@ def test_large_objects_are_compared_by_their_content(branch: Branch) -> None:
     assert (lost.removed_keys, lost.changed_keys) == (("5003",), ("5002",))
 
 
-def test_a_column_that_a_migration_took_makes_no_row_another_one(branch: Branch) -> None:
+def test_a_dropped_column_does_not_make_rows_differ(branch: Branch) -> None:
     branch.run("CREATE TABLE users (id int PRIMARY KEY, email text, name text)")
     branch.run("INSERT INTO users VALUES (1, 'a@x', 'a'), (2, 'b@x', 'b')")
     branch.good_until_now()
@@ -296,7 +296,7 @@ def test_a_column_that_a_migration_took_makes_no_row_another_one(branch: Branch)
     assert (lost.changed_rows, lost.changed_keys) == (1, ("2",))
 
 
-def test_tables_that_one_side_only_has_are_told(branch: Branch) -> None:
+def test_tables_that_only_one_branch_has_are_reported(branch: Branch) -> None:
     branch.run("CREATE TABLE dropped (i int)")
     branch.good_until_now()
     branch.run("DROP TABLE dropped; CREATE TABLE fresh (i int); INSERT INTO fresh VALUES (1)")
@@ -305,7 +305,7 @@ def test_tables_that_one_side_only_has_are_told(branch: Branch) -> None:
     assert report.returned_tables == ("public.dropped",)
 
 
-def test_settings_of_one_branch_alone_make_no_row_another_one(branch: Branch) -> None:
+def test_settings_of_one_branch_do_not_make_rows_differ(branch: Branch) -> None:
     branch.run("CREATE TABLE seen (at timestamptz PRIMARY KEY, f float8, b bytea)")
     branch.run("INSERT INTO seen VALUES ('2026-03-01T03:00:00Z', 0.1, '\\x00ff')")
     branch.good_until_now()
@@ -315,7 +315,7 @@ def test_settings_of_one_branch_alone_make_no_row_another_one(branch: Branch) ->
 
 
 def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named(branch: Branch) -> None:
-    rows = 100_000  # two million in `benchmarks/account_of_lost_writes.py`
+    rows = 100_000  # two million in `benchmarks/data_loss.py`
     branch.run("CREATE TABLE orders (id int PRIMARY KEY, status text)")
     branch.run(f"INSERT INTO orders SELECT generate_series(1, {rows}), 'good'")
     branch.good_until_now()
@@ -326,7 +326,7 @@ def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named
     assert len(report.model_dump_json()) < 2_000
 
 
-def test_keys_are_in_neither_ledger_nor_report_unless_that_is_set(local_neon: LocalNeon) -> None:
+def test_keys_enter_ledger_and_report_only_by_the_setting(local_neon: LocalNeon) -> None:
     project = LocalProject(local_neon, Limits())
     branch = Branch(project, {"report_keys": "counts"})
     branch.run("CREATE TABLE people (email text PRIMARY KEY)")
@@ -339,7 +339,7 @@ def test_keys_are_in_neither_ledger_nor_report_unless_that_is_set(local_neon: Lo
     project.close()
 
 
-def test_a_table_that_takes_too_long_is_named_and_keeps_no_other_from_being_compared(branch: Branch) -> None:
+def test_a_table_that_takes_too_long_is_named_and_the_others_are_compared(branch: Branch) -> None:
     branch.run("CREATE TABLE a_slow (i int PRIMARY KEY)")
     branch.good_until_now()
     branch.run("INSERT INTO written VALUES (7)")
@@ -357,7 +357,7 @@ def test_a_table_that_takes_too_long_is_named_and_keeps_no_other_from_being_comp
     assert only(report).removed_keys == ("7",)
 
 
-def test_what_can_only_be_counted_is_said_to_be_so(branch: Branch) -> None:
+def test_a_table_that_can_only_be_counted_is_reported_as_counted(branch: Branch) -> None:
     branch.as_admin("SELECT lo_from_bytea(5001, 'of another role')")
     branch.good_until_now()
     branch.as_admin("SELECT lo_from_bytea(5002, 'of another role')")

@@ -1,4 +1,4 @@
-"""The other services that write to the branch stay on their releases: those must work with what is there afterwards."""
+"""Check the other services that write to the branch: their releases stay, and must work with the restored tables."""
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.release_schema import ShippedMigration
@@ -15,12 +15,12 @@ from rollback.schema.compatibility import judge_schema
 from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_since
 
 
-def writers_fit(
+def check_other_writers(
     rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, world: World
 ) -> tuple[Check, ...]:
-    """A check for each writer but the rollback's own service, on tables that were looked at.
+    """One check for each writer except the rollback's own service, on the tables of the preview.
 
-    What is not known of one warns: those services are not the ones in trouble.
+    An unknown release or schema warns only, because those services did not cause the alarm.
     """
     others = (service for service in world.settings.writers() if service.name != rollback.service_name)
     return tuple(_check_writer(service, rollback, schema, migrations, world) for service in others)
@@ -37,23 +37,24 @@ def _check_writer(
         view = world.services.describe(service)
         release = find_known_release(service.name, identify_running(view, service, world), world)
     except (ExternalServiceError, UnsupportedService) as failure:
-        return _check(service, None, unknown_verdict(f"what it runs could not be looked at ({failure})"), force=False)
+        verdict = unknown_verdict(f"its running release could not be looked at ({failure})")
+        return _to_check(service, None, verdict, force=False)
     if release is None:
-        return _check(service, None, unknown_verdict("what it runs is not known"), force=False)
-    known: tuple[ShippedMigration, ...] = ()
+        return _to_check(service, None, unknown_verdict("the ledger does not know its running release"), force=False)
+    shipped: tuple[ShippedMigration, ...] = ()
     if world.settings.database is not None:
         branch = world.settings.database.lease_of(rollback.request.pr)
-        known = shipped_migrations_since(release, branch, world)
-    verdict = judge_schema(schema_of(release, world), schema, migrations, known)
-    return _check(service, release, verdict, force=rollback.request.force)
+        shipped = shipped_migrations_since(release, branch, world)
+    verdict = judge_schema(schema_of(release, world), schema, migrations, shipped)
+    return _to_check(service, release, verdict, force=rollback.request.force)
 
 
-def _check(service: ServiceSettings, release: Release | None, verdict: SchemaVerdict, *, force: bool) -> Check:
-    grades = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.WARN if force else Verdict.FAIL}
-    version = release.version if release is not None else "what runs"
+def _to_check(service: ServiceSettings, release: Release | None, verdict: SchemaVerdict, *, force: bool) -> Check:
+    verdicts = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.WARN if force else Verdict.FAIL}
+    version = release.version if release is not None else "the running release"
     return Check(
         name=f"writer-fits {service.name}",
-        verdict=grades.get(verdict.compatibility, Verdict.WARN),
+        verdict=verdicts.get(verdict.compatibility, Verdict.WARN),
         reason=f"{version} of {service.name} on these tables: {verdict.reason}",
         forceable=True,
     )

@@ -11,7 +11,7 @@ from fakes import execution_arn
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, FullIncident
 from faults.scenario import EVENT
-from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
+from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
@@ -28,7 +28,7 @@ class Accounting(FullIncident):
         name = execution_arn("execution-1")
         self.workflow.running.add(name)
         self.cursor = cursor_of(admit(EVENT, name, self.clock.now(), self.world))
-        while self.cursor.next is not Step.ACCOUNT:
+        while self.cursor.next is not Step.DATA_LOSS:
             self.step()
         self.neon.calls.clear()
         self.execution = name

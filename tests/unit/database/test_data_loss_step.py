@@ -1,4 +1,4 @@
-"""The account of lost writes as a step: after the conclusion, bounded, and never another outcome."""
+"""Data Loss as a step: it follows the conclusion, is bounded, and never changes the outcome."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from builders import SERVICE
 from database_simulation import BRANCH, GOOD, DatabaseSimulation
 from progress import narrow
 
-from rollback.domain.database.account import ComparisonBase, comparison_branch_name
+from rollback.domain.database.data_loss_analysis import ComparisonBase, comparison_branch_name
 from rollback.domain.database.progress import ResetProgress
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.data_loss import format_data_loss
@@ -17,10 +17,10 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 
-def accounting(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
-    """Both are back and concluded."""
+def concluded(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
+    """Service and database are back, and the rollback is concluded."""
     stage = DatabaseSimulation(**database)
-    return stage, stage.run_until(stage.admit(), Step.ACCOUNT)
+    return stage, stage.run_until(stage.admit(), Step.DATA_LOSS)
 
 
 def done(stage: DatabaseSimulation, rollback: Rollback) -> Rollback:
@@ -35,8 +35,8 @@ def words(rollback: Rollback) -> str:
     return "\n".join(format_data_loss(rollback.database.lost))
 
 
-def test_the_first_report_says_that_another_follows_and_the_second_tells_the_rows() -> None:
-    stage, rollback = accounting()
+def test_the_first_report_announces_a_second_and_the_second_counts_lost_rows() -> None:
+    stage, rollback = concluded()
     first = stage.notifications.sent[-1]
     assert "another report follows" in first.message
     ended = done(stage, rollback)
@@ -47,14 +47,14 @@ def test_the_first_report_says_that_another_follows_and_the_second_tells_the_row
     assert "compared row by row: 1 table of 1 database, against a branch made at" in words(ended)
 
 
-def test_the_time_at_zero_is_told_with_the_restore_s_part_of_it() -> None:
-    stage, _ = accounting()
+def test_the_report_gives_the_time_at_zero_tasks_and_the_restore_s_share() -> None:
+    stage, _ = concluded()
     (line,) = [line for line in stage.notifications.sent[-1].message.split("\n") if "at zero tasks" in line]
     assert line.strip().startswith(f"{SERVICE}: at zero tasks for ")
     assert "of which the restore took" in line
 
 
-def test_a_rollback_that_failed_behind_the_restore_gets_an_account_and_no_second_page() -> None:
+def test_a_rollback_that_failed_after_its_restore_reports_data_loss_without_a_second_page() -> None:
     stage = DatabaseSimulation()
     stage.healthy_versions.clear()  # v1 is no better: the rollback fails, and the data is restored
     ended = stage.read(stage.run())
@@ -64,15 +64,15 @@ def test_a_rollback_that_failed_behind_the_restore_gets_an_account_and_no_second
     assert stage.severities()[-2:] == ["page", "info"]
 
 
-def test_no_lease_is_held_meanwhile() -> None:
-    stage, rollback = accounting()
+def test_data_loss_analysis_holds_no_lease() -> None:
+    stage, rollback = concluded()
     stage.run_due_step(rollback)
     assert stage.ledger.lease(SERVICE) is None
     assert stage.ledger.lease(stage.branch_key) is None
 
 
-def test_a_branch_that_may_not_expire_is_made_without_an_expiry() -> None:
-    stage, rollback = accounting()
+def test_the_comparison_branch_is_created_without_expiry_if_neon_refuses_one() -> None:
+    stage, rollback = concluded()
     stage.neon.refuse_next("create_branch", RequestRefused("422: expires_at can't be used with the Data API"))
     while stage.neon.branch_named(comparison_branch_name(rollback.id)) is None:
         rollback = stage.run_due_step(rollback)
@@ -83,8 +83,8 @@ def test_a_branch_that_may_not_expire_is_made_without_an_expiry() -> None:
     assert stage.neon.branch_named(comparison_branch_name(rollback.id)) is None
 
 
-def test_where_no_child_can_be_made_the_branch_itself_is_compared_and_that_is_said() -> None:
-    stage, rollback = accounting()
+def test_the_restored_branch_itself_is_compared_and_named_if_neon_refuses_a_child() -> None:
+    stage, rollback = concluded()
     for _ in range(2):
         stage.neon.refuse_next("create_branch", RequestRefused("422: too many branches"))
     stage.neon.write(BRANCH, 5)
@@ -95,8 +95,8 @@ def test_where_no_child_can_be_made_the_branch_itself_is_compared_and_that_is_sa
     assert "as it is now (422: too many branches): rows that services have changed since" in words(ended)
 
 
-def test_an_undo_is_compared_with_the_branch_that_it_went_back_to() -> None:
-    stage, rollback = accounting()
+def test_an_undo_is_compared_with_its_source_branch() -> None:
+    stage, rollback = concluded()
     done(stage, rollback)
     stage.pass_time(minutes=30)
     undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "e2"))
@@ -107,29 +107,29 @@ def test_an_undo_is_compared_with_the_branch_that_it_went_back_to() -> None:
     assert stage.neon.endpoints(narrow(undone.database, ResetProgress).source_branch_id) == ()
 
 
-def test_what_can_t_be_told_is_said_to_be_so_with_the_reason() -> None:
-    stage, rollback = accounting()
+def test_a_refused_comparison_is_reported_with_its_reason() -> None:
+    stage, rollback = concluded()
     stage.neon.refuse_next("create_endpoint", AccessRefused("403: no more computes"))
     assert "could not be told: 403: no more computes" in words(done(stage, rollback))
 
 
-def test_a_database_that_does_not_wake_up_keeps_nobody_waiting_for_ever() -> None:
-    stage, rollback = accounting(account_timeout_minutes=3)
+def test_a_database_that_does_not_wake_up_ends_the_analysis_in_time() -> None:
+    stage, rollback = concluded(data_loss_timeout_minutes=3)
     began = stage.clock.now()
     stage.sql.asleep = 10_000
     assert "not done in 3 minutes" in words(done(stage, rollback))
     assert stage.clock.now() - began < timedelta(minutes=10)
 
 
-def test_a_step_that_failed_for_good_is_told_and_the_outcome_stays() -> None:
+def test_a_crashed_analysis_is_reported_and_the_outcome_stays() -> None:
     """The state machine's Catch leads to Conclude."""
-    stage, rollback = accounting()
+    stage, rollback = concluded()
     run_step(rollback.id, Step.CONCLUDE, stage.world, "Lambda.Unknown: out of memory")
     assert "could not be told: Lambda.Unknown: out of memory" in words(done(stage, rollback))
 
 
-def test_the_janitor_leaves_a_young_account_alone_and_ends_one_that_is_overdue() -> None:
-    stage, rollback = accounting()
+def test_the_janitor_leaves_a_young_analysis_alone_and_ends_an_overdue_one() -> None:
+    stage, rollback = concluded()
     janitor.sweep(stage.world)
     assert stage.read(rollback).is_data_loss_report_due
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Compare two branches table by table, all databases, until the time of one invocation is over; the next goes on."""
+"""Compare two branches table by table in all databases, within the time of one invocation; the next one continues."""
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -19,11 +19,14 @@ TablePosition = tuple[str, str, str]  # database, schema, relation: the order in
 
 @dataclass(frozen=True)
 class Limits:
-    """What one table and one invocation may take.
+    """Limits of one table and of one invocation, in seconds.
 
     Attributes:
         is_over: whether the next table is left to the next invocation.
-        now: seconds of any clock that goes on.
+        now: seconds on a clock that only moves forward.
+        sums_seconds: limit of one statement over the whole table.
+        rows_seconds: limit of reading the rows that differ.
+        keys: whether the report names keys of lost rows.
     """
 
     is_over: Callable[[], bool]
@@ -35,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Table:
-    """A relation by its position; None: that side has none."""
+    """A relation by its position, on both branches; None: that branch does not have it."""
 
     position: TablePosition
     before: Relation | None
@@ -44,7 +47,7 @@ class _Table:
 
 @dataclass
 class Comparison:
-    """The backup and what it is compared with; `report` grows."""
+    """The comparison of the backup with another branch. `report` and `position` grow with each table."""
 
     sql: Sql
     backup: SecretStr
@@ -55,7 +58,14 @@ class Comparison:
     position: TablePosition | None = None
 
     def compare_remaining(self) -> bool:
-        """Compare what is behind the position; whether all is done. Raises as `Sql`; the position stands."""
+        """Compare the tables after `position`.
+
+        Returns:
+            Whether all tables are compared.
+
+        Raises:
+            RetryLater, ExternalServiceError: as `Sql`; `position` stays at the last compared table.
+        """
         for table in self._tables(first=self.position is None):
             if self.position is not None and table.position <= self.position:
                 continue
@@ -66,9 +76,9 @@ class Comparison:
         return True
 
     def _tables(self, *, first: bool) -> Iterator[_Table]:
-        """In the order of their positions. What no table can be named of is told in the first round."""
-        before = {one.name: one.can_connect for one in self.sql.databases(self.backup)}
-        after = {one.name: one.can_connect for one in self.sql.databases(self.restored)}
+        """All tables in the order of their positions. The first round reports databases that can't be read."""
+        before = {database.name: database.can_connect for database in self.sql.databases(self.backup)}
+        after = {database.name: database.can_connect for database in self.sql.databases(self.restored)}
         self.report = self.report.evolve(databases=len(before))
         for name in sorted(before.keys() | after.keys()):
             if not (before.get(name, True) and after.get(name, True)):
@@ -81,17 +91,19 @@ class Comparison:
                         returned_tables=(*self.report.returned_tables, f"database {name} with all its tables")
                     )
                 continue
-            yield from self._tables_of(name, is_there=name in after)
+            yield from self._tables_in(name, is_restored=name in after)
 
-    def _tables_of(self, database: str, *, is_there: bool) -> Iterator[_Table]:
-        relations = self.sql.relations(self.restored, database) if is_there else ()
-        before = {(one.schema_name, one.name): one for one in self.sql.relations(self.backup, database)}
-        after = {(one.schema_name, one.name): one for one in relations}
+    def _tables_in(self, database: str, *, is_restored: bool) -> Iterator[_Table]:
+        relations = self.sql.relations(self.restored, database) if is_restored else ()
+        before = {
+            (relation.schema_name, relation.name): relation for relation in self.sql.relations(self.backup, database)
+        }
+        after = {(relation.schema_name, relation.name): relation for relation in relations}
         for schema, name in sorted(before.keys() | after.keys()):
             kept, restored = before.get((schema, name)), after.get((schema, name))
-            there = kept or restored
-            if is_there and there is not None and there.kind is RelationKind.LARGE_OBJECTS:
-                kept = restored = there  # the catalogue of them is there also where it is empty
+            either = kept or restored
+            if is_restored and either is not None and either.kind is RelationKind.LARGE_OBJECTS:
+                kept = restored = either  # each database has the catalogue of large objects, even an empty one
             yield _Table((database, schema, name), kept, restored)
 
     def _compare_table(self, table: _Table) -> DataLossReport:
@@ -102,21 +114,19 @@ class Comparison:
         if why:
             return self.report.add_uncompared_table(name, why)
         lost = _compare_columns(name, table.before, table.after)
-        asked = self._build_query(table, table.before)
+        query = self._build_query(table, table.before)
         try:
-            return self.report.add_compared_table(self._compare_rows(lost, asked, table))
+            return self.report.add_compared_table(self._compare_rows(lost, query, table))
         except QueryFailed as failed:
-            return self._report_counts(lost, asked, table, str(failed))
+            return self._report_counts(lost, query, table, str(failed))
 
-    def _compare_rows(self, lost: TableDataLoss, asked: RowQuery, table: _Table) -> TableDataLoss:
-        before = self.sql.buckets(self.backup, asked)
-        after = (
-            self.sql.buckets(self.restored, _with_reader_role(asked, table.after)) if table.after is not None else {}
-        )
+    def _compare_rows(self, lost: TableDataLoss, query: RowQuery, table: _Table) -> TableDataLoss:
+        before = self.sql.buckets(self.backup, query)
+        after = self.sql.buckets(self.restored, _as_reader_of(query, table.after)) if table.after is not None else {}
         differing = differing_buckets(before, after)
-        found = self._difference(asked, table, differing) if differing else RowDifference()
+        found = self._difference(query, table, differing) if differing else RowDifference()
         keys = {}
-        if self.limits.keys and asked.key:
+        if self.limits.keys and query.key:
             keys = {"removed_keys": _shorten_keys(found.gone_keys), "changed_keys": _shorten_keys(found.changed_keys)}
         return lost.model_copy(
             update={
@@ -125,17 +135,17 @@ class Comparison:
                 "removed_rows": found.gone,
                 "changed_rows": found.changed,
                 "returned_rows": found.back,
-                "has_key": bool(asked.key),
+                "has_key": bool(query.key),
                 **keys,
             }
         )
 
-    def _difference(self, asked: RowQuery, table: _Table, differing: tuple[int, ...]) -> RowDifference:
-        asked = asked.model_copy(update={"seconds": self.limits.rows_seconds})
-        with closing(self._in_time(self.sql.rows(self.backup, asked, differing))) as before:
+    def _difference(self, query: RowQuery, table: _Table, differing: tuple[int, ...]) -> RowDifference:
+        query = query.model_copy(update={"seconds": self.limits.rows_seconds})
+        with closing(self._in_time(self.sql.rows(self.backup, query, differing))) as before:
             if table.after is None:
                 return compare_rows(before, (), MOST_KEYS)
-            restored = self.sql.rows(self.restored, _with_reader_role(asked, table.after), differing)
+            restored = self.sql.rows(self.restored, _as_reader_of(query, table.after), differing)
             with closing(self._in_time(restored)) as after:
                 return compare_rows(before, after, MOST_KEYS)
 
@@ -144,16 +154,14 @@ class Comparison:
         with closing(rows):
             for number, row in enumerate(rows):
                 if number % 1000 == 0 and self.limits.now() > until:
-                    raise QueryFailed(f"its rows differ, and were not all read within {self.limits.rows_seconds:g} s")
+                    raise QueryFailed(f"its rows differ, and reading took longer than {self.limits.rows_seconds:g} s")
                 yield row
 
-    def _report_counts(self, lost: TableDataLoss, asked: RowQuery, table: _Table, why: str) -> DataLossReport:
-        """Counts are the least that can be told; without them too, it was not looked at."""
+    def _report_counts(self, lost: TableDataLoss, query: RowQuery, table: _Table, why: str) -> DataLossReport:
+        """Report the row counts of a table whose rows could not be compared, or name the table as not compared."""
         try:
-            before = self.sql.count(self.backup, asked)
-            after = (
-                self.sql.count(self.restored, _with_reader_role(asked, table.after)) if table.after is not None else 0
-            )
+            before = self.sql.count(self.backup, query)
+            after = self.sql.count(self.restored, _as_reader_of(query, table.after)) if table.after is not None else 0
         except QueryFailed as failed:
             return self.report.add_uncompared_table(lost.table, str(failed))
         return self.report.add_counted_table(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
@@ -189,9 +197,9 @@ def _compare_columns(name: str, before: Relation, after: Relation | None) -> Tab
     )
 
 
-def _with_reader_role(asked: RowQuery, relation: Relation | None) -> RowQuery:
-    """On the other branch another role may be needed to see all rows."""
-    return asked.model_copy(update={"reads_as": relation.reads_as if relation is not None else None})
+def _as_reader_of(query: RowQuery, relation: Relation | None) -> RowQuery:
+    """The query with the role that sees all rows on the other branch."""
+    return query.model_copy(update={"reads_as": relation.reads_as if relation is not None else None})
 
 
 def _count_rows(buckets: Mapping[int, Bucket]) -> int:
@@ -199,7 +207,7 @@ def _count_rows(buckets: Mapping[int, Bucket]) -> int:
 
 
 def _shorten_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """A key of one column without the brackets of its JSON array: nothing else could be meant."""
+    """Drop the brackets of keys that are JSON arrays of one column, for the report."""
     return tuple(_shorten_key(key) for key in keys)
 
 

@@ -1,7 +1,7 @@
-"""The look at the live schema before a rollback of the service may take the database with it.
+"""Check the live schema again before a rollback that the schema escalated to full may change the database.
 
-The plan's verdict is from the last look that the ledger has, which may be an hour old. Before the fence stops anything,
-SQL tells what is there now: a restore overwrites data, and begins on fresh evidence only.
+The plan's verdict rests on the last observation in the ledger, which may be an hour old. A restore overwrites data, so
+Postgres is asked for the schema of this moment before the fence stops any task.
 """
 
 from rollback.check import Check
@@ -23,16 +23,16 @@ _FULL_IS_NEEDED = "full-rollback-is-needed"
 
 
 def is_live_check_needed(rollback: Rollback) -> bool:
-    """Whether the schema made it a full rollback, and its part of the database has not begun."""
+    """Whether the schema escalated the rollback to full, and the database's part has not begun."""
     return rollback.escalated_from_type is not None and rollback.database is None
 
 
 def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: World) -> SchemaVerdict:
-    """The verdict on the target, on the schema that is live at this moment.
+    """Judge the target against the live schema.
 
     Raises:
-        RetryLater: Postgres can't be asked now, or migrations are being applied.
-        CallRefused: Neon or Postgres refuse to tell.
+        RetryLater: Postgres does not answer now, or migrations are being applied.
+        CallRefused: Neon or Postgres refused the question for good.
     """
     assert rollback.plan is not None  # noqa: S101 - the database step has a plan with a target
     assert rollback.plan.target is not None  # noqa: S101
@@ -50,22 +50,23 @@ def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
 
 
 def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollback:
-    """The rollback that was asked for: the target fits, and the database stays as it is."""
+    """Take back the escalation: the target works with the live schema, so the database stays as it is."""
     assert rollback.plan is not None  # noqa: S101 - it was judged
     assert rollback.escalated_from_type is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101
-    said = next((c.reason for c in (*rollback.plan.checks, *rollback.admission) if c.name == CHECK_NAME), "")
+    outdated_reason = next((c.reason for c in (*rollback.plan.checks, *rollback.admission) if c.name == CHECK_NAME), "")
     reason = (
-        f"{rollback.plan.target.version} fits the live schema, which was looked at before anything was stopped: "
+        f"{rollback.plan.target.version} fits the live schema, which was read before any task was stopped: "
         "the service goes back alone, and the database stays as it is"
     )
     fits = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
-    told = Check.warned(_FULL_IS_NEEDED, f"{reason}; the last look had said: {said}")
-    made = rollback.plan.model_copy(update={"database": None, "checks": (*_other_checks(rollback.plan), fits, told)})
+    not_needed = Check.warned(_FULL_IS_NEEDED, f"{reason}; the last observation had said: {outdated_reason}")
+    checks = (*_other_checks(rollback.plan), fits, not_needed)
+    service_plan = rollback.plan.model_copy(update={"database": None, "checks": checks})
     return rollback.evolve(
         request=rollback.request.model_copy(update={"type": rollback.escalated_from_type}),
         admission=tuple(check for check in rollback.admission if check.name != CHECK_NAME),
-        plan=made,
+        plan=service_plan,
         database_waits_since=None,
         reason=reason,
         wait_seconds=0,
@@ -73,26 +74,30 @@ def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollba
 
 
 def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, world: World) -> tuple[Rollback, str]:
-    """The rollback with the check that refuses it, and why: the verdict is unknown, or no migration explains it."""
+    """Add the check that refuses the rollback: the verdict is unknown, or no shipped migration explains it.
+
+    Returns:
+        The rollback with that check in its plan, and the reason of the refusal.
+    """
     assert rollback.plan is not None  # noqa: S101 - it was judged
     assert rollback.plan.target is not None  # noqa: S101
     needs_force = world.settings.policy.database_approval == "required"
     target = rollback.plan.target
-    remark = f"{explain_no_full_rollback(verdict)}; this is the live schema, looked at before anything was stopped"
+    remark = f"{explain_no_full_rollback(verdict)}; the live schema was read before any task was stopped"
     named = (rollback.environment, target.service, target.version)
     check = schema_check(verdict, *named, needs_force=needs_force, remark=remark)
-    made = rollback.plan.model_copy(update={"checks": (*_other_checks(rollback.plan), check)})
-    return rollback.evolve(plan=made), f"{CHECK_NAME}: {check.reason}"
+    refused_plan = rollback.plan.model_copy(update={"checks": (*_other_checks(rollback.plan), check)})
+    return rollback.evolve(plan=refused_plan), f"{CHECK_NAME}: {check.reason}"
 
 
 def why_down_migrations_differ(plan: DatabasePlan, verdict: SchemaVerdict) -> str | None:
-    """None: the migrations that the plan steps down are those that the live journal has since the target."""
+    """Say how the plan's down-migrations differ from the live journal since the target. None: they are the same."""
     applied = tuple(reversed(verdict.since))
     if plan.strategy is not Strategy.DOWN_MIGRATIONS or plan.migrations == applied:
         return None
     return (
         f"the plan steps down {', '.join(plan.migrations)}, and since the target the database has applied "
-        f"{', '.join(reversed(applied))}: it is planned anew after the next look"
+        f"{', '.join(reversed(applied))}: the rollback is planned again after the next observation"
     )
 
 

@@ -1,9 +1,9 @@
-"""Which restore points are on the history that a branch has now.
+"""Decide whether a restore point is on the timeline that a branch has now.
 
-A restore gives a branch another timeline of Neon's, which begins at an LSN of the former one: LSNs after that are used
-again, and a position that was recorded before names other data. The former timeline stays with the backup. Postgres
-tells the timeline that it runs on in `neon.timeline_id`, a setting that every role may read and that is fixed while
-the server runs (neondatabase/neon, `pgxn/neon/libpagestore.c`: PGC_POSTMASTER, no flags).
+A restore gives a branch another timeline of Neon's, which begins at an LSN of the former one. Later LSNs are used
+again, so a position that was recorded before the restore names other data. The former timeline stays with the backup.
+Postgres shows its timeline in `neon.timeline_id`, a setting that every role may read and that is fixed while the server
+runs (neondatabase/neon, `pgxn/neon/libpagestore.c`: PGC_POSTMASTER, no flags).
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ CHECK_NAME = "restore-point-is-on-this-timeline"
 
 @dataclass(frozen=True)
 class OwnRestore:
-    """A rollback that replaced the branch's data, or may have: whether Neon accepted its restore is not known.
+    """A rollback that replaced the branch's data, or may have, if it is unknown whether Neon accepted its restore.
 
     Attributes:
-        at: when Neon had accepted the restore, at the latest.
+        at: latest time at which Neon accepted the restore.
         backup: name of the branch that keeps the history before it.
     """
 
@@ -34,39 +34,42 @@ class OwnRestore:
 
 @dataclass(frozen=True)
 class BranchHistory:
-    """The history of a branch, as the ledger knows it.
+    """The history of a branch, as the ledger records it.
 
     Attributes:
-        timeline: at the last look, if that was after all of `restores`; None: not known.
-        restores: those of our own rollbacks.
+        timeline: at the last observation, if that was after all of `restores`; None: not known.
+        restores: restores that our own rollbacks made.
     """
 
     timeline: str | None = None
     restores: tuple[OwnRestore, ...] = ()
 
     def has(self, point: RecordedPoint) -> bool:
-        """Whether a point is on it: on no other timeline as far as both are known, and after our own restores."""
+        """Whether a point is on this history: no restore of ours came after it, and no known timeline contradicts."""
         if None not in (self.timeline, point.timeline) and self.timeline != point.timeline:
             return False
-        return self.left_by(point.at) is None
+        return self.first_restore_after(point.at) is None
 
-    def left_by(self, at: datetime) -> OwnRestore | None:
-        """The restore whose backup has the history of a time: the first one after it. None: none of ours was."""
-        return min((one for one in self.restores if at <= one.at), key=lambda one: one.at, default=None)
+    def first_restore_after(self, at: datetime) -> OwnRestore | None:
+        """The first own restore after a time: its backup keeps the history of that time. None: there was none."""
+        return min(
+            (restore for restore in self.restores if at <= restore.at), key=lambda restore: restore.at, default=None
+        )
 
     def judge(self, at: datetime, what: str) -> Check:
-        """The check of a position that is not on this history.
+        """Fail a position that is not on this history, and say where its history is.
 
         Args:
+            at: time of the position.
             what: the position, in the words of the plan.
         """
-        left_by = self.left_by(at)
-        if left_by is None:
-            why = "on another timeline of Neon than the branch now: it was restored meanwhile, by no rollback of ours"
+        restore = self.first_restore_after(at)
+        if restore is None:
+            why = "on another timeline of Neon than the branch now: a restore outside of our rollbacks changed it"
             where = f"the branch that the restore kept it in, in Neon's console ({BACKUP_PREFIX}… if it was ours)"
         else:
-            why = f"before {left_by.rollback_id} restored the branch on {left_by.at:%Y-%m-%d %H:%M:%S} UTC"
-            where = f"{left_by.backup}, the backup of that restore"
+            why = f"before {restore.rollback_id} restored the branch on {restore.at:%Y-%m-%d %H:%M:%S} UTC"
+            where = f"{restore.backup}, the backup of that restore"
         reason = (
             f"{what} is {why}; the branch's own history has other data at that position. The history is in {where}: "
             "restore the branch from there by hand, in Neon's console"
@@ -75,17 +78,19 @@ class BranchHistory:
 
 
 def judge_timeline(recorded: str | None, live: str | None, branch: Branch, branches: Sequence[Branch]) -> Check:
-    """Compare the timeline of a restore point with the one that the branch runs on at this moment.
+    """Compare the timeline of a restore point with the timeline that the branch runs on now.
 
     Args:
-        recorded: with the point; None: it was recorded by an older version, named as a time, or not on Neon.
+        recorded: timeline of the restore point. None: an older version recorded it, an operator named a time, or the
+            database is not on Neon.
+        live: timeline of the branch now; None: Postgres does not tell it.
     """
     if recorded is None:
         reason = "the restore point has no timeline: only the time of the branch's last restore is compared with it"
         return Check.skipped(CHECK_NAME, reason)
     if live is None:
         reason = (
-            f"Postgres does not tell the timeline that {branch.name} runs on: not compared with the restore point's"
+            f"Postgres does not tell the timeline of {branch.name}, so it was not compared with the restore point's"
         )
         return Check.warned(CHECK_NAME, reason)
     evidence = {"recorded": recorded, "live": live}

@@ -1,0 +1,125 @@
+"""One entry per kind of obligation: how to see that the recorded value is back, and how to put it back when safe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rollback.domain.rollback import Obligation, ObligationKind
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.intents.caused import record_caused_deployment
+from rollback.ports.neon import Databases
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
+
+
+@dataclass(frozen=True)
+class ServiceDischarge:
+    """Look and change for an obligation about a service that ECS has just described.
+
+    Attributes:
+        is_discharged: whether the service has the recorded value again.
+        discharge: put the recorded value back if that is safe now; change nothing otherwise.
+    """
+
+    is_discharged: Callable[[Obligation, ServiceSettings, ServiceView, World], bool]
+    discharge: Callable[[Obligation, ServiceSettings, ServiceView, World], None]
+
+
+@dataclass(frozen=True)
+class BranchDischarge:
+    """Look and change for an obligation about a Neon branch; the attributes mean the same as for a service."""
+
+    is_discharged: Callable[[Obligation, Databases], bool]
+    discharge: Callable[[Obligation, Databases], None]
+
+
+def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
+    """The table of all kinds. A new kind of obligation gets its entry here."""
+    match kind:
+        case ObligationKind.DEPLOYMENT_CONFIGURATION:
+            return ServiceDischarge(_has_recorded_configuration, _restore_configuration)
+        case ObligationKind.FENCE:
+            return ServiceDischarge(_has_recorded_desired_count, _restore_desired_count)
+        case ObligationKind.SCALING:
+            return ServiceDischarge(_has_recorded_scaling, _restore_scaling)
+        case ObligationKind.BRANCH_PROTECTION:
+            return BranchDischarge(_is_branch_protected, _protect_branch)
+
+
+def restore_setting(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+    """Discharge an obligation about a service.
+
+    Returns:
+        Whether `view` shows the recorded value. If not, the value was put back if that is safe; describe again to see.
+    """
+    entry = discharge_of(owed.kind)
+    if not isinstance(entry, ServiceDischarge):
+        return False
+    if entry.is_discharged(owed, service, view, world):
+        return True
+    entry.discharge(owed, service, view, world)
+    return False
+
+
+def ensure_branch_protected(owed: Obligation, databases: Databases) -> bool:
+    """Protect a branch again that a restore un-protected and can no longer protect itself.
+
+    Returns:
+        Whether the branch is protected, or gone. If not, Neon was asked to protect it; call again to see.
+    """
+    entry = discharge_of(owed.kind)
+    if not isinstance(entry, BranchDischarge):
+        return False
+    if entry.is_discharged(owed, databases):
+        return True
+    entry.discharge(owed, databases)
+    return False
+
+
+def _has_recorded_configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+    current = view.deployment_configuration
+    return all(current.get(part) == recorded for part, recorded in owed.before.items())
+
+
+def _restore_configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+    """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that others changed meanwhile stay.
+
+    COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
+    reference, DeploymentEarlySuccessCriteria).
+    """
+    if view.primary.rollout_state == "COMPLETED":
+        world.services.update(service, deployment_configuration=owed.before)
+
+
+def _has_recorded_desired_count(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+    return view.desired_count >= int(owed.before["desired_count"])
+
+
+def _restore_desired_count(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+    """Start at least as many tasks of PRIMARY as ran before the fence.
+
+    ECS starts no more tasks for a deployment that it has marked FAILED, so a new deployment is forced in that case.
+    """
+    has_failed = view.primary.rollout_state == "FAILED"
+    if has_failed:
+        record_caused_deployment(service.name, view, world.clock.now(), world)
+    world.services.update(service, desired_count=int(owed.before["desired_count"]), force_new_deployment=has_failed)
+
+
+def _has_recorded_scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+    return world.scaling.describe(service) == ScalableTarget.model_validate(owed.before)
+
+
+def _restore_scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+    """Rule 2: put the exact prior scaling back only once the service runs on at least its minimum of tasks."""
+    recorded = ScalableTarget.model_validate(owed.before)
+    if min(view.running_count, view.desired_count) >= recorded.min_capacity:
+        world.scaling.put(service, recorded)
+
+
+def _is_branch_protected(owed: Obligation, databases: Databases) -> bool:
+    branch = databases.branch(str(owed.before["branch_id"]))
+    return branch is None or branch.protected
+
+
+def _protect_branch(owed: Obligation, databases: Databases) -> None:
+    databases.update_branch(str(owed.before["branch_id"]), protected=True)

@@ -1,0 +1,55 @@
+"""Send a rollback's report: once for each answer, as a page or as information."""
+
+from rollback.domain import page_count
+from rollback.domain.page_count import is_page
+from rollback.domain.rollback import Rollback
+from rollback.errors import CallRefused, ExternalServiceError
+from rollback.ports.world import World
+from rollback.reports.report import message, report_id, subject
+
+
+def send_report(rollback: Rollback, world: World) -> None:
+    """Publish the report. Readers recognise a duplicate by its `report_id`."""
+    attributes = {
+        "report_id": report_id(rollback),
+        "outcome": str(rollback.outcome),
+        "environment": rollback.environment,
+        "severity": "page" if is_page(rollback) else "info",
+    }
+    service = world.settings.service(rollback.service_name)
+    world.notifications.publish(subject(rollback), message(rollback, service), attributes)
+
+
+def send_report_once(rollback: Rollback, world: World) -> Rollback:
+    """Send the report, unless the last report gave the same answer. A page may only be counted (`page_count`).
+
+    Raises:
+        ExternalServiceError: the report could not be sent.
+    """
+    reported = rollback.evolve(reported=True, told=rollback.answer, wait_seconds=0)
+    if rollback.told == rollback.answer:
+        return reported
+    now, key = world.clock.now(), page_count.aggregation_key(rollback)
+    last_count = world.ledger.page_count(rollback.service_name, key) if key is not None else None
+    is_only_counted = page_count.is_aggregated(last_count, now, world.settings.policy.page_aggregation_minutes)
+    if not is_only_counted:
+        send_report(rollback, world)
+    if key is not None:
+        count = last_count.with_unsent_page(rollback, now) if last_count is not None and is_only_counted else None
+        world.ledger.put_page_count(count or page_count.first_page(rollback, now, last_count), last_count)
+    return reported
+
+
+def try_to_report(rollback: Rollback, world: World) -> Rollback:
+    """Send the report if SNS takes it. A failure changes no outcome.
+
+    Returns:
+        The rollback with `reported` set. If SNS did not answer, `wait_seconds` is above 0: try again. If SNS refused
+        the call, `wait_seconds` is 0: the janitor sends the report later.
+    """
+    try:
+        return send_report_once(rollback, world)
+    except CallRefused:
+        return rollback.evolve(wait_seconds=0)
+    except ExternalServiceError:
+        return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)

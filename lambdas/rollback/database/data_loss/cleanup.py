@@ -1,0 +1,102 @@
+"""Delete the branch and the computes that the data-loss analysis created.
+
+A compute of the backup accepts production's passwords, on a branch that may be unprotected. "IP Allow on protected
+branches only" leaves such a branch open to every address. So the compute is deleted as soon as the analysis ends.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from rollback.database.data_loss.open_analysis import OpenAnalysis
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis, comparison_branch_name
+from rollback.domain.rollback import Rollback
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
+from rollback.ports.world import World
+
+
+def delete_next_resource(opened: OpenAnalysis, now: datetime, world: World) -> Rollback:
+    """Delete one resource. One that can't be deleted in time is left, and the report names it.
+
+    The end of the analysis, which is saved, announces the deletions.
+    """
+    poll = world.settings.policy.poll_seconds
+    try:
+        is_deleting = _delete_one_resource(opened, world)
+    except (CallRefused, InvalidRequest) as refused:
+        return _note_leftovers(opened, str(refused), now)
+    except ExternalServiceError as failure:
+        limit = world.settings.policy.conclude_timeout_minutes
+        began_at = opened.analysis.ended_at or opened.analysis.began_at
+        if now - began_at > timedelta(minutes=limit):
+            return _note_leftovers(opened, f"{failure}, for {limit:g} minutes", now)
+        return opened.rollback.evolve(wait_seconds=poll)
+    if is_deleting:
+        return opened.rollback.evolve(wait_seconds=poll)
+    return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), world)
+
+
+def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: World) -> Rollback:
+    progress = opened.progress.evolve(account=analysis)
+    if analysis.computes:
+        project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
+        progress = progress.add_note(
+            f"The compute that {', '.join(analysis.computes)} was read with is deleted, so that no password opens the "
+            f"branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
+        )
+    return opened.rollback.evolve(database=progress, wait_seconds=0)
+
+
+def _delete_one_resource(opened: OpenAnalysis, world: World) -> bool:
+    """Ask Neon to delete the first resource that is still there.
+
+    A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
+
+    Returns:
+        Whether a resource was there to delete. Call again until none is.
+
+    Raises:
+        CallRefused: Neon refuses to delete the resources that are left.
+    """
+    deletions = [partial(_delete_compute, branch_id, world) for branch_id in opened.analysis.computes]
+    if opened.analysis.child_requested_at is not None:
+        deletions.insert(0, partial(_delete_child, comparison_branch_name(opened.rollback.id), world))
+    refusals: list[CallRefused] = []
+    for delete in deletions:
+        try:
+            if delete():
+                return True
+        except CallRefused as refused:
+            refusals.append(refused)
+    if refusals:
+        raise refusals[0]
+    return False
+
+
+def _delete_child(name: str, world: World) -> bool:
+    child = world.databases.branch_named(name)
+    if child is None:
+        return False
+    world.databases.delete_branch(child.id)
+    return True
+
+
+def _delete_compute(branch_id: str, world: World) -> bool:
+    if world.databases.branch(branch_id) is None:
+        return False
+    endpoints = world.databases.endpoints(branch_id)
+    if not endpoints:
+        return False
+    world.databases.delete_endpoint(endpoints[0].id)
+    return True
+
+
+def _note_leftovers(opened: OpenAnalysis, why: str, now: datetime) -> Rollback:
+    analysis = opened.analysis
+    child = f"branch {comparison_branch_name(opened.rollback.id)}" if analysis.child_requested_at is not None else ""
+    computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
+    left = " and ".join(part for part in (child, computes) if part)
+    note = f"Delete {left} in Neon's console, if it is there: it could not be deleted: {why}"
+    progress = opened.progress.add_note(note) if left else opened.progress
+    return opened.rollback.evolve(
+        database=progress.evolve(account=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0
+    )

@@ -1,0 +1,231 @@
+"""Data Loss: compare the backup with the restored branch, after the rollback is concluded.
+
+The step holds no lease, and nothing waits for it: another rollback may begin meanwhile. It changes only a child branch
+that is named after this rollback, and computes of this rollback's backup, which no other rollback touches. Two
+invocations at once are told apart by the record's version. The record announces each change, and each round looks for
+its effect before it makes the change.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import ceil
+
+from rollback.database.data_loss.compare_branches import Comparison, Limits
+from rollback.database.data_loss.open_analysis import OpenAnalysis
+from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss_analysis import ComparisonBase, DataLossAnalysis, comparison_branch_name
+from rollback.domain.database.progress import (
+    DatabaseOutcome,
+    DatabaseProgress,
+    OriginalBranch,
+    RecreateProgress,
+    ResetProgress,
+    RestoreProgress,
+)
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
+from rollback.ports.world import World
+from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RequestRefused, RetryLater
+
+# Shares of the function's time: after the first, an invocation begins no table, and a table takes four statements.
+_BEGINS, _SUMS, _ROWS = 0.25, 0.12, 0.3
+
+
+def schedule_comparison(rollback: Rollback, now: datetime) -> Rollback:
+    """Begin the analysis at the conclusion, if the rollback has a backup that was not compared yet.
+
+    Without a backup there is nothing to compare. Then only the compute is deleted that the source of an undo was given.
+    """
+    progress, source = rollback.database or _progress_without_restore(rollback, now), rollback.source_compute_branch_id
+    if progress is None or progress.lost is not None or progress.account is not None:
+        return rollback
+    if progress.backup_id is None and source is None:
+        return rollback
+    analysis = DataLossAnalysis(began_at=now, seen_at=now, computes=(source,) if source is not None else ())
+    if progress.backup_id is None:
+        analysis = analysis.evolve(ended_at=now)
+    return rollback.evolve(database=progress.evolve(account=analysis))
+
+
+def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProgress | None:
+    """Progress of a rollback that ended while its source was examined. None: the source was given no compute."""
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is None or rollback.source_compute_branch_id is None:
+        return None
+    before = OriginalBranch(name=planned.branch, protected=False)
+    return DatabaseProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
+
+
+def compare_lost_rows(rollback: Rollback, world: World) -> Rollback:
+    """Make at most one change, or compare as many tables as one invocation has time for. The outcome never changes."""
+    opened = OpenAnalysis.of(rollback)
+    now, poll = world.clock.now(), world.settings.policy.poll_seconds
+    settings = world.settings.database
+    if settings is None:
+        return stop_comparison(rollback, "no database is set any more", now)
+    limit = settings.data_loss_timeout_minutes
+    if now - opened.analysis.began_at > timedelta(minutes=limit):
+        return stop_comparison(rollback, f"not done in {limit:g} minutes", now)
+    opened = replace(opened, analysis=opened.analysis.evolve(seen_at=now))
+    try:
+        return _advance_comparison(opened, settings, world)
+    except RetryLater as later:
+        return opened.save(opened.analysis, max(poll, ceil(later.retry_after_seconds or 0)))
+    except (CallRefused, InvalidRequest) as refused:
+        return stop_comparison(rollback, str(refused), now)
+    except ExternalServiceError:  # an answer may be lost: the next round finds the branch or the compute, or creates it
+        return opened.save(opened.analysis, poll)
+
+
+def stop_comparison(rollback: Rollback, why: str, now: datetime) -> Rollback:
+    """End the analysis. The report has the tables compared so far, and why the others were not."""
+    progress = rollback.database
+    if progress is None or progress.account is None or progress.account.ended_at is not None:
+        return rollback
+    opened = OpenAnalysis.of(rollback)
+    return _end_comparison(opened, opened.analysis.report.evolve(unavailable=why), now)
+
+
+def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datetime) -> Rollback:
+    """Resume an abandoned analysis: its time begins again, once."""
+    return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
+
+
+def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, world: World) -> Rollback:
+    analysis, backup_id = opened.analysis, opened.progress.backup_id
+    if analysis.base is None:
+        return opened.save(_choose_base_branch(opened, world))
+    if analysis.base is ComparisonBase.CHILD and analysis.base_id is None:
+        return _create_base_branch(opened, settings, world)
+    if backup_id is None:
+        return stop_comparison(opened.rollback, "the id of the backup is not recorded", world.clock.now())
+    if analysis.base_id is None:
+        return stop_comparison(opened.rollback, "the restored branch is not recorded", world.clock.now())
+    readable = (backup_id, analysis.base_id) if analysis.base is ComparisonBase.SOURCE else (backup_id,)
+    for branch_id in readable:
+        if not world.databases.endpoints(branch_id):
+            return _create_compute(opened, branch_id, world)
+    return _compare_next_tables(opened, backup_id, analysis.base_id, settings, world)
+
+
+def _choose_base_branch(opened: OpenAnalysis, world: World) -> DataLossAnalysis:
+    """Choose the branch that the backup is compared with: if possible, a branch that no service writes to."""
+    analysis, progress = opened.analysis, opened.progress
+    planned = opened.rollback.plan.database if opened.rollback.plan is not None else None
+    restored_id = progress.current_branch_id
+    source_id = progress.source_branch_id if isinstance(progress, ResetProgress | RecreateProgress) else None
+    if planned is not None and planned.undone_rollback_id is not None and source_id is not None:
+        return analysis.evolve(base=ComparisonBase.SOURCE, base_id=source_id)
+    if isinstance(progress, RestoreProgress) and progress.preview_lsn is not None:
+        return analysis.evolve(base=ComparisonBase.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
+    if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored_id is not None:
+        branch = world.databases.branch(restored_id)
+        source_id = source_id or planned.source_branch_id
+        if branch is not None and branch.parent_lsn is not None and branch.parent_id == source_id:
+            return analysis.evolve(base=ComparisonBase.CHILD, parent_id=restored_id, lsn=branch.parent_lsn)
+    is_in_place = planned is None or planned.strategy is Strategy.DOWN_MIGRATIONS
+    why = "it was changed in place" if is_in_place else ""
+    return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=why)
+
+
+def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world: World) -> Rollback:
+    """Create the child branch once: its name follows from the rollback's id, and Neon refuses a name twice."""
+    analysis = opened.analysis
+    name, poll, now = comparison_branch_name(opened.rollback.id), world.settings.policy.poll_seconds, world.clock.now()
+    child = world.databases.branch_named(name)
+    if child is not None:
+        return opened.save(analysis.evolve(base_id=child.id))
+    if analysis.child_requested_at is None:
+        return opened.save(analysis.evolve(child_requested_at=now))
+    if analysis.parent_id is None:
+        return stop_comparison(opened.rollback, "the parent of the comparison's branch is not recorded", now)
+    expires_at = now + timedelta(hours=settings.preview_hours) if analysis.expires else None
+    try:
+        world.databases.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
+    except (AlreadyExists, OutcomeUnknown):
+        return opened.save(analysis, poll)  # the next round finds the child
+    except RequestRefused as refused:
+        if analysis.expires:  # some projects allow no expiry (Neon's documentation, "Branch expiration")
+            return opened.save(analysis.evolve(expires=False))
+        restored_id = opened.progress.current_branch_id
+        without_child = analysis.evolve(
+            base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=str(refused), child_requested_at=None
+        )
+        return opened.save(without_child)
+    return opened.save(analysis, poll)
+
+
+def _create_compute(opened: OpenAnalysis, branch_id: str, world: World) -> Rollback:
+    """Announce a compute, then create it. Only an announced compute is deleted; one that was there before stays."""
+    analysis = opened.analysis
+    if branch_id not in analysis.computes:
+        return opened.save(analysis.evolve(computes=(*analysis.computes, branch_id)))
+    world.databases.create_endpoint(branch_id)
+    return opened.save(analysis, world.settings.policy.poll_seconds)
+
+
+def _compare_next_tables(
+    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, world: World
+) -> Rollback:
+    analysis = opened.analysis
+    backup, restored = (
+        world.databases.connection_uri(branch_id, settings.database, settings.role)
+        for branch_id in (backup_id, base_id)
+    )
+    comparison = Comparison(
+        sql=world.sql,
+        backup=backup,
+        restored=restored,
+        main_database=settings.database,
+        limits=_limits(settings, world),
+        report=analysis.report.evolve(against=_describe_base(opened)),
+        position=analysis.position,
+    )
+    try:
+        is_done = comparison.compare_remaining()
+    except RetryLater:
+        if comparison.position == analysis.position:
+            raise
+        is_done = False
+    if is_done:
+        return _end_comparison(opened, comparison.report, world.clock.now())
+    advanced = analysis.evolve(report=comparison.report, position=comparison.position, seen_at=world.clock.now())
+    return opened.save(advanced, world.settings.policy.poll_seconds)
+
+
+def _limits(settings: DatabaseSettings, world: World) -> Limits:
+    seconds, began = world.settings.policy.database_timeout_seconds, world.clock.now()
+
+    def passed() -> float:
+        return (world.clock.now() - began).total_seconds()
+
+    return Limits(
+        is_over=lambda: passed() > _BEGINS * seconds,
+        now=passed,
+        sums_seconds=_SUMS * seconds,
+        rows_seconds=_ROWS * seconds,
+        keys=settings.report_keys == "keys",
+    )
+
+
+def _describe_base(opened: OpenAnalysis) -> str:
+    analysis, progress = opened.analysis, opened.progress
+    match analysis.base:
+        case ComparisonBase.CHILD:
+            return f"against a branch made at {analysis.lsn}, which nothing else writes to"
+        case ComparisonBase.SOURCE:
+            return f"against branch {analysis.base_id}, which it went back to"
+        case _:
+            since = f"{progress.ended_at:%H:%M:%S} UTC" if progress.ended_at is not None else "its change"
+            why = f" ({analysis.child_refusal})" if analysis.child_refusal else ""
+            return (
+                f"against branch {progress.before.name} as it is now{why}: rows that services have changed since "
+                f"{since} show as changed"
+            )
+
+
+def _end_comparison(opened: OpenAnalysis, report: DataLossReport, now: datetime) -> Rollback:
+    """Move the report out of the analysis into the progress; Conclude sends it."""
+    ended = opened.analysis.evolve(ended_at=now, seen_at=now, report=DataLossReport())
+    return opened.rollback.evolve(database=opened.progress.evolve(lost=report, account=ended), wait_seconds=0)
