@@ -1,16 +1,12 @@
-"""CloudFormation types of operations and access: alarms, logs, IAM, secrets, keys."""
+"""CloudFormation types of observability and access: alarms, logs, IAM, secrets, keys, bucket policies."""
 
 import json
 import secrets
 import string
 from typing import Any
 
-from local_cloud.cloudformation.types import Properties, Resource, ResourceType
-from local_cloud.moto_fixes.listing import list_all
-
-
-def _without(properties: Properties, *names: str) -> Properties:
-    return {name: value for name, value in properties.items() if name not in names}
+from local_cloud.cloudformation.types import Properties, Resource, ResourceType, without
+from local_cloud.listing import list_all
 
 
 def _alarm_arn(alarm: Resource) -> str:
@@ -41,8 +37,8 @@ def _retention(client: Any, group: Resource) -> None:
     if days:
         client.put_retention_policy(logGroupName=group.name, retentionInDays=int(days))
         return
-    alike = list_all(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group.name)
-    if any(one["logGroupName"] == group.name and one.get("retentionInDays") for one in alike):
+    matches = list_all(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group.name)
+    if any(match["logGroupName"] == group.name and match.get("retentionInDays") for match in matches):
         client.delete_retention_policy(logGroupName=group.name)
 
 
@@ -57,11 +53,11 @@ def _metric_filter_parameters(properties: Properties) -> Properties:
 
 
 def _role_parameters(properties: Properties) -> Properties:
-    return _without(properties, "ManagedPolicyArns", "Policies")
+    return without(properties, "ManagedPolicyArns", "Policies")
 
 
 def _role_policies(client: Any, role: Resource) -> None:
-    """Attach and inline exactly the role's own policies; those of AWS::IAM::Policy resources stay."""
+    """Give the role exactly its own managed and inline policies. Policies of AWS::IAM::Policy resources stay."""
     wanted = set(role.properties.get("ManagedPolicyArns", []))
     own = {policy["PolicyName"]: policy["PolicyDocument"] for policy in role.properties.get("Policies", [])}
     previous = role.response.setdefault("own", {"managed": [], "inline": []})
@@ -109,7 +105,7 @@ def _delete_inline_policy(client: Any, policy: Resource) -> None:
 
 
 def _managed_policy_parameters(properties: Properties) -> Properties:
-    parameters = _without(properties, "Roles", "Users", "Groups", "ManagedPolicyName")
+    parameters = without(properties, "Roles", "Users", "Groups", "ManagedPolicyName")
     return parameters | {"PolicyName": properties["ManagedPolicyName"]}
 
 
@@ -138,7 +134,7 @@ def _delete_managed_policy(client: Any, policy: Resource) -> None:
 
 
 def _key_parameters(properties: Properties) -> Properties:
-    parameters = _without(properties, "EnableKeyRotation", "RotationPeriodInDays", "Enabled", "PendingWindowInDays",
+    parameters = without(properties, "EnableKeyRotation", "RotationPeriodInDays", "Enabled", "PendingWindowInDays",
                           "KeyPolicy", "Tags")  # fmt: skip
     tags = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in properties.get("Tags", [])]
     policy = {"Policy": json.dumps(properties["KeyPolicy"])} if "KeyPolicy" in properties else {}
@@ -160,7 +156,7 @@ def _update_key(client: Any, key: Resource, parameters: Properties) -> None:
 
 def _secret_parameters(properties: Properties) -> Properties:
     generate = properties.get("GenerateSecretString")
-    parameters = _without(properties, "GenerateSecretString", "ReplicaRegions")
+    parameters = without(properties, "GenerateSecretString", "ReplicaRegions")
     if generate is None:
         return parameters
     excluded = set(generate.get("ExcludeCharacters", ""))
@@ -228,7 +224,7 @@ TYPES: tuple[ResourceType, ...] = (
         replaced_by=("Path",),
     ),
     ResourceType(
-        "AWS::IAM::Policy", "iam", "list_roles",  # an inline policy has no API of its own: it is put on its roles
+        "AWS::IAM::Policy", "iam", "list_roles",  # without effect: `finish` puts the policy on its roles
         physical_id=lambda policy: policy.name,
         attributes={"Id": lambda policy: policy.name},
         parameters=lambda _: {"MaxItems": 1},
@@ -269,7 +265,7 @@ TYPES: tuple[ResourceType, ...] = (
         ),
     ),
     ResourceType(
-        # Kept, not enforced: moto's bucket policies read conditions wrongly and would refuse everything.
+        # Accepted without effect: moto reads conditions of bucket policies wrongly, and would refuse everything.
         "AWS::S3::BucketPolicy", "s3", "list_buckets",
         physical_id=lambda policy: policy.name,
         parameters=lambda _: {},

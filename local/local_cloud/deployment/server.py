@@ -13,18 +13,19 @@ from moto.server import ThreadedMotoServer
 from local_cloud import clock
 from local_cloud.cloudformation import service as cloudformation
 from local_cloud.cloudwatch import alarms
-from local_cloud.ecs import simulation as ecs_simulation
-from local_cloud.events import rules as events
+from local_cloud.ecs import simulation
+from local_cloud.events import rules as event_rules
+from local_cloud.faults import lag
 from local_cloud.functions import functions
 from local_cloud.iam import credentials, identity
-from local_cloud.moto_fixes import dynamodb, lag, moto_state, pagination
+from local_cloud.moto_fixes import dynamodb, moto_state, pagination
 from local_cloud.processes.signals import defer_signals
 from local_cloud.step_functions import service as step_functions
 
 if TYPE_CHECKING:
     from local_cloud.neon.server import LocalNeon
 
-_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
+_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, event_rules, alarms, simulation)
 _READY_SECONDS = 30.0
 
 

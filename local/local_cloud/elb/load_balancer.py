@@ -18,10 +18,10 @@ from typing import Any
 from moto.elbv2.models import elbv2_backends
 
 from local_cloud import clock
-from local_cloud.cloudwatch import metric_statistics
 from local_cloud.elb import nodes as load_balancer_nodes
 from local_cloud.elb import target_health
 from local_cloud.elb.metrics import Counters, publish
+from local_cloud.moto_fixes.cloudwatch import metric_statistics
 
 PRIVATE_PREFIX = "127.10."  # this machine's addresses that stand for a VPC's: functions outside of one have no route
 _ADDRESSES = {"internal": "127.10.0.1"}

@@ -11,14 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import clock
-from local_cloud.cloudwatch import log_metrics as alarm_log_metrics
-from local_cloud.cloudwatch import metrics as alarm_metrics
-from local_cloud.cloudwatch import rules as alarm_rules
-from local_cloud.cloudwatch.alarm_statistics import Sample, statistic_of
+from local_cloud.cloudwatch import composite_rules, log_metrics, metric_math
 from local_cloud.cloudwatch.evaluation import decide
-from local_cloud.cloudwatch.metrics import Reading
+from local_cloud.cloudwatch.metric_math import Reading
+from local_cloud.cloudwatch.metric_store import Sample, statistic_of
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 PERIOD_SECONDS = 180
 """Long enough to be seen, on a busy machine, before it is over on the scaled clock."""
@@ -347,7 +345,7 @@ def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud:
     ],
 )
 def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
-    assert alarm_log_metrics.matches(pattern, message) is expected
+    assert log_metrics.matches(pattern, message) is expected
 
 
 @pytest.mark.parametrize(
@@ -380,7 +378,7 @@ def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
 )
 def test_metric_math(expression: str, expected: float | None) -> None:
     points = {"a": 1.0, "b": 3.0, "zero": 0.0, "gone": None}
-    assert alarm_metrics.parse(expression).evaluate(points) == expected
+    assert metric_math.parse(expression).evaluate(points) == expected
 
 
 @pytest.mark.parametrize(
@@ -397,15 +395,15 @@ def test_metric_math(expression: str, expected: float | None) -> None:
 def test_what_the_guide_leaves_open_is_read_either_way(
     expression: str, reading: Reading, expected: float | None
 ) -> None:
-    points = alarm_metrics.Moment({"a": 1.0, "gone": None, "late": None}, frozenset({"a", "late"}))
-    with alarm_metrics.read_as(reading):
-        assert alarm_metrics.parse(expression).evaluate(points) == expected
+    points = metric_math.Moment({"a": 1.0, "gone": None, "late": None}, frozenset({"a", "late"}))
+    with metric_math.read_as(reading):
+        assert metric_math.parse(expression).evaluate(points) == expected
 
 
 @pytest.mark.parametrize("expression", ["a +", "(a", "a b", "NOPE(a)", "FILL(a)", "a $ b"])
 def test_unreadable_metric_math_is_refused(expression: str) -> None:
-    with pytest.raises(alarm_metrics.UnsupportedExpression):
-        alarm_metrics.parse(expression)
+    with pytest.raises(metric_math.UnsupportedExpression):
+        metric_math.parse(expression)
 
 
 @pytest.mark.parametrize(
@@ -422,13 +420,13 @@ def test_unreadable_metric_math_is_refused(expression: str) -> None:
 )
 def test_rules(rule: str, expected: bool) -> None:
     states = {"red": "ALARM", "green": "OK", "grey": "INSUFFICIENT_DATA", "with AND (odd) name": "ALARM"}
-    assert alarm_rules.parse(rule).holds(states.__getitem__) is expected
+    assert composite_rules.parse(rule).holds(states.__getitem__) is expected
 
 
 @pytest.mark.parametrize("rule", ["", "ALARM(a", "ALARM(a) ALARM(b)", "NEVER(a)", "OK(a) AND"])
 def test_unreadable_rules_are_refused(rule: str) -> None:
-    with pytest.raises(alarm_rules.InvalidRule):
-        alarm_rules.parse(rule)
+    with pytest.raises(composite_rules.InvalidRule):
+        composite_rules.parse(rule)
 
 
 @pytest.mark.parametrize(

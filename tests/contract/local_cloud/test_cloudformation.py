@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.deployment.states import busy
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.faults.busy_stack import busy
+from local_cloud.listing import list_all
 
 ALARM = {
     "Type": "AWS::CloudWatch::Alarm",

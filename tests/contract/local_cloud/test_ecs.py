@@ -12,7 +12,7 @@ from contract.local_cloud.workload import CRASHING, UNHEALTHY, Workload, eventua
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.events import rules as events
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 

@@ -15,7 +15,7 @@ from local_cloud.events import rules as events
 from local_cloud.events import targets as events_targets
 from local_cloud.events.payload import payload_for
 from local_cloud.events.schedule import period_seconds
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 EVENT = {
     "version": "0",

@@ -15,7 +15,7 @@ from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.functions import functions
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 CODE = """
 import json, os, sys, time, uuid

@@ -14,7 +14,7 @@ from local_cloud.elb.load import LoadGenerator
 from local_cloud.elb.load_balancer import base_url
 from local_cloud.elb.nodes import NODES, add_node, distribute_values, split_count
 from local_cloud.elb.target_health import targets_of
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 
 @pytest.fixture

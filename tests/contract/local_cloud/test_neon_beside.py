@@ -14,7 +14,7 @@ from contract.neon_projects import LocalProject
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from local_cloud.neon.project import Limits
 
 _STARTED_AND_STOPPED = """

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
+from local_cloud.listing import list_all
 from local_cloud.moto_fixes import pagination
-from local_cloud.moto_fixes.listing import list_all
 from local_cloud.moto_fixes.pagination_model import invalid_token_code, paged
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})

@@ -13,7 +13,7 @@ from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.iam import credentials
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 COMMANDS: dict[str, Any] = {
     "pnpm db:down 0002_x": {"says": "stepping down"},

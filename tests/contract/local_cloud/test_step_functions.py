@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from local_cloud import clock
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
-from local_cloud.step_functions import definition as step_functions_definition
+from local_cloud.listing import list_all
+from local_cloud.moto_fixes.step_functions.definition import transition_problems
 
 ROLE = "arn:aws:iam::123456789012:role/state-machine"
 ADMINISTRATION = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -308,7 +308,7 @@ def test_an_update_with_a_missing_catch_target_is_refused(machines: Machines, qu
 def test_an_unreachable_state_and_a_branch_with_a_missing_target_are_problems() -> None:
     branch = {"StartAt": "B", "States": {"B": {"Type": "Pass", "Next": "C"}}}
     states = {"A": {"Type": "Parallel", "Branches": [branch], "End": True}, "Island": {"Type": "Succeed"}}
-    found = step_functions_definition.problems(json.dumps({"StartAt": "A", "States": states}))
+    found = transition_problems(json.dumps({"StartAt": "A", "States": states}))
     assert found == [
         "MISSING_TRANSITION_TARGET: Missing transition target: C at /States/A/Branches[0]/States/B/Next",
         'MISSING_TRANSITION_TARGET: State "Island" is not reachable. at /States/Island',

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 # What the container says of its environment: its database is its own variable.
 SHOWS = {"commands": {"show": {"shows": ["PLAIN", "WHOLE", "KEY", "PARAMETER", "AWS_ACCESS_KEY_ID"]}}}

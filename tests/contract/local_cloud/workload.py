@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from local_cloud.ecr.images import push_image
 from local_cloud.elb import load_balancer
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback.adapters.aws.paging import pages_of
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
-"""JSONPath as Step Functions reads it: a definite path gives the value, any other a list.
+"""JSONPath as Step Functions reads it: a definite path gives a value, and any other path a list.
 
-moto answers `$.a[0].b` with a list of one.
+moto answers the definite path `$.a[0].b` with a list of one.
 """
 
 import functools
@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.stepfunctions.parser.asl.utils import json_path
 
-from local_cloud.step_functions.rebind import rebind
+from local_cloud.moto_fixes.step_functions.rebind import rebind
 
 _INDEFINITE = re.compile(r"\.\.|\[\s*\*|\.\*|\[\?|\[[^\]'\"]*[:,][^\]]*\]")
 _parse: Callable[[str], Any] = functools.lru_cache(2048)(json_path.parse)
@@ -18,7 +18,11 @@ _stock = json_path.extract_json
 
 
 def extract_json(path: str, data: Any) -> Any:
-    """What `path` selects in `data`. Raises moto's NoSuchJsonPathError when a definite path selects nothing."""
+    """Return the value, or the list of values, at a path of `data`.
+
+    Raises:
+        NoSuchJsonPathError: a definite path selects nothing.
+    """
     matches = _parse(path).find(data)
     if _INDEFINITE.search(path):
         if not matches and not json_path._contains_slice_or_wildcard_array(path):
@@ -30,4 +34,5 @@ def extract_json(path: str, data: Any) -> Any:
 
 
 def install() -> None:
+    """Replace the interpreter's function in all its modules."""
     rebind("extract_json", _stock, extract_json)

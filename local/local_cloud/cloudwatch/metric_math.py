@@ -1,8 +1,9 @@
-"""Metric math, one point in time: + - * /, comparisons, AND, OR, IF, FILL, SUM, AVG, MIN, MAX, ABS, parentheses.
+"""Metric math at one point in time: + - * /, comparisons, AND, OR, IF, FILL, SUM, AVG, MIN, MAX, ABS, parentheses.
 
-None stands for a missing point. "Missing values in a time series are treated as 0" by operators, if another operand has
-a point there; a division by zero is missing; IF takes 0 for a missing value of its true branch (CloudWatch user guide,
-"Metric math syntax and functions"). What the guide leaves open is a `Reading`: expressions have to be right in each.
+None stands for a missing point. Operators treat "missing values in a time series" as 0, if another operand has a point
+there. A division by zero is missing. IF takes 0 for a missing value of its true branch. Source: CloudWatch user guide,
+"Metric math syntax and functions". Each `Reading` decides the cases that the guide leaves open, and an expression must
+be right in all readings.
 """
 
 import contextlib
@@ -19,11 +20,11 @@ Expression = Callable[[Points], Value]
 
 @dataclass(frozen=True)
 class Reading:
-    """How the guide is read.
+    """A decision of the cases that the guide leaves open.
 
     Attributes:
         fills_empty: FILL makes points of a series that has none in the window of the evaluation.
-        missing_is_zero: an operator takes a missing operand for 0, as the guide says; else the result is missing.
+        missing_is_zero: an operator takes a missing operand as 0, as the guide says; else the result is missing.
     """
 
     fills_empty: bool = True
@@ -36,7 +37,7 @@ class _CurrentReading:
 
 @contextlib.contextmanager
 def read_as(reading: Reading) -> Iterator[None]:
-    """Evaluate all alarms by another reading for a while."""
+    """Evaluate all alarms by this reading until the context ends."""
     before, _CurrentReading.reading = _CurrentReading.reading, reading
     try:
         yield
@@ -45,11 +46,11 @@ def read_as(reading: Reading) -> Iterator[None]:
 
 
 class Scalar(float):
-    """A number of the expression itself, which has no points in time of its own."""
+    """A number in an expression, which has no points in time."""
 
 
 class Moment(dict[str, Point]):
-    """Points at one time, and which of the series have a point anywhere in the window."""
+    """Points at one time; `published` names the series that have a point anywhere in the window."""
 
     def __init__(self, points: Mapping[str, Point], published: frozenset[str]) -> None:
         super().__init__(points)
@@ -69,24 +70,28 @@ _AGGREGATES: dict[str, Callable[[list[float]], float]] = {
 
 
 class UnsupportedExpression(Exception):
-    """The embedded cloud cannot evaluate this metric math."""
+    """The embedded cloud can't evaluate this metric math."""
 
 
 @dataclass(frozen=True)
 class MetricMath:
-    """An expression that has been read, and the ids it uses."""
+    """A parsed expression, and the ids that it uses."""
 
     evaluate: Expression
     ids: frozenset[str]
 
 
 def parse(text: str) -> MetricMath:
-    """Read an expression. Raises UnsupportedExpression."""
-    reader = _Reader(text)
-    expression = reader.disjunction()
-    if reader.tokens:
-        raise UnsupportedExpression(f"unexpected {reader.tokens[0]!r} in metric math: {text}")
-    return MetricMath(expression, frozenset(reader.ids))
+    """Parse an expression.
+
+    Raises:
+        UnsupportedExpression: the embedded cloud can't evaluate it.
+    """
+    parser = _Parser(text)
+    expression = parser.disjunction()
+    if parser.tokens:
+        raise UnsupportedExpression(f"unexpected {parser.tokens[0]!r} in metric math: {text}")
+    return MetricMath(expression, frozenset(parser.ids))
 
 
 def _pointwise(function: Callable[..., float], *operands: Expression) -> Expression:
@@ -105,8 +110,8 @@ def _pointwise(function: Callable[..., float], *operands: Expression) -> Express
     return evaluate
 
 
-class _Reader:
-    """Recursive descent; the methods go from the loosest binding to the tightest."""
+class _Parser:
+    """A recursive-descent parser; the methods go from the loosest binding to the tightest."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -215,18 +220,18 @@ class _Reader:
         return self.tokens.pop(0)
 
     def _expect(self, token: str) -> None:
-        if (found := self._next()) != token:
-            raise UnsupportedExpression(f"expected {token!r}, found {found!r} in metric math: {self.text}")
+        if (actual := self._next()) != token:
+            raise UnsupportedExpression(f"expected {token!r}, found {actual!r} in metric math: {self.text}")
 
 
 def _if(condition: Expression, then: Expression, otherwise: Expression | None = None) -> Expression:
     def evaluate(points: Points) -> Value:
-        decided = condition(points)
-        if decided is None:
+        decision = condition(points)
+        if decision is None:
             return None
-        if decided:
+        if decision:
             value = then(points)
-            return 0.0 if value is None and not isinstance(decided, Scalar) else value
+            return 0.0 if value is None and not isinstance(decision, Scalar) else value
         return otherwise(points) if otherwise else None
 
     return evaluate
@@ -234,22 +239,22 @@ def _if(condition: Expression, then: Expression, otherwise: Expression | None = 
 
 def _fill(value: Expression, filler: Expression, ids: frozenset[str]) -> Expression:
     def evaluate(points: Points) -> Value:
-        found = value(points)
+        point = value(points)
         published = getattr(points, "published", ids)
-        if found is not None or not (_CurrentReading.reading.fills_empty or ids & published):
-            return found
-        made = filler(points)
-        return float(made) if isinstance(made, Scalar) else made
+        if point is not None or not (_CurrentReading.reading.fills_empty or ids & published):
+            return point
+        filling = filler(points)
+        return float(filling) if isinstance(filling, Scalar) else filling
 
     return evaluate
 
 
 def _aggregate(function: Callable[[list[float]], float], values: Expression) -> Expression:
-    """Over the points of a list that are there; missing when none is. A single series is its own value."""
+    """Aggregate the present points of a list; missing without any. A single series is its own value."""
 
     def evaluate(points: Points) -> Value:
-        found = values(points)
-        present = [v for v in (found if isinstance(found, list) else [found]) if v is not None]
+        members = values(points)
+        present = [v for v in (members if isinstance(members, list) else [members]) if v is not None]
         return function(present) if present else None
 
     return evaluate

@@ -1,29 +1,29 @@
-"""Checks the transitions of a state machine definition, as CreateStateMachine does and moto does not."""
+"""Transitions of a state machine definition, which CreateStateMachine checks and moto does not."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 
-def problems(definition: str) -> list[str]:
-    """What is wrong with the transitions of a definition (JSON), each with the place; empty when nothing is."""
+def transition_problems(definition: str) -> list[str]:
+    """Return each missing target and unreachable state of a definition (JSON), with its place."""
     return list(_machine_problems(json.loads(definition), ""))
 
 
 def _machine_problems(machine: dict[str, Any], path: str) -> Iterator[str]:
     states: dict[str, dict[str, Any]] = machine.get("States", {})
-    wanted = [(machine.get("StartAt"), f"{path}/StartAt")]
+    transitions = [(machine.get("StartAt"), f"{path}/StartAt")]
     for name, state in states.items():
         here = f"{path}/States/{name}"
-        wanted += _targets(state, here)
+        transitions += _targets(state, here)
         for child, child_path in _inner_machines(state, here):
             yield from _machine_problems(child, child_path)
-    for target, place in wanted:
+    for target, place in transitions:
         if target not in states:
             yield f"MISSING_TRANSITION_TARGET: Missing transition target: {target} at {place}"
-    reached = {target for target, _ in wanted}
+    targets = {target for target, _ in transitions}
     for name in states:
-        if name not in reached:
+        if name not in targets:
             yield f'MISSING_TRANSITION_TARGET: State "{name}" is not reachable. at {path}/States/{name}'
 
 

@@ -1,4 +1,4 @@
-"""Composite alarm rules: ALARM("name"), OK(...), INSUFFICIENT_DATA(...), AND, OR, NOT, TRUE, FALSE, parentheses."""
+"""Rules of composite alarms: ALARM("name"), OK(...), INSUFFICIENT_DATA(...), AND, OR, NOT, TRUE, FALSE, parentheses."""
 
 import re
 from collections.abc import Callable
@@ -8,24 +8,27 @@ from typing import Protocol
 _TOKEN = re.compile(r'\s*(?:(?P<punctuation>[()])|"(?P<quoted>[^"]+)"|(?P<word>[^\s()"]+))')
 _STATES = ("ALARM", "OK", "INSUFFICIENT_DATA")
 StateOf = Callable[[str], str]
-"""Gives the state of the alarm with a name or ARN."""
+"""Returns the state of the alarm with a name or ARN."""
 
 
 class InvalidRule(Exception):
-    """The alarm rule cannot be read; says where."""
+    """The alarm rule can't be parsed; the message says where."""
 
 
 class Rule(Protocol):
-    """A rule that has been read."""
+    """A parsed rule."""
 
-    def holds(self, state_of: StateOf) -> bool: ...
+    def holds(self, state_of: StateOf) -> bool:
+        """Whether the rule is true in these states."""
 
     def alarms(self) -> frozenset[str]:
-        """The names or ARNs it speaks of."""
+        """Return the names or ARNs of the alarms in the rule."""
 
 
 @dataclass(frozen=True)
 class Constant:
+    """TRUE or FALSE."""
+
     value: bool
 
     def holds(self, _state_of: StateOf) -> bool:
@@ -37,6 +40,8 @@ class Constant:
 
 @dataclass(frozen=True)
 class InState:
+    """ALARM(…), OK(…) or INSUFFICIENT_DATA(…)."""
+
     state: str
     alarm: str
 
@@ -49,6 +54,8 @@ class InState:
 
 @dataclass(frozen=True)
 class Not:
+    """NOT before a rule."""
+
     part: Rule
 
     def holds(self, state_of: StateOf) -> bool:
@@ -60,7 +67,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Joined:
-    """Several parts, all (AND) or any (OR) of which must hold."""
+    """Rules joined by AND (all must hold) or by OR (any)."""
 
     all_of: bool
     parts: tuple[Rule, ...]
@@ -74,11 +81,15 @@ class Joined:
 
 
 def parse(text: str) -> Rule:
-    """Read a rule. Raises InvalidRule."""
-    reader = _Reader(text, _tokens(text))
-    rule = reader.disjunction()
-    if reader.rest:
-        raise InvalidRule(f"unexpected {reader.rest[0]!r} in alarm rule: {text}")
+    """Parse a rule.
+
+    Raises:
+        InvalidRule: the text is no rule.
+    """
+    parser = _Parser(text, _tokens(text))
+    rule = parser.disjunction()
+    if parser.rest:
+        raise InvalidRule(f"unexpected {parser.rest[0]!r} in alarm rule: {text}")
     return rule
 
 
@@ -88,14 +99,14 @@ def _tokens(text: str) -> list[str]:
     while position < len(stripped):
         match = _TOKEN.match(stripped, position)
         if match is None:
-            raise InvalidRule(f"cannot read {stripped[position:]!r} in alarm rule: {text}")
+            raise InvalidRule(f"can't read {stripped[position:]!r} in alarm rule: {text}")
         tokens.append(match["punctuation"] or match["quoted"] or match["word"])
         position = match.end()
     return tokens
 
 
 @dataclass
-class _Reader:
+class _Parser:
     text: str
     rest: list[str] = field(default_factory=list)
 
@@ -136,9 +147,9 @@ class _Reader:
         return False
 
     def _expect(self, token: str) -> None:
-        found = self._next()
-        if found != token:
-            raise InvalidRule(f"expected {token!r}, found {found!r} in alarm rule: {self.text}")
+        actual = self._next()
+        if actual != token:
+            raise InvalidRule(f"expected {token!r}, found {actual!r} in alarm rule: {self.text}")
 
     def _next(self) -> str:
         if not self.rest:

@@ -1,4 +1,14 @@
-"""The Step Functions API where moto's answers differ from AWS's."""
+"""Operations of the Step Functions API.
+
+Replaced in moto:
+- CreateStateMachine and UpdateStateMachine do not check transitions (see `definition`).
+- StartExecution without a name names the execution `None`; AWS makes a UUID.
+- SendTaskFailure drops the cause; StopExecution drops error and cause.
+- GetExecutionHistory ignores `reverseOrder`, and has no pages.
+- DescribeExecution and ListExecutions omit `stopDate` of a TIMED_OUT execution. A text output is written without its
+  quotes, and spaces differ.
+- Errors of the interpreter reach the client without their code.
+"""
 
 import datetime
 import json
@@ -10,7 +20,7 @@ from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from local_cloud.step_functions import definition as step_functions_definition
+from local_cloud.moto_fixes.step_functions.definition import transition_problems
 
 _stock_validate = StepFunctionsParserBackend._validate_definition
 _stock_describe = StepFunctionResponse.describe_execution
@@ -20,8 +30,8 @@ _stock_start = StepFunctionsParserBackend.start_execution
 
 def _validate_definition(definition: str) -> None:
     _stock_validate(definition)
-    if found := step_functions_definition.problems(definition):
-        raise api.InvalidDefinition(message=f"Invalid State Machine Definition: '{', '.join(found)}'")
+    if problems := transition_problems(definition):
+        raise api.InvalidDefinition(message=f"Invalid State Machine Definition: '{', '.join(problems)}'")
 
 
 def _start_execution(self: Any, state_machine_arn: str, name: str | None = None, *rest: Any, **options: Any) -> Any:
@@ -69,7 +79,7 @@ def _list_executions(self: Any) -> Any:
 
 
 def _name_errors() -> None:
-    """The interpreter's own errors reach the client without their code: give it to them."""
+    """Give the interpreter's errors the attribute from which moto reads their code."""
     for error in vars(api).values():
         code = getattr(error, "code", None)
         if isinstance(error, type) and issubclass(error, api.ServiceException) and isinstance(code, str):
@@ -77,6 +87,7 @@ def _name_errors() -> None:
 
 
 def install() -> None:
+    """Replace moto's operations."""
     _name_errors()
     StepFunctionsParserBackend._validate_definition = staticmethod(_validate_definition)
     StepFunctionsParserBackend.start_execution = _start_execution

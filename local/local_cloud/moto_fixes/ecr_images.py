@@ -1,10 +1,11 @@
-"""What moto's ECR does differently from ECR, mended.
+"""Images in ECR: their digests, their tags, and the answers of BatchGetImage and BatchDeleteImage.
 
-- A manifest's digest is the SHA-256 of its bytes (moto hashes the layers, so two images of one base collide).
-- A tag that moves leaves the image it left in the repository, untagged (moto deletes the image).
-- An immutable repository refuses to move a tag with ``ImageTagAlreadyExistsException``.
-- BatchGetImage names the tag or digest that was asked for, in its answers and in its failures.
-- BatchDeleteImage answers with the digest of an untagged image.
+Replaced in moto:
+- moto hashes the layers, so two images of one base collide. A manifest's digest is the SHA-256 of its bytes.
+- moto deletes an image whose last tag moves. ECR keeps the image untagged.
+- moto refuses to move a tag in an immutable repository with another code than ``ImageTagAlreadyExistsException``.
+- BatchGetImage of moto does not name the requested tag or digest in its answers and failures.
+- BatchDeleteImage of moto answers without the digest of an untagged image.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ _stock_delete = ECRBackend.batch_delete_image
 
 
 def digest_of(manifest: str) -> str:
-    """The content address of a manifest: ``sha256:`` and the SHA-256 of its bytes (OCI image specification)."""
+    """Return a manifest's content address: ``sha256:`` and the SHA-256 of its bytes (OCI image specification)."""
     return "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
 
 
 def install() -> None:
-    """Replace the operations named above. Harmless when repeated."""
+    """Replace moto's operations. Repeated calls change nothing."""
     Image._create_digest = _create_digest
     ECRBackend.put_image = _put_image
     ECRBackend.batch_get_image = _batch_get_image
@@ -108,12 +109,12 @@ def _batch_get_image(
     images: list[Any] = []
     failures: list[dict[str, Any]] = []
     for image_id in image_ids or []:
-        found = next((image for image in repository.images if _matches(image, image_id)), None)
-        if found is None:
+        image = next((image for image in repository.images if _matches(image, image_id)), None)
+        if image is None:
             reason = "Requested image not found"
             failures.append({"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": reason})
             continue
-        answer = copy.copy(found)
+        answer = copy.copy(image)
         answer.image_tag = image_id.get("imageTag")
         images.append(answer)
     return {"images": images, "failures": failures}

@@ -1,6 +1,6 @@
-"""Termination protection of stacks: set by `cdk deploy`, and a protected stack is not deleted.
+"""Termination protection of stacks: `cdk deploy` sets it, and a protected stack can't be deleted.
 
-moto keeps the flag and has no UpdateTerminationProtection (CloudFormation API reference, UpdateTerminationProtection).
+moto keeps the flag without effect, and lacks UpdateTerminationProtection (CloudFormation API reference).
 """
 
 from typing import Any
@@ -14,6 +14,7 @@ _stock_delete = CloudFormationBackend.delete_stack
 
 
 def install() -> None:
+    """Add the operation, and let DeleteStack refuse a protected stack."""
     CloudFormationResponse.update_termination_protection = _update
     CloudFormationBackend.delete_stack = _delete
 

@@ -1,8 +1,7 @@
-"""The ECS operations that moto answers wrongly or not at all, answered from the simulation's rollouts."""
+"""ECS operations on services and service deployments, and RunTask, answered by the simulation in place of moto."""
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +9,10 @@ from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ECSException, InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
-from local_cloud.ecs import definitions as ecs_definitions
-from local_cloud.ecs import refusals as ecs_refusals
-from local_cloud.ecs import task_api as ecs_task_api
-from local_cloud.ecs.deployments import now
+from local_cloud.ecs import refusals
+from local_cloud.ecs.deployments import ServiceDeployment, now
 from local_cloud.ecs.rollout import Rollout
-from local_cloud.ecs.run_task import StandaloneTasks
+from local_cloud.ecs.rollouts import rollouts
 
 _STORED_SETTINGS = {
     "capacityProviderStrategy": "capacity_provider_strategy",
@@ -32,7 +29,7 @@ _STORED_SETTINGS = {
     "serviceConnectConfiguration": "service_connect_configuration",
     "volumeConfigurations": "volume_configurations",
 }
-# A change of one of these starts a deployment (API reference, UpdateService); the others do not.
+# A change of these settings starts a deployment; a change of others does not (API reference, UpdateService).
 _DEPLOYED_SETTINGS = frozenset(
     {
         "capacityProviderStrategy",
@@ -48,40 +45,8 @@ _stock_create, _stock_delete = Response.create_service, Response.delete_service
 _stock_describe_services = Response.describe_services
 
 
-class Rollouts:
-    """The rollout of every service, the tasks of none, and the lock that guards them."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.current: dict[str, Rollout] = {}
-        self.retired: list[Rollout] = []
-        self.standalone_tasks = StandaloneTasks()
-
-    def add(self, rollout: Rollout) -> None:
-        """Follow a new service; one of the same name that was deleted keeps draining."""
-        earlier = self.current.pop(rollout.service.arn, None)
-        if earlier is not None:
-            earlier.stop_all()
-            self.retired.append(earlier)
-        self.current[rollout.service.arn] = rollout
-
-    def of(self, response: Any) -> Rollout:
-        """The rollout of the service that a request names. Raises ServiceNotFoundException."""
-        cluster = response._get_param("cluster", "default")
-        service = response.ecs_backend._get_service(cluster, response._get_param("service").split("/")[-1])
-        return self.current[service.arn]
-
-    def all_rollouts(self) -> list[Rollout]:
-        """Current and retired rollouts."""
-        return [*self.current.values(), *self.retired]
-
-
-rollouts = Rollouts()
-
-
 def install() -> None:
-    """Replace moto's operations. Harmless when repeated."""
-    ecs_definitions.install()
+    """Replace moto's operations. Repeated calls change nothing."""
     for operation in (
         create_service,
         update_service,
@@ -94,14 +59,13 @@ def install() -> None:
         run_task,
     ):
         setattr(Response, operation.__name__, operation)
-    ecs_task_api.install(rollouts)
 
 
 def create_service(response: Any) -> Any:
-    """CreateService, with every property kept, and the first deployment started."""
+    """CreateService: keep every property, and start the first deployment."""
     with rollouts.lock:
         backend = response.ecs_backend
-        definition = ecs_definitions.usable(backend, response._get_param("taskDefinition"))
+        definition = refusals.require_active_definition(backend, response._get_param("taskDefinition"))
         cluster, name = response._get_param("cluster", "default"), response._get_param("serviceName")
         existing = backend.services.get(f"{cluster.split('/')[-1]}:{name}")
         if existing is not None and existing.status == "ACTIVE":
@@ -120,26 +84,26 @@ def create_service(response: Any) -> Any:
 
 
 def _store_settings(service: Any, response: Any) -> bool:
-    """Store the settings of a request; whether one changed that only a new deployment applies."""
-    deploys = False
+    """Store the settings of a request; return whether a changed one needs a new deployment."""
+    needs_deployment = False
     for parameter, attribute in _STORED_SETTINGS.items():
         value = response._get_param(parameter)
         if value is not None:
             changed = getattr(service, attribute, None) != value
-            deploys = deploys or (parameter in _DEPLOYED_SETTINGS and changed)
+            needs_deployment = needs_deployment or (parameter in _DEPLOYED_SETTINGS and changed)
             setattr(service, attribute, value)
     if getattr(service, "capacity_provider_strategy", None):
-        service.launch_type = None  # the two exclude each other
-    return deploys
+        service.launch_type = None  # ECS takes a launch type or a strategy, never both
+    return needs_deployment
 
 
 def _refuse_misfit(definition: Any, response: Any, service: Any) -> None:
-    """Raises InvalidParameterException: a definition that does not fit the service as the request would leave it."""
+    """Refuse a definition that does not fit the service as the request would leave it."""
     settings = {}
     for name in ("loadBalancers", "serviceConnectConfiguration", "volumeConfigurations"):
-        asked = response._get_param(name)
-        settings[name] = asked if asked is not None else getattr(service, _STORED_SETTINGS[name], None)
-    ecs_refusals.refuse_misfit(definition, settings)
+        requested = response._get_param(name)
+        settings[name] = requested if requested is not None else getattr(service, _STORED_SETTINGS[name], None)
+    refusals.refuse_misfit(definition, settings)
 
 
 def _set_grace(rollout: Rollout, response: Any) -> None:
@@ -152,33 +116,32 @@ def _set_grace(rollout: Rollout, response: Any) -> None:
 
 
 def update_service(response: Any) -> Any:
-    """UpdateService: a deployment only when what the tasks are made from changes, or when forced."""
+    """UpdateService: start a deployment only if a setting of its tasks changes, or if the request forces one."""
     with rollouts.lock:
-        rollout = rollouts.of(response)
+        rollout = rollouts.requested(response)
         service = rollout.service
         if service.status != "ACTIVE":
             raise ECSException("ServiceNotActiveException", "Service was not ACTIVE.")
-        wanted = response._get_param("taskDefinition")
-        backend = response.ecs_backend
+        name = response._get_param("taskDefinition")
         current = rollout.primary.revision.definition
-        definition = ecs_definitions.usable(backend, wanted) if wanted else current
+        definition = refusals.require_active_definition(response.ecs_backend, name) if name else current
         _refuse_misfit(definition, response, service)
         desired = response._get_param("desiredCount")
         if desired is not None:
             rollout.scale(int(desired))
         rollout.configure(response._get_param("deploymentConfiguration") or {})
-        deploys = _store_settings(service, response)
+        needs_deployment = _store_settings(service, response)
         _set_grace(rollout, response)
-        if deploys or definition is not current or response._get_param("forceNewDeployment"):
+        if needs_deployment or definition is not current or response._get_param("forceNewDeployment"):
             rollout.start_deployment(definition)
         rollout.publish()
         return ActionResult({"service": service})
 
 
 def delete_service(response: Any) -> Any:
-    """DeleteService: the tasks drain."""
+    """DeleteService: let the tasks drain."""
     with rollouts.lock:
-        rollout = rollouts.of(response)
+        rollout = rollouts.requested(response)
         result = _stock_delete(response)
         rollout.service.desired_count = 0
         rollout.stop_all()
@@ -186,7 +149,7 @@ def delete_service(response: Any) -> Any:
 
 
 def describe_services(response: Any) -> Any:
-    """DescribeServices, as of now rather than of the last tick."""
+    """DescribeServices, with the present counts rather than those of the last tick."""
     with rollouts.lock:
         for rollout in rollouts.current.values():
             rollout.publish()
@@ -198,13 +161,13 @@ def list_service_deployments(response: Any) -> Any:
     with rollouts.lock:
         statuses = response._get_param("status") or []
         created = response._get_param("createdAt") or {}
-        found = [
+        matching = [
             deployment.to_brief_api_shape()
-            for deployment in rollouts.of(response).service_deployments
+            for deployment in rollouts.requested(response).service_deployments
             if (not statuses or deployment.status in statuses)
             and _is_within(deployment.created_at, created.get("after"), created.get("before"))
         ]
-        return ActionResult({"serviceDeployments": found})  # pagination.py makes pages of it
+        return ActionResult({"serviceDeployments": matching})  # moto_fixes.pagination cuts it into pages
 
 
 def _is_within(moment: datetime, after: Any, before: Any) -> bool:
@@ -233,36 +196,39 @@ def describe_service_revisions(response: Any) -> Any:
 
 
 def _describe_known(member: str, known: dict[str, Any], arns: list[str]) -> Any:
-    found = [known[arn].to_api_shape() for arn in arns if arn in known]
+    described = [known[arn].to_api_shape() for arn in arns if arn in known]
     failures = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known]
-    return ActionResult({member: found, "failures": failures})
+    return ActionResult({member: described, "failures": failures})
 
 
 def stop_service_deployment(response: Any) -> Any:
-    """StopServiceDeployment: ROLLBACK returns to the last completed revision, ABORT leaves things as they are."""
+    """StopServiceDeployment: ROLLBACK returns to the last completed revision, ABORT leaves the tasks as they are."""
     arn, kind = response._get_param("serviceDeploymentArn"), response._get_param("stopType") or "ROLLBACK"
     with rollouts.lock:
         for rollout in rollouts.current.values():
             for deployment in rollout.service_deployments:
-                if deployment.arn != arn:
-                    continue
-                if deployment.is_finished:
-                    message = f"Service deployment is in {deployment.status} state and cannot be stopped."
-                    raise ECSException("ConflictException", message)
-                if kind == "ABORT":
-                    deployment.enter("STOPPED", "Service deployment stopped by user.")
-                    deployment.stopped_at = now()
-                    rollout.primary.rollout_state = "FAILED"
-                    rollout.primary.reason = "Service deployment stopped by user."
-                elif deployment.rollback is None:
-                    rollout.primary.rollout_state = "FAILED"
-                    rollout.primary.reason = "Service deployment rollback requested by user."
-                    rollout.roll_back("Service deployment rollback requested by user.", requested=True)
-                return ActionResult({"serviceDeploymentArn": arn})
+                if deployment.arn == arn:
+                    _stop(rollout, deployment, kind)
+                    return ActionResult({"serviceDeploymentArn": arn})
     raise ECSException("ServiceDeploymentNotFoundException", f"Service deployment {arn} was not found.")
 
 
+def _stop(rollout: Rollout, deployment: ServiceDeployment, kind: str) -> None:
+    if deployment.is_finished:
+        message = f"Service deployment is in {deployment.status} state and cannot be stopped."
+        raise ECSException("ConflictException", message)
+    if kind == "ABORT":
+        deployment.enter("STOPPED", "Service deployment stopped by user.")
+        deployment.stopped_at = now()
+        rollout.primary.rollout_state = "FAILED"
+        rollout.primary.reason = "Service deployment stopped by user."
+    elif deployment.rollback is None:
+        rollout.primary.rollout_state = "FAILED"
+        rollout.primary.reason = "Service deployment rollback requested by user."
+        rollout.roll_back("Service deployment rollback requested by user.", requested=True)
+
+
 def run_task(response: Any) -> Any:
-    """RunTask: tasks that belong to no service."""
+    """RunTask: start tasks that belong to no service."""
     with rollouts.lock:
         return rollouts.standalone_tasks.run(response)

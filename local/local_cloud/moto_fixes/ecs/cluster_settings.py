@@ -1,4 +1,4 @@
-"""DescribeClusters gives a cluster's settings only to who asks for them, as ECS does; moto gives them to all."""
+"""DescribeClusters gives a cluster's settings only if `include` lists SETTINGS, as ECS does; moto gives them always."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _stock_describe = Response.describe_clusters
 
 
 def install() -> None:
-    """Replace the operation. Harmless when repeated."""
+    """Replace moto's operation. Repeated calls change nothing."""
     Response.describe_clusters = _describe
 
 

@@ -1,9 +1,8 @@
-"""Eventual consistency as an order: answers of an operation that are of before the last write.
+"""Eventual consistency on order: an operation answers from before the last write.
 
-AWS's control planes answer reads from copies that lag behind. Two views of one service may lag apart:
-`DescribeServices` shows a new PRIMARY before `DescribeServiceDeployments` does, or after. Nothing here is random and
-nothing waits: a test orders how many answers more are what the operation said last to the same request.
-Changes `moto.core.responses.BaseResponse.call_action`.
+AWS's control planes answer reads from copies that lag. Two views of one service may lag apart: `DescribeServices` shows
+a new PRIMARY deployment before `DescribeServiceDeployments` does, or after it. A test orders how many further answers
+repeat what the operation last said to the same request. Wraps `moto.core.responses.BaseResponse.call_action`.
 """
 
 import hashlib
@@ -15,14 +14,14 @@ from typing import Any
 from moto.core.responses import BaseResponse
 
 _lock = threading.Lock()
-_last: dict[tuple[str, str, str], Any] = {}
+_last_answers: dict[tuple[str, str, str], Any] = {}
 _active_lags: list["Lag"] = []
 _watched: set[tuple[str, str]] = set()
 
 
 @dataclass
 class Lag:
-    """Answer `operation` (`DescribeServices`) of botocore's `service` so many times more as it did last."""
+    """An order: `operation` (`DescribeServices`) of botocore's `service` gives its last answer so many times more."""
 
     service: str
     operation: str
@@ -30,18 +29,21 @@ class Lag:
 
 
 def watch(service: str, operation: str) -> None:
-    """Remember what the operation answers from now on, request by request."""
+    """Remember the operation's answers from now on, one for each distinct request."""
     with _lock:
         _watched.add((service, operation))
 
 
 def inject(service: str, operation: str, stale_answers: int) -> Lag:
-    """From now on `stale_answers` answers of a watched operation are of before: what it said last to the same request.
+    """Let the next `stale_answers` answers of a watched operation repeat the last answer to the same request.
 
-    A request that was not seen before is answered truly, and is no answer of before. Raises LookupError: not watched.
+    A request that was not seen before gets a true answer, which does not count as stale.
+
+    Raises:
+        LookupError: the operation is not watched, so its last answer is unknown.
     """
     if (service, operation) not in _watched:
-        raise LookupError(f"{service} {operation} is not watched: what it said before is not known")
+        raise LookupError(f"{service} {operation} is not watched, so its last answer is unknown: call watch first")
     lag = Lag(service, operation, stale_answers)
     with _lock:
         _active_lags.append(lag)
@@ -49,15 +51,15 @@ def inject(service: str, operation: str, stale_answers: int) -> Lag:
 
 
 def forget() -> None:
-    """Answer truly again, and watch nothing."""
+    """Answer truly again, and watch no operation."""
     with _lock:
         _active_lags.clear()
-        _last.clear()
+        _last_answers.clear()
         _watched.clear()
 
 
 def install() -> None:
-    """Lay the layer over what is there."""
+    """Wrap the present `call_action`. `pagination.uninstall` removes this layer with its own."""
     call_original = BaseResponse.call_action
 
     def call_action(response: Any) -> Any:
@@ -76,13 +78,13 @@ def _answer(response: Any, call_original: Callable[[Any], Any]) -> Any:
     key = (service, operation, hashlib.sha256(content).hexdigest())
     with _lock:
         lag = next(
-            (one for one in _active_lags if (one.service, one.operation) == key[:2] and one.stale_answers > 0), None
+            (lag for lag in _active_lags if (lag.service, lag.operation) == key[:2] and lag.stale_answers > 0), None
         )
-        if lag is not None and key in _last:
+        if lag is not None and key in _last_answers:
             lag.stale_answers -= 1
-            status, headers, body = _last[key]
+            status, headers, body = _last_answers[key]
             return status, dict(headers), body
     status, headers, body = call_original(response)
     with _lock:
-        _last[key] = (status, dict(headers), body)
+        _last_answers[key] = (status, dict(headers), body)
     return status, headers, body

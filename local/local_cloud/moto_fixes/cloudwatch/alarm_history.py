@@ -1,4 +1,7 @@
-"""DescribeAlarmHistory: moto has none. State changes only, newest first; `HistoryData` as CloudWatch writes it."""
+"""DescribeAlarmHistory, which moto lacks: the state changes of alarms, newest first.
+
+`HistoryData` is written as CloudWatch writes it. Configuration updates and actions are not recorded.
+"""
 
 import datetime
 import json
@@ -10,11 +13,11 @@ from moto.core.responses import ActionResult
 
 _EARLIEST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _LATEST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
-_KEPT = 1000  # changes of one alarm; CloudWatch keeps 30 days
+_KEPT = 1000  # changes of each alarm; CloudWatch keeps those of 30 days
 
 
 def record(alarm: Any, previous: Any) -> None:
-    """Write down a change that was just made to an alarm's state."""
+    """Record a change of an alarm's state, which the alarm already shows."""
     data = {
         "version": "1.0",
         "oldState": {"stateValue": previous.value, "stateReason": previous.reason},
@@ -34,12 +37,12 @@ def record(alarm: Any, previous: Any) -> None:
 
 
 def install() -> None:
-    """Serve the operation."""
+    """Add the operation."""
     CloudWatchResponse.describe_alarm_history = _describe_alarm_history
 
 
 def _describe_alarm_history(self: Any) -> Any:
-    """The operation: metric alarms only, unless AlarmTypes asks for composites too."""
+    """Answer with metric alarms only, unless AlarmTypes lists composite alarms too."""
     name, kind = self._get_param("AlarmName"), self._get_param("HistoryItemType")
     types = self._get_param("AlarmTypes", []) or ["MetricAlarm"]
     start, end = _moment(self._get_param("StartDate")), _moment(self._get_param("EndDate"))
@@ -56,7 +59,7 @@ def _describe_alarm_history(self: Any) -> Any:
 
 
 def _moment(given: Any) -> datetime.datetime | None:
-    """Requests bring epoch seconds or ISO text, by protocol."""
+    """Read a time of a request. The protocol decides whether that is epoch seconds or ISO text."""
     match given:
         case None:
             return None
@@ -69,5 +72,5 @@ def _moment(given: Any) -> datetime.datetime | None:
 
 
 def _aware(moment: datetime.datetime) -> datetime.datetime:
-    """moto keeps naive UTC."""
+    """Return an aware time. moto keeps naive times in UTC."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)

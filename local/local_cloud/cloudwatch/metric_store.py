@@ -1,4 +1,4 @@
-"""The data points of a metric: statistics over the latest periods, each shrunk to real seconds by the clock."""
+"""Data points of a metric: statistics over the latest periods, each shortened to real seconds by the clock."""
 
 import datetime
 import math
@@ -12,7 +12,7 @@ from typing import Any
 from local_cloud import clock
 
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]
-"""Namespace, name and sorted dimensions."""
+"""Namespace, name and sorted dimensions of a metric."""
 
 _STATISTICS = ("Sum", "Average", "Minimum", "Maximum", "SampleCount")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
@@ -20,7 +20,11 @@ _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 @dataclass(frozen=True)
 class Sample:
-    """One value, or a set of values of which only the statistics are known. `moment`: seconds since the epoch."""
+    """One value, or a set of values of which only the statistics are known.
+
+    Attributes:
+        moment: seconds since the epoch.
+    """
 
     moment: float
     total: float
@@ -30,11 +34,12 @@ class Sample:
 
 
 def is_supported(statistic: str) -> bool:
+    """Whether the embedded cloud computes the statistic."""
     return statistic in _STATISTICS or _PERCENTILE.fullmatch(statistic) is not None
 
 
 def statistic_of(samples: Sequence[Sample], statistic: str) -> float | None:
-    """A statistic of the samples; None without any. Percentiles interpolate, and take a set's mean for its values."""
+    """Return a statistic; None without samples. Percentiles interpolate, and take a set's mean for its values."""
     if not samples:
         return None
     total, count = sum(sample.total for sample in samples), sum(sample.count for sample in samples)
@@ -55,7 +60,7 @@ def statistic_of(samples: Sequence[Sample], statistic: str) -> float | None:
 
 
 class MetricStore:
-    """The samples of one CloudWatch backend by metric, read as they arrive, forgotten after `keep_seconds` (real)."""
+    """The samples of one CloudWatch backend, by metric."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = weakref.ref(backend)
@@ -64,12 +69,13 @@ class MetricStore:
         self._lock = threading.Lock()
 
     def refresh(self, now: float, keep_seconds: float) -> None:
+        """Read the samples that have arrived, and forget those older than `keep_seconds` (real)."""
         backend = self._backend()
         if backend is None:
             return
         with self._lock:
             data = backend.metric_data
-            if len(data) < self._read:  # moto was reset
+            if len(data) < self._read:  # a reset of moto
                 self._read, self._samples = 0, {}
             fresh = data[self._read :]
             self._read += len(fresh)
@@ -81,7 +87,7 @@ class MetricStore:
     def points(
         self, key: MetricKey, statistic: str, period_seconds: float, count: int, now: float
     ) -> list[float | None]:
-        """The statistic in each of the latest `count` periods (simulated seconds), the newest first."""
+        """Return the statistic in each of the latest `count` periods (simulated seconds), the newest first."""
         period = clock.real_seconds(period_seconds)
         windows: list[list[Sample]] = [[] for _ in range(count)]
         with self._lock:
@@ -93,6 +99,7 @@ class MetricStore:
 
 
 def metric_key(namespace: str, name: str, dimensions: Sequence[Any]) -> MetricKey:
+    """Return the key of a metric; its dimensions may come in any order."""
     return namespace, name, tuple(sorted((str(d.name), str(d.value)) for d in dimensions))
 
 

@@ -1,7 +1,7 @@
-"""Change sets, as `cdk deploy` uses them: found by stack *and* name, with outputs and exports, and failures kept.
+"""Change sets as `cdk deploy` uses them: found by stack and name, with outputs, exports and failures.
 
-moto finds change sets by name only, so the CDK's fixed name mixes stacks up; and a stack made by a change set has
-neither outputs nor imports.
+moto finds a change set by its name only, and the CDK gives all of them the same name. In moto, a stack that a change
+set made has neither outputs nor imports.
 """
 
 from typing import Any
@@ -16,14 +16,17 @@ _stock_create = CloudFormationBackend.create_change_set
 
 
 class ChangeSetNotFound(ServiceException):  # type: ignore[misc]  # moto is untyped
+    """No change set has this name in this stack, or this ARN."""
+
     code = "ChangeSetNotFound"
 
 
-# moto's serializer finds the error's model by the module that the exception comes from.
+# moto's serializer looks up the error's model by the module of the exception.
 ChangeSetNotFound.__module__ = ValidationError.__module__
 
 
 def install() -> None:
+    """Replace moto's operations on change sets."""
     CloudFormationBackend.create_change_set = _create
     CloudFormationBackend.execute_change_set = _execute
     CloudFormationResponse.describe_change_set = _describe_request
@@ -32,7 +35,7 @@ def install() -> None:
 
 
 def _create(self: Any, stack_name: str, *arguments: Any, **named: Any) -> Any:
-    # What an earlier change set left in REVIEW_IN_PROGRESS is replaced, as on AWS.
+    # A stack that an earlier change set left in REVIEW_IN_PROGRESS is replaced, as on AWS.
     for stack_id, stack in list(self.stacks.items()):
         if stack.name == stack_name and stack.status == "REVIEW_IN_PROGRESS":
             del self.stacks[stack_id]
@@ -41,8 +44,8 @@ def _create(self: Any, stack_name: str, *arguments: Any, **named: Any) -> Any:
 
 def _find(backend: Any, name: str, stack: str | None) -> tuple[str, Any]:
     for change_set_id, change_set in backend.change_sets.items():
-        of_stack = stack in (None, change_set.stack.name, change_set.stack.stack_id)
-        if change_set_id == name or (change_set.change_set_name == name and of_stack):
+        is_of_stack = stack in (None, change_set.stack.name, change_set.stack.stack_id)
+        if change_set_id == name or (change_set.change_set_name == name and is_of_stack):
             return change_set_id, change_set
     raise ChangeSetNotFound(f"ChangeSet [{name}] does not exist")
 
@@ -64,22 +67,22 @@ def _execute(self: Any, change_set_name: str, stack_name: str | None = None) -> 
     change_set.execution_status = "EXECUTE_FAILED" if failed else "EXECUTE_COMPLETE"
 
 
-def _request(response: Any) -> tuple[str, Any]:
+def _requested_change_set(response: Any) -> tuple[str, Any]:
     name, stack = response._get_param("ChangeSetName"), response._get_param("StackName")
     return _find(response.cloudformation_backend, name, stack)
 
 
 def _describe_request(self: Any) -> Any:
-    return ActionResult(_request(self)[1])
+    return ActionResult(_requested_change_set(self)[1])
 
 
 def _delete_request(self: Any) -> Any:
-    change_set_id, _ = _request(self)
+    change_set_id, _ = _requested_change_set(self)
     del self.cloudformation_backend.change_sets[change_set_id]
     return EmptyResult()
 
 
 def _execute_request(self: Any) -> Any:
-    change_set_id, _ = _request(self)
+    change_set_id, _ = _requested_change_set(self)
     self.cloudformation_backend.execute_change_set(change_set_name=change_set_id)
     return EmptyResult()

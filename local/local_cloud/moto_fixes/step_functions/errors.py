@@ -1,4 +1,11 @@
-"""Error names as Step Functions raises and catches them."""
+"""Errors of states: which are raised, and which Retry and Catch see.
+
+Replaced in moto:
+- `States.ALL` and `States.TaskFailed` catch States.Runtime and States.DataLimitExceeded.
+- A Choice state without a matching rule ends in an internal error; AWS raises States.NoChoiceMatched.
+- A comparison with an absent variable is false; AWS raises States.Runtime.
+- A `States.…` error of a Parallel state's branch breaks the interpreter.
+"""
 
 from typing import Any
 
@@ -18,7 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import br
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 _TERMINAL = {"States.Runtime", "States.DataLimitExceeded"}
-"""Errors that no Retry and no Catch on States.ALL or States.TaskFailed sees (AWS: "Handling errors in workflows")."""
+"""Errors that States.ALL and States.TaskFailed do not match (developer guide, "Handling errors in workflows")."""
 
 _PRESENCE = str(ComparisonOperatorType.IsPresent)
 
@@ -35,7 +42,7 @@ def _matches(self: Any, env: Any) -> None:
 
 
 def _compare(self: Any, env: Any) -> None:
-    """A comparison with what the input does not have fails the execution, `IsPresent` alone excepted; moto goes on.
+    """Compare a variable. An absent one fails the execution, unless the operator is `IsPresent`.
 
     Amazon States Language, "Choice State": a Variable whose path does not resolve is an error of the interpreter.
     """
@@ -75,7 +82,8 @@ def _choose(self: Any, env: Any) -> None:
 
 
 def install() -> None:
+    """Replace the interpreter's methods."""
     ErrorEqualsDecl._eval_body = _matches
     StateChoice._eval_state = _choose
     ComparisonVariable._eval_body = _compare
-    branches_decl.CustomErrorName = ErrorName  # stock refuses a States.* error of a Parallel's branch
+    branches_decl.CustomErrorName = ErrorName  # moto's class refuses a States.* error of a branch

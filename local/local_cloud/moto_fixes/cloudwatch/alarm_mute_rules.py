@@ -1,7 +1,8 @@
-"""Alarm mute rules (CloudWatch API, PutAlarmMuteRule and ListAlarmMuteRules): moto has none.
+"""Alarm mute rules, which moto lacks (CloudWatch API reference: Put-, Delete- and ListAlarmMuteRules).
 
-A rule mutes its alarms' actions while it is ACTIVE; states change, and events come, all the same. The schedule is not
-followed: a rule is active from StartDate to ExpireDate, or at once and for good.
+In CloudWatch, an ACTIVE rule suppresses its alarms' actions. States still change and events are still sent. Here a rule
+only shows its status: the schedule is not followed. A rule is ACTIVE from StartDate to ExpireDate. Without these dates
+it is ACTIVE at once and for ever.
 """
 
 import datetime
@@ -15,8 +16,8 @@ def _rules(response: Any) -> dict[str, dict[str, Any]]:
     backend = response.cloudwatch_backend
     if not hasattr(backend, "alarm_mute_rules"):
         backend.alarm_mute_rules = {}
-    found: dict[str, dict[str, Any]] = backend.alarm_mute_rules
-    return found
+    rules: dict[str, dict[str, Any]] = backend.alarm_mute_rules
+    return rules
 
 
 def _put(response: Any) -> Any:
@@ -61,7 +62,7 @@ def _moment(given: Any) -> datetime.datetime:
 
 
 def install() -> None:
-    """Serve the operations."""
+    """Add the operations."""
     CloudWatchResponse.put_alarm_mute_rule = _put
     CloudWatchResponse.delete_alarm_mute_rule = _delete
     CloudWatchResponse.list_alarm_mute_rules = _list

@@ -1,4 +1,8 @@
-"""Task tokens: SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat, with the errors that AWS answers."""
+"""Task tokens: SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat, with AWS's errors.
+
+moto does not tell a used or expired token (TaskTimedOut) from an unknown one (InvalidToken), lets a token be used twice
+while its task wakes up, and does not refuse an output that is no JSON (InvalidOutput).
+"""
 
 import json
 import threading
@@ -12,18 +16,19 @@ _lock = threading.Lock()
 
 
 def _endpoint(backend: Any, token: str) -> Any:
-    """Where a task waits for this token.
+    """Return the endpoint at which a task waits for this token.
 
-    Raises InvalidToken for a token never given out, TaskTimedOut for one that is used or whose task has ended.
+    Raises:
+        AWSError: InvalidToken for an unknown token, TaskTimedOut for a used one or one whose task has ended.
     """
     for execution in backend._get_executions():
         environment = execution.exec_worker.env
-        found = environment.callback_pool_manager.get(token) if environment is not None else None
-        if found is None:
+        endpoint = environment.callback_pool_manager.get(token) if environment is not None else None
+        if endpoint is None:
             continue
-        if execution.status != "RUNNING" or found.consumer_error is not None or found._notify_event.is_set():
+        if execution.status != "RUNNING" or endpoint.consumer_error is not None or endpoint._notify_event.is_set():
             raise AWSError("Task Timed Out: 'Provided task does not exist anymore'", "TaskTimedOut")
-        return found
+        return endpoint
     raise AWSError("Invalid Token: 'Invalid token'", "InvalidToken")
 
 
@@ -47,6 +52,7 @@ def _send_task_heartbeat(self: Any, task_token: str) -> None:
 
 
 def install() -> None:
+    """Replace moto's operations."""
     StepFunctionsParserBackend.send_task_success = _send_task_success
     StepFunctionsParserBackend.send_task_failure = _send_task_failure
     StepFunctionsParserBackend.send_task_heartbeat = _send_task_heartbeat

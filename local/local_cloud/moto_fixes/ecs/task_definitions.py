@@ -1,4 +1,10 @@
-"""Task definitions as ECS keeps them: who registered them and when, the latest ACTIVE one; INACTIVE are refused."""
+"""Task definitions as ECS keeps them.
+
+Replaced in moto:
+- `registeredAt`, `registeredBy` and `deregisteredAt` are missing.
+- A family without a revision means its latest ACTIVE revision; moto takes the latest, even if it was deregistered.
+- A definition with secrets and without an execution role is refused; moto takes it.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +15,31 @@ from typing import Any
 from moto.ecs.exceptions import EcsClientException
 from moto.ecs.models import EC2ContainerServiceBackend as Backend
 
-from local_cloud.ecs import secrets as ecs_secrets
-
 _stock_describe = Backend.describe_task_definition
 _stock_register, _stock_deregister = Backend.register_task_definition, Backend.deregister_task_definition
 
 
 def install() -> None:
-    """Replace moto's operations. Harmless when repeated."""
+    """Replace moto's operations. Repeated calls change nothing."""
     Backend.describe_task_definition = _describe_latest_active
     Backend.register_task_definition = _register
     Backend.deregister_task_definition = _deregister
 
 
 def _register(backend: Any, *arguments: Any, **named: Any) -> Any:
-    asked = signature(_stock_register).bind(backend, *arguments, **named).arguments
-    ecs_secrets.require_execution_role(asked["container_definitions"], asked.get("execution_role_arn"))
+    bound = signature(_stock_register).bind(backend, *arguments, **named).arguments
+    _require_execution_role(bound["container_definitions"], bound.get("execution_role_arn"))
     definition = _stock_register(backend, *arguments, **named)
     definition.registered_at = datetime.now(UTC)
     definition.registered_by = f"arn:aws:iam::{backend.account_id}:root"
     return definition
+
+
+def _require_execution_role(containers: list[dict[str, Any]], execution_role_arn: str | None) -> None:
+    if execution_role_arn is None and any(container.get("secrets") for container in containers):
+        raise EcsClientException(
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+        )
 
 
 def _deregister(backend: Any, task_definition_str: str) -> Any:
@@ -38,18 +49,9 @@ def _deregister(backend: Any, task_definition_str: str) -> Any:
 
 
 def _describe_latest_active(backend: Any, task_definition_str: str) -> Any:
-    """A family alone means its latest ACTIVE revision; moto takes the latest, deregistered or not."""
     name = task_definition_str.rsplit("/", maxsplit=1)[-1]
     if ":" not in name:
         active = [r for r, d in backend.task_definitions.get(name, {}).items() if d.status == "ACTIVE"]
         if active:
             name = f"{name}:{max(active)}"
     return _stock_describe(backend, name)
-
-
-def usable(backend: Any, name: str) -> Any:
-    """The definition that tasks are to be made from. Raises EcsClientException: there is none, or it is INACTIVE."""
-    definition = backend.describe_task_definition(name)
-    if definition.status != "ACTIVE":
-        raise EcsClientException("TaskDefinition is inactive")
-    return definition
