@@ -171,6 +171,8 @@ def as_shape(value: Any, shape: Any, where: str) -> Any:
     CloudFormation passes some numbers and booleans as strings, and writes `Cpu` where ECS has `cpu`.
 
     Args:
+        value: as CloudFormation passes it.
+        shape: botocore's model of the value.
         where: the type and property, for the message of an error.
     """
     kind = shape.type_name

@@ -32,9 +32,11 @@ class Constant:
     value: bool
 
     def holds(self, _state_of: StateOf) -> bool:
+        """Whether the rule is true in these states."""
         return self.value
 
     def alarms(self) -> frozenset[str]:
+        """Return the names or ARNs of the alarms in the rule."""
         return frozenset()
 
 
@@ -46,22 +48,26 @@ class InState:
     alarm: str
 
     def holds(self, state_of: StateOf) -> bool:
+        """Whether the rule is true in these states."""
         return state_of(self.alarm) == self.state
 
     def alarms(self) -> frozenset[str]:
+        """Return the names or ARNs of the alarms in the rule."""
         return frozenset({self.alarm})
 
 
 @dataclass(frozen=True)
 class Not:
-    """NOT before a rule."""
+    """A negated rule."""
 
     part: Rule
 
     def holds(self, state_of: StateOf) -> bool:
+        """Whether the rule is true in these states."""
         return not self.part.holds(state_of)
 
     def alarms(self) -> frozenset[str]:
+        """Return the names or ARNs of the alarms in the rule."""
         return self.part.alarms()
 
 
@@ -73,10 +79,12 @@ class Joined:
     parts: tuple[Rule, ...]
 
     def holds(self, state_of: StateOf) -> bool:
+        """Whether the rule is true in these states."""
         held = (part.holds(state_of) for part in self.parts)
         return all(held) if self.all_of else any(held)
 
     def alarms(self) -> frozenset[str]:
+        """Return the names or ARNs of the alarms in the rule."""
         return frozenset().union(*(part.alarms() for part in self.parts))
 
 

@@ -84,11 +84,7 @@ def window_seconds(alarm: Any) -> float:
 
 
 def evaluate(alarm: Any, store: MetricStore, now: float) -> Verdict:
-    """Evaluate a metric alarm.
-
-    Args:
-        now: seconds since the epoch.
-    """
+    """Evaluate a metric alarm; `now` is in seconds since the epoch."""
     points = _points(alarm, store, now)
     needed = int(alarm.datapoints_to_alarm or alarm.evaluation_periods)
     state = decide(
@@ -108,6 +104,7 @@ def decide(
     Args:
         points: the newest first; None for a missing point.
         needed: number of breaching points for ALARM.
+        breaches: whether a point is beyond the threshold.
         missing: the alarm's `TreatMissingData`.
     """
     present = [(age, breaches(point)) for age, point in enumerate(points) if point is not None]

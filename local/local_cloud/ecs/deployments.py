@@ -52,7 +52,7 @@ class ServiceRevision:
                 continue  # no digest to pin: each task tries to pull, and fails
 
     def to_api_shape(self) -> dict[str, Any]:
-        """Return the API\'s ServiceRevision shape."""
+        """Return the API's ServiceRevision shape."""
         return {
             "serviceRevisionArn": self.arn,
             "serviceArn": self.service.arn,
@@ -109,7 +109,7 @@ class Deployment:
         return sum(task.is_ready for task in self.tasks)
 
     def to_api_shape(self) -> dict[str, Any]:
-        """Return the API\'s Deployment shape."""
+        """Return the API's Deployment shape."""
         return {
             "id": self.id,
             "status": self.status,
@@ -162,7 +162,7 @@ class ServiceDeployment:
             self.finished_at = self.updated_at
 
     def to_brief_api_shape(self) -> dict[str, Any]:
-        """Return the API\'s ServiceDeploymentBrief shape."""
+        """Return the API's ServiceDeploymentBrief shape."""
         return {
             "serviceDeploymentArn": self.arn,
             "serviceArn": self.service.arn,
@@ -176,7 +176,7 @@ class ServiceDeployment:
         }
 
     def to_api_shape(self) -> dict[str, Any]:
-        """Return the API\'s ServiceDeployment shape."""
+        """Return the API's ServiceDeployment shape."""
         breaker = (self.configuration.get("deploymentCircuitBreaker") or {}).get("enable", False)
         triggered = self.deployment.failed_tasks >= self.threshold
         brief = self.to_brief_api_shape()

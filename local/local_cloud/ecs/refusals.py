@@ -17,6 +17,7 @@ def refuse_misfit(definition: Any, service: Mapping[str, Any]) -> None:
     """Refuse a definition that lacks a container, port or volume of the service's settings.
 
     Args:
+        definition: moto's TaskDefinition.
         service: `loadBalancers`, `serviceConnectConfiguration`, `volumeConfigurations`, as the service would have them.
 
     Raises:

@@ -70,6 +70,8 @@ def service_client(service: str, region: str, role_arn: str | None = None, **con
     """Return a boto3 client on the local endpoint.
 
     Args:
+        service: boto3's name.
+        region: of the client.
         role_arn: the role that calls; None: the administrator.
         config: further settings of `botocore.config.Config`.
     """

@@ -23,6 +23,8 @@ def boto_client_for(region: str, service: str, state_credentials: Any = None) ->
     """Return the client of a task.
 
     Args:
+        region: of the client.
+        service: boto3's name.
         state_credentials: the state machine's role, or the role of the state's Credentials field.
     """
     with _lock:

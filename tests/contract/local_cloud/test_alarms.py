@@ -322,7 +322,7 @@ def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, clou
 def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud: LocalCloud) -> None:
     transformation = {"metricName": "errors", "metricNamespace": watch.id, "metricValue": "1"}
     cloud.client("logs").create_log_group(logGroupName=watch.id)
-    with pytest.raises(ClientError, match="only terms and JSON conditions"):
+    with pytest.raises(ClientError, match="terms and JSON conditions only"):
         cloud.client("logs").put_metric_filter(
             logGroupName=watch.id, filterName="e", filterPattern="[a, b]", metricTransformations=[transformation]
         )

@@ -1,7 +1,9 @@
 """Task tokens: SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat, with AWS's errors.
 
-moto does not tell a used or expired token (TaskTimedOut) from an unknown one (InvalidToken), lets a token be used twice
-while its task wakes up, and does not refuse an output that is no JSON (InvalidOutput).
+Replaced in moto:
+- A used or expired token (TaskTimedOut) is answered like an unknown one (InvalidToken).
+- A token can be used twice while its task wakes up.
+- An output that is no JSON is taken; AWS answers InvalidOutput.
 """
 
 import json
