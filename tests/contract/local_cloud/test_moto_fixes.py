@@ -1,4 +1,4 @@
-"""moto still behaves as the fixes of `local_cloud.moto_fixes` say. A failure names the fix that can be deleted."""
+"""moto still needs each fix of `local_cloud.moto_fixes`. A failure names a fix that can be deleted."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def _fixes() -> set[str]:
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, bool | str]:
-    """Run the probes in a process of their own, which no other test has fixed moto in."""
+    """Run the probes in a process of their own, in which no test has installed a fix."""
     script = Path(__file__).parent / "unfixed_moto.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
