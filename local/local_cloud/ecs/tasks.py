@@ -88,7 +88,7 @@ class Task:
 
     @property
     def execution_role_arn(self) -> str | None:
-        """The role that reads the secrets."""
+        """The role that reads the secrets (and on AWS also pulls the image)."""
         return self.overrides.get("executionRoleArn") or getattr(self.definition, "execution_role_arn", None)
 
     @property

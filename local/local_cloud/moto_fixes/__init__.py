@@ -16,7 +16,8 @@ on moto without our fixes, and fails on that day. No issue of getmoto/moto is kn
 `moto_deletes_an_untagged_image_without_naming_its_digest` |
 | `cloudformation/stacks.py` | updates what changed in the template only, and loses failures | \
 `moto_ignores_a_resource_of_an_unknown_type`, `moto_does_not_update_a_resource_whose_reference_changed`, \
-`moto_raises_the_failure_of_a_resource_to_the_caller`, `moto_generates_names_that_are_too_long` |
+`moto_raises_the_failure_of_a_resource_to_the_caller`, `moto_generates_names_that_are_too_long`, \
+`moto_fails_on_a_kept_ssm_parameter_in_a_change_set` |
 | `cloudformation/change_sets.py` | finds change sets by name, and makes stacks without outputs | \
 `moto_finds_a_change_set_without_its_stack`, `moto_gives_no_outputs_to_a_stack_of_a_change_set` |
 | `cloudformation/termination_protection.py` | keeps the flag without effect | \

@@ -202,6 +202,30 @@ def moto_generates_names_that_are_too_long() -> bool:
     return any(len(role["RoleName"]) > 64 for role in _client("iam").list_roles()["Roles"])
 
 
+@_probe("cloudformation/stacks.py")
+def moto_fails_on_a_kept_ssm_parameter_in_a_change_set() -> bool:
+    client = _client("cloudformation")
+    _client("ssm").put_parameter(Name="/name", Value="one", Type="String")
+    parameter = {"Type": "AWS::SSM::Parameter::Value<String>"}
+    template = json.loads(_template(Queue=_queue(QueueName={"Ref": "Name"}))) | {"Parameters": {"Name": parameter}}
+    given = {"ParameterKey": "Name", "ParameterValue": "/name"}
+    client.create_stack(StackName="s", TemplateBody=json.dumps(template), Parameters=[given])
+    template["Resources"]["Other"] = _queue()
+    kept = {"ParameterKey": "Name", "UsePreviousValue": True}
+
+    def update() -> None:
+        client.create_change_set(
+            StackName="s",
+            ChangeSetName="c",
+            ChangeSetType="UPDATE",
+            TemplateBody=json.dumps(template),
+            Parameters=[kept],
+        )
+        client.execute_change_set(StackName="s", ChangeSetName="c")
+
+    return _fails(update)
+
+
 @_probe("cloudformation/change_sets.py")
 def moto_finds_a_change_set_without_its_stack() -> bool:
     client = _client("cloudformation")

@@ -9,6 +9,7 @@ Replaced in moto:
   an event that names the resource, as on AWS with rollback disabled: nothing is rolled back.
 - `CloudFormationBackend.create_stack`: moto asks for exports before it creates resources, and loses their failures.
 - Generated names: moto's are longer than some services allow.
+- A kept SSM parameter (UsePreviousValue) in a change set: moto resolves its value again, as if that were a name.
 """
 
 import re
