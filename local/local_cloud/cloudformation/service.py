@@ -2,7 +2,7 @@
 
 from moto.core.common_models import CloudFormationModel
 
-from local_cloud.cloudformation import operations, serverless, workloads
+from local_cloud.cloudformation import monitoring_and_access, serverless, workloads
 from local_cloud.cloudformation.types import Resource, define
 from local_cloud.moto_fixes.cloudformation import change_sets, stacks, termination_protection
 
@@ -11,7 +11,7 @@ _stock_models = {
 }
 _MODELS = _stock_models | {
     resource_type.name: define(resource_type)
-    for resource_type in (*operations.TYPES, *serverless.TYPES, *workloads.TYPES)
+    for resource_type in (*monitoring_and_access.TYPES, *serverless.TYPES, *workloads.TYPES)
 }
 
 

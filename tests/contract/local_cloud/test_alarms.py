@@ -74,14 +74,14 @@ class Watch:
         return alarm
 
     def changes(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        changes: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
+        while len(changes) < count and time.monotonic() < deadline:
             for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
-                found.append(json.loads(message["Body"]))
+                changes.append(json.loads(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
             time.sleep(0.01)
-        return found
+        return changes
 
     def remove(self) -> None:
         self.api.delete_alarms(AlarmNames=self.names)
@@ -91,9 +91,9 @@ class Watch:
 
 @pytest.fixture
 def watch(cloud: LocalCloud) -> Iterator[Watch]:
-    one = Watch(cloud)
-    yield one
-    one.remove()
+    watch = Watch(cloud)
+    yield watch
+    watch.remove()
 
 
 def test_a_new_alarm_has_insufficient_data_until_it_is_evaluated(watch: Watch) -> None:
@@ -315,8 +315,8 @@ def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, clou
     raised = watch.becomes(name, "ALARM")
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [9.0]
     metrics = list_all(watch.api, "list_metrics", "Metrics", Namespace=watch.id)
-    found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
-    assert found == {("errors", 1), ("errors", 2)}
+    name_and_dimensions = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
+    assert name_and_dimensions == {("errors", 1), ("errors", 2)}
 
 
 def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud: LocalCloud) -> None:

@@ -33,8 +33,8 @@ def template(resources: dict[str, Any], **outputs: Any) -> str:
 
 
 def stack(cloud: LocalCloud, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = list_all(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
-    return found
+    stack: dict[str, Any] = list_all(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
+    return stack
 
 
 def outputs(cloud: LocalCloud, name: str) -> dict[str, str]:
@@ -69,8 +69,8 @@ def test_cloudformation_creates_updates_and_deletes_alarms_and_composite_alarms(
     )
     alarm = outputs(cloud, name)["Alarm"]
     cloudwatch = cloud.client("cloudwatch")
-    (found,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
-    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (1.5, 3, 2)
+    (described,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
+    assert (described["Threshold"], described["EvaluationPeriods"], described["DatapointsToAlarm"]) == (1.5, 3, 2)
     update(cloud, name, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Threshold": 9}}},  # type: ignore[operator]
            Alarm={"Ref": "Alarm"})  # fmt: skip
     (changed,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
@@ -115,8 +115,8 @@ def test_a_replaced_resource_with_the_policy_retain_stays(cloud: LocalCloud) -> 
     name = create(cloud, {"Td": definition("b:1") | retained}, Td={"Ref": "Td"})
     first = outputs(cloud, name)["Td"]
     update(cloud, name, {"Td": definition("b:2") | retained}, Td={"Ref": "Td"})
-    found = cloud.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
-    assert found["status"] == "ACTIVE"
+    described = cloud.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
+    assert described["status"] == "ACTIVE"
 
 
 def test_a_rule_keeps_all_settings_of_its_targets(cloud: LocalCloud) -> None:
@@ -125,8 +125,8 @@ def test_a_rule_keeps_all_settings_of_its_targets(cloud: LocalCloud) -> None:
               "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:123456789012:dlq"}}  # fmt: skip
     rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}
     name = create(cloud, {"Rule": rule}, Rule={"Ref": "Rule"})
-    found = list_all(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
-    assert found == [target]
+    targets = list_all(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
+    assert targets == [target]
 
 
 def test_cloudformation_attaches_and_changes_a_roles_policies(cloud: LocalCloud) -> None:
@@ -153,10 +153,10 @@ def test_cloudformation_creates_a_subscription(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
                     "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
     name = create(cloud, {"Topic": {"Type": "AWS::SNS::Topic"}, "Sub": subscription}, Topic={"Ref": "Topic"})
-    found = list_all(
+    subscriptions = list_all(
         cloud.client("sns"), "list_subscriptions_by_topic", "Subscriptions", TopicArn=outputs(cloud, name)["Topic"]
     )
-    assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "a@example.com")]
+    assert [(item["Protocol"], item["Endpoint"]) for item in subscriptions] == [("email", "a@example.com")]
 
 
 def test_change_sets_of_two_stacks_may_share_a_name_and_produce_outputs(cloud: LocalCloud) -> None:
@@ -182,8 +182,8 @@ def test_an_unknown_change_set_is_an_error(cloud: LocalCloud) -> None:
 
 def test_a_stack_describes_its_resources_with_type_and_physical_id(cloud: LocalCloud) -> None:
     name = create(cloud, {"Alarm": ALARM, "Td": definition("d:1")}, Td={"Ref": "Td"})
-    found = cloud.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
-    by_id = {resource["LogicalResourceId"]: resource for resource in found}
+    resources = cloud.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    by_id = {resource["LogicalResourceId"]: resource for resource in resources}
     assert set(by_id) == {"Alarm", "Td"}
     assert by_id["Td"]["ResourceType"] == "AWS::ECS::TaskDefinition"
     assert by_id["Td"]["PhysicalResourceId"] == outputs(cloud, name)["Td"]

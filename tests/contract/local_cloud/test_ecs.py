@@ -38,14 +38,14 @@ def worker(cloud: Any) -> Iterator[Workload]:
 @pytest.fixture
 def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], list[str]]]:
     """Return the events that ECS emitted: detail type, detail, resources."""
-    seen: list[tuple[str, dict[str, Any], list[str]]] = []
+    recorded: list[tuple[str, dict[str, Any], list[str]]] = []
 
     def record(account: str, region: str, source: str, kind: str, detail: dict[str, Any], resources: list[str]) -> None:
         if source == "aws.ecs":
-            seen.append((kind, detail, list(resources)))
+            recorded.append((kind, detail, list(resources)))
 
     monkeypatch.setattr(events, "emit", record)
-    return seen
+    return recorded
 
 
 def test_a_service_reaches_its_desired_count_with_healthy_targets(web: Workload) -> None:
@@ -126,13 +126,13 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
     assert web.primary()["rolloutState"] == "COMPLETED"
     assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
     assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
-    of_it = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
-    told = [(d["eventName"], d["deploymentId"]) for kind, d in of_it if kind == "ECS Deployment State Change"]
-    assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in told] == [
+    of_service = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
+    changes = [(d["eventName"], d["deploymentId"]) for kind, d in of_service if kind == "ECS Deployment State Change"]
+    assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in changes] == [
         "IN_PROGRESS", "COMPLETED", "IN_PROGRESS", "FAILED", "IN_PROGRESS", "COMPLETED",
     ]  # fmt: skip
-    assert told[3][1] == bad["deployments"][0]["id"]
-    assert [d["eventName"] for kind, d in of_it if kind == "ECS Service Action"] == ["SERVICE_DEPLOYMENT_FAILED"]
+    assert changes[3][1] == bad["deployments"][0]["id"]
+    assert [d["eventName"] for kind, d in of_service if kind == "ECS Service Action"] == ["SERVICE_DEPLOYMENT_FAILED"]
 
 
 def test_a_bad_deployment_without_a_circuit_breaker_stays_in_progress(worker: Workload) -> None:

@@ -59,14 +59,14 @@ class Bus:
         return str(self.events.put_events(Entries=[entry])["Entries"][0]["EventId"])
 
     def received(self, name: str, count: int = 1, seconds: float = 30) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            found += self.sqs.receive_message(
+        while len(messages) < count and time.monotonic() < deadline:
+            messages += self.sqs.receive_message(
                 QueueUrl=self.urls[name], MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             ).get("Messages", [])
             time.sleep(0.01)
-        return found
+        return messages
 
     def delivery(self, event_id: str, seconds: float = 30) -> events.Delivery:
         deadline = time.monotonic() + seconds
@@ -85,10 +85,10 @@ class Bus:
 
 @pytest.fixture
 def bus(cloud: LocalCloud) -> Iterator[Bus]:
-    one = Bus(cloud)
-    yield one
+    bus = Bus(cloud)
+    yield bus
     events.set_duplicate_delivery(False)
-    one.remove()
+    bus.remove()
 
 
 def test_an_event_has_exactly_the_fields_that_aws_delivers(bus: Bus, cloud: LocalCloud) -> None:

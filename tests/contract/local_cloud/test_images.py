@@ -63,8 +63,8 @@ def test_an_image_is_tagged_again_by_putting_its_manifest(repository: Repository
     digest = repository.push("v1")
     manifest = repository.get(imageDigest=digest)["images"][0]["imageManifest"]
     repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
-    found = repository.get(imageTag="last-known-good")["images"][0]["imageId"]
-    assert found == {"imageDigest": digest, "imageTag": "last-known-good"}
+    image_id = repository.get(imageTag="last-known-good")["images"][0]["imageId"]
+    assert image_id == {"imageDigest": digest, "imageTag": "last-known-good"}
     with pytest.raises(ClientError) as refused:
         repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
     assert refused.value.response["Error"]["Code"] == "ImageAlreadyExistsException"

@@ -126,8 +126,8 @@ def test_get_metric_data_finds_a_metric_whatever_the_order_of_its_dimensions(
             MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Maximum"}}],
             StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
         )  # fmt: skip
-        found: list[float] = answer["MetricDataResults"][0]["Values"]
-        return found
+        values: list[float] = answer["MetricDataResults"][0]["Values"]
+        return values
 
     assert eventually(lambda: 1.0 in values())
 

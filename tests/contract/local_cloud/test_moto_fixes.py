@@ -26,8 +26,8 @@ def results() -> dict[str, bool | str]:
     script = Path(__file__).parent / "unfixed_moto.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, bool | str] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    parsed: dict[str, bool | str] = json.loads(done.stdout.splitlines()[-1])
+    return parsed
 
 
 @pytest.mark.parametrize("probe", PROBES)

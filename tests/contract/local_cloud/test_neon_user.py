@@ -12,11 +12,11 @@ from local_cloud.neon.postgres import PostgresFailure
 
 @pytest.fixture(autouse=True)
 def _root_without_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(name: str) -> pwd.struct_passwd:
+    def missing(name: str) -> pwd.struct_passwd:
         raise KeyError(name)
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    monkeypatch.setattr(pwd, "getpwnam", missing)
     monkeypatch.setattr(neon_postgres, "_USER_SECONDS", 0.3)
     monkeypatch.setattr(neon_postgres, "_can_execute", lambda: True)
 

@@ -72,8 +72,8 @@ def _stack(cloudformation: Any) -> None:
 
 def _each(method: str, name: str, **given: Any) -> Callable[[Any], None]:
     def make(client: Any) -> None:
-        for one in FIVE:
-            getattr(client, method)(**{name: one}, **given)
+        for value in FIVE:
+            getattr(client, method)(**{name: value}, **given)
 
     return make
 
@@ -100,16 +100,16 @@ OPERATIONS = [
 def test_an_answer_comes_in_small_pages_that_together_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
     operation.make(client)
-    how = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
-    assert how is not None
+    paging = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
+    assert paging is not None
     pages = list(client.get_paginator(operation.name).paginate(**operation.given))
-    sizes = [sum(len(page.get(name, ())) for name in how.results) for page in pages]
+    sizes = [sum(len(page.get(name, ())) for name in paging.results) for page in pages]
     assert max(sizes) <= pagination.DEFAULT_PAGE_SIZE
     assert sum(sizes) >= len(FIVE)
     assert len(pages) >= 3
-    found = json.dumps([[page.get(name, ()) for name in how.results] for page in pages], default=str)
+    listed = json.dumps([[page.get(name, ()) for name in paging.results] for page in pages], default=str)
     if operation.service != "cloudformation":
-        assert all(name in found for name in FIVE)
+        assert all(name in listed for name in FIVE)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
@@ -141,10 +141,12 @@ def test_describe_parameters_begins_with_an_empty_page(cloud: LocalCloud) -> Non
     """Code that reads the first page only would take an existing name for a missing one."""
     ssm = cloud.client("ssm")
     ssm.put_parameter(Name=f"/{FIVE[0]}", Value="x", Type="String")
-    one = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
-    first = ssm.describe_parameters(**one)
+    by_name = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
+    first = ssm.describe_parameters(**by_name)
     assert (first["Parameters"], "NextToken" in first) == ([], True)
-    assert [found["Name"] for found in list_all(ssm, "describe_parameters", "Parameters", **one)] == [f"/{FIVE[0]}"]
+    assert [parameter["Name"] for parameter in list_all(ssm, "describe_parameters", "Parameters", **by_name)] == [
+        f"/{FIVE[0]}"
+    ]
 
 
 def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalCloud) -> None:

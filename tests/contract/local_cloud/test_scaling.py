@@ -26,8 +26,8 @@ class Scaled:
         self.api.register_scalable_target(**ON_SERVICES, ResourceId=self.resource, **settings)
 
     def described(self) -> dict[str, Any]:
-        found = self.api.describe_scalable_targets(**ON_SERVICES, ResourceIds=[self.resource])
-        return dict(found["ScalableTargets"][0])
+        targets = self.api.describe_scalable_targets(**ON_SERVICES, ResourceIds=[self.resource])
+        return dict(targets["ScalableTargets"][0])
 
     @property
     def resource(self) -> str:

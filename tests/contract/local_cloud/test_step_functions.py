@@ -306,8 +306,8 @@ def test_an_update_with_a_missing_catch_target_is_refused(machines: Machines, qu
 def test_an_unreachable_state_and_a_branch_with_a_missing_target_are_reported() -> None:
     branch = {"StartAt": "B", "States": {"B": {"Type": "Pass", "Next": "C"}}}
     states = {"A": {"Type": "Parallel", "Branches": [branch], "End": True}, "Island": {"Type": "Succeed"}}
-    found = transition_problems(json.dumps({"StartAt": "A", "States": states}))
-    assert found == [
+    problems = transition_problems(json.dumps({"StartAt": "A", "States": states}))
+    assert problems == [
         "MISSING_TRANSITION_TARGET: Missing transition target: C at /States/A/Branches[0]/States/B/Next",
         'MISSING_TRANSITION_TARGET: State "Island" is not reachable. at /States/Island',
     ]
@@ -349,23 +349,23 @@ def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: Loca
     stopped = machines.start({"W": {"Type": "Wait", "Seconds": 100000, "End": True}})
     machines.event(stopped, "WaitStateEntered")
     machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by hand")
-    seen: dict[str, Any] = {}
+    by_status: dict[str, Any] = {}
     deadline = time.monotonic() + 30
-    while len(seen) < 3 and time.monotonic() < deadline:
+    while len(by_status) < 3 and time.monotonic() < deadline:
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             event = json.loads(message["Body"])
             of = {execution: ("RUNNING", "FAILED"), stopped: ("ABORTED",)}.get(event["detail"]["executionArn"], ())
             if event["detail"]["status"] in of:
-                seen[event["detail"]["status"]] = event
+                by_status[event["detail"]["status"]] = event
         time.sleep(0.02)
     events.remove_targets(Rule=name, Ids=["queue"])
     events.delete_rule(Name=name)
-    assert set(seen) == {"RUNNING", "FAILED", "ABORTED"}
-    aborted = seen["ABORTED"]["detail"]
+    assert set(by_status) == {"RUNNING", "FAILED", "ABORTED"}
+    aborted = by_status["ABORTED"]["detail"]
     assert (aborted["error"], aborted["cause"], aborted["output"]) == ("Operator", "stopped by hand", None)
     assert aborted["stopDate"] >= aborted["startDate"]
-    assert seen["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
-    assert seen["FAILED"]["resources"] == [execution]
-    detail = seen["FAILED"]["detail"]
+    assert by_status["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
+    assert by_status["FAILED"]["resources"] == [execution]
+    detail = by_status["FAILED"]["detail"]
     assert (detail["error"], detail["cause"], detail["input"]) == ("Broken", "on purpose", '{"a": 1}')
     assert detail["stopDate"] >= detail["startDate"]

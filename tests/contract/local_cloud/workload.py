@@ -133,11 +133,11 @@ class Workload:
         return eventually(reached)
 
     def service_deployments(self, **criteria: Any) -> list[dict[str, Any]]:
-        asked = {"cluster": self.name, "service": self.name, **criteria}
+        parameters = {"cluster": self.name, "service": self.name, **criteria}
         return [
-            found
-            for page in pages_of(self.ecs.list_service_deployments, **asked)
-            for found in page["serviceDeployments"]
+            deployment
+            for page in pages_of(self.ecs.list_service_deployments, **parameters)
+            for deployment in page["serviceDeployments"]
         ]
 
     def service_deployment(self, arn: str) -> dict[str, Any]:

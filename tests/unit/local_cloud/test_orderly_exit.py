@@ -93,7 +93,7 @@ class Started:
             [sys.executable, "-c", BEGIN + program, str(place)], env={"PYTHONPATH": str(ROOT / "local")},
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.said = self.line()
+        self.first_line = self.line()
 
     def line(self) -> str:
         assert self.process.stdout is not None
@@ -127,7 +127,7 @@ def test_a_signal_leaves_neither_folder_nor_child(number: signal.Signals, tmp_pa
     assert program.end(number) == 128 + number
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.said))
+    assert not lives(int(program.first_line))
 
 
 def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: P
     assert program.end() == 1
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.said))
+    assert not lives(int(program.first_line))
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,4 +1,4 @@
-"""CloudFormation types of observability and access: alarms, logs, IAM, secrets, keys, bucket policies."""
+"""CloudFormation types of monitoring and access: alarms, logs, IAM, secrets, keys, bucket policies."""
 
 import json
 import secrets
