@@ -1,4 +1,4 @@
-"""The one clock of the embedded cloud: everything that the cloud itself waits for goes through here.
+"""The clock of the embedded cloud. All waits of the cloud itself use it.
 
 With a scale of 20, one real second stands for twenty simulated seconds.
 """
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CloudClock:
-    """Turns simulated seconds into real ones; `scale` is simulated seconds per real second."""
+    """Turns simulated seconds into real ones.
+
+    Attributes:
+        scale: simulated seconds per real second.
+    """
 
     scale: float = 1.0
 
@@ -18,9 +22,11 @@ class CloudClock:
             raise ValueError(f"the time scale must be positive, not {self.scale}")
 
     def real_seconds(self, simulated: float) -> float:
+        """Return the real seconds that simulated seconds take."""
         return simulated / self.scale
 
     def sleep(self, simulated: float) -> None:
+        """Wait for simulated seconds."""
         time.sleep(max(0.0, self.real_seconds(simulated)))
 
 
@@ -29,19 +35,20 @@ class _Current:
 
 
 def configure(scale: float) -> None:
-    """Make every later wait of the cloud run `scale` times faster than real time."""
+    """Let every later wait of the cloud run `scale` times faster than real time."""
     _Current.clock = CloudClock(scale)
 
 
 def current() -> CloudClock:
+    """Return the configured clock."""
     return _Current.clock
 
 
 def real_seconds(simulated: float) -> float:
-    """How many real seconds the given simulated seconds take."""
+    """Return the real seconds that simulated seconds take on the configured clock."""
     return _Current.clock.real_seconds(simulated)
 
 
 def sleep(simulated: float) -> None:
-    """Wait for the given simulated seconds."""
+    """Wait for simulated seconds on the configured clock."""
     _Current.clock.sleep(simulated)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from local_cloud.cloudwatch import rules as alarm_rules
-from local_cloud.cloudwatch.alarm_statistics import MetricKey, Sample, statistic_of
+from local_cloud.cloudwatch import composite_rules
 from local_cloud.cloudwatch.evaluation import evaluate
-from local_cloud.cloudwatch.metrics import Reading, read_as
+from local_cloud.cloudwatch.metric_math import Reading, read_as
+from local_cloud.cloudwatch.metric_store import MetricKey, Sample, statistic_of
 from rollback.names import (
     MOST_TARGET_GROUPS,
     RATE_ALARMS,
@@ -97,7 +97,7 @@ def red(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
     by_id = {given["id"]: states[name] for name, given in alarms.items() if name in states}
     for name, given in alarms.items():
         if "AlarmRule" in given:
-            states[name] = "ALARM" if alarm_rules.parse(_rule(given)).holds(by_id.__getitem__) else "OK"
+            states[name] = "ALARM" if composite_rules.parse(_rule(given)).holds(by_id.__getitem__) else "OK"
     return {name.removeprefix(f"{PREFIX}-{SERVICE}-") for name, state in states.items() if state == "ALARM"}
 
 

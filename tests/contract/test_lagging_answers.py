@@ -7,7 +7,7 @@ from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes import lag
+from local_cloud.faults import lag
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.ecs import Services
 

@@ -219,7 +219,7 @@ def test_a_protected_branch_and_one_with_children_in_use_are_not_archived(projec
     root, staging = main(project), child(project)
     project.databases.update_branch(staging.id, protected=True)
     for one in (root, staging):
-        with pytest.raises(Exception, match="is not archived"):
+        with pytest.raises(Exception, match="can't be archived"):
             project.archive(one.id)
 
 

@@ -14,7 +14,7 @@ from contract.real_world import real_world
 from fakes import FakeHttp, FakeNotifications, FakeWorkflow, SentNotification, execution_arn
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback.adapters.http import HttpxHttp
 from rollback.errors import CallRefused, ExternalServiceError, NotAvailable
 from rollback.ports.http import Http

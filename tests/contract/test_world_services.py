@@ -13,7 +13,7 @@ from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback.check import Verdict
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings

@@ -23,8 +23,8 @@ from botocore.compat import HTTPHeaders
 from builders import image, release
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.ecs import api as ecs_api
 from local_cloud.ecs import tasks as ecs_tasks
+from local_cloud.ecs.rollouts import rollouts
 from rollback import handlers
 from rollback.bootstrap import make_ports
 from rollback.canonical_json import sha256_of
@@ -174,9 +174,9 @@ class EmergencyRunner:
     def _delete_service(self, name: str) -> None:
         """All of it: what stays makes each of the next ones slower."""
         self._ecs.delete_service(cluster=self._cluster, service=name, force=True)
-        with ecs_api.rollouts.lock:
-            for arn in [arn for arn in ecs_api.rollouts.current if arn.endswith(f"/{name}")]:
-                del ecs_api.rollouts.current[arn]
+        with rollouts.lock:
+            for arn in [arn for arn in rollouts.current if arn.endswith(f"/{name}")]:
+                del rollouts.current[arn]
         self._cloudwatch.delete_alarms(AlarmNames=[self._alarm(name)])
         self._dynamodb.delete_table(TableName=name)
 

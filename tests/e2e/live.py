@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
 
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings

@@ -12,7 +12,7 @@ from e2e.conftest import cloud_process, pointed_at
 from e2e.live import wait_for
 from e2e.processes import ROLLBACK, ROOT, run
 
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # The embedded cloud runs the functions on this machine. ECR is still empty, so the desired count is 0.

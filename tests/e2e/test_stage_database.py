@@ -12,7 +12,7 @@ from e2e.conftest import POLICY, cloud_process, pointed_at
 from e2e.live import PATIENCE_SECONDS, DeployedEnvironment
 
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback_cli.demo.data import BAD_RELEASE_NAME
 from rollback_cli.demo.migrations import check_out
 from rollback_cli.demo.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS

@@ -1,0 +1,6 @@
+"""The stand-in application: what runs as a process in place of an image's containers.
+
+`application` is the HTTP server, `database` its statements, and `command` a one-off task. An annotation of the image's
+manifest describes the behaviour. These files run by path with the standard library alone, without this package: a
+task sees nothing of ours. Ours entirely; the behaviours are failures that rollbacks are made for.
+"""

@@ -1,9 +1,9 @@
-"""The process that stands in for a task's container: an HTTP server that behaves as its image says.
+"""The HTTP server that stands in for a task's container, and behaves as its image says.
 
-Started as ``python -S -E application.py``; only the standard library is at hand, and the database driver where the
-image reads or writes one: then each request but health checks runs that SQL on ``DATABASE_URL``. It prints
-``listening PORT`` once it answers, then one ``ERROR`` line per HTTP 500. It exits on SIGTERM and when its standard
-input closes, so that no process outlives the embedded cloud.
+It starts as ``python -S -E application.py``, with the standard library alone. An image that uses a database also gets
+the driver: each request except health checks runs the image's SQL on ``DATABASE_URL``. The server prints ``listening
+PORT`` once it answers, then one ``ERROR`` line per HTTP 500. It exits on SIGTERM and when its standard input closes, so
+that it never outlives the embedded cloud.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from typing import Any, Protocol
 
 
 class SharedLock:
-    """Stands for what outlives a release until all tasks were stopped: a lock in the database, a poisoned queue.
+    """State that outlives a release until no task runs: a lock in the database, or a poisoned queue.
 
-    It is a file of the service's; ECS's simulation takes it away once the service stands at zero.
+    The state is a file of the service. The ECS simulation removes the file when no task runs.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def acquire(self) -> None:
-        """From now on it is in every task's way."""
+        """Let every task of the service fail from now on."""
         self._path.touch()
 
     def is_held(self) -> bool:
-        """Looked at as a request would."""
+        """Whether a task of the service has acquired the lock."""
         return self._path.exists()
 
 
 class Behaviour:
-    """What the image does: healthy, errors, slow, crash, unhealthy, decays or locks. Durations are real seconds.
+    """Behaviour of the image: healthy, errors, slow, crash, unhealthy, decays or locks. Durations are real seconds.
 
-    One that decays is healthy until ``after_seconds`` have passed, and then answers nothing but errors. One that locks
-    does the same, and fails all other tasks of the service with it: see `SharedLock`.
+    An image that decays is healthy for ``after_seconds``, and then answers every request with an error. An image that
+    locks does the same, and lets all other tasks of the service fail too: see `SharedLock`.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Behaviour:
         self._lock = threading.Lock()
 
     def status_of(self, path: str) -> int:
-        """The HTTP status of the next request to ``path``. A share of errors is spread evenly, not drawn by lot."""
-        decayed = time.monotonic() - self._started >= self.after_seconds
-        if self.kind == "locks" and decayed and self._shared is not None:
+        """Return the HTTP status of the next request to ``path``. Errors are spread evenly, not at random."""
+        is_over = time.monotonic() - self._started >= self.after_seconds
+        if self.kind == "locks" and is_over and self._shared is not None:
             self._shared.acquire()
         if self._shared is not None and self._shared.is_held():
             return 500
         if self.kind in {"decays", "locks"}:
-            return 500 if decayed else 200
+            return 500 if is_over else 200
         if self.is_health(path):
             return 500 if self.kind == "unhealthy" else 200
         if self.kind != "errors":
@@ -80,11 +80,11 @@ class Behaviour:
             return 500
 
     def is_health(self, path: str) -> bool:
-        """Whether a request is a health check, which asks nothing of the database."""
+        """Whether a request is a health check, which does not use the database."""
         return path in self.health_paths
 
     def delay_of(self, path: str) -> float:
-        """Real seconds that a request to ``path`` waits for its answer."""
+        """Return the real seconds that a request to ``path`` waits for its answer."""
         return self.seconds if self.kind == "slow" and not self.is_health(path) else 0.0
 
 
@@ -92,7 +92,11 @@ class Storage(Protocol):
     """The database as a request sees it."""
 
     def serve(self) -> None:
-        """Raises RuntimeError: a statement failed."""
+        """Run the statements of one request.
+
+        Raises:
+            RuntimeError: a statement failed.
+        """
 
 
 def _print_line(line: str) -> None:
@@ -101,7 +105,7 @@ def _print_line(line: str) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers any path with JSON that names the version."""
+    """Answers every path with JSON that names the version."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -140,13 +144,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """One thread per connection, none waited for at exit."""
+    """The server: one thread per connection, and no wait for threads at exit."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error of the application."""
+        """Ignore a client that hangs up, which is no error of the application."""
 
 
 def _exit_when_input_closes() -> None:
@@ -155,7 +159,7 @@ def _exit_when_input_closes() -> None:
 
 
 def _database(description: dict[str, Any]) -> Storage | None:
-    """What the image does with its database, if it has one. A release that lacks its address ends at start."""
+    """Return the database of an image that uses one. Without ``DATABASE_URL`` the process ends at start."""
     statements = {name: description[name] for name in ("reads", "writes", "write_share") if name in description}
     if not statements:
         return None
@@ -163,20 +167,20 @@ def _database(description: dict[str, Any]) -> Storage | None:
     if not uri:
         _print_line("ERROR DATABASE_URL is not set")
         os._exit(1)
-    # imports the driver, which is not always there; this file's folder is on the path, the package above it is not
+    # The module imports the driver, which not every image gets. This file's folder is on the path.
     database: Storage = importlib.import_module("database").Database(uri, **statements)
     return database
 
 
 def main() -> None:
-    """Serve until told to stop, or crash as the behaviour says."""
+    """Serve until a signal ends the process, or crash if the behaviour says so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--behaviour", default="{}", help="JSON")
     parser.add_argument("--health-path", default="/health", help="answers 200 unless the image is unhealthy")
     parser.add_argument("--shared", help="file that stands for what all tasks of the service share")
     parser.add_argument("--identity", default="{}", help="JSON, returned in each answer")
-    parser.add_argument("--packages", help="folder in which the database driver is")
+    parser.add_argument("--packages", help="folder of the database driver")
     arguments = parser.parse_args()
     if arguments.packages:
         sys.path.append(arguments.packages)

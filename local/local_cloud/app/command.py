@@ -1,9 +1,9 @@
-"""The process that stands in for a container whose command was overridden: a one-off task, such as a migration.
+"""The process that stands in for a container with an overridden command: a one-off task, such as a migration.
 
-Started as ``python -S -E command.py --commands JSON -- WORD…``. The image says which commands it has:
-``{"pnpm db:migrate:down 0002_x": {"says": "…", "shows": ["VARIABLE"], "seconds": 0, "sql": "…", "exit": 0}}``. The SQL
-runs in one transaction on ``DATABASE_URL``; its error is a line of the log, and exit code 1. What the image has not
-ends with 127, as in a shell.
+It starts as ``python -S -E command.py --commands JSON -- WORD…``. The image lists its commands: ``{"pnpm
+db:migrate:down 0002_x": {"says": "…", "shows": ["VARIABLE"], "seconds": 0, "sql": "…", "exit": 0}}``. The SQL runs in
+one transaction on ``DATABASE_URL``. An SQL error is a line of the log, and exit code 1. A command that the image lacks
+exits with 127, as in a shell.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def _print_line(line: str) -> None:
 
 
 def command_line(words: list[str]) -> str:
-    """The words as a person would type them; those of `sh -c` are one already."""
+    """Return the words as one command line. The argument of `sh -c` is one already."""
     if len(words) == 3 and words[0].rpartition("/")[2] in {"sh", "bash"} and words[1] == "-c":
         return words[2]
     return " ".join(words)
 
 
 def run(command: dict[str, Any]) -> int:
-    """Do what the image says of a command; its exit code."""
+    """Run a command as the image describes it; return its exit code."""
     if says := command.get("says"):
         _print_line(str(says))
     for name in command.get("shows", []):
@@ -47,11 +47,11 @@ def run(command: dict[str, Any]) -> int:
 
 
 def _run_sql(statements: str) -> str:
-    """What went wrong, on one line; else nothing."""
+    """Run SQL in one transaction; return the error on one line, or an empty text."""
     uri = os.environ.get("DATABASE_URL")
     if not uri:
         return "DATABASE_URL is not set"
-    import psycopg  # noqa: PLC0415 - at hand only where the image has SQL to run
+    import psycopg  # noqa: PLC0415 - only an image with SQL gets the driver
 
     try:
         with psycopg.connect(uri, connect_timeout=30) as session:
@@ -68,10 +68,10 @@ def _exit_when_input_closes() -> None:
 
 
 def main() -> None:
-    """Run one command, and exit with its code."""
+    """Run a command, and exit with its code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--commands", default="{}", help="JSON, of the image")
-    parser.add_argument("--packages", help="folder in which the database driver is")
+    parser.add_argument("--commands", default="{}", help="JSON: the image's commands")
+    parser.add_argument("--packages", help="folder of the database driver")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
     if arguments.packages:
@@ -84,7 +84,7 @@ def main() -> None:
     if line not in known:
         _print_line(f"sh: {line.split(' ', 1)[0]}: not found")
         os._exit(_NOT_FOUND)
-    os._exit(run(known[line]))  # the thread that waits for input would be in the way of an orderly end
+    os._exit(run(known[line]))  # at once: the thread that reads the input would delay an orderly exit
 
 
 if __name__ == "__main__":

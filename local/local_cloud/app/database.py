@@ -1,6 +1,6 @@
-"""The part of the stand-in application that knows a database: one statement that reads, and maybe one that writes.
+"""The stand-in application's use of a database: a statement that reads, and one that writes.
 
-Runs in the task's process, where only the standard library and the Postgres driver are at hand.
+This runs in the task's process, with the standard library and the Postgres driver alone.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 import psycopg
 
-_CONNECT_SECONDS = 30  # a busy machine is slow, and node-postgres would wait for ever
+_CONNECT_SECONDS = 30  # long for a busy machine; node-postgres has no limit
 
 
 class Database:
-    """One session, kept between requests as an application's pool keeps it, and replaced after it was dropped.
+    """A session, kept between requests as an application's pool does, and replaced when it was dropped.
 
     Args:
-        reads: run for each request. A wrong schema makes it fail.
-        writes: run for a share of the requests, spread evenly, each in a transaction of its own.
+        reads: SQL of each request. A schema that does not fit makes it fail.
+        writes: SQL of a share of the requests, spread evenly, each in a transaction of its own.
         write_share: 0 to 1.
     """
 
@@ -29,7 +29,11 @@ class Database:
         self._session: psycopg.Connection[Any] | None = None
 
     def serve(self) -> None:
-        """What a request does. Raises RuntimeError with Postgres's words, on one line."""
+        """Run the statements of a request.
+
+        Raises:
+            RuntimeError: a statement failed. The text is Postgres's message on one line.
+        """
         with self._lock:
             try:
                 if self._reads:
@@ -48,12 +52,12 @@ class Database:
         return True
 
     def _run(self, statement: str) -> None:
-        """A session that was dropped while nobody used it is no error of the request: it is run on a new one."""
-        kept = self._session is not None
+        """Run a statement. If the kept session was dropped while it was idle, run it again on a new one."""
+        was_kept = self._session is not None
         try:
             self._connected().execute(statement.encode())
         except psycopg.OperationalError:
-            if not kept or not self._is_lost():
+            if not was_kept or not self._is_lost():
                 raise
             self._connected().execute(statement.encode())
 

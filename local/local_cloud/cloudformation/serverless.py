@@ -6,28 +6,35 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
-from local_cloud.cloudformation.types import Properties, Resource, ResourceType, tag_map
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.cloudformation.types import Properties, Resource, ResourceType, tag_map, without
+from local_cloud.listing import list_all
 
-_FUNCTION_KEPT_ELSEWHERE = ("Code", "Tags", "ReservedConcurrentExecutions", "RecursiveLoop", "RuntimeManagementConfig")
-_TABLE_KEPT_ELSEWHERE = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "KinesisStreamSpecification",
-                         "ContributorInsightsSpecification", "ImportSourceSpecification")  # fmt: skip
-_QUEUE_KEPT_ELSEWHERE = ("QueueName", "Tags")
-
-
-def _without(properties: Properties, *names: str) -> Properties:
-    return {name: value for name, value in properties.items() if name not in names}
+_FUNCTION_SET_BY_OTHER_CALLS = (
+    "Code",
+    "Tags",
+    "ReservedConcurrentExecutions",
+    "RecursiveLoop",
+    "RuntimeManagementConfig",
+)
+_TABLE_SET_BY_OTHER_CALLS = (
+    "PointInTimeRecoverySpecification",
+    "TimeToLiveSpecification",
+    "KinesisStreamSpecification",
+    "ContributorInsightsSpecification",
+    "ImportSourceSpecification",
+)
+_QUEUE_SET_BY_OTHER_CALLS = ("QueueName", "Tags")
 
 
 def _tagged_map(properties: Properties) -> Properties:
     tags = properties.get("Tags")
-    return _without(properties, "Tags") | ({"Tags": tag_map(tags)} if tags else {})
+    return without(properties, "Tags") | ({"Tags": tag_map(tags)} if tags else {})
 
 
 def _function_parameters(properties: Properties) -> Properties:
-    parameters = _without(_tagged_map(properties), *_FUNCTION_KEPT_ELSEWHERE[2:])
+    parameters = without(_tagged_map(properties), *_FUNCTION_SET_BY_OTHER_CALLS[2:])
     code = dict(parameters["Code"])
-    if "ZipFile" in code:  # source text in a template, an archive in the API
+    if "ZipFile" in code:  # a template holds source text, and the API takes an archive
         code["ZipFile"] = LambdaFunction._create_zipfile_from_plaintext_code(code["ZipFile"])
     return parameters | {"Code": code}
 
@@ -36,8 +43,8 @@ def _moto_function(resource: Resource) -> Any:
     return get_backend(resource.account, resource.region).get_function(resource.name)
 
 
-def _function_extras(client: Any, resource: Resource) -> None:
-    """What moto's API drops, and the functions module needs."""
+def _finish_function(client: Any, resource: Resource) -> None:
+    """Keep settings that moto's API drops and `local_cloud.functions` needs."""
     function, properties = _moto_function(resource), resource.properties
     function.configured_log_group = properties.get("LoggingConfig", {}).get("LogGroup")
     function.dead_letter_target = properties.get("DeadLetterConfig", {}).get("TargetArn")
@@ -50,7 +57,7 @@ def _function_extras(client: Any, resource: Resource) -> None:
 
 def _update_function(_client: Any, resource: Resource, parameters: Properties) -> None:
     defaults = {"Environment": {"Variables": {}}, "Timeout": 3, "MemorySize": 128, "Layers": []}
-    changes = defaults | _without(parameters, *_FUNCTION_KEPT_ELSEWHERE, "PackageType", "Architectures")
+    changes = defaults | without(parameters, *_FUNCTION_SET_BY_OTHER_CALLS, "PackageType", "Architectures")
     resource.call("update_function_configuration", changes)
     resource.call("update_function_code", parameters["Code"] | {"FunctionName": resource.name})
 
@@ -69,7 +76,7 @@ def _state_machine_parameters(properties: Properties) -> Properties:
 
 
 def _update_state_machine(_client: Any, machine: Resource, parameters: Properties) -> None:
-    changes = _without(parameters, "Name", "Type", "Tags")
+    changes = without(parameters, "Name", "Type", "Tags")
     machine.call("update_state_machine", changes | {"StateMachineArn": machine.response["stateMachineArn"]})
 
 
@@ -78,16 +85,16 @@ def _rule_bus(rule: Resource) -> str:
 
 
 def _rule_parameters(properties: Properties) -> Properties:
-    return _without(properties, "Targets")
+    return without(properties, "Targets")
 
 
-def _rule_targets(client: Any, rule: Resource) -> None:
-    """Replace the rule's targets, whole: RetryPolicy, DeadLetterConfig and RoleArn stay with them."""
+def _replace_targets(client: Any, rule: Resource) -> None:
+    """Replace the rule's targets, with their RetryPolicy, DeadLetterConfig and RoleArn."""
     wanted = rule.properties.get("Targets", [])
-    known = list_all(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=_rule_bus(rule))
-    gone = {target["Id"] for target in known} - {target["Id"] for target in wanted}
-    if gone:
-        client.remove_targets(Rule=rule.name, EventBusName=_rule_bus(rule), Ids=sorted(gone))
+    existing = list_all(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=_rule_bus(rule))
+    unwanted = {target["Id"] for target in existing} - {target["Id"] for target in wanted}
+    if unwanted:
+        client.remove_targets(Rule=rule.name, EventBusName=_rule_bus(rule), Ids=sorted(unwanted))
     if wanted:
         rule.call("put_targets", {"Rule": rule.name, "EventBusName": _rule_bus(rule), "Targets": wanted})
 
@@ -105,7 +112,7 @@ def _rule_arn(rule: Resource) -> str:
 
 
 def _rule_id(rule: Resource) -> str:
-    """A rule of the default bus is known by its name, one of another bus by both."""
+    """Return a rule's name, with the bus before it unless that is the default bus."""
     return rule.name if _rule_bus(rule) == "default" else f"{_rule_bus(rule)}|{rule.name}"
 
 
@@ -141,20 +148,20 @@ def _subscription_arn(subscription: Resource) -> str:
     return str(subscription.response["SubscriptionArn"])
 
 
-def _every_topic(client: Any, policy: Resource) -> None:
+def _set_topic_policy(client: Any, policy: Resource) -> None:
     document = json.dumps(policy.properties["PolicyDocument"])
     for arn in policy.properties["Topics"]:
         client.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=document)
 
 
-def _every_queue(client: Any, policy: Resource) -> None:
+def _set_queue_policy(client: Any, policy: Resource) -> None:
     document = json.dumps(policy.properties["PolicyDocument"])
     for url in policy.properties["Queues"]:
         client.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document})
 
 
 def _queue_attributes(properties: Properties) -> dict[str, str]:
-    attributes = _without(properties, *_QUEUE_KEPT_ELSEWHERE)
+    attributes = without(properties, *_QUEUE_SET_BY_OTHER_CALLS)
     return {
         name: json.dumps(value) if isinstance(value, dict | bool) else str(value) for name, value in attributes.items()
     }
@@ -174,14 +181,14 @@ def _update_queue(client: Any, queue: Resource, parameters: Properties) -> None:
 
 
 def _table_parameters(properties: Properties) -> Properties:
-    parameters = _without(properties, *_TABLE_KEPT_ELSEWHERE)
+    parameters = without(properties, *_TABLE_SET_BY_OTHER_CALLS)
     policy = parameters.pop("ResourcePolicy", None)
     if policy:
         parameters["ResourcePolicy"] = json.dumps(policy["PolicyDocument"])
     sse = parameters.pop("SSESpecification", None)
     if sse:
         enabled = sse.get("SSEEnabled")
-        parameters["SSESpecification"] = _without(sse, "SSEEnabled") | ({"Enabled": enabled} if enabled else {})
+        parameters["SSESpecification"] = without(sse, "SSEEnabled") | ({"Enabled": enabled} if enabled else {})
     stream = parameters.pop("StreamSpecification", None)
     if stream:
         parameters["StreamSpecification"] = {"StreamViewType": stream["StreamViewType"], "StreamEnabled": True}
@@ -190,7 +197,7 @@ def _table_parameters(properties: Properties) -> Properties:
 
 
 def _global_table_parameters(properties: Properties) -> Properties:
-    """A global table of one replica is a table here; more replicas have nowhere to be."""
+    """Turn a global table of one replica into a table. The local cloud has no second region for another replica."""
     replicas = properties["Replicas"]
     if len(replicas) != 1:
         raise NotImplementedError(f"the local cloud has one region: a global table of {len(replicas)} replicas")
@@ -200,7 +207,7 @@ def _global_table_parameters(properties: Properties) -> Properties:
     return _table_parameters({name: properties[name] for name in kept if name in properties} | replica)
 
 
-def _table_extras(client: Any, table: Resource) -> None:
+def _finish_table(client: Any, table: Resource) -> None:
     properties = table.properties | (table.properties.get("Replicas") or [{}])[0]
     recovery = properties.get("PointInTimeRecoverySpecification")
     if recovery:
@@ -238,7 +245,7 @@ _TABLE: dict[str, Any] = {
     "physical_id": lambda table: table.name,
     "attributes": {"Arn": _table_attribute("TableArn"), "StreamArn": _table_attribute("LatestStreamArn"),
                    "TableId": _table_attribute("TableId")},
-    "finish": _table_extras,
+    "finish": _finish_table,
     "update": _update_table,
     "delete": lambda client, table: client.delete_table(TableName=table.name),
     "replaced_by": ("KeySchema",),
@@ -251,7 +258,7 @@ TYPES: tuple[ResourceType, ...] = (
         physical_id=lambda function: function.name,
         attributes={"Arn": lambda function: function.response["FunctionArn"]},
         parameters=_function_parameters,
-        finish=_function_extras,
+        finish=_finish_function,
         update=_update_function,
         delete=lambda client, function: client.delete_function(FunctionName=function.name),
         replaced_by=("PackageType",),
@@ -268,7 +275,7 @@ TYPES: tuple[ResourceType, ...] = (
     ResourceType(
         "AWS::Lambda::EventInvokeConfig", "lambda", "put_function_event_invoke_config",
         physical_id=lambda config: f"{config.properties['FunctionName']}|{config.properties['Qualifier']}",
-        parameters=lambda properties: _without(properties, "Qualifier"),
+        parameters=lambda properties: without(properties, "Qualifier"),
         delete=lambda client, config: client.delete_function_event_invoke_config(
             FunctionName=config.properties["FunctionName"]
         ),
@@ -292,7 +299,7 @@ TYPES: tuple[ResourceType, ...] = (
         physical_id=_rule_id,
         attributes={"Arn": _rule_arn},
         parameters=_rule_parameters,
-        finish=_rule_targets,
+        finish=_replace_targets,
         update=lambda _, rule, parameters: rule.response.update(rule.call("put_rule", parameters)),
         delete=_delete_rule,
         replaced_by=("EventBusName",),
@@ -334,11 +341,11 @@ TYPES: tuple[ResourceType, ...] = (
         delete=lambda client, subscription: client.unsubscribe(SubscriptionArn=_subscription_arn(subscription)),
     ),
     ResourceType(
-        "AWS::SNS::TopicPolicy", "sns", "list_topics",  # a policy has no API of its own: it is an attribute
+        "AWS::SNS::TopicPolicy", "sns", "list_topics",  # without effect: `finish` sets the policy
         physical_id=lambda policy: policy.name,
         attributes={"Id": lambda policy: policy.name},
         parameters=lambda _: {},
-        finish=_every_topic,
+        finish=_set_topic_policy,
         update=lambda *_: None,
     ),
     ResourceType(
@@ -360,7 +367,7 @@ TYPES: tuple[ResourceType, ...] = (
         physical_id=lambda policy: policy.name,
         attributes={"Id": lambda policy: policy.name},
         parameters=lambda _: {},
-        finish=_every_queue,
+        finish=_set_queue_policy,
         update=lambda *_: None,
     ),
     ResourceType("AWS::DynamoDB::Table", parameters=_table_parameters, **_TABLE),

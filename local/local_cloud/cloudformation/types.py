@@ -1,7 +1,7 @@
-"""CloudFormation resource types that are made by one API call to the local endpoint.
+"""CloudFormation resource types that one API call to the local endpoint creates.
 
-moto creates many types in its own way and forgets properties. A type that is made through its API gets whatever the
-API keeps, and a property that the API does not know is refused rather than dropped.
+moto creates many types without their API, and forgets properties. A type that is created through its API keeps what
+the API keeps. A property that the API does not know is refused, not dropped.
 """
 
 import json
@@ -19,10 +19,16 @@ Properties = dict[str, Any]
 
 @dataclass(frozen=True)
 class ResourceType:
-    """How CloudFormation makes, changes and deletes one type of resource.
+    """Instructions to create, update and delete one type of resource.
 
-    `parameters` turns properties into the API's parameters, `finish` runs after creation and update, `update` is None
-    when any change replaces the resource. `physical_id` is what `Ref` gives, `attributes` what `Fn::GetAtt` gives.
+    Attributes:
+        create: method of the boto3 client.
+        physical_id: value of `Ref`.
+        attributes: values of `Fn::GetAtt`, by name.
+        parameters: turns properties into the API's parameters.
+        finish: runs after creation and after update.
+        update: None if any change replaces the resource.
+        replaced_by: properties whose change replaces the resource.
     """
 
     name: str
@@ -35,13 +41,14 @@ class ResourceType:
     finish: Callable[[Any, "Resource"], None] | None = None
     update: Callable[[Any, "Resource", Properties], None] | None = None
     delete: Callable[[Any, "Resource"], None] | None = None
-    replaced_by: tuple[str, ...] = ()  # properties whose change needs a new resource
+    replaced_by: tuple[str, ...] = ()
 
 
 class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
-    """A resource that was made through its API."""
+    """A resource that was created through its API. The methods are those that moto's CloudFormation calls."""
 
     type: ResourceType
+    is_replaced_by_stack = True  # `moto_fixes.cloudformation.stacks` deletes a replaced one at the end of an update
 
     def __init__(self, name: str, properties: Properties, account: str, region: str) -> None:
         self.name = name
@@ -52,25 +59,31 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
 
     @property
     def client(self) -> Any:
+        """The administrator's boto3 client of the type's service."""
         return credentials.service_client(self.type.service, self.region)
 
     @property
     def physical_resource_id(self) -> str:
+        """The value of `Ref`."""
         return self.type.physical_id(self)
 
     @classmethod
     def cloudformation_name_type(cls) -> str:
+        """Return the property that holds the resource's name; empty if the type has none."""
         return cls.type.name_property
 
     @classmethod
     def cloudformation_type(cls) -> str:
+        """Return the type's name, such as `AWS::ECS::Service`."""
         return cls.type.name
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
+        """Whether `Fn::GetAtt` knows the attribute."""
         return attr in cls.type.attributes
 
     def get_cfn_attribute(self, attribute_name: str) -> Any:
+        """Return the value of `Fn::GetAtt`."""
         if attribute_name not in self.type.attributes:
             raise UnformattedGetAttTemplateException
         return self.type.attributes[attribute_name](self)
@@ -79,6 +92,7 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Properties, account_id: str, region_name: str, **_: Any
     ) -> "Resource":
+        """Create the resource, with a generated name if its properties give none."""
         properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property:
             properties.setdefault(cls.type.name_property, resource_name)
@@ -98,6 +112,7 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         account_id: str,
         region_name: str,
     ) -> "Resource":
+        """Update the resource, or create another if a change of these properties replaces it."""
         properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property and cls.type.name_property not in properties:
             properties[cls.type.name_property] = original_resource.name
@@ -116,14 +131,19 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     def delete_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Properties, account_id: str, region_name: str
     ) -> None:
-        """moto deletes by `delete`; this method only has to exist."""
+        """Do nothing: moto deletes by `delete`, and requires this method to exist."""
 
     def delete(self, *_: Any) -> None:
+        """Delete the resource, if its type can be deleted."""
         if self.type.delete:
             self.type.delete(self.client, self)
 
     def call(self, method: str, parameters: Properties) -> dict[str, Any]:
-        """Call an API with CloudFormation's spelling of its parameters; refuses what the API does not know."""
+        """Call an API with CloudFormation's spelling of its parameters.
+
+        Raises:
+            ValidationError: the API does not know a parameter.
+        """
         client = self.client
         operation = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
         converted = as_shape(parameters, operation.input_shape, self.type.name)
@@ -132,12 +152,12 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
 
 
 def define(resource_type: ResourceType) -> type[Resource]:
-    """The class that moto's CloudFormation works with."""
+    """Return the class of a resource type, as moto's CloudFormation needs it."""
     return type(resource_type.name.replace("::", ""), (Resource,), {"type": resource_type})
 
 
 def without_none(value: Any) -> Any:
-    """A copy without `AWS::NoValue`."""
+    """Return a copy without `AWS::NoValue`."""
     if isinstance(value, dict):
         return {name: without_none(member) for name, member in value.items() if member is not None}
     if isinstance(value, list):
@@ -146,23 +166,36 @@ def without_none(value: Any) -> Any:
 
 
 def as_shape(value: Any, shape: Any, where: str) -> Any:
-    """Convert to the type, and the spelling of names, that the API's model asks for.
+    """Convert a value to the types and names of the API's model.
 
-    CloudFormation hands over numbers and booleans as strings at times, and writes `Cpu` where ECS has `cpu`.
+    CloudFormation passes some numbers and booleans as strings, and writes `Cpu` where ECS has `cpu`.
+
+    Args:
+        value: as CloudFormation passes it.
+        shape: botocore's model of the value.
+        where: the type and property, for the message of an error.
     """
     kind = shape.type_name
     if kind == "structure" and isinstance(value, dict):
-        converted = {}
-        for name, member in value.items():
-            api_name = name if name in shape.members else name[:1].lower() + name[1:]
-            if api_name not in shape.members:
-                raise ValidationError(message=f"the local cloud knows no property {name} in {where}")
-            converted[api_name] = as_shape(member, shape.members[api_name], f"{where}.{name}")
-        return converted
+        return _as_structure(value, shape, where)
     if kind == "map" and isinstance(value, dict):
         return {name: as_shape(member, shape.value, f"{where}.{name}") for name, member in value.items()}
     if kind == "list" and isinstance(value, list):
         return [as_shape(member, shape.member, where) for member in value]
+    return _as_scalar(value, kind)
+
+
+def _as_structure(value: Properties, shape: Any, where: str) -> Properties:
+    converted = {}
+    for name, member in value.items():
+        api_name = name if name in shape.members else name[:1].lower() + name[1:]
+        if api_name not in shape.members:
+            raise ValidationError(message=f"the local cloud knows no property {name} in {where}")
+        converted[api_name] = as_shape(member, shape.members[api_name], f"{where}.{name}")
+    return converted
+
+
+def _as_scalar(value: Any, kind: str) -> Any:
     if kind in {"integer", "long"}:
         return int(value)
     if kind in {"double", "float"}:
@@ -175,5 +208,10 @@ def as_shape(value: Any, shape: Any, where: str) -> Any:
 
 
 def tag_map(tags: list[dict[str, str]] | None) -> dict[str, str]:
-    """CloudFormation's list of tags as the map that some APIs want."""
+    """Turn CloudFormation's list of tags into the map that some APIs take."""
     return {tag["Key"]: tag["Value"] for tag in tags or []}
+
+
+def without(properties: Properties, *names: str) -> Properties:
+    """Return the properties except those of these names."""
+    return {name: value for name, value in properties.items() if name not in names}

@@ -3,17 +3,13 @@
 import json
 from typing import Any
 
-from local_cloud.cloudformation.types import Properties, Resource, ResourceType
+from local_cloud.cloudformation.types import Properties, Resource, ResourceType, without
 
 _TARGET_GROUP_CHANGES = (
     "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckEnabled", "HealthCheckIntervalSeconds",
     "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher",
 )  # fmt: skip
 _SERVICE_ONLY_AT_CREATION = ("LaunchType", "SchedulingStrategy", "Role", "DeploymentController", "Tags", "ServiceName")
-
-
-def _without(properties: Properties, *names: str) -> Properties:
-    return {name: value for name, value in properties.items() if name not in names}
 
 
 def _only(properties: Properties, *names: str) -> Properties:
@@ -30,7 +26,7 @@ def _service_arn(service: Resource) -> str:
 
 
 def _update_service(_client: Any, service: Resource, parameters: Properties) -> None:
-    changes = _without(parameters, *_SERVICE_ONLY_AT_CREATION)
+    changes = without(parameters, *_SERVICE_ONLY_AT_CREATION)
     service.response = service.call("update_service", changes | {"Service": _service_arn(service)})
 
 
@@ -54,7 +50,7 @@ def _update_repository(client: Any, repository: Resource, parameters: Properties
 
 
 def _repository_parameters(properties: Properties) -> Properties:
-    return _without(properties, "LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
+    return without(properties, "LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
 
 
 def _first(resource: Resource, member: str) -> Any:
@@ -94,7 +90,7 @@ def _listener_arn(listener: Resource) -> str:
 
 
 def _update_listener(_client: Any, listener: Resource, parameters: Properties) -> None:
-    changes = _without(parameters, "LoadBalancerArn", "Tags")
+    changes = without(parameters, "LoadBalancerArn", "Tags")
     listener.call("modify_listener", changes | {"ListenerArn": _listener_arn(listener)})
 
 
@@ -107,12 +103,12 @@ def _update_rule(_client: Any, rule: Resource, parameters: Properties) -> None:
 
 
 def _scalable_target(properties: Properties) -> Properties:
-    # moto asks for scheduled actions by another API; our templates have none.
-    return _without(properties, "ScheduledActions") if not properties.get("ScheduledActions") else properties
+    # ScheduledActions belong to another API (PutScheduledAction); our templates have none.
+    return without(properties, "ScheduledActions") if not properties.get("ScheduledActions") else properties
 
 
 def _scalable_target_key(resource: Resource) -> dict[str, str]:
-    """The three parts that name a scalable target, of the target itself or of a policy that points at it."""
+    """Return the three parts that name a scalable target, from the target or from a policy of it."""
     names = ("ServiceNamespace", "ResourceId", "ScalableDimension")
     return {name: resource.properties[name] for name in names}
 
@@ -165,7 +161,7 @@ TYPES: tuple[ResourceType, ...] = (
         attributes={"Arn": lambda cluster: cluster.response["cluster"]["clusterArn"]},
         parameters=_cluster_parameters,
         update=lambda _, cluster, parameters: cluster.response.update(
-            cluster.call("update_cluster", _without(parameters, "ClusterName", "Tags", "CapacityProviders",
+            cluster.call("update_cluster", without(parameters, "ClusterName", "Tags", "CapacityProviders",
                          "DefaultCapacityProviderStrategy") | {"Cluster": cluster.name})
         ),
         delete=lambda client, cluster: client.delete_cluster(cluster=cluster.name),
@@ -214,7 +210,7 @@ TYPES: tuple[ResourceType, ...] = (
             "CanonicalHostedZoneID": lambda balancer: _first(balancer, "LoadBalancers")["CanonicalHostedZoneId"],
             "SecurityGroups": lambda balancer: _first(balancer, "LoadBalancers").get("SecurityGroups", []),
         },
-        parameters=lambda properties: _without(properties, "LoadBalancerAttributes"),
+        parameters=lambda properties: without(properties, "LoadBalancerAttributes"),
         finish=_balancer_attributes,
         update=lambda *_: None,
         delete=lambda client, balancer: client.delete_load_balancer(LoadBalancerArn=_balancer_arn(balancer)),
@@ -230,7 +226,7 @@ TYPES: tuple[ResourceType, ...] = (
             "TargetGroupName": lambda group: group.name,
             "LoadBalancerArns": lambda group: _first(group, "TargetGroups").get("LoadBalancerArns", []),
         },
-        parameters=lambda properties: _without(properties, "TargetGroupAttributes", "Targets"),
+        parameters=lambda properties: without(properties, "TargetGroupAttributes", "Targets"),
         finish=_group_attributes,
         update=_update_group,
         delete=lambda client, group: client.delete_target_group(TargetGroupArn=_group_arn(group)),

@@ -1,7 +1,8 @@
-"""What follows a change of an alarm's state: the EventBridge event, always, and the actions, unless disabled."""
+"""Consequences of a change of an alarm's state: always the EventBridge event, and the actions unless disabled."""
 
 import datetime
 import json
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud.cloudwatch.evaluation import returns_data
-from local_cloud.events import rules as events
+from local_cloud.events import rules as event_rules
 from local_cloud.iam import credentials
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PreviousState:
+    """The state of an alarm before a change."""
+
     value: str
     reason: str
     reason_data: str | None
@@ -24,7 +29,7 @@ class PreviousState:
 def announce(alarm: Any, previous: PreviousState) -> None:
     """Emit `CloudWatch Alarm State Change`, then run the actions of the new state in the background.
 
-    Detail as of https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+    Detail: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
     """
     account = alarm.alarm_arn.split(":")[4]
     detail = {
@@ -34,7 +39,7 @@ def announce(alarm: Any, previous: PreviousState) -> None:
         "configuration": _configuration(alarm),
     }
     source, detail_type = "aws.cloudwatch", "CloudWatch Alarm State Change"
-    events.emit(account, alarm.region_name, source, detail_type, detail, [alarm.alarm_arn])
+    event_rules.emit(account, alarm.region_name, source, detail_type, detail, [alarm.alarm_arn])
     if alarm.actions_enabled:
         actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(
             alarm.state_value, alarm.insufficient_data_actions
@@ -83,7 +88,7 @@ def _metric(namespace: str, name: str, dimensions: list[Any]) -> dict[str, Any]:
 
 
 def _notification(alarm: Any, previous: PreviousState, account: str) -> dict[str, Any]:
-    """The message an SNS action publishes."""
+    """Return the message that an SNS action publishes."""
     subject: dict[str, Any] = {"AlarmRule": alarm.rule}
     if alarm.rule is None:
         subject = {
@@ -115,7 +120,7 @@ def _notification(alarm: Any, previous: PreviousState, account: str) -> dict[str
 
 
 def _invocation(alarm: Any, detail: dict[str, Any], account: str) -> dict[str, Any]:
-    """The payload a Lambda action is invoked with."""
+    """Return the payload of a Lambda action."""
     return {
         "source": "aws.cloudwatch",
         "alarmArn": alarm.alarm_arn,
@@ -128,7 +133,6 @@ def _invocation(alarm: Any, detail: dict[str, Any], account: str) -> dict[str, A
 
 def _act(arn: str, alarm: Any, message: dict[str, Any]) -> None:
     service, region = arn.split(":")[2:4]
-    outcome = f"Successfully executed action {arn}"
     try:
         if service == "sns":
             client = credentials.service_client("sns", region)
@@ -138,7 +142,6 @@ def _act(arn: str, alarm: Any, message: dict[str, Any]) -> None:
             client = credentials.service_client("lambda", region)
             client.invoke(FunctionName=arn, InvocationType="Event", Payload=json.dumps(message).encode())
         else:
-            outcome = f"Failed to execute action {arn}: the local cloud runs SNS and Lambda actions only"
+            _logger.warning("alarm %s: action %s was not run: the local cloud runs SNS and Lambda", alarm.name, arn)
     except (ClientError, BotoCoreError) as error:
-        outcome = f"Failed to execute action {arn}: {error}"
-    alarm.action_outcomes.append(outcome)
+        _logger.warning("alarm %s: action %s failed: %s", alarm.name, arn, error)

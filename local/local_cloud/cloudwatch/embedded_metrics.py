@@ -1,4 +1,4 @@
-"""Log lines in CloudWatch's embedded metric format become metric data, as CloudWatch Logs makes of them.
+"""Metric data from log lines in CloudWatch's embedded metric format, as CloudWatch Logs extracts it.
 
 Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -12,19 +12,19 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 
 def publish(account: str, region: str, message: str) -> None:
-    """Put the metrics of one log line; of a line that is no such document, none."""
+    """Put the metrics of a log line. A line that is no document of this format has none."""
     for namespace, data in _metrics(message):
         cloudwatch_backends[account][region].put_metric_data(namespace, data)
 
 
 def _metrics(message: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Namespace and MetricData of each directive."""
+    """Yield namespace and MetricData of each directive."""
     if '"_aws"' not in message:
         return
     try:
         document = json.loads(message)
         metadata = document["_aws"]
-        at = datetime.datetime.fromtimestamp(metadata["Timestamp"] / 1000, datetime.UTC).replace(tzinfo=None)
+        moment = datetime.datetime.fromtimestamp(metadata["Timestamp"] / 1000, datetime.UTC).replace(tzinfo=None)
         directives = metadata["CloudWatchMetrics"]
     except (ValueError, KeyError, TypeError):
         return
@@ -34,7 +34,7 @@ def _metrics(message: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 "MetricName": metric["Name"],
                 "Dimensions": [{"Name": name, "Value": str(document[name])} for name in dimensions],
                 "Unit": metric.get("Unit", "None"),
-                "Timestamp": at,
+                "Timestamp": moment,
                 "Values": value if isinstance(value, list) else [value],
             }
             for metric in directive["Metrics"]

@@ -1,4 +1,4 @@
-"""Decides the state of one metric alarm: M out of N data points, with the treatment of missing data."""
+"""The state of one metric alarm, decided by M out of N data points and the treatment of missing data."""
 
 import datetime
 import json
@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from local_cloud.cloudwatch import metrics as alarm_metrics
-from local_cloud.cloudwatch.alarm_statistics import MetricStore, is_supported, metric_key
-from local_cloud.cloudwatch.metrics import Moment
+from local_cloud.cloudwatch import metric_math
+from local_cloud.cloudwatch.metric_math import Moment
+from local_cloud.cloudwatch.metric_store import MetricStore, is_supported, metric_key
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
@@ -22,7 +22,12 @@ _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state that the data call for; `state` None keeps the current one."""
+    """The result of an evaluation.
+
+    Attributes:
+        state: None keeps the present state.
+        reason_data: JSON, as CloudWatch writes it.
+    """
 
     state: State | None
     reason: str
@@ -30,20 +35,30 @@ class Verdict:
 
 
 def unsupported(alarm: Any) -> str | None:
-    """Why this metric alarm cannot be evaluated here; None when it can."""
+    """Return the reason why the embedded cloud can't evaluate this metric alarm; None if it can."""
     if alarm.comparison_operator not in _COMPARISONS:
         return f"comparison {alarm.comparison_operator} is not supported"
+    return _unsupported_statistic(alarm) or _unsupported_metric_math(alarm)
+
+
+def _unsupported_statistic(alarm: Any) -> str | None:
     statistics = [q.metric_stat.stat for q in alarm.metric_data_queries if q.metric_stat]
     if not alarm.metric_data_queries:
         statistics = [alarm.extended_statistic or alarm.statistic or "none"]
     for statistic in statistics:
         if not is_supported(statistic):
             return f"statistic {statistic} is not supported"
+    return None
+
+
+def _unsupported_metric_math(alarm: Any) -> str | None:
     try:
-        maths = [alarm_metrics.parse(q.expression) for q in alarm.metric_data_queries if q.expression]
-    except alarm_metrics.UnsupportedExpression as error:
+        expressions = [metric_math.parse(q.expression) for q in alarm.metric_data_queries if q.expression]
+    except metric_math.UnsupportedExpression as error:
         return str(error)
-    unknown = {used for math in maths for used in math.ids} - {q.id for q in alarm.metric_data_queries}
+    unknown = {used for expression in expressions for used in expression.ids} - {
+        q.id for q in alarm.metric_data_queries
+    }
     if unknown:
         return f"metric math uses unknown ids: {', '.join(sorted(unknown))}"
     returned = [q for q in alarm.metric_data_queries if returns_data(q)]
@@ -53,21 +68,23 @@ def unsupported(alarm: Any) -> str | None:
 
 
 def returns_data(query: Any) -> bool:
+    """Whether the alarm watches this query; ReturnData is true by default."""
     return query.return_data is None or str(query.return_data).lower() == "true"
 
 
 def period_seconds(alarm: Any) -> float:
-    """The length of one data point in simulated seconds: of metric math, the longest of its metrics."""
+    """Return the length of one data point in simulated seconds; for metric math, the longest of its metrics."""
     periods = [float(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat]
     return max(periods, default=float(alarm.period or 60))
 
 
 def window_seconds(alarm: Any) -> float:
-    """How far back an evaluation looks, in simulated seconds."""
+    """Return how far back an evaluation looks, in simulated seconds."""
     return period_seconds(alarm) * int(alarm.evaluation_periods)
 
 
 def evaluate(alarm: Any, store: MetricStore, now: float) -> Verdict:
+    """Evaluate a metric alarm; `now` is in seconds since the epoch."""
     points = _points(alarm, store, now)
     needed = int(alarm.datapoints_to_alarm or alarm.evaluation_periods)
     state = decide(
@@ -82,7 +99,14 @@ def evaluate(alarm: Any, store: MetricStore, now: float) -> Verdict:
 def decide(
     points: Sequence[float | None], needed: int, breaches: Callable[[float], bool], missing: str
 ) -> State | None:
-    """The state for data points, the newest first; None keeps the current one."""
+    """Return the state that data points call for; None keeps the present one.
+
+    Args:
+        points: the newest first; None for a missing point.
+        needed: number of breaching points for ALARM.
+        breaches: whether a point is beyond the threshold.
+        missing: the alarm's `TreatMissingData`.
+    """
     present = [(age, breaches(point)) for age, point in enumerate(points) if point is not None]
     breaching = [age for age, breach in present if breach]
     if missing == "breaching":
@@ -94,7 +118,7 @@ def decide(
     if len(breaching) >= needed:
         return "ALARM"
     if missing == "missing" and len(breaching) == len(present):
-        # all that is known breaches: an alarm once that is as old as the data points needed, no news before
+        # Every known point breaches: ALARM once the oldest of them is as old as the needed points, no change before.
         return "ALARM" if max(breaching) >= needed - 1 else None
     return None if missing == "ignore" and len(breaching) == len(present) else "OK"
 
@@ -110,18 +134,21 @@ def _points(alarm: Any, store: MetricStore, now: float) -> list[float | None]:
             metric = query.metric_stat.metric
             key = metric_key(metric.namespace, metric.metric_name, metric.dimensions)
             series[query.id] = store.points(key, query.metric_stat.stat, float(query.metric_stat.period), count, now)
-    pending = {
-        query.id: alarm_metrics.parse(query.expression) for query in alarm.metric_data_queries if query.expression
-    }
-    while ready := [name for name, math in pending.items() if math.ids <= series.keys()]:
-        for name in ready:
-            math = pending.pop(name)
-            published = frozenset(used for used in math.ids if any(point is not None for point in series[used]))
-            moments = [Moment({used: series[used][i] for used in math.ids}, published) for i in range(count)]
-            values = [math.evaluate(moment) for moment in moments]
-            series[name] = [None if isinstance(value, list) else value for value in values]
+    _add_expressions(alarm, series, count)
     returned = next(query.id for query in alarm.metric_data_queries if returns_data(query))
     return series.get(returned, [None] * count)
+
+
+def _add_expressions(alarm: Any, series: dict[str, list[float | None]], count: int) -> None:
+    """Evaluate the alarm's expressions, each as soon as the series that it uses are known."""
+    pending = {query.id: metric_math.parse(query.expression) for query in alarm.metric_data_queries if query.expression}
+    while ready := [name for name, expression in pending.items() if expression.ids <= series.keys()]:
+        for name in ready:
+            expression = pending.pop(name)
+            published = frozenset(used for used in expression.ids if any(point is not None for point in series[used]))
+            moments = [Moment({used: series[used][i] for used in expression.ids}, published) for i in range(count)]
+            values = [expression.evaluate(moment) for moment in moments]
+            series[name] = [None if isinstance(value, list) else value for value in values]
 
 
 def _reason(alarm: Any, points: Sequence[float | None], needed: int, state: State | None) -> str:

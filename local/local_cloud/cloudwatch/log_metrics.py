@@ -1,4 +1,4 @@
-"""Metric filters of CloudWatch Logs: matching log events become metric data. moto keeps the filters but counts nothing.
+"""Metric filters of CloudWatch Logs: matching log events become metric data. moto keeps filters and counts nothing.
 
 Patterns: terms (all must occur), `?term` (any), `-term` (none), "quoted phrases", and `{ $.field = value && ... }`.
 """
@@ -12,38 +12,46 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.logs.exceptions import InvalidParameterException
 from moto.logs.models import LogsBackend, LogStream, logs_backends
 
-from local_cloud.cloudwatch import embedded_metrics as alarm_embedded_metrics
+from local_cloud.cloudwatch import embedded_metrics
+from local_cloud.moto_fixes.cloudwatch import metric_filters
 
 _TERM = re.compile(r'([?-]?)(?:"([^"]*)"|(\S+))')
 _CONDITION = re.compile(r'\s*\$\.([\w.-]+)\s*(!=|=|>=|<=|>|<)\s*(?:"([^"]*)"|(\S+))\s*')
 _stock_put = LogStream.put_log_events
-_stock_put_filter = LogsBackend.put_metric_filter
 
 
 class UnsupportedPattern(Exception):
-    """The embedded cloud cannot match this filter pattern."""
+    """The embedded cloud can't match this filter pattern."""
 
 
 def matches(pattern: str, message: str) -> bool:
-    """Whether a log message matches a filter pattern. Raises UnsupportedPattern."""
+    """Whether a log message matches a filter pattern.
+
+    Raises:
+        UnsupportedPattern: the embedded cloud can't match the pattern.
+    """
     pattern = pattern.strip()
     if pattern.startswith("{"):
         return _matches_json(pattern.strip("{} "), message)
     if pattern.startswith(("[", "%")):
-        raise UnsupportedPattern(f"only terms and JSON conditions are supported: {pattern}")
+        raise UnsupportedPattern(f"the local cloud matches terms and JSON conditions only, not {pattern}")
     terms = [(sign, quoted or plain) for sign, quoted, plain in _TERM.findall(pattern)]
-    wanted = [term for sign, term in terms if not sign]
+    required = [term for sign, term in terms if not sign]
     optional = [term for sign, term in terms if sign == "?"]
-    unwanted = [term for sign, term in terms if sign == "-"]
+    excluded = [term for sign, term in terms if sign == "-"]
     return (
-        all(term in message for term in wanted)
+        all(term in message for term in required)
         and (not optional or any(term in message for term in optional))
-        and not any(term in message for term in unwanted)
+        and not any(term in message for term in excluded)
     )
 
 
 def check(pattern: str) -> None:
-    """Raises UnsupportedPattern when a filter pattern cannot be matched here."""
+    """Refuse a filter pattern that the embedded cloud can't match.
+
+    Raises:
+        UnsupportedPattern: it can't.
+    """
     matches(pattern, "")
     if pattern.strip().startswith("{"):
         for condition in re.split(r"&&|\|\|", pattern.strip("{} ")):
@@ -64,18 +72,18 @@ def _matches_json(conditions: str, message: str) -> bool:
 def _condition_holds(condition: str, document: Any) -> bool:
     match = _CONDITION.fullmatch(condition.strip("() "))
     if match is None:
-        raise UnsupportedPattern(f"cannot read the condition {condition!r} of a filter pattern")
+        raise UnsupportedPattern(f"the local cloud can't read the condition {condition!r} of a filter pattern")
     path, comparison, quoted, plain = match.groups()
-    found = _field(document, path)
-    if found is None:
+    value = _field(document, path)
+    if value is None:
         return False
     if comparison in ("=", "!="):
-        wanted = plain if quoted is None else quoted
-        text = found if isinstance(found, str) else json.dumps(found)
-        same = re.fullmatch(re.escape(wanted).replace(r"\*", ".*"), text) is not None
-        return same == (comparison == "=")
+        expected = plain if quoted is None else quoted
+        text = value if isinstance(value, str) else json.dumps(value)
+        is_equal = re.fullmatch(re.escape(expected).replace(r"\*", ".*"), text) is not None
+        return is_equal == (comparison == "=")
     try:
-        left, right = float(found), float(plain)
+        left, right = float(value), float(plain)
     except (TypeError, ValueError):
         return False
     return {">": left > right, ">=": left >= right, "<": left < right, "<=": left <= right}[comparison]
@@ -94,8 +102,7 @@ def _put_metric_filter(
         check(filter_pattern or "")
     except UnsupportedPattern as error:
         raise InvalidParameterException(str(error)) from error
-    self.filters.delete_filter(filter_name, log_group_name)  # moto would keep both
-    _stock_put_filter(self, filter_name, filter_pattern, log_group_name, metric_transformations)
+    metric_filters.put_metric_filter(self, filter_name, filter_pattern, log_group_name, metric_transformations)
 
 
 def _put_log_events(self: Any, log_events: list[dict[str, Any]]) -> str:
@@ -104,7 +111,7 @@ def _put_log_events(self: Any, log_events: list[dict[str, Any]]) -> str:
         log_group_name=self.log_group.name
     )
     for event in log_events:
-        alarm_embedded_metrics.publish(self.account_id, self.region, event["message"])
+        embedded_metrics.publish(self.account_id, self.region, event["message"])
         for metric_filter in filters:
             _count(self, metric_filter, event)
     return token
@@ -131,5 +138,6 @@ def _count(stream: Any, metric_filter: dict[str, Any], event: dict[str, Any]) ->
 
 
 def install() -> None:
+    """Turn log events into metric data. Repeated calls change nothing."""
     LogsBackend.put_metric_filter = _put_metric_filter
     LogStream.put_log_events = _put_log_events

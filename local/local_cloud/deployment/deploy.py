@@ -1,4 +1,4 @@
-"""Deploys a CDK cloud assembly through CloudFormation's APIs, templates unchanged, without the CDK's command line."""
+"""Deployment of a CDK cloud assembly through CloudFormation's API, templates unchanged, without the CDK's CLI."""
 
 import io
 import json
@@ -10,28 +10,29 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 BOOTSTRAP_VERSION_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 _BOOTSTRAP_VERSION = "30"
-_TEMPLATE_BODY_BYTES = 51_200  # a longer one must be passed by URL (CloudFormation quotas)
+_TEMPLATE_BODY_BYTES = 51_200  # CloudFormation takes a longer template by URL only (quotas)
 _NO_CHANGES = "No updates are to be performed"
 
 
 class DeploymentFailed(Exception):
-    """A stack could not be deployed; the message names the resource that failed, and why."""
+    """A stack could not be deployed. The message names the resource and the reason."""
 
 
 def assets_bucket(cloud: LocalCloud) -> str:
+    """Return the name of the assets bucket of `cdk bootstrap`."""
     return f"cdk-hnb659fds-assets-{cloud.account}-{cloud.region}"
 
 
 def bootstrap(cloud: LocalCloud) -> None:
-    """Make what `cdk bootstrap` makes, as far as deployments use it: the assets bucket and the version parameter."""
+    """Make the parts of `cdk bootstrap` that deployments use: the assets bucket and the version parameter."""
     s3 = cloud.client("s3")
     if assets_bucket(cloud) not in {bucket["Name"] for bucket in list_all(s3, "list_buckets", "Buckets")}:
-        place = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
-        s3.create_bucket(Bucket=assets_bucket(cloud), **({"CreateBucketConfiguration": place} if place else {}))
+        location = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
+        s3.create_bucket(Bucket=assets_bucket(cloud), **({"CreateBucketConfiguration": location} if location else {}))
     cloud.client("ssm").put_parameter(
         Name=BOOTSTRAP_VERSION_PARAMETER, Value=_BOOTSTRAP_VERSION, Type="String", Overwrite=True
     )
@@ -43,10 +44,20 @@ def deploy_assembly(
     stack_names: Iterable[str] | None = None,
     parameters: dict[str, dict[str, str]] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Create or update the stacks of a `cdk.out` directory, with what they depend on first.
+    """Create or update the stacks of a `cdk.out` directory, each after its dependencies.
 
-    `stack_names` limits it to these stacks and their dependencies; `parameters` are template parameters by stack.
-    Returns the outputs of each stack. Raises DeploymentFailed, and KeyError for an unknown stack name.
+    Args:
+        cloud: a running cloud.
+        assembly_dir: the `cdk.out` directory.
+        stack_names: only these stacks and their dependencies; None: all.
+        parameters: template parameters by stack.
+
+    Returns:
+        The outputs of each stack.
+
+    Raises:
+        DeploymentFailed: a stack or an asset could not be deployed.
+        KeyError: the assembly has no such stack.
     """
     assembly = Path(assembly_dir)
     artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
@@ -88,11 +99,15 @@ def _sort_by_dependency(artifacts: dict[str, Any], stack_names: Iterable[str] | 
 def _publish(cloud: LocalCloud, assembly: Path, manifest: Path) -> None:
     assets = json.loads(manifest.read_text())
     if assets.get("dockerImages"):
-        raise DeploymentFailed(f"{manifest.name} holds container images; push them to ECR by other means")
+        raise DeploymentFailed(
+            f"{manifest.name} holds container images, which the local cloud can't publish: push them to its ECR first"
+        )
     for asset in assets.get("files", {}).values():
         source = asset["source"]
         if "path" not in source:
-            raise DeploymentFailed(f"{manifest.name} holds an asset that a command makes: {source}")
+            raise DeploymentFailed(
+                f"{manifest.name} holds an asset that a command makes, and the local cloud runs no commands: {source}"
+            )
         path = assembly / source["path"]
         content = zipped(path) if source["packaging"] == "zip" else path.read_bytes()
         for destination in asset["destinations"].values():
@@ -107,7 +122,7 @@ def _replace_pseudo_parameters(text: str, cloud: LocalCloud) -> str:
 
 
 def zipped(directory: Path) -> bytes:
-    """A directory as an archive that depends on names and contents only; a zip file as it is."""
+    """Return a directory as an archive that depends on names and contents only; a zip file as it is."""
     if directory.is_file():
         return directory.read_bytes()
     buffer = io.BytesIO()
@@ -136,7 +151,9 @@ def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[
             cloudformation.create_stack(**arguments)
     except ClientError as error:
         if _NO_CHANGES not in str(error):
-            raise DeploymentFailed(f"stack {name} was refused: {error.response['Error'].get('Message')}") from error
+            raise DeploymentFailed(
+                f"CloudFormation refused stack {name}: {error.response['Error'].get('Message')}"
+            ) from error
     (stack,) = list_all(cloudformation, "describe_stacks", "Stacks", StackName=name)
     if stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         raise DeploymentFailed(f"stack {name} is {stack['StackStatus']}: {_failure(cloudformation, name)}")

@@ -1,4 +1,4 @@
-"""The embedded cloud: AWS's APIs on one port of this machine, on top of moto, with what moto lacks."""
+"""The server of the embedded cloud: AWS's APIs on one port of this machine, on moto with its fixes and simulations."""
 
 import logging
 import os
@@ -13,32 +13,28 @@ from moto.server import ThreadedMotoServer
 from local_cloud import clock
 from local_cloud.cloudformation import service as cloudformation
 from local_cloud.cloudwatch import alarms
-from local_cloud.ecs import simulation as ecs_simulation
-from local_cloud.events import rules as events
+from local_cloud.ecs import simulation
+from local_cloud.events import rules as event_rules
+from local_cloud.faults import lag
 from local_cloud.functions import functions
 from local_cloud.iam import credentials, identity
-from local_cloud.moto_fixes import dynamodb, lag, moto_state, pagination
+from local_cloud.moto_fixes import dynamodb, moto_state, pagination
 from local_cloud.processes.signals import defer_signals
 from local_cloud.step_functions import service as step_functions
 
 if TYPE_CHECKING:
     from local_cloud.neon.server import LocalNeon
 
-_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
+_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, event_rules, alarms, simulation)
 _READY_SECONDS = 30.0
 
 
 class PortInUseError(RuntimeError):
-    """Another process listens on the port that the cloud was given."""
+    """Another process listens on the cloud's port."""
 
 
 class LocalCloud:
-    """One cloud per process: moto keeps its state in the process, and forgets it when the cloud stops.
-
-    `scale`: simulated seconds per real second. `port` 0 takes a free one. `enforce_iam` evaluates the policies of
-    every role that calls; the administrator's key (`credentials.ADMIN`) is always let through. `page_size`: items of a
-    page in the answers that AWS gives in pages, small so that who reads the first page only is found; None: as moto.
-    """
+    """The cloud. A process has one at most: moto keeps its state in the process, and loses it when the cloud stops."""
 
     def __init__(
         self,
@@ -49,6 +45,19 @@ class LocalCloud:
         enforce_iam: bool = True,
         page_size: int | None = pagination.DEFAULT_PAGE_SIZE,
     ) -> None:
+        """Describe a cloud without starting it.
+
+        Args:
+            port: 0 takes a free one.
+            scale: simulated seconds per real second.
+            region: that of the clients.
+            account: moto's, which is the only possible one.
+            enforce_iam: evaluate the policies of every calling role. The administrator's key always passes.
+            page_size: items in a page of an answer, few so that code which reads one page only fails. None: moto's.
+
+        Raises:
+            ValueError: moto serves another account.
+        """
         if account != DEFAULT_ACCOUNT_ID:
             raise ValueError(f"moto serves account {DEFAULT_ACCOUNT_ID} only, not {account}: set MOTO_ACCOUNT_ID")
         self.region = region
@@ -63,11 +72,11 @@ class LocalCloud:
 
     @property
     def endpoint(self) -> str:
-        """`localhost`, not an address: moto takes path-style template URLs with that name only."""
+        """URL of the cloud. It has the name `localhost`: moto takes path-style template URLs with that name only."""
         return f"http://localhost:{self.port}"
 
     def start(self) -> Self:
-        """Mend moto and serve. What was started by then is stopped if it fails.
+        """Install all fixes and simulations, and serve. A failure stops all that was started.
 
         Raises:
             RuntimeError: the cloud runs already.
@@ -85,15 +94,17 @@ class LocalCloud:
 
     def _start(self) -> None:
         undo = self._to_undo.callback
-        os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
+        os.environ["MOTO_PORT"] = str(self.port)  # moto's own services read their port here
         moto_state.install()
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # an absent field that IsPresent asks for
+        logging.getLogger("moto.stepfunctions").setLevel(
+            logging.CRITICAL
+        )  # it logs each absent field that IsPresent tests
         clock.configure(self.scale)
         credentials.configure(self.endpoint)
         undo(moto_state.forget)
         undo(identity.uninstall)
-        undo(pagination.uninstall)  # and with it the layer above
+        undo(pagination.uninstall)  # also removes `lag`, the layer above
         undo(lag.forget)
         undo(self._stop_neon)
         undo(self._stop_serving)
@@ -113,14 +124,14 @@ class LocalCloud:
         self._clean_up()
 
     def _clean_up(self) -> None:
-        """In reverse; whatever a part's end raises, the others are ended too."""
+        """Stop all parts in reverse. An exception of one part does not skip the others."""
         with defer_signals():
             self._to_undo.close()
 
     def _stop_serving(self) -> None:
         server, self._server = self._server, None
         if server is not None and server._thread is not None:
-            server._server_ready_event.wait(_READY_SECONDS)  # one that is just starting can't be stopped
+            server._server_ready_event.wait(_READY_SECONDS)  # a server that is starting can't be stopped
             server.stop()
             if server._server is not None:
                 server._server.server_close()
@@ -131,24 +142,25 @@ class LocalCloud:
             neon.stop()
 
     def neon(self) -> "LocalNeon":
-        """The Neon beside this cloud: started when first asked for, in one to two seconds, and stopped with the cloud.
+        """Return the Neon beside this cloud. The first call starts it in one to two seconds; it stops with the cloud.
 
-        Raises RuntimeError unless the cloud runs.
+        Raises:
+            RuntimeError: the cloud does not run.
         """
         if self._server is None:
-            raise RuntimeError("the local cloud does not run: nothing would stop its Neon")
+            raise RuntimeError("the local cloud does not run, so it would not stop its Neon: start the cloud first")
         if self._neon is None:
-            from local_cloud.neon.server import LocalNeon  # noqa: PLC0415 - with the driver, only for who needs it
+            from local_cloud.neon.server import LocalNeon  # noqa: PLC0415 - imports the driver, which not every use needs
 
             self._neon = LocalNeon().start()
         return self._neon
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the administrator."""
+        """Return a boto3 client of the administrator."""
         return credentials.service_client(service, self.region)
 
     def environment(self) -> dict[str, str]:
-        """What a command line (cdk, aws, ours) needs in its environment to speak to this cloud as the administrator."""
+        """Return the variables with which a command (cdk, aws, rollback) calls this cloud as the administrator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_S3": self.endpoint,
@@ -169,13 +181,19 @@ class LocalCloud:
 
 
 def _require_free_port(port: int) -> None:
-    """moto's server would say so in a thread of its own, and never be ready. Raises PortInUseError."""
+    """Check the port before the start: moto's server fails in a thread of its own, and never becomes ready.
+
+    Raises:
+        PortInUseError: another process listens on the port.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortInUseError(f"port {port} can't be listened on: {error.strerror}; 0 takes a free one") from error
+            raise PortInUseError(
+                f"the local cloud can't listen on port {port} ({error.strerror}): choose another, or 0 for a free one"
+            ) from error
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Container images of the embedded cloud: manifests in ECR whose annotations say how the application behaves."""
+"""Container images of the embedded cloud: manifests in ECR whose annotations describe the application's behaviour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.ecr.models import ecr_backends
 
-from local_cloud.ecr import image_registry
+from local_cloud.moto_fixes.ecr_images import digest_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -25,26 +25,21 @@ _ECR_REFERENCE = re.compile(
 
 
 class CannotPullContainerError(Exception):
-    """The image of a task is not in its registry; the message is the task's ``stoppedReason``."""
+    """The registry lacks the image of a task. The message is the task's ``stoppedReason``."""
 
 
 @dataclass(frozen=True)
 class PulledImage:
-    """An image as ECS pulled it: its digest, the version it was pushed as, and how it behaves."""
+    """An image as ECS pulled it: its digest, the tag of its push as version, and its behaviour."""
 
     digest: str
     version: str
     behaviour: dict[str, Any]
 
 
-def install() -> None:
-    """Make moto's ECR keep images as ECR does."""
-    image_registry.install()
-
-
 def push_image(cloud_client_ecr: ECRClient, repository: str, tag: str, behaviour: dict[str, Any] | None = None) -> str:
-    """Push an image that behaves as told and return its digest. Each push has a digest of its own."""
-    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": image_registry.digest_of("{}"), "size": 2}
+    """Push an image with a behaviour, and return its digest. Each push has a digest of its own."""
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of("{}"), "size": 2}
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
@@ -66,20 +61,20 @@ def push_image(cloud_client_ecr: ECRClient, repository: str, tag: str, behaviour
 
 
 def pull(image_reference: str) -> PulledImage:
-    """Resolve a tag or digest in moto's ECR. An image of any other registry counts as present and healthy.
+    """Resolve a tag or digest in moto's ECR. An image of another registry counts as present and healthy.
 
     Raises:
         CannotPullContainerError: the repository, tag or digest does not exist.
     """
     match = _ECR_REFERENCE.match(image_reference)
     if match is None:
-        digest = image_registry.digest_of(image_reference)
+        digest = digest_of(image_reference)
         return PulledImage(digest, image_reference.rpartition(":")[2], {"kind": "healthy"})
     backend = ecr_backends[match["account"]][match["region"]]
     repository = backend.repositories.get(match["repository"])
     digest, tag = match["digest"], match["tag"] or "latest"
     for image in list(repository.images) if repository else []:
-        # A reference with both is resolved by its digest, as container runtimes do.
+        # Container runtimes resolve a reference with both by its digest.
         if image.get_image_digest() == digest or (digest is None and tag in image.image_tags):
             annotations = json.loads(image.get_image_manifest()).get("annotations", {})
             behaviour = json.loads(annotations.get(BEHAVIOUR_ANNOTATION, '{"kind": "healthy"}'))
@@ -91,12 +86,16 @@ def pull(image_reference: str) -> PulledImage:
 
 
 def behaviour_of(image_reference: str) -> dict[str, Any]:
-    """How the application of an image behaves. Raises CannotPullContainerError when there is no such image."""
+    """Return the behaviour of an image's application.
+
+    Raises:
+        CannotPullContainerError: the image does not exist.
+    """
     return pull(image_reference).behaviour
 
 
 def pinned(image_reference: str, digest: str) -> str:
-    """The reference to the same repository by digest, as ECS pulls it once it has resolved the tag."""
+    """Return the reference to the same repository by digest, as ECS pulls an image whose tag it has resolved."""
     name = image_reference.partition("@")[0]
     if ":" in name.rpartition("/")[2]:
         name = name.rpartition(":")[0]

@@ -1,4 +1,4 @@
-"""What ECS remembers of a service: its revisions, its present deployments and its service deployments."""
+"""Records that ECS keeps of a service: service revisions, deployments and service deployments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_CONFIGURATION: dict[str, Any] = {
 
 
 def now() -> datetime:
-    """The present, in aware UTC."""
+    """Return the present time in aware UTC."""
     return datetime.now(UTC)
 
 
@@ -32,7 +32,7 @@ def _arn(service: Any, kind: str) -> str:
 
 @dataclass(eq=False)
 class ServiceRevision:
-    """A task definition together with the service's settings and the image digests ECS resolved for it."""
+    """A task definition with the service's settings and the image digests that ECS resolved for it."""
 
     service: Any
     definition: Any
@@ -45,14 +45,14 @@ class ServiceRevision:
         self.arn = _arn(self.service, "service-revision")
         for container in self.definition.container_definitions:
             if container.get("versionConsistency") == "disabled":
-                continue  # each task takes what the tag means as it starts
+                continue  # each task resolves the tag when it starts
             try:
                 self.images[container["name"]] = images.pull(str(container["image"])).digest
             except images.CannotPullContainerError:
-                continue  # no digest to pin: each task will try, and fail, by itself
+                continue  # no digest to pin: each task tries to pull, and fails
 
     def to_api_shape(self) -> dict[str, Any]:
-        """The ServiceRevision shape of the API."""
+        """Return the API's ServiceRevision shape."""
         return {
             "serviceRevisionArn": self.arn,
             "serviceArn": self.service.arn,
@@ -90,26 +90,26 @@ class Deployment:
 
     @property
     def live(self) -> list[Task]:
-        """The tasks that count: not draining, not stopped."""
+        """Tasks that are neither draining nor stopped."""
         return [task for task in self.tasks if task.is_live]
 
     @property
     def running_count(self) -> int:
-        """Tasks in RUNNING."""
+        """Number of tasks in RUNNING."""
         return sum(task.status == "RUNNING" for task in self.tasks)
 
     @property
     def pending_count(self) -> int:
-        """Tasks on their way to RUNNING."""
+        """Number of tasks on their way to RUNNING."""
         return len(self.live) - self.running_count
 
     @property
     def ready_count(self) -> int:
-        """Tasks that are running and healthy."""
+        """Number of tasks that are running and healthy."""
         return sum(task.is_ready for task in self.tasks)
 
     def to_api_shape(self) -> dict[str, Any]:
-        """The Deployment shape of the API."""
+        """Return the API's Deployment shape."""
         return {
             "id": self.id,
             "status": self.status,
@@ -129,7 +129,7 @@ class Deployment:
 
 @dataclass(eq=False)
 class ServiceDeployment:
-    """One service deployment: from the request until it is done, rolled back or stopped."""
+    """A service deployment, from the request until it is successful, rolled back or stopped."""
 
     service: Any
     deployment: Deployment
@@ -151,18 +151,18 @@ class ServiceDeployment:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the status is final."""
         return self.status in FINISHED
 
     def enter(self, status: str, reason: str | None = None) -> None:
-        """Change the status."""
+        """Change the status; a final one sets the time of the end."""
         self.status, self.updated_at = status, now()
         self.reason = reason or self.reason
         if self.is_finished:
             self.finished_at = self.updated_at
 
     def to_brief_api_shape(self) -> dict[str, Any]:
-        """The ServiceDeploymentBrief shape of the API."""
+        """Return the API's ServiceDeploymentBrief shape."""
         return {
             "serviceDeploymentArn": self.arn,
             "serviceArn": self.service.arn,
@@ -176,13 +176,13 @@ class ServiceDeployment:
         }
 
     def to_api_shape(self) -> dict[str, Any]:
-        """The ServiceDeployment shape of the API."""
+        """Return the API's ServiceDeployment shape."""
         breaker = (self.configuration.get("deploymentCircuitBreaker") or {}).get("enable", False)
         triggered = self.deployment.failed_tasks >= self.threshold
-        to_brief_api_shape = self.to_brief_api_shape()
-        del to_brief_api_shape["targetServiceRevisionArn"]
+        brief = self.to_brief_api_shape()
+        del brief["targetServiceRevisionArn"]
         return {
-            **to_brief_api_shape,
+            **brief,
             "updatedAt": self.updated_at,
             "stoppedAt": self.stopped_at,
             "sourceServiceRevisions": self.sources,
@@ -199,7 +199,7 @@ class ServiceDeployment:
 
 
 def revision_summaries(deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
-    """The ServiceRevisionSummary shape of the API, one for each revision: two deployments may be of one."""
+    """Return the API's ServiceRevisionSummary shape, one for each revision. Deployments may share a revision."""
     summaries: dict[str, dict[str, Any]] = {}
     for deployment in deployments:
         counts = {
@@ -207,6 +207,6 @@ def revision_summaries(deployments: Sequence[Deployment]) -> list[dict[str, Any]
             "runningTaskCount": deployment.running_count,
             "pendingTaskCount": deployment.pending_count,
         }
-        known = summaries.setdefault(deployment.revision.arn, {"arn": deployment.revision.arn})
-        known.update({name: known.get(name, 0) + count for name, count in counts.items()})
+        summary = summaries.setdefault(deployment.revision.arn, {"arn": deployment.revision.arn})
+        summary.update({name: summary.get(name, 0) + count for name, count in counts.items()})
     return list(summaries.values())

@@ -1,4 +1,4 @@
-"""The process that a task's container becomes: the stand-in application, or one command of its image."""
+"""Processes that stand in for a task's container: the application's server, or a command of its image."""
 
 import functools
 import importlib.util
@@ -13,7 +13,7 @@ from typing import Any
 from local_cloud.ecr.images import PulledImage
 from local_cloud.processes import child_processes
 
-_APP = Path(__file__).parents[1] / "app"
+_APP = Path(__file__).parents[1] / "app"  # run by path: the container sees no package of ours
 _PYTHON = [sys.executable, "-S", "-E"]
 _DATABASE_PARTS = frozenset({"reads", "writes", "commands"})
 _BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
@@ -21,9 +21,11 @@ _BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", 
 
 @dataclass(frozen=True)
 class Application:
-    """What the server needs to know beside its image's description.
+    """Arguments of the server that its image does not decide.
 
-    `after_seconds` is the description's, in real seconds; `shared` stands for what the service's tasks have in common.
+    Attributes:
+        shared: file that stands for state which all tasks of the service share.
+        after_seconds: the behaviour's `after_seconds`, in real seconds.
     """
 
     task_id: str
@@ -45,13 +47,13 @@ def serve(image: PulledImage, application: Application, environment: Mapping[str
 
 
 def run(image: PulledImage, words: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """Start a command in the image, in the place of its server."""
+    """Start a command of the image in place of its server."""
     command = [str(_APP / "command.py"), "--commands", json.dumps(image.behaviour.get("commands", {}))]
     return _start([*command, *_packages(image), "--", *words], environment)
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """It gets the container's variables, and nothing of ours: not the administrator's key."""
+    """Start a process with the container's variables only, so without the administrator's key."""
     return child_processes.start(
         [*_PYTHON, *command],
         env={**_BASE_ENVIRONMENT, **environment},
@@ -61,7 +63,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> "subproces
 
 
 def _packages(image: PulledImage) -> list[str]:
-    """The driver's folder, for who needs it: all others start with the standard library alone."""
+    """Return arguments that add the database driver, if the image uses a database."""
     return ["--packages", _driver_folder()] if _DATABASE_PARTS & image.behaviour.keys() else []
 
 
@@ -74,7 +76,7 @@ def _driver_folder() -> str:
 
 
 def exit_code(process: "subprocess.Popen[Any]") -> int:
-    """The code of a process that ends, and is killed if it does not; a signal counts from 128, as in a container."""
+    """Wait for a process to end, kill it after five seconds, and return its code; 128 + n after signal n."""
     try:
         code = process.wait(timeout=5)
     except subprocess.TimeoutExpired:

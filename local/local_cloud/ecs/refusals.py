@@ -1,23 +1,27 @@
-"""What ECS refuses of a service and a task definition that don't fit each other, and of roles that are gone.
+"""Refusals of ECS: a service and a task definition that don't fit, an INACTIVE definition, and a role that is gone.
 
 The container name and port of a load balancer "must remain in the task definition" (developer guide, "Use load
-balancing"); a Service Connect `portName` "must match the name of one of the portMappings"; the name of a volume "must
-match the name from the task definition" (API reference). The words are ECS's where reports quote them, the container's
-and the role's; the code of all is InvalidParameterException.
+balancing"). A Service Connect `portName` "must match the name of one of the portMappings" (API reference). The name of
+a volume "must match the name from the task definition" (API reference). Reports quote the messages on containers and
+roles, so these have ECS's words. The code of a misfit is InvalidParameterException.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from moto.ecs.exceptions import InvalidParameterException
+from moto.ecs.exceptions import EcsClientException, InvalidParameterException
 from moto.iam.models import iam_backends
 
 
 def refuse_misfit(definition: Any, service: Mapping[str, Any]) -> None:
-    """Raises InvalidParameterException: the definition lacks what the service's settings name.
+    """Refuse a definition that lacks a container, port or volume of the service's settings.
 
     Args:
+        definition: moto's TaskDefinition.
         service: `loadBalancers`, `serviceConnectConfiguration`, `volumeConfigurations`, as the service would have them.
+
+    Raises:
+        InvalidParameterException: the definition does not fit.
     """
     containers = {str(container["name"]): container for container in definition.container_definitions}
     for balancer in service.get("loadBalancers") or ():
@@ -35,13 +39,13 @@ def _refuse_balancer(balancer: Mapping[str, Any], containers: Mapping[str, Any])
 
 
 def _refuse_ports(connect: Mapping[str, Any], containers: Mapping[str, Any]) -> None:
-    named = {
+    port_names = {
         mapping.get("name") for container in containers.values() for mapping in container.get("portMappings") or ()
     }
     if not connect.get("enabled"):
         return
     for service in connect.get("services") or ():
-        if service.get("portName") not in named:
+        if service.get("portName") not in port_names:
             raise InvalidParameterException(
                 f"portName {service.get('portName')} does not refer to any named PortMapping in the task definition."
             )
@@ -49,16 +53,28 @@ def _refuse_ports(connect: Mapping[str, Any], containers: Mapping[str, Any]) -> 
 
 def _refuse_volumes(configured: Any, definition: Any) -> None:
     at_launch = {str(volume["name"]) for volume in definition.volumes or () if volume.get("configuredAtLaunch")}
-    given = {str(volume["name"]) for volume in configured}
-    if at_launch != given:
-        differs = ", ".join(sorted(at_launch ^ given))
+    in_service = {str(volume["name"]) for volume in configured}
+    if at_launch != in_service:
+        differs = ", ".join(sorted(at_launch ^ in_service))
         raise InvalidParameterException(
             f"Volumes that are configured at launch must be those of the task definition: {differs}."
         )
 
 
+def require_active_definition(backend: Any, name: str) -> Any:
+    """Return the definition to make tasks from.
+
+    Raises:
+        EcsClientException: the definition does not exist, or is INACTIVE.
+    """
+    definition = backend.describe_task_definition(name)
+    if definition.status != "ACTIVE":
+        raise EcsClientException("TaskDefinition is inactive")
+    return definition
+
+
 def role_problem(definition: Any, overrides: Mapping[str, Any], account: str) -> str | None:
-    """Why ECS can't start a task: a role of the definition that is gone; None: both are there, or another account's."""
+    """Return why ECS can't start a task: a role is gone. None: both roles exist, or belong to another account."""
     for member, attribute in (("executionRoleArn", "execution_role_arn"), ("taskRoleArn", "task_role_arn")):
         arn = overrides.get(member) or getattr(definition, attribute, None)
         if not arn or f"::{account}:" not in arn:

@@ -1,4 +1,4 @@
-"""The ECS service scheduler: one tick of a service, and how its deployments begin, complete, fail and roll back."""
+"""The rollout of one ECS service: its ticks, and how its deployments begin, complete, fail and roll back."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from local_cloud.ecs.deployments import (
 )
 from local_cloud.ecs.refusals import role_problem
 from local_cloud.ecs.tasks import Task
-from local_cloud.events import rules as events
+from local_cloud.events import rules as event_rules
 
 KEPT_STOPPED_TASKS = 50
-_LAUNCH_RETRY_SECONDS = 10.0  # simulated; ECS waits longer the more often it failed
+_LAUNCH_RETRY_SECONDS = 10.0  # simulated; ECS waits longer after each failure
 
 
 class Rollout:
-    """All that happens to one service. Callers hold the simulation's lock."""
+    """The deployments and tasks of one service. Callers hold the lock of `rollouts`."""
 
     def __init__(self, service: Any, configuration: dict[str, Any] | None) -> None:
         self.service = service
@@ -44,20 +44,20 @@ class Rollout:
 
     @property
     def primary(self) -> Deployment:
-        """The deployment that the service moves towards."""
+        """The PRIMARY deployment, which the service moves towards."""
         return self.deployments[0]
 
     @property
     def tasks(self) -> list[Task]:
-        """Every task still known, stopped ones included."""
+        """Every task that is still known, including stopped ones."""
         return [task for deployment in self.deployments for task in deployment.tasks] + self.stopped_tasks
 
     def configure(self, given: dict[str, Any]) -> None:
-        """Take over a deployment configuration; members that are not given stay, at any depth."""
+        """Change the deployment configuration. Members that `given` lacks stay, at any depth."""
         self.configuration = _merged(self.configuration, given)
 
     def start_deployment(self, definition: Any) -> None:
-        """Start a deployment of a task definition; it supersedes one still in progress."""
+        """Start a deployment of a task definition. It supersedes a deployment in progress."""
         for earlier in self.service_deployments:
             if not earlier.is_finished:
                 earlier.enter("STOPPED", "Superseded by a newer service deployment.")
@@ -97,7 +97,7 @@ class Rollout:
         return deployment
 
     def roll_back(self, reason: str, *, requested: bool = False) -> None:
-        """Give up the deployment in progress and return to the last revision that completed."""
+        """End the deployment in progress, and return to the last revision that completed."""
         current = self.service_deployments[0]
         if self.last_completed is None:
             current.enter("ROLLBACK_FAILED", f"{reason} There is no completed service revision to return to.")
@@ -110,7 +110,9 @@ class Rollout:
         }
         rollback = current.rollback_deployment = self._add_deployment(self.last_completed, is_rollback=True)
         for earlier in self.deployments[1:]:
-            if earlier.revision is rollback.revision:  # its tasks still run: they are what makes this the fastest path
+            if (
+                earlier.revision is rollback.revision
+            ):  # the tasks of this revision that still run are kept, which makes this fast
                 rollback.tasks += earlier.live
                 earlier.tasks = [task for task in earlier.tasks if not task.is_live]
         for task in rollback.tasks:
@@ -119,7 +121,7 @@ class Rollout:
         self.publish()
 
     def fail(self, reason: str, *, rollback: bool) -> None:
-        """Mark the deployment in progress as failed; ECS launches no more of its tasks."""
+        """Mark the deployment in progress as failed. ECS starts no more of its tasks."""
         failed, current = self.primary, self.service_deployments[0]
         failed.rollout_state, failed.reason = "FAILED", reason
         self.add_service_event(f"(service {self.service.name}) (deployment {failed.id}) deployment failed: {reason}")
@@ -133,7 +135,7 @@ class Rollout:
             current.stopped_at = now()
 
     def tick(self) -> None:
-        """Advance every task, then start, stop, and judge the deployment."""
+        """Advance every task, start and stop tasks, and update the state of the deployment."""
         for deployment in list(self.deployments):
             self._advance(deployment)
         self._replace_unhealthy()
@@ -159,7 +161,7 @@ class Rollout:
 
     @staticmethod
     def _count_failure(deployment: Deployment, task: Task) -> None:
-        task.failed = False  # counted once
+        task.failed = False  # each failure counts once
         if deployment.rollout_state == "IN_PROGRESS":
             deployment.failed_tasks += 1
             deployment.updated_at = now()
@@ -177,7 +179,7 @@ class Rollout:
                     )
 
     def _bounds(self) -> tuple[int, int]:
-        """The fewest healthy and the most live tasks that the deployment configuration allows."""
+        """Return the fewest healthy and the most live tasks that the deployment configuration allows."""
         desired = int(self.service.desired_count)
         least = math.ceil(desired * int(self.configuration["minimumHealthyPercent"]) / 100)
         return least, math.floor(desired * int(self.configuration["maximumPercent"]) / 100)
@@ -198,7 +200,7 @@ class Rollout:
             primary.tasks.append(Task(self.service, revision.definition, primary.id, dict(revision.images), age))
 
     def _can_launch(self, primary: Deployment) -> bool:
-        """A role that is gone makes no task, but an event and a failure that the circuit breaker counts."""
+        """Whether ECS can assume the task's roles; if not, add an event, and a failure for the circuit breaker."""
         problem = role_problem(primary.revision.definition, {}, str(self.service._account_id))
         if problem is None:
             return True
@@ -225,40 +227,48 @@ class Rollout:
 
     def _update_rollout_state(self) -> None:
         primary = self.primary
-        steady = primary.ready_count == len(primary.live) == int(self.service.desired_count)
+        is_steady = primary.ready_count == len(primary.live) == int(self.service.desired_count)
         if primary.rollout_state == "IN_PROGRESS":
             current = self.service_deployments[0]
             if current.status == "ROLLBACK_REQUESTED":
                 current.enter("ROLLBACK_IN_PROGRESS")
-            breaker = self.configuration.get("deploymentCircuitBreaker") or {}
-            alarms = self.configuration.get("alarms") or {}
-            firing = sorted(self._firing_alarms() - self._ignored_alarms)
-            if breaker.get("enable") and primary.failed_tasks >= current.threshold:
-                reason = "ECS deployment circuit breaker: tasks failed to start."
-                self.fail(reason, rollback=bool(breaker.get("rollback")))
+            if self._fail_if_detected(primary, current.threshold):
                 return
-            if firing and not primary.is_rollback:
-                reason = f"Deployment alarm {firing[0]} is in ALARM state."
-                self.fail(reason, rollback=bool(alarms.get("rollback")))
-                return
-            if self._is_successful(steady=steady):
+            if self._is_successful(is_steady=is_steady):
                 self._complete()
-        if steady and primary.rollout_state == "COMPLETED" and not self._was_steady:
+        is_completed = primary.rollout_state == "COMPLETED"
+        if is_steady and is_completed and not self._was_steady:
             self.add_service_event(f"(service {self.service.name}) has reached a steady state.")
-        self._was_steady = steady and primary.rollout_state == "COMPLETED"
+        self._was_steady = is_steady and is_completed
 
-    def _is_successful(self, *, steady: bool) -> bool:
-        """Settled and alone; with early success criteria at a share of healthy tasks, the others cleaned up later.
+    def _fail_if_detected(self, primary: Deployment, threshold: int) -> bool:
+        """Fail the deployment if the circuit breaker or a deployment alarm detects a failure; return whether it did."""
+        breaker = self.configuration.get("deploymentCircuitBreaker") or {}
+        alarms = self.configuration.get("alarms") or {}
+        firing = sorted(self._firing_alarms() - self._ignored_alarms)
+        if breaker.get("enable") and primary.failed_tasks >= threshold:
+            reason = "ECS deployment circuit breaker: tasks failed to start."
+            self.fail(reason, rollback=bool(breaker.get("rollback")))
+            return True
+        if firing and not primary.is_rollback:
+            reason = f"Deployment alarm {firing[0]} is in ALARM state."
+            self.fail(reason, rollback=bool(alarms.get("rollback")))
+            return True
+        return False
 
-        API reference, DeploymentEarlySuccessCriteria.
+    def _is_successful(self, *, is_steady: bool) -> bool:
+        """Whether the deployment is steady and the only one with live tasks.
+
+        Early success criteria ask for a share of healthy tasks instead, and may leave older tasks to a later cleanup
+        (API reference, DeploymentEarlySuccessCriteria).
         """
         criteria = self.configuration.get("earlySuccessCriteria") or {}
         is_alone = not any(deployment.live for deployment in self.deployments[1:])
         if not criteria.get("enable") or self.primary.is_rollback:
-            return steady and is_alone
+            return is_steady and is_alone
         share = float(criteria.get("healthyPercent", 100)) / 100
-        enough = self.primary.ready_count >= math.ceil(int(self.service.desired_count) * share)
-        return enough and (is_alone or criteria.get("sourceServiceRevisionCleanup") == "DEFERRED")
+        has_share = self.primary.ready_count >= math.ceil(int(self.service.desired_count) * share)
+        return has_share and (is_alone or criteria.get("sourceServiceRevisionCleanup") == "DEFERRED")
 
     def _complete(self) -> None:
         primary, current = self.primary, self.service_deployments[0]
@@ -277,7 +287,7 @@ class Rollout:
         return frozenset(n for n in alarms.get("alarmNames", []) if n in known and known[n].state_value == "ALARM")
 
     def scale(self, desired_count: int) -> None:
-        """Want so many tasks from now on; no deployment."""
+        """Set the desired count without a deployment."""
         self.service.desired_count = desired_count
         self.primary.desired_count = desired_count
         self.publish()
@@ -288,7 +298,7 @@ class Rollout:
         del self.service.events[100:]
 
     def _emit_deployment_failed(self, deployment: Deployment) -> None:
-        """A state change where the circuit breaker is on, and a service action always, which names no deployment.
+        """Emit a state change if the circuit breaker is on, and always a service action, which names no deployment.
 
         ECS developer guide, "Service deployment state change events" and "Service action events".
         """
@@ -302,7 +312,9 @@ class Rollout:
             "createdAt": now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "reason": deployment.reason,
         }
-        events.emit(service._account_id, service.region_name, "aws.ecs", "ECS Service Action", detail, [service.arn])
+        event_rules.emit(
+            service._account_id, service.region_name, "aws.ecs", "ECS Service Action", detail, [service.arn]
+        )
 
     def _emit(self, name: str, deployment: Deployment) -> None:
         detail = {
@@ -314,10 +326,10 @@ class Rollout:
         }
         service = self.service
         kind = "ECS Deployment State Change"
-        events.emit(service._account_id, service.region_name, "aws.ecs", kind, detail, [service.arn])
+        event_rules.emit(service._account_id, service.region_name, "aws.ecs", kind, detail, [service.arn])
 
     def publish(self) -> None:
-        """Write what DescribeServices tells onto moto's service."""
+        """Write the answers of DescribeServices onto moto's service."""
         service = self.service
         service.deployments = [d.to_api_shape() for d in self.deployments if d.status == "PRIMARY" or d.live]
         service.running_count = sum(d.running_count for d in self.deployments)
@@ -328,7 +340,7 @@ class Rollout:
         service.current_service_revisions = revision_summaries(self.deployments)
 
     def stop_all(self, *, at_once: bool = False) -> None:
-        """Stop every task, by draining or at once."""
+        """Stop every task: let it drain, or end it at once."""
         for deployment in self.deployments:
             for task in list(deployment.tasks):
                 if at_once:

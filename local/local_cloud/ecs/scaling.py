@@ -1,29 +1,26 @@
-"""Application Auto Scaling of ECS services: registering a scalable target brings the desired count into its bounds.
+"""Application Auto Scaling of ECS services: a registration brings the desired count into the target's bounds.
 
-AWS documents it for a target that exists, and whatever else the call was for: "If it's below the minimum capacity or
-above the maximum capacity, Application Auto Scaling adjusts the capacity [...] even if you don't include the
-MinCapacity or MaxCapacity request parameters" (API reference, RegisterScalableTarget). Here it holds of the first
-registration too. Nothing else scales: policies and scheduled actions are kept, and do nothing.
+"If it's below the minimum capacity or above the maximum capacity, Application Auto Scaling adjusts the capacity [...]
+even if you don't include the MinCapacity or MaxCapacity request parameters" (API reference, RegisterScalableTarget).
+AWS documents this for an existing target. Here the first registration does it too. Scaling policies and scheduled
+actions are kept, and have no effect.
 """
 
 from typing import Any
 
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 
-from local_cloud.ecs.api import rollouts
-
-_FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
-_stock_register = ApplicationAutoscalingBackend.register_scalable_target
+from local_cloud.ecs.rollouts import rollouts
+from local_cloud.moto_fixes.ecs import scalable_targets
 
 
 def install() -> None:
-    """Replace the operation. Harmless when repeated."""
+    """Let registrations change the simulated services. Repeated calls change nothing."""
     ApplicationAutoscalingBackend.register_scalable_target = _register
 
 
-def _register(backend: Any, namespace: str, r_id: str, *rest: Any, **named: Any) -> Any:
-    target = _stock_register(backend, namespace, r_id, *rest, **named)
-    target.suspended_state = dict.fromkeys(_FLAGS, False) | (target.suspended_state or {})
+def _register(backend: Any, namespace: str, *arguments: Any, **named: Any) -> Any:
+    target = scalable_targets.register_scalable_target(backend, namespace, *arguments, **named)
     if namespace == "ecs":
         _bring_into_bounds(backend, target)
     return target

@@ -1,4 +1,7 @@
-"""What all tasks of a service share, and a bad release may leave behind: a file, gone once the service is at zero."""
+"""State that all tasks of a service share, such as a lock in the database that a bad release leaves behind.
+
+A file stands for it. The scheduler removes the file when no task of the service runs any more.
+"""
 
 import hashlib
 from functools import cache
@@ -13,10 +16,10 @@ def _folder() -> Path:
 
 
 def shared_file(service_arn: str) -> Path:
-    """It exists while something is in the tasks' way."""
+    """Return the path of the service's file. The file exists while the shared state disturbs the tasks."""
     return _folder() / hashlib.sha256(service_arn.encode()).hexdigest()[:16]
 
 
 def clear(service_arn: str) -> None:
-    """No task runs any more: nobody holds anything."""
+    """Remove the file: no task runs that could hold a lock."""
     shared_file(service_arn).unlink(missing_ok=True)

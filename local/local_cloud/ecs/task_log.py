@@ -1,4 +1,4 @@
-"""Where the output of a task's container goes: the group and stream of its awslogs configuration."""
+"""The log stream of a task's container, as its awslogs configuration names it."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from moto.logs.models import logs_backends
 
 @dataclass(frozen=True)
 class TaskLog:
-    """The stream `prefix/container/task id` of one container; without awslogs its output is lost."""
+    """The stream `prefix/container/task id` of one container. Without awslogs its output is lost."""
 
     container: dict[str, Any]
     task_id: str
@@ -17,20 +17,24 @@ class TaskLog:
     region: str
 
     def prepare(self) -> None:
-        """Create what is missing. Raises LookupError: there is no such group, and the task may not create it."""
-        self._place()
+        """Create the missing stream, and the group if the configuration allows it.
+
+        Raises:
+            LookupError: the group does not exist, and the configuration does not allow to create it.
+        """
+        self._find_or_create()
 
     def write(self, message: str) -> None:
         """Add a line."""
         try:
-            place = self._place()
-        except LookupError:  # the group was deleted while the task ran: its lines are lost, as on AWS
+            destination = self._find_or_create()
+        except LookupError:  # the group was deleted while the task ran, so the line is lost as on AWS
             return
-        if place is not None:
-            backend, group, stream = place
+        if destination is not None:
+            backend, group, stream = destination
             backend.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": message}])
 
-    def _place(self) -> tuple[Any, str, str] | None:
+    def _find_or_create(self) -> tuple[Any, str, str] | None:
         configuration = self.container.get("logConfiguration") or {}
         options = configuration.get("options") or {}
         if configuration.get("logDriver") != "awslogs":

@@ -1,4 +1,4 @@
-"""The life of one ECS task: PROVISIONING, PENDING (pull), RUNNING as a real process, DEACTIVATING (drain), STOPPED."""
+"""An ECS task: PROVISIONING, PENDING (pull), RUNNING as a real process, DEACTIVATING (drain), STOPPED."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from typing import Any
 
 from local_cloud import clock
 from local_cloud.ecr import images
-from local_cloud.ecs import process as ecs_process
-from local_cloud.ecs import secrets as ecs_secrets
-from local_cloud.ecs import shared as ecs_shared
+from local_cloud.ecs import process, secrets, shared
 from local_cloud.ecs.task_log import TaskLog
 from local_cloud.elb import target_health
 
-PROVISIONING_SECONDS = 2.0  # simulated; Fargate takes longer, which only a benchmark of Fargate would need
+PROVISIONING_SECONDS = 2.0  # simulated; Fargate takes longer
 STABLE_SECONDS = 5.0  # simulated; how long a task without a load balancer must run to count as started
-_LAST_LINES_SECONDS = 2.0  # real; what an ended process has said reaches the log before the task is STOPPED
+_LAST_LINES_SECONDS = 2.0  # real; the last lines of a process reach the log before the task is STOPPED
 
 
 def simulated_time() -> float:
-    """Simulated seconds on a monotonic clock."""
+    """Return simulated seconds on a monotonic clock."""
     return time.monotonic() / clock.real_seconds(1.0)
 
 
@@ -32,14 +30,20 @@ def simulated_time() -> float:
 class Task:
     """One task. The scheduler calls ``advance`` often and ``stop`` once.
 
-    ``overrides`` are RunTask's: a container whose command is overridden runs that, and ends, in place of the server.
+    Attributes:
+        service: moto's Service, or a `Placement` for a task of RunTask.
+        definition: moto's TaskDefinition.
+        started_by: the id of a deployment, or RunTask's `startedBy`.
+        pinned_images: digest by container name, as the service revision resolved them.
+        revision_age_seconds: simulated, at the task's creation.
+        overrides: RunTask's. A container whose command is overridden runs that command in place of its server.
     """
 
-    service: Any  # moto's Service, or what a task of RunTask has of one
-    definition: Any  # moto's TaskDefinition
-    started_by: str  # a deployment, or what RunTask was told
-    pinned_images: dict[str, str]  # container name: digest, as the service revision resolved them
-    revision_age_seconds: float = 0.0  # simulated, when the task was made
+    service: Any
+    definition: Any
+    started_by: str
+    pinned_images: dict[str, str]
+    revision_age_seconds: float = 0.0
     overrides: dict[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     status: str = "PROVISIONING"
@@ -70,7 +74,7 @@ class Task:
 
     @property
     def main_container(self) -> dict[str, Any]:
-        """The container behind the load balancer, else the first essential one: the one that becomes a process."""
+        """The container that becomes a process: the one behind the load balancer, else the first essential one."""
         balanced = {entry.get("containerName") for entry in self.service.load_balancers}
         return next(
             (c for c in self.containers if c["name"] in balanced),
@@ -79,12 +83,12 @@ class Task:
 
     @property
     def command(self) -> list[str]:
-        """What runs in place of the server; empty unless overridden."""
+        """The command that replaces the server; empty unless overridden."""
         return list(self._override(self.main_container["name"]).get("command") or [])
 
     @property
     def execution_role_arn(self) -> str | None:
-        """Who reads the secrets and pulls the image."""
+        """The role that reads the secrets (and on AWS also pulls the image)."""
         return self.overrides.get("executionRoleArn") or getattr(self.definition, "execution_role_arn", None)
 
     @property
@@ -99,7 +103,7 @@ class Task:
 
     @property
     def is_ready(self) -> bool:
-        """RUNNING and passing the health checks of every target group; without one, RUNNING for a while."""
+        """Whether the task runs and passes the health checks of all target groups; without any, has run for a while."""
         if self.status != "RUNNING":
             return False
         if self.targets:
@@ -108,7 +112,7 @@ class Task:
 
     @property
     def unhealthy_target(self) -> target_health.Target | None:
-        """A target of this task that fails its health checks."""
+        """A target of this task that fails its health checks; None if there is none."""
         return next((target for target in self.targets if target.state == "unhealthy"), None)
 
     def advance(self) -> None:
@@ -165,10 +169,10 @@ class Task:
         region = str(self.service.region_name)
         surroundings = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
         asked = {**container, "environment": entries}
-        return surroundings | ecs_secrets.container_environment(asked, self.execution_role_arn, region)
+        return surroundings | secrets.container_environment(asked, self.execution_role_arn, region)
 
     def _pull_and_start(self) -> None:
-        """Secrets, then images, then the log: the first that is missing is why the task could not start."""
+        """Read secrets, pull images, prepare the log, and start the process. The first failure stops the task."""
         name = self.main_container["name"]
         try:
             environments = {container["name"]: self._environment(container) for container in self.containers}
@@ -181,26 +185,26 @@ class Task:
                     main = pulled
             log = TaskLog(self.main_container, self.id, str(self.service._account_id), str(self.service.region_name))
             log.prepare()
-        except (ecs_secrets.ResourceInitializationError, images.CannotPullContainerError, LookupError) as error:
+        except (secrets.ResourceInitializationError, images.CannotPullContainerError, LookupError) as error:
             self._fail("TaskFailedToStart", str(error.args[0]))
             return
         if self.command:
-            self._process = ecs_process.run(main, self.command, environments[name])
+            self._process = process.run(main, self.command, environments[name])
         else:
-            self._process = ecs_process.serve(main, self._application(main), environments[name])
+            self._process = process.serve(main, self._application(main), environments[name])
         arguments = (self._process, log)
         self._reader = threading.Thread(target=self._read_output, args=arguments, name=f"log {self.id}", daemon=True)
         self._reader.start()
 
-    def _application(self, image: images.PulledImage) -> ecs_process.Application:
+    def _application(self, image: images.PulledImage) -> process.Application:
         groups = [entry["targetGroupArn"] for entry in self.service.load_balancers if "targetGroupArn" in entry]
         health_path = str(target_health.group_of(groups[0]).health_check_path or "/") if groups else "/health"
         after = image.behaviour.get("after_seconds")
         if after is not None:
-            # what decays does so with its release: what ECS starts in its place is no better
+            # A release decays by its own age, so a replacement task fails too.
             age = self.revision_age_seconds if image.behaviour.get("kind") in {"decays", "locks"} else 0.0
             after = clock.real_seconds(max(0.0, float(after) - age))
-        return ecs_process.Application(self.id, health_path, ecs_shared.shared_file(str(self.service.arn)), after)
+        return process.Application(self.id, health_path, shared.shared_file(str(self.service.arn)), after)
 
     def _register(self) -> None:
         for entry in self.service.load_balancers:
@@ -217,7 +221,7 @@ class Task:
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()
-            self.exit_code = ecs_process.exit_code(self._process)
+            self.exit_code = process.exit_code(self._process)
             if self._reader is not None:
                 self._reader.join(_LAST_LINES_SECONDS)
             if self._process.stdin is not None:
@@ -225,9 +229,9 @@ class Task:
         self._enter("STOPPED")
         self.stopped_at = datetime.now(UTC)
 
-    def _read_output(self, process: subprocess.Popen[str], log: TaskLog) -> None:
-        assert process.stdout is not None  # noqa: S101 (opened with a pipe above)
-        with process.stdout as lines:
+    def _read_output(self, server: subprocess.Popen[str], log: TaskLog) -> None:
+        assert server.stdout is not None  # noqa: S101 (`process` opens a pipe)
+        with server.stdout as lines:
             for line in lines:
                 if line.startswith("listening "):
                     self.port = int(line.split()[1])

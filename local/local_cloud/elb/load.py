@@ -1,4 +1,4 @@
-"""A load generator: steady traffic against the load balancer, counted live by result and by answering version."""
+"""A load generator: steady requests to the load balancer, counted by result and by the answering version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST_TIMEOUT_SECONDS = 10.0  # real
 
 @dataclass
 class Second:
-    """What happened to the requests sent in one real second."""
+    """Results of the requests that were sent in one real second."""
 
     second: int
     served: int = 0
@@ -28,7 +28,7 @@ class Second:
 
 
 class LoadGenerator:
-    """Sends ``requests_per_second`` (real time) round ``paths`` until stopped; also a context manager."""
+    """Sends ``requests_per_second`` (real time) to ``paths`` in turn until stopped. Also a context manager."""
 
     def __init__(
         self, base_url: str, requests_per_second: float = 20.0, paths: Sequence[str] = ("/api/status",)
@@ -36,45 +36,45 @@ class LoadGenerator:
         parts = urlsplit(base_url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._interval, self._paths = 1 / requests_per_second, itertools.cycle(paths)
-        self._lock, self._over = threading.Lock(), threading.Event()
+        self._lock, self._stopping = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._started = time.monotonic()
         self._seconds: dict[int, Second] = {}
 
     @property
     def served(self) -> int:
-        """Requests answered below 500."""
+        """Number of requests answered below 500."""
         with self._lock:
             return sum(second.served for second in self._seconds.values())
 
     @property
     def failed(self) -> int:
-        """Requests answered with 5xx, or not at all."""
+        """Number of requests answered with 5xx, or not answered."""
         with self._lock:
             return sum(second.failed for second in self._seconds.values())
 
     @property
     def by_version(self) -> Counter[str]:
-        """Answers, right or wrong, by the version that gave them."""
+        """Number of answers, including errors, by the version that gave them."""
         with self._lock:
             return sum((second.by_version for second in self._seconds.values()), Counter())
 
     @property
     def timeline(self) -> list[Second]:
-        """The seconds since the start in which a request was sent."""
+        """Results by second since the start, for each second in which a request was sent."""
         with self._lock:
             return [self._seconds[key] for key in sorted(self._seconds)]
 
     def start(self) -> LoadGenerator:
-        """Begin sending."""
+        """Begin to send requests."""
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop sending and wait for the answers under way."""
-        self._over.set()
+        """Stop sending, and wait for pending answers."""
+        self._stopping.set()
         if self._thread is not None:
             self._thread.join()
 
@@ -87,7 +87,7 @@ class LoadGenerator:
     def _run(self) -> None:
         with ThreadPoolExecutor(max_workers=32, thread_name_prefix="request") as pool:
             due = time.monotonic()
-            while not self._over.wait(max(0.0, due - time.monotonic())):
+            while not self._stopping.wait(max(0.0, due - time.monotonic())):
                 due += self._interval
                 pool.submit(self._send_request, next(self._paths), int(time.monotonic() - self._started))
 

@@ -1,7 +1,7 @@
-"""A real HTTP reverse proxy for each listener of an application load balancer, and the metrics ELB publishes of it.
+"""HTTP reverse proxies for the listeners of Application Load Balancers, and their metrics.
 
-Requests take real time, so ``TargetResponseTime`` is in real seconds whatever the clock's scale; metrics are published
-every few simulated seconds. Of a listener's rules only the default action's ``forward`` is followed.
+Requests take real time, so ``TargetResponseTime`` is in real seconds whatever the clock's scale. Metrics are published
+every few simulated seconds. A listener follows only the ``forward`` of its default action.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import Any
 from moto.elbv2.models import elbv2_backends
 
 from local_cloud import clock
-from local_cloud.cloudwatch import metric_statistics
-from local_cloud.elb import nodes as load_balancer_nodes
-from local_cloud.elb import target_health
+from local_cloud.elb import nodes, target_health
 from local_cloud.elb.metrics import Counters, publish
+from local_cloud.moto_fixes.cloudwatch import metric_statistics
 
-PRIVATE_PREFIX = "127.10."  # this machine's addresses that stand for a VPC's: functions outside of one have no route
+PRIVATE_PREFIX = "127.10."  # loopback addresses that stand for a VPC's: a function outside a VPC has no route there
 _ADDRESSES = {"internal": "127.10.0.1"}
 METRIC_SECONDS = 5.0  # simulated
 TARGET_TIMEOUT_SECONDS = 60.0  # real; ELB's default idle timeout
@@ -33,7 +32,7 @@ _logger = logging.getLogger(__name__)
 _round_robin = target_health.RoundRobin()
 _proxies: dict[str, Proxy] = {}
 _lock = threading.Lock()
-_over = threading.Event()
+_stopping = threading.Event()
 _thread: threading.Thread | None = None
 _wanted_port = 0
 
@@ -82,11 +81,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _forward  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (signature fixed by http.server)
-        """No access log."""
+        """Write no access log."""
 
 
 def listen_on(port: int) -> None:
-    """Give the next listener this port of the machine: an address that has to be known before the stack is deployed."""
+    """Give the next listener this port, if its address must be known before the stack is deployed."""
     global _wanted_port  # noqa: PLW0603 - one cloud per process
     _wanted_port = port
 
@@ -98,7 +97,7 @@ def _next_port() -> int:
 
 
 class Proxy(ThreadingHTTPServer):
-    """The listener's socket on this machine."""
+    """A listener's socket on this machine."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -111,7 +110,7 @@ class Proxy(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.05,), name="load balancer", daemon=True).start()
 
     def target_group_arn(self) -> str | None:
-        """The target group of the next request, drawn by weight; None when the listener forwards to none."""
+        """Draw the target group of the next request by weight; None if the listener forwards to none."""
         for action in self.listener.default_actions:
             if action.type != "forward":
                 continue
@@ -124,7 +123,7 @@ class Proxy(ThreadingHTTPServer):
         return None
 
     def target_group_arns(self) -> set[str]:
-        """Every target group the listener may forward to."""
+        """Return every target group that the listener may forward to."""
         return {
             arn
             for action in self.listener.default_actions
@@ -136,7 +135,7 @@ class Proxy(ThreadingHTTPServer):
         }
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error of the load balancer."""
+        """Ignore a client that hangs up, which is no error of the load balancer."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -154,12 +153,20 @@ def _proxy(load_balancer: Any, listener: Any) -> Proxy:
         if listener.arn not in _proxies:
             _proxies[listener.arn] = Proxy(load_balancer, listener)
         proxy = _proxies[listener.arn]
-        proxy.listener = listener  # a modified listener is another object in moto
+        proxy.listener = listener  # moto makes another object when a listener is modified
         return proxy
 
 
 def load_balancer_port(load_balancer_arn: str, listener_port: int | None = None) -> int:
-    """The local port of a load balancer's listener, the first unless told. Raises LookupError without one."""
+    """Return the local port of a load balancer's listener.
+
+    Args:
+        load_balancer_arn: of the load balancer.
+        listener_port: the listener's port in AWS; None: the first listener.
+
+    Raises:
+        LookupError: the load balancer has no such listener.
+    """
     load_balancer = _load_balancer(load_balancer_arn)
     for listener in load_balancer.listeners.values():
         if listener_port is None or int(listener.port) == listener_port:
@@ -170,18 +177,18 @@ def load_balancer_port(load_balancer_arn: str, listener_port: int | None = None)
 
 
 def base_url(load_balancer_arn: str, listener_port: int | None = None) -> str:
-    """The URL under which the load balancer answers on this machine."""
+    """Return the URL at which the load balancer answers on this machine."""
     port = load_balancer_port(load_balancer_arn, listener_port)
     address = _ADDRESSES.get(str(_load_balancer(load_balancer_arn).scheme), "127.0.0.1")
     return f"http://{address}:{port}"
 
 
 def install() -> None:
-    """Start listening for every load balancer there is or will be, and publishing their metrics."""
+    """Listen for every present and future load balancer, and publish its metrics."""
     global _thread  # noqa: PLW0603 (one publisher per process, as there is one moto)
     metric_statistics.install()
     if _thread is None:
-        _over.clear()
+        _stopping.clear()
         _thread = threading.Thread(target=_run, name="load balancer metrics", daemon=True)
         _thread.start()
 
@@ -189,7 +196,7 @@ def install() -> None:
 def stop() -> None:
     """Close every listener."""
     global _thread  # noqa: PLW0603
-    _over.set()
+    _stopping.set()
     if _thread is not None:
         _thread.join(timeout=10)
         _thread = None
@@ -197,14 +204,14 @@ def stop() -> None:
         for proxy in _proxies.values():
             proxy.close()
         _proxies.clear()
-    load_balancer_nodes.forget()
+    nodes.forget()
 
 
 def _run() -> None:
-    while not _over.wait(max(_MIN_INTERVAL_REAL_SECONDS, clock.real_seconds(METRIC_SECONDS))):
+    while not _stopping.wait(max(_MIN_INTERVAL_REAL_SECONDS, clock.real_seconds(METRIC_SECONDS))):
         try:
             _follow_and_publish()
-        except Exception:  # the last handler of this thread: logged, and it goes on
+        except Exception:  # the last handler of this thread: the next interval must come
             _logger.exception("publishing load balancer metrics failed")
 
 

@@ -1,9 +1,9 @@
-"""What a load balancer counts, and the AWS/ApplicationELB metrics it publishes in moto's CloudWatch.
+"""Counts of a load balancer, and the AWS/ApplicationELB metrics that it publishes in moto's CloudWatch.
 
-Dimensions as in the ELB user guide ("CloudWatch metrics for your Application Load Balancer"): target metrics by
-LoadBalancer and by TargetGroup with LoadBalancer, the load balancer's own errors by LoadBalancer only, host
-counts by TargetGroup only. Counts that are zero are not published. A request for which no target was chosen is no part
-of RequestCount.
+Target metrics have the dimension LoadBalancer, and TargetGroup with LoadBalancer. The load balancer's own errors have
+LoadBalancer only. Host counts have TargetGroup with LoadBalancer only. Zero counts are not published. A request without
+a chosen target is no part of RequestCount. Source: ELB user guide, "CloudWatch metrics for your Application Load
+Balancer".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAMESPACE = "AWS/ApplicationELB"
 
 @dataclass
 class Counts:
-    """The counts of one interval, by target group; the load balancer's own errors stand alone."""
+    """Counts of one interval by target group; `own` counts the load balancer's own errors."""
 
     by_group: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     response_seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -38,7 +38,7 @@ class Counters:
         self._lock = threading.Lock()
 
     def count_answer(self, target_group_arn: str, status: int, seconds: float) -> None:
-        """A target answered, after so many real seconds."""
+        """Count an answer of a target, which took so many real seconds."""
         with self._lock:
             self._counts.by_group[target_group_arn].update(
                 {"RequestCount": 1, f"HTTPCode_Target_{status // 100}XX_Count": 1}
@@ -46,45 +46,45 @@ class Counters:
             self._counts.response_seconds[target_group_arn].append(seconds)
 
     def count_connection_failure(self, target_group_arn: str, status: int) -> None:
-        """A target was chosen and could not be reached, or took too long."""
+        """Count a chosen target that could not be reached, or took too long."""
         with self._lock:
             self._counts.by_group[target_group_arn].update({"RequestCount": 1, "TargetConnectionErrorCount": 1})
         self.count_load_balancer_error(status)
 
     def count_load_balancer_error(self, status: int) -> None:
-        """The load balancer itself answered with an error."""
+        """Count an error of the load balancer itself."""
         with self._lock:
             self._counts.own.update({"HTTPCode_ELB_5XX_Count": 1, f"HTTPCode_ELB_{status}_Count": 1})
 
     def take(self) -> Counts:
-        """The counts since the last call."""
+        """Return the counts since the last call."""
         with self._lock:
             taken, self._counts = self._counts, Counts()
             return taken
 
 
 def dimension_of(arn: str) -> str:
-    """The value AWS uses as a dimension: ``app/name/id`` or ``targetgroup/name/id``."""
+    """Return a dimension's value as AWS writes it: ``app/name/id`` or ``targetgroup/name/id``."""
     resource = arn.split(":", 5)[5]
     return resource.removeprefix("loadbalancer/")
 
 
 def publish(load_balancer_arn: str, target_group_arns: set[str], counts: Counts) -> None:
-    """Put one interval's metrics into moto's CloudWatch, each node's apart."""
+    """Put one interval's metrics into moto's CloudWatch, those of each node separately."""
     balancer = {"Name": "LoadBalancer", "Value": dimension_of(load_balancer_arn)}
     nodes = nodes_of(load_balancer_arn)
     data: list[dict[str, Any]] = list(_count_data(counts.own, [balancer], len(nodes)))
     for arn in target_group_arns | set(counts.by_group):
         group = {"Name": "TargetGroup", "Value": dimension_of(arn)}
-        hosts = [seen for node in nodes if (seen := node.observe(arn)) is not None]
+        host_states = [states for node in nodes if (states := node.observe(arn)) is not None]
         for dimensions in ([balancer], [group, balancer]):
             data += _count_data(counts.by_group.get(arn, Counter()), dimensions, len(nodes))
             for seconds in distribute_values(counts.response_seconds.get(arn, []), len(nodes)):
                 data.append(
                     {"MetricName": "TargetResponseTime", "Dimensions": dimensions, "Values": seconds, "Unit": "Seconds"}
                 )
-        for seen in hosts:  # by target group only
-            data += _host_counts(seen, [group, balancer])
+        for states in host_states:
+            data += _host_counts(states, [group, balancer])
     if data:
         _, _, _, region, account, _ = load_balancer_arn.split(":", 5)
         cloudwatch_backends[account][region].put_metric_data(NAMESPACE, data)

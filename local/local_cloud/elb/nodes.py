@@ -1,8 +1,8 @@
-"""The nodes of a load balancer: each checks the targets by itself, and publishes what it sees.
+"""Nodes of a load balancer: each checks the targets and publishes its own counts.
 
-"The Minimum and Maximum statistics reflect the minimum and maximum reported by the individual load balancer nodes";
-host counts are "reported if there are registered targets" (ELB user guide, "CloudWatch metrics for your Application
-Load Balancer"). A node that has just come has checked nothing yet: it sees no healthy target.
+"The Minimum and Maximum statistics reflect the minimum and maximum reported by the individual load balancer nodes".
+Host counts are "reported if there are registered targets". Source: ELB user guide, "CloudWatch metrics for your
+Application Load Balancer". A new node has checked no target yet, so it reports no healthy one.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _nodes: dict[str, list[Node]] = {}
 
 
 class Node:
-    """One node; it learns of a change of a target's health `lag` rounds of metrics later than the first one does."""
+    """A node that notices a change of a target's health `lag` rounds of metrics later than the first node."""
 
     def __init__(self, lag: int) -> None:
         self._lag = lag
-        self._seen: dict[str, deque[Counter[str]]] = {}
+        self._states: dict[str, deque[Counter[str]]] = {}
 
     def observe(self, target_group_arn: str) -> Counter[str] | None:
-        """Targets by state, as this node sees them now; None: none is registered, and nothing is published."""
+        """Return the targets by state as this node sees them; None if none is registered, so none is published."""
         registered = [t.state for t in target_health.targets_of(target_group_arn) if t.state != "draining"]
-        seen = self._seen.setdefault(target_group_arn, deque([Counter()], maxlen=self._lag + 1))
+        states = self._states.setdefault(target_group_arn, deque([Counter()], maxlen=self._lag + 1))
         if not registered:
             return None
-        seen.append(Counter(registered))
-        return seen[0]
+        states.append(Counter(registered))
+        return states[0]
 
 
 def nodes_of(load_balancer_arn: str) -> list[Node]:
-    """The nodes of a load balancer; the first three come with it."""
+    """Return the nodes of a load balancer. It starts with three."""
     with _lock:
         if load_balancer_arn not in _nodes:
             _nodes[load_balancer_arn] = [Node(lag) for lag in range(NODES)]
@@ -44,19 +44,19 @@ def nodes_of(load_balancer_arn: str) -> list[Node]:
 
 
 def add_node(load_balancer_arn: str) -> None:
-    """Let the load balancer grow, as it does under load."""
+    """Add a node, as ELB does under load."""
     nodes = nodes_of(load_balancer_arn)
     with _lock:
         _nodes[load_balancer_arn] = [*nodes, Node(NODES)]
 
 
 def split_count(count: int, nodes: int) -> list[int]:
-    """Requests as they are spread over the nodes; some nodes get none of a few."""
+    """Spread a number of requests over the nodes. Nodes without a request are left out."""
     return [part for part in (count // nodes + (place < count % nodes) for place in range(nodes)) if part]
 
 
 def distribute_values(values: list[float], nodes: int) -> list[list[float]]:
-    """Measurements as they are spread over the nodes."""
+    """Spread measurements over the nodes. Nodes without a measurement are left out."""
     return [part for part in (list(itertools.islice(values, place, None, nodes)) for place in range(nodes)) if part]
 
 

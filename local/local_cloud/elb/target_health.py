@@ -1,6 +1,6 @@
-"""Targets of load balancers: who is registered, and whether the process behind answers its health check.
+"""Targets of load balancers: their registration, and health checks of the processes behind them.
 
-A target is known by its private address, as on AWS; the process that really answers listens on this machine.
+A target is named by its private address, as on AWS. The process that answers listens on this machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, elbv2_backends
 from local_cloud import clock
 
 State = Literal["initial", "healthy", "unhealthy", "draining"]
-# An accelerated clock must not turn the time a real process needs to answer into a timeout.
+# Real: an accelerated clock must not make a real process time out.
 _MIN_PROBE_SECONDS = 1.0
 _stock_describe = ELBv2Backend.describe_target_health
 _targets: dict[str, list[Target]] = {}
@@ -38,19 +38,19 @@ class Target:
     description: str | None = "Target registration is in progress"
     _passed: int = 0
     _failed: int = 0
-    _over: threading.Event = field(default_factory=threading.Event)
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        """Probe at the group's interval until deregistered."""
-        while not self._over.is_set():
+        """Probe at the group's interval until the target is deregistered."""
+        while not self._stopping.is_set():
             failure = self._probe()
-            if self._over.is_set():
+            if self._stopping.is_set():
                 return
             self._record(failure)
-            self._over.wait(max(0.01, clock.real_seconds(float(self.group.health_check_interval_seconds))))
+            self._stopping.wait(max(0.01, clock.real_seconds(float(self.group.health_check_interval_seconds))))
 
     def _probe(self) -> tuple[str, str] | None:
-        """The reason and description of a failed health check, None when it passed."""
+        """Check the health; return reason and description of a failure, or None."""
         timeout = max(_MIN_PROBE_SECONDS, clock.real_seconds(float(self.group.health_check_timeout_seconds)))
         connection = http.client.HTTPConnection("127.0.0.1", self.process_port, timeout=timeout)
         try:
@@ -78,8 +78,8 @@ class Target:
             self.state, (self.reason, self.description) = "unhealthy", failure
 
     def drain(self) -> None:
-        """Stop probing and receive no new requests."""
-        self._over.set()
+        """Stop probing, and receive no new requests."""
+        self._stopping.set()
         self.state = "draining"
         self.reason, self.description = "Target.DeregistrationInProgress", "Target deregistration is in progress"
 
@@ -93,7 +93,11 @@ def _is_expected_status(status: int, matcher: str) -> bool:
 
 
 def group_of(target_group_arn: str) -> Any:
-    """moto's target group. Raises TargetGroupNotFoundError."""
+    """Return moto's target group.
+
+    Raises:
+        TargetGroupNotFoundError: it does not exist.
+    """
     _, _, _, region, account, _ = target_group_arn.split(":", 5)
     group = elbv2_backends[account][region].target_groups.get(target_group_arn)
     if group is None:
@@ -102,12 +106,12 @@ def group_of(target_group_arn: str) -> Any:
 
 
 def deregistration_delay_seconds(target_group_arn: str) -> float:
-    """Simulated seconds that a deregistered target keeps running."""
+    """Return the simulated seconds that a deregistered target keeps running."""
     return float(group_of(target_group_arn).attributes.get("deregistration_delay.timeout_seconds", 300))
 
 
 def register(target_group_arn: str, target_id: str, port: int, process_port: int) -> Target:
-    """Register a target and begin its health checks."""
+    """Register a target, and begin its health checks."""
     target = Target(group_of(target_group_arn), target_id, port, process_port)
     with _lock:
         _targets.setdefault(target_group_arn, []).append(target)
@@ -116,7 +120,7 @@ def register(target_group_arn: str, target_id: str, port: int, process_port: int
 
 
 def remove(target: Target) -> None:
-    """Forget a target whose drain is over."""
+    """Forget a target that has drained."""
     target.drain()
     with _lock:
         registered = _targets.get(target.group.arn, [])
@@ -125,53 +129,53 @@ def remove(target: Target) -> None:
 
 
 def targets_of(target_group_arn: str) -> list[Target]:
-    """The targets that are registered or draining."""
+    """Return the registered and the draining targets."""
     with _lock:
         return list(_targets.get(target_group_arn, []))
 
 
 def routable(target_group_arn: str) -> list[Target]:
-    """The targets that receive requests: the healthy; all unhealthy ones when none is healthy (ELB fails open)."""
+    """Return the targets that receive requests: the healthy ones, else all unhealthy ones (ELB fails open)."""
     targets = targets_of(target_group_arn)
     healthy = [target for target in targets if target.state == "healthy"]
     return healthy or [target for target in targets if target.state == "unhealthy"]
 
 
 class RoundRobin:
-    """Takes the routable targets of each group in turn."""
+    """Chooses the routable targets of each group in turn."""
 
     def __init__(self) -> None:
         self._turns: dict[str, Iterator[int]] = {}
 
     def next_target(self, target_group_arn: str) -> Target | None:
-        """The target of the next request; None when there is none to choose."""
+        """Return the target of the next request; None if the group has no routable target."""
         candidates = routable(target_group_arn)
         turn = next(self._turns.setdefault(target_group_arn, itertools.count()))
         return candidates[turn % len(candidates)] if candidates else None
 
 
 def _describe(backend: Any, target_group_arn: str, targets: list[dict[str, Any]]) -> list[Any]:
-    ours = targets_of(target_group_arn)
-    known = {target.id for target in ours}
+    simulated = targets_of(target_group_arn)
+    known = {target.id for target in simulated}
     others = [target for target in targets or [] if target["Id"] not in known]
-    # moto takes an empty selection for "all"
+    # moto takes an empty selection for all targets
     stock = _stock_describe(backend, target_group_arn, others) if others or not targets else []
     wanted = {(t["Id"], int(t["Port"]) if "Port" in t else None) for t in targets or []}
     answers = [
         FakeHealthStatus(t.id, str(t.port), str(t.port), t.state, t.reason, t.description)
-        for t in ours
+        for t in simulated
         if not targets or (t.id, t.port) in wanted or (t.id, None) in wanted
     ]
     return answers + list(stock)
 
 
 def install() -> None:
-    """Let DescribeTargetHealth tell of the targets that the ECS simulation registers."""
+    """Let DescribeTargetHealth include the targets that the ECS simulation registers."""
     ELBv2Backend.describe_target_health = _describe
 
 
 def stop() -> None:
-    """End all health checks and forget all targets."""
+    """End all health checks, and forget all targets."""
     with _lock:
         for target in itertools.chain.from_iterable(_targets.values()):
             target.drain()

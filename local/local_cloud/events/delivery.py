@@ -1,4 +1,4 @@
-"""Delivers an event to one target: retries, then the dead-letter queue; keeps a log of what became of it."""
+"""Delivery of an event to one target: retries, then the dead-letter queue. A log keeps every result."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud import clock
-from local_cloud.events import targets as events_targets
+from local_cloud.events import targets
 from local_cloud.events.payload import payload_for
 from local_cloud.iam import credentials
 
@@ -24,14 +24,14 @@ _CODES = {
     "TooManyRequests": "THROTTLING",
     "AlreadyExists": "RESOURCE_ALREADY_EXISTS",
 }
-"""What EventBridge calls a target's error, by a part of its name."""
+"""EventBridge's code for a target's error, by a part of the error's name."""
 _FINAL = {"NO_PERMISSIONS", "NO_RESOURCE", "SDK_CLIENT_ERROR"}
-"""Errors that EventBridge does not retry."""
+"""Codes that EventBridge does not retry."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one event at one target."""
+    """The result of one event at one target."""
 
     rule_arn: str
     target_arn: str
@@ -51,14 +51,17 @@ class Deliveries:
         self.stopping = threading.Event()
 
     def record(self, delivery: Delivery) -> None:
+        """Add a result."""
         with self._lock:
             self._log.append(delivery)
 
     def all(self) -> list[Delivery]:
+        """Return all results, the oldest first."""
         with self._lock:
             return list(self._log)
 
     def clear(self) -> None:
+        """Forget all results."""
         with self._lock:
             self._log.clear()
 
@@ -67,22 +70,22 @@ log = Deliveries()
 
 
 def deliver(rule_arn: str, target: dict[str, Any], event: dict[str, Any]) -> None:
-    """Deliver with the target's retry policy (simulated seconds; AWS's defaults: 185 retries, 24 hours)."""
+    """Deliver an event with the target's retry policy, in simulated seconds (AWS's defaults: 185 retries, 24 hours)."""
     policy = target.get("RetryPolicy") or {}
     most_retries = int(policy.get("MaximumRetryAttempts", 185))
     most_seconds = clock.real_seconds(float(policy.get("MaximumEventAgeInSeconds", 86_400)))
-    payload, began, attempts = payload_for(target, event, rule_arn), time.monotonic(), 0
+    payload, began_at, attempts = payload_for(target, event, rule_arn), time.monotonic(), 0
     while not log.stopping.is_set():
         attempts += 1
         try:
-            events_targets.call(target, payload, event)
-        except (ClientError, BotoCoreError, events_targets.UnsupportedTarget) as error:
+            targets.call(target, payload, event)
+        except (ClientError, BotoCoreError, targets.UnsupportedTarget) as error:
             code = _error_code(error)
             pause = clock.real_seconds(min(2.0 ** (attempts - 1), _LONGEST_PAUSE_SECONDS))
             condition = None
             if attempts > most_retries:
                 condition = "MaximumRetryAttempts"
-            elif time.monotonic() + pause - began > most_seconds:
+            elif time.monotonic() + pause - began_at > most_seconds:
                 condition = "MaximumEventAgeInSeconds"
             if code in _FINAL or condition:
                 _record_failed_delivery(rule_arn, target, event, attempts, code, str(error), condition)
@@ -95,7 +98,7 @@ def deliver(rule_arn: str, target: dict[str, Any], event: dict[str, Any]) -> Non
 
 def _error_code(error: Exception) -> str:
     if not isinstance(error, ClientError):
-        return "SDK_CLIENT_ERROR" if isinstance(error, events_targets.UnsupportedTarget) else "CONNECTION_FAILURE"
+        return "SDK_CLIENT_ERROR" if isinstance(error, targets.UnsupportedTarget) else "CONNECTION_FAILURE"
     name = str(error.response["Error"].get("Code", ""))
     return next((code for part, code in _CODES.items() if part in name), "ERROR_FROM_TARGET")
 
@@ -121,7 +124,7 @@ def _record_failed_delivery(
         } | ({"EXHAUSTED_RETRY_CONDITION": condition} if condition else {})
         with contextlib.suppress(ClientError, BotoCoreError):
             credentials.service_client("sqs", queue.split(":")[3]).send_message(
-                QueueUrl=events_targets.queue_url(queue),
+                QueueUrl=targets.queue_url(queue),
                 MessageBody=json.dumps(event),
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()

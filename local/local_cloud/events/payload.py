@@ -1,4 +1,4 @@
-"""What a target receives: EventBridge's Input, InputPath and InputTransformer."""
+"""Payload of a target: EventBridge's Input, InputPath and InputTransformer."""
 
 import json
 import re
@@ -10,7 +10,7 @@ _MISSING = object()
 
 
 def payload_for(target: dict[str, Any], event: dict[str, Any], rule_arn: str) -> str:
-    """The text that is delivered to `target` (as given to PutTargets) for `event`."""
+    """Return the text that `target` (as PutTargets takes it) receives for `event`."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
@@ -23,7 +23,7 @@ def payload_for(target: dict[str, Any], event: dict[str, Any], rule_arn: str) ->
 
 
 def select(path: str, event: dict[str, Any]) -> Any:
-    """The value at a JSON path of fields and indices (all that EventBridge takes)."""
+    """Return the value at a JSON path of fields and indices, which are all that EventBridge takes."""
     value: Any = event
     for field, quoted, index in _STEP.findall(path.removeprefix("$")):
         try:
@@ -34,7 +34,7 @@ def select(path: str, event: dict[str, Any]) -> Any:
 
 
 def transform(template: str, paths: dict[str, str], event: dict[str, Any], rule_arn: str) -> str:
-    """Fill a template: inside quotes a placeholder becomes text, outside it becomes JSON."""
+    """Fill a template. A placeholder inside quotes becomes text, and outside it becomes JSON."""
     values = {name: select(path, event) for name, path in paths.items()}
     values |= {
         "aws.events.event": event,
@@ -46,20 +46,20 @@ def transform(template: str, paths: dict[str, str], event: dict[str, Any], rule_
     filled, end = [], 0
     for match in _PLACEHOLDER.finditer(template):
         if match[1] in values:
-            quoted = _inside_quotes(template[: match.start()])
-            filled += [template[end : match.start()], _text(values[match[1]], quoted)]
+            is_quoted = _is_inside_quotes(template[: match.start()])
+            filled += [template[end : match.start()], _text(values[match[1]], is_quoted)]
             end = match.end()
     return "".join([*filled, template[end:]])
 
 
-def _text(value: Any, quoted: bool) -> str:
+def _text(value: Any, is_quoted: bool) -> str:
     if value is _MISSING:
-        return "" if quoted else '""'
-    if not quoted:
+        return "" if is_quoted else '""'
+    if not is_quoted:
         return json.dumps(value)
     text = value if isinstance(value, str) else json.dumps(value)
     return json.dumps(text)[1:-1]
 
 
-def _inside_quotes(text: str) -> bool:
+def _is_inside_quotes(text: str) -> bool:
     return len(re.findall(r'(?<!\\)"', text)) % 2 == 1

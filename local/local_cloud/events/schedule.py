@@ -1,4 +1,4 @@
-"""Fires rules with a `rate(...)` schedule on the scaled clock. `cron(...)` never fires."""
+"""Schedules of rules: `rate(...)` fires on the scaled clock, and `cron(...)` never fires."""
 
 import re
 import threading
@@ -16,13 +16,13 @@ _TICK_SECONDS = 10.0
 
 
 def period_seconds(expression: str | None) -> int | None:
-    """Simulated seconds between two events of a schedule; None for what is no rate."""
+    """Return the simulated seconds between two events of a schedule; None if it is no `rate(...)`."""
     match = _RATE.fullmatch((expression or "").strip())
     return int(match[1]) * _SECONDS[match[2]] if match else None
 
 
 class Scheduler:
-    """A thread that calls `fire(rule)` whenever a rule is due. A new rule fires first after one period."""
+    """A thread that calls `fire(rule)` when a rule is due. A new rule first fires after one period."""
 
     def __init__(self, fire: Callable[[Any], None]) -> None:
         self._fire = fire
@@ -32,6 +32,7 @@ class Scheduler:
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopping.set()
         self._thread.join()
 

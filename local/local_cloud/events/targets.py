@@ -1,4 +1,4 @@
-"""Calls the targets of a rule: Step Functions, Lambda, SNS, SQS and CloudWatch Logs, with the target's own role."""
+"""Targets of a rule: Step Functions, Lambda, SNS, SQS and CloudWatch Logs, called with the target's own role."""
 
 import time
 import uuid
@@ -17,16 +17,22 @@ class UnsupportedTarget(Exception):
 
 
 def call(target: dict[str, Any], payload: str, event: dict[str, Any]) -> None:
-    """Deliver once. Raises botocore's ClientError when the target refuses, UnsupportedTarget when none delivers."""
+    """Deliver once.
+
+    Raises:
+        ClientError: the target refuses.
+        UnsupportedTarget: the embedded cloud does not deliver to this service.
+    """
     arn: str = target["Arn"]
     service, region = arn.split(":")[2:4]
     if service not in _CALLS:
-        raise UnsupportedTarget(f"no delivery to {service}: {arn}")
+        raise UnsupportedTarget(f"the local cloud does not deliver to {service}: {arn}")
     client_name, deliver = _CALLS[service]
     deliver(credentials.service_client(client_name, region, target.get("RoleArn")), arn, payload, event)
 
 
 def queue_url(arn: str) -> str:
+    """Return the URL of an SQS queue by its ARN."""
     account, name = arn.split(":")[4:6]
     return f"{credentials.endpoint()}/{account or DEFAULT_ACCOUNT_ID}/{name}"
 

@@ -1,7 +1,7 @@
-"""Lambda functions run their deployed code in warm subprocesses (moto wants Docker).
+"""Invocation of Lambda functions in warm subprocesses, in place of moto's Docker containers.
 
-Changes `moto.awslambda.models.LambdaFunction.invoke`. An asynchronous (Event) invocation is retried twice, after one
-and two simulated minutes, then handed to the dead-letter queue and the destination for failures, as on AWS.
+Replaces `moto.awslambda.models.LambdaFunction.invoke`. A failed asynchronous (Event) invocation is retried twice, after
+one and two simulated minutes, as on AWS. Then it goes to the dead-letter queue and the failure destination.
 """
 
 import base64
@@ -22,7 +22,7 @@ from moto.logs.models import logs_backends
 
 from local_cloud import clock
 from local_cloud.cloudwatch import own_metrics
-from local_cloud.events import targets as events_targets
+from local_cloud.events.targets import queue_url
 from local_cloud.functions.sandbox import FunctionSettings, InvocationResult, Sandbox, remove_runtime_directory
 from local_cloud.iam import credentials
 from local_cloud.processes import owned_folders
@@ -37,12 +37,13 @@ _in_flight: collections.Counter[str] = collections.Counter()
 
 
 def install() -> None:
+    """Run functions here from now on."""
     _stopping.clear()
     LambdaFunction.invoke = _invoke
 
 
 def stop() -> None:
-    """End every subprocess and remove the unpacked code."""
+    """End every subprocess, and remove the unpacked code."""
     _stopping.set()
     with _lock:
         sandboxes = [sandbox for pool in _idle.values() for sandbox in pool] + list(_busy)
@@ -58,14 +59,18 @@ def stop() -> None:
 
 
 def running_sandboxes(function_arn: str) -> int:
-    """How many warm execution environments a function has."""
+    """Return the number of a function's warm execution environments."""
     with _lock:
         idle = [sandbox for pool in _idle.values() for sandbox in pool]
         return sum(sandbox.settings.arn == function_arn for sandbox in [*idle, *_busy])
 
 
 def run(function: Any, body: bytes) -> InvocationResult:
-    """Run a moto LambdaFunction once, in a warm environment when one is free. Raises TooManyRequestsException."""
+    """Run a moto LambdaFunction once, in a warm environment if one is free.
+
+    Raises:
+        LambdaClientError: TooManyRequestsException, since reserved concurrency is used up.
+    """
     reserved = function.reserved_concurrency
     with _lock:
         if reserved is not None and _in_flight[function.function_arn] >= int(reserved):
@@ -76,9 +81,9 @@ def run(function: Any, body: bytes) -> InvocationResult:
         _in_flight[function.function_arn] += 1
     try:
         settings = _settings(function)
-        sandbox, began = _acquire_sandbox(settings), time.monotonic()
+        sandbox, began_at = _acquire_sandbox(settings), time.monotonic()
         outcome = sandbox.invoke(body)
-        own_metrics.count_invocation(function, succeeded=outcome.succeeded, seconds=time.monotonic() - began)
+        own_metrics.count_invocation(function, succeeded=outcome.succeeded, seconds=time.monotonic() - began_at)
         _release_sandbox(sandbox)
     finally:
         with _lock:
@@ -106,7 +111,7 @@ def _settings(function: Any) -> FunctionSettings:
 
 
 def log_group_of(function: Any) -> str:
-    """The group of LoggingConfig (kept by the CloudFormation type), or AWS's default."""
+    """Return the group of LoggingConfig (kept by the CloudFormation type), or AWS's default."""
     return str(getattr(function, "configured_log_group", None) or function.logs_group_name)
 
 
@@ -142,7 +147,7 @@ def _release_sandbox(sandbox: Sandbox) -> None:
         if sandbox.alive and not _stopping.is_set():
             _idle.setdefault(sandbox.settings, []).append(sandbox)
             return
-    sandbox.close()  # `stop` is through, and did not see it
+    sandbox.close()  # it died, or `stop` has run without it
 
 
 def _write_logs(function: Any, sandbox: Sandbox, lines: list[str]) -> None:
@@ -179,7 +184,7 @@ def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
             return
         try:
             outcome = run(function, payload)
-        except LambdaClientError:  # throttled: AWS keeps the event and tries again
+        except LambdaClientError:  # throttled: AWS keeps the event and retries
             continue
         if outcome.succeeded:
             return
@@ -189,8 +194,11 @@ def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
     if destination is not None:
         _send_failure(function, destination, payload, outcome)
     target = getattr(function, "dead_letter_target", None)
-    if target is None:
-        return
+    if target is not None:
+        _send_dead_letter(function, target, payload, outcome)
+
+
+def _send_dead_letter(function: Any, target: str, payload: bytes, outcome: InvocationResult | None) -> None:
     message = payload.decode()
     error = json.loads(outcome.payload)["errorMessage"] if outcome else "Rate Exceeded."
     attributes = {"ErrorMessage": {"DataType": "String", "StringValue": str(error)[:1024] or "-"}}
@@ -204,13 +212,13 @@ def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
 
 
 def _event_invoke_config(function: Any) -> dict[str, Any]:
-    """The last one that was put; moto keeps them all."""
-    kept = getattr(function, "event_invoke_config", None)
-    return dict(kept[-1].response()) if kept else {}
+    """Return the newest configuration. moto keeps the earlier ones too."""
+    configs = getattr(function, "event_invoke_config", None)
+    return dict(configs[-1].response()) if configs else {}
 
 
 def _send_failure(function: Any, queue_arn: str, payload: bytes, outcome: InvocationResult | None) -> None:
-    """An invocation record, sent with the function's role (Lambda developer guide, "Adding a destination")."""
+    """Send an invocation record with the function's role (Lambda developer guide, "Adding a destination")."""
     record = {
         "version": "1.0",
         "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
@@ -225,4 +233,4 @@ def _send_failure(function: Any, queue_arn: str, payload: bytes, outcome: Invoca
         "responsePayload": json.loads(outcome.payload) if outcome is not None else None,
     }
     sqs = credentials.service_client("sqs", queue_arn.split(":")[3], function.role)
-    sqs.send_message(QueueUrl=events_targets.queue_url(queue_arn), MessageBody=json.dumps(record))
+    sqs.send_message(QueueUrl=queue_url(queue_arn), MessageBody=json.dumps(record))

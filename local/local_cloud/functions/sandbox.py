@@ -1,7 +1,7 @@
-"""One execution environment of a Lambda function: a warm subprocess behind its own Lambda Runtime API.
+"""An execution environment of a Lambda function: a warm subprocess behind its own Lambda Runtime API.
 
-The subprocess sees the deployed bundle, the packages that AWS's Python runtime ships, and the standard library:
-a dependency that is missing from the bundle is missing here too.
+The subprocess sees the deployed bundle, the packages that AWS's Python runtime ships, and the standard library. A
+dependency that the bundle lacks is missing here too.
 Protocol: Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
 """
 
@@ -31,9 +31,9 @@ _SHIPPED_BY_THE_RUNTIME = (
 )  # fmt: skip
 _BOOTSTRAP = """
 import os, sys, threading
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()  # the cloud was killed
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()  # the cloud has ended
 bundle, runtime, handler, private = sys.argv[1:]
-def no_route(event, given):  # what is outside of a VPC has no way to a private address: the packets are lost
+def no_route(event, given):  # outside a VPC, packets to a private address are lost
     address = given[1] if event == "socket.connect" else None
     if private and isinstance(address, tuple) and str(address[0]).startswith(private):
         raise TimeoutError("timed out")
@@ -47,7 +47,7 @@ _INIT_SECONDS = 10.0  # AWS grants the init phase ten seconds of its own
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """All that makes two execution environments interchangeable."""
+    """Settings of an execution environment. Environments with equal settings are interchangeable."""
 
     arn: str
     name: str
@@ -66,7 +66,12 @@ class FunctionSettings:
 
 @dataclass(frozen=True)
 class InvocationResult:
-    """How an invocation ended; `payload` is the function's JSON answer or its error document."""
+    """The result of an invocation.
+
+    Attributes:
+        payload: the function's JSON answer, or its error document.
+        logs: lines for CloudWatch Logs.
+    """
 
     succeeded: bool
     payload: bytes
@@ -75,12 +80,12 @@ class InvocationResult:
 
 @functools.cache
 def runtime_directory() -> Path:
-    """A directory with links to just the packages that AWS's Python runtime ships."""
+    """Return a directory with links to only those packages that AWS's Python runtime ships."""
     directory = owned_folders.make("lambda-runtime")
     for name in _SHIPPED_BY_THE_RUNTIME:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise RuntimeError(f"{name} is needed to run Lambda functions: install the 'local' extra")
+            raise RuntimeError(f"{name} is missing, and Lambda functions need it: install the extra `local`")
         source = Path(spec.origin)
         source = source.parent if source.name == "__init__.py" else source
         (directory / source.name).symlink_to(source)
@@ -88,7 +93,7 @@ def runtime_directory() -> Path:
 
 
 def remove_runtime_directory() -> None:
-    """Undo `runtime_directory`: no subprocess may run any more."""
+    """Remove the directory of `runtime_directory`, once no subprocess runs."""
     if runtime_directory.cache_info().currsize:
         owned_folders.remove(runtime_directory())
         runtime_directory.cache_clear()
@@ -104,7 +109,7 @@ class _RuntimeApi(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A killed subprocess breaks its connection: nothing to report."""
+        """Ignore the broken connection of a killed subprocess."""
 
     def close(self) -> None:
         self.invocations.put(None)
@@ -114,12 +119,12 @@ class _RuntimeApi(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # otherwise every call waits some 40 ms for a delayed acknowledgement
+    disable_nagle_algorithm = True  # else each call waits about 40 ms for a delayed acknowledgement
     wbufsize = -1
     server: _RuntimeApi
 
     def log_message(self, *_: Any) -> None:
-        """Stay quiet: the function's own output is the log."""
+        """Write no access log: the function's output is the log."""
 
     def do_GET(self) -> None:
         invocation = self.server.invocations.get()
@@ -152,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Sandbox:
-    """One subprocess; serves one invocation at a time."""
+    """A subprocess that serves one invocation at a time."""
 
     def __init__(self, settings: FunctionSettings) -> None:
         self.settings = settings
@@ -174,11 +179,12 @@ class Sandbox:
 
     @property
     def alive(self) -> bool:
+        """Whether the subprocess runs."""
         return self._process.poll() is None
 
     def _environment(self) -> dict[str, str]:
         settings = self.settings
-        who = credentials.role_credentials(settings.role, settings.name)
+        role = credentials.role_credentials(settings.role, settings.name)
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
@@ -197,7 +203,7 @@ class Sandbox:
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._api.server_address[1]}",
             "AWS_ENDPOINT_URL": credentials.endpoint(),
             "AWS_EC2_METADATA_DISABLED": "true",
-            **who.as_environment(),
+            **role.as_environment(),
             **dict(settings.environment),
         }
 
@@ -210,7 +216,7 @@ class Sandbox:
         self._api.outcomes.put(("exit", _error("Runtime.ExitError", f"Runtime exited with exit status {status}")))
 
     def invoke(self, body: bytes) -> InvocationResult:
-        """Run the function once. The timeout counts real seconds: a function really works, it does not simulate."""
+        """Run the function once. Its timeout is in real seconds, since the function does real work."""
         settings, request_id = self.settings, str(uuid.uuid4())
         allowed = settings.timeout_seconds + (0 if self._warm else _INIT_SECONDS)
         invocation = {"id": request_id, "body": body, "deadline": time.time() + allowed, "arn": settings.arn}
@@ -232,7 +238,7 @@ class Sandbox:
     def _collected_lines(self) -> Iterator[list[str]]:
         collected: list[str] = []
         yield collected
-        time.sleep(0.002)  # the pipe is read by another thread than the answer
+        time.sleep(0.002)  # another thread reads the pipe, and may be later than the answer
         collected[:0], self._lines = self._lines, []
 
     def close(self) -> None:

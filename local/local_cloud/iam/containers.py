@@ -1,4 +1,4 @@
-"""What IAM is asked for ECS, with the roles that a task is handed (iam:PassRole)."""
+"""Permissions that ECS calls need, including iam:PassRole for the roles of a task."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +12,7 @@ _WITHOUT_RESOURCE_LEVEL = {
     "ListClusters", "CreateCluster", "ListAccountSettings",
 }  # fmt: skip
 _OF_A_CLUSTER = {"ListServices", "ListTasks"}
+_ON_CLUSTERS = {"DescribeClusters", "UpdateCluster", "DeleteCluster"}
 _ON_SERVICES = {"CreateService", "UpdateService", "DeleteService", "DescribeServices", "ListServiceDeployments"}
 _ON_TASKS = {"DescribeTasks", "StopTask", "GetTaskProtection", "UpdateTaskProtection", "ExecuteCommand"}
 _BY_ARN = {
@@ -26,26 +27,34 @@ _TASKS = "ecs-tasks.amazonaws.com"
 
 
 def ecs_checks(request: AuthorizedCall) -> Iterator[PermissionCheck]:
+    """Return the permissions of an ECS call; none if no table lists the operation."""
     operation = request.operation
     context = {"ecs:cluster": [_cluster_arn(request)]}
     if operation in _WITHOUT_RESOURCE_LEVEL:
-        yield PermissionCheck("", "*")
-    elif operation in _OF_A_CLUSTER:
-        yield PermissionCheck("", "*", context)
-    elif operation in {"DescribeClusters", "UpdateCluster", "DeleteCluster"}:
-        for name in request.all("clusters") or request.all("cluster") or ["default"]:
-            yield PermissionCheck("", _full(request, "cluster", name))
-    elif operation in _BY_ARN:
-        yield from _by_arn(request)
-    elif operation in _ON_SERVICES:
-        yield from _services(request, context)
-    elif operation in _ON_TASKS:
-        for name in request.all("tasks") or request.all("task"):
-            yield PermissionCheck("", _full(request, f"task/{_cluster_name(request)}", name), context)
-    elif operation == "RunTask":
-        yield from _run_task(request, context)
-    elif operation == "RegisterTaskDefinition":
-        yield from _register(request)
+        return iter([PermissionCheck("", "*")])
+    if operation in _OF_A_CLUSTER:
+        return iter([PermissionCheck("", "*", context)])
+    if operation in _ON_CLUSTERS:
+        return _clusters(request)
+    if operation in _BY_ARN:
+        return _by_arn(request)
+    if operation in _ON_SERVICES:
+        return _services(request, context)
+    if operation in _ON_TASKS:
+        return _tasks(request, context)
+    if operation == "RunTask":
+        return _run_task(request, context)
+    return _register(request) if operation == "RegisterTaskDefinition" else iter(())
+
+
+def _clusters(request: AuthorizedCall) -> Iterator[PermissionCheck]:
+    for name in request.all("clusters") or request.all("cluster") or ["default"]:
+        yield PermissionCheck("", _full_arn(request, "cluster", name))
+
+
+def _tasks(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterator[PermissionCheck]:
+    for name in request.all("tasks") or request.all("task"):
+        yield PermissionCheck("", _full_arn(request, f"task/{_cluster_name(request)}", name), context)
 
 
 def _by_arn(request: AuthorizedCall) -> Iterator[PermissionCheck]:
@@ -57,12 +66,12 @@ def _services(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterato
     if request.has("taskDefinition"):
         context = context | {"ecs:task-definition": [_definition_arn(request)]}
     for name in request.all("services") or request.all("service") or request.all("serviceName"):
-        yield PermissionCheck("", _full(request, f"service/{_cluster_name(request)}", name), context)
+        yield PermissionCheck("", _full_arn(request, f"service/{_cluster_name(request)}", name), context)
 
 
 def _run_task(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterator[PermissionCheck]:
     yield PermissionCheck("", _definition_arn(request), context)
-    definition = _definition(request)
+    definition = _requested_definition(request)
     overrides = request.parameters.get("overrides") or {}
     task_role = overrides.get("taskRoleArn") or getattr(definition, "task_role_arn", None)
     execution_role = overrides.get("executionRoleArn") or getattr(definition, "execution_role_arn", None)
@@ -74,7 +83,7 @@ def _run_task(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterato
 def _register(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     family = request.arn("ecs", f"task-definition/{request.one('family')}:*")
     yield PermissionCheck("", family)
-    if request.has("tags"):  # tags at creation are an action of their own
+    if request.has("tags"):  # tags at creation need an action of their own
         yield PermissionCheck("ecs:TagResource", family, {"ecs:createaction": ["RegisterTaskDefinition"]})
     for name in ("taskRoleArn", "executionRoleArn"):
         if request.has(name):
@@ -90,15 +99,15 @@ def _cluster_arn(request: AuthorizedCall) -> str:
 
 
 def _cluster_in(request: AuthorizedCall, arn: str) -> str:
-    """The cluster that the ARN of a service, task, deployment or revision names."""
+    """Return the ARN of the cluster that a service's, task's, deployment's or revision's ARN names."""
     return request.arn("ecs", f"cluster/{arn.split('/')[1]}")
 
 
-def _full(request: AuthorizedCall, kind: str, name: str) -> str:
+def _full_arn(request: AuthorizedCall, kind: str, name: str) -> str:
     return name if name.startswith("arn:") else request.arn("ecs", f"{kind}/{name}")
 
 
-def _definition(request: AuthorizedCall) -> Any:
+def _requested_definition(request: AuthorizedCall) -> Any:
     name = request.one("taskDefinition")
     backend = ecs_backends[request.account][request.region]
     family, _, revision = name.rsplit("/", 1)[-1].partition(":")
@@ -107,7 +116,7 @@ def _definition(request: AuthorizedCall) -> Any:
 
 
 def _definition_arn(request: AuthorizedCall) -> str:
-    definition = _definition(request)
+    definition = _requested_definition(request)
     if definition is not None:
         return str(definition.arn)
-    return _full(request, "task-definition", request.one("taskDefinition"))
+    return _full_arn(request, "task-definition", request.one("taskDefinition"))

@@ -1,4 +1,4 @@
-"""Who calls: the administrator, or a role's temporary credentials; and clients that speak to the local endpoint."""
+"""Credentials of the administrator and of roles, and clients that call the local endpoint with them."""
 
 import functools
 import threading
@@ -12,20 +12,20 @@ from moto.sts.models import sts_backends
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key; temporary ones carry a session token."""
+    """An access key. Temporary credentials carry a session token."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str | None = None
 
     def as_environment(self) -> dict[str, str]:
-        """The environment variables that AWS SDKs read."""
+        """Return the environment variables that AWS SDKs read."""
         variables = {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key}
         return variables | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
 
 
 ADMIN = Credentials("AKIALOCALADMIN0000000", "local-administrator")
-"""The key that identity enforcement lets through: deployments, tests and the cloud's own calls."""
+"""The key that IAM's enforcement lets through. Deployments, tests and the cloud itself call with it."""
 
 
 class _Current:
@@ -36,20 +36,24 @@ _client_lock = threading.Lock()
 
 
 def configure(endpoint: str) -> None:
-    """Send every client made from now on to `endpoint`."""
+    """Let every client made from now on call `endpoint`."""
     _Current.endpoint = endpoint
     _admin_client.cache_clear()
 
 
 def endpoint() -> str:
-    """The URL of the local cloud. Raises RuntimeError before the cloud has started."""
+    """Return the URL of the local cloud.
+
+    Raises:
+        RuntimeError: no cloud has started.
+    """
     if _Current.endpoint is None:
         raise RuntimeError("the local cloud has no endpoint yet: start LocalCloud first")
     return _Current.endpoint
 
 
 def role_credentials(role_arn: str, session_name: str) -> Credentials:
-    """Temporary credentials of a role, as a service gets them: no trust policy is asked."""
+    """Return temporary credentials of a role, as an AWS service gets them. No trust policy is evaluated."""
     account = role_arn.split(":")[4]
     role = sts_backends[account]["aws"].assume_role(
         region_name="us-east-1",
@@ -63,14 +67,18 @@ def role_credentials(role_arn: str, session_name: str) -> Credentials:
 
 
 def service_client(service: str, region: str, role_arn: str | None = None, **config: Any) -> Any:
-    """A boto3 client on the local endpoint: as the role, or as the administrator without one.
+    """Return a boto3 client on the local endpoint.
 
-    `config` are further settings of `botocore.config.Config`.
+    Args:
+        service: boto3's name.
+        region: of the client.
+        role_arn: the role that calls; None: the administrator.
+        config: further settings of `botocore.config.Config`.
     """
     if role_arn is None and not config:
         return _admin_client(service, region)
-    who = ADMIN if role_arn is None else role_credentials(role_arn, f"local-{service}")
-    return _client(service, region, who, **config)
+    caller = ADMIN if role_arn is None else role_credentials(role_arn, f"local-{service}")
+    return _client(service, region, caller, **config)
 
 
 @functools.cache
@@ -78,15 +86,15 @@ def _admin_client(service: str, region: str) -> Any:
     return _client(service, region, ADMIN)
 
 
-def _client(service: str, region: str, who: Credentials, **config: Any) -> Any:
+def _client(service: str, region: str, caller: Credentials, **config: Any) -> Any:
     settings: dict[str, Any] = {"s3": {"addressing_style": "path"}, "max_pool_connections": 50, **config}
-    with _client_lock:  # making a client is not thread-safe
+    with _client_lock:  # boto3 makes clients in one thread at a time only
         return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=region,
             endpoint_url=endpoint(),
-            aws_access_key_id=who.access_key_id,
-            aws_secret_access_key=who.secret_access_key,
-            aws_session_token=who.session_token,
+            aws_access_key_id=caller.access_key_id,
+            aws_secret_access_key=caller.secret_access_key,
+            aws_session_token=caller.session_token,
             config=Config(**settings),
         )

@@ -1,4 +1,4 @@
-"""What IAM is asked for DynamoDB: a transaction needs the action of each of its items."""
+"""Permissions that DynamoDB calls need. A transaction needs the action of each of its items."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +18,7 @@ _WITHOUT_TABLE = {"ListTables", "DescribeLimits", "DescribeEndpoints", "ListBack
 
 
 def dynamodb_checks(request: AuthorizedCall) -> Iterator[PermissionCheck]:
+    """Return the permissions of a DynamoDB call; none if it names no table."""
     parameters = request.parameters
     if request.operation in _WITHOUT_TABLE:
         yield PermissionCheck("", "*")
@@ -50,7 +51,7 @@ def _table(request: AuthorizedCall, name: str) -> str:
 
 
 def _context(request: AuthorizedCall, name: str, keys: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """`dynamodb:LeadingKeys`: the partition keys that the call touches."""
+    """Return the condition key `dynamodb:LeadingKeys`: the partition keys that the call touches."""
     table = dynamodb_backends[request.account][request.region].tables.get(name.rsplit("/", 1)[-1])
     if table is None:
         return {}

@@ -1,7 +1,7 @@
-"""Enforces IAM: every call of a role needs a policy of that role to allow it (moto checks actions only, wrongly).
+"""Enforcement of IAM: a role makes a call only if a policy of that role allows it.
 
-Evaluated are the role's inline and attached policies and its permissions boundary, for each action, resource and
-condition key of the call. Not evaluated: signatures, trust policies, resource policies, service control policies.
+The role's inline and attached policies and its permissions boundary are evaluated for each action, resource and
+condition key of the call. Signatures, trust policies, resource policies and service control policies are not.
 The administrator and the CDK's own roles pass. Changes `moto.core.responses.BaseResponse.call_action`.
 """
 
@@ -9,20 +9,18 @@ import json
 import threading
 from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape
 
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.responses import BaseResponse, determine_request_protocol
-from moto.core.utils import get_service_model
+from moto.core.responses import BaseResponse
 from moto.iam.models import iam_backends
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
+from local_cloud.aws_requests import RefusedRequest, error_answer, parameters_of
 from local_cloud.iam import credentials
 from local_cloud.iam.policies import UnsupportedCondition, allows
 from local_cloud.iam.request import AuthorizedCall, PermissionCheck
-from local_cloud.iam.resources import Unmapped, checks
+from local_cloud.iam.resources import Unmapped, permission_checks
 
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
 _SIMPLE_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
@@ -35,7 +33,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Denial:
-    """A call that was refused."""
+    """A call that IAM refused."""
 
     principal: str
     action: str
@@ -45,18 +43,9 @@ class Denial:
 DENIALS: list[Denial] = []
 
 
-class AccessDenied(Exception):
-    """The call may not be made; `code` is AWS's error code, `status` the HTTP status."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
-
-
 @dataclass(frozen=True)
 class Caller:
-    """The role behind a session."""
+    """The role that signed a call, with the ARN of its session."""
 
     role: Any  # moto's Role
     arn: str
@@ -64,6 +53,7 @@ class Caller:
 
 
 def install(enforce: bool = True) -> None:
+    """Authorize every call from now on; with `enforce` False, let every call pass."""
     DENIALS.clear()
     BaseResponse.call_action = _call_action if enforce else _stock_call
     if enforce:
@@ -71,17 +61,19 @@ def install(enforce: bool = True) -> None:
 
 
 def uninstall() -> None:
+    """Let moto answer every call without authorization."""
     BaseResponse.call_action = _stock_call
     ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = _stock_s3
 
 
 def denials() -> list[Denial]:
-    """The calls refused since the cloud started, or since `forget_denials`."""
+    """Return the calls refused since the cloud started, or since `forget_denials`."""
     with _lock:
         return list(DENIALS)
 
 
 def forget_denials() -> None:
+    """Empty the list of refused calls."""
     with _lock:
         DENIALS.clear()
 
@@ -89,41 +81,13 @@ def forget_denials() -> None:
 def _call_action(self: Any) -> Any:
     try:
         _authorize(self)
-    except AccessDenied as refused:
-        return refusal(self, refused)
+    except RefusedRequest as refused:
+        return error_answer(self, refused)
     return _stock_call(self)
 
 
-def refusal(response: Any, refused: AccessDenied) -> Any:
-    """The error as the call's protocol writes it: moto's serializer knows only codes that the API's model lists."""
-    model = get_service_model(response.boto3_service_name)
-    protocol = determine_request_protocol(model, response.normalized_request.content_type)
-    headers = {"status": str(refused.status), "x-amzn-errortype": refused.code, "Content-Type": "application/json"}
-    if "cbor" in protocol:
-        headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-        return refused.status, headers, _cbor({"__type": refused.code, "message": str(refused)})
-    if "json" in protocol:
-        return refused.status, headers, json.dumps({"__type": refused.code, "message": str(refused)})
-    headers["Content-Type"] = "text/xml"
-    error = f"<Error><Type>Sender</Type><Code>{refused.code}</Code><Message>{escape(str(refused))}</Message></Error>"
-    if protocol == "ec2":
-        body = f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>"
-    else:
-        body = f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>"
-    return refused.status, headers, body
-
-
-def _cbor(texts: dict[str, str]) -> bytes:
-    """A map of texts (RFC 8949): major type 5 with its count, then texts of major type 3 with 16-bit lengths."""
-    encoded = bytes([0xA0 + len(texts)])
-    for text in (text for pair in texts.items() for text in pair):
-        content = text.encode()
-        encoded += b"\x79" + len(content).to_bytes(2, "big") + content
-    return encoded
-
-
 def _caller(headers: Any, account: str) -> Caller | None:
-    """The calling role; None for the administrator and for requests without a signature."""
+    """Return the calling role; None for the administrator and for requests without a signature."""
     authorization = headers.get("Authorization", "")
     if "Credential=" not in authorization:
         return None
@@ -132,16 +96,18 @@ def _caller(headers: Any, account: str) -> Caller | None:
         return None
     session = sts_backends[account]["aws"].get_assumed_role_from_access_key(key_id)
     if session is None:
-        raise AccessDenied("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
+        raise RefusedRequest(
+            "UnrecognizedClientException", "The security token included in the request is invalid.", 403
+        )
     if headers.get("X-Amz-Security-Token") != session.session_token:
-        raise AccessDenied("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+        raise RefusedRequest("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
     name = session.role_arn.rsplit("/", 1)[-1]
     if name.startswith(_CDK_ROLES):
         return None
     role = next((role for role in iam_backends[account]["aws"].roles.values() if role.name == name), None)
     arn = f"arn:aws:sts::{account}:assumed-role/{name}/{session.session_name}"
     if role is None:
-        raise AccessDenied("AccessDeniedException", f"{arn} belongs to a role that does not exist", 403)
+        raise RefusedRequest("AccessDeniedException", f"{arn} belongs to a role that does not exist", 403)
     return Caller(role, arn, name)
 
 
@@ -153,34 +119,13 @@ def _authorize(response: Any) -> None:
     signing_name = response.headers["Authorization"].split("Credential=", 1)[1].split("/")[3]
     service = _IAM_PREFIXES.get(signing_name, signing_name)
     request = AuthorizedCall(
-        service, operation, _parameters(response, operation), response.current_account, response.region
+        service, operation, parameters_of(response, operation), response.current_account, response.region
     )
     try:
-        needed = checks(request)
-        for check in needed:
+        for check in permission_checks(request):
             _require(caller, check, request)
     except (Unmapped, UnsupportedCondition) as error:
-        raise AccessDenied("LocalCloudCannotAuthorize", str(error), 501) from error
-
-
-def _parameters(response: Any, operation: str) -> dict[str, Any]:
-    """The call's parameters, named as in the API's model, whatever the protocol."""
-    model = get_service_model(response.boto3_service_name)
-    http = response.normalized_request
-    protocol = determine_request_protocol(model, http.content_type)
-    parser = PROTOCOL_PARSERS[protocol](model.operation_model(operation), map_type=dict)
-    response._get_action_from_method_and_request_uri(http)  # finds the parameters that are in the path
-    parsed: dict[str, Any] = parser.parse(
-        {
-            "method": http.method,
-            "values": http.values,
-            "headers": http.headers,
-            "body": http.data,
-            "url_path": http.path,
-            "url_params": response.uri_match,
-        }
-    )
-    return parsed
+        raise RefusedRequest("LocalCloudCannotAuthorize", str(error), 501) from error
 
 
 def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) -> None:
@@ -197,7 +142,7 @@ def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) ->
     code = _SIMPLE_CODES.get(request.service) or (
         "AccessDenied" if request.service in _QUERY_SERVICES else "AccessDeniedException"
     )
-    raise AccessDenied(
+    raise RefusedRequest(
         code,
         f"User: {caller.arn} is not authorized to perform: {check.action} on resource: {check.resource} "
         f"because {why} the {check.action} action",
@@ -207,7 +152,7 @@ def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) ->
 
 def _context(caller: Caller, request: AuthorizedCall) -> dict[str, list[str]]:
     tags = request.parameters.get("tags") or request.parameters.get("Tags") or []
-    pairs = tags.items() if isinstance(tags, dict) else [_pair(tag) for tag in tags]
+    pairs = tags.items() if isinstance(tags, dict) else [_key_and_value(tag) for tag in tags]
     context = {f"aws:requesttag/{key}".lower(): [str(value)] for key, value in pairs}
     return context | {
         "aws:tagkeys": [str(key) for key, _ in pairs],
@@ -220,7 +165,7 @@ def _context(caller: Caller, request: AuthorizedCall) -> dict[str, list[str]]:
     }
 
 
-def _pair(tag: dict[str, str]) -> tuple[str, str]:
+def _key_and_value(tag: dict[str, str]) -> tuple[str, str]:
     return tag.get("key") or tag.get("Key") or "", tag.get("value") or tag.get("Value") or ""
 
 
@@ -247,5 +192,5 @@ def _authorize_s3(self: Any, bucket_name: str | None = None, key_name: str | Non
         resource = "arn:aws:s3:::" + (f"{bucket_name or '*'}/{key_name}" if key_name else (bucket_name or "*"))
         request = AuthorizedCall("s3", action, {}, self.current_account, self.region)
         _require(caller, PermissionCheck(f"s3:{action}", resource), request)
-    except AccessDenied as refused:
+    except RefusedRequest as refused:
         raise S3AccessDeniedError from refused

@@ -1,4 +1,4 @@
-"""Evaluates identity policies: action, resource and condition, as IAM documents it ("Policy evaluation logic")."""
+"""Evaluation of identity policies by action, resource and condition (IAM user guide, "Policy evaluation logic")."""
 
 import datetime
 import functools
@@ -37,7 +37,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """IAM's wildcards: `*` any text, `?` any one character."""
+    """Whether a value fits IAM's wildcards: `*` for any text, `?` for any single character."""
     return _pattern(pattern).fullmatch(value) is not None
 
 
@@ -58,7 +58,7 @@ def _applies(statement: Document, action: str, resource: str, context: Context) 
 
 
 def _expand_variables(text: str, context: Context) -> str:
-    """Policy variables: `${aws:PrincipalArn}` and the like."""
+    """Replace policy variables, such as `${aws:PrincipalArn}`, by the request's values."""
 
     def value(match: re.Match[str]) -> str:
         return (context.get(match[1].lower()) or [match[0]])[0]
@@ -101,13 +101,13 @@ def _holds(operator: str, key: str, expected: list[str], context: Context) -> bo
         raise UnsupportedCondition(f"the local cloud does not evaluate the condition operator {operator}")
     wanted = [_expand_variables(text, context) for text in expected]
 
-    def one(value: str) -> bool:
+    def holds_for(value: str) -> bool:
         return any(compare(value, text) for text in wanted) != negated
 
     if not values:
         return if_exists or negated or quantifier == "ForAllValues"
     if quantifier == "ForAllValues":
-        return all(one(value) for value in values)
+        return all(holds_for(value) for value in values)
     if quantifier == "ForAnyValue":
-        return any(one(value) for value in values)
-    return all(one(value) for value in values) if negated else any(one(value) for value in values)
+        return any(holds_for(value) for value in values)
+    return all(holds_for(value) for value in values) if negated else any(holds_for(value) for value in values)

@@ -1,6 +1,6 @@
-"""What IAM is asked for each API call: actions, their resources, and condition keys.
+"""Permissions that IAM requires for each API call: actions, their resources, and condition keys.
 
-Source: AWS Service Authorization Reference. A call that is in no table here has no answer, and roles may not make it.
+Source: AWS Service Authorization Reference. A role may not make a call that no table here lists.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,22 +37,26 @@ _ACTION_NAMES = {("lambda", "Invoke"): "InvokeFunction", ("lambda", "InvokeAsync
 
 
 class Unmapped(Exception):
-    """No table says which resource an API call is about."""
+    """No table says which resources an API call needs permission for."""
 
     def __init__(self, action: str) -> None:
-        super().__init__(f"the local cloud has no IAM mapping for {action}: add it to identity_resources.py")
+        super().__init__(f"the local cloud has no IAM mapping for {action}: add it to local_cloud/iam/resources.py")
 
 
-def checks(request: AuthorizedCall) -> list[PermissionCheck]:
-    """All that must be allowed for the call. Raises Unmapped."""
+def permission_checks(request: AuthorizedCall) -> list[PermissionCheck]:
+    """Return every permission that the call needs.
+
+    Raises:
+        Unmapped: no table lists the call.
+    """
     operation = _ACTION_NAMES.get((request.service, request.operation), request.operation)
     if _is_listed(request.service, operation):
         return [PermissionCheck(f"{request.service}:{operation}", "*")]
     mapping = _SERVICES.get(request.service)
-    found = list(mapping(request)) if mapping else []
-    if not found:
+    checks = list(mapping(request)) if mapping else []
+    if not checks:
         raise Unmapped(f"{request.service}:{operation}")
-    return [check if ":" in check.action else check.named(f"{request.service}:{operation}") for check in found]
+    return [check if ":" in check.action else check.named(f"{request.service}:{operation}") for check in checks]
 
 
 def _is_listed(service: str, operation: str) -> bool:
@@ -61,7 +65,7 @@ def _is_listed(service: str, operation: str) -> bool:
 
 
 def _on(*resources: str, **context: str) -> Iterator[PermissionCheck]:
-    """The call's own action on each resource."""
+    """Require the call's own action on each resource."""
     for resource in resources:
         yield PermissionCheck("", resource, {key.replace("__", ":"): [value] for key, value in context.items()})
 
@@ -81,7 +85,7 @@ def _cloudwatch(request: AuthorizedCall) -> Iterator[PermissionCheck]:
         return _on(request.arn("cloudwatch", "alarm-mute-rule:*"))
     names = request.all("AlarmNames") or request.all("AlarmName")
     if operation == "DescribeAlarms" and (not names or "CompositeAlarm" in request.all("AlarmTypes")):
-        return _on("*")  # composite alarms are shown to a permission on everything only
+        return _on("*")  # only a permission on `*` shows composite alarms
     if "Dashboard" in operation:
         names = request.all("DashboardNames") or request.all("DashboardName")
         return _on(*(f"arn:aws:cloudwatch::{request.account}:dashboard/{name}" for name in names))
@@ -125,7 +129,7 @@ def _states(request: AuthorizedCall) -> Iterator[PermissionCheck]:
 
 
 def _state_machine_of_task(request: AuthorizedCall) -> str:
-    """The state machine whose task waits for the token; `*` for an unknown token, which the API refuses anyway."""
+    """Return the state machine whose task waits for the token; `*` for an unknown token, which the API refuses."""
     token = request.one("taskToken")
     for execution in list(stepfunctions_parser_backends[request.account][request.region]._get_executions()):
         worker = getattr(execution, "exec_worker", None)
@@ -206,14 +210,14 @@ def _events(request: AuthorizedCall) -> Iterator[PermissionCheck]:
         return
     bus = request.one("EventBusName") if request.has("EventBusName") else "default"
     for name in request.all("Rule") or request.all("Name"):
-        kind = f"event-bus/{name}" if "EventBus" in request.operation else _rule(bus, name)
+        kind = f"event-bus/{name}" if "EventBus" in request.operation else _rule_resource(bus, name)
         yield from _on(request.arn("events", kind))
     for target in request.parameters.get("Targets", []):
         if request.operation == "PutTargets" and target.get("RoleArn"):
             yield from pass_role(target["RoleArn"], "events.amazonaws.com")
 
 
-def _rule(bus: str, name: str) -> str:
+def _rule_resource(bus: str, name: str) -> str:
     return f"rule/{name}" if bus == "default" else f"rule/{bus.rsplit('/', 1)[-1]}/{name}"
 
 

@@ -1,7 +1,8 @@
-"""DynamoDB's requests one after the other: moto checks a condition and writes in two moves, and threads come between.
+"""Concurrent conditional writes of DynamoDB: one request at a time.
 
-Seen with moto 5.2.5: of sixteen concurrent conditional UpdateItem calls two succeeded. DynamoDB serialises
-the writes of an item.
+moto checks a condition and writes in two moves, and threads come between. Seen with moto 5.2.5: of sixteen concurrent
+conditional UpdateItem calls two succeeded. DynamoDB serialises the writes of an item. moto documents that it does not
+support threads (https://github.com/getmoto/moto/pull/7166).
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""What moto fills its state with at the start, and how it forgets it, without work that nobody here asks for.
+"""Start and reset of moto without work that the embedded cloud never uses.
 
-moto makes IAM's managed policies once for each of AWS's partitions, and EC2's machine images; and it makes all of it
-anew to forget it. Together that is more than deploying our stacks takes. And each of the sessions of a process, moto's
-and ours, reads botocore's models of the services anew, of which EC2's alone takes half a second.
+moto makes IAM's managed policies once for each of AWS's partitions, and EC2's machine images. A reset makes all of them
+anew before it drops them. Together this takes longer than deploying our stacks. Each botocore session, moto's and ours,
+reads the services' models anew. EC2's model alone takes half a second.
 """
 
 import functools
@@ -14,7 +14,7 @@ from moto.core.base_backend import BackendDict, BaseBackend, backend_lock
 from moto.core.model_instances import reset_model_data
 from moto.iam.models import IAMBackend
 
-_PARTITION = "aws"  # the only one with anything in it
+_PARTITION = "aws"  # the only partition that the embedded cloud has resources in
 _stock_policies = IAMBackend._init_aws_policies
 _stock_load = JSONFileLoader.load_file
 
@@ -25,18 +25,18 @@ def _model(path: str) -> Any:
 
 
 def _load(_: JSONFileLoader, file_path: str) -> Any:
-    """Models are only read, once they are loaded."""
+    """Load each model once. A loaded model is never written to, so all sessions can share it."""
     return _model(file_path)
 
 
 def _policies(self: Any) -> list[Any]:
-    """Of each partition moto looks only for access keys."""
+    """Make managed policies in one partition. moto reads only access keys from the others."""
     policies: list[Any] = _stock_policies(self) if self.region_name == _PARTITION else []
     return policies
 
 
 def install() -> None:
-    """Before any state is made."""
+    """Make moto's start cheap. Call this before moto makes any state."""
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     IAMBackend._init_aws_policies = _policies
@@ -44,7 +44,7 @@ def install() -> None:
 
 
 def forget() -> None:
-    """As moto's own reset, but that backends which are dropped anyway are not filled again first."""
+    """Reset moto as its own reset does, without filling the backends that are dropped."""
     with backend_lock:
         for accounts in BackendDict._instances:
             for regions in accounts.values():

@@ -1,9 +1,9 @@
-"""Cuts every answer that AWS gives in pages into small pages; moto answers most of them whole.
+"""Pages of answers: moto answers most of AWS's paged operations whole.
 
-The layer lies between HTTP and moto's operations, so that moto's own calls stay as they are. It takes token and limit
-out of the request, cuts what moto answers, and hands out tokens of its own. DynamoDB's items and the events of a log
-stream are limited in the request instead: their places are keys, which moto knows.
-Changes `moto.core.responses.BaseResponse.call_action`. S3 has a way of its own through moto, and is left alone.
+This layer lies between HTTP and moto's operations, so that moto's own calls keep their answers. The layer takes token
+and limit out of the request, cuts moto's answer, and hands out tokens of its own. For DynamoDB's items and the events
+of a log stream it sets the request's limit instead, because their positions are keys that moto knows. S3's requests
+take another way through moto and stay as they are. Changes `moto.core.responses.BaseResponse.call_action`.
 """
 
 import base64
@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.parsers
-from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.responses import BaseResponse, determine_request_protocol
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
-from local_cloud.iam.identity import AccessDenied, refusal
+from local_cloud.aws_requests import RefusedRequest, error_answer, parameters_of
 from local_cloud.moto_fixes.pagination_model import (
     BEGINS_EMPTY,
-    Paged,
+    Paging,
     invalid_token_code,
     is_whole,
     operation_model,
@@ -43,11 +42,11 @@ _stock_call = BaseResponse.call_action
 
 @dataclass(frozen=True)
 class _PagePosition:
-    """Where the next page begins; the CDK goes on with a change set's ARN where it began with its name."""
+    """The beginning of the next page. It names no resource: the CDK continues by ARN where it began by name."""
 
     operation: str
     offset: int
-    inner: str | None  # moto's own token of the page that is being cut
+    inner: str | None  # moto's own token for the page that this layer cuts
 
     def token(self) -> str:
         text = json.dumps([self.operation, self.offset, self.inner])
@@ -55,11 +54,11 @@ class _PagePosition:
 
 
 class _InvalidToken(Exception):
-    """A token that this layer did not give, or not for this operation."""
+    """The token is not one that this layer gave for this operation."""
 
 
 def install(page_size: int) -> None:
-    """Cut answers to at most `page_size` items. Call it after the identity is installed: what is refused stays so."""
+    """Cut answers to at most `page_size` items. Call this after `identity.install`, so that refusals stay refusals."""
     call_original = BaseResponse.call_action
 
     def call_action(response: Any) -> Any:
@@ -69,7 +68,7 @@ def install(page_size: int) -> None:
 
 
 def uninstall() -> None:
-    """Answer whole again."""
+    """Answer as moto does. This also removes every layer that was installed above."""
     BaseResponse.call_action = _stock_call
 
 
@@ -79,46 +78,47 @@ def _answer(response: Any, call_original: Callable[[Any], Any], page_size: int) 
         return call_original(response)
     in_request = _LIMITED_IN_THE_REQUEST.get((service, operation))
     if in_request is not None:
-        asked = response._get_param(in_request)
-        _set_parameter(response, in_request, min(page_size, int(asked)) if asked else page_size)
+        limit = response._get_param(in_request)
+        _set_parameter(response, in_request, min(page_size, int(limit)) if limit else page_size)
         return call_original(response)
-    how = paged(service, operation)
-    if how is None:
+    paging = paged(service, operation)
+    if paging is None:
         return call_original(response)
-    parameters = _parameters(response, operation)
+    parameters = parameters_of(response, operation)
     if is_whole(service, operation, parameters):
         return call_original(response)
-    return _PagedCall(response, service, operation, how, parameters).answer(call_original, page_size)
+    return _PagedCall(response, service, operation, paging, parameters).answer(call_original, page_size)
 
 
 class _PagedCall:
     """One call of an operation with pages."""
 
-    def __init__(self, response: Any, service: str, operation: str, how: Paged, parameters: Mapping[str, Any]) -> None:
-        self._response, self._service, self._operation, self._how = response, service, operation, how
-        self._limit = parameters.get(how.limit) if how.limit else None
-        self._token = parameters.get(how.input_token)
+    def __init__(
+        self, response: Any, service: str, operation: str, paging: Paging, parameters: Mapping[str, Any]
+    ) -> None:
+        self._response, self._service, self._operation, self._paging = response, service, operation, paging
+        self._limit = parameters.get(paging.limit) if paging.limit else None
+        self._token = parameters.get(paging.input_token)
 
     def answer(self, call_original: Callable[[Any], Any], page_size: int) -> Any:
         try:
-            place = self._place()
+            position = self._position()
         except _InvalidToken:
             code = invalid_token_code(self._service, self._operation)
-            return refusal(
-                self._response, AccessDenied(code, "Invalid token: it is malformed, or another operation's.")
-            )
-        if self._how.limit:
-            _remove_parameter(self._response, self._operation, self._how.limit)
+            message = "Invalid token: it is malformed, or belongs to another operation."
+            return error_answer(self._response, RefusedRequest(code, message))
+        if self._paging.limit:
+            _remove_parameter(self._response, self._operation, self._paging.limit)
         if self._token:
-            _remove_parameter(self._response, self._operation, self._how.input_token)
-        if place.inner is not None:
-            _set_parameter(self._response, self._how.input_token, place.inner)
+            _remove_parameter(self._response, self._operation, self._paging.input_token)
+        if position.inner is not None:
+            _set_parameter(self._response, self._paging.input_token, position.inner)
         status, headers, body = call_original(self._response)
         if int(status) >= 300:
             return status, headers, body
-        return self._page(place, page_size, status, headers, body)
+        return self._page(position, page_size, status, headers, body)
 
-    def _place(self) -> _PagePosition:
+    def _position(self) -> _PagePosition:
         if not self._token:
             return _PagePosition(self._operation, 0, None)
         try:
@@ -129,26 +129,26 @@ class _PagedCall:
             raise _InvalidToken
         return _PagePosition(operation, int(offset), inner)
 
-    def _page(self, place: _PagePosition, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
+    def _page(self, position: _PagePosition, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
         parsed = self._parsed(status, headers, body)
-        how, size = self._how, min(page_size, int(self._limit)) if self._limit else page_size
+        paging, size = self._paging, min(page_size, int(self._limit)) if self._limit else page_size
         begins_empty = (self._service, self._operation) in BEGINS_EMPTY and not self._token
-        inner = parsed.get(how.output_token)
-        total = sum(len(parsed.get(name) or ()) for name in how.results)
-        end = place.offset + (0 if begins_empty else size)
+        inner = parsed.get(paging.output_token)
+        total = sum(len(parsed.get(name) or ()) for name in paging.results)
+        end = position.offset + (0 if begins_empty else size)
         following: _PagePosition | None = None
         if end < total or (begins_empty and total):
-            following = _PagePosition(self._operation, end, place.inner)
+            following = _PagePosition(self._operation, end, position.inner)
         elif inner:
             following = _PagePosition(self._operation, 0, str(inner))
-        if following is None and not place.offset:
-            return status, headers, body  # whole: as moto wrote it
-        _slice_results(parsed, how.results, place.offset, end)
-        parsed.pop(how.output_token, None)
+        if following is None and not position.offset:
+            return status, headers, body  # one page holds all of it
+        _slice_results(parsed, paging.results, position.offset, end)
+        parsed.pop(paging.output_token, None)
         if following is not None:
-            parsed[how.output_token] = following.token()
-        if how.more is not None:
-            parsed[how.more] = following is not None
+            parsed[paging.output_token] = following.token()
+        if paging.more is not None:
+            parsed[paging.more] = following is not None
         return self._serialized(parsed, headers)
 
     def _model(self) -> tuple[Any, Any]:
@@ -175,7 +175,7 @@ class _PagedCall:
 
 
 def _slice_results(parsed: dict[str, Any], results: tuple[str, ...], start: int, end: int) -> None:
-    """Of several lists (metric and composite alarms) a page goes on in the second where the first ends."""
+    """Cut several lists (metric and composite alarms) as one: a page continues in the second list."""
     before = 0
     for name in results:
         items = parsed.get(name)
@@ -191,26 +191,8 @@ def _enriched(response: Any, answer: Any) -> Any:
     return status, headers, body
 
 
-def _parameters(response: Any, operation: str) -> dict[str, Any]:
-    """Parameters by the names of the model, whatever the protocol."""
-    model = get_service_model(response.boto3_service_name)
-    http = response.normalized_request
-    parser = PROTOCOL_PARSERS[determine_request_protocol(model, http.content_type)]
-    response._get_action_from_method_and_request_uri(http)  # finds the parameters that are in the path
-    request = {
-        "method": http.method,
-        "values": http.values,
-        "headers": http.headers,
-        "body": http.data,
-        "url_path": http.path,
-        "url_params": response.uri_match,
-    }
-    parsed: dict[str, Any] = parser(model.operation_model(operation), map_type=dict).parse(request)
-    return parsed
-
-
 def _remove_parameter(response: Any, operation: str, name: str) -> None:
-    """Forget a parameter, wherever moto would look for it."""
+    """Remove a parameter from every place in which moto looks for it."""
     shape = operation_model(response.boto3_service_name, operation).input_shape.members[name]  # type: ignore[union-attr]
     for written in {name, str(shape.serialization.get("name", name))}:
         response.querystring.pop(written, None)
@@ -222,7 +204,7 @@ def _remove_parameter(response: Any, operation: str, name: str) -> None:
 
 
 def _set_parameter(response: Any, name: str, value: Any) -> None:
-    """Set a parameter where moto looks for it."""
+    """Set a parameter in the place in which moto looks for it."""
     if response.automated_parameter_parsing:
         response.params[name] = value
         return
@@ -237,7 +219,7 @@ def _json_body(response: Any) -> dict[str, Any] | None:
     if not isinstance(response.body, str | bytes) or not response.body:
         return None
     try:
-        found = json.loads(response.body)
+        body = json.loads(response.body)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return body if isinstance(body, dict) else None

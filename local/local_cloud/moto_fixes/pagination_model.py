@@ -1,6 +1,6 @@
-"""Which operations AWS answers in pages, from botocore's models: their tokens, their limit and their lists.
+"""Operations that AWS answers in pages, from botocore's models: their tokens, limits and lists.
 
-`paginators-1.json` lists most; the others (ECS ListServiceDeployments) are known by a token in input and output.
+`paginators-1.json` lists most of them. The others (ECS ListServiceDeployments) have a token in input and output.
 """
 
 import functools
@@ -14,7 +14,7 @@ from botocore.model import OperationModel
 
 _TOKENS = ("nextToken", "NextToken", "Marker")
 _LIMITS = ("maxResults", "MaxResults", "limit", "Limit", "MaxItems", "MaxRecords", "PageSize")
-# The reference says of each that a token can't be used beside these: the answer is whole.
+# The API reference of each operation forbids a token beside this parameter, so the answer is whole.
 _WHOLE_WITH: Mapping[tuple[str, str], str] = {
     ("ecr", "DescribeImages"): "imageIds",
     ("ecr", "DescribeRepositories"): "repositoryNames",
@@ -27,14 +27,14 @@ BEGINS_EMPTY = frozenset({("ssm", "DescribeParameters")})
 
 
 @dataclass(frozen=True)
-class Paged:
-    """How one operation is paged; names are members of the API's model."""
+class Paging:
+    """Members of an operation's model that its pages use."""
 
     input_token: str
     output_token: str
     results: tuple[str, ...]
     limit: str | None
-    more: str | None = None  # a member that is true when there is another page
+    more: str | None = None  # true when another page follows
 
 
 @functools.cache
@@ -53,7 +53,7 @@ def _paginators(service: str) -> Mapping[str, Any]:
 
 @functools.cache
 def operation_model(service: str, operation: str) -> OperationModel | None:
-    """None: botocore has no such service, or the service no such operation."""
+    """Return the operation's model; None if botocore knows no such service or operation."""
     try:
         model = _session().get_service_model(service)
     except UnknownServiceError:
@@ -62,8 +62,8 @@ def operation_model(service: str, operation: str) -> OperationModel | None:
 
 
 @functools.cache
-def paged(service: str, operation: str) -> Paged | None:
-    """How `operation` (`ListTasks`) of botocore's `service` (`ecs`) is paged; None: its answer is always whole."""
+def paged(service: str, operation: str) -> Paging | None:
+    """Return the paging of `operation` (`ListTasks`) of botocore's `service` (`ecs`); None if it has no pages."""
     model = operation_model(service, operation)
     if model is None or model.output_shape is None or model.input_shape is None:
         return None
@@ -71,16 +71,16 @@ def paged(service: str, operation: str) -> Paged | None:
     return _from_paginator(known) if known is not None else _from_members(model)
 
 
-def _from_paginator(known: Mapping[str, Any]) -> Paged | None:
+def _from_paginator(known: Mapping[str, Any]) -> Paging | None:
     names = [known.get(name) for name in ("input_token", "output_token")]
     results = known.get("result_key", ())
     results = (results,) if isinstance(results, str) else tuple(results)
     if not all(isinstance(name, str) for name in names) or any("." in str(name) for name in (*names, *results)):
-        return None  # S3's versions have two tokens, and a few services nest their lists: nothing of ours calls them
-    return Paged(str(names[0]), str(names[1]), results, known.get("limit_key"), known.get("more_results"))
+        return None  # two tokens (S3's versions) or nested lists: our code calls no such operation
+    return Paging(str(names[0]), str(names[1]), results, known.get("limit_key"), known.get("more_results"))
 
 
-def _from_members(model: OperationModel) -> Paged | None:
+def _from_members(model: OperationModel) -> Paging | None:
     if model.input_shape is None or model.output_shape is None:
         return None
     inputs, outputs = model.input_shape.members, model.output_shape.members
@@ -88,13 +88,13 @@ def _from_members(model: OperationModel) -> Paged | None:
     results = tuple(name for name, shape in outputs.items() if shape.type_name == "list")
     if token is None or not results:
         return None
-    return Paged(token, token, results, next((name for name in _LIMITS if name in inputs), None))
+    return Paging(token, token, results, next((name for name in _LIMITS if name in inputs), None))
 
 
 def is_whole(service: str, operation: str, parameters: Mapping[str, Any]) -> bool:
     """Whether AWS answers this call in one piece, although the operation has pages."""
-    alone = _WHOLE_WITH.get((service, operation))
-    if alone is not None and parameters.get(alone):
+    selection = _WHOLE_WITH.get((service, operation))
+    if selection is not None and parameters.get(selection):
         return True
     known = paged(service, operation)
     limit = known.limit if known is not None else None
@@ -102,12 +102,12 @@ def is_whole(service: str, operation: str, parameters: Mapping[str, Any]) -> boo
 
 
 def invalid_token_code(service: str, operation: str) -> str:
-    """The error code of a token that AWS did not give: one that the operation's model lists, else the protocol's."""
+    """Return the error code for a token that AWS did not give: from the operation's model, else the protocol's."""
     model = operation_model(service, operation)
     listed = [shape.metadata.get("error", {}).get("code", shape.name) for shape in model.error_shapes] if model else []
     for part in ("Token", "InvalidParameter", "InvalidInput", "ValidationException", "ValidationError"):
-        found = next((code for code in listed if part in code and "Exists" not in code), None)
-        if found is not None:
-            return str(found)
+        code = next((code for code in listed if part in code and "Exists" not in code), None)
+        if code is not None:
+            return str(code)
     is_query = model is not None and model.service_model.metadata["protocol"] == "query"
     return "ValidationError" if is_query else "ValidationException"

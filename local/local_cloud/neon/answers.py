@@ -1,4 +1,4 @@
-"""Neon's JSON: every field that its API specification requires, times in whole seconds as in Neon's answers."""
+"""Neon's JSON: every field that its API specification requires. Times are in whole seconds, as in Neon's answers."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,12 +14,13 @@ Json = dict[str, Any]
 _USAGE = ("active_time_seconds", "compute_time_seconds", "written_data_bytes", "data_transfer_bytes", "cpu_used_sec")
 
 
-def format_time(at: datetime) -> str:
-    """`2022-11-30T20:09:48Z`: what is less than a second is cut off."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def format_time(moment: datetime) -> str:
+    """Return a time as `2022-11-30T20:09:48Z`, cut to whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def project_answer(project: Project, postgres_version: int) -> Json:
+    """Return a project."""
     return {
         "id": project.id,
         "name": project.id,
@@ -57,6 +58,7 @@ def project_answer(project: Project, postgres_version: int) -> Json:
 
 
 def branch_answer(project: Project, branch: Branch) -> Json:
+    """Return a branch."""
     optional = {
         "parent_id": branch.parent_id,
         "parent_lsn": str(branch.parent_lsn) if branch.parent_lsn else None,
@@ -64,7 +66,8 @@ def branch_answer(project: Project, branch: Branch) -> Json:
         "pending_state": branch.pending_state,
         "last_reset_at": format_time(branch.last_reset_at) if branch.last_reset_at else None,
         "expires_at": format_time(branch.expires_at) if branch.expires_at else None,
-        "restricted_actions": [{"name": n, "reason": why} for n, why in branch.restricted.items()] or None,
+        "restricted_actions": [{"name": action, "reason": reason} for action, reason in branch.restricted.items()]
+        or None,
     }
     return {
         "id": branch.id,
@@ -84,7 +87,7 @@ def branch_answer(project: Project, branch: Branch) -> Json:
 
 
 def endpoint_answer(project: Project, compute: Compute) -> Json:
-    """`host` has the port in it, which differs from Neon: here it is the port that tells endpoints apart."""
+    """Return an endpoint. Unlike Neon's, `host` includes the port: endpoints differ by their port here."""
     return {
         "id": compute.id,
         "project_id": project.id,
@@ -110,7 +113,8 @@ def endpoint_answer(project: Project, compute: Compute) -> Json:
 
 
 def operation_answer(project: Project, operation: Operation) -> Json:
-    spent = operation.updated_at - operation.created_at
+    """Return an operation."""
+    duration = operation.updated_at - operation.created_at
     answer = {
         "id": operation.id,
         "project_id": project.id,
@@ -122,13 +126,13 @@ def operation_answer(project: Project, operation: Operation) -> Json:
         "failures_count": operation.failures_count,
         "created_at": format_time(operation.created_at),
         "updated_at": format_time(operation.updated_at),
-        "total_duration_ms": int(spent.total_seconds() * 1000),
+        "total_duration_ms": int(duration.total_seconds() * 1000),
     }
     return {name: value for name, value in answer.items() if value is not None}
 
 
 def database_answer(branch: Branch, name: str, owner: str) -> Json:
-    """The id is told by the name."""
+    """Return a database, with an id made from its name."""
     created = format_time(branch.created_at)
     identity = int.from_bytes(name.encode()[:4], "big")
     answer = {"id": identity, "branch_id": branch.id, "name": name, "owner_name": owner}
@@ -136,7 +140,7 @@ def database_answer(branch: Branch, name: str, owner: str) -> Json:
 
 
 def role_answer(branch: Branch, role: str, password: str | None = None) -> Json:
-    """With the password in the answer to its creation only."""
+    """Return a role. Only the answer to its creation has the password."""
     created = format_time(branch.created_at)
     answer = {"branch_id": branch.id, "name": role, "protected": False, "created_at": created, "updated_at": created}
     return answer if password is None else {**answer, "password": password}

@@ -1,4 +1,4 @@
-"""Neon's API v2 for the calls that the rollback makes: which request is answered by what."""
+"""Routes of Neon's API v2, for the calls that the rollback makes."""
 
 import difflib
 import re
@@ -29,7 +29,11 @@ _MOST = 10_000
 
 @dataclass(frozen=True)
 class NeonRequest:
-    """`ids`: what the path names, by parameter."""
+    """A request to one project.
+
+    Attributes:
+        ids: ids in the path, by parameter.
+    """
 
     project: Project
     ids: Mapping[str, str]
@@ -38,6 +42,7 @@ class NeonRequest:
 
     @property
     def branch(self) -> Branch:
+        """The branch in the path."""
         return self.project.branch(self.ids["branch_id"])
 
 
@@ -46,17 +51,17 @@ Route = Callable[[NeonRequest], Answer]
 
 
 def answer(project: Project, method: str, path: str, query: Mapping[str, str], body: Json) -> Answer:
-    """Status and JSON for a request; `path` is below the project's, without a slash at its end.
+    """Return status and JSON for a request. `path` is below the project's, without a slash at its end.
 
     Raises:
-        Refusal: the answer is an error.
+        NeonApiError: the answer is an error.
     """
     with project.lock:
         project.delete_expired()
-        for wanted, pattern, route in _ROUTES:
-            found = pattern.fullmatch(path)
-            if found is not None and wanted == method:
-                return route(NeonRequest(project, found.groupdict(), query, body))
+        for route_method, pattern, route in _ROUTES:
+            match = pattern.fullmatch(path)
+            if match is not None and route_method == method:
+                return route(NeonRequest(project, match.groupdict(), query, body))
     raise NeonApiError(404, f"the local Neon has no {method} {path}")
 
 
@@ -86,45 +91,52 @@ def _get_branch(request: NeonRequest) -> Answer:
 
 
 def _create_branch(request: NeonRequest) -> Answer:
-    asked, project = request.body.get("branch", {}), request.project
-    parent = project.branch(asked["parent_id"]) if asked.get("parent_id") else project.root
+    settings, project = request.body.get("branch", {}), request.project
+    parent = project.branch(settings["parent_id"]) if settings.get("parent_id") else project.root
     branch, operations = project.create_branch(
-        asked.get("name"),
+        settings.get("name"),
         parent,
-        _position(asked, "parent_"),
-        protected=asked.get("protected", False),
-        expires_at=_time(asked.get("expires_at")),
+        _position(settings, "parent_"),
+        protected=settings.get("protected", False),
+        expires_at=_time(settings.get("expires_at")),
         with_compute=bool(request.body.get("endpoints")),
     )
     compute = project.compute_of(branch)
     endpoints = [endpoint_answer(project, compute)] if compute is not None else []
-    return 201, {**_changed(request, branch, operations), "endpoints": endpoints, "roles": [], "databases": []}
+    return 201, {
+        **_branch_with_operations(request, branch, operations),
+        "endpoints": endpoints,
+        "roles": [],
+        "databases": [],
+    }
 
 
 def _update_branch(request: NeonRequest) -> Answer:
-    branch, asked = request.branch, request.body["branch"]
+    branch, changes = request.branch, request.body["branch"]
     request.project.refuse_if_locked()
-    if "name" in asked:
-        request.project.rename(branch, asked["name"])
-    if "protected" in asked:
-        request.project.protect(branch, protected=asked["protected"])
-    if "expires_at" in asked:
-        request.project.expire(branch, _time(asked["expires_at"]))
-    return 200, _changed(request, branch, [])
+    if "name" in changes:
+        request.project.rename(branch, changes["name"])
+    if "protected" in changes:
+        request.project.protect(branch, protected=changes["protected"])
+    if "expires_at" in changes:
+        request.project.expire(branch, _time(changes["expires_at"]))
+    return 200, _branch_with_operations(request, branch, [])
 
 
 def _delete_branch(request: NeonRequest) -> Answer:
     if request.ids["branch_id"] not in request.project.branches:
         return 204, None
     branch = request.branch
-    return 200, _changed(request, branch, request.project.delete_branch(branch))
+    return 200, _branch_with_operations(request, branch, request.project.delete_branch(branch))
 
 
 def _restore(request: NeonRequest) -> Answer:
     source = request.project.branch(request.body["source_branch_id"])
-    kept = request.body.get("preserve_under_name") or None
-    branch, operations = request.project.restore(request.branch, source, _position(request.body, "source_"), kept)
-    return 200, _changed(request, branch, operations)
+    backup_name = request.body.get("preserve_under_name") or None
+    branch, operations = request.project.restore(
+        request.branch, source, _position(request.body, "source_"), backup_name
+    )
+    return 200, _branch_with_operations(request, branch, operations)
 
 
 def _list_endpoints(request: NeonRequest) -> Answer:
@@ -135,13 +147,19 @@ def _list_endpoints(request: NeonRequest) -> Answer:
 def _create_endpoint(request: NeonRequest) -> Answer:
     branch = request.project.branch(request.body["endpoint"]["branch_id"])
     compute, operations = request.project.create_compute(branch)
-    return 201, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+    return 201, {
+        "endpoint": endpoint_answer(request.project, compute),
+        "operations": _operation_answers(request, operations),
+    }
 
 
 def _change_endpoint(request: NeonRequest) -> Answer:
     compute = request.project.compute(request.ids["endpoint_id"])
     operations = request.project.change_compute(compute, request.ids["verb"])
-    return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+    return 200, {
+        "endpoint": endpoint_answer(request.project, compute),
+        "operations": _operation_answers(request, operations),
+    }
 
 
 def _delete_endpoint(request: NeonRequest) -> Answer:
@@ -149,13 +167,16 @@ def _delete_endpoint(request: NeonRequest) -> Answer:
         return 204, None
     compute = request.project.compute(request.ids["endpoint_id"])
     operations = request.project.delete_compute(compute)
-    return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+    return 200, {
+        "endpoint": endpoint_answer(request.project, compute),
+        "operations": _operation_answers(request, operations),
+    }
 
 
 def _list_operations(request: NeonRequest) -> Answer:
     page, cursor = _page(list(reversed(request.project.operations.all)), request.query)
     pagination = {"pagination": {"cursor": cursor}} if cursor else {}
-    return 200, {"operations": _told(request, page), **pagination}
+    return 200, {"operations": _operation_answers(request, page), **pagination}
 
 
 def _get_operation(request: NeonRequest) -> Answer:
@@ -172,31 +193,31 @@ def _connection_uri(request: NeonRequest) -> Answer:
         raise NeonApiError(404, "the branch has no read-write endpoint")
     role, database = request.query["role_name"], request.query["database_name"]
     password = storage.credentials.passwords.get(role)
-    if password is None:  # Neon syncs roles made by SQL too; whether it can tell their passwords is not published
+    if password is None:  # a role made by SQL: Neon does not publish whether it can tell the password
         raise NeonApiError(404, f"role {role} not found")
     if database != DATABASE and database not in storage.databases():
         raise NeonApiError(404, f"database {database} not found")
-    who = f"{role}:{quote(password, safe='')}"
+    user = f"{role}:{quote(password, safe='')}"
     if request.query.get("pooled") == "true":
-        return 200, {"uri": f"postgresql://{who}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
-    return 200, {"uri": f"postgresql://{who}@{compute.address}/{database}"}
+        return 200, {"uri": f"postgresql://{user}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
+    return 200, {"uri": f"postgresql://{user}@{compute.address}/{database}"}
 
 
 def _list_databases(request: NeonRequest) -> Answer:
-    found = request.branch.storage().databases()
-    return 200, {"databases": [database_answer(request.branch, name, owner) for name, owner in found.items()]}
+    owners = request.branch.storage().databases()
+    return 200, {"databases": [database_answer(request.branch, name, owner) for name, owner in owners.items()]}
 
 
 def _create_database(request: NeonRequest) -> Answer:
-    asked = request.body["database"]
-    request.project.create_database(request.branch, asked["name"], asked["owner_name"])
-    answer = database_answer(request.branch, asked["name"], asked["owner_name"])
+    settings = request.body["database"]
+    request.project.create_database(request.branch, settings["name"], settings["owner_name"])
+    answer = database_answer(request.branch, settings["name"], settings["owner_name"])
     return 201, {"database": answer, "operations": []}
 
 
 def _list_roles(request: NeonRequest) -> Answer:
-    found = request.branch.storage().credentials.passwords
-    return 200, {"roles": [role_answer(request.branch, role) for role in found]}
+    roles = request.branch.storage().credentials.passwords
+    return 200, {"roles": [role_answer(request.branch, role) for role in roles]}
 
 
 def _create_role(request: NeonRequest) -> Answer:
@@ -206,17 +227,17 @@ def _create_role(request: NeonRequest) -> Answer:
 
 
 def _schema(request: NeonRequest) -> Answer:
-    return 200, {"sql": _dumped(request, request.branch, _position(request.query, ""))}
+    return 200, {"sql": _schema_at(request, request.branch, _position(request.query, ""))}
 
 
 def _compare_schema(request: NeonRequest) -> Answer:
     base = request.project.branch(request.query.get("base_branch_id") or request.branch.parent_id or "")
-    before = _dumped(request, base, _position(request.query, "base_")).splitlines(keepends=True)
-    after = _dumped(request, request.branch, _position(request.query, "")).splitlines(keepends=True)
+    before = _schema_at(request, base, _position(request.query, "base_")).splitlines(keepends=True)
+    after = _schema_at(request, request.branch, _position(request.query, "")).splitlines(keepends=True)
     return 200, {"diff": "".join(difflib.unified_diff(before, after, "a", "b"))}
 
 
-def _dumped(request: NeonRequest, branch: Branch, at: Position | None) -> str:
+def _schema_at(request: NeonRequest, branch: Branch, at: Position | None) -> str:
     database = request.query["db_name"]
     if database != DATABASE and database not in branch.storage().databases():
         raise NeonApiError(404, f"database {database} not found")
@@ -228,24 +249,24 @@ def _dumped(request: NeonRequest, branch: Branch, at: Position | None) -> str:
             storage.delete()
 
 
-def _changed(request: NeonRequest, branch: Branch, operations: Sequence[Operation]) -> Json:
-    return {"branch": branch_answer(request.project, branch), "operations": _told(request, operations)}
+def _branch_with_operations(request: NeonRequest, branch: Branch, operations: Sequence[Operation]) -> Json:
+    return {"branch": branch_answer(request.project, branch), "operations": _operation_answers(request, operations)}
 
 
-def _told(request: NeonRequest, operations: Sequence[Operation]) -> list[Json]:
+def _operation_answers(request: NeonRequest, operations: Sequence[Operation]) -> list[Json]:
     return [operation_answer(request.project, operation) for operation in operations]
 
 
 def _page(items: Sequence[Any], query: Mapping[str, str]) -> tuple[Sequence[Any], str | None]:
-    """The page after the cursor, which is the id of the last item seen, and the next cursor."""
+    """Return the page after the cursor, and the next cursor. A cursor is the id of the last item on its page."""
     ids = [item.id for item in items]
     begin = ids.index(query["cursor"]) + 1 if query.get("cursor") in ids else 0
     page = items[begin : begin + int(query.get("limit", _MOST))]
     return page, page[-1].id if page and page[-1] is not items[-1] else None
 
 
-def _position(asked: Mapping[str, Any], prefix: str) -> Position | None:
-    lsn, at = asked.get(f"{prefix}lsn"), asked.get(f"{prefix}timestamp")
+def _position(parameters: Mapping[str, Any], prefix: str) -> Position | None:
+    lsn, at = parameters.get(f"{prefix}lsn"), parameters.get(f"{prefix}timestamp")
     if lsn and at:
         raise NeonApiError(400, f"{prefix}lsn and {prefix}timestamp can't be given both")
     try:

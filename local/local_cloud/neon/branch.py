@@ -1,4 +1,4 @@
-"""A branch as the local Neon keeps it, and the refusals that Neon answers with."""
+"""A branch as the local Neon keeps it, and Neon's refusals to change it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +9,11 @@ from rollback.resources.database.wal_position import Lsn
 
 
 class NeonApiError(Exception):
-    """An answer that is no success; the text is its message."""
+    """An error that the API answers. The text is its message.
+
+    Attributes:
+        status: the HTTP status.
+    """
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -22,7 +26,13 @@ _MAX_EXPIRY = timedelta(days=30)
 
 @dataclass
 class Branch:
-    """`timeline` is None until its storage is made. A branch without a parent is a root."""
+    """A branch. A branch without a parent is a root.
+
+    Attributes:
+        timeline: the storage; None until an operation has made it.
+        restricted: actions that Neon refuses, with the reason.
+        restored_at: time of the last restore, even if `last_reset_at` does not show it.
+    """
 
     id: str
     name: str
@@ -40,29 +50,37 @@ class Branch:
     updated_at: datetime = field(default_factory=now)
     state_changed_at: datetime = field(default_factory=now)
     restricted: dict[str, str] = field(default_factory=dict)
-    restored_at: datetime | None = None  # whether or not Neon says so in `last_reset_at`
+    restored_at: datetime | None = None
 
     @property
     def history_starts_at(self) -> datetime:
+        """Beginning of the branch's own history: its last restore, else its creation."""
         return self.restored_at or self.created_at
 
     def set_state(self, state: str, pending: str | None = None) -> None:
-        """Enter a state, on the way to another one if told."""
+        """Enter a state; `pending` is the state that follows it."""
         self.state, self.pending_state = state, pending
         self.updated_at = self.state_changed_at = now()
 
     def storage(self) -> Timeline:
-        """Raises Refusal while there is none to read from."""
+        """Return the storage.
+
+        Raises:
+            NeonApiError: the storage can't be read yet.
+        """
         if self.timeline is None or self.state not in USABLE:
             raise NeonApiError(422, "branch not ready yet")
         return self.timeline
 
 
 def refuse_restore(target: Branch, source: Branch, *, has_children: bool, to_position: bool, keeps: bool) -> None:
-    """Neon's rules for a restore; each text is what it answers, where that is known.
+    """Check Neon's rules for a restore. The messages are Neon's, where they are published.
+
+    `to_position`: the request names a position in the source's history. `keeps`: it names a branch that keeps the
+    present state.
 
     Raises:
-        Refusal: one of them is broken.
+        NeonApiError: the request breaks a rule.
     """
     if target.protected:
         raise NeonApiError(422, "cannot reset protected branch")
@@ -81,7 +99,11 @@ def refuse_restore(target: Branch, source: Branch, *, has_children: bool, to_pos
 
 
 def refuse_deletion(branch: Branch, *, has_children: bool) -> None:
-    """Raises Refusal if Neon would not delete the branch."""
+    """Check Neon's rules for a deletion.
+
+    Raises:
+        NeonApiError: Neon would not delete the branch.
+    """
     if branch.protected:
         raise NeonApiError(422, "cannot delete protected branch")
     if branch.default:
@@ -93,25 +115,28 @@ def refuse_deletion(branch: Branch, *, has_children: bool) -> None:
 
 
 def refuse_expiry(at: datetime, *, protected: bool, default: bool = False, has_children: bool = False) -> None:
-    """https://neon.com/docs/guides/branch-expiration; the texts are ours.
+    """Check Neon's rules for an expiry (https://neon.com/docs/guides/branch-expiration). The messages are ours.
 
     Raises:
-        Refusal: the branch can't expire, or not then.
+        NeonApiError: the branch can't expire, or not at this time.
     """
     if not now() < at <= now() + _MAX_EXPIRY:
         raise NeonApiError(422, "expires_at must be in the future and at most 30 days from now")
-    for holds, what in ((protected, "a protected branch"), (default, "the default branch")):
-        if holds:
-            raise NeonApiError(422, f"expires_at can't be set on {what}")
+    for is_excluded, branch in ((protected, "a protected branch"), (default, "the default branch")):
+        if is_excluded:
+            raise NeonApiError(422, f"expires_at can't be set on {branch}")
     if has_children:
         raise NeonApiError(422, "expires_at can't be set on a branch with children")
 
 
 def refuse_child_of(parent: Branch) -> None:
-    """The same page: "Cannot expire branches that have children or create children from expiring branches".
+    """Check that the parent of a new branch does not expire.
+
+    "Cannot expire branches that have children or create children from expiring branches"
+    (https://neon.com/docs/guides/branch-expiration).
 
     Raises:
-        Refusal: the parent expires.
+        NeonApiError: the parent expires.
     """
     if parent.expires_at is not None:
         raise NeonApiError(422, "a branch that expires can't have children")

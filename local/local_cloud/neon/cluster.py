@@ -1,4 +1,4 @@
-"""One Postgres cluster: a data directory, and the server that may run on it. Reached through a Unix socket only."""
+"""A Postgres cluster: a data directory and the server that may run on it. It listens on a Unix socket only."""
 
 import subprocess
 import time
@@ -13,13 +13,13 @@ from local_cloud.neon import postgres as neon_postgres
 from local_cloud.neon.postgres import PostgresFailure
 from rollback.resources.database.wal_position import Lsn
 
-ADMIN = "cloud_admin"  # Neon's own superuser; its sessions are not the application's
-DATABASE = "app"  # the first; each takes 300 files in each copy of the cluster
+ADMIN = "cloud_admin"  # Neon's own superuser
+DATABASE = "app"  # the first database; each database has 300 files in each copy of the cluster
 _SEGMENT_MB = 1
-_PORT = 5432  # names the socket; nothing listens on it
+_PORT = 5432  # part of the socket's name; no TCP port listens
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-# Small, and without protection against a crash of the machine. All WAL is kept: it is the branch's history.
+# Small, and not safe against a crash of the machine. All WAL is kept, since it is the branch's history.
 _CONFIGURATION = """
 listen_addresses = ''
 shared_buffers = 4MB
@@ -40,28 +40,39 @@ jit = off
 timezone = UTC
 log_timezone = UTC
 """
-# The application authenticates as with Neon; the administrator's way in is the file system.
+# The application authenticates with a password, as with Neon. The file system protects the administrator's access.
 _AUTHENTICATION = f"local all {ADMIN} trust\nlocal all all scram-sha-256\n"
 
 
 class Cluster:
-    """Whoever calls sees to it that one thread at a time starts or stops a cluster."""
+    """A cluster. The caller makes sure that one thread at a time starts or stops it.
+
+    Attributes:
+        settings: configuration that the next start adds.
+    """
 
     def __init__(self, data: Path, log: Path, *settings: str) -> None:
-        """`settings`: options of the server's command line, beside those of its configuration."""
+        """Describe a cluster without touching its files.
+
+        Args:
+            data: the data directory.
+            log: file of the server's output.
+            settings: options of the server's command line, beside its configuration.
+        """
         self.data = data
-        self.settings: tuple[str, ...] = ()  # besides the configuration, from the next start on
+        self.settings: tuple[str, ...] = ()
         self._settings = settings
         self._log = log
         self._server: subprocess.Popen[str] | None = None
 
     @property
     def socket(self) -> Path:
-        """Where the server accepts connections."""
+        """Unix socket on which the server accepts connections."""
         return self.data / f".s.PGSQL.{_PORT}"
 
     @property
     def is_running(self) -> bool:
+        """Whether the server runs."""
         return self._server is not None and self._server.poll() is None
 
     def initialise(self) -> None:
@@ -82,16 +93,16 @@ class Cluster:
         (self.data / "pg_hba.conf").write_text(_AUTHENTICATION)
 
     def start(self, database: str = DATABASE) -> None:
-        """Start the server, recovering first if the data directory asks for it, and wait until it takes connections.
+        """Start the server and wait until it accepts connections. A `recovery.signal` starts a recovery first.
 
         Raises:
-            PostgresFailure: it did not come up; the text is the end of its log.
+            PostgresFailure: the server did not start. The text is the end of its log.
         """
         if self.is_running:
             return
-        sockets = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
-        more = (*(f"-c{one}" for one in self.settings), *self._settings)
-        self._server = neon_postgres.start("postgres", f"-D{self.data}", sockets, *more, log=self._log)
+        sockets = f"-cunix_socket_directories={self.data}"  # given at each start, since the directory is a copy
+        options = (*(f"-c{setting}" for setting in self.settings), *self._settings)
+        self._server = neon_postgres.start("postgres", f"-D{self.data}", sockets, *options, log=self._log)
         deadline = time.monotonic() + _START_SECONDS
         while not self._accepts_connections(database):
             if not self.is_running or time.monotonic() > deadline:
@@ -100,7 +111,7 @@ class Cluster:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Drop all connections, write everything, and end."""
+        """Stop the server with a fast shutdown: drop all connections and write all data."""
         if self._server is None:
             return
         self._server.communicate()  # closes its standard input, which ends it
@@ -108,7 +119,7 @@ class Cluster:
 
     @contextmanager
     def running(self, database: str = DATABASE) -> Iterator[None]:
-        """Run the server for as long as the context lasts, however that ends."""
+        """Run the server until the context ends."""
         try:
             self.start(database)
             yield
@@ -116,16 +127,16 @@ class Cluster:
             self.stop()
 
     def connect(self, database: str = DATABASE) -> "psycopg.Connection[Any]":
-        """A session of the administrator, each statement a transaction of its own."""
+        """Open a session of the administrator with autocommit."""
         return psycopg.connect(host=str(self.data), port=_PORT, user=ADMIN, dbname=database, autocommit=True)
 
     def control(self) -> dict[str, str]:
-        """What `pg_controldata` knows of the data directory; of a running cluster, as of its last checkpoint."""
+        """Return the output of `pg_controldata`. For a running cluster it is as old as the last checkpoint."""
         lines = neon_postgres.run("pg_controldata", self.data).splitlines()
         return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def segment_of(self, at: Lsn, timeline: int) -> Path:
-        """The file of the log that holds a position on one of Postgres's timelines."""
+        """Return the WAL file that holds a position on one of Postgres's timelines."""
         number = at.number // (_SEGMENT_MB << 20)
         high, low = divmod(number, (1 << 32) // (_SEGMENT_MB << 20))
         return self.data / "pg_wal" / f"{timeline:08X}{high:08X}{low:08X}"

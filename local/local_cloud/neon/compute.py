@@ -1,4 +1,4 @@
-"""The compute of a branch: it wakes at the first connection, and keeps its address whatever storage it runs on."""
+"""Compute of a branch: it starts at the first connection, and keeps its address when its storage is replaced."""
 
 import threading
 from collections.abc import Callable
@@ -11,18 +11,18 @@ from local_cloud.neon.proxy import HOST, Proxy
 from local_cloud.neon.timeline import Timeline
 
 Admit = Callable[[str, str], None]
-"""From a branch's id and a client's address; it raises ProxyRefusal."""
+"""Checks a branch's id and a client's address, and raises ProxyRefusal to refuse the client."""
 
 
 class Compute:
-    """Thread-safe. `timeline` is None while the branch's storage is being made: then connections are turned away.
+    """A read-write endpoint. Thread-safe. While the branch has no storage, connections are refused.
 
     Attributes:
-        refuses: what the proxy says to every client (`neon_faults`); None: it lets them in.
+        refuses: the proxy's refusal of every client (see `faults`); None: it accepts clients.
     """
 
     def __init__(self, identity: str, branch_id: str, created_at: datetime, admit: Admit) -> None:
-        """`admit` is asked at each connection."""
+        """Listen; `admit` is called at each connection."""
         self.id = identity
         self.refuses: str | None = None
         self._admit = admit
@@ -31,11 +31,11 @@ class Compute:
         self._lock = threading.RLock()
         self._timeline: Timeline | None = None
         self._proxy = Proxy(self._open_socket)
-        self._pooler: Pooler | None = None  # listens from the first time that its address is asked for
+        self._pooler: Pooler | None = None  # made when its address is first requested
 
     @property
     def address(self) -> str:
-        """`host:port` of the connection string."""
+        """`host:port` in the connection string."""
         return self._proxy.address
 
     @property
@@ -48,27 +48,27 @@ class Compute:
 
     @property
     def pooled_host(self) -> str:
-        """`host:port` of a pooled connection string.
+        """`host:port` in a pooled connection string.
 
-        The name stands for what Neon answers and need not resolve: `pooled_query` says where it is.
+        The name has Neon's form and need not resolve: `pooled_query` gives its address.
         """
         return f"{self.id}-pooler.localhost:{self.pooler.port}"
 
     @property
     def pooled_query(self) -> str:
-        """Query of a pooled connection string; libpq then looks no name up."""
+        """Query of a pooled connection string. It lets libpq skip the name's resolution."""
         return f"hostaddr={HOST}"
 
     @property
     def state(self) -> str:
-        """`init`, `active` or `idle`."""
+        """Neon's state: `init`, `active` or `idle`."""
         timeline = self._timeline
         if timeline is None:
             return "init"
         return "active" if timeline.cluster.is_running else "idle"
 
     def start(self) -> None:
-        """Start the server, if there is storage to run on."""
+        """Start the server, if the branch has storage."""
         with self._lock:
             if self._timeline is not None:
                 self._timeline.start()
@@ -82,13 +82,13 @@ class Compute:
                 self._timeline.stop()
 
     def detach(self) -> None:
-        """Suspend, and turn connections away until there is other storage."""
+        """Suspend, and refuse connections until other storage is attached."""
         with self._lock:
             self.suspend()
             self._timeline = None
 
     def attach(self, timeline: Timeline) -> None:
-        """Run on this storage from now on; started by `start` or by the next connection."""
+        """Use this storage from now on. `start` or the next connection starts the server."""
         with self._lock:
             self._timeline = timeline
 

@@ -1,4 +1,4 @@
-"""Neon's work after it has answered: operations that run one after the other, all of a project's in one thread."""
+"""Operations: Neon's work after its answer. The operations of a project run one after the other, in one thread."""
 
 import logging
 import threading
@@ -13,13 +13,19 @@ _logger = logging.getLogger(__name__)
 
 
 def now() -> datetime:
-    """Neon's clock."""
+    """Return the time on Neon's clock."""
     return datetime.now(UTC)
 
 
 @dataclass
 class Operation:
-    """One piece of work, and what is to be done. `status` is Neon's."""
+    """An operation.
+
+    Attributes:
+        work: does the operation.
+        status: Neon's.
+        locks: the project is locked while the operation is unfinished.
+    """
 
     action: str
     branch_id: str
@@ -35,13 +41,13 @@ class Operation:
 
 
 class Operations:
-    """All operations of a project, oldest first. While one is unfinished the project is locked."""
+    """All operations of a project, the oldest first. An unfinished one that locks makes the project busy."""
 
     def __init__(self) -> None:
         self.all: list[Operation] = []
         self._changed = threading.Condition()
         self._is_paused = False
-        self._over = False
+        self._stopping = False
         self._failing: list[str] = []
         self._timers: list[threading.Timer] = []
         self._thread = threading.Thread(target=self._run, name="neon operations", daemon=True)
@@ -49,17 +55,18 @@ class Operations:
 
     @property
     def is_busy(self) -> bool:
+        """Whether an unfinished operation locks the project."""
         with self._changed:
             return any(operation.status in UNFINISHED and operation.locks for operation in self.all)
 
     def add(self, operations: Sequence[Operation]) -> None:
-        """Have them done, in this order; after one that fails, the others of the same change are cancelled."""
+        """Schedule operations in this order. A failure cancels those that are still scheduled."""
         with self._changed:
             self.all += operations
             self._changed.notify_all()
 
     def add_running(self, operation: Operation, seconds: float) -> None:
-        """One that runs beside the others for so long, and does nothing."""
+        """Add an operation that runs beside the others for some real seconds, and does no work."""
 
         def end() -> None:
             if operation.status in UNFINISHED:
@@ -74,14 +81,18 @@ class Operations:
             timer.start()
 
     def wait(self, seconds: float = 60.0) -> None:
-        """Until nothing is left to do. Raises TimeoutError."""
+        """Wait until the project is not locked.
+
+        Raises:
+            TimeoutError: it is still locked.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: not self.is_busy, seconds):
                 raise TimeoutError(f"Neon's operations did not end within {seconds:g} s")
 
     @contextmanager
     def hold_operations(self) -> Iterator[None]:
-        """Nothing new is begun: what is added stays `scheduling`, and the project locked."""
+        """Begin no operation until the context ends. New ones stay `scheduling`, and lock the project."""
         with self._changed:
             self._is_paused = True
         try:
@@ -92,14 +103,14 @@ class Operations:
                 self._changed.notify_all()
 
     def fail_next(self, action: str) -> None:
-        """Let the next operation of this kind fail, its work not done."""
+        """Let the next operation of this action fail without doing its work."""
         with self._changed:
             self._failing.append(action)
 
     def stop(self) -> None:
-        """End after the operation that runs."""
+        """End the thread after the running operation."""
         with self._changed:
-            self._over = True
+            self._stopping = True
             for timer in self._timers:
                 timer.cancel()
             self._changed.notify_all()
@@ -120,8 +131,8 @@ class Operations:
 
     def _next(self) -> Operation | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._over or (not self._is_paused and self._is_due()))
-            if self._over:
+            self._changed.wait_for(lambda: self._stopping or (not self._is_paused and self._is_due()))
+            if self._stopping:
                 return None
             operation = next(operation for operation in self.all if operation.status == "scheduling")
             operation.status, operation.updated_at = "running", now()

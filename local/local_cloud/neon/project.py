@@ -1,9 +1,10 @@
-"""One Neon project: its branches, and what each change does to them.
+"""A Neon project: its branches and computes, and the changes to them.
 
-A change is checked and shows at once; its work is done by operations, and while they run every other change is
-answered with 423. What a restore does to the tree is from https://neon.com/docs/introduction/branch-restore: a root
-that is restored to its own past stays a root, and so is its backup; a branch restored from another becomes its child;
-children of the restored branch move to the backup.
+A change is checked and shown at once. Operations do its work, and while they run every other change is answered with
+423. A restore changes the tree of branches (https://neon.com/docs/introduction/branch-restore):
+- A root that is restored to its own past stays a root, and its backup is a root.
+- A branch that is restored from another becomes its child.
+- Children of the restored branch move to the backup.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ from rollback.resources.database.wal_position import Lsn, Position
 
 @dataclass(frozen=True)
 class Limits:
-    """What the project's plan allows."""
+    """Limits of the project's plan."""
 
     history_retention_seconds: int = 86_400
     root_branches: int = 5
@@ -43,7 +44,7 @@ class Limits:
 
 @dataclass
 class ProjectSettings:
-    """Of the whole project: IP Allow, a list of addresses and networks, empty for all."""
+    """Settings of the project: IP Allow, a list of addresses and networks. An empty list allows all."""
 
     allowed_ips: tuple[str, ...] = ()
     protected_branches_only: bool = False
@@ -56,9 +57,17 @@ class ProjectSettings:
 
 
 class Project:
-    """Thread-safe. `folder` holds the branches' storage; `storage` is the first branch's."""
+    """A project. Thread-safe."""
 
     def __init__(self, identity: str, folder: Path, storage: Timeline, limits: Limits) -> None:
+        """Make a project with the default branch `main`.
+
+        Args:
+            identity: the project's id.
+            limits: those of the plan.
+            folder: holds the storage of all branches.
+            storage: that of `main`.
+        """
         self.id = identity
         self.logical_replication = storage.logical_replication
         self.limits = limits
@@ -75,23 +84,33 @@ class Project:
 
     @property
     def root(self) -> Branch:
-        """The default branch."""
+        """The default branch, which is a root."""
         return next(branch for branch in self.branches.values() if branch.default)
 
     def branch(self, branch_id: str) -> Branch:
-        """Raises Refusal: there is none such."""
+        """Return a branch.
+
+        Raises:
+            NeonApiError: the project has no such branch.
+        """
         if branch_id not in self.branches:
             raise NeonApiError(404, "branch not found")
         return self.branches[branch_id]
 
     def children(self, branch: Branch) -> list[Branch]:
+        """Return the branches whose parent this is."""
         return [other for other in self.branches.values() if other.parent_id == branch.id]
 
     def compute_of(self, branch: Branch) -> Compute | None:
+        """Return the compute of a branch, if it has one."""
         return next((compute for compute in self.computes.values() if compute.branch_id == branch.id), None)
 
     def compute(self, endpoint_id: str) -> Compute:
-        """Raises Refusal: there is none such."""
+        """Return a compute.
+
+        Raises:
+            NeonApiError: the project has no such endpoint.
+        """
         if endpoint_id not in self.computes:
             raise NeonApiError(404, "endpoint not found")
         return self.computes[endpoint_id]
@@ -106,7 +125,7 @@ class Project:
         expires_at: datetime | None,
         with_compute: bool,
     ) -> tuple[Branch, Sequence[Operation]]:
-        """Branch off a parent's head, or off a position in its history."""
+        """Create a branch at its parent's head, or at a position in the parent's history."""
         self.refuse_if_locked()
         refuse_child_of(parent)
         if expires_at is not None:
@@ -132,7 +151,7 @@ class Project:
     def restore(
         self, target: Branch, source: Branch, at: Position | None, backup_name: str | None
     ) -> tuple[Branch, Sequence[Operation]]:
-        """Overwrite a branch with a source's state; `backup_name` names the branch that keeps its present one."""
+        """Replace a branch's state by a source's. A branch named `backup_name` keeps the present state."""
         self.refuse_if_locked()
         children = self.children(target)
         refuse_restore(
@@ -142,9 +161,9 @@ class Project:
             refuse_child_of(source)
         storage, old = self._unarchive_storage(source), self._unarchive_storage(target)
         lsn = self._position(source, at)
-        # Since 2024-09-06 a restore from a protected branch keeps the passwords of the one that is restored.
-        kept = old.credentials.passwords if source is not target and source.protected else {}
-        passwords = storage.credentials.with_passwords(kept)
+        # Since 2024-09-06, a branch that is restored from a protected one keeps its own passwords.
+        kept_passwords = old.credentials.passwords if source is not target and source.protected else {}
+        passwords = storage.credentials.with_passwords(kept_passwords)
         if backup_name is not None:
             self._create_backup(target, source, backup_name, children)
         if source is not target:
@@ -169,7 +188,7 @@ class Project:
         return target, (*begun, *self._detach_operation(target))
 
     def delete_branch(self, branch: Branch) -> Sequence[Operation]:
-        """Its computes go with it."""
+        """Delete a branch with its compute."""
         self.refuse_if_locked()
         refuse_deletion(branch, has_children=bool(self.children(branch)))
         compute, storage = self.compute_of(branch), self._unarchive_storage(branch)
@@ -181,12 +200,13 @@ class Project:
         return self._add_operations(branch, *stopping, ("delete_timeline", storage.delete))
 
     def rename(self, branch: Branch, name: str) -> None:
+        """Give a branch a name that no other has."""
         if name != branch.name:
             self._require_free_name(name)
         branch.name, branch.updated_at = name, now()
 
     def protect(self, branch: Branch, *, protected: bool) -> None:
-        """Set the protection. An archived branch is unarchived by it."""
+        """Set the protection. Protecting an archived branch unarchives it."""
         if protected and not branch.protected:
             if branch.expires_at is not None:
                 raise NeonApiError(422, "a branch that expires can't be protected")
@@ -195,23 +215,23 @@ class Project:
         branch.protected, branch.updated_at = protected, now()
 
     def expire(self, branch: Branch, at: datetime | None) -> None:
-        """Have the branch deleted at a time; None: keep it."""
+        """Let the branch expire at a time; None: never."""
         if at is not None:
             children = bool(self.children(branch))
             self._refuse_expiry(at, protected=branch.protected, default=branch.default, has_children=children)
         branch.expires_at, branch.updated_at = at, now()
 
     def archive(self, branch: Branch) -> None:
-        """What Neon does by itself to one that nobody has used; not to a protected one, nor before its children."""
+        """Archive a branch, as Neon does with an unused one that is unprotected and whose children are archived."""
         if branch.protected or any(child.state != "archived" for child in self.children(branch)):
-            raise NeonApiError(422, f"{branch.name} is not archived: it is protected, or has children that are not")
+            raise NeonApiError(422, f"{branch.name} can't be archived: it is protected, or a child is not archived")
         compute = self.compute_of(branch)
         if compute is not None:
             compute.suspend()
         branch.set_state("archived")
 
     def create_compute(self, branch: Branch) -> tuple[Compute, Sequence[Operation]]:
-        """A branch has one at most."""
+        """Create the compute of a branch that has none."""
         self.refuse_if_locked()
         storage = self._unarchive_storage(branch)
         if self.compute_of(branch) is not None:
@@ -221,7 +241,7 @@ class Project:
         return compute, self._add_operations(branch, *_start_actions(compute))
 
     def delete_compute(self, compute: Compute) -> Sequence[Operation]:
-        """The branch and its data stay."""
+        """Delete a compute. The branch and its data stay."""
         self.refuse_if_locked()
         branch = self.branch(compute.branch_id)
         if branch.protected:  # https://neon.com/docs/guides/protected-branches
@@ -230,14 +250,14 @@ class Project:
         return self._add_operations(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
 
     def change_compute(self, compute: Compute, verb: str) -> Sequence[Operation]:
-        """`start`, `suspend` or `restart`."""
+        """Carry out `start`, `suspend` or `restart`."""
         self.refuse_if_locked()
         suspending = [("suspend_compute", compute.suspend)] if verb in {"suspend", "restart"} else []
         starting = _start_actions(compute) if verb in {"start", "restart"} else []
         return self._add_operations(self.branch(compute.branch_id), *suspending, *starting)
 
     def create_database(self, branch: Branch, name: str, owner: str) -> None:
-        """An empty one beside the others."""
+        """Create an empty database."""
         self.refuse_if_locked()
         storage = self._unarchive_storage(branch)
         if name in storage.databases():
@@ -247,7 +267,7 @@ class Project:
         storage.create_database(name, owner)
 
     def create_role(self, branch: Branch, role: str) -> str:
-        """One that may do much, as those of Neon's console; its password."""
+        """Create a role with the privileges that Neon's API gives; return its password."""
         self.refuse_if_locked()
         storage = self._unarchive_storage(branch)
         if role in storage.credentials.passwords:
@@ -255,14 +275,14 @@ class Project:
         return storage.create_role(role)
 
     def delete_expired(self) -> None:
-        """Neon's background job."""
+        """Delete expired branches, as Neon's background job does."""
         for branch in list(self.branches.values()):
             if branch.expires_at is not None and branch.expires_at <= now():
-                with contextlib.suppress(NeonApiError):  # locked, protected or with children: it tries again later
+                with contextlib.suppress(NeonApiError):  # locked, protected or with children: the next call tries again
                     self.delete_branch(branch)
 
     def storage_at(self, branch: Branch, at: Position | None) -> tuple[Timeline, bool]:
-        """What to read a schema from, and whether it was made for that and is the caller's to delete."""
+        """Return storage at a position, and whether it is a temporary copy that the caller must delete."""
         storage = self._unarchive_storage(branch)
         if at is None:
             return storage, False
@@ -305,8 +325,8 @@ class Project:
         except OutsideHistoryError as error:
             raise NeonApiError(422, f"LSN is outside the branch's history: {error}") from error
         if isinstance(at, Lsn) and kept_since > branch.history_starts_at:
-            forgotten = storage.last_commit_before(kept_since)
-            if forgotten is not None and lsn <= forgotten:
+            last_expired = storage.last_commit_before(kept_since)
+            if last_expired is not None and lsn <= last_expired:
                 raise NeonApiError(422, f"LSN {lsn} is older than the history that is kept")
         return lsn
 
@@ -332,7 +352,7 @@ class Project:
         self._unarchive(branch)
 
     def _unarchive_storage(self, branch: Branch) -> Timeline:
-        """Its storage. What is archived is unarchived by being used, with its parents up to the root."""
+        """Return a branch's storage. Its use unarchives the branch and its parents up to the root."""
         storage = branch.storage()
         self._unarchive(branch)
         return storage
@@ -358,22 +378,26 @@ class Project:
         refuse_expiry(at, protected=protected, default=default, has_children=has_children)
 
     def _require_protected_branch_quota(self) -> None:
-        most = self.limits.protected_branches
-        if sum(branch.protected for branch in self.branches.values()) >= most:
-            raise NeonApiError(422, f"protected branches limit exceeded: the plan allows {most}")
+        limit = self.limits.protected_branches
+        if sum(branch.protected for branch in self.branches.values()) >= limit:
+            raise NeonApiError(422, f"protected branches limit exceeded: the plan allows {limit}")
 
     def _add_operations(self, branch: Branch, *work: tuple[str, Callable[[], None]]) -> Sequence[Operation]:
         compute = self.compute_of(branch)
         endpoint = compute.id if compute is not None else None
         operations = [
-            Operation(action, branch.id, todo, endpoint if action.endswith("_compute") else None)
-            for action, todo in work
+            Operation(action, branch.id, do_work, endpoint if action.endswith("_compute") else None)
+            for action, do_work in work
         ]
         self.operations.add(operations)
         return operations
 
     def refuse_if_locked(self) -> None:
-        """Raises Refusal while an operation of the project is unfinished."""
+        """Refuse a change while an operation locks the project.
+
+        Raises:
+            NeonApiError: status 423, in Neon's words.
+        """
         if self.operations.is_busy:
             raise NeonApiError(
                 423, "project already has running conflicting operations, scheduling of new ones is prohibited"

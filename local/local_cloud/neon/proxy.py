@@ -1,4 +1,4 @@
-"""An endpoint's address: a TCP port that stays the same while the cluster behind it is stopped, moved or replaced."""
+"""Address of an endpoint: a TCP port that stays when the cluster behind it is stopped or replaced."""
 
 import contextlib
 import socket
@@ -17,11 +17,11 @@ _INVALID_PASSWORD = "28P01"
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """Passes bytes between its port and a Unix socket; refusals are worded as Neon's proxy words them.
+    """A port that passes bytes to a Unix socket. Refusals have the words of Neon's proxy.
 
-    `open_socket` is asked at each connection, with the client's address: it names the socket, after having woken the
-    server behind it if need be. It raises ProxyRefusal, whose words the client is told; or OSError if there is no
-    server now, then the connection is closed without an answer.
+    Each connection calls `open_socket` with the client's address. The function starts the server if it is stopped, and
+    returns its socket. It raises ProxyRefusal to send the client that message. It raises OSError if no server can run
+    now, which closes the connection without an answer.
     """
 
     daemon_threads = True
@@ -34,6 +34,7 @@ class Proxy(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> str:
+        """`host:port` at which the proxy listens."""
         return f"{HOST}:{self.server_address[1]}"
 
     def close(self) -> None:
@@ -59,12 +60,14 @@ class _Session(socketserver.BaseRequestHandler):
                 client.send(wire.error(str(refusal)))
                 return
             postgres.sendall(client.startup_packet)
-            back = threading.Thread(target=self._back, args=(postgres, (parameters or {}).get("user", "")), daemon=True)
-            back.start()
+            answers = threading.Thread(
+                target=self._pass_answers, args=(postgres, (parameters or {}).get("user", "")), daemon=True
+            )
+            answers.start()
             _pump(self.request, postgres)
-            back.join()
+            answers.join()
 
-    def _back(self, postgres: socket.socket, role: str) -> None:
+    def _pass_answers(self, postgres: socket.socket, role: str) -> None:
         server = Wire(postgres)
         with contextlib.suppress(OSError, ConnectionClosed):
             if self._greet(server, role):
@@ -73,25 +76,25 @@ class _Session(socketserver.BaseRequestHandler):
         _end(postgres, self.request)
 
     def _greet(self, server: Wire, role: str) -> bool:
-        """Hand on what Postgres says until it is ready for a query; False: it refused, and the client was told."""
+        """Pass Postgres's messages on until it is ready for a query; return False if it refused the client."""
         while True:
-            for told in server.messages():
-                if wire.kind_of(told) == b"E":
-                    self.request.sendall(wire.error(_client_message(told, role)))
+            for message in server.messages():
+                if wire.kind_of(message) == b"E":
+                    self.request.sendall(wire.error(_client_message(message, role)))
                     return False
-                self.request.sendall(told)
-                if wire.kind_of(told) == wire.READY_FOR_QUERY:
+                self.request.sendall(message)
+                if wire.kind_of(message) == wire.READY_FOR_QUERY:
                     return True
 
 
-def _client_message(told: bytes, role: str) -> str:
-    """The proxy checks passwords itself, and hands on what Postgres says."""
-    fields = wire.error_fields(told)
+def _client_message(message: bytes, role: str) -> str:
+    """Return Postgres's error in the proxy's words: the proxy checks passwords itself."""
+    fields = wire.error_fields(message)
     return password_failed(role) if fields.get("C") == _INVALID_PASSWORD else fields.get("M", "")
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Until either side ends; then both sides end, as the session can't go on."""
+    """Pass bytes on until either side ends, then end both sides."""
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK):
             target.sendall(data)

@@ -1,7 +1,7 @@
-"""Logical replication as Neon has it (https://neon.com/docs/guides/logical-replication-neon).
+"""Logical replication on Neon (https://neon.com/docs/guides/logical-replication-neon).
 
-A project's setting `enable_logical_replication` means `wal_level=logical`. A restore removes the branch's replication
-slots, a new branch has none, and subscriptions are dropped from a branch before its compute starts.
+A project's setting `enable_logical_replication` sets `wal_level=logical`. A restore removes the branch's replication
+slots, and a new branch has none. Neon drops a branch's subscriptions before its compute starts.
 """
 
 from psycopg import sql
@@ -10,7 +10,7 @@ from local_cloud.neon.cluster import Cluster
 
 LOGICAL_REPLICATION = ("wal_level=logical", "max_replication_slots=10", "max_wal_senders=10")
 _SUBSCRIPTIONS = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %s)"
-_DROPPED = (
+_DROP = (
     "ALTER SUBSCRIPTION {} DISABLE",
     "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
     "DROP SUBSCRIPTION {}",
@@ -18,11 +18,11 @@ _DROPPED = (
 
 
 def drop_subscriptions(cluster: Cluster) -> None:
-    """Those of every database of a running cluster; the publishers' slots stay."""
+    """Drop the subscriptions of every database in a running cluster. The publishers' slots stay."""
     with cluster.connect() as session:
         databases = [row[0] for row in session.execute("SELECT datname FROM pg_database WHERE datallowconn")]
     for database in databases:
         with cluster.connect(database) as session:
             for (name,) in session.execute(_SUBSCRIPTIONS, [database]).fetchall():
-                for statement in _DROPPED:
+                for statement in _DROP:
                     session.execute(sql.SQL(statement).format(sql.Identifier(name)))

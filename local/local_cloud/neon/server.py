@@ -1,4 +1,4 @@
-"""The local Neon: its API on a port of this machine, on top of real Postgres."""
+"""The local Neon: its API on a port of this machine, on real Postgres."""
 
 import json
 import os
@@ -29,9 +29,9 @@ _PREFIX = "/api/v2/projects/"
 
 
 class LocalNeon:
-    """Several projects, of one account with one API key. Everything lives in a temporary folder until it stops.
+    """Projects of one account with one API key. Their data is in a temporary folder, which `stop` removes.
 
-    An empty project is made once, and copied for each one that is asked for.
+    An empty project is made once, and copied for each new project.
     """
 
     def __init__(self, port: int = 0, api_key: str = "local-neon-key") -> None:
@@ -45,13 +45,17 @@ class LocalNeon:
 
     @property
     def base_url(self) -> str:
-        """What stands for `https://console.neon.tech/api/v2`. Raises RuntimeError unless it runs."""
+        """URL that stands for `https://console.neon.tech/api/v2`.
+
+        Raises:
+            RuntimeError: the local Neon does not run.
+        """
         if self._server is None:
-            raise RuntimeError("the local Neon does not run")
+            raise RuntimeError("the local Neon does not run: start it first")
         return f"http://127.0.0.1:{self._server.server_address[1]}/api/v2"
 
     def start(self) -> Self:
-        """Make an empty database, and serve. Takes one to two seconds. What was made by then is removed if it fails."""
+        """Make an empty database, and serve. Takes one to two seconds. A failure removes all that was made."""
         try:
             self._start()
         except BaseException:
@@ -60,14 +64,16 @@ class LocalNeon:
         return self
 
     def _start(self) -> None:
-        self._folder = owned_folders.make("neon", _roomy_memory())  # short: a socket's path has 107 bytes
+        self._folder = owned_folders.make(
+            "neon", _roomy_memory()
+        )  # a short name: the path of a Unix socket has at most 107 bytes
         self._folder.chmod(0o755)
         neon_postgres.account().give_ownership(self._folder)
         self._empty = Timeline.initial(self._folder / "empty", ROLE)
         server = _Server(("127.0.0.1", self._port), _Handler)
         server.neon = self
         threading.Thread(target=server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
-        self._server = server  # from now on there is a thread to be told to end
+        self._server = server  # after the thread's start, since `stop` waits for that thread
 
     def create_project(
         self,
@@ -77,14 +83,16 @@ class LocalNeon:
         *,
         logical_replication: bool = False,
     ) -> Project:
-        """A project with the default branch `main` and its compute, idle until somebody connects.
+        """Make a project with the default branch `main` and its compute, which is idle until the first connection.
 
         Args:
-            prepare: writes what the branch holds from its beginning: large tables, which no branch has to replay.
-            logical_replication: Neon's setting `enable_logical_replication`, which can't be taken back.
+            project_id: None makes one up.
+            limits: those of the plan; None: the defaults.
+            prepare: writes data, such as large tables, that precedes the branch's history, so no restore replays it.
+            logical_replication: Neon's setting `enable_logical_replication`, which can't be disabled again.
         """
         if self._folder is None or self._empty is None:
-            raise RuntimeError("the local Neon does not run")
+            raise RuntimeError("the local Neon does not run: start it first")
         identity = project_id or f"local-{uuid.uuid4().hex[:8]}"
         folder = self._folder / identity
         folder.mkdir()
@@ -100,12 +108,12 @@ class LocalNeon:
         return self.projects[identity]
 
     def delete_project(self, project_id: str) -> None:
-        """Stop its servers, and remove its data."""
+        """Stop a project's servers, and remove its data."""
         self.projects.pop(project_id).close()
 
     def stop(self) -> None:
         """Stop every server, and remove all data."""
-        with defer_signals(), ExitStack() as undo:  # in reverse; whatever one end raises, the others are reached
+        with defer_signals(), ExitStack() as undo:  # in reverse; an exception of one callback does not skip the others
             if self._folder is not None:
                 undo.callback(owned_folders.remove, self._folder)
             for identity in tuple(self.projects):
@@ -125,7 +133,7 @@ class LocalNeon:
 
 
 def _roomy_memory() -> Path | None:
-    """A file system in memory, where copies of clusters take a quarter of the time; None: the usual place."""
+    """Return a file system in memory, where copies of clusters are four times faster; None: there is no room."""
     if Path(_MEMORY).is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
         return Path(_MEMORY)
     return None
@@ -142,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _serve(self) -> None:
-        asked = urlsplit(self.path)
-        project_id, _, rest = asked.path.removeprefix(_PREFIX).partition("/")
+        url = urlsplit(self.path)
+        project_id, _, rest = url.path.removeprefix(_PREFIX).partition("/")
         path = f"/{rest}" if rest else ""
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.neon.faults.next(self.command, path)
@@ -152,19 +160,19 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             body = json.loads(content) if content else {}
-            status, told = neon_api.answer(
-                self._project(project_id), self.command, path, dict(parse_qsl(asked.query)), body
+            status, answer = neon_api.answer(
+                self._project(project_id), self.command, path, dict(parse_qsl(url.query)), body
             )
         except NeonApiError as refusal:
             self._refuse(refusal.status, str(refusal))
             return
         except (KeyError, ValueError) as error:
-            self._refuse(400, f"the request can't be understood: {error!r}")
+            self._refuse(400, f"the local Neon can't read the request: {error!r}")
             return
         if fault is not None:
             self._fail(fault)
             return
-        self._answer(status, told)
+        self._answer(status, answer)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
 
@@ -183,19 +191,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._refuse(fault.status, fault.message, fault.retry_after_seconds)
 
     def _refuse(self, status: int, message: str, retry_after_seconds: int | None = None) -> None:
-        told = {"request_id": str(uuid.uuid4()), "code": "", "message": message}
-        self._answer(status, told, {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)})
+        answer = {"request_id": str(uuid.uuid4()), "code": "", "message": message}
+        self._answer(status, answer, {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)})
 
-    def _answer(self, status: int, told: dict[str, Any] | None, headers: dict[str, str] | None = None) -> None:
-        content = b"" if told is None else json.dumps(told).encode()
+    def _answer(self, status: int, answer: dict[str, Any] | None, headers: dict[str, str] | None = None) -> None:
+        content = b"" if answer is None else json.dumps(answer).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if told is not None:
+        if answer is not None:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (signature fixed by http.server)
-        """No access log."""
+        """Write no access log."""

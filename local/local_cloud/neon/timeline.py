@@ -1,8 +1,8 @@
-"""The storage of one branch: a cluster, and all its history since the branch was made or last restored.
+"""Storage of one branch: a cluster, and its history since the branch was created or last restored.
 
-A timeline keeps a cold copy of its data directory from before its first start (the base) and all WAL since. Going back
-is Postgres's own recovery: a copy of the base, the WAL replayed up to a position, a new timeline promoted there. What
-was before the base is not to be had, which is Neon's rule too: a branch's own history begins when it is restored.
+A timeline keeps a cold copy of its data directory from before its first start (the base), and all WAL since. A restore
+is Postgres's own recovery: it copies the base, replays the WAL up to a position, and promotes a new timeline there. The
+time before the base can't be restored. Neon has the same rule: a branch's own history begins with its last restore.
 """
 
 import re
@@ -21,9 +21,9 @@ from local_cloud.neon.cluster import ADMIN, DATABASE, Cluster
 from local_cloud.neon.replication import LOGICAL_REPLICATION, drop_subscriptions
 from rollback.resources.database.wal_position import Lsn, Position
 
-_CHECKPOINT, _TIMELINE = "Latest checkpoint location", "Latest checkpoint's TimeLineID"  # as pg_controldata has it
+_CHECKPOINT, _TIMELINE = "Latest checkpoint location", "Latest checkpoint's TimeLineID"  # names in pg_controldata
 _COMMIT = re.compile(r"lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: COMMIT (?P<at>[0-9-]+ [0-9:]+\.[0-9]+) UTC")
-# `neon_superuser` as compute_tools/src/spec_apply.rs and its migrations make it; it can't log in.
+# `neon_superuser` as compute_tools/src/spec_apply.rs and its migrations make it. The role can't log in.
 _PRIVILEGED = """
 CREATE ROLE neon_superuser CREATEDB CREATEROLE NOLOGIN REPLICATION BYPASSRLS
   IN ROLE pg_read_all_data, pg_write_all_data;
@@ -34,16 +34,16 @@ GRANT pg_signal_backend TO neon_superuser WITH ADMIN OPTION
 _DATABASES = """
 SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname <> 'template1' ORDER BY oid
 """
-_NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ from dump to dump
+_NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ in each dump
 
 
 class OutsideHistoryError(ValueError):
-    """The position is before the branch's history, or after its head."""
+    """The position is before the branch's history, or after the head."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A database's owner, and the roles that were made by Neon's API: the passwords that Neon can tell."""
+    """Passwords that Neon can tell: those of the database's owner and of the roles that Neon's API made."""
 
     role: str
     password: str
@@ -51,28 +51,29 @@ class Credentials:
 
     @property
     def passwords(self) -> dict[str, str]:
-        """By role."""
+        """Passwords by role."""
         return {self.role: self.password, **self.others}
 
     def with_new_passwords(self) -> "Credentials":
-        """New passwords for all."""
+        """Return new passwords for all roles."""
         return self.with_passwords({role: new_password() for role in self.passwords})
 
     def with_passwords(self, passwords: Mapping[str, str]) -> "Credentials":
-        """The same roles, with those of these passwords that are theirs."""
-        of = {role: passwords.get(role, password) for role, password in self.passwords.items()}
-        return Credentials(self.role, of.pop(self.role), of)
+        """Return the same roles with these passwords. A role that `passwords` lacks keeps its own."""
+        changed = {role: passwords.get(role, password) for role, password in self.passwords.items()}
+        return Credentials(self.role, changed.pop(self.role), changed)
 
 
 def new_password() -> str:
+    """Return a random password."""
     return secrets.token_urlsafe(12)
 
 
 class Timeline:
-    """Thread-safe: its server is started, stopped and read by one thread at a time.
+    """A timeline. Thread-safe: a lock lets one thread at a time start, stop and read the server.
 
     Attributes:
-        id: what `SHOW neon.timeline_id` answers, as on Neon's computes (neondatabase/neon, `libpagestore.c`).
+        id: value of `SHOW neon.timeline_id`, as on Neon's computes (neondatabase/neon, `libpagestore.c`).
     """
 
     def __init__(self, folder: Path, credentials: Credentials) -> None:
@@ -88,7 +89,7 @@ class Timeline:
 
     @classmethod
     def initial(cls, folder: Path, role: str) -> "Timeline":
-        """An empty database, its owner, and nothing else."""
+        """Make a timeline with an empty database and its owner."""
         timeline = cls(folder, Credentials(role, new_password()))
         base, name, owner = timeline._base, sql.Identifier(DATABASE), sql.Identifier(role)
         base.initialise()
@@ -98,89 +99,91 @@ class Timeline:
                 session.execute(create_role_statement(role, timeline.credentials.password))
                 session.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
                 session.execute("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'")
-                session.execute("DROP DATABASE template0")  # template1 stays: databases are made from it
+                session.execute("DROP DATABASE template0")  # template1 stays, as the template of new databases
             with base.connect() as session:
                 session.execute("DROP DATABASE postgres")
         return timeline
 
     def enable_logical_replication(self) -> None:
-        """From the next start on."""
+        """Enable logical replication from the next start on."""
         self.logical_replication = True
         for cluster in (self._base, self.cluster):
             cluster.settings = LOGICAL_REPLICATION
 
     def prepare(self, prepare: Callable[[Cluster], None]) -> None:
-        """Write into the base, before the first start: what was there before its history, and is never replayed."""
-        configured = self._base.data / "postgresql.auto.conf"
+        """Write into the base before the first start. Such data precedes the history, and is never replayed."""
+        settings = self._base.data / "postgresql.auto.conf"
         with self.lock:
-            configured.write_text("wal_keep_size = 0\n")  # its log is nobody's history, and copied with each branch
+            settings.write_text("wal_keep_size = 0\n")  # this WAL is no history, and each branch would copy it
             with self._base.running():
                 prepare(self._base)
-            configured.write_text("")
+            settings.write_text("")
 
     def start(self) -> None:
-        """Start the server. The first time, this makes the data directory from the base."""
+        """Start the server. The first start makes the data directory from the base."""
         with self.lock:
             if not self.cluster.data.exists():
                 _copy_folder(self._base.data, self.cluster.data)
             self.cluster.start()
 
     def stop(self) -> None:
-        """Stop the server; what is written stays."""
+        """Stop the server, and keep its data."""
         with self.lock:
             self.cluster.stop()
 
     def delete(self) -> None:
-        """Stop the server and remove all files."""
+        """Stop the server, and remove all files."""
         with self.lock:
             self.cluster.stop()
             neon_postgres.run("rm", "-rf", self._folder)
 
     @contextmanager
     def running_cluster(self) -> Iterator[Cluster]:
-        """The cluster with its server running, for as long as it is looked at."""
+        """Run the cluster until the context ends; then stop it, unless it ran before."""
         with self.lock:
-            ran = self.cluster.is_running
+            ran_before = self.cluster.is_running
             self.start()
             try:
                 yield self.cluster
             finally:
-                if not ran:
+                if not ran_before:
                     self.stop()
 
     def resolve(self, at: Position | None) -> Lsn:
-        """Where in the log a position is; the head unless told.
+        """Return a position as an LSN; the head's for None.
 
-        A time stands for all that was committed at or before it, by the database's clock.
+        A time stands for all commits at or before it, by the database's clock.
 
         Raises:
-            OutsideHistoryError: before the timeline's beginning, or after its head.
+            OutsideHistoryError: the position is before the timeline's beginning, or after its head.
         """
         with self.lock:
             begin, head = self._begin(), self._head()
             if at is None:
                 return head
-            found = at if isinstance(at, Lsn) else self._first_commit_after(at, begin, head) or head
-        if not begin < found <= head:
-            raise OutsideHistoryError(f"{found} is not between {begin} and {head}")
-        return found
+            lsn = at if isinstance(at, Lsn) else self._first_commit_after(at, begin, head) or head
+        if not begin < lsn <= head:
+            raise OutsideHistoryError(f"{lsn} is not between {begin} and {head}")
+        return lsn
 
     def last_commit_before(self, at: datetime) -> Lsn | None:
-        """Where the last commit before a time begins; None if there is none in this history."""
+        """Return the LSN of the last commit before a time; None if this history has none."""
         with self.lock:
             commits = self._commits(self._begin(), self._head())
             return max((lsn for lsn, committed in commits if committed < at), default=None)
 
     def fork(self, folder: Path, at: Lsn, credentials: Credentials | None = None) -> "Timeline":
-        """A new timeline with the state at a position that `resolve` gave; this one is only read.
+        """Make a timeline with the state at an LSN that `resolve` returned. This timeline is only read.
 
-        Replication slots are not in the log, so it has none; subscriptions are dropped (`neon_replication`).
+        The WAL holds no replication slots, so the new timeline has none. Its subscriptions are dropped (`replication`).
 
         Args:
-            credentials: with which passwords; None: the same.
+            folder: that of the new timeline; it must not exist.
+            at: an LSN of this timeline.
+            credentials: passwords of the new timeline; None: the same.
 
         Raises:
-            PostgresFailure: recovery did not reach it.
+            PostgresFailure: recovery did not reach the LSN.
         """
         forked = Timeline(folder, credentials or self.credentials)
         if self.logical_replication:
@@ -188,24 +191,24 @@ class Timeline:
         base = forked._base
         _copy_folder(self._base.data, base.data)
         with self.lock:
-            written = self.cluster.data.exists()
-            to_the_end = not self.cluster.is_running and at >= self._head()
-        if written:
-            target = "" if to_the_end else f"recovery_target_lsn = '{at}'\nrecovery_target_inclusive = off\n"
+            has_history = self.cluster.data.exists()
+            is_to_end = not self.cluster.is_running and at >= self._head()
+        if has_history:
+            target = "" if is_to_end else f"recovery_target_lsn = '{at}'\nrecovery_target_inclusive = off\n"
             (base.data / "postgresql.auto.conf").write_text(
                 f"{target}recovery_target_action = promote\nrecovery_target_timeline = current\n"
                 f"restore_command = 'cp {self.cluster.data}/pg_wal/%f %p'\n"
             )
             (base.data / "recovery.signal").touch()
             neon_postgres.account().give_ownership(base.data / "recovery.signal")
-        if written or forked.credentials != self.credentials:
+        if has_history or forked.credentials != self.credentials:
             with base.running():
                 forked._set_passwords(self.credentials)
             (base.data / "postgresql.auto.conf").write_text("")
         return forked
 
     def create_role(self, role: str) -> str:
-        """A role as Neon's API makes it; its password."""
+        """Create a role as Neon's API does; return its password."""
         password = new_password()
         with self.running_cluster() as cluster, cluster.connect() as session:
             session.execute(create_role_statement(role, password))
@@ -213,21 +216,21 @@ class Timeline:
         return password
 
     def create_database(self, name: str, owner: str) -> None:
-        """An empty one."""
+        """Create an empty database."""
         statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
         with self.running_cluster() as cluster, cluster.connect() as session:
             session.execute(statement)
 
     def databases(self) -> dict[str, str]:
-        """Owner by name, those made by SQL too."""
+        """Return each database's owner by name, including those made by SQL."""
         with self.running_cluster() as cluster, cluster.connect() as session:
             return dict(session.execute(_DATABASES).fetchall())
 
     def _set_passwords(self, before: Credentials) -> None:
-        """Give the roles that are there their passwords; the base's server runs."""
+        """Set the passwords of the existing roles. The base's server must run."""
         with self._base.connect() as session:
-            there = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
-            others = {role: password for role, password in self.credentials.others.items() if role in there}
+            existing = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
+            others = {role: password for role, password in self.credentials.others.items() if role in existing}
             self.credentials = replace(self.credentials, others=others)
             for role, password in self.credentials.passwords.items():
                 if before.passwords.get(role) != password:
@@ -236,12 +239,12 @@ class Timeline:
             drop_subscriptions(self._base)
 
     def dump_schema(self, database: str) -> str:
-        """The schema as SQL, without what changes from one dump to the next."""
+        """Return the schema as SQL, without the lines that differ in each dump."""
         with self.running_cluster() as cluster:
-            told = neon_postgres.run(
+            dump = neon_postgres.run(
                 "pg_dump", "--schema-only", f"--host={cluster.data}", f"--username={ADMIN}", database
             )
-        return "".join(f"{line}\n" for line in told.splitlines() if line and not line.startswith(_NOT_SCHEMA))
+        return "".join(f"{line}\n" for line in dump.splitlines() if line and not line.startswith(_NOT_SCHEMA))
 
     def _begin(self) -> Lsn:
         return Lsn.parse(self._base.control()[_CHECKPOINT])
@@ -250,11 +253,11 @@ class Timeline:
         if self.cluster.is_running:
             with self.cluster.connect() as session:
                 row = session.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
-                # Recovery stops before the first record at or after its target: there has to be one.
+                # Recovery stops before the first record at or after its target, so a record must follow.
                 session.execute("SELECT pg_logical_emit_message(false, 'local-neon', 'head', true)")
             return Lsn.parse(row[0] if row else "")
-        of = self.cluster if self.cluster.data.exists() else self._base
-        return Lsn(Lsn.parse(of.control()[_CHECKPOINT]).number + 1)
+        stopped = self.cluster if self.cluster.data.exists() else self._base
+        return Lsn(Lsn.parse(stopped.control()[_CHECKPOINT]).number + 1)
 
     def _first_commit_after(self, at: datetime, begin: Lsn, head: Lsn) -> Lsn | None:
         return next((lsn for lsn, committed in self._commits(begin, head) if committed > at), None)
@@ -264,8 +267,8 @@ class Timeline:
             return
         timeline = int(self._base.control()[_TIMELINE])
         files = [self.cluster.segment_of(position, timeline) for position in (begin, head)]
-        told = neon_postgres.run("pg_waldump", f"--start={begin}", f"--end={head}", "--rmgr=Transaction", *files)
-        for commit in _COMMIT.finditer(told):
+        dump = neon_postgres.run("pg_waldump", f"--start={begin}", f"--end={head}", "--rmgr=Transaction", *files)
+        for commit in _COMMIT.finditer(dump):
             at = datetime.strptime(commit["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
             yield Lsn.parse(commit["lsn"]), at
 
@@ -275,7 +278,10 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 
 def create_role_statement(role: str, password: str) -> sql.Composed:
-    """As Neon's API makes it (compute_tools/src/spec_apply.rs in neondatabase/neon); roles made by SQL are not so."""
+    """Return the statement of Neon's API (compute_tools/src/spec_apply.rs in neondatabase/neon).
+
+    A role made by SQL lacks these privileges.
+    """
     statement = (
         "CREATE ROLE {} LOGIN INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION IN ROLE neon_superuser PASSWORD {}"
     )

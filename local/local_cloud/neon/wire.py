@@ -1,4 +1,4 @@
-"""Postgres's messages between a client and the local Neon's pooler.
+"""Postgres's messages between a client and the local Neon's proxy or pooler.
 
 Formats: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -19,18 +19,18 @@ class ConnectionClosed(EOFError):
 
 
 class Wire:
-    """A connection, read by whole messages."""
+    """A connection that is read by whole messages."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self.startup_packet = b""  # as it was read
+        self.startup_packet = b""  # as the client sent it
         self._received = bytearray()
 
     def messages(self) -> list[bytes]:
-        """The messages that are complete by now; blocks until bytes come.
+        """Wait for bytes; return the messages that are complete.
 
         Raises:
-            Ended: the other side has closed the connection.
+            ConnectionClosed: the other side has closed the connection.
         """
         data = self.socket.recv(_CHUNK)
         if not data:
@@ -44,10 +44,11 @@ class Wire:
         return complete
 
     def send(self, *messages: bytes) -> None:
+        """Send messages at once."""
         self.socket.sendall(b"".join(messages))
 
     def startup(self) -> dict[str, str] | None:
-        """The parameters that the client connects with; None for a request to cancel. Encryption is declined."""
+        """Read the client's startup parameters; None for a cancel request. Encryption is declined."""
         while True:
             (length,) = struct.unpack("!I", self._read_exactly(4))
             body = self._read_exactly(length - 4)
@@ -62,17 +63,21 @@ class Wire:
                 return None
 
     def take_remaining_bytes(self) -> bytes:
-        """What was received beyond whole messages; forgotten here."""
-        take_remaining_bytes = bytes(self._received)
+        """Return the bytes received after the last whole message, and forget them."""
+        remaining = bytes(self._received)
         self._received.clear()
-        return take_remaining_bytes
+        return remaining
 
     def password(self) -> str:
-        """Ask for the password in clear text. Raises Ended."""
+        """Request the password in clear text.
+
+        Raises:
+            ConnectionClosed: the client has closed the connection.
+        """
         self.send(message(b"R", struct.pack("!I", 3)))
-        while not (found := self.messages()):
+        while not (answers := self.messages()):
             pass
-        return text_of(found[0])
+        return text_of(answers[0])
 
     def _end_of_message(self, begin: int) -> int | None:
         if len(self._received) < begin + 5:
@@ -92,50 +97,54 @@ class Wire:
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
+    """Return a message of this type with its length."""
     return kind + struct.pack("!I", len(body) + 4) + body
 
 
 def kind_of(whole: bytes) -> bytes:
+    """Return the type of a message."""
     return whole[:1]
 
 
 def text_of(whole: bytes) -> str:
-    """The first string of a message."""
+    """Return the first string of a message."""
     return whole[5:].split(b"\0", 1)[0].decode()
 
 
 def is_answered_with_ready(whole: bytes) -> bool:
+    """Whether Postgres answers a message with ReadyForQuery."""
     return kind_of(whole) in _ANSWERED_WITH_READY
 
 
 def is_outside_transaction(ready: bytes) -> bool:
-    """True if a ReadyForQuery says that no transaction is open."""
+    """Whether a ReadyForQuery says that no transaction is open."""
     return ready[5:6] == b"I"
 
 
 def parameter(whole: bytes) -> tuple[str, str]:
-    """Name and value of a ParameterStatus."""
+    """Return name and value of a ParameterStatus."""
     name, value, _ = whole[5:].split(b"\0", 2)
     return name.decode(), value.decode()
 
 
 def simple_query(statement: str) -> bytes:
+    """Return a Query message."""
     return message(b"Q", statement.encode() + b"\0")
 
 
 def welcome(parameters: Mapping[str, str]) -> bytes:
-    """AuthenticationOk, the parameters, a key that cancels nothing, ReadyForQuery."""
-    told = (message(PARAMETER_STATUS, f"{n}\0{v}\0".encode()) for n, v in parameters.items())
+    """Return AuthenticationOk, the parameters, a cancel key without effect, and ReadyForQuery."""
+    statuses = (message(PARAMETER_STATUS, f"{n}\0{v}\0".encode()) for n, v in parameters.items())
     ok, key = message(b"R", struct.pack("!I", 0)), message(b"K", struct.pack("!II", 0, 0))
-    return b"".join((ok, *told, key, message(READY_FOR_QUERY, b"I")))
+    return b"".join((ok, *statuses, key, message(READY_FOR_QUERY, b"I")))
 
 
 def error(text: str) -> bytes:
-    """As Neon's proxy answers: severity ERROR, SQLSTATE XX000 whatever it was (`neon_faults`)."""
+    """Return an ErrorResponse as Neon's proxy sends every error: severity ERROR, SQLSTATE XX000 (see `faults`)."""
     return message(b"E", f"SERROR\0CXX000\0M{text}\0\0".encode())
 
 
 def error_fields(whole: bytes) -> dict[str, str]:
-    """Of an ErrorResponse: S severity, C SQLSTATE, M message, and more."""
+    """Return the fields of an ErrorResponse by type: S severity, C SQLSTATE, M message, and more."""
     fields = (field for field in whole[5:].decode(errors="replace").split("\0") if field)
     return {field[0]: field[1:] for field in fields}

@@ -1,7 +1,8 @@
-"""Child processes of the embedded cloud: none outlives it, however it ends.
+"""Child processes of the embedded cloud. None outlives it, however it ends.
 
-Each leads a session of its own: Ctrl-C and the end of a terminal reach us alone, and we end the child with all that it
-started. A server ends by itself when its standard input closes: the operating system closes it when we are killed.
+Each child leads a session of its own. So Ctrl-C and a closed terminal reach this process alone, which ends the child
+and its descendants. A server ends by itself when its standard input closes. The operating system closes that when this
+process is killed.
 """
 
 import atexit
@@ -22,19 +23,21 @@ _lock = threading.Lock()
 
 
 def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    """Start a server, or whatever runs for as long as it is wanted; it must end when its standard input does.
+    """Start a server, which must end when its standard input closes.
 
     Args:
-        options: as `subprocess.Popen` takes them.
+        command: program and arguments.
+        options: those of `subprocess.Popen`.
     """
     return _start(command, stdin=subprocess.PIPE, **options)
 
 
 def run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end. If we are told to end meanwhile, the program and all that it started end first.
+    """Run a program to its end. If an exception interrupts this, the program and its descendants end first.
 
     Args:
-        options: as `subprocess.Popen` takes them.
+        command: program and arguments.
+        options: those of `subprocess.Popen`.
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = _start(command, **pipes, **options)
@@ -50,7 +53,7 @@ def run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[
 
 
 def end(process: "subprocess.Popen[str]") -> None:
-    """End one, with all that it started: asked first, killed after a few seconds."""
+    """End a process and its descendants: ask first, and kill after five seconds."""
     with _lock:
         _running.discard(process)
     _end([process])
@@ -60,7 +63,7 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 def end_all() -> None:
-    """End whatever still runs: asked first, killed after a few seconds."""
+    """End every running child and its descendants: ask first, and kill after five seconds."""
     with _lock:
         processes = list(_running)
         _running.clear()
@@ -68,7 +71,7 @@ def end_all() -> None:
 
 
 def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    with defer_signals(), _lock:  # a signal or `end_all` finds the process recorded
+    with defer_signals(), _lock:  # the process is recorded before a signal or `end_all` comes
         process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
         _running.difference_update([known for known in _running if known.returncode is not None])
         _running.add(process)
@@ -76,7 +79,9 @@ def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
 
 
 def _end(processes: Sequence["subprocess.Popen[str]"]) -> None:
-    living = [process for process in processes if process.poll() is None]  # the id of another may be anybody's by now
+    living = [
+        process for process in processes if process.poll() is None
+    ]  # an ended process's id may belong to another one
     for process in living:
         if process.stdin is None:
             _signal(process, signal.SIGTERM)
@@ -87,7 +92,7 @@ def _end(processes: Sequence["subprocess.Popen[str]"]) -> None:
     for process in living:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))
-        _signal(process, signal.SIGKILL)  # what it started may live on
+        _signal(process, signal.SIGKILL)  # descendants may still run
         process.wait()
 
 

@@ -1,7 +1,7 @@
-"""Signals that end a process become exceptions of its main thread, so that whatever it started and made is ended.
+"""Orderly exit: signals that end a process raise exceptions in its main thread, so that it can clean up.
 
-Python does so with SIGINT alone (`KeyboardInterrupt`). SIGTERM (a supervisor, `kill`) and SIGHUP (the terminal was
-closed) would end the process where it stands, with its folders and its children left behind.
+Python does this for SIGINT alone (`KeyboardInterrupt`). SIGTERM (a supervisor, `kill`) and SIGHUP (a closed terminal)
+would end the process at once, and leave its folders and children behind.
 """
 
 import signal
@@ -16,11 +16,10 @@ _TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def orderly_exit() -> Iterator[None]:
-    """Around all that a command does: however it ends, no folder and no child process of its own is left.
+    """Leave no folder and no child process behind, however the block ends. Enter it in the main thread.
 
-    SIGTERM and SIGHUP raise SystemExit with code 128 + n in the main thread, SIGINT raises KeyboardInterrupt and ends
-    with 130 unless the command handles it. A signal that is ignored already (`nohup`) stays ignored. To be entered in
-    the main thread.
+    SIGTERM and SIGHUP raise SystemExit with code 128 + n in the main thread. SIGINT raises KeyboardInterrupt, which
+    ends the process with 130 unless the block handles it. A signal that was ignored before (`nohup`) stays ignored.
     """
     before = {number: signal.getsignal(number) for number in _TERMINATING_SIGNALS}
     for number, handler in before.items():
@@ -37,5 +36,5 @@ def orderly_exit() -> Iterator[None]:
         raise SystemExit(SIGNAL_EXIT_CODE_BASE + signal.SIGINT) from None
     finally:
         for number, handler in before.items():
-            # All is removed, and the interpreter is about to end: a late signal must not change the exit code.
+            # The cleanup is done, and the interpreter ends now: a late signal must not change the exit code.
             signal.signal(number, signal.SIG_IGN if was_ended_by_signal() else handler)

@@ -1,8 +1,8 @@
-"""Temporary folders of this process: removed when it ends, or by the next process of ours if it was killed.
+"""Temporary folders of this process. They are removed when it ends, or by the next process if it was killed.
 
-All of them lie in one folder per place, `rollback-local-PID-…`. Its owner holds a lock (`flock`) on a file in it as
-long as the owner lives. The kernel gives the lock back when the process dies, however it dies: a lock that is free
-proves that the owner is gone. A process id alone would not, since ids are used again and containers have their own.
+The folders of one place lie in `rollback-local-PID-…`. While the owner lives, it holds a lock (`flock`) on a file
+there. The kernel releases the lock when the owner dies, so a free lock proves that the owner is gone. A process id
+would not prove this, since ids are used again and containers have their own.
 """
 
 import atexit
@@ -18,24 +18,24 @@ from pathlib import Path
 
 _PREFIX = "rollback-local-"
 _LOCK = ".owner"
-_REMOVAL_SECONDS = 5.0  # a child that is just ending may still write
+_REMOVAL_SECONDS = 5.0  # a child that is ending may still write
 _lock = threading.RLock()
 _roots: dict[Path, Path] = {}
 _locks: list[int] = []  # file descriptors
 
 
 def make(purpose: str, place: Path | None = None) -> Path:
-    """Make an empty folder, removed at the latest when this process ends.
+    """Make an empty folder, which is removed when this process ends.
 
     Args:
-        purpose: the beginning of its name.
-        place: the folder that it lies in, indirectly; the temporary directory by default.
+        purpose: beginning of the folder's name.
+        place: a folder above it; None: the temporary directory.
     """
     return Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=_root(place or Path(tempfile.gettempdir()))))
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder that `make` made; what is still being written into it is removed as well."""
+    """Remove a folder that `make` made, even if a child still writes into it."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -45,7 +45,7 @@ def remove(folder: Path) -> None:
 
 
 def remove_all() -> None:
-    """Remove all folders of this process. A thread that goes on can make none in them any more."""
+    """Remove all folders of this process. A running thread can't make another in them afterwards."""
     with _lock:
         for root in _roots.values():
             _remove_root(root)
@@ -54,9 +54,9 @@ def remove_all() -> None:
 
 
 def remove_abandoned(place: Path) -> None:
-    """Remove what processes of ours left in a place when they were killed. A living one's folder is never touched."""
+    """Remove the folders that killed processes left in a place. The folder of a living process stays."""
     for root in place.glob(f"{_PREFIX}*"):
-        with suppress(OSError), (root / _LOCK).open("r+") as lock:  # not ours, or gone meanwhile
+        with suppress(OSError), (root / _LOCK).open("r+") as lock:  # another user's, locked, or gone meanwhile
             if root.lstat().st_uid == os.geteuid() and not root.is_symlink():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _remove_root(root)
@@ -66,7 +66,7 @@ def _root(place: Path) -> Path:
     with _lock:
         if place not in _roots:
             remove_abandoned(place)
-            # Recorded before it is made: an exception in between leaves nothing.
+            # Recorded before it is made, so an exception in between leaves nothing behind.
             _roots[place] = place / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
             try:
                 _make_root(_roots[place])
@@ -78,12 +78,12 @@ def _root(place: Path) -> Path:
 
 def _make_root(root: Path) -> None:
     unfinished = _unfinished(root)
-    unfinished.mkdir(mode=0o711)  # to pass through: Postgres may run as another user, in a folder of its own
+    unfinished.mkdir(mode=0o711)  # Postgres may run as another user, and must pass through
     lock = os.open(unfinished / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     _locks.append(lock)
-    with suppress(OSError):  # a file system without locks: then no process finds the folder abandoned
+    with suppress(OSError):  # a file system without locks: no process finds the folder abandoned
         fcntl.flock(lock, fcntl.LOCK_EX)
-    unfinished.rename(root)  # gets its name with its lock: it never looks abandoned
+    unfinished.rename(root)  # named after it is locked, so it never looks abandoned
 
 
 def _unfinished(root: Path) -> Path:
@@ -91,7 +91,7 @@ def _unfinished(root: Path) -> Path:
 
 
 def _remove_root(root: Path) -> None:
-    """The lock's file goes last: without it the rest would be nobody's."""
+    """Remove a folder, its lock file last: without that file no process would remove the rest."""
     for entry in root.iterdir() if root.exists() else ():
         if entry.is_dir():
             remove(entry)
@@ -99,7 +99,7 @@ def _remove_root(root: Path) -> None:
 
 
 def _forget() -> None:
-    """Also in a forked process: what is its parent's is not removed there."""
+    """Forget all folders. A forked process must not remove those of its parent."""
     _roots.clear()
     for lock in _locks:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""Signals that end a process: raised as exceptions in its main thread, and held back while a part must be finished."""
+"""Terminating signals: they raise exceptions in the main thread, and wait while a block must finish."""
 
 import signal
 import threading
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNAL_EXIT_CODE_BASE = 128  # a shell's exit code for a process that a signal ended, less the signal's number
+SIGNAL_EXIT_CODE_BASE = 128  # a shell's exit code after a signal is this plus the signal's number
 _MAX_DEFERRAL_SECONDS = 30.0
 
 
 class _DeferredSignals:
-    """The number of parts that must be finished, the start of the first, and the signals that came since."""
+    """Number of blocks that must finish, start of the first, and signals since then."""
 
     lock = threading.Lock()
     depth = 0
@@ -23,10 +23,10 @@ class _DeferredSignals:
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Hold signals back until the block is finished: a teardown, or the start of a process and its record.
+    """Hold signals back until the block ends: a teardown, or the start of a process and its record.
 
-    A signal is raised at the end of the block, or at once if the block takes longer than 30 seconds. Without
-    `orderly_exit` around it the block changes nothing.
+    A signal is raised at the end of the block, or at once if the block has run for 30 seconds. Outside `orderly_exit`
+    this has no effect.
     """
     with _DeferredSignals.lock:
         if not _DeferredSignals.depth:
@@ -41,12 +41,12 @@ def defer_signals() -> Iterator[None]:
         if last and _DeferredSignals.pending:
             first = _DeferredSignals.pending[0]
             _DeferredSignals.pending.clear()
-            signal.raise_signal(first)  # its handler runs in the main thread, whichever thread raises it
+            signal.raise_signal(first)  # the handler runs in the main thread, whichever thread raises the signal
 
 
 def raise_exception(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     """Handle a signal: SIGINT raises KeyboardInterrupt, any other SystemExit with 128 + its number."""
-    _DeferredSignals.pending.append(number)  # before the depth is read: a thread that leaves its block now must see it
+    _DeferredSignals.pending.append(number)  # before the depth is read, so a thread that leaves its block now sees it
     if _DeferredSignals.depth and time.monotonic() - _DeferredSignals.since < _MAX_DEFERRAL_SECONDS:
         return
     _DeferredSignals.pending.clear()
@@ -57,5 +57,5 @@ def raise_exception(number: int, frame: FrameType | None) -> None:  # noqa: ARG0
 
 
 def was_ended_by_signal() -> bool:
-    """Tell whether a signal has ended this process, rather than the end of what it did."""
+    """Whether a signal has ended the work of this process."""
     return _DeferredSignals.was_ended_by_signal

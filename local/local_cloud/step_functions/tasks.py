@@ -1,4 +1,4 @@
-"""Tasks call with the state machine role's credentials, on our endpoint, with the SDK integrations' casing."""
+"""Calls of tasks: on the local endpoint, with the state machine's role, in the casing of AWS SDK integrations."""
 
 import functools
 import threading
@@ -11,16 +11,22 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from local_cloud.iam import credentials
-from local_cloud.step_functions.rebind import rebind
+from local_cloud.moto_fixes.step_functions.rebind import rebind
 
 _stock = boto_client.boto_client_for
 _lock = threading.Lock()
 _ERROR_PREFIXES = {"cloudwatch": "CloudWatch", "dynamodb": "DynamoDb", "ssm": "Ssm", "sts": "Sts"}
-"""What an `aws-sdk` error name begins with, where it is not the capitalized service name."""
+"""Prefixes of `aws-sdk` error names that are not the capitalized service name."""
 
 
 def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-    """The client of a task: as the role of the state machine, or the one its Credentials field names."""
+    """Return the client of a task.
+
+    Args:
+        region: of the client.
+        service: boto3's name.
+        state_credentials: the state machine's role, or the role of the state's Credentials field.
+    """
     with _lock:
         return _client(credentials.endpoint(), region, service, getattr(state_credentials, "role_arn", None))
 
@@ -39,7 +45,7 @@ def _client(_endpoint: str, region: str, service: str, role_arn: str | None) -> 
 
 
 def forget_clients() -> None:
-    """Drop cached clients: their roles end with the cloud."""
+    """Forget cached clients, whose roles end with the cloud."""
     _client.cache_clear()
 
 
@@ -76,6 +82,7 @@ def _error_prefix(service_name: str) -> str:
 
 
 def install() -> None:
+    """Let the interpreter's tasks call the local endpoint. Repeated calls change nothing."""
     if boto_client.boto_client_for is _stock:
         rebind("boto_client_for", _stock, boto_client_for)
     StateTaskService._normalise_parameters = _normalise_parameters

@@ -1,4 +1,4 @@
-"""Lets waits, retries, timeouts, token waits and heartbeats of state machines follow the scaled clock."""
+"""The scaled clock for waits, retries, timeouts, task tokens and heartbeats of state machines."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ class ScaledEvent(threading.Event):
     """An event whose timeouts are simulated seconds."""
 
     def wait(self, timeout: float | None = None) -> bool:
+        """Wait for at most `timeout` simulated seconds."""
         return super().wait(None if timeout is None else clock.real_seconds(timeout))
 
 
@@ -25,17 +26,19 @@ class ScaledThread(threading.Thread):
     """A thread whose join timeouts are simulated seconds."""
 
     def join(self, timeout: float | None = None) -> None:
+        """Join for at most `timeout` simulated seconds."""
         super().join(None if timeout is None else clock.real_seconds(timeout))
 
 
 def _wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
-    """A Wait state; it ends early only when the execution does."""
+    """Wait as a Wait state does; only the end of the execution ends it early."""
     end = time.monotonic() + clock.real_seconds(max(0, wait_seconds))
     while env.is_running() and (left := end - time.monotonic()) > 0:
-        env.program_state_event.wait(min(left, 0.25))  # the interpreter's wake-up call can be missed
+        env.program_state_event.wait(min(left, 0.25))  # a wake-up of the interpreter can be missed
 
 
 def install() -> None:
+    """Replace the interpreter's clocks."""
     WaitFunction._wait_interval = _wait_interval
     retrier_decl.time = SimpleNamespace(sleep=clock.sleep)
     scaled = SimpleNamespace(Event=ScaledEvent, Thread=ScaledThread)

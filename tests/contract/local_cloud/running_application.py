@@ -1,4 +1,4 @@
-"""The stand-in application as a process of its own, and what one sees of it."""
+"""The stand-in application as a process of its own, with its port and its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_cloud.app import application
 
 
 class Running:
-    """The application, started as a task starts it."""
+    """The application, started as ECS's simulation starts it."""
 
     def __init__(self, shared: str | None = None, **behaviour: Any) -> None:
         arguments = ["--behaviour", json.dumps(behaviour), "--identity", json.dumps({"version": "v1"})]

@@ -1,4 +1,4 @@
-"""What the embedded CloudWatch alarms must do as AWS does: one test per change to moto."""
+"""Alarms of the embedded CloudWatch behave as AWS's: metric and composite alarms, metric math, metric filters."""
 
 import datetime
 import json
@@ -11,21 +11,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import clock
-from local_cloud.cloudwatch import log_metrics as alarm_log_metrics
-from local_cloud.cloudwatch import metrics as alarm_metrics
-from local_cloud.cloudwatch import rules as alarm_rules
-from local_cloud.cloudwatch.alarm_statistics import Sample, statistic_of
+from local_cloud.cloudwatch import composite_rules, log_metrics, metric_math
 from local_cloud.cloudwatch.evaluation import decide
-from local_cloud.cloudwatch.metrics import Reading
+from local_cloud.cloudwatch.metric_math import Reading
+from local_cloud.cloudwatch.metric_store import Sample, statistic_of
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 PERIOD_SECONDS = 180
-"""Long enough to be seen, on a busy machine, before it is over on the scaled clock."""
+"""Long enough that a busy machine observes the period before the scaled clock ends it."""
 
 
 class Watch:
-    """Alarms on metrics of a namespace of their own, and a queue that gets their state changes."""
+    """Alarms on metrics of their own namespace, and a queue that receives their state changes."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
@@ -41,7 +39,7 @@ class Watch:
         self.names: list[str] = []
 
     def alarm(self, name: str = "errors", **fields: Any) -> str:
-        """Put a metric alarm; by default on a sum of more than 5 in one period."""
+        """Put a metric alarm, by default on a sum above 5 in one period."""
         metric = {"Namespace": self.id, "MetricName": name, "Statistic": "Sum", "Period": PERIOD_SECONDS}
         defaults = {
             "Threshold": 5.0,
@@ -76,14 +74,14 @@ class Watch:
         return alarm
 
     def changes(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        changes: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
+        while len(changes) < count and time.monotonic() < deadline:
             for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
-                found.append(json.loads(message["Body"]))
+                changes.append(json.loads(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
             time.sleep(0.01)
-        return found
+        return changes
 
     def remove(self) -> None:
         self.api.delete_alarms(AlarmNames=self.names)
@@ -93,9 +91,9 @@ class Watch:
 
 @pytest.fixture
 def watch(cloud: LocalCloud) -> Iterator[Watch]:
-    one = Watch(cloud)
-    yield one
-    one.remove()
+    watch = Watch(cloud)
+    yield watch
+    watch.remove()
 
 
 def test_a_new_alarm_has_insufficient_data_until_it_is_evaluated(watch: Watch) -> None:
@@ -137,7 +135,7 @@ def test_a_state_change_is_an_event_with_the_shape_that_aws_delivers(watch: Watc
     }
 
 
-def test_a_leaf_set_by_hand_returns_at_a_later_evaluation(watch: Watch) -> None:
+def test_a_metric_alarm_set_by_hand_returns_at_a_later_evaluation(watch: Watch) -> None:
     name = watch.alarm()
     watch.becomes(name, "OK")
     began = time.monotonic()
@@ -148,7 +146,7 @@ def test_a_leaf_set_by_hand_returns_at_a_later_evaluation(watch: Watch) -> None:
     assert time.monotonic() - began >= clock.real_seconds(PERIOD_SECONDS)
 
 
-def test_disabled_actions_still_emit_but_do_not_notify(watch: Watch, cloud: LocalCloud) -> None:
+def test_an_alarm_with_disabled_actions_emits_its_event_and_notifies_no_topic(watch: Watch, cloud: LocalCloud) -> None:
     sns = cloud.client("sns")
     topic = sns.create_topic(Name=watch.id)["TopicArn"]
     url = watch.sqs.create_queue(QueueName=f"{watch.id}-actions")["QueueUrl"]
@@ -251,7 +249,7 @@ def test_an_unreadable_rule_or_expression_is_refused_and_leaves_no_alarm(watch: 
     assert answer["MetricAlarms"] + answer["CompositeAlarms"] == []
 
 
-def test_composites_are_described_only_when_asked_for(watch: Watch) -> None:
+def test_describe_alarms_shows_composite_alarms_only_if_alarm_types_lists_them(watch: Watch) -> None:
     child = watch.alarm()
     parent = watch.composite(f"ALARM({child})")
     plain = watch.api.describe_alarms(AlarmNamePrefix=watch.id)
@@ -262,7 +260,7 @@ def test_composites_are_described_only_when_asked_for(watch: Watch) -> None:
     assert asked["MetricAlarms"] == []
 
 
-def test_the_time_of_the_transition_differs_from_that_of_the_update(watch: Watch) -> None:
+def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Watch) -> None:
     name = watch.alarm()
     first = watch.becomes(name, "OK")
     watch.api.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="again")
@@ -317,14 +315,14 @@ def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, clou
     raised = watch.becomes(name, "ALARM")
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [9.0]
     metrics = list_all(watch.api, "list_metrics", "Metrics", Namespace=watch.id)
-    found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
-    assert found == {("errors", 1), ("errors", 2)}
+    name_and_dimensions = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
+    assert name_and_dimensions == {("errors", 1), ("errors", 2)}
 
 
 def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud: LocalCloud) -> None:
     transformation = {"metricName": "errors", "metricNamespace": watch.id, "metricValue": "1"}
     cloud.client("logs").create_log_group(logGroupName=watch.id)
-    with pytest.raises(ClientError, match="only terms and JSON conditions"):
+    with pytest.raises(ClientError, match="terms and JSON conditions only"):
         cloud.client("logs").put_metric_filter(
             logGroupName=watch.id, filterName="e", filterPattern="[a, b]", metricTransformations=[transformation]
         )
@@ -346,8 +344,10 @@ def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud:
         ('{ $.level = "ERROR" }', "no json", False),
     ],
 )
-def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
-    assert alarm_log_metrics.matches(pattern, message) is expected
+def test_a_filter_pattern_matches_log_messages_as_cloudwatch_logs_does(
+    pattern: str, message: str, expected: bool
+) -> None:
+    assert log_metrics.matches(pattern, message) is expected
 
 
 @pytest.mark.parametrize(
@@ -378,9 +378,9 @@ def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
         ("SUM([gone])", None),
     ],
 )
-def test_metric_math(expression: str, expected: float | None) -> None:
+def test_metric_math_evaluates_as_the_guide_says(expression: str, expected: float | None) -> None:
     points = {"a": 1.0, "b": 3.0, "zero": 0.0, "gone": None}
-    assert alarm_metrics.parse(expression).evaluate(points) == expected
+    assert metric_math.parse(expression).evaluate(points) == expected
 
 
 @pytest.mark.parametrize(
@@ -394,18 +394,18 @@ def test_metric_math(expression: str, expected: float | None) -> None:
         ("SUM([FILL(gone, 4), a])", Reading(fills_empty=False), 1.0),
     ],
 )
-def test_what_the_guide_leaves_open_is_read_either_way(
+def test_metric_math_can_be_read_either_way_where_the_guide_leaves_it_open(
     expression: str, reading: Reading, expected: float | None
 ) -> None:
-    points = alarm_metrics.Moment({"a": 1.0, "gone": None, "late": None}, frozenset({"a", "late"}))
-    with alarm_metrics.read_as(reading):
-        assert alarm_metrics.parse(expression).evaluate(points) == expected
+    points = metric_math.Moment({"a": 1.0, "gone": None, "late": None}, frozenset({"a", "late"}))
+    with metric_math.read_as(reading):
+        assert metric_math.parse(expression).evaluate(points) == expected
 
 
 @pytest.mark.parametrize("expression", ["a +", "(a", "a b", "NOPE(a)", "FILL(a)", "a $ b"])
 def test_unreadable_metric_math_is_refused(expression: str) -> None:
-    with pytest.raises(alarm_metrics.UnsupportedExpression):
-        alarm_metrics.parse(expression)
+    with pytest.raises(metric_math.UnsupportedExpression):
+        metric_math.parse(expression)
 
 
 @pytest.mark.parametrize(
@@ -420,15 +420,15 @@ def test_unreadable_metric_math_is_refused(expression: str) -> None:
         ('ALARM("with AND (odd) name")', True),
     ],
 )
-def test_rules(rule: str, expected: bool) -> None:
+def test_a_composite_rule_holds_by_the_states_of_its_alarms(rule: str, expected: bool) -> None:
     states = {"red": "ALARM", "green": "OK", "grey": "INSUFFICIENT_DATA", "with AND (odd) name": "ALARM"}
-    assert alarm_rules.parse(rule).holds(states.__getitem__) is expected
+    assert composite_rules.parse(rule).holds(states.__getitem__) is expected
 
 
 @pytest.mark.parametrize("rule", ["", "ALARM(a", "ALARM(a) ALARM(b)", "NEVER(a)", "OK(a) AND"])
-def test_unreadable_rules_are_refused(rule: str) -> None:
-    with pytest.raises(alarm_rules.InvalidRule):
-        alarm_rules.parse(rule)
+def test_an_unreadable_composite_rule_is_refused(rule: str) -> None:
+    with pytest.raises(composite_rules.InvalidRule):
+        composite_rules.parse(rule)
 
 
 @pytest.mark.parametrize(
@@ -447,11 +447,13 @@ def test_unreadable_rules_are_refused(rule: str) -> None:
         ([None, 1, None], 1, "ignore", "OK"),
     ],
 )
-def test_m_of_n_with_missing_data(points: list[float | None], needed: int, missing: str, expected: str | None) -> None:
+def test_m_of_n_points_decide_with_each_treatment_of_missing_data(
+    points: list[float | None], needed: int, missing: str, expected: str | None
+) -> None:
     assert decide(points, needed, lambda value: value > 5, missing) == expected
 
 
-def test_statistics_of_values_and_of_sets() -> None:
+def test_statistics_are_computed_from_values_and_from_sets() -> None:
     values = [Sample(0, value, 1, value, value) for value in (1.0, 2.0, 3.0, 10.0)]
     aggregate = Sample(0, 20.0, 4, 0.5, 30.0)
     assert statistic_of([*values, aggregate], "Sum") == 36

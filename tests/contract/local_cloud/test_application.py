@@ -1,4 +1,4 @@
-"""The stand-in application, as a process of its own."""
+"""The stand-in application as a process of its own."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_a_healthy_application_names_its_version_on_every_path(start: type[Runni
         assert (status, body["version"]) == (200, "v1")
 
 
-def test_errors_come_at_their_rate_and_spare_the_health_path(start: type[Running]) -> None:
+def test_an_application_with_errors_fails_at_its_rate_and_passes_health_checks(start: type[Running]) -> None:
     running = start(kind="errors", rate=0.25)
     statuses = [running.get("/api/ping")[0] for _ in range(20)]
     assert (statuses.count(500), statuses.count(200)) == (5, 15)
     assert [running.get(path)[0] for path in ("/health", "/up") for _ in range(4)] == [200] * 8
 
 
-def test_every_error_is_a_line_of_the_log(start: type[Running]) -> None:
+def test_the_application_logs_a_line_for_every_error(start: type[Running]) -> None:
     running = start(kind="errors", rate=1)
     running.get("/api/ping")
     assert running.process.stdout is not None
@@ -70,7 +70,7 @@ def test_a_decaying_application_is_healthy_for_a_while_and_then_fails_every_requ
     assert [running.get(path)[0] for path in paths] == [500, 500, 500]
 
 
-def test_a_lock_is_in_the_way_of_every_task_until_it_is_taken_away(start: type[Running], tmp_path: Path) -> None:
+def test_a_lock_fails_every_task_of_the_service_until_it_is_removed(start: type[Running], tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     healthy = start(kind="healthy", shared=str(shared))
     assert healthy.get("/health")[0] == 200

@@ -1,4 +1,4 @@
-"""The stand-in application with a database part, and its commands, as processes of their own on real Postgres."""
+"""The stand-in application with a database, and its one-off commands, as processes on real Postgres."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def root(project: LocalProject) -> str:
 
 
 class WithDatabase(Running):
-    """As a task starts it."""
+    """Start the application as a task does."""
 
     def __init__(self, uri: str | None, **behaviour: Any) -> None:
         variables = {} if uri is None else {"DATABASE_URL": uri}
@@ -54,7 +54,9 @@ def serving(project: LocalProject, root: str) -> Iterator[WithDatabase]:
     running.end()
 
 
-def test_each_request_reads_and_a_share_of_them_writes(serving: WithDatabase, project: LocalProject, root: str) -> None:
+def test_each_request_reads_and_a_share_of_requests_writes(
+    serving: WithDatabase, project: LocalProject, root: str
+) -> None:
     assert [serving.get("/api/status")[0] for _ in range(6)] == [200] * 6
     assert project.rows(root) == [1, 2, 3]
 
@@ -68,12 +70,12 @@ def test_a_wrong_schema_is_a_real_http_500_that_the_log_names(
     assert 'UndefinedTable: relation "written" does not exist' in line
 
 
-def test_a_health_check_asks_nothing_of_the_database(serving: WithDatabase, project: LocalProject, root: str) -> None:
+def test_a_health_check_does_not_use_the_database(serving: WithDatabase, project: LocalProject, root: str) -> None:
     project.run(root, "DROP TABLE written")
     assert [serving.get(path)[0] for path in ("/health", "/api/ping")] == [200, 500]
 
 
-def test_a_session_that_was_dropped_is_replaced_without_an_error(
+def test_the_application_replaces_a_dropped_session_without_an_error(
     serving: WithDatabase, project: LocalProject, root: str
 ) -> None:
     assert serving.get("/api/status")[0] == 200
@@ -83,8 +85,10 @@ def test_a_session_that_was_dropped_is_replaced_without_an_error(
     assert [serving.get("/api/status")[0] for _ in range(3)] == [200] * 3
 
 
-def test_an_application_may_come_by_the_pooler_which_keeps_its_sessions(project: LocalProject, root: str) -> None:
-    """PgBouncer keeps server connections for 600 s after the last task has stopped."""
+def test_an_application_can_connect_through_the_pooler_which_keeps_its_sessions(
+    project: LocalProject, root: str
+) -> None:
+    """PgBouncer keeps server connections for 600 s after the last task stopped."""
     pooled = project.databases.connection_uri(root, "app", ROLE, pooled=True).get_secret_value()
     running = WithDatabase(pooled, reads=READS, writes="INSERT INTO written VALUES (1)", write_share=0.5)
     try:
@@ -96,7 +100,7 @@ def test_an_application_may_come_by_the_pooler_which_keeps_its_sessions(project:
     assert left == [("pgbouncer",)]
 
 
-def test_a_behaviour_of_errors_stays_one_with_a_database(project: LocalProject, root: str) -> None:
+def test_an_application_with_errors_still_fails_at_its_rate_with_a_database(project: LocalProject, root: str) -> None:
     running = WithDatabase(project.uri(root), kind="errors", rate=0.5, reads=READS)
     try:
         assert [running.get("/api/status")[0] for _ in range(4)] == [200, 500, 200, 500]
@@ -104,7 +108,7 @@ def test_a_behaviour_of_errors_stays_one_with_a_database(project: LocalProject, 
         running.end()
 
 
-def test_without_the_address_of_its_database_it_ends_at_start() -> None:
+def test_an_application_without_the_address_of_its_database_ends_at_start() -> None:
     running = WithDatabase(None, reads=READS)
     try:
         assert running.first_line == "ERROR DATABASE_URL is not set\n"
@@ -114,7 +118,7 @@ def test_without_the_address_of_its_database_it_ends_at_start() -> None:
 
 
 def command(commands: dict[str, Any], *words: str, uri: str = "") -> tuple[int, list[str]]:
-    """Run it; its exit code, and what it said."""
+    """Run a command; return its exit code and its output."""
     program = [sys.executable, "-S", "-E", application_command.__file__, *PACKAGES]
     process = subprocess.Popen(
         [*program, "--commands", json.dumps(commands), "--", *words],
@@ -136,14 +140,14 @@ def test_a_command_runs_its_sql_in_one_transaction(project: LocalProject, root: 
     assert project.rows(root) == [1, 2]
 
 
-def test_a_command_whose_sql_fails_leaves_nothing_and_exits_with_1(project: LocalProject, root: str) -> None:
+def test_a_command_whose_sql_fails_changes_nothing_and_exits_with_1(project: LocalProject, root: str) -> None:
     down = {"sql": "INSERT INTO written VALUES (1); ALTER TABLE nowhere ADD x int;"}
     code, lines = command({"down": down}, "sh", "-c", "down", uri=project.uri(root))
     assert (code, lines[-1].partition(":")[0]) == (1, "ERROR UndefinedTable")
     assert project.rows(root) == []
 
 
-def test_a_command_exits_as_the_image_says_and_one_that_it_has_not_with_127() -> None:
+def test_a_command_exits_with_the_images_code_and_an_unknown_one_with_127() -> None:
     assert command({"verify": {"exit": 3}}, "verify")[0] == 3
     assert command({"verify": {}}, "pnpm", "verify") == (127, ["$ pnpm verify", "sh: pnpm: not found"])
 

@@ -1,4 +1,4 @@
-"""What `local_cloud.cloudformation.service` changes in moto's CloudFormation."""
+"""CloudFormation of the embedded cloud: our resource types in moto's repaired engine."""
 
 import json
 import uuid
@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.deployment.states import busy
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.faults.busy_stack import busy
+from local_cloud.listing import list_all
 
 ALARM = {
     "Type": "AWS::CloudWatch::Alarm",
@@ -33,8 +33,8 @@ def template(resources: dict[str, Any], **outputs: Any) -> str:
 
 
 def stack(cloud: LocalCloud, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = list_all(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
-    return found
+    stack: dict[str, Any] = list_all(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
+    return stack
 
 
 def outputs(cloud: LocalCloud, name: str) -> dict[str, str]:
@@ -61,7 +61,7 @@ def test_an_unknown_property_is_refused_by_name(cloud: LocalCloud) -> None:
     assert "Treshold" in stack(cloud, name)["StackStatusReason"]
 
 
-def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCloud) -> None:
+def test_cloudformation_creates_updates_and_deletes_alarms_and_composite_alarms(cloud: LocalCloud) -> None:
     composite = {"Type": "AWS::CloudWatch::CompositeAlarm",
                  "Properties": {"AlarmRule": {"Fn::Sub": 'ALARM("${Alarm}")'}}}  # fmt: skip
     name = create(
@@ -69,8 +69,8 @@ def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCl
     )
     alarm = outputs(cloud, name)["Alarm"]
     cloudwatch = cloud.client("cloudwatch")
-    (found,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
-    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (1.5, 3, 2)
+    (described,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
+    assert (described["Threshold"], described["EvaluationPeriods"], described["DatapointsToAlarm"]) == (1.5, 3, 2)
     update(cloud, name, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Threshold": 9}}},  # type: ignore[operator]
            Alarm={"Ref": "Alarm"})  # fmt: skip
     (changed,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
@@ -79,7 +79,7 @@ def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCl
     assert list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm]) == []
 
 
-def test_a_protected_stack_is_deleted_once_its_protection_is_taken_away(cloud: LocalCloud) -> None:
+def test_a_protected_stack_can_be_deleted_only_without_its_protection(cloud: LocalCloud) -> None:
     name, client = create(cloud, {"Alarm": ALARM}), cloud.client("cloudformation")
     client.update_termination_protection(StackName=name, EnableTerminationProtection=True)
     assert stack(cloud, name)["EnableTerminationProtection"] is True
@@ -110,26 +110,26 @@ def test_a_task_definition_keeps_everything_and_its_replacement_reaches_dependen
     assert ecs.describe_task_definition(taskDefinition=first["Td"])["taskDefinition"]["status"] == "INACTIVE"
 
 
-def test_a_replaced_resource_that_is_to_be_retained_stays(cloud: LocalCloud) -> None:
+def test_a_replaced_resource_with_the_policy_retain_stays(cloud: LocalCloud) -> None:
     retained = {"UpdateReplacePolicy": "Retain"}
     name = create(cloud, {"Td": definition("b:1") | retained}, Td={"Ref": "Td"})
     first = outputs(cloud, name)["Td"]
     update(cloud, name, {"Td": definition("b:2") | retained}, Td={"Ref": "Td"})
-    found = cloud.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
-    assert found["status"] == "ACTIVE"
+    described = cloud.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
+    assert described["status"] == "ACTIVE"
 
 
-def test_a_rule_keeps_its_targets_whole(cloud: LocalCloud) -> None:
+def test_a_rule_keeps_all_settings_of_its_targets(cloud: LocalCloud) -> None:
     target = {"Id": "T", "Arn": "arn:aws:sqs:eu-west-1:123456789012:q", "RoleArn": "arn:aws:iam::123456789012:role/r",
               "RetryPolicy": {"MaximumRetryAttempts": 3},
               "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:123456789012:dlq"}}  # fmt: skip
     rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}
     name = create(cloud, {"Rule": rule}, Rule={"Ref": "Rule"})
-    found = list_all(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
-    assert found == [target]
+    targets = list_all(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
+    assert targets == [target]
 
 
-def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
+def test_cloudformation_attaches_and_changes_a_roles_policies(cloud: LocalCloud) -> None:
     nothing = {"Effect": "Deny", "Action": "sqs:PurgeQueue", "Resource": "*"}
     document = {"Version": "2012-10-17", "Statement": [nothing]}
 
@@ -149,17 +149,17 @@ def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
     assert list_all(iam, "list_role_policies", "PolicyNames", RoleName=role_name) == ["two"]
 
 
-def test_a_subscription_is_made(cloud: LocalCloud) -> None:
+def test_cloudformation_creates_a_subscription(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
                     "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
     name = create(cloud, {"Topic": {"Type": "AWS::SNS::Topic"}, "Sub": subscription}, Topic={"Ref": "Topic"})
-    found = list_all(
+    subscriptions = list_all(
         cloud.client("sns"), "list_subscriptions_by_topic", "Subscriptions", TopicArn=outputs(cloud, name)["Topic"]
     )
-    assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "a@example.com")]
+    assert [(item["Protocol"], item["Endpoint"]) for item in subscriptions] == [("email", "a@example.com")]
 
 
-def test_change_sets_of_two_stacks_may_share_a_name_and_give_outputs(cloud: LocalCloud) -> None:
+def test_change_sets_of_two_stacks_may_share_a_name_and_produce_outputs(cloud: LocalCloud) -> None:
     cloudformation = cloud.client("cloudformation")
     names = [f"cs-{uuid.uuid4().hex[:8]}" for _ in range(2)]
     for name in names:
@@ -180,16 +180,16 @@ def test_an_unknown_change_set_is_an_error(cloud: LocalCloud) -> None:
     assert missing.value.response["Error"]["Code"].startswith("ChangeSetNotFound")
 
 
-def test_resources_are_described_with_type_and_physical_id(cloud: LocalCloud) -> None:
+def test_a_stack_describes_its_resources_with_type_and_physical_id(cloud: LocalCloud) -> None:
     name = create(cloud, {"Alarm": ALARM, "Td": definition("d:1")}, Td={"Ref": "Td"})
-    found = cloud.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
-    by_id = {resource["LogicalResourceId"]: resource for resource in found}
+    resources = cloud.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    by_id = {resource["LogicalResourceId"]: resource for resource in resources}
     assert set(by_id) == {"Alarm", "Td"}
     assert by_id["Td"]["ResourceType"] == "AWS::ECS::TaskDefinition"
     assert by_id["Td"]["PhysicalResourceId"] == outputs(cloud, name)["Td"]
 
 
-def test_a_stack_can_be_met_in_the_middle_of_an_update(cloud: LocalCloud) -> None:
+def test_a_test_can_show_a_stack_in_the_middle_of_an_update(cloud: LocalCloud) -> None:
     name = create(cloud, {"Alarm": ALARM})
     with busy(cloud, name, "UPDATE_ROLLBACK_IN_PROGRESS"):
         assert stack(cloud, name)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"

@@ -1,4 +1,4 @@
-"""Deploying a cloud assembly, as CDK writes it."""
+"""Deployment of a cloud assembly as the CDK writes it."""
 
 import json
 import uuid
@@ -47,7 +47,7 @@ def test_a_failure_names_the_resource_and_the_reason(cloud: LocalCloud, tmp_path
         deploy.deploy_assembly(cloud, assembly)
 
 
-def test_archives_depend_on_contents_only(tmp_path: Path) -> None:
+def test_an_asset_archive_depends_on_contents_only(tmp_path: Path) -> None:
     archives = []
     for name in ("one", "two"):
         directory = tmp_path / name

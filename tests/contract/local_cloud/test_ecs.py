@@ -1,4 +1,4 @@
-"""What the ECS simulation does that moto does not; one test per behaviour the rollback relies on."""
+"""The ECS simulation: one test for each behaviour that the rollback relies on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contract.local_cloud.workload import CRASHING, UNHEALTHY, Workload, eventua
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.events import rules as events
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
@@ -37,15 +37,15 @@ def worker(cloud: Any) -> Iterator[Workload]:
 
 @pytest.fixture
 def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], list[str]]]:
-    """The events ECS emitted: detail type, detail, resources."""
-    seen: list[tuple[str, dict[str, Any], list[str]]] = []
+    """Return the events that ECS emitted: detail type, detail, resources."""
+    recorded: list[tuple[str, dict[str, Any], list[str]]] = []
 
     def record(account: str, region: str, source: str, kind: str, detail: dict[str, Any], resources: list[str]) -> None:
         if source == "aws.ecs":
-            seen.append((kind, detail, list(resources)))
+            recorded.append((kind, detail, list(resources)))
 
     monkeypatch.setattr(events, "emit", record)
-    return seen
+    return recorded
 
 
 def test_a_service_reaches_its_desired_count_with_healthy_targets(web: Workload) -> None:
@@ -61,7 +61,7 @@ def test_a_service_without_a_load_balancer_completes(worker: Workload) -> None:
     assert [task["lastStatus"] for task in worker.tasks()] == ["RUNNING"]
 
 
-def test_every_property_of_a_service_is_described_back(web: Workload) -> None:
+def test_describe_services_returns_every_property_of_a_service(web: Workload) -> None:
     definition = web.release("v1")
     configuration = {"maximumPercent": 150, "minimumHealthyPercent": 50, **BREAKER}
     web.create(definition, desired=1, deploymentConfiguration=configuration, healthCheckGracePeriodSeconds=7)
@@ -73,7 +73,7 @@ def test_every_property_of_a_service_is_described_back(web: Workload) -> None:
     assert described["networkConfiguration"]["awsvpcConfiguration"]["subnets"] == web.subnets
 
 
-def test_a_capacity_provider_strategy_takes_the_place_of_the_launch_type(worker: Workload) -> None:
+def test_a_capacity_provider_strategy_replaces_the_launch_type(worker: Workload) -> None:
     strategy = [{"capacityProvider": "FARGATE_SPOT", "weight": 1, "base": 0}]
     service = worker.ecs.create_service(
         cluster=worker.name, serviceName=worker.name, taskDefinition=worker.release("v1"), desiredCount=0,
@@ -100,7 +100,7 @@ def test_a_rolling_deployment_keeps_the_minimum_healthy(web: Workload) -> None:
     assert {task["taskDefinitionArn"] for task in web.tasks()} == {second}
 
 
-def test_the_maximum_percent_limits_how_many_tasks_run_at_once(worker: Workload) -> None:
+def test_the_maximum_percent_limits_the_running_tasks(worker: Workload) -> None:
     tight = {"maximumPercent": 100, "minimumHealthyPercent": 50}
     worker.start_and_wait(worker.release("v1"), desired=2, deploymentConfiguration=tight)
     worker.update(taskDefinition=worker.release("v2"))
@@ -126,16 +126,16 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
     assert web.primary()["rolloutState"] == "COMPLETED"
     assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
     assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
-    of_it = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
-    told = [(d["eventName"], d["deploymentId"]) for kind, d in of_it if kind == "ECS Deployment State Change"]
-    assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in told] == [
+    of_service = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
+    changes = [(d["eventName"], d["deploymentId"]) for kind, d in of_service if kind == "ECS Deployment State Change"]
+    assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in changes] == [
         "IN_PROGRESS", "COMPLETED", "IN_PROGRESS", "FAILED", "IN_PROGRESS", "COMPLETED",
     ]  # fmt: skip
-    assert told[3][1] == bad["deployments"][0]["id"]
-    assert [d["eventName"] for kind, d in of_it if kind == "ECS Service Action"] == ["SERVICE_DEPLOYMENT_FAILED"]
+    assert changes[3][1] == bad["deployments"][0]["id"]
+    assert [d["eventName"] for kind, d in of_service if kind == "ECS Service Action"] == ["SERVICE_DEPLOYMENT_FAILED"]
 
 
-def test_without_a_circuit_breaker_a_bad_deployment_stays_in_progress(worker: Workload) -> None:
+def test_a_bad_deployment_without_a_circuit_breaker_stays_in_progress(worker: Workload) -> None:
     worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     eventually(lambda: worker.primary()["failedTasks"] >= 4)
@@ -160,7 +160,7 @@ def test_stopping_a_service_deployment_rolls_it_back_onto_the_tasks_that_still_r
     web.update(taskDefinition=web.release("v2", UNHEALTHY))
     arn = web.service_deployments(status=["IN_PROGRESS"])[0]["serviceDeploymentArn"]
     web.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")  # with the old tasks still there this may take one tick
+    ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")  # the old tasks still run, so this may take one tick
     assert ended["serviceDeploymentArn"] == arn
     assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
     assert {task["taskArn"] for task in web.tasks()} == before
@@ -192,7 +192,7 @@ def test_a_newer_deployment_supersedes_the_one_in_progress(worker: Workload) -> 
     assert [d["status"] for d in worker.service_deployments()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
 
 
-def test_neither_scaling_nor_a_new_configuration_starts_a_deployment(worker: Workload) -> None:
+def test_scaling_or_a_new_deployment_configuration_starts_no_deployment(worker: Workload) -> None:
     worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(desiredCount=3)
     worker.update(deploymentConfiguration={"minimumHealthyPercent": 0})
@@ -272,7 +272,7 @@ def test_a_stopped_task_is_replaced(worker: Workload) -> None:
     assert after[0]["startedBy"] == worker.primary()["id"]
 
 
-def test_errors_of_the_application_reach_the_log_group_of_the_task(cloud: Any, web: Workload) -> None:
+def test_the_log_group_of_a_task_receives_the_errors_of_its_application(cloud: Any, web: Workload) -> None:
     logs = cloud.client("logs")
     logs.create_log_group(logGroupName=web.name)
     options = {"awslogs-group": web.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "web"}
@@ -302,7 +302,7 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
     assert [kind for kind, _ in failures] == ["ECS Service Action"]  # the circuit breaker is off
     assert "deploymentId" not in failures[0][1]
     worker.update(taskDefinition=worker.release("v3"))
-    worker.wait_for_status("SUCCESSFUL")  # already in ALARM when it started: ignored
+    worker.wait_for_status("SUCCESSFUL")  # ECS ignores an alarm that was in ALARM before the deployment
 
 
 def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload) -> None:
@@ -310,14 +310,14 @@ def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload)
     web.update(desiredCount=0)
     draining = eventually(lambda: web.tasks("STOPPED") if not web.tasks("RUNNING") else None)
     assert {task["desiredStatus"] for task in draining} == {"STOPPED"}
-    assert {task["lastStatus"] for task in draining} == {"DEACTIVATING"}  # they still run, and write
+    assert {task["lastStatus"] for task in draining} == {"DEACTIVATING"}  # draining tasks still run, and still write
     assert web.describe()["runningCount"] == 0
     stopped = eventually(lambda: [task for task in web.tasks("STOPPED") if task["lastStatus"] == "STOPPED"])
     eventually(lambda: {task["lastStatus"] for task in web.tasks("STOPPED")} == {"STOPPED"})
     assert all(task["stoppedReason"] and task["stoppedAt"] for task in stopped)
 
 
-def test_a_service_at_zero_starts_again_with_the_definition_that_it_is_given(worker: Workload) -> None:
+def test_a_service_at_zero_starts_again_with_the_requested_definition(worker: Workload) -> None:
     worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(desiredCount=0)
     eventually(lambda: not worker.tasks())
@@ -328,7 +328,7 @@ def test_a_service_at_zero_starts_again_with_the_definition_that_it_is_given(wor
     assert worker.describe()["runningCount"] == 2
 
 
-def test_a_cluster_gives_its_settings_only_to_who_asks(cloud: Any) -> None:
+def test_describe_clusters_shows_settings_only_if_include_lists_them(cloud: Any) -> None:
     ecs = cloud.client("ecs")
     insights = [{"name": "containerInsights", "value": "enhanced"}]
     ecs.create_cluster(clusterName="insightful", settings=insights)
@@ -337,17 +337,21 @@ def test_a_cluster_gives_its_settings_only_to_who_asks(cloud: Any) -> None:
     assert "settings" not in ecs.describe_clusters(clusters=["insightful"])["clusters"][0]
 
 
-def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any_more(web: Workload) -> None:
+def test_a_decaying_release_completes_and_loses_every_healthy_target_later(web: Workload) -> None:
     web.start_and_wait(web.release("v1", {"kind": "decays", "after_seconds": 200}), desired=2)
     first = {task["taskArn"] for task in web.tasks()}
     assert web.target_states() == ["healthy", "healthy"]
-    eventually(lambda: first.isdisjoint(task["taskArn"] for task in web.tasks()))  # ECS replaces them, in vain
+    eventually(
+        lambda: first.isdisjoint(task["taskArn"] for task in web.tasks())
+    )  # ECS replaces them, and the new ones fail too
     assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
     assert web.primary()["rolloutState"] == "COMPLETED"
 
 
-def test_a_lock_that_a_release_leaves_fails_the_next_one_too_until_no_task_runs(web: Workload) -> None:
-    web.start_and_wait(web.release("v1", {"kind": "locks", "after_seconds": 300}), desired=2)  # once it has completed
+def test_a_lock_left_by_a_release_fails_the_next_release_until_no_task_runs(web: Workload) -> None:
+    web.start_and_wait(
+        web.release("v1", {"kind": "locks", "after_seconds": 300}), desired=2
+    )  # the lock comes after the deployment has completed
     assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
     web.update(taskDefinition=(second := web.release("v2")))
     eventually(lambda: [task for task in web.tasks() if task["taskDefinitionArn"] == second and task.get("startedAt")])

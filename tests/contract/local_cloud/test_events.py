@@ -1,4 +1,4 @@
-"""What the embedded EventBridge must do as AWS does: one test per change to moto."""
+"""EventBridge of the embedded cloud behaves as AWS's: matching, targets, retries, dead letters, schedules."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from local_cloud.events import rules as events
 from local_cloud.events import targets as events_targets
 from local_cloud.events.payload import payload_for
 from local_cloud.events.schedule import period_seconds
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 EVENT = {
     "version": "0",
@@ -32,7 +32,7 @@ RULE = "arn:aws:events:eu-west-1:123456789012:rule/deployed"
 
 
 class Bus:
-    """A rule with a queue of its own as target, on the default bus."""
+    """A rule of the default bus, and a queue as its target."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
@@ -43,7 +43,7 @@ class Bus:
         self.urls: dict[str, str] = {}
 
     def queue(self, name: str) -> str:
-        """The ARN of a new queue."""
+        """Make a queue; return its ARN."""
         full_name = f"{name}-{self.name}"
         self.urls[name] = self.sqs.create_queue(QueueName=full_name)["QueueUrl"]
         return f"arn:aws:sqs:{self.cloud.region}:{self.cloud.account}:{full_name}"
@@ -59,14 +59,14 @@ class Bus:
         return str(self.events.put_events(Entries=[entry])["Entries"][0]["EventId"])
 
     def received(self, name: str, count: int = 1, seconds: float = 30) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            found += self.sqs.receive_message(
+        while len(messages) < count and time.monotonic() < deadline:
+            messages += self.sqs.receive_message(
                 QueueUrl=self.urls[name], MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             ).get("Messages", [])
             time.sleep(0.01)
-        return found
+        return messages
 
     def delivery(self, event_id: str, seconds: float = 30) -> events.Delivery:
         deadline = time.monotonic() + seconds
@@ -85,10 +85,10 @@ class Bus:
 
 @pytest.fixture
 def bus(cloud: LocalCloud) -> Iterator[Bus]:
-    one = Bus(cloud)
-    yield one
+    bus = Bus(cloud)
+    yield bus
     events.set_duplicate_delivery(False)
-    one.remove()
+    bus.remove()
 
 
 def test_an_event_has_exactly_the_fields_that_aws_delivers(bus: Bus, cloud: LocalCloud) -> None:
@@ -108,7 +108,7 @@ def test_an_event_has_exactly_the_fields_that_aws_delivers(bus: Bus, cloud: Loca
     }
 
 
-def test_a_disabled_rule_and_another_pattern_get_nothing(bus: Bus) -> None:
+def test_a_disabled_rule_and_a_rule_with_another_pattern_deliver_nothing(bus: Bus) -> None:
     bus.rule({"Arn": bus.queue("target")})
     bus.events.disable_rule(Name=bus.name)
     bus.put(name="while disabled")
@@ -140,7 +140,7 @@ def test_a_state_machine_is_started_as_the_role_of_the_target(bus: Bus, cloud: L
     assert json.loads(described["input"]) == {"name": "web"}
 
 
-def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> None:
+def test_a_rule_delivers_to_a_topic_and_to_a_log_group(bus: Bus, cloud: LocalCloud) -> None:
     sns, logs = cloud.client("sns"), cloud.client("logs")
     topic = sns.create_topic(Name=bus.name)["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=bus.queue("subscriber"))
@@ -157,7 +157,7 @@ def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> Non
     assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
 
 
-def test_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, cloud: LocalCloud) -> None:
+def test_an_event_for_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, cloud: LocalCloud) -> None:
     absent = f"arn:aws:sqs:{cloud.region}:{cloud.account}:absent"
     rule = bus.rule({"Arn": absent, "DeadLetterConfig": {"Arn": bus.queue("dead")}})
     event_id = bus.put(name="web")
@@ -180,7 +180,7 @@ def test_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, clo
         ({"MaximumEventAgeInSeconds": 60}, "MaximumEventAgeInSeconds", "5"),
     ],
 )
-def test_retries_end_by_number_or_age_and_then_dead_letter(
+def test_retries_end_by_number_or_age_and_the_event_is_dead_lettered(
     bus: Bus, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, policy: dict[str, int], condition: str, retries: str
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -199,13 +199,13 @@ def test_retries_end_by_number_or_age_and_then_dead_letter(
     assert bus.delivery(event_id).outcome == "dead-lettered"
 
 
-def test_without_a_dead_letter_queue_an_undeliverable_event_is_dropped(bus: Bus, cloud: LocalCloud) -> None:
+def test_an_undeliverable_event_without_a_dead_letter_queue_is_dropped(bus: Bus, cloud: LocalCloud) -> None:
     bus.rule({"Arn": f"arn:aws:kinesis:{cloud.region}:{cloud.account}:stream/absent"})
     delivery = bus.delivery(bus.put(name="web"))
     assert (delivery.outcome, delivery.error_code) == ("dropped", "SDK_CLIENT_ERROR")
 
 
-def test_sources_of_aws_are_refused_entry_by_entry(bus: Bus) -> None:
+def test_put_events_refuses_each_entry_of_an_aws_source(bus: Bus) -> None:
     bus.rule({"Arn": bus.queue("target")}, EventPattern=json.dumps({"detail-type": [bus.name]}))
     entries = [
         {"Source": source, "DetailType": bus.name, "Detail": "{}"} for source in ("aws.cloudwatch", "allowed.source")
@@ -217,14 +217,14 @@ def test_sources_of_aws_are_refused_entry_by_entry(bus: Bus) -> None:
     assert [json.loads(message["Body"])["source"] for message in delivered] == ["allowed.source"]
 
 
-def test_the_cloud_itself_emits_events_of_aws(bus: Bus, cloud: LocalCloud) -> None:
+def test_the_cloud_emits_events_of_aws_services(bus: Bus, cloud: LocalCloud) -> None:
     bus.rule({"Arn": bus.queue("target")}, EventPattern=json.dumps({"source": ["aws.test"]}))
     event_id = events.emit(cloud.account, cloud.region, "aws.test", "Changed", {"a": 1}, ["arn:one"])
     event = json.loads(bus.received("target")[0]["Body"])
     assert (event["id"], event["resources"], event["detail"]) == (event_id, ["arn:one"], {"a": 1})
 
 
-def test_a_duplicate_carries_the_same_event_id(bus: Bus) -> None:
+def test_a_duplicate_delivery_has_the_same_event_id(bus: Bus) -> None:
     bus.rule({"Arn": bus.queue("target")})
     events.set_duplicate_delivery(True)
     event_id = bus.put(name="web")
@@ -232,7 +232,7 @@ def test_a_duplicate_carries_the_same_event_id(bus: Bus) -> None:
     assert [json.loads(message["Body"])["id"] for message in messages] == [event_id, event_id]
 
 
-def test_a_rate_fires_each_period_of_the_scaled_clock_and_takes_no_other_event(bus: Bus) -> None:
+def test_a_rate_rule_fires_each_period_of_the_scaled_clock_and_matches_no_event(bus: Bus) -> None:
     rule = bus.rule({"Arn": bus.queue("target")}, ScheduleExpression="rate(1 minute)")
     began = time.monotonic()
     bus.put(name="unrelated")
@@ -249,7 +249,7 @@ def test_a_rate_fires_each_period_of_the_scaled_clock_and_takes_no_other_event(b
     ("expression", "seconds"),
     [("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800), ("cron(0 1 * * ? *)", None)],
 )
-def test_rates_are_read_in_seconds(expression: str, seconds: int | None) -> None:
+def test_a_rate_expression_is_read_in_seconds(expression: str, seconds: int | None) -> None:
     assert period_seconds(expression) == seconds
 
 
@@ -265,7 +265,7 @@ def test_rates_are_read_in_seconds(expression: str, seconds: int | None) -> None
         ('"<count> deployed"', "3 deployed"),
     ],
 )  # fmt: skip
-def test_placeholders_become_json_outside_quotes_and_text_inside(template: str, expected: Any) -> None:
+def test_a_placeholder_becomes_json_outside_quotes_and_text_inside(template: str, expected: Any) -> None:
     paths = {
         "name": "$.detail.name", "count": "$.detail.count", "state": "$.detail.state", "gone": "$.detail.gone",
         "type": "$.detail-type", "first": "$.resources[0]",
@@ -274,7 +274,7 @@ def test_placeholders_become_json_outside_quotes_and_text_inside(template: str, 
     assert json.loads(payload_for(target, EVENT, RULE)) == expected
 
 
-def test_input_is_delivered_as_it_is_and_a_path_selects() -> None:
+def test_a_target_receives_its_input_or_the_value_at_its_input_path() -> None:
     assert payload_for({"Input": '{"fixed": 1}'}, EVENT, RULE) == '{"fixed": 1}'
     assert json.loads(payload_for({"InputPath": "$.detail['state']"}, EVENT, RULE)) == {"value": "ALARM"}
     assert json.loads(payload_for({}, EVENT, RULE)) == EVENT

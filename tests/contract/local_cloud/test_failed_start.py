@@ -1,4 +1,4 @@
-"""A start of the embedded cloud that fails says so, and leaves nothing running."""
+"""A failed start of the embedded cloud raises an error, and leaves no part running."""
 
 import socket
 import subprocess
@@ -27,7 +27,7 @@ with cloud:
 """
 
 
-def test_a_taken_port_is_an_error_at_once() -> None:
+def test_the_cloud_refuses_a_port_that_another_process_uses() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -37,7 +37,7 @@ def test_a_taken_port_is_an_error_at_once() -> None:
             LocalCloud(port=port).start()
 
 
-def test_what_was_started_before_a_failure_is_stopped_and_the_start_can_be_repeated() -> None:
+def test_a_failed_start_stops_its_parts_and_can_be_repeated() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _A_PART_FAILS], capture_output=True, text=True, check=False, timeout=120
     )

@@ -1,4 +1,4 @@
-"""What `local_cloud.functions.functions` changes in moto's Lambda."""
+"""Lambda of the embedded cloud: functions in warm subprocesses, asynchronous invocation, logs and metrics."""
 
 import datetime
 import io
@@ -15,7 +15,7 @@ from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.functions import functions
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 CODE = """
 import json, os, sys, time, uuid
@@ -93,7 +93,7 @@ def test_a_function_answers_with_its_environment_and_its_roles_credentials(cloud
     assert answer["who"].endswith(f"/{name}")
 
 
-def test_a_second_invocation_finds_the_same_warm_process(cloud: LocalCloud, name: str) -> None:
+def test_a_second_invocation_uses_the_same_warm_process(cloud: LocalCloud, name: str) -> None:
     assert invoke(cloud, name)[1]["instance"] == invoke(cloud, name)[1]["instance"]
 
 
@@ -103,7 +103,7 @@ def test_simultaneous_invocations_run_in_processes_of_their_own(cloud: LocalClou
     assert len({answer["instance"] for answer in answers}) == 3
 
 
-def test_new_code_and_new_settings_are_used_at_once(cloud: LocalCloud) -> None:
+def test_a_function_uses_new_code_and_new_settings_at_once(cloud: LocalCloud) -> None:
     name = make_function(cloud)
     assert invoke(cloud, name)[1]["greeting"] is None
     cloud.client("lambda").update_function_configuration(
@@ -140,7 +140,7 @@ def test_a_process_that_dies_is_reported_and_replaced(cloud: LocalCloud, name: s
 
 
 @pytest.mark.parametrize("module", ["moto", "pydantic", "rollback", "local_cloud", "yaml"])
-def test_what_is_not_in_the_bundle_cannot_be_imported(cloud: LocalCloud, name: str, module: str) -> None:
+def test_a_function_cannot_import_a_package_that_its_bundle_lacks(cloud: LocalCloud, name: str, module: str) -> None:
     error, answer = invoke(cloud, name, do="import", module=module)
     assert error == "Unhandled"
     assert answer["errorType"] == "ModuleNotFoundError"
@@ -153,7 +153,7 @@ def test_a_bundle_that_cannot_be_loaded_says_why(cloud: LocalCloud) -> None:
     assert "no_such_module" in answer["errorMessage"]
 
 
-def test_output_goes_to_the_functions_log_group(cloud: LocalCloud, name: str) -> None:
+def test_a_functions_output_goes_to_its_log_group(cloud: LocalCloud, name: str) -> None:
     invoke(cloud, name, marker="find me")
     events = list_all(cloud.client("logs"), "filter_log_events", "events", logGroupName=f"/aws/lambda/{name}")
     assert any("find me" in event["message"] for event in events)
@@ -173,11 +173,15 @@ def test_an_asynchronous_invocation_is_tried_three_times(cloud: LocalCloud, name
     assert _count(sqs, queue) == 3
 
 
-def test_an_event_that_a_function_fails_on_is_sent_to_its_destination_with_the_error(cloud: LocalCloud) -> None:
+def test_a_failed_event_is_sent_to_the_functions_failure_destination_with_the_error(cloud: LocalCloud) -> None:
     sqs, client = cloud.client("sqs"), cloud.client("lambda")
     url = sqs.create_queue(QueueName=f"failed-{uuid.uuid4().hex[:8]}")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    may_send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}  # what our template grants
+    may_send = {
+        "Effect": "Allow",
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+    }  # the permission that our template grants
     name = make_function(cloud, Role=make_role(cloud, may_send))
     client.put_function_event_invoke_config(
         FunctionName=name, MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queue}}
@@ -198,7 +202,7 @@ def _count(sqs: Any, queue: str) -> int:
     return int(attributes["ApproximateNumberOfMessages"])
 
 
-def test_reserved_concurrency_throttles(cloud: LocalCloud) -> None:
+def test_reserved_concurrency_throttles_a_function(cloud: LocalCloud) -> None:
     name = make_function(cloud)
     client = cloud.client("lambda")
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
@@ -207,7 +211,7 @@ def test_reserved_concurrency_throttles(cloud: LocalCloud) -> None:
     assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
 
 
-def test_warm_processes_are_counted(cloud: LocalCloud) -> None:
+def test_the_warm_processes_of_a_function_are_counted(cloud: LocalCloud) -> None:
     name = make_function(cloud)
     arn = cloud.client("lambda").get_function(FunctionName=name)["Configuration"]["FunctionArn"]
     assert functions.running_sandboxes(arn) == 0
@@ -231,7 +235,7 @@ def test_invocations_errors_and_throttles_are_counted_by_function(cloud: LocalCl
             StartTime=now - datetime.timedelta(minutes=5), EndTime=now + datetime.timedelta(minutes=5),
         )  # fmt: skip
         sums[metric] = sum(point["Sum"] for point in answer["Datapoints"])
-    assert sums.pop("Throttles") >= 1  # the client tries a throttled call again
+    assert sums.pop("Throttles") >= 1  # boto3 retries a throttled call
     assert sums == {"Invocations": 2, "Errors": 1}
 
 

@@ -1,4 +1,4 @@
-"""What `local_cloud.iam.identity` enforces that moto does not."""
+"""IAM of the embedded cloud: policies and permissions boundaries decide over every call of a role."""
 
 import json
 import uuid
@@ -75,7 +75,7 @@ def test_another_resource_is_refused_and_recorded(cloud: LocalCloud) -> None:
     assert (denial.action, denial.resource) == ("dynamodb:GetItem", TABLE.replace("ledger", "other"))
 
 
-def test_a_deny_wins(cloud: LocalCloud) -> None:
+def test_a_deny_overrides_an_allow(cloud: LocalCloud) -> None:
     deny = {"Effect": "Deny", "Action": "dynamodb:DeleteItem", "Resource": "*"}
     dynamodb = client(cloud, "dynamodb", allow("*"), deny)
     dynamodb.get_item(TableName="ledger", Key={"pk": {"S": "a"}})
@@ -95,7 +95,7 @@ def test_each_item_of_a_transaction_needs_its_own_action(cloud: LocalCloud) -> N
     both.transact_write_items(TransactItems=[put, check])
 
 
-def test_leading_keys_limit_the_items(cloud: LocalCloud) -> None:
+def test_a_leading_keys_condition_limits_the_items_of_a_table(cloud: LocalCloud) -> None:
     condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["mine#*"]}}
     dynamodb = client(cloud, "dynamodb", allow("dynamodb:PutItem", TABLE, **condition))
     dynamodb.put_item(TableName="ledger", Item={"pk": {"S": "mine#1"}})
@@ -107,7 +107,7 @@ def test_a_service_update_needs_that_service(cloud: LocalCloud) -> None:
     ecs = client(cloud, "ecs", allow("ecs:UpdateService", SERVICE))
     with pytest.raises(ClientError) as unknown:
         ecs.update_service(cluster="prod", service="checkout")
-    assert code(unknown) == "ClusterNotFoundException"  # allowed, and only then looked up
+    assert code(unknown) == "ClusterNotFoundException"  # IAM allows the call, and then ECS looks the cluster up
     with pytest.raises(ClientError) as refused:
         ecs.update_service(cluster="prod", service="payments")
     assert code(refused) == "AccessDeniedException"
@@ -140,7 +140,7 @@ def test_registering_a_task_definition_needs_to_pass_its_roles(cloud: LocalCloud
         ("secretsmanager", "get_secret_value", {"SecretId": "s"}, "AccessDeniedException"),
     ],
 )
-def test_each_protocol_carries_the_refusal(
+def test_a_refusal_reaches_the_client_in_each_protocol(
     cloud: LocalCloud, service: str, method: str, arguments: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(ClientError) as refused:
@@ -179,7 +179,7 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
         ),
     ],
 )  # fmt: skip
-def test_what_a_rollback_looks_at_needs_its_own_action_on_its_own_resource(
+def test_each_read_of_a_rollback_needs_its_own_action_on_its_own_resource(
     cloud: LocalCloud, service: str, method: str, arguments: dict[str, Any], action: str, resource: str
 ) -> None:
     prefix = {"stepfunctions": "states"}.get(service, service)
@@ -189,12 +189,12 @@ def test_what_a_rollback_looks_at_needs_its_own_action_on_its_own_resource(
             getattr(client(cloud, service, statement), method)(**arguments)
         assert code(refused) in {"AccessDenied", "AccessDeniedException"}
     identity.forget_denials()
-    with suppress(ClientError):  # allowed, and only then looked up
+    with suppress(ClientError):  # IAM allows the call, and then ECS looks the cluster up
         getattr(client(cloud, service, allow(f"{prefix}:{action}", resource)), method)(**arguments)
     assert identity.denials() == []
 
 
-def test_scaling_can_be_limited_to_services_of_ecs(cloud: LocalCloud) -> None:
+def test_a_scaling_permission_can_be_limited_to_ecs_services(cloud: LocalCloud) -> None:
     only = {"application-autoscaling:service-namespace": "ecs"}
     register = allow("application-autoscaling:RegisterScalableTarget", StringEquals=only)
     scaling = client(cloud, "application-autoscaling", register)
@@ -204,7 +204,7 @@ def test_scaling_can_be_limited_to_services_of_ecs(cloud: LocalCloud) -> None:
     assert code(refused) == "AccessDeniedException"
 
 
-def test_a_call_without_a_mapping_fails_loudly(cloud: LocalCloud) -> None:
+def test_a_role_may_not_make_a_call_that_no_table_maps(cloud: LocalCloud) -> None:
     with pytest.raises(ClientError, match="no IAM mapping for kinesis:ListStreams"):
         client(cloud, "kinesis", allow("*")).list_streams()
 

@@ -1,4 +1,4 @@
-"""ECR as the rollback needs it: content-addressed, moving tags, immutable tags; and images that say how they behave."""
+"""ECR as the rollback needs it: digests, moving and immutable tags, and images with a described behaviour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_cloud.ecr.images import CannotPullContainerError, behaviour_of, pinne
 
 
 class Repository:
-    """A repository of its own name."""
+    """A repository with a unique name."""
 
     def __init__(self, cloud: Any, mutability: str = "MUTABLE") -> None:
         self.ecr, self.name = cloud.client("ecr"), f"shop/{uuid.uuid4().hex[:8]}"
@@ -43,7 +43,7 @@ def test_each_push_has_its_own_digest(repository: Repository) -> None:
     assert repository.push("v1") != repository.push("v2")
 
 
-def test_a_tag_and_a_digest_tell_the_behaviour(repository: Repository) -> None:
+def test_an_images_behaviour_is_found_by_tag_and_by_digest(repository: Repository) -> None:
     digest = repository.push("v1", {"kind": "errors", "rate": 0.5})
     assert behaviour_of(f"{repository.uri}:v1") == {"kind": "errors", "rate": 0.5}
     assert behaviour_of(f"{repository.uri}@{digest}") == {"kind": "errors", "rate": 0.5}
@@ -63,8 +63,8 @@ def test_an_image_is_tagged_again_by_putting_its_manifest(repository: Repository
     digest = repository.push("v1")
     manifest = repository.get(imageDigest=digest)["images"][0]["imageManifest"]
     repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
-    found = repository.get(imageTag="last-known-good")["images"][0]["imageId"]
-    assert found == {"imageDigest": digest, "imageTag": "last-known-good"}
+    image_id = repository.get(imageTag="last-known-good")["images"][0]["imageId"]
+    assert image_id == {"imageDigest": digest, "imageTag": "last-known-good"}
     with pytest.raises(ClientError) as refused:
         repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
     assert refused.value.response["Error"]["Code"] == "ImageAlreadyExistsException"
@@ -81,14 +81,14 @@ def test_an_immutable_repository_refuses_to_move_a_tag(cloud: Any) -> None:
 
 def test_a_deleted_image_cannot_be_pulled(repository: Repository) -> None:
     digest = repository.push("v1")
-    repository.push("v1")  # leaves the first untagged
+    repository.push("v1")  # the first image stays, untagged
     answer = repository.ecr.batch_delete_image(repositoryName=repository.name, imageIds=[{"imageDigest": digest}])
     assert answer["imageIds"] == [{"imageDigest": digest}]
     with pytest.raises(CannotPullContainerError, match="not found"):
         behaviour_of(f"{repository.uri}@{digest}")
 
 
-def test_a_missing_image_is_a_failure_that_names_what_was_asked(repository: Repository) -> None:
+def test_a_missing_image_is_a_failure_that_names_the_request(repository: Repository) -> None:
     digest = "sha256:" + "0" * 64
     answer = repository.get(imageDigest=digest)
     assert answer["images"] == []

@@ -1,4 +1,4 @@
-"""The load balancer's proxy, its target health and its metrics, and the load generator that exercises them."""
+"""The load balancer's proxy, target health and metrics, and the load generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local_cloud.elb.load import LoadGenerator
 from local_cloud.elb.load_balancer import base_url
 from local_cloud.elb.nodes import NODES, add_node, distribute_values, split_count
 from local_cloud.elb.target_health import targets_of
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_load_balancer_without_targets_answers_503(cloud: Any, web: Workload) 
 
 def test_a_dead_target_answers_502_until_it_is_replaced(cloud: Any, web: Workload) -> None:
     web.start_and_wait(web.release("v1"), desired=1)
-    targets_of(web.target_group)[0].process_port = 1  # nothing listens there
+    targets_of(web.target_group)[0].process_port = 1  # no process listens on this port
     with LoadGenerator(web.url, 200) as load:
         eventually(lambda: load.failed >= 1)
         eventually(lambda: load.served >= 1)
@@ -87,11 +87,11 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
     assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == sent
     if with_group:
         assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
-    else:  # host counts are of target groups (ELB user guide, CloudWatch metrics)
+    else:  # host counts need the dimension TargetGroup (ELB user guide, CloudWatch metrics)
         assert _statistic(cloud, "HealthyHostCount", dimensions, "Maximum") is None
 
 
-def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cloud: Any, web: Workload) -> None:
+def test_each_node_publishes_its_own_counts_and_a_new_node_reports_no_healthy_target(cloud: Any, web: Workload) -> None:
     web.start_and_wait(web.release("v1"), desired=2)
     dimensions = _dimensions(web, with_group=True)
 
@@ -108,12 +108,14 @@ def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cl
     assert (latest("SampleCount") or 0) >= NODES
     add_node(web.load_balancer)
     eventually(lambda: latest("Minimum") == 0)
-    assert latest("Maximum") == 2  # the others see what is there
+    assert latest("Maximum") == 2  # the older nodes see both targets
     eventually(lambda: latest("Minimum") == 2)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_metric_data_are_found_whatever_the_order_of_the_dimensions(cloud: Any, web: Workload, reverse: bool) -> None:
+def test_get_metric_data_finds_a_metric_whatever_the_order_of_its_dimensions(
+    cloud: Any, web: Workload, reverse: bool
+) -> None:
     web.start_and_wait(web.release("v1"), desired=1)
     dimensions = sorted(_dimensions(web, with_group=True), key=lambda d: d["Name"], reverse=reverse)
     metric = {"Namespace": "AWS/ApplicationELB", "MetricName": "HealthyHostCount", "Dimensions": dimensions}
@@ -124,19 +126,19 @@ def test_metric_data_are_found_whatever_the_order_of_the_dimensions(cloud: Any, 
             MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Maximum"}}],
             StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
         )  # fmt: skip
-        found: list[float] = answer["MetricDataResults"][0]["Values"]
-        return found
+        values: list[float] = answer["MetricDataResults"][0]["Values"]
+        return values
 
     assert eventually(lambda: 1.0 in values())
 
 
-def test_a_target_group_without_a_registered_target_is_silent(cloud: Any, web: Workload) -> None:
+def test_a_target_group_without_a_registered_target_publishes_no_host_counts(cloud: Any, web: Workload) -> None:
     with LoadGenerator(web.url, 50) as load:
         eventually(lambda: load.failed >= 3)
     assert _statistic(cloud, "HealthyHostCount", _dimensions(web, with_group=True), "Maximum") is None
 
 
-def test_what_is_spread_over_nodes_adds_up() -> None:
+def test_the_shares_of_all_nodes_add_up() -> None:
     assert split_count(2, 3) == [1, 1]
     assert split_count(10, 3) == [4, 3, 3]
     assert sorted(value for part in distribute_values([1.0, 2.0, 3.0, 4.0], 3) for value in part) == [
@@ -147,7 +149,7 @@ def test_what_is_spread_over_nodes_adds_up() -> None:
     ]
 
 
-def test_a_slow_target_shows_in_the_response_time(cloud: Any, web: Workload) -> None:
+def test_a_slow_target_raises_the_response_time(cloud: Any, web: Workload) -> None:
     web.start_and_wait(web.release("v1", {"kind": "slow", "seconds": 0.4}), desired=1)
     with LoadGenerator(web.url, 20) as load:
         eventually(lambda: load.served >= 3)
@@ -155,7 +157,7 @@ def test_a_slow_target_shows_in_the_response_time(cloud: Any, web: Workload) -> 
     assert (eventually(lambda: _statistic(cloud, "TargetResponseTime", dimensions, "Minimum")) or 0) >= 0.4
 
 
-def test_an_unhealthy_target_says_why(web: Workload) -> None:
+def test_an_unhealthy_target_has_a_reason(web: Workload) -> None:
     web.create(web.release("v1", UNHEALTHY), desired=1, healthCheckGracePeriodSeconds=600)
 
     def unhealthy() -> list[dict[str, Any]]:
@@ -166,7 +168,7 @@ def test_an_unhealthy_target_says_why(web: Workload) -> None:
     assert target["TargetHealth"]["Reason"] == "Target.ResponseCodeMismatch"
     assert target["TargetHealth"]["Description"] == "Health checks failed with these codes: [500]"
     assert target["Target"]["Port"] == 8080
-    assert web.describe()["runningCount"] == 1  # the grace period spares it
+    assert web.describe()["runningCount"] == 1  # the grace period keeps the unhealthy task
 
 
 def test_a_replaced_task_drains_without_failing_a_request(web: Workload) -> None:

@@ -1,4 +1,4 @@
-"""A service and a task definition that don't fit each other, and roles that are gone: refused as ECS does it."""
+"""Refusals of ECS: a task definition that does not fit its service, and a missing role."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -77,7 +77,7 @@ def test_a_volume_that_is_configured_at_launch_must_be_configured_by_the_service
     assert (code, "data" in message) == ("InvalidParameterException", True)
 
 
-def test_a_role_that_is_gone_starts_no_task_and_says_so_in_the_events(web: Workload) -> None:
+def test_a_missing_role_starts_no_task_and_is_named_in_the_services_events(web: Workload) -> None:
     role = f"arn:aws:iam::{web.cloud.account}:role/gone"
     first = definition(web)
     web.start_and_wait(first, desired=1)
@@ -88,14 +88,14 @@ def test_a_role_that_is_gone_starts_no_task_and_says_so_in_the_events(web: Workl
     eventually(lambda: web.describe()["taskDefinition"] == first)
 
 
-def test_run_task_with_a_role_that_is_gone_is_refused(web: Workload) -> None:
+def test_run_task_with_a_missing_role_is_refused(web: Workload) -> None:
     given = {"cluster": web.name, "launchType": "FARGATE", "networkConfiguration": web.network}
     role = f"arn:aws:iam::{web.cloud.account}:role/gone"
     code, message = refusal(web.ecs.run_task, taskDefinition=definition(web, taskRoleArn=role), **given)
     assert (code, "unable to assume the role" in message) == ("ClientException", True)
 
 
-def test_old_arns_name_no_cluster(web: Workload) -> None:
+def test_an_arn_of_the_old_format_names_no_cluster(web: Workload) -> None:
     names = ("serviceLongArnFormat", "taskLongArnFormat")
     for name in names:
         web.ecs.put_account_setting(name=name, value="disabled")

@@ -1,4 +1,4 @@
-"""A Neon beside the embedded cloud: what runs in the cloud reaches it, and it ends with the cloud."""
+"""A Neon beside the embedded cloud: the cloud's tasks reach it, and it ends with the cloud."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contract.neon_projects import LocalProject
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from local_cloud.neon.project import Limits
 
 _STARTED_AND_STOPPED = """
@@ -45,7 +45,7 @@ def project(cloud: LocalCloud) -> Iterator[LocalProject]:
 
 @pytest.fixture
 def web(cloud: LocalCloud, project: LocalProject) -> Iterator[tuple[Workload, str]]:
-    """A service whose tasks have the address of the branch `main` from a secret; and the branch's id."""
+    """A service whose tasks get the address of the branch `main` from a secret, and the branch's id."""
     branch = project.databases.branch_named("main")
     assert branch is not None
     uri = project.uri(branch.id)
@@ -95,17 +95,17 @@ def test_a_one_off_task_changes_the_branch(web: tuple[Workload, str], project: L
     assert project.rows(branch) == [7]
 
 
-def test_there_is_one_however_often_it_is_asked_for(cloud: LocalCloud) -> None:
+def test_a_cloud_has_one_neon_however_often_it_is_requested(cloud: LocalCloud) -> None:
     assert cloud.neon() is cloud.neon()
 
 
-def test_it_ends_with_the_cloud() -> None:
+def test_the_neon_of_a_cloud_ends_with_the_cloud() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _STARTED_AND_STOPPED], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, "gone\n"), done.stderr
 
 
-def test_without_a_cloud_there_is_none() -> None:
+def test_a_stopped_cloud_has_no_neon() -> None:
     with pytest.raises(RuntimeError, match="does not run"):
         LocalCloud().neon()

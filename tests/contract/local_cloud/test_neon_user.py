@@ -1,4 +1,4 @@
-"""The user that Postgres runs as under root: made where it is missing, or the error says why it could not be made."""
+"""The user that Postgres runs as under root: it is made if it is missing, or the error names the reason."""
 
 import os
 import pwd
@@ -12,11 +12,11 @@ from local_cloud.neon.postgres import PostgresFailure
 
 @pytest.fixture(autouse=True)
 def _root_without_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(name: str) -> pwd.struct_passwd:
+    def missing(name: str) -> pwd.struct_passwd:
         raise KeyError(name)
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    monkeypatch.setattr(pwd, "getpwnam", missing)
     monkeypatch.setattr(neon_postgres, "_USER_SECONDS", 0.3)
     monkeypatch.setattr(neon_postgres, "_can_execute", lambda: True)
 
@@ -27,7 +27,9 @@ def useradd(folder: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_a_refusal_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failure_to_make_the_user_names_the_reason_and_the_action(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     useradd(tmp_path, "echo 'useradd: cannot lock /etc/passwd' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
@@ -35,7 +37,7 @@ def test_a_refusal_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
         neon_postgres.account.__wrapped__()
 
 
-def test_the_program_is_found_where_the_path_does_not_lead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_useradd_is_found_in_a_folder_that_path_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     useradd(tmp_path, f'echo "$PATH" > {tmp_path}/searched')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
 
@@ -44,12 +46,11 @@ def test_the_program_is_found_where_the_path_does_not_lead(monkeypatch: pytest.M
     assert (tmp_path / "searched").read_text().strip().split(":")[-2:] == ["/usr/sbin", "/sbin"]
 
 
-def test_another_process_that_makes_the_user_meanwhile_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_user_that_another_process_is_making_is_awaited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     useradd(tmp_path, f"test -e {tmp_path}/tried && exit 9; touch {tmp_path}/tried; echo 'try again later' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    looks = iter([False, False, True])  # before, after the locked file, after "user already exists"
+    # The user is missing at first and while /etc/passwd is locked, and then useradd reports that it exists.
+    looks = iter([False, False, True])
     monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(looks))
 
     assert neon_postgres.account.__wrapped__().name == "pgserver"

@@ -1,4 +1,4 @@
-"""The embedded cloud answers in pages of two; all of them together are the whole, and no other token is taken."""
+"""The embedded cloud answers in pages of two. All pages together are the whole, and unknown tokens are refused."""
 
 import json
 import uuid
@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
+from local_cloud.listing import list_all
 from local_cloud.moto_fixes import pagination
-from local_cloud.moto_fixes.listing import list_all
 from local_cloud.moto_fixes.pagination_model import invalid_token_code, paged
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -23,7 +23,7 @@ FIVE = [f"pages-{HERE}-{number}" for number in range(5)]
 
 @dataclass(frozen=True)
 class Operation:
-    """What is listed, and how five things to be listed are made."""
+    """An operation that lists, and how to make five items for its list."""
 
     service: str
     name: str
@@ -47,7 +47,7 @@ def _alarm(cloudwatch: Any, name: str) -> None:
 
 
 def _alarms(cloudwatch: Any) -> None:
-    """Three of the one kind, two of the other: a page may hold both."""
+    """Make three metric alarms and two composite alarms, so that a page may hold both."""
     for name in FIVE[:3]:
         _alarm(cloudwatch, name)
     for name in FIVE[3:]:
@@ -72,8 +72,8 @@ def _stack(cloudformation: Any) -> None:
 
 def _each(method: str, name: str, **given: Any) -> Callable[[Any], None]:
     def make(client: Any) -> None:
-        for one in FIVE:
-            getattr(client, method)(**{name: one}, **given)
+        for value in FIVE:
+            getattr(client, method)(**{name: value}, **given)
 
     return make
 
@@ -97,23 +97,23 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
-def test_pages_are_small_and_together_they_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
+def test_an_answer_comes_in_small_pages_that_together_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
     operation.make(client)
-    how = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
-    assert how is not None
+    paging = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
+    assert paging is not None
     pages = list(client.get_paginator(operation.name).paginate(**operation.given))
-    sizes = [sum(len(page.get(name, ())) for name in how.results) for page in pages]
+    sizes = [sum(len(page.get(name, ())) for name in paging.results) for page in pages]
     assert max(sizes) <= pagination.DEFAULT_PAGE_SIZE
     assert sum(sizes) >= len(FIVE)
     assert len(pages) >= 3
-    found = json.dumps([[page.get(name, ()) for name in how.results] for page in pages], default=str)
+    listed = json.dumps([[page.get(name, ()) for name in paging.results] for page in pages], default=str)
     if operation.service != "cloudformation":
-        assert all(name in found for name in FIVE)
+        assert all(name in listed for name in FIVE)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
-def test_a_token_that_was_not_given_is_refused(cloud: LocalCloud, operation: Operation) -> None:
+def test_an_unknown_page_token_is_refused(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
     with pytest.raises(ClientError) as refused:
         getattr(client, operation.name)(**operation.given, **{operation.token: "rubbish"})
@@ -122,7 +122,7 @@ def test_a_token_that_was_not_given_is_refused(cloud: LocalCloud, operation: Ope
     assert "oken" in str(refused.value)
 
 
-def test_a_token_belongs_to_its_operation(cloud: LocalCloud) -> None:
+def test_a_page_token_of_another_operation_is_refused(cloud: LocalCloud) -> None:
     ecs = cloud.client("ecs")
     _each("create_cluster", "clusterName")(ecs)
     token = ecs.list_clusters()["nextToken"]
@@ -137,14 +137,16 @@ def test_a_smaller_limit_is_kept_and_a_larger_one_is_cut(cloud: LocalCloud) -> N
     assert len(ecs.list_clusters(maxResults=100)["clusterArns"]) == 2
 
 
-def test_parameters_begin_with_an_empty_page(cloud: LocalCloud) -> None:
-    """So that a name that is there is not taken for gone by who reads the first page."""
+def test_describe_parameters_begins_with_an_empty_page(cloud: LocalCloud) -> None:
+    """Code that reads the first page only would take an existing name for a missing one."""
     ssm = cloud.client("ssm")
     ssm.put_parameter(Name=f"/{FIVE[0]}", Value="x", Type="String")
-    one = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
-    first = ssm.describe_parameters(**one)
+    by_name = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
+    first = ssm.describe_parameters(**by_name)
     assert (first["Parameters"], "NextToken" in first) == ([], True)
-    assert [found["Name"] for found in list_all(ssm, "describe_parameters", "Parameters", **one)] == [f"/{FIVE[0]}"]
+    assert [parameter["Name"] for parameter in list_all(ssm, "describe_parameters", "Parameters", **by_name)] == [
+        f"/{FIVE[0]}"
+    ]
 
 
 def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalCloud) -> None:
@@ -167,7 +169,7 @@ def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalClou
     assert [item["sk"]["S"] for item in list_all(dynamodb, "query", "Items", **given)] == FIVE
 
 
-def test_what_aws_answers_whole_stays_whole(cloud: LocalCloud) -> None:
+def test_an_answer_that_aws_gives_whole_stays_whole(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     for tag in ("one", "two", "three"):
         web.push(tag)

@@ -1,4 +1,4 @@
-"""Refused for good, seen from outside: by IAM, and by Step Functions, which knows an error by the name of its class."""
+"""Permanent failures of adapters on the embedded cloud. Step Functions knows an error by the name of its class."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ TOPIC = f"arn:aws:sns:{ACCOUNT}:pages"
 GROUP = f"arn:aws:elasticloadbalancing:{ACCOUNT}:targetgroup/web/0123456789abcdef"
 Calls = dict[str, tuple[str, str, Callable[[Any], object]]]
 
-# What the caller may not do → the SDK's service, and a call of the adapter.
+# Forbidden action → the SDK's service, and a call of the adapter.
 CALLS: Calls = {
     "ecs:UpdateService": (
         "ecs", f"arn:aws:ecs:{ACCOUNT}:service/prod/web",
@@ -57,7 +57,7 @@ CALLS: Calls = {
 
 
 @pytest.mark.parametrize("action", CALLS)
-def test_a_call_that_iam_denies_is_refused_for_good_and_names_permission_and_resource(
+def test_a_call_that_iam_denies_fails_permanently_and_names_permission_and_resource(
     cloud: LocalCloud, action: str
 ) -> None:
     service, resource, call = CALLS[action]
@@ -71,7 +71,7 @@ def test_a_call_that_iam_denies_is_refused_for_good_and_names_permission_and_res
     assert "to role caller-" in str(refused.value)
 
 
-def test_a_cluster_that_there_is_not_is_refused_for_good(cloud: LocalCloud) -> None:
+def test_a_call_on_a_missing_cluster_fails_permanently(cloud: LocalCloud) -> None:
     sdk: Any = cloud.client("ecs")
     with pytest.raises(CallRefused, match="check that name in the settings") as refused:
         EcsServices(sdk, sdk).update(WEB, desired_count=2)
@@ -116,7 +116,7 @@ def function(cloud: LocalCloud) -> str:
         ("ExternalServiceError", retries("States.ALL", attempts=2, longest_seconds=1), 3),
     ],
 )
-def test_step_functions_does_not_try_again_what_was_refused_for_good_and_catches_a_readable_cause(
+def test_step_functions_does_not_retry_a_permanent_failure_and_catches_a_readable_cause(
     cloud: LocalCloud, machines: Machines, function: str, raised: str, retry: list[dict[str, Any]], attempts: int
 ) -> None:
     sqs = cloud.client("sqs")

@@ -1,4 +1,4 @@
-"""Tasks of no service, as RunTask starts them: one-off commands, their exit codes and logs, and what is refused."""
+"""RunTask: one-off commands, their exit codes and logs, and ECS's refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.iam import credentials
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
 COMMANDS: dict[str, Any] = {
     "pnpm db:down 0002_x": {"says": "stepping down"},
@@ -34,7 +34,7 @@ def definition(worker: Workload) -> str:
 
 @pytest.fixture
 def long(worker: Workload, definition: str) -> Iterator[str]:
-    """A task that runs until it is stopped."""
+    """Start a task that runs until it is stopped."""
     arn = worker.run(definition, ["long"])
     yield arn
     worker.ecs.stop_task(cluster=worker.name, task=arn)
@@ -44,7 +44,7 @@ def stopped(worker: Workload, arn: str) -> dict[str, Any]:
     return eventually(lambda: task if (task := worker.task(arn))["lastStatus"] == "STOPPED" else None)
 
 
-def test_a_command_runs_to_its_end_and_its_exit_code_is_told(worker: Workload, definition: str) -> None:
+def test_a_one_off_command_runs_to_its_end_and_ecs_shows_its_exit_code(worker: Workload, definition: str) -> None:
     first = worker.run_task(definition, ["pnpm", "db:down", "0002_x"], startedBy="rollback-1")
     assert (first["lastStatus"], first["startedBy"], first["group"]) == (
         "PROVISIONING", "rollback-1", f"family:{worker.name}",
@@ -59,12 +59,14 @@ def test_a_command_runs_to_its_end_and_its_exit_code_is_told(worker: Workload, d
 
 
 @pytest.mark.parametrize(("command", "code"), [("fail", 3), ("not-there", 127)])
-def test_a_command_that_fails_tells_its_exit_code(worker: Workload, definition: str, command: str, code: int) -> None:
+def test_ecs_shows_the_exit_code_of_a_failed_command(
+    worker: Workload, definition: str, command: str, code: int
+) -> None:
     ended = stopped(worker, worker.run(definition, [command]))
     assert ended["containers"][0]["exitCode"] == code
 
 
-def test_what_a_command_says_is_in_the_log_before_the_task_is_stopped(cloud: LocalCloud, worker: Workload) -> None:
+def test_the_output_of_a_command_is_in_the_log_before_its_task_is_stopped(cloud: LocalCloud, worker: Workload) -> None:
     logs = cloud.client("logs")
     logs.create_log_group(logGroupName=worker.name)
     options = {"awslogs-group": worker.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "express"}
@@ -76,7 +78,7 @@ def test_what_a_command_says_is_in_the_log_before_the_task_is_stopped(cloud: Loc
     assert [event["message"] for event in events] == ["$ pnpm db:down 0002_x", "stepping down"]
 
 
-def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: Workload, definition: str) -> None:
+def test_list_tasks_finds_a_task_by_started_by_until_it_is_stopped(worker: Workload, definition: str) -> None:
     arn = worker.run(definition, ["long"], startedBy="rollback-2")
     eventually(lambda: worker.task(arn)["lastStatus"] == "RUNNING")
     by_us = {"cluster": worker.name, "startedBy": "rollback-2"}
@@ -92,7 +94,7 @@ def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: 
         worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")
 
 
-def test_a_task_without_a_command_is_the_server(worker: Workload, definition: str) -> None:
+def test_a_task_without_a_command_runs_the_server(worker: Workload, definition: str) -> None:
     (task,) = worker.ecs.run_task(
         cluster=worker.name, taskDefinition=definition, launchType="FARGATE", networkConfiguration=worker.network
     )["tasks"]
@@ -140,14 +142,16 @@ def test_a_client_token_with_other_parameters_is_a_conflict(worker: Workload, de
         ({"capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}, "but not both"),
     ],
 )
-def test_what_ecs_refuses_is_refused(worker: Workload, definition: str, settings: dict[str, Any], text: str) -> None:
+def test_run_task_refuses_what_ecs_refuses(
+    worker: Workload, definition: str, settings: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ClientError, match=text) as refused:
         worker.run(definition, ["fail"], **settings)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
     assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name) == []
 
 
-def test_without_a_launch_type_it_would_be_ec2(worker: Workload, definition: str) -> None:
+def test_run_task_without_a_launch_type_finds_no_ec2_instance(worker: Workload, definition: str) -> None:
     with pytest.raises(ClientError, match="No Container Instances were found"):
         worker.ecs.run_task(cluster=worker.name, taskDefinition=definition, networkConfiguration=worker.network)
 
@@ -158,7 +162,7 @@ def test_an_inactive_definition_is_refused(worker: Workload, definition: str) ->
         worker.run(definition, ["fail"])
 
 
-def test_a_cluster_that_is_not_there_is_named(worker: Workload, definition: str) -> None:
+def test_run_task_names_a_missing_cluster(worker: Workload, definition: str) -> None:
     with pytest.raises(ClientError) as refused:
         worker.run(definition, ["fail"], cluster="not-there")
     assert refused.value.response["Error"]["Code"] == "ClusterNotFoundException"
@@ -183,7 +187,7 @@ def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalC
 
 
 def _as(cloud: LocalCloud, worker: Workload, statements: list[dict[str, Any]]) -> Workload:
-    """The workload in the hands of a role that may do just that."""
+    """The workload, called by a role with only these permissions."""
     iam, name = cloud.client("iam"), f"runner-{uuid.uuid4().hex[:8]}"
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]

@@ -1,4 +1,7 @@
-"""What Application Auto Scaling does to an ECS service, which moto does not; rule 2 rests on it."""
+"""Application Auto Scaling of an ECS service.
+
+Rule 2 relies on this: scaling is suspended before the desired count becomes 0.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,8 +26,8 @@ class Scaled:
         self.api.register_scalable_target(**ON_SERVICES, ResourceId=self.resource, **settings)
 
     def described(self) -> dict[str, Any]:
-        found = self.api.describe_scalable_targets(**ON_SERVICES, ResourceIds=[self.resource])
-        return dict(found["ScalableTargets"][0])
+        targets = self.api.describe_scalable_targets(**ON_SERVICES, ResourceIds=[self.resource])
+        return dict(targets["ScalableTargets"][0])
 
     @property
     def resource(self) -> str:
@@ -43,7 +46,7 @@ def scaled(cloud: Any) -> Iterator[Scaled]:
     made.worker.delete()
 
 
-def test_what_is_suspended_is_described_back_and_nothing_is_by_default(scaled: Scaled) -> None:
+def test_a_scalable_target_shows_what_is_suspended_and_suspends_nothing_by_default(scaled: Scaled) -> None:
     scaled.register(MinCapacity=1, MaxCapacity=4)
     assert scaled.described()["SuspendedState"] == NONE_SUSPENDED
     suspended = dict.fromkeys(FLAGS, True)
@@ -63,14 +66,14 @@ def test_any_registration_brings_the_desired_count_into_the_bounds(scaled: Scale
     assert scaled.desired == 3
 
 
-def test_a_registration_that_only_suspends_ends_a_fence(scaled: Scaled) -> None:
+def test_a_registration_that_only_suspends_starts_a_service_at_zero(scaled: Scaled) -> None:
     scaled.register(MinCapacity=2, MaxCapacity=3)
     scaled.worker.update(desiredCount=0)
     scaled.register(SuspendedState=dict.fromkeys(FLAGS, True))
     assert scaled.desired == 2
 
 
-def test_registering_starts_no_deployment(scaled: Scaled) -> None:
+def test_a_registration_starts_no_deployment(scaled: Scaled) -> None:
     before = len(scaled.worker.service_deployments())
     scaled.register(MinCapacity=2, MaxCapacity=3)
     assert len(scaled.worker.service_deployments()) == before

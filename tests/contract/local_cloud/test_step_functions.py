@@ -1,4 +1,4 @@
-"""What the embedded Step Functions must do as AWS does: one test per change to moto."""
+"""Step Functions of the embedded cloud behaves as AWS's: one test for each repair of moto's interpreter."""
 
 import datetime
 import itertools
@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from local_cloud import clock
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
-from local_cloud.step_functions import definition as step_functions_definition
+from local_cloud.listing import list_all
+from local_cloud.moto_fixes.step_functions.definition import transition_problems
 
 ROLE = "arn:aws:iam::123456789012:role/state-machine"
 ADMINISTRATION = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -21,7 +21,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
-names = (f"machine-{uuid.uuid4().hex[:12]}" for _ in itertools.count())  # other files import this one: none twice
+names = (f"machine-{uuid.uuid4().hex[:12]}" for _ in itertools.count())  # unique, since other files import this module
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def role(cloud: LocalCloud) -> str:
 
 
 class Machines:
-    """Creates and runs state machines."""
+    """State machines of a role: creates and runs them."""
 
     def __init__(self, cloud: LocalCloud, role: str) -> None:
         self.api: Any = cloud.client("stepfunctions")
@@ -152,7 +152,7 @@ def test_a_task_calls_as_the_role_of_its_state_machine(machines: Machines) -> No
     assert ":assumed-role/state-machine/" in machines.output({"Ask": task})["Arn"]
 
 
-def test_a_reserved_error_of_a_branch_is_caught_by_its_parallel(machines: Machines, queue: str) -> None:
+def test_a_parallel_state_catches_a_reserved_error_of_its_branch(machines: Machines, queue: str) -> None:
     branch = {"StartAt": "Ask", "States": {"Ask": ask(queue, TimeoutSeconds=5)}}
     parallel = {
         "Type": "Parallel",
@@ -179,16 +179,14 @@ def test_a_choice_without_a_match_fails_with_its_own_error(machines: Machines) -
         {"Not": {"Variable": "$.missing", "BooleanEquals": True}},
     ],
 )
-def test_a_choice_on_what_the_input_does_not_have_fails_the_execution(
-    machines: Machines, compared: dict[str, Any]
-) -> None:
+def test_a_choice_on_an_absent_variable_fails_the_execution(machines: Machines, compared: dict[str, Any]) -> None:
     choice = {"Type": "Choice", "Choices": [{**compared, "Next": "One"}], "Default": "One"}
     end = machines.run({"Choose": choice, "One": {"Type": "Succeed"}}, {"a": 2})
     assert (end["status"], end["error"]) == ("FAILED", "States.Runtime")
     assert "references an invalid value" in end["cause"]
 
 
-def test_a_choice_may_look_first_whether_the_input_has_it(machines: Machines) -> None:
+def test_a_choice_can_test_first_whether_a_variable_is_present(machines: Machines) -> None:
     asked = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
     states = {
         "Choose": {"Type": "Choice", "Choices": [asked], "Default": "Two"},
@@ -198,7 +196,7 @@ def test_a_choice_may_look_first_whether_the_input_has_it(machines: Machines) ->
     assert [machines.output(states, given) for given in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
 
 
-def test_a_runtime_error_is_not_caught_by_all(machines: Machines) -> None:
+def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:
     task = {
         "Type": "Task",
         "Resource": "arn:aws:states:::aws-sdk:dynamodb:getItem",
@@ -210,13 +208,13 @@ def test_a_runtime_error_is_not_caught_by_all(machines: Machines) -> None:
     assert (end["status"], end["error"]) == ("FAILED", "States.Runtime")
 
 
-def test_a_token_brings_back_its_output(machines: Machines, queue: str) -> None:
+def test_a_task_token_returns_its_output(machines: Machines, queue: str) -> None:
     execution = machines.start({"Ask": ask(queue)})
     machines.api.send_task_success(taskToken=machines.token(execution), output='{"approved": true}')
     assert json.loads(machines.end_of(execution)["output"]) == {"approved": True}
 
 
-def test_a_token_works_once_and_only_if_it_was_given_out(machines: Machines, queue: str) -> None:
+def test_a_task_token_works_once_and_an_unknown_token_never(machines: Machines, queue: str) -> None:
     rest = {"Type": "Wait", "Seconds": 100, "End": True}
     asking = {**ask(queue), "Next": "Rest"}
     del asking["End"]
@@ -243,7 +241,7 @@ def test_a_heartbeat_keeps_a_token_wait_alive(machines: Machines, queue: str) ->
     assert machines.end_of(execution)["status"] == "SUCCEEDED"
 
 
-def test_a_failed_token_carries_error_and_cause(machines: Machines, queue: str) -> None:
+def test_send_task_failure_returns_error_and_cause(machines: Machines, queue: str) -> None:
     execution = machines.start({"Ask": ask(queue)})
     machines.api.send_task_failure(taskToken=machines.token(execution), error="Refused", cause="not now")
     end = machines.end_of(execution)
@@ -255,7 +253,7 @@ def test_a_token_without_a_heartbeat_times_out_on_the_scaled_clock(machines: Mac
     assert (end["status"], end["error"]) == ("FAILED", "States.Timeout")
 
 
-def test_stopping_during_a_token_wait_aborts_at_once_and_for_good(machines: Machines, queue: str) -> None:
+def test_stop_execution_during_a_token_wait_aborts_at_once(machines: Machines, queue: str) -> None:
     execution = machines.start({"Ask": ask(queue)})
     token = machines.token(execution)
     machines.api.stop_execution(executionArn=execution, error="Operator", cause="stopped by hand")
@@ -286,7 +284,7 @@ def test_the_history_is_paged_and_can_be_reversed(machines: Machines) -> None:
     assert len(machines.api.get_execution_history(executionArn=execution, maxResults=1)["events"]) == 1
 
 
-def test_text_output_is_described_as_json(machines: Machines) -> None:
+def test_an_output_that_is_a_text_is_described_as_json(machines: Machines) -> None:
     assert machines.run({"Say": {"Type": "Pass", "Result": "done", "End": True}})["output"] == '"done"'
 
 
@@ -305,23 +303,23 @@ def test_an_update_with_a_missing_catch_target_is_refused(machines: Machines, qu
         )
 
 
-def test_an_unreachable_state_and_a_branch_with_a_missing_target_are_problems() -> None:
+def test_an_unreachable_state_and_a_branch_with_a_missing_target_are_reported() -> None:
     branch = {"StartAt": "B", "States": {"B": {"Type": "Pass", "Next": "C"}}}
     states = {"A": {"Type": "Parallel", "Branches": [branch], "End": True}, "Island": {"Type": "Succeed"}}
-    found = step_functions_definition.problems(json.dumps({"StartAt": "A", "States": states}))
-    assert found == [
+    problems = transition_problems(json.dumps({"StartAt": "A", "States": states}))
+    assert problems == [
         "MISSING_TRANSITION_TARGET: Missing transition target: C at /States/A/Branches[0]/States/B/Next",
         'MISSING_TRANSITION_TARGET: State "Island" is not reachable. at /States/Island',
     ]
 
 
-def test_executions_started_without_a_name_get_different_ones(machines: Machines) -> None:
+def test_executions_without_a_name_get_different_names(machines: Machines) -> None:
     arn = machines.create({"A": {"Type": "Succeed"}})
     started = {machines.api.start_execution(stateMachineArn=arn)["executionArn"] for _ in range(2)}
     assert len(started) == 2
 
 
-def test_executions_are_counted_by_state_machine_and_by_how_they_end(machines: Machines, cloud: LocalCloud) -> None:
+def test_executions_are_counted_by_state_machine_and_final_status(machines: Machines, cloud: LocalCloud) -> None:
     failed = machines.run({"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}})
     now = datetime.datetime.now(datetime.UTC)
 
@@ -333,7 +331,7 @@ def test_executions_are_counted_by_state_machine_and_by_how_they_end(machines: M
         )  # fmt: skip
         return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
-    deadline = time.monotonic() + 30  # the count follows the end
+    deadline = time.monotonic() + 30  # the metric comes after the end
     while counted("ExecutionsFailed") == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [counted(f"Executions{end}") for end in ("Started", "Failed", "Succeeded", "Aborted")] == [1, 1, 0, 0]
@@ -351,23 +349,23 @@ def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: Loca
     stopped = machines.start({"W": {"Type": "Wait", "Seconds": 100000, "End": True}})
     machines.event(stopped, "WaitStateEntered")
     machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by hand")
-    seen: dict[str, Any] = {}
+    by_status: dict[str, Any] = {}
     deadline = time.monotonic() + 30
-    while len(seen) < 3 and time.monotonic() < deadline:
+    while len(by_status) < 3 and time.monotonic() < deadline:
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             event = json.loads(message["Body"])
             of = {execution: ("RUNNING", "FAILED"), stopped: ("ABORTED",)}.get(event["detail"]["executionArn"], ())
             if event["detail"]["status"] in of:
-                seen[event["detail"]["status"]] = event
+                by_status[event["detail"]["status"]] = event
         time.sleep(0.02)
     events.remove_targets(Rule=name, Ids=["queue"])
     events.delete_rule(Name=name)
-    assert set(seen) == {"RUNNING", "FAILED", "ABORTED"}
-    aborted = seen["ABORTED"]["detail"]
+    assert set(by_status) == {"RUNNING", "FAILED", "ABORTED"}
+    aborted = by_status["ABORTED"]["detail"]
     assert (aborted["error"], aborted["cause"], aborted["output"]) == ("Operator", "stopped by hand", None)
     assert aborted["stopDate"] >= aborted["startDate"]
-    assert seen["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
-    assert seen["FAILED"]["resources"] == [execution]
-    detail = seen["FAILED"]["detail"]
+    assert by_status["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
+    assert by_status["FAILED"]["resources"] == [execution]
+    detail = by_status["FAILED"]["detail"]
     assert (detail["error"], detail["cause"], detail["input"]) == ("Broken", "on purpose", '{"a": 1}')
     assert detail["stopDate"] >= detail["startDate"]

@@ -1,4 +1,4 @@
-"""What a task finds in its environment, and why it can't start without it, as on Fargate."""
+"""Environment and secrets of a task, and why it can't start without a secret, as on Fargate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 
-# What the container says of its environment: its database is its own variable.
+# The container logs its environment: its database is its own variable.
 SHOWS = {"commands": {"show": {"shows": ["PLAIN", "WHOLE", "KEY", "PARAMETER", "AWS_ACCESS_KEY_ID"]}}}
 
 
@@ -33,7 +33,7 @@ def secret(cloud: LocalCloud, value: str) -> str:
 
 
 def reader(cloud: LocalCloud, *resources: str) -> str:
-    """An execution role that may read these, and nothing else."""
+    """Make an execution role that may only read these."""
     iam, name = cloud.client("iam"), f"reader-{uuid.uuid4().hex[:8]}"
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -59,7 +59,7 @@ def definition(worker: Workload, role: str | None, **container: Any) -> str:
 
 
 def shown(worker: Workload, arn: str, **override: Any) -> dict[str, str]:
-    """The variables that a task of the definition sees."""
+    """Return the variables that a task of the definition gets."""
     task = worker.run(arn, ["show"], **override)
     eventually(lambda: worker.task(task)["lastStatus"] == "STOPPED")
     lines = [
@@ -93,7 +93,7 @@ def test_variables_and_secrets_are_in_the_environment_of_the_task(cloud: LocalCl
     }  # fmt: skip
 
 
-def test_an_override_of_a_variable_is_for_one_task(cloud: LocalCloud, worker: Workload) -> None:
+def test_an_override_of_a_variable_is_for_its_task_only(cloud: LocalCloud, worker: Workload) -> None:
     arn = definition(worker, None, environment=[{"name": "PLAIN", "value": "zero"}])
     assert shown(worker, arn, environment=[{"name": "PLAIN", "value": "one"}]) == {"PLAIN": "one"}
 
@@ -106,7 +106,7 @@ def test_a_new_value_reaches_the_tasks_that_start_after_it(cloud: LocalCloud, wo
     assert shown(worker, arn) == {"WHOLE": "after"}
 
 
-def test_a_task_whose_secret_is_gone_cannot_start(cloud: LocalCloud, worker: Workload) -> None:
+def test_a_task_whose_secret_was_deleted_cannot_start(cloud: LocalCloud, worker: Workload) -> None:
     gone = secret(cloud, "x")
     cloud.client("secretsmanager").delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
     arn = definition(worker, reader(cloud, gone), secrets=[{"name": "WHOLE", "valueFrom": gone}])
@@ -115,15 +115,13 @@ def test_a_task_whose_secret_is_gone_cannot_start(cloud: LocalCloud, worker: Wor
     assert f"failed to fetch secret {gone} from secrets manager: ResourceNotFoundException" in reason
 
 
-def test_a_secret_without_the_key_that_is_asked_for_keeps_a_task_from_starting(
-    cloud: LocalCloud, worker: Workload
-) -> None:
+def test_a_task_cannot_start_if_its_secret_lacks_the_key(cloud: LocalCloud, worker: Workload) -> None:
     keyed = secret(cloud, json.dumps({"other": "x"}))
     arn = definition(worker, reader(cloud, keyed), secrets=[{"name": "KEY", "valueFrom": f"{keyed}:url::"}])
     assert why_it_did_not_start(worker, arn).endswith("did not contain json key url")
 
 
-def test_a_parameter_that_is_not_there_keeps_a_task_from_starting(cloud: LocalCloud, worker: Workload) -> None:
+def test_a_task_cannot_start_if_its_parameter_is_missing(cloud: LocalCloud, worker: Workload) -> None:
     arn = definition(worker, reader(cloud, "*"), secrets=[{"name": "PARAMETER", "valueFrom": "/not/there"}])
     assert why_it_did_not_start(worker, arn).endswith("invalid parameters: /not/there")
 

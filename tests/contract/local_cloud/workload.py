@@ -1,4 +1,4 @@
-"""An ECS service behind a load balancer on the embedded cloud, made through the public APIs."""
+"""An ECS service behind a load balancer on the embedded cloud, made through AWS's APIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from local_cloud.ecr.images import push_image
 from local_cloud.elb import load_balancer
-from local_cloud.moto_fixes.listing import list_all
+from local_cloud.listing import list_all
 from rollback.adapters.aws.paging import pages_of
 
 T = TypeVar("T")
@@ -19,7 +19,11 @@ CRASHING: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
 
 
 def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
-    """The first truthy value of ``look`` within so many real seconds. Raises AssertionError with the last one."""
+    """Return the first truthy value of ``look`` within so many real seconds.
+
+    Raises:
+        AssertionError: no value was truthy; the message has the last one.
+    """
     deadline = time.monotonic() + seconds
     while not (value := look()):
         if time.monotonic() > deadline:
@@ -29,7 +33,7 @@ def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: fl
 
 
 class Workload:
-    """One cluster, repository, target group, load balancer and service; every name is its own."""
+    """A cluster, repository, target group, load balancer and service with unique names."""
 
     def __init__(self, cloud: Any, *, balanced: bool = True, scheme: str = "internet-facing") -> None:
         self.cloud, self.name = cloud, f"web-{uuid.uuid4().hex[:8]}"
@@ -57,7 +61,7 @@ class Workload:
             HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         self.target_groups.append(group)
-        # 0.3 s of real time: tests look at what drains, on a machine that may be busy
+        # 0.3 s of real time: long enough that tests on a busy machine observe draining
         delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
         self.elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
         self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets, Scheme=scheme)[
@@ -84,7 +88,7 @@ class Workload:
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     def release(self, tag: str, behaviour: dict[str, Any] | None = None, **settings: Any) -> str:
-        """Push an image and register a task definition for it."""
+        """Push an image, and register a task definition for it."""
         self.push(tag, behaviour)
         return self.register(tag, **settings)
 
@@ -103,7 +107,7 @@ class Workload:
         return service
 
     def start_and_wait(self, definition: str, desired: int = 2, **settings: Any) -> None:
-        """Create the service and wait until its first deployment has completed."""
+        """Create the service, and wait until its first deployment has completed."""
         self.create(definition, desired, **settings)
         self.wait_for("COMPLETED", definition)
 
@@ -119,7 +123,7 @@ class Workload:
         return dict(self.describe()["deployments"][0])
 
     def wait_for(self, state: str, definition: str | None = None) -> dict[str, Any]:
-        """Wait until the primary deployment, of the definition if given, is in the state."""
+        """Wait until the primary deployment (of `definition`, if given) is in the state."""
 
         def reached() -> dict[str, Any] | None:
             primary = self.primary()
@@ -129,11 +133,11 @@ class Workload:
         return eventually(reached)
 
     def service_deployments(self, **criteria: Any) -> list[dict[str, Any]]:
-        asked = {"cluster": self.name, "service": self.name, **criteria}
+        parameters = {"cluster": self.name, "service": self.name, **criteria}
         return [
-            found
-            for page in pages_of(self.ecs.list_service_deployments, **asked)
-            for found in page["serviceDeployments"]
+            deployment
+            for page in pages_of(self.ecs.list_service_deployments, **parameters)
+            for deployment in page["serviceDeployments"]
         ]
 
     def service_deployment(self, arn: str) -> dict[str, Any]:
@@ -155,11 +159,11 @@ class Workload:
         return list(self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
 
     def run(self, definition: str, command: list[str], **settings: Any) -> str:
-        """A one-off task; its ARN."""
+        """Start a one-off task; return its ARN."""
         return str(self.run_task(definition, command, **settings)["taskArn"])
 
     def run_task(self, definition: str, command: list[str], **settings: Any) -> dict[str, Any]:
-        """A one-off task with another command, as RunTask tells it, whose settings these are, but `environment`."""
+        """Start a one-off task with another command. All settings are RunTask's, except `environment`."""
         override = {"name": "app", "command": command, "environment": settings.pop("environment", [])}
         asked = {
             "cluster": self.name, "taskDefinition": definition, "launchType": "FARGATE",

@@ -1,4 +1,4 @@
-"""A signal ends a command as an exception does: with its teardown, its children and its folders."""
+"""A signal ends a command as an exception does: its teardown runs, and its children and folders go."""
 
 import ast
 import signal
@@ -16,7 +16,7 @@ from local_cloud.processes import child_processes
 ROOT = Path(__file__).parents[3]
 BEGIN = """
 import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT for its background jobs
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from local_cloud.processes import child_processes
@@ -59,7 +59,7 @@ with orderly_exit():
 INTERRUPTED_WHILE_STARTING = """
 import os
 
-def told_to_end():  # in the child, before it becomes its program: the parent is not through with starting it
+def told_to_end():  # runs in the child before `exec`, while the parent still starts it
     (place / "pid").write_text(str(os.getpid()))
     os.kill(os.getppid(), signal.SIGTERM)
     time.sleep(0.2)
@@ -86,14 +86,14 @@ with orderly_exit():
 
 
 class Started:
-    """A program that runs, and has said its first line."""
+    """A running program that has printed its first line."""
 
     def __init__(self, program: str, place: Path) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", BEGIN + program, str(place)], env={"PYTHONPATH": str(ROOT / "local")},
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.said = self.line()
+        self.first_line = self.line()
 
     def line(self) -> str:
         assert self.process.stdout is not None
@@ -107,7 +107,7 @@ class Started:
 
 
 def lives(pid: int) -> bool:
-    """Whether it does so for good: a process that was told to end takes a moment."""
+    """Whether the process still runs after five seconds: one that was told to end takes a moment."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -127,7 +127,7 @@ def test_a_signal_leaves_neither_folder_nor_child(number: signal.Signals, tmp_pa
     assert program.end(number) == 128 + number
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.said))
+    assert not lives(int(program.first_line))
 
 
 def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: P
     assert program.end() == 1
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.said))
+    assert not lives(int(program.first_line))
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -146,17 +146,17 @@ def test_a_second_signal_does_not_cut_a_teardown_short(second: signal.Signals, t
     program.process.send_signal(signal.SIGTERM)
     assert program.line() == "tearing down"
 
-    assert program.end(second) == 128 + second  # takes effect afterwards
+    assert program.end(second) == 128 + second  # the signal takes effect after the teardown
 
     assert (tmp_path / "torn down").exists()
 
 
-def test_a_command_may_handle_control_c_itself(tmp_path: Path) -> None:
+def test_a_command_can_handle_control_c(tmp_path: Path) -> None:
     assert Started(HANDLES, tmp_path).end(signal.SIGINT) == 0
     assert (tmp_path / "handled").exists()
 
 
-def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+def test_the_descendants_of_a_program_end_with_it(tmp_path: Path) -> None:
     program = Started(RUNS, tmp_path)
     file = tmp_path / "pid"
     deadline = time.monotonic() + 10
@@ -168,7 +168,7 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     assert not lives(int(file.read_text()))
 
 
-def test_a_process_that_is_being_started_when_a_signal_comes_ends_too(tmp_path: Path) -> None:
+def test_a_process_that_starts_while_a_signal_comes_ends_too(tmp_path: Path) -> None:
     program = Started(INTERRUPTED_WHILE_STARTING, tmp_path)
 
     assert program.end() == 128 + signal.SIGTERM
@@ -176,8 +176,8 @@ def test_a_process_that_is_being_started_when_a_signal_comes_ends_too(tmp_path: 
     assert not lives(int((tmp_path / "pid").read_text()))
 
 
-def test_the_end_of_all_waits_for_a_start_that_is_under_way() -> None:
-    """A thread may start a process while the main thread ends all of them."""
+def test_end_all_waits_for_a_process_that_is_starting() -> None:
+    """A thread can start a process while the main thread ends all of them."""
     begun = threading.Event()
     started: list[subprocess.Popen[str]] = []
 
@@ -189,7 +189,7 @@ def test_the_end_of_all_waits_for_a_start_that_is_under_way() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Slow)
-        patch.setattr(child_processes, "_running", set())  # the processes of other tests go on
+        patch.setattr(child_processes, "_running", set())  # other tests' processes must run on
         thread = threading.Thread(target=lambda: started.append(child_processes.start(["sh", "-c", "read _"])))
         thread.start()
         begun.wait()
@@ -200,7 +200,7 @@ def test_the_end_of_all_waits_for_a_start_that_is_under_way() -> None:
     assert process.poll() is not None
 
 
-def test_one_server_can_be_ended_by_itself() -> None:
+def test_a_single_server_can_be_ended() -> None:
     first, second = (child_processes.start(["sh", "-c", "read _"]) for _ in range(2))
 
     child_processes.end(first)
@@ -218,7 +218,7 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["local", "cli"])
-def test_nothing_is_started_or_made_past_the_modules_that_end_and_remove_it(folder: str) -> None:
+def test_only_the_modules_that_clean_up_start_processes_and_make_folders(folder: str) -> None:
     names = {"Popen", "mkdtemp", "TemporaryDirectory", "mkstemp", "NamedTemporaryFile"}
     owners = {"child_processes.py", "owned_folders.py"}
     calls = [

@@ -1,4 +1,4 @@
-"""Temporary folders go with the process that made them; what a killed one left goes with the next start."""
+"""Temporary folders are removed with their process, and a killed process's folders at the next start."""
 
 import shutil
 import signal
@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @contextmanager
 def an_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """A process that made a folder in a place, did something more, and ends when its input does; and the folder."""
+    """Start a process that makes a folder and ends when its input closes; return both."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER.format(then=then), str(place)],
         env={"PYTHONPATH": str(LOCAL)}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -36,14 +36,14 @@ def an_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[st
         yield process, Path(process.stdout.readline().strip())
 
 
-def test_a_folder_goes_with_its_owner(tmp_path: Path) -> None:
+def test_a_folder_is_removed_with_its_process(tmp_path: Path) -> None:
     with an_owner(tmp_path) as (owner, folder):
         assert f"rollback-local-{owner.pid}-" in str(folder)
 
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_the_next_process_removes_the_folder_of_a_killed_one(tmp_path: Path) -> None:
     with an_owner(tmp_path) as (killed, left):
         killed.send_signal(signal.SIGKILL)
     assert left.exists()
@@ -61,7 +61,7 @@ def test_a_living_process_keeps_its_folder(tmp_path: Path) -> None:
         assert (folder / "file").read_text() == "held"
 
 
-def test_a_folder_that_no_process_of_ours_locked_is_not_touched(tmp_path: Path) -> None:
+def test_a_folder_without_a_lock_file_stays(tmp_path: Path) -> None:
     alike = tmp_path / "rollback-local-1-abcdef"
     alike.mkdir()
     (alike / "work").write_text("a person's")
@@ -71,7 +71,7 @@ def test_a_folder_that_no_process_of_ours_locked_is_not_touched(tmp_path: Path) 
     assert (alike / "work").exists()
 
 
-def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_to_another_folder_is_not_followed(tmp_path: Path) -> None:
     place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
     place.mkdir()
     elsewhere.mkdir()
@@ -84,9 +84,7 @@ def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
     assert (elsewhere / "work").exists()
 
 
-def test_removal_is_repeated_when_something_is_written_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_removal_is_repeated_while_a_child_still_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "busy"
     folder.mkdir()
     remove_once, writes = shutil.rmtree, iter(["late", "later"])

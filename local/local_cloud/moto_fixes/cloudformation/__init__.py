@@ -1,0 +1,1 @@
+"""Fixes of moto's CloudFormation: stacks whose updates reach dependents, change sets, and termination protection."""

@@ -1,0 +1,1 @@
+"""Fixes of moto's CloudWatch and CloudWatch Logs: operations on alarms, GetMetricStatistics, and metric filters."""
