@@ -35,7 +35,7 @@ from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step, start_emergency
-from rollback_cli import state
+from rollback_cli.status_lines import status_lines
 
 _BATCH = 25
 
@@ -115,7 +115,7 @@ def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, 
     stage.run_to_end(admitted[0])
     figures["janitor, a round"] = counter.measure(lambda: janitor.sweep(stage.world))
     service = stage.world.settings.services[0]
-    figures["status"] = counter.measure(lambda: list(state.lines(service, stage.world)))
+    figures["status"] = counter.measure(lambda: list(status_lines(service, stage.world)))
     stage.clock.pass_time(minutes=200)
     stage.ship("v3", hours_ago=-3.2)
     given = {"type": "emergency"}

@@ -1,4 +1,4 @@
-"""What is deployed: an environment's rollback stack, read from its outputs, so that command and functions agree."""
+"""The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from rollback.ports.world import World
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """One environment's rollback system."""
+class DeployedStack:
+    """Outputs of one environment's rollback stack."""
 
     settings: Settings
     ledger_table: str
@@ -26,9 +26,9 @@ class Deployed:
     workflow_arn: str
 
     def world(self) -> World:
-        """The same adapters that the functions use, with the caller's own credentials.
+        """Make the adapters that the Lambda functions use, with the credentials of the operator.
 
-        But for the metrics: the functions write them into their log, and a terminal is none.
+        Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
         world = make_ports(
             self.settings,
@@ -41,29 +41,29 @@ class Deployed:
 
 
 class _NullMetrics:
-    """Metrics of nothing."""
+    """Metrics that record nothing."""
 
     def record_conclusion(self, rollback: Rollback) -> None:
-        """Rollbacks in direct mode are in the ledger, but not on the dashboard."""
+        """Leave the dashboard alone: a rollback in direct mode is in the ledger only."""
 
     def record_sweep(self) -> None:
-        """The janitor's function counts its own rounds."""
+        """Leave the count of sweeps to the janitor's function."""
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
-        """So does it with what it sees."""
+        """Leave the readiness to the janitor's function."""
 
 
 def stack_name(environment: str) -> str:
-    """`MacroAi<Env>RollbackStack`; ROLLBACK_STACK names another."""
+    """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
     return os.environ.get("ROLLBACK_STACK") or f"MacroAi{environment.capitalize()}RollbackStack"
 
 
-def find(environment: str) -> Deployed:
+def find_deployment(environment: str) -> DeployedStack:
     """Read the outputs of an environment's rollback stack.
 
     Raises:
-        InvalidRequest: the stack is not there, or is of another version.
-        ExternalServiceError: AWS can't be asked (credentials, region, network).
+        InvalidRequest: the stack doesn't exist, or is of another version.
+        ExternalServiceError: AWS doesn't answer (credentials, region, network).
     """
     name = stack_name(environment)
     with aws_call("DescribeStacks", name):
@@ -74,16 +74,20 @@ def find(environment: str) -> Deployed:
             if "does not exist" in str(error):
                 raise InvalidRequest(
                     f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
-                    "AWS_REGION and AWS_PROFILE to where it is"
+                    "AWS_REGION and AWS_PROFILE to the region and account that have it"
                 ) from error
             raise
     return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
 
 
-def from_outputs(outputs: dict[str, Any], name: str) -> Deployed:
-    """The stack's outputs, typed."""
+def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
+    """Parse the outputs of a rollback stack.
+
+    Raises:
+        InvalidRequest: an output is missing: the stack is of another version.
+    """
     try:
-        return Deployed(
+        return DeployedStack(
             settings=Settings.model_validate_json(outputs["Settings"]),
             ledger_table=outputs["LedgerTable"],
             topic_arn=outputs["TopicArn"],
@@ -91,4 +95,6 @@ def from_outputs(outputs: dict[str, Any], name: str) -> Deployed:
             workflow_arn=outputs["WorkflowArn"],
         )
     except KeyError as missing:
-        raise InvalidRequest(f"stack {name} has no output {missing}; deploy this version of it first") from missing
+        raise InvalidRequest(
+            f"stack {name} has no output {missing}; deploy this version of the stack first"
+        ) from missing

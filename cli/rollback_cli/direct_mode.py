@@ -1,7 +1,5 @@
-"""Direct mode: the same route in this process, for when Step Functions (or the functions) can't be used."""
+"""Direct mode: the steps of a rollback run in this process, for when Step Functions or the functions can't be used."""
 
-import getpass
-import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -11,18 +9,13 @@ from rollback.domain.rollback import DIRECT, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, RollbackError
 from rollback.leases.holder import find_live_lease
 from rollback.ports.world import World
-from rollback.text import REQUESTER_LIMIT, one_line
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
 from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
+from rollback_cli import requester
 
-_MAX_ATTEMPTS, _MAX_DELAY_SECONDS = 7, 20  # of one step, as the state machine's
-_GRACE_SECONDS = 5  # until an execution's end has come to the function that concludes it
-
-
-def whoami() -> str:
-    """Who asks, for the record."""
-    return one_line(f"{getpass.getuser()}@{socket.gethostname()}", REQUESTER_LIMIT)
+_MAX_ATTEMPTS, _MAX_DELAY_SECONDS = 7, 20  # for one step, as in the state machine
+_GRACE_SECONDS = 5  # until EventBridge has told the concluding function that an execution has ended
 
 
 def run_directly(
@@ -31,13 +24,19 @@ def run_directly(
     on_progress: Callable[[Cursor], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Cursor:
-    """Walk a rollback to its end. Interrupted, it can be left: its lease runs out, and the janitor concludes it.
+    """Run a rollback to its end.
+
+    An interrupted run needs no clean-up: its lease expires, and the janitor concludes the rollback.
+
+    Args:
+        given: fields of the request.
+        on_progress: called with each cursor that differs from the one before.
 
     Raises:
-        RollbackError: what a step could not do; the ledger has how far it went.
+        RollbackError: a step failed for good; the ledger shows how far the rollback went.
     """
     started_at = world.clock.now()
-    execution = f"{DIRECT}{whoami()}:{uuid.uuid4()}"
+    execution = f"{DIRECT}{requester.requester_name()}:{uuid.uuid4()}"
     if entrance(given) is Step.EMERGENCY:
         cursor = _run_with_retry(lambda: start_emergency(given, execution, started_at, world), sleep)
     else:
@@ -53,14 +52,14 @@ def run_directly(
 
 
 def _advance(cursor: Cursor, world: World, sleep: Callable[[float], None]) -> Cursor:
-    """One step, tried again and then caught as the state machine does: there may be nobody else to conclude it."""
+    """Run one step with the state machine's Retry and Catch: no other process may be there to conclude."""
     try:
         return _run_with_retry(lambda: run_step(cursor.rollback_id, cursor.next, world), sleep)
     except RollbackError as error:
         if cursor.next is Step.CONCLUDE:
             raise
-        why = f"{type(error).__name__}: {error}"
-        return _run_with_retry(lambda: run_step(cursor.rollback_id, Step.CONCLUDE, world, why), sleep)
+        failure = f"{type(error).__name__}: {error}"
+        return _run_with_retry(lambda: run_step(cursor.rollback_id, Step.CONCLUDE, world, failure), sleep)
 
 
 def _run_with_retry(step: Callable[[], Cursor], sleep: Callable[[float], None]) -> Cursor:
@@ -68,20 +67,21 @@ def _run_with_retry(step: Callable[[], Cursor], sleep: Callable[[float], None]) 
         try:
             return step()
         except CallRefused:
-            raise  # sent again it is refused again
+            raise  # AWS would refuse the same call again
         except (ExternalServiceError, Conflict):
             sleep(min(2**attempt, _MAX_DELAY_SECONDS))
     return step()
 
 
 def wait_until_concluded(rollback_id: str, world: World, sleep: Callable[[float], None] = time.sleep) -> Rollback:
-    """Follow a rollback that has its outcome to its end, and walk it there where nobody else does.
+    """Wait until a rollback that has its outcome is concluded; conclude it here if no other process does.
 
-    A stopped execution is concluded by the rule on it, one in direct mode by its own process, if it lives: they are
-    given time, since two who conclude at once may both send the report. The rest is safe: each save is compare-and-set.
+    A stopped execution is concluded by the EventBridge rule on executions, a rollback in direct mode by its own
+    process. Both are given time, since two processes that conclude at once may both send the report. Nothing else can
+    go wrong: each save is compare-and-set.
 
     Raises:
-        ExternalServiceError: nothing is lost; the janitor goes on with it.
+        ExternalServiceError: a service doesn't answer; nothing is lost, the janitor concludes the rollback.
     """
     policy, service_name = world.settings.policy, service_of(rollback_id)
     patience = max(policy.poll_seconds, policy.verify_interval_seconds) + _GRACE_SECONDS
@@ -91,11 +91,11 @@ def wait_until_concluded(rollback_id: str, world: World, sleep: Callable[[float]
         if wait and _changes_within(wait, rollback, world, sleep):
             continue
         try:
-            wait = 0  # nobody else walks it, so we do
+            wait = 0  # no other process runs its steps: conclude it here
             sleep(run_step(rollback_id, Step.CONCLUDE, world).wait_seconds)
         except Conflict:
             wait = patience
-    run_step(rollback_id, Step.DONE, world)  # gives the lease back, should who concluded it have died before
+    run_step(rollback_id, Step.DONE, world)  # returns the lease, should the concluding process have died before
     return rollback
 
 

@@ -1,25 +1,30 @@
-"""What the verbs of the operator's levers have in common: whose hand, why, and on which service."""
+"""Options that several verbs share: the reason for the record, the service, and how a rollback is started."""
 
 from typing import Annotated
 
 import typer
 
 from rollback.domain.operator import Operator
-from rollback_cli import direct, plain
+from rollback_cli import requester
 
-Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
-Service = Annotated[str | None, typer.Option("--service", help="which service; the only one by default")]
+Environment = Annotated[str, typer.Argument(help="environment, such as production")]
+RollbackId = Annotated[str, typer.Argument(help="id of a rollback, as `rollback history` lists it")]
+Reason = Annotated[str, typer.Option("--reason", help="why; recorded in the ledger")]
+Service = Annotated[
+    str | None, typer.Option("--service", help="service; may be left out if the environment has only one")
+]
+# Options of the verbs that start a rollback.
+OverrideChecks = Annotated[bool, typer.Option(help="override the checks that may be overridden")]
+SkipConfirmation = Annotated[bool, typer.Option("--yes", help="don't ask for confirmation")]
+DryRun = Annotated[bool, typer.Option(help="plan and report; change nothing")]
+RollbackReason = Annotated[str, typer.Option(help="why; recorded with the rollback")]
+InProcess = Annotated[bool, typer.Option("--direct", help="run the steps in this process, without Step Functions")]
 
 
-def operator(reason: str) -> Operator:
-    """Who asks, and why.
+def make_operator(reason: str) -> Operator:
+    """Name the operator who runs the command, and the reason.
 
     Raises:
-        InvalidRequest: there is no reason.
+        InvalidRequest: the reason is empty or too long.
     """
-    return Operator(name=direct.whoami(), reason=reason)
-
-
-def print_paragraph(text: str) -> None:
-    """One paragraph, as it is: a pipeline's log must not break it."""
-    plain.print_plain(plain.console(), text)
+    return Operator(name=requester.requester_name(), reason=reason)

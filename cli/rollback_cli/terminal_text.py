@@ -7,23 +7,24 @@ from rich.text import Text
 from rollback.text import one_line, paragraph
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that leaves `:names:` alone: parts of an ARN are no emoji."""
+def make_console(*, stderr: bool = False) -> Console:
+    """Make a console that leaves `:names:` alone: parts of an ARN are no emoji."""
     return Console(stderr=stderr, emoji=False, highlight=False)
 
 
-def print_plain(out: Console, text: str) -> None:
-    """One paragraph as it is: a pipeline's log must not break it."""
+def print_paragraph(text: str, console: Console | None = None) -> None:
+    """Print a paragraph without markup and without line breaks of rich: a pipeline's log keeps its lines whole."""
+    console = console or make_console()
     for line in paragraph(text):
-        out.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False, soft_wrap=True)
 
 
-def safe(text: object) -> str:
-    """For a line with rich's markup around the text."""
+def escape_markup(text: object) -> str:
+    """Make one line of a text, for use inside a line with rich's markup."""
     line = one_line(str(text))
     return escape(f"{line} " if line.endswith("\\") else line)  # a backslash would escape the tag behind it
 
 
-def cell(text: object, style: str = "") -> Text:
-    """For a table, whose cells are read as markup otherwise."""
+def table_cell(text: object, style: str = "") -> Text:
+    """Make a cell of a table whose text rich does not read as markup."""
     return Text(one_line(str(text)), style=style)

@@ -19,7 +19,7 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
 from rollback.domain.database.target import RestoreTarget
-from rollback_cli.demo.data import IMPORTED_USERS
+from rollback_cli.demo.database.seed import IMPORTED_USERS
 
 
 class Restored:

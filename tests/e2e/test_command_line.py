@@ -30,8 +30,8 @@ def test_status_tells_what_runs_and_whether_there_is_a_way_back(
     assert said.returncode == 0, said.stdout
     assert re.search(rf"runs +{good.version} \(promoted\)", said.stdout)
     assert re.search(r"tasks +2 of 2, rollout COMPLETED", said.stdout)
-    assert "what runs is the only good release" in said.stdout
-    assert re.search(r"rollback +none going on", said.stdout)
+    assert "is the only promoted release" in said.stdout
+    assert re.search(r"rollback +none in progress", said.stdout)
 
 
 def test_a_typo_is_told_before_anything_is_started(

@@ -52,7 +52,7 @@ STORIES = {
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
         r"a person has to look",
-        r"as it should be: .* nothing was touched",
+        r"as expected: .* nothing was touched",
     ),
 }  # fmt: skip
 

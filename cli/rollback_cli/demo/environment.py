@@ -1,4 +1,4 @@
-"""The stage: cloud, stacks, traffic; its releases come by a pipeline."""
+"""The demo environment: the embedded cloud, our stacks deployed in it, and traffic."""
 
 import os
 import socket
@@ -31,17 +31,17 @@ from rollback_cli.demo.synthesis import APPLICATION_URL_PLACEHOLDER, synthesise
 from rollback_cli.demo.timeline.pager import Page, Pager
 from rollback_cli.demo.timeline.timeline import Timeline
 from rollback_cli.demo.waiting import ExpectationFailed
-from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.deployed_stack import DeployedStack, from_outputs, stack_name
 
 if TYPE_CHECKING:
-    from rollback_cli.demo.database import DemoDatabase
+    from rollback_cli.demo.database.neon_project import DemoDatabase
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
 
 
 class DemoEnvironment(Pipeline):
-    """Use as a context manager: what it started, it stops."""
+    """Starts everything on entering the context manager, and stops it on leaving; ships releases by a pipeline."""
 
     def __init__(
         self,
@@ -51,7 +51,14 @@ class DemoEnvironment(Pipeline):
         policy: Mapping[str, Any] | None = None,
         with_database: bool = False,
     ) -> None:
-        """`policy` goes over the profile's."""
+        """Prepare an environment; nothing is started yet.
+
+        Args:
+            timeline: where the environment reports its progress.
+            port: of the embedded cloud; 0: a free one.
+            policy: settings that replace those of the profile.
+            with_database: whether the service has a Neon database.
+        """
         self._timeline = timeline
         self._policy = policy or {}
         self._with_database = with_database
@@ -60,7 +67,7 @@ class DemoEnvironment(Pipeline):
         self._cleanup = ExitStack()
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
-        self.deployed: Deployed
+        self.deployed: DeployedStack
         self.world: World
         self._pager: Pager
         self.load: LoadGenerator | None = None
@@ -83,55 +90,58 @@ class DemoEnvironment(Pipeline):
             self._cleanup.close()
 
     def _start_all(self) -> None:
-        self._folder = owned_folders.make("rollback-stage")
+        self._folder = owned_folders.make("rollback-demo")
         self._cleanup.callback(owned_folders.remove, self._folder)
         self._cleanup.callback(self.cloud.stop)
         self.cloud.start()
-        os.environ.update(self.cloud.environment())  # boto3 in this process speaks to this cloud
-        self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits at 1:{SCALE:g}", "head")
+        os.environ.update(self.cloud.environment())  # boto3 in this process calls the embedded cloud
+        self._timeline.say(
+            f"embedded cloud on {self.cloud.endpoint}, its waits {SCALE:g} times shorter than AWS's", "head"
+        )
         if self._with_database:
-            from rollback_cli.demo.database import DemoDatabase  # noqa: PLC0415 - with the driver, for who needs it
+            from rollback_cli.demo.database.neon_project import DemoDatabase  # noqa: PLC0415 - imports psycopg
 
             self.database = DemoDatabase(self.cloud)
-            self._timeline.say("a Neon project on real Postgres beside it; its branch `main` is protected")
+            self._timeline.say("Neon project on real Postgres started; its branch `main` is protected")
         port = _free_port()
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
-        out = self._folder
         database, secrets = (DATABASE_PLACEHOLDERS, SECRET_PLACEHOLDERS) if self.database else ({}, {})
-        filled = {
+        replacements = {
             APPLICATION_URL_PLACEHOLDER: self.base_url,
             **(self.database.placeholder_values() if self.database else {}),
         }
-        synthesise(out, ENVIRONMENT, overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets), filled)
+        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets)
+        synthesise(self._folder, ENVIRONMENT, settings, replacements)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
-        outputs = deploy_assembly(self.cloud, out)
+        outputs = deploy_assembly(self.cloud, self._folder)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
-        self.world = self.deployed.world()  # one for all looks: its clients take a while to make
+        self.world = self.deployed.world()  # made once: its clients take a while to make
         self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
-        self._timeline.say(f"deployed by CloudFormation: {', '.join(outputs)}")
+        self._timeline.say(f"CloudFormation has deployed {', '.join(outputs)}")
 
     def client(self, service: str) -> Any:
-        """The administrator's."""
+        """Return a boto3 client with the administrator's credentials."""
         return self.cloud.client(service)
 
     def pages(self) -> list[Page]:
-        """What the person on call has been told so far."""
+        """Return the pages that the operator on call has received so far."""
         return self._pager.pages()
 
     @property
     def service(self) -> ServiceSettings:
-        """The one service of the stage."""
+        """Settings of the only service."""
         return self.deployed.settings.services[0]
 
     def prepare_database(self, version: str, migrations: int) -> None:
-        """What a pipeline does before it ships a release: tell us where the database stands, and migrate it.
+        """Record a checkpoint and migrate the database, as a pipeline does before it ships a release.
 
         Args:
+            version: of the release.
             migrations: how many of the repository's migrations the release has.
         """
-        from rollback_cli.demo.migrations import check_out  # noqa: PLC0415 - see above
+        from rollback_cli.demo.database.migrations import check_out  # noqa: PLC0415 - imports psycopg
 
         folder = check_out(self._folder / f"repository-{version}", migrations)
         self.checkpoint(version, folder)
@@ -139,23 +149,27 @@ class DemoEnvironment(Pipeline):
             self._timeline.say(f"pipeline: migration {tag} applied", "act")
 
     def checkpoint(self, version: str, folder: Path) -> None:
-        """`rollback checkpoint`, as a pipeline calls it. Raises ExpectationFailed with what it said."""
+        """Run `rollback checkpoint`, as a pipeline does.
+
+        Raises:
+            ExpectationFailed: the command failed; the message has its output.
+        """
         command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
-        asked = [*command, "--version", version, "--migrations", str(folder)]
-        done = child_processes.run(asked)  # os.environ has this cloud
-        if done.returncode:
-            raise ExpectationFailed(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
-        self._timeline.say(f"pipeline: checkpoint before {version}", "act")
+        command += ["--version", version, "--migrations", str(folder)]
+        result = child_processes.run(command)  # os.environ has the address of the embedded cloud
+        if result.returncode:
+            raise ExpectationFailed(f"`rollback checkpoint` failed: {result.stdout}{result.stderr}")
+        self._timeline.say(f"pipeline: checkpoint before {version} recorded", "act")
 
     def start_load(self) -> LoadGenerator:
-        """Traffic, from now on."""
+        """Start the traffic; it goes on until the environment stops."""
         self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS)
         self._cleanup.callback(self.load.stop)
         self.load.start()
         return self.load
 
     def register_autoscaling(self) -> None:
-        """As a team would have set it up, its scheduled scaling suspended: what must be put back exactly."""
+        """Register the service for autoscaling, with scheduled scaling suspended; a rollback must restore that."""
         self.client("application-autoscaling").register_scalable_target(
             **self._scalable_target_id(),
             MinCapacity=AUTOSCALING.min_capacity,
@@ -164,7 +178,7 @@ class DemoEnvironment(Pipeline):
         )
 
     def describe_autoscaling(self) -> ScalableTarget | None:
-        """As it stands, seen as the product sees it."""
+        """Return the scalable target as the product's own adapter reads it."""
         return self.world.scaling.describe(self.service)
 
     def _scalable_target_id(self) -> dict[str, str]:

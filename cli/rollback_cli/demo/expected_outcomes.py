@@ -1,4 +1,4 @@
-"""How a story must end for the demo to be a success, looked up in the ledger and in ECS."""
+"""How each scenario of the demo must end, verified in the ledger, in ECS and in the database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,128 +11,141 @@ from rollback.domain.escalation import EscalationLevel
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.report import message
-from rollback_cli.demo.data import BAD_RELEASE_NAME
-from rollback_cli.demo.exactness import count_expected_losses, count_reused_ids, find_unreported
+from rollback_cli.demo.database.seed import BAD_RELEASE_NAME
+from rollback_cli.demo.expected_data_loss import count_expected_losses, count_reused_ids, find_unreported
 from rollback_cli.demo.profile import AUTOSCALING
 from rollback_cli.demo.waiting import ExpectationFailed, wait_until
 
-if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not installed
-    from rollback_cli.demo.stage import DemoEnvironment
+if TYPE_CHECKING:  # `rollback demo --help` lists the scenarios where the embedded cloud is not installed
+    from rollback_cli.demo.database.neon_project import DemoDatabase
+    from rollback_cli.demo.environment import DemoEnvironment
 
 _COUNT_BAD_ROWS = "SELECT count(*) FROM users WHERE name = %s"
-_DATA_LOSS_REPORT_SECONDS = 180  # it is made after the rollback is concluded
+_DATA_LOSS_REPORT_SECONDS = 180  # the report is made after the rollback is concluded
 
 
 @dataclass(frozen=True)
 class ExpectedOutcome:
-    """`verify` waits for it and raises ExpectationFailed if it is another; `success_message` and `failure_message` say
-    which it was."""
+    """The expected end of a scenario.
+
+    Attributes:
+        verify: waits for the end, and raises ExpectationFailed if it is another.
+        success_message: printed when the scenario ended as expected.
+        failure_message: printed in front of the reason when it did not.
+    """
 
     verify: Callable[["DemoEnvironment"], None]
     success_message: str
     failure_message: str
 
 
-def find_answering_rollback(stage: "DemoEnvironment") -> Rollback | None:
-    """The rollback that answered the incident: the first one that acted, was refused, or failed before it could act."""
-    history = stage.world.ledger.history(stage.service.name)
+def find_answering_rollback(environment: "DemoEnvironment") -> Rollback | None:
+    """Find the first rollback that acted on the service, was refused, or failed before it could act."""
+    history = environment.world.ledger.history(environment.service.name)
     answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
     return answers[-1] if answers else None
 
 
-def _expect_recovery(stage: "DemoEnvironment") -> None:
-    ended = _wait_for_conclusion(stage)
-    if ended.outcome is not Outcome.SUCCEEDED or ended.plan is None or ended.plan.target is None:
-        raise ExpectationFailed(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
-    good = {image.rpartition("@")[2] for image in ended.plan.target.images.values()}
-    wait_until("only the good release runs", lambda: stage.running_digests() == good, 60)
+def _expect_recovery(environment: "DemoEnvironment") -> None:
+    rollback = _wait_for_conclusion(environment)
+    if rollback.outcome is not Outcome.SUCCEEDED or rollback.plan is None or rollback.plan.target is None:
+        raise ExpectationFailed(f"rollback {rollback.id} ended as {rollback.outcome}: {rollback.reason}")
+    good = {image.rpartition("@")[2] for image in rollback.plan.target.images.values()}
+    wait_until("only the good release runs", lambda: environment.running_digests() == good, 60)
 
 
-def _expect_emergency_recovery(stage: "DemoEnvironment") -> None:
-    _expect_recovery(stage)
-    ended = _wait_for_conclusion(stage)
-    if ended.request.type is not RollbackType.EMERGENCY:
-        raise ExpectationFailed(f"it was a {ended.request.type} rollback, not an emergency")
+def _expect_emergency_recovery(environment: "DemoEnvironment") -> None:
+    _expect_recovery(environment)
+    rollback = _wait_for_conclusion(environment)
+    if rollback.request.type is not RollbackType.EMERGENCY:
+        raise ExpectationFailed(f"rollback {rollback.id} is a {rollback.request.type} rollback, not an emergency")
 
 
-def _expect_restart_from_zero(stage: "DemoEnvironment") -> None:
-    _expect_emergency_recovery(stage)
-    ended = _wait_for_conclusion(stage)
-    if ended.service is None or ended.service.escalation_level is not EscalationLevel.RESTART_FROM_ZERO:
-        raise ExpectationFailed("it was not restarted from zero")
-    if (scaling := stage.describe_autoscaling()) != AUTOSCALING:
-        raise ExpectationFailed(f"autoscaling was not put back: {scaling}")
+def _expect_restart_from_zero(environment: "DemoEnvironment") -> None:
+    _expect_emergency_recovery(environment)
+    rollback = _wait_for_conclusion(environment)
+    if rollback.service is None or rollback.service.escalation_level is not EscalationLevel.RESTART_FROM_ZERO:
+        raise ExpectationFailed(f"rollback {rollback.id} did not restart the service from zero")
+    if (scaling := environment.describe_autoscaling()) != AUTOSCALING:
+        raise ExpectationFailed(f"the rollback did not restore the recorded autoscaling: {scaling}")
 
 
-def _expect_data_recovery(stage: "DemoEnvironment") -> None:
-    """Both are back: v1 serves what it reads, what was written since is in the backup, nobody needs a new address."""
-    _expect_recovery(stage)
-    ended, database = _wait_for_conclusion(stage), stage.database
-    if database is None or ended.request.type is not RollbackType.FULL:
-        raise ExpectationFailed(f"it was a {ended.request.type} rollback, not one of the database, too")
-    wait_until("requests that read the column are answered", lambda: _is_serving(stage), 60)
+def _expect_data_recovery(environment: "DemoEnvironment") -> None:
+    """Expect service and database back: v1.0.0 serves what it reads, and no client needs a new address."""
+    _expect_recovery(environment)
+    rollback, database = _wait_for_conclusion(environment), environment.database
+    if database is None or rollback.request.type is not RollbackType.FULL:
+        raise ExpectationFailed(f"rollback {rollback.id} is a {rollback.request.type} rollback, not a full one")
+    wait_until("requests that read the dropped column are answered", lambda: _is_serving(environment), 60)
     wait_until("the branch is protected again", lambda: database.branch().protected, 60)
     if not database.is_address_unchanged:
         raise ExpectationFailed(f"the branch, its host or the connection secret changed: {database.address()[:2]}")
-    backup = database.branch(backup_name(ended.id))
 
-    def concluded() -> Rollback:
-        return stage.world.ledger.read(stage.service.name, ended.id)
+    def reread() -> Rollback:
+        return environment.world.ledger.read(environment.service.name, rollback.id)
 
-    wait_until(
-        "the account of lost writes is told", lambda: not concluded().is_data_loss_report_due, _DATA_LOSS_REPORT_SECONDS
-    )
+    wait_until("the data loss report is sent", lambda: not reread().is_data_loss_report_due, _DATA_LOSS_REPORT_SECONDS)
+    _expect_exact_data_loss_report(message(reread(), environment.service), rollback.id, database)
+
+
+def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "DemoDatabase") -> None:
+    """Expect the lost rows in the backup branch only, each of them in the report, and no lost id used again."""
+    backup = database.branch(backup_name(rollback_id))
     if database.databases.endpoints(backup.id):
-        raise ExpectationFailed("the compute that the backup was read with stays, with production's passwords")
-    wait_until("the backup has a compute", lambda: database.ensure_compute(backup.id), 60)
-    kept, left = (
+        raise ExpectationFailed(f"branch {backup.name} still has the compute of the report and production's passwords")
+    wait_until("the backup branch has a compute", lambda: database.ensure_compute(backup.id), 60)
+    in_backup, on_branch = (
         database.query(branch, _COUNT_BAD_ROWS, BAD_RELEASE_NAME)[0][0] for branch in (backup.id, database.branch_id)
     )
-    if not kept or left:
-        raise ExpectationFailed(f"of the rows written since, the backup has {kept}, and the restored branch {left}")
-    untold = list(find_unreported(message(concluded(), stage.service), count_expected_losses(database, backup.id)))
-    if untold:
-        raise ExpectationFailed(f"the report does not tell: {'; '.join(untold)}")
-    if again := count_reused_ids(database, backup.id):
-        raise ExpectationFailed(f"{again} new rows have the ids of rows that were lost")
+    if not in_backup or on_branch:
+        raise ExpectationFailed(
+            f"of the bad release's rows the backup branch has {in_backup} (expected: all), and the restored branch "
+            f"{on_branch} (expected: 0)"
+        )
+    unreported = list(find_unreported(report, count_expected_losses(database, backup.id)))
+    if unreported:
+        raise ExpectationFailed(f"the data loss report lacks: {'; '.join(unreported)}")
+    if reused := count_reused_ids(database, backup.id):
+        raise ExpectationFailed(f"{reused} new rows have the ids of lost rows")
 
 
-def _is_serving(stage: "DemoEnvironment") -> bool:
-    """Ten requests in a row: the traffic's own errors may still be on their way."""
+def _is_serving(environment: "DemoEnvironment") -> bool:
+    """Return whether ten requests in a row succeed: errors of earlier requests may still be on their way."""
     for _ in range(10):
-        with httpx.Client(base_url=stage.base_url) as client:
+        with httpx.Client(base_url=environment.base_url) as client:
             if client.get("/api/status").status_code != 200:
                 return False
     return True
 
 
-def _expect_no_change(stage: "DemoEnvironment") -> None:
-    before = _service_settings(stage)
-    ended = _wait_for_conclusion(stage)
-    if ended.outcome is not Outcome.REFUSED:
-        raise ExpectationFailed(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
-    if _service_settings(stage) != before:
-        raise ExpectationFailed("the service was changed")
-    wait_until("a person was paged", lambda: bool(stage.pages()), 60)
+def _expect_no_change(environment: "DemoEnvironment") -> None:
+    before = _service_settings(environment)
+    rollback = _wait_for_conclusion(environment)
+    if rollback.outcome is not Outcome.REFUSED:
+        raise ExpectationFailed(f"rollback {rollback.id} ended as {rollback.outcome}: {rollback.reason}")
+    if _service_settings(environment) != before:
+        raise ExpectationFailed("the rollback changed the service")
+    wait_until("an operator was paged", lambda: bool(environment.pages()), 60)
 
 
-def _wait_for_conclusion(stage: "DemoEnvironment") -> Rollback:
-    def found() -> Rollback | None:
-        ended = find_answering_rollback(stage)
-        is_over = ended is not None and ended.concluded_at is not None and not ended.is_data_loss_report_due
-        return ended if is_over else None
+def _wait_for_conclusion(environment: "DemoEnvironment") -> Rollback:
+    def find_concluded() -> Rollback | None:
+        rollback = find_answering_rollback(environment)
+        if rollback is None or rollback.concluded_at is None or rollback.is_data_loss_report_due:
+            return None
+        return rollback
 
-    wait_until("a rollback has concluded", lambda: found() is not None, 240)
-    ended = found()
-    assert ended is not None  # noqa: S101 - concluded documents stay
-    return ended
+    wait_until("a rollback has concluded", lambda: find_concluded() is not None, 240)
+    rollback = find_concluded()
+    assert rollback is not None  # noqa: S101 - concluded documents stay
+    return rollback
 
 
-def _service_settings(stage: "DemoEnvironment") -> dict[str, Any]:
-    """What an UpdateService of ours would change."""
-    service = stage.described()
-    kept = ("taskDefinition", "desiredCount", "deploymentConfiguration")
-    return {name: service[name] for name in kept} | {"deployments": [d["id"] for d in service["deployments"]]}
+def _service_settings(environment: "DemoEnvironment") -> dict[str, Any]:
+    """Return what an UpdateService of a rollback would change."""
+    service = environment.describe_service()
+    names = ("taskDefinition", "desiredCount", "deploymentConfiguration")
+    return {name: service[name] for name in names} | {"deployments": [d["id"] for d in service["deployments"]]}
 
 
 RECOVERED = ExpectedOutcome(
@@ -144,12 +157,13 @@ RECOVERED_BY_EMERGENCY = ExpectedOutcome(
 RECOVERED_FROM_ZERO = ExpectedOutcome(_expect_restart_from_zero, RECOVERED.success_message, RECOVERED.failure_message)
 RECOVERED_WITH_DATA = ExpectedOutcome(
     _expect_data_recovery,
-    "recovered with its data: the last known good release serves on the restored branch, what was written since is in "
-    "the backup, and the report tells exactly what that is",
+    "recovered with its data: the last known good release serves on the restored branch, the backup branch has the "
+    "rows written since, and the report tells exactly what that is",
     RECOVERED.failure_message,
 )
 LEFT_ALONE = ExpectedOutcome(
     _expect_no_change,
-    "as it should be: without a release that is known to be good nothing was touched, and a person was called",
-    "NOT AS IT SHOULD BE",
+    "as expected: no release is known to be good, so the rollback was refused, nothing was touched, and an operator "
+    "was paged",
+    "NOT AS EXPECTED",
 )

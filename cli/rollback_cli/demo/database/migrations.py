@@ -1,4 +1,4 @@
-"""The migrations of the application that the stage ships, and what its pipeline does with them."""
+"""The migrations of the demo's application, and what its pipeline does with them."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from rollback.domain.database.migration_impact import NO_IMPACT
-from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.migrations.tools.drizzle import read_drizzle
 
 _REPOSITORY = Path(__file__).with_name("drizzle")
 _DOWN = ".down.sql"
@@ -19,16 +19,18 @@ CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, 
 """
 _LATEST = "SELECT coalesce(max(created_at), 0) FROM drizzle.__drizzle_migrations"
 _RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
-# by our convention a step down forgets its migration in the same transaction, alone
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('drizzle.__drizzle_migrations'))"
-_FORGET = "DELETE FROM drizzle.__drizzle_migrations WHERE created_at = {when}"
+# Our convention: a down migration deletes its migration's journal row in the same transaction, under this lock.
+_LOCK_JOURNAL = "SELECT pg_advisory_xact_lock(hashtext('drizzle.__drizzle_migrations'))"
+_DELETE_FROM_JOURNAL = "DELETE FROM drizzle.__drizzle_migrations WHERE created_at = {when}"
 
 
 def check_out(into: Path, migrations: int, *, with_down: bool = False) -> Path:
-    """Drizzle's folder as it is in the repository at a release that has the first so many migrations.
+    """Copy the repository's drizzle folder as it is at a release.
 
     Args:
-        with_down: the release ships `<tag>.down.sql`, too.
+        into: folder that the copy becomes.
+        migrations: how many of the repository's migrations the release has.
+        with_down: whether the release ships `<tag>.down.sql` too.
     """
     shutil.copytree(_REPOSITORY, into)
     path = into / "meta" / "_journal.json"
@@ -45,18 +47,18 @@ def check_out(into: Path, migrations: int, *, with_down: bool = False) -> Path:
 
 
 def apply(uri: str, folder: Path) -> tuple[str, ...]:
-    """What `drizzle-kit migrate` does: all migrations that are newer than the newest applied one, in one transaction.
+    """Apply all migrations that are newer than the newest applied one, in one transaction, as `drizzle-kit migrate`.
 
     Source: drizzle-orm, `PgDialect.migrate`: it compares times, never hashes.
 
     Returns:
-        The tags of those that were applied, oldest first.
+        The tags of the applied migrations, oldest first.
     """
-    shipped = read_migrations(folder, second=lambda _: NO_IMPACT)  # classified elsewhere, by `rollback checkpoint`
+    shipped = read_drizzle(folder, second_opinion=lambda _: NO_IMPACT)  # `rollback checkpoint` classifies them
     with psycopg.connect(uri) as session:
         session.execute(_JOURNAL.encode())
         (latest,) = session.execute(_LATEST).fetchone() or (0,)
-        due = tuple(one for one in shipped if one.created_at > latest)
+        due = tuple(migration for migration in shipped if migration.created_at > latest)
         for migration in due:
             for statement in _statements(folder / f"{migration.tag}.sql"):
                 session.execute(statement.encode())
@@ -65,14 +67,21 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
 
 
 def down_commands(folder: Path) -> dict[str, Any]:
-    """The `commands` of an image that ships these down files: one for each, as `pnpm db:migrate:down TAG`."""
-    shipped = {one.tag: one.created_at for one in read_migrations(folder, second=lambda _: NO_IMPACT) if one.has_down}
+    """Return the `commands` of an image that ships down files: `pnpm db:migrate:down TAG` for each of them."""
+    shipped = read_drizzle(folder, second_opinion=lambda _: NO_IMPACT)
     return {
-        f"pnpm db:migrate:down {tag}": {
-            "says": f"stepping down {tag}",
-            "sql": ";\n".join([_ALONE, *_statements(folder / f"{tag}{_DOWN}"), _FORGET.format(when=when)]),
+        f"pnpm db:migrate:down {migration.tag}": {
+            "says": f"stepping down {migration.tag}",
+            "sql": ";\n".join(
+                [
+                    _LOCK_JOURNAL,
+                    *_statements(folder / f"{migration.tag}{_DOWN}"),
+                    _DELETE_FROM_JOURNAL.format(when=migration.created_at),
+                ]
+            ),
         }
-        for tag, when in shipped.items()
+        for migration in shipped
+        if migration.has_down
     }
 
 

@@ -1,16 +1,21 @@
-"""Rows of the stage's branch beside its migrations' tables: a report of lost writes must be exact about them.
+"""Rows of the demo environment's branch, beside the tables of its migrations.
 
-A table of two million rows, one without a key, one whose rows are hidden by row security, and a second database.
+A data loss report must be exact about them: a table of two million rows, a table without a key, a table whose rows are
+hidden by row security, and a second database.
 """
 
-BAD_RELEASE_NAME = "by v1.1.0"  # the name in the rows that the bad release writes
+BAD_RELEASE_NAME = "by v1.1.0"  # marks the rows that the bad release writes
 BILLING = "billing"
 MEASUREMENTS = 2_000_000
 TENANT = "acme"
 
 
-def seed(measurements: int = MEASUREMENTS) -> str:
-    """The tables of the first database. Rows of the large one are narrow: they are copied with each branch."""
+def seed_statements(measurements: int = MEASUREMENTS) -> str:
+    """Return the SQL that fills the first database.
+
+    Args:
+        measurements: rows of the large table. They are narrow, since Neon's stand-in copies them with each branch.
+    """
     return f"""
 CREATE TABLE measurements (id int PRIMARY KEY, value int NOT NULL);
 INSERT INTO measurements SELECT n, n % 100 FROM generate_series(1, {measurements}) n;
@@ -28,14 +33,14 @@ SEED_BILLING = """
 CREATE TABLE invoices (id serial PRIMARY KEY, amount int NOT NULL, by text NOT NULL);
 INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
 """
-# Two other systems write this after v1.1.0 was shipped. The users are more than the 32 ids that Postgres logs ahead, so
-# that the restore takes their sequence back however few requests the service answered; the invoices stand in a database
-# of their own, which goes back with the branch all the same.
+# Two other systems write these rows after v1.1.0 was shipped. Postgres logs 32 values of a sequence ahead: more users
+# than that make sure that the restore takes the sequence back, however few requests the service answered. The invoices
+# are in a database of their own, which goes back with the branch all the same.
 IMPORTED_USERS = 40
 IMPORT_USERS = f"INSERT INTO users (name) SELECT 'imported ' || n FROM generate_series(1, {IMPORTED_USERS}) n"  # noqa: S608
 ADD_INVOICES = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
 
-# One request's, in one transaction. The tenant is set for it alone, as behind a pooler it must be.
+# The writes of one request, in one transaction. The tenant is set for that transaction only, as a pooler requires.
 BAD_RELEASE_WRITES = f"""
 SELECT set_config('app.tenant', '{TENANT}', true);
 INSERT INTO users (name) VALUES ('{BAD_RELEASE_NAME}');

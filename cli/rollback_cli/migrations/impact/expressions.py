@@ -1,10 +1,10 @@
-"""Side effects of an expression: it may call a function that writes, change rows, or fail for a row."""
+"""Side effects of an expression: a call of a function that writes, a change of rows, a failure for a row."""
 
 from typing import Any
 
-from rollback_cli.migrations.postgres_parser import Node, nodes, strings
+from rollback_cli.migrations.impact.postgres_parser import Node, nodes, strings
 
-# Functions of Postgres that write nothing and fail for no value; `nextval` moves a sequence on, as any INSERT does.
+# Functions of Postgres that write nothing and fail for no value. `nextval` advances a sequence, as any INSERT does.
 _HARMLESS = frozenset(
     {
         *("now", "clock_timestamp", "transaction_timestamp", "statement_timestamp", "date_trunc", "timezone"),
@@ -14,7 +14,7 @@ _HARMLESS = frozenset(
         *("to_tsvector", "jsonb_build_object", "jsonb_build_array", "json_build_object", "array_length"),
     }
 )
-# Another value for each row, so that a key over it refuses none.
+# Functions that return another value for each row, so that a key on the column refuses no row.
 _VOLATILE_FUNCTIONS = frozenset(
     {"gen_random_uuid", "uuid_generate_v1", "uuid_generate_v4", "uuidv4", "uuidv7", "nextval"}
 )
@@ -24,17 +24,17 @@ _WRITES = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", 
 
 
 def find_side_effect(tree: Any) -> str | None:
-    """Why running an expression or a query may do more than give a value; None: it does not."""
+    """Say why evaluating an expression or a query may do more than return a value; None: it does not."""
     for name, node in nodes(tree):
         if name in _WRITES:
-            return "it holds a statement that changes rows"
+            return "it contains a statement that changes rows"
         if name == "func_call" and not _is_harmless(node):
-            return f"it calls {'.'.join(strings(node.get('funcname')))}, and what that does can't be told"
+            return f"it calls {'.'.join(strings(node.get('funcname')))}, whose effect is unknown"
     return None
 
 
 def may_fail(tree: Any) -> bool:
-    """Whether an expression of an index may refuse a row for its value, as a cast or a division does."""
+    """Return whether an expression of an index may fail for a row's value, as a cast or a division does."""
     for name, node in nodes(tree):
         if name == "func_call" and not _is_harmless(node):
             return True
@@ -46,13 +46,13 @@ def may_fail(tree: Any) -> bool:
 
 
 def is_volatile_default(tree: Any) -> bool:
-    """Whether the outermost call of a default gives another value for each row."""
+    """Return whether the outermost call of a default returns another value for each row."""
     call = tree.get("func_call") if isinstance(tree, dict) else None
     return call is not None and strings(call.get("funcname"))[-1:] != () and _name(call) in _VOLATILE_FUNCTIONS
 
 
 def _never_fails(cast: Node) -> bool:
-    """A cast to text, or one of a constant, which fails at once or never."""
+    """Return whether a cast never fails for a row: a cast to text, or of a constant, which fails at once or never."""
     return "a_const" in cast.get("arg", {}) or bool(set(strings(cast.get("type_name", {}).get("names"))) & _TEXT)
 
 

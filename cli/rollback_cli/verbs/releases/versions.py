@@ -1,4 +1,4 @@
-"""`rollback versions ENV`: the releases that the ledger knows, and what the evidence says of them."""
+"""`rollback versions ENV`: the releases that the ledger knows, with the evidence for and against each."""
 
 from itertools import islice
 from typing import Annotated
@@ -6,20 +6,23 @@ from typing import Annotated
 import typer
 
 from rollback.identity.identify import running_fingerprint
-from rollback_cli import deployed, plain
-from rollback_cli import show as display
+from rollback_cli import deployed_stack
+from rollback_cli.display import print_releases
+from rollback_cli.operator_options import Environment
+from rollback_cli.terminal_text import make_console
 
 
 def versions(
-    environment: str, limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 50
+    environment: Environment,
+    limit: Annotated[int, typer.Option(min=1, help="most releases to list for each service")] = 50,
 ) -> None:
-    """List the releases one can go back to, newest first; more of them with --limit."""
-    console = plain.console()
-    here = deployed.find(environment)
-    world = here.world()
-    for service in here.settings.services:
-        running = running_fingerprint(world.services.describe(service), service, world)
-        page = list(islice(world.ledger.releases(service.name), limit + 1))
-        display.releases(console, page[:limit], running)
-        if len(page) > limit:
-            console.print(f"there are older ones: rollback versions {environment} --limit {limit * 2}", highlight=False)
+    """List the known releases of each service, newest first, with their states."""
+    console = make_console()
+    deployment = deployed_stack.find_deployment(environment)
+    world = deployment.world()
+    for service in deployment.settings.services:
+        fingerprint = running_fingerprint(world.services.describe(service), service, world)
+        releases = list(islice(world.ledger.releases(service.name), limit + 1))
+        print_releases(console, releases[:limit], fingerprint)
+        if len(releases) > limit:
+            console.print(f"older releases: rollback versions {environment} --limit {limit * 2}", highlight=False)

@@ -1,25 +1,28 @@
-"""`rollback abort ENV ID`: end a rollback that is going on, and see it concluded."""
+"""`rollback abort ENV ID`: end an open rollback, and wait until it is concluded."""
 
 import typer
 
-from rollback.operations import pause_abort_unlock as levers
-from rollback_cli import deployed, direct, lever, plain
-from rollback_cli import show as display
+from rollback.operations import pause_abort_unlock
+from rollback_cli import deployed_stack, direct_mode
+from rollback_cli.display import print_report
+from rollback_cli.operator_options import Environment, Reason, RollbackId, make_operator
+from rollback_cli.terminal_text import make_console, print_paragraph
 
 
-def abort(environment: str, rollback_id: str, reason: lever.Reason) -> None:
-    """End an open rollback. What it has fenced stays fenced. Exit code 1: something was left for you to put back."""
-    here, operator = deployed.find(environment), lever.operator(reason)
-    world = here.world()
-    ended = levers.abort(rollback_id, operator, world)
-    lever.print_paragraph(
-        f"{rollback_id} is {ended.outcome}; it is being concluded (left alone, the janitor concludes it)"
+def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> None:
+    """End an open rollback; services that it has fenced stay fenced. Exit code 1: you have to put something back."""
+    deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
+    world = deployment.world()
+    aborted = pause_abort_unlock.abort(rollback_id, operator, world)
+    print_paragraph(
+        f"{rollback_id} is {aborted.outcome} and is being concluded; if this command is interrupted, the janitor "
+        "concludes it"
     )
-    concluded = direct.wait_until_concluded(rollback_id, world)
-    display.rollback(plain.console(), concluded, here.settings)
+    concluded = direct_mode.wait_until_concluded(rollback_id, world)
+    print_report(make_console(), concluded, deployment.settings)
     if concluded.superseded_by is not None:
-        lever.print_paragraph(f"{concluded.superseded_by} has taken it over and goes on")
+        print_paragraph(f"{concluded.superseded_by} has taken over and goes on")
     pause = f"rollback pause {environment} --service {concluded.service_name}"
-    lever.print_paragraph(f"The next alarm starts another one, unless you stop that too: {pause} --reason '…'")
+    print_paragraph(f"The next alarm starts another rollback. To prevent that: {pause} --reason '…'")
     if concluded.left_to_operator():
         raise typer.Exit(1)

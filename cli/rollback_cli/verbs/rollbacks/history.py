@@ -6,22 +6,24 @@ from typing import Annotated
 import typer
 
 from rollback.domain.rollback import Rollback, service_of
-from rollback_cli import deployed, lever, plain
-from rollback_cli import show as display
+from rollback_cli import deployed_stack
+from rollback_cli.display import print_rollbacks
+from rollback_cli.operator_options import Environment
+from rollback_cli.terminal_text import make_console, print_paragraph
 
 
 def history(
-    environment: str,
-    limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 20,
-    before: Annotated[str | None, typer.Option(help="only those older than the rollback with this id")] = None,
+    environment: Environment,
+    limit: Annotated[int, typer.Option(min=1, help="most rollbacks to list for each service")] = 20,
+    before: Annotated[str | None, typer.Option(help="list only rollbacks older than the one with this id")] = None,
 ) -> None:
-    """List the newest rollbacks, whatever their outcome."""
-    here = deployed.find(environment)
-    ledger = here.world().ledger
-    services = here.settings.service_names if before is None else (service_of(before),)
+    """List the newest rollbacks of each service, with any outcome."""
+    deployment = deployed_stack.find_deployment(environment)
+    ledger = deployment.world().ledger
+    services = deployment.settings.service_names if before is None else (service_of(before),)
     for service in services:
-        page = list(islice(ledger.records(service, before), limit + 1))
-        display.rollbacks(plain.console(), page[:limit])
-        shown = [one.id for one in page[:limit] if isinstance(one, Rollback)]
-        if len(page) > limit and shown:
-            lever.print_paragraph(f"older ones: rollback history {environment} --before {shown[-1]}")
+        records = list(islice(ledger.records(service, before), limit + 1))
+        print_rollbacks(make_console(), records[:limit])
+        ids = [record.id for record in records[:limit] if isinstance(record, Rollback)]
+        if len(records) > limit and ids:
+            print_paragraph(f"older rollbacks: rollback history {environment} --before {ids[-1]}")

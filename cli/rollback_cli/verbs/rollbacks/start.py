@@ -4,30 +4,46 @@ from typing import Annotated
 
 import typer
 
-from rollback_cli import following, lever
+from rollback_cli.operator_options import DryRun, Environment, InProcess, RollbackReason, Service, SkipConfirmation
+from rollback_cli.start_and_follow import start_and_follow
 
 
 def start(
-    environment: str,
+    environment: Environment,
     type: Annotated[
-        str, typer.Option(help="service, database, full (both), or emergency: straight to ECS")
+        str,
+        typer.Option(
+            help="service, database, full (service and database), or emergency (service only, sent straight to ECS)"
+        ),
     ] = "service",
-    service: lever.Service = None,
-    target_version: Annotated[str | None, typer.Option(help="default: the last known good")] = None,
-    pr: Annotated[int | None, typer.Option(help="the pull request whose database goes back")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="restore, reset, recreate, delete, down_migrations or auto; default: as set")
+    service: Service = None,
+    target_version: Annotated[
+        str | None, typer.Option(help="release to roll back to; default: the last known good")
     ] = None,
-    to: Annotated[str | None, typer.Option(help="restore the database to this time: 2026-03-01T02:59:00Z")] = None,
+    pr: Annotated[int | None, typer.Option(help="number of the pull request whose database is rolled back")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="how the database is rolled back: restore, reset, recreate, delete, down_migrations or auto; "
+            "default: the environment's setting"
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="restore the database to this time, such as 2026-03-01T02:59:00Z")
+    ] = None,
     force: Annotated[
-        bool, typer.Option(help="override the checks that may be overridden, and take a rollback over that is going on")
+        bool, typer.Option(help="override the checks that may be overridden, and take over a rollback in progress")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether you mean it")] = False,
-    dry_run: Annotated[bool, typer.Option(help="plan and report; change nothing")] = False,
-    reason: Annotated[str, typer.Option(help="for the record")] = "",
-    in_process: Annotated[bool, typer.Option("--direct", help="without Step Functions, in this process")] = False,
+    yes: SkipConfirmation = False,
+    dry_run: DryRun = False,
+    reason: RollbackReason = "",
+    in_process: InProcess = False,
 ) -> None:
-    """Put a service, its database, or both back on the last known good release, or on the one that is named."""
+    """Roll a service, its database, or both back to the last known good release, or to a named one.
+
+    A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned with
+    --dry-run; 1: any other outcome.
+    """
     given = {
         "type": type,
         "service": service,
@@ -39,4 +55,4 @@ def start(
         "dry_run": dry_run,
         "reason": reason,
     }
-    following.run(environment, given, in_process=in_process, yes=yes)
+    start_and_follow(environment, given, in_process=in_process, yes=yes)

@@ -1,33 +1,41 @@
-"""`rollback undo ENV ID`: bring back what a rollback took out of the database, from its backup branch."""
-
-from typing import Annotated
-
-import typer
+"""`rollback undo ENV ID`: bring back what a rollback removed from the database, from its backup branch."""
 
 from rollback.domain.rollback import service_of
 from rollback.errors import InvalidRequest
-from rollback_cli import deployed, following
+from rollback_cli import deployed_stack
+from rollback_cli.operator_options import (
+    DryRun,
+    Environment,
+    InProcess,
+    OverrideChecks,
+    RollbackId,
+    RollbackReason,
+    SkipConfirmation,
+)
+from rollback_cli.start_and_follow import start_and_follow
 
 
 def undo(
-    environment: str,
-    rollback_id: str,
-    force: Annotated[bool, typer.Option(help="override the checks that may be overridden")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether you mean it")] = False,
-    dry_run: Annotated[bool, typer.Option(help="plan and report; change nothing")] = False,
-    reason: Annotated[str, typer.Option(help="for the record")] = "",
-    in_process: Annotated[bool, typer.Option("--direct", help="without Step Functions, in this process")] = False,
+    environment: Environment,
+    rollback_id: RollbackId,
+    force: OverrideChecks = False,
+    yes: SkipConfirmation = False,
+    dry_run: DryRun = False,
+    reason: RollbackReason = "",
+    in_process: InProcess = False,
 ) -> None:
-    """Restore the database from the backup of a rollback; of a full one, its service goes with it.
+    """Restore the database from the backup branch of a rollback; undoing a full rollback moves the service too.
 
-    What was written since that rollback is kept in a backup branch in its turn. Afterwards the branch is a child of the
-    backup: Neon restores it to points in its own past no more (a root branch is needed for that).
+    A new backup branch keeps the rows written since that rollback. Afterwards the branch is a child of the old backup:
+    Neon can no longer restore it to points in its own past, for which it would have to be a root branch.
     """
     service = service_of(rollback_id)
     try:
-        undone = deployed.find(environment).world().ledger.read(service, rollback_id)
+        undone = deployed_stack.find_deployment(environment).world().ledger.read(service, rollback_id)
     except KeyError as missing:
-        raise InvalidRequest(f"the ledger has no rollback {rollback_id}; `rollback history {environment}`") from missing
+        raise InvalidRequest(
+            f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists them"
+        ) from missing
     given = {
         "type": undone.request.type.value,
         "service": service,
@@ -36,4 +44,4 @@ def undo(
         "dry_run": dry_run,
         "reason": reason,
     }
-    following.run(environment, given, in_process=in_process, yes=yes)
+    start_and_follow(environment, given, in_process=in_process, yes=yes)
