@@ -30,7 +30,9 @@ def run_directly(
 
     Args:
         given: fields of the request.
+        world: the ports.
         on_progress: called with each cursor that differs from the one before.
+        sleep: waits that many seconds.
 
     Raises:
         RollbackError: a step failed for good; the ledger shows how far the rollback went.

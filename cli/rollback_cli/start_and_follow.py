@@ -29,6 +29,7 @@ def start_and_follow(environment: str, given: dict[str, Any], *, in_process: boo
     """Start a rollback, print its progress and its report, and exit with 0 if it succeeded, 1 if not.
 
     Args:
+        environment: such as `production`.
         given: fields of the request; those that are None or False are left out.
         in_process: run the steps in this process, without Step Functions.
         yes: the operator is not asked for confirmation.

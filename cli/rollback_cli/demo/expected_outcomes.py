@@ -1,4 +1,4 @@
-"""How each scenario of the demo must end, verified in the ledger, in ECS and in the database."""
+"""The expected outcome of each scenario of the demo, verified in the ledger, in ECS and in the database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,8 +99,8 @@ def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "Dem
     )
     if not in_backup or on_branch:
         raise ExpectationFailed(
-            f"of the bad release's rows the backup branch has {in_backup} (expected: all), and the restored branch "
-            f"{on_branch} (expected: 0)"
+            f"the backup branch has {in_backup} rows of the bad release (expected: some), the restored branch {on_branch} "
+            "(expected: 0)"
         )
     unreported = list(find_unreported(report, count_expected_losses(database, backup.id)))
     if unreported:

@@ -32,6 +32,7 @@ OPERATOR_VERBS = (
     ("unlock", "production"),
     ("unfence", "production"),
 )
+VERBS_WITH_SERVICE = tuple(words for words in OPERATOR_VERBS if words[0] != "abort")
 
 
 @pytest.mark.parametrize("words", OPERATOR_VERBS, ids=[words[0] for words in OPERATOR_VERBS])
@@ -44,11 +45,7 @@ def test_an_operators_verb_needs_a_reason(terminal: At, words: tuple[str, ...]) 
     assert type_.verbs() == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    [words for words in OPERATOR_VERBS if words[0] != "abort"],
-    ids=[w[0] for w in OPERATOR_VERBS if w[0] != "abort"],
-)
+@pytest.mark.parametrize("words", VERBS_WITH_SERVICE, ids=[words[0] for words in VERBS_WITH_SERVICE])
 def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, words: tuple[str, ...]) -> None:
     simulation = start_simulation()
     only = simulation.world.settings.services[0]
@@ -64,7 +61,7 @@ def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, 
     assert type_.verbs() == []
 
 
-def test_a_pause_is_refused_twice_and_so_is_a_resume(terminal: At) -> None:
+def test_a_second_pause_is_refused_and_so_is_a_second_resume(terminal: At) -> None:
     type_ = terminal(start_simulation())
     assert type_("pause", "production", *REASON) == 0
     assert type_("pause", "production", *REASON) == 2

@@ -1,8 +1,8 @@
 """The impact of a migration on the release before it, read from its SQL alone, by Postgres's own parser.
 
 Statements that are known to be harmless, or to show in the structure, are listed. A statement on no list is unknown,
-and does not show. A statement is classified in the context of its file: keys on a table that the file has created, and
-values for columns that it has created, harm no earlier release. The comparison of structures (`schema_structure`)
+and does not show. A statement is classified in the context of its file: changing what
+the file has created harms no earlier release. The comparison of structures (`schema_structure`)
 decides what the text does not tell, such as a new column of a domain that forbids NULL. The text can't tell what the
 database's triggers do to rows that the file changes.
 """

@@ -26,8 +26,8 @@ def undo(
 ) -> None:
     """Restore the database from the backup branch of a rollback; undoing a full rollback moves the service too.
 
-    A new backup branch keeps the rows written since that rollback. Afterwards the branch is a child of the old backup:
-    Neon can no longer restore it to points in its own past, for which it would have to be a root branch.
+    A new backup branch keeps the rows written since that rollback. Afterwards the branch is a child of the old backup.
+    Neon restores only root branches to points in their own past, and so no longer this one.
     """
     service = service_of(rollback_id)
     try:
