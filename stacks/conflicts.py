@@ -1,4 +1,4 @@
-"""What two services must not have in common: each name and each resource has one owner, or is known to be shared."""
+"""Conflicts of services: each name and each resource has one owner, or the settings say that it is shared."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _ServiceInEnvironment:
-    """One service where it is described."""
+    """One service, and the environment that describes it."""
 
     environment: str
     settings: "Environment"
@@ -24,10 +24,10 @@ class _ServiceInEnvironment:
         return f"environments.{self.environment}.services.{self.service.name}"
 
     def may_share_account(self, other: "_ServiceInEnvironment") -> bool:
-        """Whether both may be in one account and region; what is not said may be the same."""
+        """Return whether both may be in one account and region; a value that is not set may be the same."""
         mine, others = self.settings, other.settings
-        apart = (mine.account, others.account), (mine.region, others.region)
-        return not any(one and another and one != another for one, another in apart)
+        pairs = (mine.account, others.account), (mine.region, others.region)
+        return not any(one and another and one != another for one, another in pairs)
 
     @property
     def log_pattern(self) -> str:
@@ -37,18 +37,20 @@ class _ServiceInEnvironment:
 def find_conflicts(
     environments: "Mapping[str, Environment]", stacks_of: Callable[[str], tuple[str, str]]
 ) -> Iterator[str]:
-    """Name everything that two services or environments can't both have; one line each.
+    """Name each conflict of two services or two environments, in a line each.
 
     Args:
+        environments: by name.
         stacks_of: environment → names of its stacks.
     """
     for one, other in itertools.combinations(environments, 2):
         if stacks_of(one) == stacks_of(other):
-            yield f"environments.{one} and environments.{other} would make the same stacks, {', '.join(stacks_of(one))}"
+            stacks = ", ".join(stacks_of(one))
+            yield f"environments.{one} and environments.{other} would create the same stacks, {stacks}; rename one"
     locations = [
-        _ServiceInEnvironment(name, found, service)
-        for name, found in environments.items()
-        for service in found.services
+        _ServiceInEnvironment(name, environment, service)
+        for name, environment in environments.items()
+        for service in environment.services
     ]
     for first, second in itertools.combinations(locations, 2):
         if first.may_share_account(second):
@@ -61,15 +63,15 @@ def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment)
         f"{first.environment}-{one.name}" == f"{second.environment}-{other.name}"
         and first.environment != second.environment
     ):
-        yield f"{both} would name their alarms alike, {first.environment}-{one.name}-…; rename one of them"
+        yield f"{both} would give their alarms the same names, {first.environment}-{one.name}-…; rename one of them"
     if (one.cluster, one.ecs_service) == (other.cluster, other.ecs_service):
-        yield f"{both} are the same ECS service, {one.cluster}/{one.ecs_service}; one service has one description"
+        yield f"{both} are the same ECS service, {one.cluster}/{one.ecs_service}; describe it once"
     for group in sorted(set(_target_groups(one)) & set(_target_groups(other))):
-        yield f"{both} have the same target group, {group}; its evidence is of one service only"
+        yield f"{both} have the same target group, {group}; its metrics must be those of one service"
     if _log_group(one) == _log_group(other) and first.log_pattern == second.log_pattern:
         yield (
-            f"{both} log to one group, {_log_group(one)}, and would count each other's errors; give each an "
-            "error_log_pattern that selects its own lines"
+            f"{both} log to one group, {_log_group(one)}, and would count each other's errors; set an "
+            "error_log_pattern for each that selects its own lines"
         )
     if one.existing and other.existing and one.existing.load_balancer == other.existing.load_balancer:
         for place in (first, second):

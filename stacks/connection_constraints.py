@@ -1,4 +1,4 @@
-"""What the settings of services' connections need of the database's settings, and of the service around them."""
+"""Constraints between the connections of services, the settings of the database, and the services' other settings."""
 
 from collections.abc import Sequence
 
@@ -7,43 +7,50 @@ from stacks.service_settings import Service
 
 
 def reconnect_minutes(database: DatabaseSettings | None, services: Sequence[Service]) -> float:
-    """The longest that services of the branch may take, one after the other, to get new connections and prove them."""
+    """Return the longest time in which the branch's services, one after the other, reconnect and prove it."""
     if database is None:
         return 0
     names = {*(database.writers if database.writers is not None else (s.name for s in services)), *database.readers}
-    tasks = sum(_commands(s) for s in services if s.name in names)
+    tasks = sum(_count_commands(s) for s in services if s.name in names)
     return database.reconnect_timeout_minutes * len(names) + database.task_timeout_minutes * tasks
 
 
-def connection_needs(database: DatabaseSettings | None, services: Sequence[Service]) -> dict[str, bool]:
-    """What is wrong, in words, and whether it is as it should be."""
+def connection_constraints(database: DatabaseSettings | None, services: Sequence[Service]) -> dict[str, bool]:
+    """Check the settings of the services' connections.
+
+    Returns:
+        Message about the violation → whether the constraint holds.
+    """
     known = {service.name for service in services}
-    set_up = [service.name for service in services if service.connection != type(service.connection)()]
+    configured = [service.name for service in services if service.connection != type(service.connection)()]
     if database is None:
-        words = f"services.connection is set for {', '.join(set_up)}; without a database there is nothing to connect to"
-        return {words: not set_up}
+        names = ", ".join(configured)
+        message = (
+            f"services.connection is set for {names}; without a database there is nothing to connect to: remove it"
+        )
+        return {message: not configured}
     writers = set(known if database.writers is None else database.writers)
     unknown, both = sorted(set(database.readers) - known), sorted(set(database.readers) & writers)
     of_branch = writers | set(database.readers)
-    apart = sorted(set(set_up) - of_branch)
-    commands = sorted(s.name for s in services if s.connection.reconnect_command and s.name in writers)
-    unasked = sorted(s.name for s in services if s.connection.check_path and not _has_address(s))
+    outside = sorted(set(configured) - of_branch)
+    reconnecting_writers = sorted(s.name for s in services if s.connection.reconnect_command and s.name in writers)
+    without_url = sorted(s.name for s in services if s.connection.check_path and not _has_url(s))
     return {
         f"database.readers names {', '.join(unknown)}; allowed are {', '.join(sorted(known))}": not unknown,
-        f"database.readers names {', '.join(both)}, which {'is' if len(both) == 1 else 'are'} among the writers; name "
-        "the writers in database.writers, which are all services unless it is set": not both,
-        f"services.connection is set for {', '.join(apart)}; name it in database.writers or database.readers: no other "
-        "service is reconnected": not apart,
-        f"connection.reconnect_command is set for {', '.join(commands)}; allowed for readers: a writer starts from "
-        "zero tasks anyway": not commands,
-        f"connection.check_path is set for {', '.join(unasked)}; it needs the service's base_url": not unasked,
+        f"database.readers names {', '.join(both)}, which {'is' if len(both) == 1 else 'are'} among the writers; set "
+        "database.writers, since without it all services are writers": not both,
+        f"services.connection is set for {', '.join(outside)}; name it in database.writers or database.readers: no "
+        "other service is reconnected": not outside,
+        f"connection.reconnect_command is set for {', '.join(reconnecting_writers)}; allowed for readers: writers "
+        "start from zero tasks anyway": not reconnecting_writers,
+        f"connection.check_path is set for {', '.join(without_url)}; it needs the service's base_url": not without_url,
     }
 
 
-def _commands(service: Service) -> int:
+def _count_commands(service: Service) -> int:
     return sum(bool(command) for command in (service.connection.reconnect_command, service.connection.command))
 
 
-def _has_address(service: Service) -> bool:
-    """Whether anything answers by HTTP: a service that is made here has its load balancer's address."""
+def _has_url(service: Service) -> bool:
+    """Return whether the service answers by HTTP: a created service has the URL of its load balancer."""
     return service.base_url is not None or service.workload is not None

@@ -337,17 +337,17 @@ A, B = attached("a"), attached("b")
         ),
         (
             of_environments(production=[attached("eu-api")], production_eu=[attached("api")]),
-            "production.services.eu-api and environments.production-eu.services.api would name their alarms alike, "
-            "production-eu-api",
+            "production.services.eu-api and environments.production-eu.services.api would give their alarms the same "
+            "names, production-eu-api",
         ),
         (
             of_environments(production=[attached("a", load_balancer_shared=False), B]),
             "environments.production.services.a.load_balancer_shared is false, but",
         ),
-        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would make the same stacks"),
+        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would create the same stacks"),
         (
             of_environments(production=[attached("a", existing=existing("a", target_groups=["targetgroup/a/1"] * 2))]),
-            "holds one twice",
+            "has a target group twice; allowed is each once",
         ),
         (
             of_environments(

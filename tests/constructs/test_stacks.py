@@ -76,7 +76,7 @@ def test_only_functions_that_probe_are_placed_in_the_vpc(attached: dict[str, Any
 def test_a_function_in_a_vpc_may_make_its_network_interfaces(attached: dict[str, Any]) -> None:
     """Lambda refuses to create one that may not (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
     roles = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    of_functions = {r["Description"].split()[3]: r for r in roles if "function" in r.get("Description", "")}
+    of_functions = {r["Description"].split()[-1]: r for r in roles if "function" in r.get("Description", "")}
     may = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
     assert may == PROBING
 

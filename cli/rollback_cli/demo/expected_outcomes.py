@@ -99,8 +99,8 @@ def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "Dem
     )
     if not in_backup or on_branch:
         raise ExpectationFailed(
-            f"the backup branch has {in_backup} rows of the bad release (expected: some), the restored branch {on_branch} "
-            "(expected: 0)"
+            f"the backup branch has {in_backup} rows of the bad release (expected: some), and the restored "
+            f"branch {on_branch} (expected: 0)"
         )
     unreported = list(find_unreported(report, count_expected_losses(database, backup.id)))
     if unreported:

@@ -1,7 +1,7 @@
 """Rows of the demo environment's branch, beside the tables of its migrations.
 
-A data loss report must be exact about them: a table of two million rows, a table without a key, a table whose rows are
-hidden by row security, and a second database.
+A data loss report must be exact about them. There is a table of two million rows, a table without a key, a table with
+row security, and a second database.
 """
 
 BAD_RELEASE_NAME = "by v1.1.0"  # marks the rows that the bad release writes
