@@ -1,4 +1,4 @@
-"""Roll an ECS service, its Neon database, or both back, and operate what does so automatically.
+"""Roll an ECS service, its Neon database, or both back, and control their automatic rollbacks.
 
 Exit codes: 0 done, 1 failed or refused, 2 the request is not valid.
 """

@@ -145,7 +145,7 @@ class SelfMonitoring(Construct):
             f"StaleLease-{service}",
             f"{self._prefix}-{service}-stale-lease",
             f"The lease on {service} expired, and neither its rollback nor the janitor released it, so that rollback "
-            f"may be unfinished. Run rollback status {self._environment}; if no process runs the rollback any more, run "
+            f"may be unfinished. Run rollback status {self._environment}; if no process runs the rollback, run "
             f"rollback unlock {self._environment}.",
             self._janitor_metric(METRIC_STALE_LEASES, "Maximum", dimensions),
             0,

@@ -1,4 +1,4 @@
-"""Alarms on ourselves: each way in which the rollback system can fail is told to a person."""
+"""Alarms on the rollback system itself: each way in which it can fail pages an operator."""
 
 import json
 from typing import Any
@@ -28,23 +28,23 @@ def resources(template: Template, kind: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def watching(templates: dict[str, Template]) -> dict[str, Alarm]:
-    """The alarms that tell a person, by name."""
+    """The alarms that page, by name."""
     alarms = resources(templates["MacroAiProductionRollbackStack"], "AWS::CloudWatch::Alarm")
     return {alarm["AlarmName"]: alarm for alarm in alarms if "AlarmActions" in alarm}
 
 
-def test_each_way_to_fail_has_an_alarm(watching: dict[str, Alarm]) -> None:
+def test_each_way_in_which_the_system_can_fail_has_an_alarm(watching: dict[str, Alarm]) -> None:
     assert set(watching) == FAILURES | FROM_THE_JANITOR | {SILENT}
 
 
-def test_they_tell_the_critical_topic_when_they_turn_red_and_nothing_else(watching: dict[str, Alarm]) -> None:
+def test_each_alarm_publishes_to_the_critical_topic_on_alarm_only(watching: dict[str, Alarm]) -> None:
     for alarm in watching.values():
         (topic,) = alarm["AlarmActions"]
         assert "Critical" in topic["Ref"]
         assert not {"OKActions", "InsufficientDataActions"} & set(alarm)
 
 
-def test_silence_is_fine_of_failures_wrong_of_the_janitor_and_no_news_of_what_it_reports(
+def test_missing_data_is_fine_for_failures_breaching_for_the_janitor_and_ignored_for_its_findings(
     watching: dict[str, Alarm],
 ) -> None:
     assert {watching[name]["TreatMissingData"] for name in FAILURES} == {"notBreaching"}
@@ -52,7 +52,7 @@ def test_silence_is_fine_of_failures_wrong_of_the_janitor_and_no_news_of_what_it
     assert {watching[name]["TreatMissingData"] for name in FROM_THE_JANITOR} == {"ignore"}
 
 
-def test_failures_are_counted_of_one_machine_function_or_queue_each(watching: dict[str, Alarm]) -> None:
+def test_each_failure_alarm_is_about_one_state_machine_function_or_queue(watching: dict[str, Alarm]) -> None:
     seen = set()
     for name in FAILURES:
         alarm = watching[name]
@@ -62,8 +62,8 @@ def test_failures_are_counted_of_one_machine_function_or_queue_each(watching: di
     assert len(seen) == len(FAILURES)
 
 
-def test_what_the_janitor_says_is_watched_under_the_names_that_it_says_it_by(watching: dict[str, Alarm]) -> None:
-    def what(name: str) -> tuple[Any, ...]:
+def test_the_alarms_on_the_janitors_metrics_use_the_names_that_the_janitor_writes(watching: dict[str, Alarm]) -> None:
+    def describe(name: str) -> tuple[Any, ...]:
         alarm = watching[name]
         dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
         of = (dimensions.pop("Application"), dimensions.pop("Environment"), dimensions.pop("Service", None))
@@ -72,9 +72,9 @@ def test_what_the_janitor_says_is_watched_under_the_names_that_it_says_it_by(wat
 
     below, above = "LessThanThreshold", "GreaterThanThreshold"
     on_service = ("macro-ai", "production", "express-api")
-    assert what(SILENT) == ("Rollback", "JanitorSweeps", ("macro-ai", "production", None), below, 1)
-    assert what(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
-    assert what(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "RollbackAvailable", on_service, below, 1)
+    assert describe(SILENT) == ("Rollback", "JanitorSweeps", ("macro-ai", "production", None), below, 1)
+    assert describe(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
+    assert describe(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "RollbackAvailable", on_service, below, 1)
 
 
 def test_alarms_may_publish_on_the_critical_topic(templates: dict[str, Template]) -> None:

@@ -41,8 +41,8 @@ def start(
 ) -> None:
     """Roll a service, its database, or both back to the last known good release, or to a named one.
 
-    A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned with
-    --dry-run; 1: any other outcome.
+    A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned
+    in a dry run; 1: any other outcome.
     """
     given = {
         "type": type,
