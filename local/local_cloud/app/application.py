@@ -164,7 +164,7 @@ def _database(description: dict[str, Any]) -> Storage | None:
         _print_line("ERROR DATABASE_URL is not set")
         os._exit(1)
     # imports the driver, which is not always there; this file's folder is on the path, the package above it is not
-    database: Storage = importlib.import_module("application_database").Database(uri, **statements)
+    database: Storage = importlib.import_module("database").Database(uri, **statements)
     return database
 
 

@@ -1,6 +1,6 @@
 """The process that stands in for a container whose command was overridden: a one-off task, such as a migration.
 
-Started as ``python -S -E application_command.py --commands JSON -- WORD…``. The image says which commands it has:
+Started as ``python -S -E command.py --commands JSON -- WORD…``. The image says which commands it has:
 ``{"pnpm db:migrate:down 0002_x": {"says": "…", "shows": ["VARIABLE"], "seconds": 0, "sql": "…", "exit": 0}}``. The SQL
 runs in one transaction on ``DATABASE_URL``; its error is a line of the log, and exit code 1. What the image has not
 ends with 127, as in a shell.

@@ -13,7 +13,7 @@ from typing import Any
 from local_cloud.ecr.images import PulledImage
 from local_cloud.processes import child_processes
 
-_HERE = Path(__file__).parent
+_APP = Path(__file__).parents[1] / "app"
 _PYTHON = [sys.executable, "-S", "-E"]
 _DATABASE_PARTS = frozenset({"reads", "writes", "commands"})
 _BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
@@ -38,7 +38,7 @@ def serve(image: PulledImage, application: Application, environment: Mapping[str
     if application.after_seconds is not None:
         behaviour["after_seconds"] = application.after_seconds
     identity = {"version": image.version, "digest": image.digest, "task": application.task_id}
-    command = [str(_HERE / "application.py"), "--port", "0", "--health-path", application.health_path]
+    command = [str(_APP / "application.py"), "--port", "0", "--health-path", application.health_path]
     command += ["--behaviour", json.dumps(behaviour), "--identity", json.dumps(identity)]
     command += ["--shared", str(application.shared)]
     return _start([*command, *_packages(image)], environment)
@@ -46,7 +46,7 @@ def serve(image: PulledImage, application: Application, environment: Mapping[str
 
 def run(image: PulledImage, words: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
     """Start a command in the image, in the place of its server."""
-    command = [str(_HERE / "application_command.py"), "--commands", json.dumps(image.behaviour.get("commands", {}))]
+    command = [str(_APP / "command.py"), "--commands", json.dumps(image.behaviour.get("commands", {}))]
     return _start([*command, *_packages(image), "--", *words], environment)
 
 
