@@ -203,7 +203,7 @@ class TestSharedLoadBalancer:
     def test_another_services_outage_fires_no_alarm(self) -> None:
         minutes = healthy()
         minutes.serve(20)
-        minutes.put("HTTPCode_ELB_5XX_Count", 500)  # of any service behind the load balancer
+        minutes.put("HTTPCode_ELB_5XX_Count", 500)  # the requests may be of any service behind the load balancer
         assert in_alarm(minutes, shared=True) == set()
         assert "outage" in in_alarm(minutes, shared=False)
 

@@ -99,7 +99,7 @@ def run_scenario(scenario: Scenario, environment: "DemoEnvironment", timeline: T
     if scenario.has_autoscaling:
         environment.register_autoscaling()
     environment.push(BAD_VERSION, scenario.bad_behaviour)
-    timeline.say(f"ship {BAD_VERSION}: {scenario.description}", "head")
+    timeline.say(f"ship {BAD_VERSION}\n{scenario.description}", "head")
     if scenario.migrations:
         environment.prepare_database(BAD_VERSION, scenario.migrations[1])
     if scenario.has_good_release:

@@ -143,7 +143,7 @@ def test_a_watcher_that_polls_only_at_the_end_prints_all_facts_in_order(watched:
         r"scale_to_zero, .*start_from_zero.*",
         r"settled",
         r"\d good rounds",
-        r"ledger: release v2 is quarantined left by .*",
+        r"ledger: release v2 is quarantined: left by .*",
         r"succeeded and concluded: v2 → v1, by restart from zero .*",
         r"PAGE: it is over",
     ]

@@ -113,7 +113,8 @@ class DemoWatcher:
     def _print_releases(self, releases: Iterable[Release]) -> None:
         for release in releases:
             style = "good" if release.state is ReleaseState.PROMOTED else "note"
-            text = f"ledger: release {release.version} is {release.state} {release.state_reason}".rstrip()
+            reason = f": {release.state_reason}" if release.state_reason else ""
+            text = f"ledger: release {release.version} is {release.state}{reason}"
             self._print_if_changed(f"release {release.fingerprint}", release.state, text, style)
 
     def _print_facts(self, rollback: Rollback, facts: Iterable[Fact], style: str) -> None:
