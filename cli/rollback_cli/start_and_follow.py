@@ -56,7 +56,7 @@ def start_and_follow(environment: str, given: dict[str, Any], *, in_process: boo
 def _confirm(request: Request, world: World, *, yes: bool) -> None:
     """Ask before a take-over and before a database rollback.
 
-    Rule 1: an operator may take over a live rollback, and is told the state of the data first.
+    Rule 1: an operator may take over a live rollback; the command first prints the state of the data.
     """
     lease = find_live_lease(request.service, world) if request.force else None
     if lease is not None:

@@ -47,7 +47,7 @@ STORIES = {
         QUARANTINED,
         BACK,
         r"lost writes: public\.users",
-        r"recovered with its data: .* the report tells exactly what that is",
+        r"recovered with its data: .* the report lists exactly these rows",
     ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",

@@ -158,7 +158,7 @@ RECOVERED_FROM_ZERO = ExpectedOutcome(_expect_restart_from_zero, RECOVERED.succe
 RECOVERED_WITH_DATA = ExpectedOutcome(
     _expect_data_recovery,
     "recovered with its data: the last known good release serves on the restored branch, the backup branch has the "
-    "rows written since, and the report tells exactly what that is",
+    "rows written since, and the report lists exactly these rows",
     RECOVERED.failure_message,
 )
 LEFT_ALONE = ExpectedOutcome(

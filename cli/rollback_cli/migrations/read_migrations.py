@@ -7,12 +7,12 @@ from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
 from rollback_cli.migrations.detect_tool import detect_tool
 from rollback_cli.migrations.impact.squawk import run_squawk
-from rollback_cli.migrations.migration_file import SecondOpinion
 from rollback_cli.migrations.tools.alembic import read_alembic
 from rollback_cli.migrations.tools.django import read_django
 from rollback_cli.migrations.tools.drizzle import read_drizzle
 from rollback_cli.migrations.tools.flyway import read_flyway
 from rollback_cli.migrations.tools.knex import read_knex
+from rollback_cli.migrations.tools.migration_file import SecondOpinion
 from rollback_cli.migrations.tools.plain_sql import read_plain_sql
 from rollback_cli.migrations.tools.prisma import read_prisma
 from rollback_cli.migrations.tools.rails import read_rails

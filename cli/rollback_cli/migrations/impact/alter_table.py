@@ -80,7 +80,7 @@ def classify_alter_table(statement: Statement, context: FileContext) -> Migratio
     if statement.node.get("objtype") != "OBJECT_TABLE":
         return unknown_statement(statement)
     table = relation(statement.node["relation"])
-    commands = [one["alter_table_cmd"] for one in statement.node.get("cmds", ())]
+    commands = [item["alter_table_cmd"] for item in statement.node.get("cmds", ())]
     actions = [_Action(table, command, context.created) for command in commands]
     return combine_impacts(_classify_action(action, statement) for action in actions)
 

@@ -78,7 +78,7 @@ def _classify_statement(statement: Statement, context: FileContext) -> Migration
 def _classify_code_block(statement: Statement, context: FileContext) -> MigrationImpact:
     """Classify a DO block: the statement in drizzle-kit's guard, or unknown for any other code."""
     arguments = {
-        one["def_elem"].get("defname"): one["def_elem"].get("arg", {}) for one in statement.node.get("args", ())
+        item["def_elem"].get("defname"): item["def_elem"].get("arg", {}) for item in statement.node.get("args", ())
     }
     body = arguments.get("as", {}).get("string", {}).get("sval", "")
     language = arguments.get("language", {}).get("string", {}).get("sval", "plpgsql")

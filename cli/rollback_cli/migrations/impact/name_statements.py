@@ -38,7 +38,7 @@ def classify_drop(statement: Statement, context: FileContext) -> MigrationImpact
     kind = _NAMED_KINDS.get(object_type)
     if kind is None:
         return unknown_statement(statement)
-    names = tuple(_object_name(one) for one in node.get("objects", ()))
+    names = tuple(_object_name(item) for item in node.get("objects", ()))
     if kind == "table" and _forget_created_tables(set(names), context):
         return ADDITIVE
     if kind == "view" and set(names) & context.views:
@@ -78,8 +78,8 @@ def classify_rename(statement: Statement, context: FileContext) -> MigrationImpa
         return breaking(statement.brief)
     table = relation(node["relation"])
     if table not in context.created.tables:
-        removed, made = _names_of_rename(node, table)
-        return breaking(statement.brief, removes=removed, makes=made)
+        removed, taken = _names_of_rename(node, table)
+        return breaking(statement.brief, removes=removed, makes=taken)
     if object_type != "OBJECT_TABLE":
         return ADDITIVE
     new_name = _name_after_rename(node)

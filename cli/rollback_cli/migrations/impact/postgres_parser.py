@@ -74,7 +74,7 @@ def nodes(tree: Any) -> Iterator[tuple[str, Node]]:
 
 def strings(values: Any) -> tuple[str, ...]:
     """Return the parts of a name, which are nodes of type String; an empty part counts too."""
-    return tuple(one["string"].get("sval", "") for one in values or () if "string" in one)
+    return tuple(item["string"].get("sval", "") for item in values or () if "string" in item)
 
 
 def relation(node: Node) -> str:

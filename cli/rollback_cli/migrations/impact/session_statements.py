@@ -14,7 +14,7 @@ def classify_select(statement: Statement) -> MigrationImpact:
     """Classify SELECT: constants have no impact, any other expression may call what writes, as `setval` does."""
     if not set(statement.node) <= {"target_list", "limit_option", "op"}:
         return unknown_statement(statement)
-    values: list[Any] = [one["res_target"].get("val", {}) for one in statement.node.get("target_list", ())]
+    values: list[Any] = [item["res_target"].get("val", {}) for item in statement.node.get("target_list", ())]
     return NO_IMPACT if all(set(value) == {"a_const"} for value in values) else unknown_statement(statement)
 
 

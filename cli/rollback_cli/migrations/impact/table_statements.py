@@ -50,7 +50,7 @@ def classify_create_table_as(statement: Statement, context: FileContext) -> Migr
 def classify_index(statement: Statement, context: FileContext) -> MigrationImpact:
     """Classify CREATE INDEX: a unique index, or an expression that fails, refuses rows."""
     node, table = statement.node, relation(statement.node["relation"])
-    elements = [one["index_elem"] for one in node.get("index_params", ()) if "index_elem" in one]
+    elements = [item["index_elem"] for item in node.get("index_params", ()) if "index_elem" in item]
     if table not in context.created.tables and may_fail([*elements, node.get("where_clause")]):
         return unknown(f"an index on {table} computes an expression, which may refuse a row")
     if not node.get("unique"):
@@ -68,7 +68,7 @@ def classify_insert(statement: Statement, context: FileContext) -> MigrationImpa
 def classify_update(statement: Statement, context: FileContext) -> MigrationImpact:
     """Classify UPDATE: values for columns that the file has created are additive, values for other columns are not."""
     table = relation(statement.node["relation"])
-    assigned = {one["res_target"].get("name", "") for one in statement.node.get("target_list", ())}
+    assigned = {item["res_target"].get("name", "") for item in statement.node.get("target_list", ())}
     is_own = bool(assigned) and context.created.has_created_columns(table, assigned)
     return _classify_row_change(table, statement, context, f"rows of {table} are rewritten", is_own=is_own)
 
@@ -103,7 +103,7 @@ def _classify_row_change(
 
 def classify_truncate(statement: Statement, context: FileContext) -> MigrationImpact:
     """Classify TRUNCATE: breaking for an old table, and for any table with CASCADE."""
-    tables = {relation(one["range_var"]) for one in statement.node.get("relations", ())}
+    tables = {relation(item["range_var"]) for item in statement.node.get("relations", ())}
     cascades = statement.node.get("behavior") == "DROP_CASCADE"
     if tables <= context.created.tables and not cascades:
         return ADDITIVE

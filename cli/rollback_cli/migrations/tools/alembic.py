@@ -7,7 +7,7 @@ from pathlib import Path
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
-from rollback_cli.migrations.migration_file import SecondOpinion, find_sql, from_code_file, read_file
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, find_sql, from_code_file, read_file
 
 
 def is_alembic(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
 from rollback_cli.migrations.impact.squawk import run_squawk
-from rollback_cli.migrations.migration_file import SecondOpinion, classify_text, read_file
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, classify_text, read_file
 
 _FOLDER = re.compile(r"(?P<time>\d{14})_.+")
 
@@ -47,7 +47,7 @@ def read_drizzle(folder: Path, second_opinion: SecondOpinion = run_squawk) -> tu
     """
     path = _journal_path(folder)
     if not path.exists() and drizzle_1_folders(folder):
-        return tuple(_read_drizzle_1(one, second_opinion) for one in drizzle_1_folders(folder))
+        return tuple(_read_drizzle_1(path, second_opinion) for path in drizzle_1_folders(folder))
     try:
         journal = _Journal.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

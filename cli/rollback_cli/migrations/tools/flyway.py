@@ -10,7 +10,7 @@ from pathlib import Path
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
-from rollback_cli.migrations.migration_file import (
+from rollback_cli.migrations.tools.migration_file import (
     SecondOpinion,
     classify_text,
     from_code_file,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback_cli.migrations.migration_file import SecondOpinion, from_sql_file
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, from_sql_file
 
 
 def is_plain_sql(folder: Path) -> bool:

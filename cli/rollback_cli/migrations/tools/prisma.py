@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback_cli.migrations.migration_file import SecondOpinion, from_sql_file, read_file
 from rollback_cli.migrations.tools.drizzle import drizzle_1_folders
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, from_sql_file, read_file
 
 
 def is_prisma(folder: Path) -> bool:

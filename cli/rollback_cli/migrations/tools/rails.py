@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback_cli.migrations.migration_file import SecondOpinion, find_sql, from_code_file
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, find_sql, from_code_file
 
 _FILE = re.compile(r"(?P<version>\d{14}|\d{3,})_\w+\.rb")
 
