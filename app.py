@@ -1,4 +1,4 @@
-"""The CDK app: for each environment in `cdk.json`, its stacks. Run by `cdk synth` and `cdk deploy`."""
+"""The CDK app, which `cdk synth` and `cdk deploy` run: the stacks of each environment in `cdk.json`."""
 
 import signal
 import sys
@@ -6,12 +6,12 @@ from types import FrameType
 
 
 def main() -> None:
-    """Synthesise; a signal that ends us ends what we started too (uv, jsii), and removes what it made."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is signal.SIG_DFL:
-            signal.signal(ending, _leave)
+    """Synthesise the stacks; on SIGTERM or SIGHUP stop the child processes (uv, jsii) and remove their files too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _exit)
     from rollback_constructs.limits import LimitExceeded  # noqa: PLC0415
-    from stacks.assembly import build  # noqa: PLC0415 - jsii starts when it is imported
+    from stacks.assembly import build  # noqa: PLC0415 - this import starts jsii
     from stacks.environment import InvalidSettings  # noqa: PLC0415
 
     try:
@@ -21,7 +21,7 @@ def main() -> None:
     app.synth()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     sys.exit(128 + number)
 
 

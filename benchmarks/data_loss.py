@@ -1,6 +1,6 @@
-"""Measure the account of lost writes on the local Neon with real Postgres: seconds, memory, size of the report.
+"""Measure the data loss report on the local Neon with real Postgres: seconds, memory, size of the report.
 
-make bench ROWS=2000000            # a table of two million rows: equal, few changed, and every row changed
+make bench ROWS=2000000            # a table of two million rows: no row, few rows and every row changed
 """
 
 import argparse
@@ -46,11 +46,11 @@ def main() -> None:
 
 
 def _measure(name: str, project: LocalProject, backup_id: str, base_id: str) -> None:
-    backup, base = (project.databases.connection_uri(one, DATABASE, "app_owner") for one in (backup_id, base_id))
+    backup, base = (project.databases.connection_uri(branch, DATABASE, "app_owner") for branch in (backup_id, base_id))
     limits = CompareLimits(is_over=lambda: False, now=time.monotonic, sums_seconds=600, rows_seconds=600, keys=True)
-    comparison, began = Comparison(project.sql, backup, base, DATABASE, limits), time.monotonic()
+    comparison, started = Comparison(project.sql, backup, base, DATABASE, limits), time.monotonic()
     comparison.compare_remaining()
-    seconds, report = time.monotonic() - began, comparison.report
+    seconds, report = time.monotonic() - started, comparison.report
     changed = sum(table.changed_rows or 0 for table in report.tables)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = len(report.model_dump_json())

@@ -1,9 +1,9 @@
-"""Measure what each part reads of a young and an old ledger: requests, bytes and seconds on moto's DynamoDB.
+"""Measure the reads of a young and an old ledger by each part: requests, bytes and seconds on moto's DynamoDB.
 
     make bench            # 10, 100, 1,000 and 10,000 records and releases
 
-moto looks through a whole partition for each query, so that its seconds grow with the partition; DynamoDB's do not.
-Requests and bytes are those of the real adapter.
+moto scans a whole partition for each query, so its seconds grow with the partition; DynamoDB's do not. Requests and
+bytes are those of the real adapter.
 """
 
 import argparse
@@ -35,28 +35,28 @@ from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step, start_emergency
-from rollback_cli import state
+from rollback_cli.status_lines import status_lines
 
 _BATCH = 25
 
 
 def fill(ledger: DynamoLedger, age: int) -> None:
-    """As many concluded rollbacks and quarantined releases, an hour apart, older than what the stage ships."""
+    """Add `age` concluded rollbacks and quarantined releases, an hour apart, older than those of the simulation."""
     table = ledger._table
     items = []
     checks = tuple(Check(name=f"check-{n}", verdict=Verdict.PASS, reason="y" * 200) for n in range(20))
     for number in range(age):
         at = NOW - timedelta(hours=100 + number)
-        made = definition(f"old-{number}")
+        task_definition = definition(f"old-{number}")
         old = release(f"old-{number}", state=ReleaseState.QUARANTINED)
         old = old.model_copy(
             update={
                 "first_deployed_at": at,
-                "fingerprint": fingerprint(made, {}),
-                "definition_sha256": sha256_of(normalised_definition(made, {})),
+                "fingerprint": fingerprint(task_definition, {}),
+                "definition_sha256": sha256_of(normalised_definition(task_definition, {})),
             }
         )
-        one = rollback(
+        document = rollback(
             id=f"{SERVICE}-{at:%Y%m%dT%H%M%S}000Z-{number:08x}",
             created_at=at,
             admitted_at=at,
@@ -66,19 +66,19 @@ def fill(ledger: DynamoLedger, age: int) -> None:
             concluded_at=at,
             execution=f"old-{number}",
         )
-        beside = [
+        index_items = [
             write["Put"]["Item"]
-            for write in (*_lookup_writes(table, old), *build_index_writes(table, one))
+            for write in (*_lookup_writes(table, old), *build_index_writes(table, document))
             if "Put" in write
         ]
-        items += [release_item(old), _document(one), *beside]
+        items += [release_item(old), _document(document), *index_items]
     for start in range(0, len(items), _BATCH):
         batch = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
         table.client.batch_write_item(RequestItems={table.name: batch})
 
 
 class CallCounter:
-    """Requests and bytes that DynamoDB's client has sent and got."""
+    """Counts the requests and the response bytes of DynamoDB's client."""
 
     def __init__(self, client: Any) -> None:
         self.requests = self.bytes = 0
@@ -88,16 +88,16 @@ class CallCounter:
         self.requests += 1
         self.bytes += len(json.dumps(parsed, default=str))
 
-    def measure(self, what: Callable[[], Any]) -> tuple[int, int, float]:
-        """Requests, bytes and seconds of a call."""
+    def measure(self, call: Callable[[], Any]) -> tuple[int, int, float]:
+        """Return requests, bytes and seconds of a call."""
         self.requests = self.bytes = 0
-        began = time.perf_counter()
-        what()
-        return self.requests, self.bytes, time.perf_counter() - began
+        started = time.perf_counter()
+        call()
+        return self.requests, self.bytes, time.perf_counter() - started
 
 
 def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, int, float]]:
-    """Each part at one age."""
+    """Measure each part at one age of the ledger."""
     client, name = new_table(cloud.client("dynamodb"))
     ledger = DynamoLedger(client, name)
     ledger.build_index((SERVICE,), NOW - timedelta(hours=1))
@@ -113,9 +113,9 @@ def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, 
     figures["Admit"] = counter.measure(lambda: admitted.append(stage.admit(alarm_event())))
     figures["Plan"] = counter.measure(lambda: run_step(admitted[0].id, Step.PLAN, stage.world))
     stage.run_to_end(admitted[0])
-    figures["janitor, a round"] = counter.measure(lambda: janitor.sweep(stage.world))
+    figures["janitor, a sweep"] = counter.measure(lambda: janitor.sweep(stage.world))
     service = stage.world.settings.services[0]
-    figures["status"] = counter.measure(lambda: list(state.lines(service, stage.world)))
+    figures["status"] = counter.measure(lambda: list(status_lines(service, stage.world)))
     stage.clock.pass_time(minutes=200)
     stage.ship("v3", hours_ago=-3.2)
     given = {"type": "emergency"}

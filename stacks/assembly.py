@@ -1,4 +1,4 @@
-"""From context to a cloud assembly: for each environment its stacks. Offline, without account look-ups."""
+"""Build the stacks of each environment from CDK context; offline, without look-ups in an account."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def project_context() -> dict[str, Any]:
-    """The context in `cdk.json`, which the CDK's own command line passes by itself."""
+    """Read the context in `cdk.json`, which the CDK's command line passes by itself."""
     context: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
     return context
 
@@ -32,13 +32,16 @@ def build(
     validate: bool = True,
     review: bool = False,
 ) -> App:
-    """The app with all stacks; `context` goes over that of `cdk.json`, and the CDK command line's over both.
+    """Build the app with all stacks.
 
-    `validate` runs CDK's own template validator, which takes half of the time of a synth; `review` runs cdk-nag's
-    rules at synth, which then fails on what is not acknowledged in `stacks.acknowledgements`.
+    Args:
+        outdir: folder of the assembly; None: the CDK's default.
+        context: replaces keys of `cdk.json`; the CDK's command line replaces both.
+        validate: run CDK's own template validator, which takes half of the time of a synth.
+        review: run cdk-nag's rules at synth, which fails on findings not in `stacks.acknowledgements`.
 
     Raises:
-        InvalidSettings: a setting is wrong; the text has its path, its value and what is allowed.
+        InvalidSettings: a setting is wrong; the message has its path, its value and what is allowed.
     """
     app = App(
         outdir=str(outdir) if outdir else None,
@@ -60,7 +63,7 @@ def build(
 
 
 def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, validate: bool = False) -> Path:
-    """Write the cloud assembly into `outdir`, which `cdk deploy --app` and the embedded cloud take."""
+    """Write the cloud assembly to `outdir`, for `cdk deploy --app` and for the embedded cloud."""
     build(outdir, context, validate=validate).synth()
     return Path(outdir)
 
@@ -70,13 +73,13 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
     service_stack, rollback_stack = stack_names(configuration.application, name)
     attachments = {service.name: _to_attachment(service) for service in settings.services if service.existing}
     for service in settings.created_services:
-        made = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
-        acknowledge_service_stack(made)
-        attachments[service.name] = made.attachment
+        service_resources = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
+        acknowledge_service_stack(service_resources)
+        attachments[service.name] = service_resources.attachment
     in_order = tuple(attachments[service.name] for service in settings.services)
     urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
     runtime_settings = settings.runtime_settings(configuration.application, name, urls, service_stack)
-    watching = RollbackStack(
+    rollback_resources = RollbackStack(
         app,
         rollback_stack,
         settings=settings,
@@ -86,12 +89,12 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         env=env,
     )
     deployed_by = tuple(service.stack for service in runtime_settings.services if service.stack)
-    acknowledge_rollback_stack(watching, in_order, f"{runtime_settings.prefix}-rollback", deployed_by)
+    acknowledge_rollback_stack(rollback_resources, in_order, f"{runtime_settings.prefix}-rollback", deployed_by)
 
 
 def _to_attachment(service: Service) -> Attachment:
     if service.existing is None:
-        raise ValueError(f"service {service.name!r} is made here")
+        raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
     shared = {
         "load_balancer_shared": service.shares_balancer,
         "error_log_pattern": service.error_log_pattern,

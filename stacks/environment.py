@@ -1,4 +1,4 @@
-"""Settings of the environments: read from CDK context (`cdk.json`), validated, and turned into what the stacks need.
+"""Settings of the environments: read from CDK context (`cdk.json`) and validated.
 
 A wrong value fails synth with its path, the value and what is allowed.
 """
@@ -17,15 +17,15 @@ from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
+from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.triggers import TriggerSettings
-from rollback_constructs.watch import WatchSettings
-from stacks.connection_needs import connection_needs, reconnect_minutes
-from stacks.database_needs import database_minutes, database_needs
+from stacks.conflicts import find_conflicts
+from stacks.connection_constraints import connection_constraints, reconnect_minutes
+from stacks.database_constraints import database_constraints, database_minutes
 from stacks.service_settings import Service
-from stacks.unique import find_conflicts
 
 Context = Mapping[str, Any]
-_MAX_CONFLICTS_SHOWN = 5  # conflicts: one mistake of many services makes one for each pair of them
+_MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
@@ -33,7 +33,7 @@ _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
 
 
 class InvalidSettings(ValueError):
-    """Context that can't be used; names each path, the value there and what is allowed."""
+    """The context is not valid; the message has each wrong path, its value and what is allowed."""
 
 
 class _Strict(BaseModel):
@@ -41,18 +41,24 @@ class _Strict(BaseModel):
 
 
 class Application(_Strict):
-    """What all environments share."""
+    """Settings that all environments share."""
 
-    name: str = Field(default="macro-ai", pattern="^[a-z][a-z0-9-]*$", description="begins every AWS name")
-    stack_name: str = Field(default="MacroAi", pattern="^[A-Z][A-Za-z0-9]*$", description="begins every stack's name")
+    name: str = Field(default="macro-ai", pattern="^[a-z][a-z0-9-]*$", description="first part of every AWS name")
+    stack_name: str = Field(
+        default="MacroAi", pattern="^[A-Z][A-Za-z0-9]*$", description="first part of every stack's name"
+    )
 
 
 class Environment(_Strict):
-    """Everything about one environment."""
+    """Settings of one environment."""
 
-    account: str | None = Field(default=None, pattern=r"^\d{12}$", description="of the credentials, if not given")
+    account: str | None = Field(
+        default=None, pattern=r"^\d{12}$", description="default: the account of the credentials"
+    )
     region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    availability_zones: tuple[str, ...] = Field(default=(), description="needed with account and region: no look-ups")
+    availability_zones: tuple[str, ...] = Field(
+        default=(), description="required with account and region: synth makes no look-ups"
+    )
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
@@ -66,46 +72,80 @@ class Environment(_Strict):
 
     @model_validator(mode="after")
     def _validate_together(self) -> Self:
-        policy, seconds = self.policy, self.policy.act_timeout_seconds
-        rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
-        waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
-        conclusions = 2 if self.database is not None else 1  # the second tells the lost writes
-        walks = waits + rungs + 3 * policy.verify_timeout_minutes + conclusions * policy.conclude_timeout_minutes
-        walks += database_minutes(self.database) + reconnect_minutes(self.database, self.services)
-        needs = {
+        constraints = {
+            **self._timeout_constraints(),
+            **database_constraints(self.database, self.policy, {service.name for service in self.services}),
+            **connection_constraints(self.database, self.services),
+            **self._monitoring_constraints(),
+            **self._service_constraints(),
+        }
+        for message, holds in constraints.items():
+            if not holds:
+                raise ValueError(message)
+        return self
+
+    def _longest_rollback_minutes(self) -> float:
+        """Add up the limits of all steps of a rollback that escalates through every level."""
+        policy = self.policy
+        levels = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
+        cloudformation_wait = policy.service_timeout_minutes  # before the plan
+        conclusions = 2 if self.database is not None else 1  # the second sends the data loss report
+        minutes = cloudformation_wait + levels + 3 * policy.verify_timeout_minutes
+        minutes += conclusions * policy.conclude_timeout_minutes
+        return minutes + database_minutes(self.database) + reconnect_minutes(self.database, self.services)
+
+    def _timeout_constraints(self) -> dict[str, bool]:
+        policy, seconds, longest = self.policy, self.policy.act_timeout_seconds, self._longest_rollback_minutes()
+        return {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
             <= min(900, policy.lease_minutes * 60 - 1e-9),
             f"workflow_timeout_minutes is {self.workflow_timeout_minutes:g}; allowed is more than the steps' limits "
-            f"together, {walks:g}": self.workflow_timeout_minutes > walks,
+            f"together, {longest:g}": self.workflow_timeout_minutes > longest,
             f"policy.verify_timeout_minutes is {policy.verify_timeout_minutes:g}; allowed is more than "
-            f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: alarms are judged in between": (
+            f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: Verify checks the alarms in between": (
                 policy.verify_timeout_minutes > policy.alarm_settle_minutes
             ),
-            **database_needs(self.database, policy, {service.name for service in self.services}),
-            **connection_needs(self.database, self.services),
-            "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
-            <= self.alarms.evaluation_periods,
-            f"triggers.janitor_minutes times the rounds that watch waits for, {self.watch.longest_rounds}, is more "
-            "than a day; CloudWatch looks back no further": self.triggers.janitor_minutes * self.watch.longest_rounds
-            <= 24 * 60,
-            "availability_zones is empty; with account and region at least two are needed for the network of a service "
-            "with a workload": not (self.account and self.region and self.created_services)
-            or len(self.availability_zones) >= 2,
-            "services has two of one name": len({s.name for s in self.services}) == len(self.services),
-            "services has two with a workload; allowed is one, the others by existing": len(self.created_services) <= 1,
         }
-        for what, holds in needs.items():
-            if not holds:
-                raise ValueError(what)
-        return self
+
+    def _monitoring_constraints(self) -> dict[str, bool]:
+        alarms, rounds = self.alarms, self.watch.longest_rounds
+        return {
+            f"alarms.datapoints_to_alarm is {alarms.datapoints_to_alarm}; allowed is not more than evaluation_periods, "
+            f"{alarms.evaluation_periods}": alarms.datapoints_to_alarm <= alarms.evaluation_periods,
+            f"triggers.janitor_minutes is {self.triggers.janitor_minutes}; with {rounds} rounds in watch that is more "
+            f"than a day, which CloudWatch does not evaluate; allowed is at most {24 * 60 // rounds}": (
+                self.triggers.janitor_minutes * rounds <= 24 * 60
+            ),
+        }
+
+    def _service_constraints(self) -> dict[str, bool]:
+        names = [service.name for service in self.services]
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        created = [service.name for service in self.created_services]
+        return {
+            f"availability_zones is empty; with account and region, name at least two for the network of service "
+            f"{', '.join(created)}": not (self.account and self.region and self.created_services)
+            or len(self.availability_zones) >= 2,
+            f"services has {', '.join(duplicates)} more than once; give each service a name of its own": not duplicates,
+            f"services has a workload for {', '.join(created)}; allowed is one, describe the others by existing": (
+                len(created) <= 1
+            ),
+        }
 
     @property
     def created_services(self) -> tuple[Service, ...]:
-        """Services that a ServiceStack makes."""
+        """Services that a ServiceStack creates."""
         return tuple(service for service in self.services if service.workload is not None)
 
     def runtime_settings(self, application: Application, name: str, urls: Mapping[str, str], stack: str) -> Settings:
-        """What the functions know; `urls` by service, for those whose settings have none; `stack` makes services."""
+        """Return the settings that the Lambda functions read.
+
+        Args:
+            application: shared by all environments.
+            name: of this environment.
+            urls: service → URL, for services whose settings have none.
+            stack: name of the stack that creates services.
+        """
         services = tuple(service.runtime_settings(urls.get(service.name), stack) for service in self.services)
         return Settings(
             application=application.name,
@@ -117,13 +157,13 @@ class Environment(_Strict):
 
 
 def stack_names(application: Application, environment: str) -> tuple[str, str]:
-    """Names of the service stack and of the rollback stack."""
+    """Return the names of the service stack and of the rollback stack."""
     stem = application.stack_name + environment.title().replace("-", "")
     return f"{stem}Stack", f"{stem}RollbackStack"
 
 
 class Configuration(_Strict):
-    """The whole context, read."""
+    """The whole context, validated."""
 
     application: Application
     environments: dict[str, Environment]
@@ -131,45 +171,48 @@ class Configuration(_Strict):
 
     @model_validator(mode="after")
     def _reject_shared_resources(self) -> Self:
-        found = list(find_conflicts(self.environments, lambda name: stack_names(self.application, name)))
-        if found:
-            more = [f"and {len(found) - _MAX_CONFLICTS_SHOWN} more"] if len(found) > _MAX_CONFLICTS_SHOWN else []
-            raise ValueError("\n  ".join([*found[:_MAX_CONFLICTS_SHOWN], *more]))
+        conflicts = list(find_conflicts(self.environments, lambda name: stack_names(self.application, name)))
+        if conflicts:
+            hidden = len(conflicts) - _MAX_CONFLICTS_SHOWN
+            more = [f"and {hidden} more"] if hidden > 0 else []
+            raise ValueError("\n  ".join([*conflicts[:_MAX_CONFLICTS_SHOWN], *more]))
         return self
 
     @classmethod
     def read(cls, context: Context) -> Self:
-        """Read CDK context; values given on the command line (`-c`) may be JSON text.
+        """Read CDK context; values from the command line (`-c`) may be JSON text.
 
-        `rollback:environments` limits which are read, `rollback:overrides` is merged deep over each of them, service
-        by service where it names a list; `image_tag` sets the workload's.
+        `rollback:environments` names the environments that are read. `rollback:overrides` is merged into each of them,
+        service by service where it has a list. `image_tag` sets the workload's tag.
 
         Raises:
-            InvalidSettings: naming every path that is wrong.
+            InvalidSettings: the message has every wrong path.
         """
         environments = _json(context, _ENVIRONMENTS)
         if not isinstance(environments, Mapping) or not environments:
-            raise InvalidSettings(f"context {_ENVIRONMENTS!r} is {environments!r}; allowed is an object by environment")
+            raise InvalidSettings(
+                f"context {_ENVIRONMENTS!r} is {environments!r}; allowed is an object by name of environment"
+            )
         overrides = _json(context, _OVERRIDES) or {}
         chosen = {
             name: merge(environments[name], overrides) for name in _select_environments(context, list(environments))
         }
         if tag := context.get("image_tag"):
-            chosen = {name: _with_image_tag(given, str(tag)) for name, given in chosen.items()}
+            chosen = {name: _with_image_tag(environment, str(tag)) for name, environment in chosen.items()}
         bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
-        given = {
+        settings = {
             "application": _json(context, _APPLICATION) or {},
             "environments": chosen,
             "bundle": {name: value for name, value in bundle.items() if value},
         }
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(settings)
         except ValidationError as error:
             raise InvalidSettings(_format_validation_error(error)) from error
 
 
 def merge(base: Any, over: Any) -> Any:
-    """`over` laid deep over `base`. A list of objects is laid over element by element, any other value replaces."""
+    """Merge `over` into `base`: objects by member, lists of objects by element; other values are replaced."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     if isinstance(base, list) and isinstance(over, list) and all(isinstance(item, Mapping) for item in [*base, *over]):
@@ -210,18 +253,18 @@ def _json(context: Context, key: str) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise InvalidSettings(f"context {key!r} is no JSON ({error}): {value!r}") from error
+        raise InvalidSettings(f"context {key!r} is {value!r}; allowed is JSON ({error})") from error
 
 
 def _format_validation_error(error: ValidationError) -> str:
-    lines = ["the settings can't be used:"]
+    lines = ["the settings in cdk.json or in the context are not valid:"]
     problems = error.errors()
-    places = [problem["loc"] for problem in problems]
+    locations = [problem["loc"] for problem in problems]
     for problem in problems:
-        at = problem["loc"]
-        if any(place != at and place[: len(at)] == at for place in places):
-            continue  # only because something inside it is wrong
-        path = ".".join(str(part) for part in at)
+        location = problem["loc"]
+        if any(other != location and other[: len(location)] == location for other in locations):
+            continue  # wrong only because a value inside it is wrong
+        path = ".".join(str(part) for part in location)
         value = problem["input"]
         shown = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
         lines.append(f"  {path}{shown} {problem['msg'].removeprefix('Value error, ')}")

@@ -1,4 +1,4 @@
-"""`MacroAi<Env>RollbackStack`: everything that watches services and rolls them back, attached to any that exist."""
+"""`MacroAi<Env>RollbackStack`: watches the services of an environment and rolls them back, whoever deploys them."""
 
 from aws_cdk import ArnFormat, CfnOutput, CfnResource, Stack
 from aws_cdk import Environment as CdkEnvironment
@@ -17,8 +17,8 @@ from rollback_constructs.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
+from rollback_constructs.self_monitoring import SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
-from rollback_constructs.watch import Watch
 from rollback_constructs.workflow import StateMachine
 from stacks.environment import Environment
 
@@ -41,7 +41,7 @@ class RollbackStack(Stack):
             scope,
             id_,
             env=env,
-            description=f"Rolls back the services of {runtime_settings.environment}",
+            description=f"Rolls the services of {runtime_settings.environment} back to their last known good releases",
             termination_protection=settings.ledger.retain,
         )
         prefix = runtime_settings.prefix
@@ -64,7 +64,7 @@ class RollbackStack(Stack):
                 topic_arn=notifications.rollbacks.topic_arn,
                 critical_topic_arn=notifications.critical.topic_arn,
                 workflow_name=workflow_name,
-                # by name: the state machine refers to the function, which could not refer back
+                # Built from the name: the state machine refers to the function, so a reference back would be a cycle.
                 workflow_arn=self.format_arn(
                     service="states",
                     resource="stateMachine",
@@ -108,8 +108,8 @@ class RollbackStack(Stack):
         ]
         triggers = {
             name(prefix, service.name): alarm
-            for service, made in zip(attachments, alarms, strict=True)
-            for name, alarm in ((degraded_alarm, made.degraded), (outage_alarm, made.outage))
+            for service, own in zip(attachments, alarms, strict=True)
+            for name, alarm in ((degraded_alarm, own.degraded), (outage_alarm, own.outage))
         }
         Triggers(
             self,
@@ -123,7 +123,7 @@ class RollbackStack(Stack):
             service_arns=access.service_arns(),
             critical=notifications.critical,
         )
-        watch = Watch(
+        monitoring = SelfMonitoring(
             self,
             "Watch",
             prefix=prefix,
@@ -134,11 +134,11 @@ class RollbackStack(Stack):
             janitor_minutes=settings.triggers.janitor_minutes,
             critical=notifications.critical,
         )
-        watch.machine("Workflow", rollbacks.machine, workflow_name)
-        watch.machine("Promotion", promotions.machine, f"{prefix}-promotion")
+        monitoring.watch_state_machine("Workflow", rollbacks.machine, workflow_name)
+        monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion")
         for function in functions.all:
-            watch.function(function)
-        # The command line reads it, so that it and the functions can't disagree.
+            monitoring.watch_function(function)
+        # The command reads the settings here, so that it and the functions can't disagree.
         CfnOutput(self, "Settings", value=compact(runtime_settings))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)
         CfnOutput(self, "PromotionArn", value=promotions.machine.state_machine_arn)
@@ -147,8 +147,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
         CfnOutput(self, "DegradedAlarms", value=",".join(service.degraded.alarm_name for service in alarms))
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
-        created_services = sum(isinstance(part, CfnResource) for part in self.node.find_all())
-        check_resources(created_services, runtime_settings.environment, len(attachments))
+        resources = sum(isinstance(part, CfnResource) for part in self.node.find_all())
+        check_resources(resources, runtime_settings.environment, len(attachments))
 
     def _key(self, name: str, arn: str | None) -> kms.IKey | None:
         return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

@@ -1,4 +1,4 @@
-"""Settings of one service of an environment: who made it, or how it is made."""
+"""Settings of one service of an environment: an existing service, or a workload that `ServiceStack` creates."""
 
 from typing import Self
 
@@ -13,7 +13,7 @@ class _Strict(BaseModel):
 
 
 class Existing(_Strict):
-    """A service that others deploy; full names with their random suffixes, as alarm dimensions need them."""
+    """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
 
     load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
     target_groups: tuple[str, ...] = Field(min_length=1, max_length=MOST_TARGET_GROUPS)
@@ -26,14 +26,14 @@ class Existing(_Strict):
     def _require_full_names(self) -> Self:
         for name in self.target_groups:
             if name.count("/") != 2 or not name.startswith("targetgroup/"):
-                raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
+                raise ValueError(f"target_groups has {name!r}; allowed is targetgroup/<name>/<id>")
         if len(set(self.target_groups)) < len(self.target_groups):
-            raise ValueError("target_groups holds one twice; allowed is each once")
+            raise ValueError("target_groups has a target group twice; allowed is each once")
         return self
 
 
 class Workload(_Strict):
-    """A service that `ServiceStack` makes."""
+    """A service that `ServiceStack` creates."""
 
     family: str = Field(min_length=1, description="task definition family")
     repository: str = Field(min_length=1)
@@ -43,63 +43,74 @@ class Workload(_Strict):
     memory_mib: int = Field(default=1024, ge=512)
     image_tag: str = Field(default="latest", min_length=1)
     initial_desired_count: int | None = Field(
-        default=None, ge=0, description="without it a deployment leaves the running count alone; 0 while ECR is empty"
+        default=None,
+        ge=0,
+        description="default: a deployment keeps the running count; 0 while the ECR repository is empty",
     )
     health_check_path: str = Field(default="/health", pattern="^/")
     health_check_interval_seconds: int = Field(default=15, ge=5, le=300)
     health_check_grace_seconds: int = Field(default=60, ge=0)
     unhealthy_threshold: int = Field(default=2, ge=2, le=10)
     deregistration_delay_seconds: int = Field(default=30, ge=0, le=3600)
-    variables: dict[str, str] = Field(default_factory=dict, description="environment of the container; no secrets")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="environment variables of the container; no secrets"
+    )
     secrets: dict[str, str] = Field(default_factory=dict, description="variable → Secrets Manager ARN")
-    certificate_arn: str | None = Field(default=None, description="for HTTPS; without it the listener is HTTP")
+    certificate_arn: str | None = Field(
+        default=None, description="certificate for HTTPS; without it the listener is HTTP"
+    )
     nat_gateways: int = Field(default=1, ge=0, description="0 puts the tasks into public subnets")
     retain: bool = Field(
-        default=True, description="repository and logs outlive the stack, which is protected, as its load balancer is"
+        default=True,
+        description="keep repository and logs after the stack; protect stack and load balancer from deletion",
     )
-    max_images: int = Field(default=100, ge=1, description="more are expired, but for last-known-good-*")
+    max_images: int = Field(
+        default=100, ge=1, description="ECR expires more images than that, except last-known-good-*"
+    )
 
 
 class Service(ServiceSettings):
-    """One service: what the functions know of it, and either who made it or how to make it."""
+    """One service: the settings that the functions read, and either `existing` or `workload`."""
 
     existing: Existing | None = None
     workload: Workload | None = None
     error_log_pattern: str | None = Field(
         default=None,
         min_length=1,
-        description="CloudWatch Logs filter pattern of the lines that count, if not that of `alarms`; selects this "
-        "service's own where several log to one group",
+        description="CloudWatch Logs filter pattern of error lines; default: that of `alarms`. Selects the service's "
+        "own lines where several services log to one group",
     )
     environment_file_buckets: tuple[str, ...] = Field(
         default=(),
-        description="names of the S3 buckets of its definitions' `environmentFiles`; without them readiness can't look "
-        "for the files",
+        description="names of the S3 buckets of the definitions' `environmentFiles`; without them readiness can't "
+        "check that the files exist",
     )
 
     @property
     def shares_balancer(self) -> bool:
-        """Whether the errors that the load balancer gives by itself may be others'; not declared, they may."""
+        """Whether errors of the load balancer itself may be another service's; default: yes for an existing service."""
         return self.existing is not None if self.load_balancer_shared is None else self.load_balancer_shared
 
     @model_validator(mode="after")
     def _require_one_origin(self) -> Self:
         if (self.existing is None) == (self.workload is None):
-            raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
+            raise ValueError(
+                f"service {self.name!r} needs exactly one of existing and workload; set one, remove the other"
+            )
         return self
 
     def runtime_settings(self, url: str | None, stack: str) -> ServiceSettings:
-        """The part that reaches the functions.
+        """Return the settings that the Lambda functions read.
 
         Args:
-            url: where the service answers if no setting says so.
-            stack: the one that makes the service, if it is made here.
+            url: of the service, if its settings have none.
+            stack: name of the stack that creates the service, if it has a workload.
         """
-        known = self.model_dump(include=set(ServiceSettings.model_fields))
-        made_by = stack if self.workload is not None else self.stack
-        here = {
+        common = self.model_dump(include=set(ServiceSettings.model_fields))
+        created_by = stack if self.workload is not None else self.stack
+        derived = {
             "base_url": self.base_url or url,
-            "stack": made_by,
+            "stack": created_by,
             "load_balancer_shared": self.shares_balancer or None,
         }
-        return ServiceSettings.model_validate(known | here)
+        return ServiceSettings.model_validate(common | derived)

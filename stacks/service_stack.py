@@ -1,4 +1,4 @@
-"""`MacroAi<Env>Stack`: the service itself, for who has none yet, and for a rebuild from nothing."""
+"""`MacroAi<Env>Stack`: the service itself, for teams that have none yet, and for a rebuild from nothing."""
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import Environment as CdkEnvironment
@@ -18,15 +18,19 @@ from stacks.service_settings import Service, Workload
 
 
 class ServiceStack(Stack):
-    """VPC, cluster, Fargate service behind a load balancer, repository, logs. `attachment` is what others need."""
+    """VPC, cluster, Fargate service behind a load balancer, repository, logs.
+
+    Attributes:
+        attachment: description of the service for the rollback stack.
+    """
 
     def __init__(
         self, scope: Construct, id_: str, *, settings: Environment, service: Service, env: CdkEnvironment
     ) -> None:
         if service.workload is None:
-            raise ValueError(f"service {service.name!r} exists already: it has no workload to make")
+            raise ValueError(f"service {service.name!r} has no workload: it exists already, and no stack creates it")
         retain = service.workload.retain
-        description = f"The service {service.ecs_service}"
+        description = f"ECS service {service.ecs_service} with its network, load balancer, repository and logs"
         super().__init__(scope, id_, env=env, description=description, termination_protection=retain)
         self._service, self._workload = service, service.workload
         self._removal = RemovalPolicy.RETAIN if self._workload.retain else RemovalPolicy.DESTROY
@@ -49,7 +53,7 @@ class ServiceStack(Stack):
             environment_file_buckets=service.environment_file_buckets,
             log_group=self._workload.log_group,
             repository=self._repository.repository_name,
-            # a certificate is for another name than the load balancer's own
+            # a certificate is for a domain name of the team, not for the load balancer's
             url=None if self._workload.certificate_arn else url,
             load_balancer_shared=service.shares_balancer,
             error_log_pattern=service.error_log_pattern,
@@ -69,7 +73,7 @@ class ServiceStack(Stack):
             "Vpc",
             nat_gateways=gateways,
             subnet_configuration=[public, private] if gateways else [public],
-            restrict_default_security_group=False,  # would bring a custom resource with a function of its own
+            restrict_default_security_group=False,  # True would add a custom resource with its own Lambda function
             availability_zones=list(zones) or None,
             max_azs=None if zones else 2,
         )
@@ -83,7 +87,7 @@ class ServiceStack(Stack):
             encryption=ecr.RepositoryEncryption.AES_256,
             removal_policy=self._removal,
             lifecycle_rules=[
-                # The lowest number wins an image: what a rollback needs is kept, by a count that is never reached.
+                # ECR applies the rule with the lowest number first: its count is never reached, so it keeps its images.
                 ecr.LifecycleRule(
                     rule_priority=1,
                     description="keep what a rollback may need",

@@ -1,4 +1,4 @@
-"""The command line as a person uses it, on a stage instead of AWS."""
+"""The `rollback` command as an operator types it, against a simulation instead of AWS."""
 
 import sys
 from collections.abc import Callable
@@ -10,56 +10,56 @@ from builders import SERVICE
 from simulation import Simulation
 
 from rollback.ports.world import World
-from rollback_cli import deployed, direct
-from rollback_cli.deployed import Deployed
+from rollback_cli import deployed_stack, direct_mode, requester
+from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.main import main
 
 
 @dataclass(frozen=True)
-class SimulatedDeployment(Deployed):
-    """What `deployed.find` gives, with the stage's world."""
+class SimulatedDeployment(DeployedStack):
+    """A deployed stack whose ports are those of a simulation."""
 
-    stage: Simulation
+    simulation: Simulation
 
     def world(self) -> World:
-        return self.stage.world
+        return self.simulation.world
 
 
 @dataclass
 class Terminal:
-    """Types a command; keeps what it said."""
+    """Types a command, and keeps its output in `said`."""
 
-    stage: Simulation
+    simulation: Simulation
     capsys: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
     said: str = ""
 
     def __call__(self, *words: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["rollback", *words])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exited:
             main()
         out, err = self.capsys.readouterr()
         self.said = out + err
-        return int(ended.value.code or 0)
+        return int(exited.value.code or 0)
 
     def verbs(self) -> list[str]:
-        return [action.verb for action in self.stage.ledger.actions(SERVICE)]
+        return [action.verb for action in self.simulation.ledger.actions(SERVICE)]
 
 
 @pytest.fixture
 def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulation], Terminal]:
-    def at(stage: Simulation) -> Terminal:
-        def find(environment: str) -> Deployed:
-            return SimulatedDeployment(stage.world.settings, "ledger", "topic", "critical", "workflow", stage)
+    def at(simulation: Simulation) -> Terminal:
+        def find_deployment(environment: str) -> DeployedStack:
+            return SimulatedDeployment(simulation.world.settings, "ledger", "topic", "critical", "workflow", simulation)
 
         def sleep(seconds: float) -> None:
-            stage.pass_time(seconds=seconds)
+            simulation.pass_time(seconds=seconds)
 
-        monkeypatch.setattr(deployed, "find", find)
-        monkeypatch.setattr(direct, "whoami", lambda: "ann@desk")
+        monkeypatch.setattr(deployed_stack, "find_deployment", find_deployment)
+        monkeypatch.setattr(requester, "requester_name", lambda: "ann@desk")
         for name in ("wait_until_concluded", "run_directly"):
-            monkeypatch.setattr(direct, name, partial(getattr(direct, name), sleep=sleep))
-        return Terminal(stage, capsys, monkeypatch)
+            monkeypatch.setattr(direct_mode, name, partial(getattr(direct_mode, name), sleep=sleep))
+        return Terminal(simulation, capsys, monkeypatch)
 
     return at
 

@@ -1,53 +1,49 @@
-"""The `rollback` command: one verb, one file in `verbs/`; exit code 0 done, 1 it failed, 2 the request is wrong."""
+"""Roll an ECS service, its Neon database, or both back, and control their automatic rollbacks.
+
+Exit codes: 0 done, 1 failed or refused, 2 the request is not valid.
+"""
 
 import sys
 
 import typer
 
 from rollback.errors import InvalidRequest, RollbackError
-from rollback_cli import plain
-from rollback_cli.verbs import (
-    check_deploy,
-    checkpoint,
-    demo,
-    history,
-    local,
-    promote,
-    show,
-    start,
-    status,
-    undo,
-    versions,
-)
-from rollback_cli.verbs.operations import abort, pause, quarantine, resume, unfence, unlock, unquarantine
+from rollback_cli.terminal_text import escape_markup, make_console
+from rollback_cli.verbs.development import demo, local
+from rollback_cli.verbs.operations import pause, resume, unfence, unlock
+from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
+from rollback_cli.verbs.rollbacks import abort, history, show, start, status, undo
+
+ROLLBACKS, RELEASES = "Rollbacks", "Releases"
+OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.command("start")(start.start)
-app.command("status")(status.status)
-app.command("versions")(versions.versions)
-app.command("history")(history.history)
-app.command("show")(show.show)
-app.command("promote")(promote.promote)
-app.command("pause")(pause.pause)
-app.command("resume")(resume.resume)
-app.command("abort")(abort.abort)
-app.command("quarantine")(quarantine.quarantine)
-app.command("unquarantine")(unquarantine.unquarantine)
-app.command("unlock")(unlock.unlock)
-app.command("unfence")(unfence.unfence)
-app.command("undo")(undo.undo)
-app.command("check-deploy")(check_deploy.check_deploy)
-app.command("checkpoint")(checkpoint.checkpoint)
-app.command("demo")(demo.demo)
-app.add_typer(local.app, name="local")
+app.command("start", rich_help_panel=ROLLBACKS)(start.start)
+app.command("status", rich_help_panel=ROLLBACKS)(status.status)
+app.command("history", rich_help_panel=ROLLBACKS)(history.history)
+app.command("show", rich_help_panel=ROLLBACKS)(show.show)
+app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
+app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)
+app.command("versions", rich_help_panel=RELEASES)(versions.versions)
+app.command("promote", rich_help_panel=RELEASES)(promote.promote)
+app.command("quarantine", rich_help_panel=RELEASES)(quarantine.quarantine)
+app.command("unquarantine", rich_help_panel=RELEASES)(unquarantine.unquarantine)
+app.command("check-deploy", rich_help_panel=RELEASES)(check_deploy.check_deploy)
+app.command("checkpoint", rich_help_panel=RELEASES)(checkpoint.checkpoint)
+app.command("pause", rich_help_panel=OPERATIONS)(pause.pause)
+app.command("resume", rich_help_panel=OPERATIONS)(resume.resume)
+app.command("unlock", rich_help_panel=OPERATIONS)(unlock.unlock)
+app.command("unfence", rich_help_panel=OPERATIONS)(unfence.unfence)
+app.command("demo", rich_help_panel=DEVELOPMENT)(demo.demo)
+app.add_typer(local.app, name="local", rich_help_panel=DEVELOPMENT)
 
 
 def main() -> None:
-    """Run the command; an error of ours is one clear line, not a traceback."""
+    """Run the command; print an error of ours as one line, without a traceback."""
     try:
         app()
     except RollbackError as error:
-        plain.console(stderr=True).print(f"[red]error:[/] {plain.safe(error)}", soft_wrap=True)
+        make_console(stderr=True).print(f"[red]error:[/] {escape_markup(error)}", soft_wrap=True)
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
 
 

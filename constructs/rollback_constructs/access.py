@@ -1,8 +1,8 @@
-"""What each function may do: one role each, by blast radius, on named resources wherever IAM can name them.
+"""Permissions of each function: one role each, by blast radius, on named resources where IAM supports that.
 
-`tests/constructs/test_grants.py` compares the grants with what each function's code can call, both ways, and names the
-method to add or to take away. Which actions know resources: AWS Service Authorization Reference (Amazon ECS,
-CloudWatch, ELB, ECR).
+`tests/constructs/test_grants.py` compares the grants with the calls that each function's code can make, both ways. It
+names the method to add or to remove. Source for actions with resource-level permissions: AWS Service Authorization
+Reference (Amazon ECS, CloudWatch, ELB, ECR).
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +23,11 @@ _TO_TASKS = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 @dataclass(frozen=True)
 class Access:
-    """Policy statements for the services of one environment; empty where the settings name nothing to grant them on.
+    """Policy statements for the services of one environment; empty where the settings name no resource.
 
     Attributes:
+        stack: that gets the policies.
+        services: of the environment.
         stacks: names of the CloudFormation stacks that deploy the services, as far as the settings name them.
         keys: the team's own KMS keys.
     """
@@ -36,10 +38,10 @@ class Access:
     keys: KeySettings = _NO_KEYS
 
     def ledger(self, table_arn: str) -> Grant:
-        """Read and write items; no scan, nothing about the table itself. A transaction needs what its parts need.
+        """Read and write items, without Scan and without changing the table.
 
-        Which key permissions DynamoDB asks the caller for: DynamoDB developer guide, "Authorizing use of a customer
-        managed key".
+        A transaction needs the permissions of its parts. Source of the key permissions: DynamoDB developer guide,
+        "Authorizing use of a customer managed key".
         """
         items = ("GetItem", "Query", "PutItem", "DeleteItem")
         key = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
@@ -49,17 +51,17 @@ class Access:
         )
 
     def leases(self, table_arn: str) -> Grant:
-        """Take, renew and give back a lease; save a document on the condition that the lease is held."""
+        """Acquire, renew and release a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
 
     def ecs_read(self) -> Grant:
         """Describe the services, their deployments, revisions and definitions."""
-        services = self._of_service("service")  # IAM asks about the service of a deployment or revision as well
+        services = self._of_service("service")  # IAM checks the service of a deployment or revision too
         parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*"), *services]
         return (
             _allow(["ecs:DescribeServices", "ecs:ListServiceDeployments"], services)
             + _allow(["ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions"], parts)
-            + _allow(["ecs:DescribeTaskDefinition"], ["*"])  # knows no resources
+            + _allow(["ecs:DescribeTaskDefinition"], ["*"])  # no resource-level permissions
         )
 
     def tasks_read(self) -> Grant:
@@ -76,7 +78,7 @@ class Access:
         return _allow(["ecs:StopServiceDeployment"], deployments)
 
     def definition_register(self) -> Grant:
-        """Register a definition with the roles that the service's own definitions name, and no others."""
+        """Register a definition that names only the roles of the service's own definitions."""
         definitions = [self._ecs("task-definition/*")]
         on_creation = {"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}}
         return (
@@ -94,56 +96,56 @@ class Access:
         )
 
     def task_logs(self) -> Grant:
-        """What such a task said."""
+        """Read the logs of such a task."""
         groups = dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services)
         return _allow(["logs:GetLogEvents"], groups)
 
     def clusters_read(self) -> Grant:
-        """Whether Container Insights is on."""
+        """Read whether Container Insights is on."""
         return _allow(["ecs:DescribeClusters"], self._clusters())
 
     def target_health(self) -> Grant:
-        """ELB's describing actions know no resources."""
+        """Read the health of targets; ELB's Describe actions have no resource-level permissions."""
         return _allow(["elasticloadbalancing:DescribeTargetHealth"], ["*"])
 
     def listeners(self) -> Grant:
-        """Whose else the load balancer is; they know no resources either."""
+        """Read which other services the load balancer has; no resource-level permissions."""
         return _allow(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"], ["*"])
 
     def mute_rules(self) -> Grant:
-        """Whether the team has muted an alarm; the API reference names no resource that the list is asked on."""
+        """Read whether the team has muted an alarm; the API reference names no resource for ListAlarmMuteRules."""
         return _allow(["cloudwatch:ListAlarmMuteRules"], ["*"])
 
     def target_groups(self) -> Grant:
-        """Health checks and load balancers of target groups; no resources either."""
+        """Read health checks and load balancers of target groups; no resource-level permissions."""
         return _allow(["elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
     def alarm_states(self) -> Grant:
-        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
+        """Read alarm states; composite alarms need a permission on `*` (CloudWatch API, DescribeAlarms)."""
         return _allow(["cloudwatch:DescribeAlarms"], ["*"])
 
     def alarm_history(self) -> Grant:
-        """When alarms fired; as `alarm_states`."""
+        """Read when alarms fired; needs a permission on `*`, as `alarm_states` does."""
         return _allow(["cloudwatch:DescribeAlarmHistory"], ["*"])
 
     def metrics_read(self) -> Grant:
-        """Metric data knows no resources."""
+        """Read metrics; GetMetricData has no resource-level permissions."""
         return _allow(["cloudwatch:GetMetricData"], ["*"])
 
     def images_read(self) -> Grant:
-        """Whether images exist, and their digests."""
+        """Read whether images exist, and their digests."""
         return _allow(["ecr:DescribeImages"], self._repositories())
 
-    def images_labels(self) -> Grant:
-        """An image's manifest, and the address of its configuration, in which its labels stand."""
+    def image_labels(self) -> Grant:
+        """Read an image's manifest, and the URL of its configuration, which has its labels."""
         return _allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], self._repositories())
 
     def images_tag(self) -> Grant:
-        """Put another tag on an image, which takes its manifest."""
+        """Put another tag on an image, which needs its manifest."""
         return _allow(["ecr:BatchGetImage", "ecr:PutImage"], self._repositories())
 
     def stack_states(self) -> Grant:
-        """Whether CloudFormation changes the services' stacks at the moment."""
+        """Read whether CloudFormation is changing the services' stacks."""
         verbs = ["cloudformation:DescribeStacks", "cloudformation:ListStackResources"]
         ids = [
             name if name.startswith("arn:") else self._arn("cloudformation", f"stack/{name}/*") for name in self.stacks
@@ -151,7 +153,10 @@ class Access:
         return _allow(verbs, ids)
 
     def scaling(self) -> Grant:
-        """Suspend a service's autoscaling and put it back; describing knows no resources, registering no names."""
+        """Suspend a service's autoscaling and restore it.
+
+        DescribeScalableTargets has no resource-level permissions; RegisterScalableTarget has ids, but no names.
+        """
         on_ecs = {
             "StringEquals": {
                 "application-autoscaling:service-namespace": "ecs",
@@ -164,11 +169,14 @@ class Access:
         )
 
     def scaling_policies(self) -> Grant:
-        """Whether a service is scaled by forecast; describing knows no resources."""
+        """Read whether a service has predictive scaling; no resource-level permissions."""
         return _allow(["application-autoscaling:DescribeScalingPolicies"], ["*"])
 
     def references_exist(self) -> Grant:
-        """That roles, log groups and environment files exist, never what they say. Listing groups knows no resource."""
+        """Check that roles, log groups and environment files exist, without reading them.
+
+        DescribeLogGroups has no resource-level permissions.
+        """
         buckets = dict.fromkeys(bucket for service in self.services for bucket in service.environment_file_buckets)
         named = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
         return (
@@ -178,51 +186,51 @@ class Access:
         )
 
     def secrets_exist(self) -> Grant:
-        """That secrets and parameters exist, never what they say."""
+        """Check that secrets and parameters exist, without reading their values."""
         secrets = self._named("secretsmanager", "secret", "*")
         return _allow(["secretsmanager:DescribeSecret"], [secrets]) + _allow(["ssm:DescribeParameters"], ["*"])
 
     def secret_read(self, *secret_arns: str | None) -> Grant:
-        """The value of those secrets that there are."""
+        """Read the values of the secrets that the settings name."""
         named = [arn for arn in secret_arns if arn]
         return _allow(["secretsmanager:GetSecretValue"], named) + self._use_keys(
             "secretsmanager", self.keys.secrets if named else (), "kms:Decrypt"
         )
 
     def secret_write(self, secret_arn: str | None) -> Grant:
-        """A new value for a secret: where a recreated branch is to be found."""
+        """Write a secret: the connection URI of a recreated branch."""
         named = [secret_arn] if secret_arn else []
         return _allow(["secretsmanager:PutSecretValue"], named) + self._use_keys(
             "secretsmanager", self.keys.secrets if named else (), "kms:GenerateDataKey"
         )
 
     def publish(self, *topic_arns: str) -> Grant:
-        """Tell people. Keys: SNS developer guide, "Securing Amazon SNS data with server-side encryption"."""
+        """Publish messages. Keys: SNS developer guide, "Securing Amazon SNS data with server-side encryption"."""
         return _allow(["sns:Publish"], topic_arns) + self._use_keys(
             "sns", self.keys.topics, "kms:Decrypt", "kms:GenerateDataKey"
         )
 
     def execution_start(self, workflow_name: str) -> Grant:
-        """Start the rollback state machine anew."""
+        """Start an execution of the rollback state machine."""
         return _allow(["states:StartExecution"], [self._named("states", "stateMachine", workflow_name)])
 
     def execution_read(self, workflow_name: str) -> Grant:
-        """See whether an execution still runs."""
+        """Read whether an execution is running."""
         return _allow(["states:DescribeExecution"], [self._executions(workflow_name)])
 
     def execution_stop(self, workflow_name: str) -> Grant:
-        """Stop the execution of a rollback that was taken over."""
+        """Stop the execution of a rollback that another rollback took over."""
         return _allow(["states:StopExecution"], [self._executions(workflow_name)])
 
     def service_arns(self) -> dict[str, str]:
-        """ARNs as EventBridge's `resources` have them, by what they end with."""
+        """Map `service/<cluster>/<name>` to the service's ARN, as `resources` of an event has it."""
         return {
             f"service/{s.cluster}/{s.ecs_service}": arn
             for s, arn in zip(self.services, self._of_service("service"), strict=True)
         }
 
     def _use_keys(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
-        """Use of keys by an AWS service on the caller's behalf, and in no other way."""
+        """Allow an AWS service to use keys on the caller's behalf, and no other use."""
         named = [keys] if isinstance(keys, str) else list(keys or ())
         # the suffix differs by partition (AWS KMS developer guide, "kms:ViaService")
         return _allow(list(actions), named, {"StringLike": {"kms:ViaService": f"{service}.{self.stack.region}.*"}})
@@ -263,6 +271,6 @@ class Access:
 
 
 def _allow(actions: list[str], resources: Iterable[str], conditions: Mapping[str, Any] | None = None) -> Grant:
-    """Nothing without resources: IAM refuses such a statement."""
+    """Make a statement; none without resources, which IAM would refuse."""
     named = list(resources)
     return [iam.PolicyStatement(actions=actions, resources=named, conditions=conditions)] if named else []

@@ -1,17 +1,19 @@
-"""Alarms of one service: leaf alarms are evidence, the two composites start rollbacks.
+"""Alarms of one service: leaf alarms are evidence, the two composite alarms start rollbacks.
 
-Guards count `RequestCount + HTTPCode_ELB_5XX_Count`, because `RequestCount` leaves out requests for which no target
-was chosen: a total outage has none (ELB user guide). The errors of a load balancer that others use too are not ours:
-there connections that targets refuse are counted instead, which ELB tells by target group. No alarm treats missing
-data as missing (rule 11).
+Guards count `RequestCount + HTTPCode_ELB_5XX_Count`. `RequestCount` alone leaves out requests for which ELB chose no
+target, and a total outage has only such requests (ELB user guide). On a load balancer that other services use too, its
+5xx errors may be theirs. There the alarms count `TargetConnectionErrorCount`, which ELB has by target group.
+Rule 11: no alarm treats missing data as missing.
 
-`Minimum` and `Maximum` of host counts are over load balancer nodes and zones (ELB user guide, "Statistics for
-Application Load Balancer metrics"): a target is healthy if any node says so, and unhealthy if every node does.
+`Minimum` and `Maximum` of host counts are over load balancer nodes and zones. So a target counts as healthy if any node
+finds it healthy, and as unhealthy if every node does (ELB user guide, "Statistics for Application Load Balancer
+metrics").
 
-No expression needs `FILL`: whether it makes zeros of a metric that never had a data point is documented nowhere, and
-in an alarm it may stand for the newest minute that is only late. Aggregates over arrays take what is there; a bare
-operator would, too, by the guide (missing is 0), but is given aggregates only (CloudWatch user guide, "Metric math
-syntax and functions"). An alarm takes ten metrics at most: many target groups of a shared balancer become several.
+No expression uses `FILL`. Whether it makes zeros of a metric that never had a data point is documented nowhere. In an
+alarm it may replace the newest minute, which is only late. Aggregates over arrays use the data points that exist. Bare
+operators get aggregates only (CloudWatch user guide, "Metric math syntax and functions").
+
+An alarm takes ten metrics at most, so many target groups of a shared load balancer become several alarms.
 """
 
 import itertools
@@ -29,13 +31,13 @@ from rollback_constructs.attachment import Attachment
 
 _BALANCER = "AWS/ApplicationELB"
 _INSIGHTS = "ECS/ContainerInsights"
-_GROUPS_AN_ALARM = 3  # with three metrics each, of the ten that an alarm takes
+_MAX_GROUPS_PER_ALARM = 3  # three metrics each, of the ten that an alarm takes
 _AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
 
 class AlarmSettings(BaseModel):
-    """When a service counts as degraded or out."""
+    """Limits beyond which a service is degraded, or has an outage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,10 +45,12 @@ class AlarmSettings(BaseModel):
     evaluation_periods: int = Field(default=3, ge=1)
     datapoints_to_alarm: int = Field(default=2, ge=1)
     outage_evaluation_periods: int = Field(default=2, ge=1)
-    shortfall_evaluation_periods: int = Field(default=5, ge=1, description="starting tasks take a while")
-    min_requests_per_period: int = Field(default=20, ge=1, description="below, rates and latency say nothing")
+    shortfall_evaluation_periods: int = Field(default=5, ge=1, description="long enough for tasks to start")
+    min_requests_per_period: int = Field(
+        default=20, ge=1, description="with fewer requests, error rate and latency are not evaluated"
+    )
     max_error_rate_percent: float = Field(default=5, gt=0, lt=100)
-    outage_error_rate_percent: float = Field(default=90, gt=0, le=100, description="from here it is an outage")
+    outage_error_rate_percent: float = Field(default=90, gt=0, le=100, description="an outage from this rate on")
     max_p95_latency_seconds: float = Field(default=2, gt=0)
     max_unhealthy_targets: int = Field(default=0, ge=0)
     max_missing_tasks: int = Field(default=0, ge=0)
@@ -55,7 +59,13 @@ class AlarmSettings(BaseModel):
 
 
 class ServiceAlarms(Construct):
-    """`degraded` and `outage` (composites) and `evidence`, their leaves."""
+    """Creates the alarms.
+
+    Attributes:
+        degraded: composite alarm; starts a service rollback.
+        outage: composite alarm; starts an emergency rollback.
+        evidence: their leaf alarms.
+    """
 
     def __init__(
         self, scope: Construct, id_: str, *, prefix: str, service: Attachment, settings: AlarmSettings
@@ -90,7 +100,7 @@ class ServiceAlarms(Construct):
             1,
             s.outage_evaluation_periods,
             comparison=_BELOW,
-            missing=cloudwatch.TreatMissingData.BREACHING,  # ELB counts no group without a target: nothing serves
+            missing=cloudwatch.TreatMissingData.BREACHING,  # without data the group has no targets
         )
         self.evidence = (*errors, *latency, error_logs, *unhealthy, shortfall, *near_total, *no_healthy)
         self.degraded = self._composite(
@@ -98,11 +108,11 @@ class ServiceAlarms(Construct):
             degraded_alarm(prefix, service.name),
             *map(_alarm_rule, (*errors, *latency, error_logs, *unhealthy, shortfall)),
         )
-        nothing_healthy = tuple(map(_alarm_rule, no_healthy))  # in no target group
+        no_healthy_rules = tuple(map(_alarm_rule, no_healthy))  # one for each target group
         self.outage = self._composite(
             "Outage",
             outage_alarm(prefix, service.name),
-            cloudwatch.AlarmRule.all_of(*nothing_healthy) if len(nothing_healthy) > 1 else nothing_healthy[0],
+            cloudwatch.AlarmRule.all_of(*no_healthy_rules) if len(no_healthy_rules) > 1 else no_healthy_rules[0],
             *map(_alarm_rule, near_total),
         )
 
@@ -115,17 +125,17 @@ class ServiceAlarms(Construct):
         periods: int | None = None,
         **how: Any,
     ) -> list[cloudwatch.Alarm]:
-        """One alarm on the whole load balancer if it is the service's own, else one for every few target groups."""
-        parts = list(_metric_references(self._service.target_groups)) if self._service.load_balancer_shared else [()]
+        """Create one alarm on the load balancer if it is the service's own, else one for every three target groups."""
+        batches = list(_batches(self._service.target_groups)) if self._service.load_balancer_shared else [()]
         return [
             self._leaf(id_, measure(groups), name, threshold, periods, number=number, **how)
-            for number, groups in enumerate(parts)
+            for number, groups in enumerate(batches)
         ]
 
     def _target_group_alarm(
         self, id_: str, name: str, metric: str, statistic: str, threshold: float, periods: int | None = None, **how: Any
     ) -> list[cloudwatch.Alarm]:
-        """One alarm for each target group: a group without data says nothing about the others."""
+        """Create one alarm for each target group: a group without data is no evidence about the others."""
         return [
             self._leaf(
                 id_, self._group_metric(metric, statistic, group), name, threshold, periods, number=number, **how
@@ -145,12 +155,15 @@ class ServiceAlarms(Construct):
         comparison: cloudwatch.ComparisonOperator = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> cloudwatch.Alarm:
-        """An alarm on M of N periods; given its own number of periods, on all of them."""
+        """Create an alarm on M of N periods; with a number of periods of its own, on all of them."""
         return cloudwatch.Alarm(
             self,
             f"{id_}{number + 1 if number else ''}",
             alarm_name=leaf_alarm(self._prefix, self._service.name, name, number),
-            alarm_description=f"Evidence of {self._prefix}-{self._service.name}; starts nothing by itself",
+            alarm_description=(
+                f"Evidence about {self._service.name} ({name}). This alarm alone starts no rollback: it is part of a "
+                "composite alarm, degraded or outage. No action is needed unless that alarm fires."
+            ),
             metric=metric,
             threshold=threshold,
             comparison_operator=comparison,
@@ -164,7 +177,10 @@ class ServiceAlarms(Construct):
             self,
             id_,
             composite_alarm_name=name,
-            alarm_description="Starts a rollback on its way from OK to ALARM; never set it by hand",
+            alarm_description=(
+                f"When this alarm goes from OK to ALARM, it starts a rollback of {self._service.name}. Don't set its "
+                "state by hand. To follow the rollback: rollback status, rollback history."
+            ),
             alarm_rule=cloudwatch.AlarmRule.any_of(*any_of),
         )
 
@@ -192,13 +208,13 @@ class ServiceAlarms(Construct):
     def _per_group_metrics(
         self, name: str, statistic: str, letter: str, groups: tuple[str, ...]
     ) -> dict[str, cloudwatch.IMetric]:
-        """The metric of these target groups (`<letter>0`, `<letter>1`, …), or of the balancer if there are none."""
+        """Return the metric of each target group (`<letter>0`, …); without groups, that of the load balancer."""
         if not groups:
             return {letter: self._metric(_BALANCER, name, statistic, {"LoadBalancer": self._service.load_balancer})}
         return {f"{letter}{index}": self._group_metric(name, statistic, group) for index, group in enumerate(groups)}
 
     def _requests(self, groups: tuple[str, ...]) -> dict[str, cloudwatch.IMetric]:
-        """Requests; of a balancer of the service's own, those included that it answered by itself."""
+        """Return the requests; of a load balancer of the service's own, with those that it answered by itself."""
         own = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
         return self._per_group_metrics("RequestCount", "Sum", "r", groups) | own
 
@@ -219,11 +235,11 @@ class ServiceAlarms(Construct):
         return self._math(expression, "p95 latency, seconds", requests | slowest)
 
     def _with_minimum_requests(self, requests: dict[str, cloudwatch.IMetric], expression: str) -> str:
-        """Few requests say nothing about shares and times."""
+        """Evaluate an expression only with enough requests: few are no evidence about rates and latency."""
         return f"IF({_aggregate('SUM', requests)} >= {self._settings.min_requests_per_period}, {expression}, 0)"
 
     def _shortfall(self) -> cloudwatch.IMetric:
-        """Where Container Insights counts running tasks: a count that is missing is not zero."""
+        """Return the missing tasks; without a count of running tasks from Container Insights there is no data point."""
         dimensions = {"ClusterName": self._service.cluster, "ServiceName": self._service.ecs_service}
         counts: dict[str, cloudwatch.IMetric] = {
             "wanted": self._metric(_INSIGHTS, "DesiredTaskCount", "Minimum", dimensions),
@@ -234,7 +250,7 @@ class ServiceAlarms(Construct):
     def _error_logs(self) -> cloudwatch.IMetric:
         group = logs.LogGroup.from_log_group_name(self, "Logs", self._service.log_group)
         pattern = self._service.error_log_pattern or self._settings.error_log_pattern
-        counted = logs.MetricFilter(
+        metric_filter = logs.MetricFilter(
             self,
             "ErrorLogFilter",
             log_group=group,
@@ -244,18 +260,18 @@ class ServiceAlarms(Construct):
             metric_value="1",
             default_value=0,
         )
-        return counted.metric(statistic="Sum", period=Duration.seconds(self._settings.period_seconds))
+        return metric_filter.metric(statistic="Sum", period=Duration.seconds(self._settings.period_seconds))
 
 
-def _metric_references(groups: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Few enough target groups for one alarm each."""
+def _batches(groups: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Split target groups into batches for one alarm each."""
     rest = iter(groups)
-    while part := tuple(itertools.islice(rest, _GROUPS_AN_ALARM)):
-        yield part
+    while batch := tuple(itertools.islice(rest, _MAX_GROUPS_PER_ALARM)):
+        yield batch
 
 
 def _aggregate(function: str, metrics: Iterable[str]) -> str:
-    """Over an array; of a single series the function would be one number for all of it."""
+    """Aggregate several series to one; for a single series the function would return one number for its whole time."""
     ids = list(metrics)
     return f"{function}([{','.join(ids)}])" if len(ids) > 1 else ids[0]
 

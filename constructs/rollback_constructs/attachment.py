@@ -1,17 +1,20 @@
-"""What a rollback stack knows of a service that runs already, whoever made it."""
+"""Description of a running service for its rollback stack, whichever stack or tool deploys the service."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One ECS service and what is around it; strings may be CDK tokens.
+    """One ECS service and the resources around it; strings may be CDK tokens.
 
-    `load_balancer` and `target_groups` are full names as CloudWatch's dimensions have them: `app/<name>/<id>` and
-    `targetgroup/<name>/<id>`. Roles are those that its task definitions name, before and after.
-    `load_balancer_shared`: others answer through it too, so that the errors it gives by itself are not this service's.
-    `environment_file_buckets`: S3 buckets of the `environmentFiles` of its task definitions, whose keys are listed.
-    `error_log_pattern`: None takes that of the alarms' settings.
+    Attributes:
+        load_balancer: full name as in CloudWatch's dimension, `app/<name>/<id>`.
+        target_groups: full names as in CloudWatch's dimension, `targetgroup/<name>/<id>`.
+        task_role_arns: task roles that its task definitions name, old and new ones.
+        execution_role_arns: execution roles that its task definitions name, old and new ones.
+        load_balancer_shared: other services use the load balancer too, so its own errors may be theirs.
+        error_log_pattern: None: that of the alarms' settings.
+        environment_file_buckets: S3 buckets of the `environmentFiles` of its task definitions.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a build makes of its inputs, kept by their content in the git-ignored `build/`: equal inputs are built once."""
+"""Cache of builds in the git-ignored `build/`, keyed by the content of their inputs: equal inputs are built once."""
 
 import fcntl
 import hashlib
@@ -12,36 +12,38 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 _APP = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
-_MAX_AGE_SECONDS = 24 * 60 * 60.0  # without use; each change of a source leaves some 30 MB behind
+_MAX_AGE_SECONDS = 24 * 60 * 60.0  # since its last use; each change of a source leaves some 30 MB
 
 
 def get_or_build(
     kind: str, inputs: Iterable[str | bytes], make: Callable[[Path], None], build: Path = PROJECT / "build"
 ) -> Path:
-    """The folder that `make` fills from these inputs; not to be changed.
+    """Return the folder that `make` fills from these inputs; the caller must not change it.
 
-    Another process that wants the same one meanwhile waits for it. What `make` left when it failed is never found.
+    Another process that needs the same folder waits for it. A folder whose build failed is never returned.
     """
     cache_folder = build / kind
     folder = cache_folder / _key(inputs)
     cache_folder.mkdir(parents=True, exist_ok=True)
     with (cache_folder / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for unfinished in cache_folder.glob(f"unfinished-{folder.name}-*"):  # we hold the lock: who made it was killed
+        for unfinished in cache_folder.glob(
+            f"unfinished-{folder.name}-*"
+        ):  # this process has the lock: the builder was killed
             shutil.rmtree(unfinished, ignore_errors=True)
         if not folder.exists():
             _delete_old_entries(cache_folder)
             with tempfile.TemporaryDirectory(prefix=f"unfinished-{folder.name}-", dir=cache_folder) as temporary:
-                made = Path(temporary) / "made"
-                made.mkdir()
-                make(made)
-                made.rename(folder)
+                result = Path(temporary) / "result"
+                result.mkdir()
+                make(result)
+                result.rename(folder)
         os.utime(folder)
     return folder
 
 
 def file_contents(*paths: Path) -> Iterator[str | bytes]:
-    """Names and bytes of files, and of all in folders but bytecode."""
+    """Return names and bytes of files, and of all files in folders except bytecode."""
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
@@ -50,15 +52,15 @@ def file_contents(*paths: Path) -> Iterator[str | bytes]:
 
 
 def app_sources() -> Iterator[str | bytes]:
-    """All that a synthesis depends on, but for its context."""
+    """Return all inputs of a synthesis except its context."""
     yield sys.version
     yield from file_contents(*(PROJECT / name for name in _APP))
 
 
 def _key(inputs: Iterable[str | bytes]) -> str:
     key = hashlib.sha256()
-    for given in inputs:
-        data = given.encode() if isinstance(given, str) else given
+    for part in inputs:
+        data = part.encode() if isinstance(part, str) else part
         key.update(len(data).to_bytes(8, "big") + data)
     return key.hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""What the functions cost, keep and know: settings of their own, and the environment's as they read them."""
+"""Settings of the functions themselves, and the environment's settings in the form that the functions read."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,14 +9,14 @@ from rollback.domain.settings.environment import Settings
 from rollback_constructs.limits import LimitExceeded
 
 SETTINGS_LIMIT_BYTES = 3500
-_ID = "[0-9a-f]{8}([0-9a-f]{9})?"  # the old and the new length of EC2's
+_ID = "[0-9a-f]{8}([0-9a-f]{9})?"  # EC2's short and long ids
 
 
 class VpcPlacement(BaseModel):
-    """Where the functions run that probe the service, when its load balancer is private.
+    """Subnets for the functions that probe the service, if its load balancer is private.
 
-    Its subnets need a way to AWS's APIs (a NAT gateway, or an interface endpoint for each service that the functions
-    call), and to the public internet where there is a database: Neon's API is there.
+    The subnets need a route to AWS's APIs: a NAT gateway, or an interface endpoint for each service that the functions
+    call. With a database they need a route to the internet too, since Neon's API is public.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,29 +28,29 @@ class VpcPlacement(BaseModel):
 
 
 class ReservedConcurrency(BaseModel):
-    """Invocations at once that a function has for itself, out of the account's own; None: it shares with all others.
+    """Reserved concurrency of each function; None: the function shares the account's unreserved concurrency.
 
-    Lambda refuses to leave fewer than 100 to the others (or all of a new account's 10), so that a default would keep
-    the stack out of such accounts (Lambda developer guide, "Configuring reserved concurrency"). An emergency needs
-    `service` and then `report`. A number is a limit too: fewer than the services of the environment make them wait.
+    Lambda keeps at least 100 unreserved (or all 10 of a new account), so a default would fail the deployment in small
+    accounts (Lambda developer guide, "Configuring reserved concurrency"). An emergency needs `service`, then `report`.
+    A number is a limit too: with fewer than the environment's services, services wait for one another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     decide: int | None = Field(default=None, ge=1)
     service: int | None = Field(default=None, ge=1)
-    report: int | None = Field(default=None, ge=2, description="the janitor beside a rollback")
-    promote: int | None = Field(default=None, ge=2, description="the schedule beside a deployment")
-    database: int | None = Field(default=None, ge=2, description="the schedule beside a rollback")
+    report: int | None = Field(default=None, ge=2, description="two: the janitor and a rollback at the same time")
+    promote: int | None = Field(default=None, ge=2, description="two: the schedule and a deployment at the same time")
+    database: int | None = Field(default=None, ge=2, description="two: the schedule and a rollback at the same time")
 
     def of(self, function: str) -> int | None:
-        """For one function by its name."""
-        found: int | None = getattr(self, function)
-        return found
+        """Return the reserved concurrency of a function, by its name."""
+        reserved: int | None = getattr(self, function)
+        return reserved
 
 
 class FunctionSettings(BaseModel):
-    """What the functions cost and keep."""
+    """Memory, logs and network of the functions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,16 +64,18 @@ class FunctionSettings(BaseModel):
     @classmethod
     def _no_old_name(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and "report_in_vpc" in given:
-            raise ValueError("report_in_vpc is named probes_in_vpc now: promote probes the service too")
+            raise ValueError(
+                "report_in_vpc is named probes_in_vpc now: promote probes the service too; rename the setting"
+            )
         return given
 
 
 class SettingsTooLarge(LimitExceeded):
-    """The settings do not fit into the functions' environment."""
+    """The settings are too long for the functions' environment variables."""
 
 
 def compact(settings: Settings) -> str:
-    """The settings as the functions read them: JSON without defaults.
+    """Return the settings as the functions read them: JSON without defaults.
 
     Raises:
         SettingsTooLarge: more than 3,500 bytes; Lambda allows 4 KB for all variables of a function.
@@ -81,7 +83,7 @@ def compact(settings: Settings) -> str:
     text = settings.model_dump_json(exclude_defaults=True)
     if (size := len(text.encode())) > SETTINGS_LIMIT_BYTES:
         raise SettingsTooLarge(
-            f"the settings of {settings.environment} take {size} bytes, at most {SETTINGS_LIMIT_BYTES} reach the "
-            "functions: name fewer services or endpoints, or split the environment"
+            f"the settings of {settings.environment} take {size} bytes, at most {SETTINGS_LIMIT_BYTES} fit into the "
+            "functions' environment variables: name fewer services or endpoints, or split the environment"
         )
     return text

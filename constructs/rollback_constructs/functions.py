@@ -1,4 +1,4 @@
-"""The functions: one code asset, and a role each by what they can break. The database's only where there is one."""
+"""The Lambda functions: one code asset for all, and one role each, by blast radius."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from rollback_constructs.bundling import BundleSettings, code_asset
 from rollback_constructs.function_settings import FunctionSettings, VpcPlacement, compact
 from rollback_constructs.limits import check_name_length
 
-# Those whose code reaches the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
+# Functions that call the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
 PROBING = frozenset({"report", "promote"})
 _SECONDS = 60
 _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
@@ -34,7 +34,7 @@ _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 @dataclass(frozen=True)
 class SharedResources:
-    """What the functions are told and granted besides the service, and how their logs are kept."""
+    """Resources that the functions use besides the service, and settings of their logs."""
 
     table_arn: str
     table_name: str
@@ -47,7 +47,7 @@ class SharedResources:
 
 
 class Functions(Construct):
-    """`decide`, `service`, `report`, `promote`; and `database`, if the environment has one."""
+    """Creates `decide`, `service`, `report` and `promote`; and `database`, if the environment has a database."""
 
     def __init__(
         self,
@@ -61,11 +61,16 @@ class Functions(Construct):
         shared: SharedResources,
     ) -> None:
         super().__init__(scope, id_)
-        self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, shared
+        self._settings, self._function_settings, self._bundle, self._shared = (
+            settings,
+            function_settings,
+            bundle,
+            shared,
+        )
         self._code = code_asset(bundle)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         reading = [access.ledger(table), access.ecs_read(), access.tasks_read()]
-        labels = [access.images_labels()] if settings.reads_labels else []
+        labels = [access.image_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
@@ -111,7 +116,7 @@ class Functions(Construct):
                 access.target_groups(),
                 access.target_health(),
                 access.alarm_states(),
-                access.alarm_history(),  # whether an alarm that nobody answered was ever green
+                access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.stack_states(),
                 access.publish(shared.topic_arn, shared.critical_topic_arn),
                 access.execution_start(workflow),
@@ -145,22 +150,22 @@ class Functions(Construct):
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:
-        """Every one that there is."""
-        made = (self.decide, self.service, self.report, self.promote, self.database)
-        return tuple(function for function in made if function is not None)
+        """All functions of the environment."""
+        functions = (self.decide, self.service, self.report, self.promote, self.database)
+        return tuple(function for function in functions if function is not None)
 
     def _database(self, database: DatabaseSettings, reading: list[Grant], access: Access) -> lambda_.Function:
-        """It alone speaks SQL; it stops services, and starts the others anew once the data is as it is to be."""
+        """Create the only function that runs SQL; it stops writers, and restarts readers after a change of data."""
         secret = database.connection_secret_arn
         return self._function(
             "database",
             [
                 *reading,
                 access.images_read(),
-                access.leases(self._outside.table_arn),
+                access.leases(self._shared.table_arn),
                 access.service_update(),
                 access.scaling(),
-                access.stack_states(),  # a deployment by CloudFormation's way back is no newer release
+                access.stack_states(),  # a deployment by CloudFormation's own rollback is no newer release
                 access.secret_read(database.api_key_secret_arn, secret),
                 access.secret_write(secret),
                 *([access.tasks_run(), access.task_logs()] if self._runs_tasks(database) else []),
@@ -169,7 +174,7 @@ class Functions(Construct):
         )
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
-        """Whether commands are run as tasks: migrations step down, or a service's connection is renewed or proved."""
+        """Return whether commands run as ECS tasks, for down migrations or to renew or prove connections."""
         steps_down = database is not None and bool(database.down_command)
         return steps_down or self._settings.runs_connection_tasks
 
@@ -182,22 +187,22 @@ class Functions(Construct):
         variables: dict[str, str] | None = None,
     ) -> lambda_.Function:
         full_name = check_name_length("function", f"{self._settings.prefix}-rollback-{name}")
-        place = self._own.probes_in_vpc if name in PROBING else None
+        place = self._function_settings.probes_in_vpc if name in PROBING else None
         log_group = logs.LogGroup(
             self,
             f"{name.title()}Logs",
             log_group_name=f"/aws/lambda/{full_name}",
-            retention=_retention(self._own.log_retention_days),
-            removal_policy=RemovalPolicy.RETAIN if self._outside.retain_logs else RemovalPolicy.DESTROY,
-            encryption_key=self._outside.log_key,
+            retention=_retention(self._function_settings.log_retention_days),
+            removal_policy=RemovalPolicy.RETAIN if self._shared.retain_logs else RemovalPolicy.DESTROY,
+            encryption_key=self._shared.log_key,
         )
         role = iam.Role(
             self,
             f"{name.title()}Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What the function {full_name} may do, and nothing else",
+            description=f"Permissions of the Lambda function {full_name}",
         )
-        if place is not None:  # a function's own role gets this from the CDK, a given one does not; and Lambda insists
+        if place is not None:  # Lambda requires it; the CDK adds it only to roles that it creates
             role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name(_IN_VPC))
         for statement in chain.from_iterable(grants):
             role.add_to_policy(statement)
@@ -211,20 +216,20 @@ class Functions(Construct):
             code=self._code,
             runtime=self._bundle.runtime,
             architecture=self._bundle.architecture,
-            memory_size=self._own.memory_mib,
+            memory_size=self._function_settings.memory_mib,
             timeout=Duration.seconds(seconds),
             role=role,
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
-            reserved_concurrent_executions=self._own.reserved_concurrency.of(name),
+            reserved_concurrent_executions=self._function_settings.reserved_concurrency.of(name),
             environment={
                 SETTINGS_VARIABLE: compact(self._settings),
-                LEDGER_TABLE_VARIABLE: self._outside.table_name,
-                NOTIFICATION_TOPIC_VARIABLE: self._outside.topic_arn,
-                CRITICAL_TOPIC_VARIABLE: self._outside.critical_topic_arn,
+                LEDGER_TABLE_VARIABLE: self._shared.table_name,
+                NOTIFICATION_TOPIC_VARIABLE: self._shared.topic_arn,
+                CRITICAL_TOPIC_VARIABLE: self._shared.critical_topic_arn,
                 "POWERTOOLS_SERVICE_NAME": full_name,
                 "POWERTOOLS_METRICS_NAMESPACE": f"{self._settings.prefix}/rollback",
-                "POWERTOOLS_LOG_LEVEL": self._own.log_level,
+                "POWERTOOLS_LOG_LEVEL": self._function_settings.log_level,
                 **(variables or {}),
             },
             vpc=vpc,
@@ -251,8 +256,8 @@ class Functions(Construct):
 
 
 def _retention(days: int) -> logs.RetentionDays:
-    known = {
+    names = {
         1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS", 30: "ONE_MONTH",
         60: "TWO_MONTHS", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR",
     }  # fmt: skip
-    return logs.RetentionDays[known[days]]
+    return logs.RetentionDays[names[days]]

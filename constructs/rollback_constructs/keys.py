@@ -1,6 +1,7 @@
-"""KMS keys of the team's own, in place of AWS's: who makes them has to let our roles and AWS's services use them.
+"""The team's own KMS keys, in place of AWS's keys.
 
-An imported key's policy is not ours to write. `docs/deploying.md` has the statements that each key needs.
+The CDK doesn't change the policy of an imported key: the team has to allow our roles and AWS's services to use it.
+`docs/deploying.md` has the statements that each key needs.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,11 +10,11 @@ KEY_ARN = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$"
 
 
 class KeySettings(BaseModel):
-    """Key ARNs, not aliases: IAM compares the key that is used, whose ARN names no alias."""
+    """ARNs of keys. Aliases are not allowed: IAM compares the ARN of the used key, which has no alias."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ledger: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the ledger's table")
     topics: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts both topics")
     logs: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the logs of functions and workflows")
-    secrets: tuple[str, ...] = Field(default=(), description="encrypt the database's secrets, which the team makes")
+    secrets: tuple[str, ...] = Field(default=(), description="encrypt the database's secrets, which the team creates")

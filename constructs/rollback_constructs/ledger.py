@@ -1,4 +1,4 @@
-"""The ledger: one DynamoDB table per environment; the truth about releases, leases and rollbacks."""
+"""The ledger: one DynamoDB table per environment, the truth about releases, leases and rollbacks."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -10,16 +10,18 @@ EXPIRES_ATTRIBUTE = "expires"
 
 
 class LedgerSettings(BaseModel):
-    """How hard the ledger is to lose."""
+    """Protection of the ledger against loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    retain: bool = Field(default=True, description="table and logs outlive the stack, which is protected")
-    recovery_days: int = Field(default=35, ge=1, le=35, description="point-in-time recovery goes back this far")
+    retain: bool = Field(
+        default=True, description="keep table and logs after the stack; protect the stack from deletion"
+    )
+    recovery_days: int = Field(default=35, ge=1, le=35, description="days of point-in-time recovery")
 
 
 class Ledger(Construct):
-    """The table (`table`): keys `pk` and `sk`, items with `expires` (epoch seconds) vanish by themselves."""
+    """The table (`table`) with the keys `pk` and `sk`; DynamoDB deletes items after `expires` (epoch seconds)."""
 
     def __init__(
         self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings, key: kms.IKey | None = None

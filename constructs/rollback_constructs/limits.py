@@ -1,4 +1,4 @@
-"""AWS's limits on what we name and make: one line at synth, in place of a refusal in the middle of a deployment."""
+"""AWS's limits on names and resources: checked at synth, so that no deployment fails halfway."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,19 +9,19 @@ Item = TypeVar("Item")
 MAX_NAME_LENGTHS = {"rule": 64, "function": 64, "queue": 80, "state machine": 80}
 MAX_PATTERN_LENGTH = 2048
 MAX_STACK_RESOURCES = 500
-_AROUND_ARNS = 300  # of a pattern: source, detail type, and what else is asked of the event
-_LONGEST_ARN_HEAD = len("arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:")
+_PATTERN_WITHOUT_ARNS = 300  # characters of a pattern for source, detail type and other conditions
+_MAX_ARN_PREFIX = len("arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:")
 
 
 class LimitExceeded(ValueError):
-    """What was asked for is more than AWS allows."""
+    """The settings exceed a limit of AWS."""
 
 
 def check_name_length(kind: str, name: str) -> str:
-    """The name, if AWS takes it.
+    """Return the name if AWS allows its length.
 
     Raises:
-        LimitExceeded: it is too long.
+        LimitExceeded: the name is too long.
     """
     if len(name) > (most := MAX_NAME_LENGTHS[kind]):
         raise LimitExceeded(
@@ -32,31 +32,31 @@ def check_name_length(kind: str, name: str) -> str:
 
 
 def check_resources(count: int, environment: str, services: int) -> None:
-    """Whether they fit into one stack.
+    """Check that the resources of an environment fit into one stack.
 
     Raises:
-        LimitExceeded: there are too many.
+        LimitExceeded: CloudFormation allows fewer resources.
     """
     if count > MAX_STACK_RESOURCES:
         raise LimitExceeded(
             f"{environment} has {services} services, which take {count} resources; CloudFormation allows "
-            f"{MAX_STACK_RESOURCES} in a stack: split it into several environments"
+            f"{MAX_STACK_RESOURCES} in a stack: split the environment into several"
         )
 
 
 def batch_by_pattern_length(arns: Sequence[tuple[str, Item]]) -> list[list[Item]]:
-    """What goes into one event pattern each.
+    """Split ARNs into batches that fit into one event pattern each.
 
     Args:
-        arns: the last part of each ARN, by which its length is known, and what stands for it in the pattern.
+        arns: for each ARN its last part, which determines its length, and the item that stands for it.
     """
     batches: list[list[Item]] = []
     room = 0
     for last_part, item in arns:
-        length = _LONGEST_ARN_HEAD + len(last_part) + len('"",')
+        length = _MAX_ARN_PREFIX + len(last_part) + len('"",')
         if not batches or length > room:
             batches.append([])
-            room = MAX_PATTERN_LENGTH - _AROUND_ARNS
+            room = MAX_PATTERN_LENGTH - _PATTERN_WITHOUT_ARNS
         batches[-1].append(item)
         room -= length
     return batches

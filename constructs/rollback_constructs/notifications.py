@@ -1,8 +1,8 @@
-"""Where people are told: every outcome on one topic, what needs a person now on another.
+"""SNS topics: one for every outcome, one for what needs an operator now.
 
-A topic policy replaces the one that SNS makes by itself, and with it the permission that CloudWatch publishes by: an
-alarm's action would fail unseen (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger).
-With a key of the team's own, that key's policy has to let CloudWatch use it as well: `docs/deploying.md`.
+A topic policy replaces SNS's default policy, and with it CloudWatch's permission to publish. An alarm's action would
+fail unnoticed (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger). The policy of the team's
+own key has to allow CloudWatch too: `docs/deploying.md`.
 """
 
 from aws_cdk import ArnFormat, Stack
@@ -13,7 +13,7 @@ from constructs import Construct
 
 
 class Notifications(Construct):
-    """`rollbacks` gets a report of every rollback, `critical` what failed or can't be done by itself."""
+    """Topics: `rollbacks` gets the report of every rollback, `critical` gets what failed or needs an operator."""
 
     def __init__(self, scope: Construct, id_: str, *, prefix: str, key: kms.IKey | None = None) -> None:
         super().__init__(scope, id_)

@@ -1,4 +1,4 @@
-"""The promotion state machine: record what was deployed, let it bake, judge it by evidence.
+"""The promotion state machine: record the deployed release, let it bake, promote it on evidence.
 
 Record → wait ⇄ Judge → Done
 """
@@ -10,7 +10,10 @@ _NEXT = "Choose what is next"
 
 
 def definition(timeout_minutes: float) -> Definition:
-    """Amazon States Language (JSONPath). The function's `next` is `wait` or `done`, its `wait_seconds` the wait."""
+    """Return the definition in Amazon States Language (JSONPath).
+
+    The function returns `next`, which is `wait` or `done`, and `wait_seconds`.
+    """
     record = {"step": "record", "event.$": "$$.Execution.Input"}
     judge = {"step": "judge", "cursor.$": "$"}
     return {

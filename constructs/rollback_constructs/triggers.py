@@ -1,13 +1,14 @@
-"""EventBridge rules: what starts a rollback, a promotion, and the tidying up after them.
+"""EventBridge rules that start rollbacks and promotions, and conclude what was left open.
 
-Events go through as they are. What can't be delivered within minutes is stale (rule 10): it lands in a dead-letter
-queue, and an alarm on that queue tells people. EventBridge invokes a function asynchronously, and has delivered its
-event when Lambda has it. An event that the function then fails on three times lands in a queue of its own.
+Events are passed on unchanged. Rule 10: an event that can't be delivered within minutes is stale. EventBridge puts it
+into a dead-letter queue, and an alarm on the queue pages. EventBridge invokes a function asynchronously, and has
+delivered its event once Lambda has accepted it. If the function then fails on the event three times, Lambda puts it
+into a second queue.
 
-A failed deployment is told in two ways. `ECS Deployment State Change` comes for services with the circuit breaker on;
-`ECS Service Action` comes when the circuit breaker or a CloudWatch alarm fails a deployment (ECS developer guide,
-"Service deployment state change events" and "Service action events"). Both are received; `steps.admit` takes two events
-about one failure for one.
+ECS reports a failed deployment with two events. `ECS Deployment State Change` comes for services with the circuit
+breaker on. `ECS Service Action` comes when the circuit breaker or a CloudWatch alarm fails a deployment (ECS developer
+guide, "Service deployment state change events" and "Service action events"). The rules match both; `workflow.admit`
+takes two events about one failure for one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,23 +30,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from rollback_constructs.limits import batch_by_pattern_length, check_name_length
 
 _DEPLOYMENT, _ACTION = "ECS Deployment State Change", "ECS Service Action"
-_LONGEST_ASYNCHRONOUS_SECONDS = 6 * 60 * 60  # Lambda API reference, PutFunctionEventInvokeConfig
-_RETRIES_OF_LAMBDA = 2
+_MAX_ASYNCHRONOUS_SECONDS = 6 * 60 * 60  # Lambda API reference, PutFunctionEventInvokeConfig
+_LAMBDA_RETRIES = 2
+_DEPLOYMENT_PURPOSES = {
+    "Failed": "Starts a rollback",
+    "InProgress": "Records the release",
+    "Completed": "Starts the promotion of the release",
+}
 
 
 class TriggerSettings(BaseModel):
-    """How events are delivered, and how often the janitor comes."""
+    """Delivery of events, and the interval of the janitor."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    event_age_minutes: int = Field(default=5, ge=1, le=24 * 60, description="an older event is not delivered")
+    event_age_minutes: int = Field(
+        default=5, ge=1, le=24 * 60, description="EventBridge does not deliver an older event"
+    )
     retry_attempts: int = Field(default=10, ge=0, le=185)
     janitor_minutes: int = Field(default=5, ge=1)
 
 
 @dataclass(frozen=True)
 class Receivers:
-    """Who gets the events."""
+    """State machines and functions that receive the events."""
 
     rollback: sfn.StateMachine
     promotion: sfn.StateMachine
@@ -55,11 +63,11 @@ class Receivers:
 
 
 class Triggers(Construct):
-    """The rules; queues of undelivered events (`dead_letters`) and failed ones (`failed`), each with an alarm.
+    """Creates the rules, and two queues with an alarm each.
 
-    Args:
-        alarms: by name.
-        service_arns: by what they end with, `service/<cluster>/<name>`.
+    Attributes:
+        dead_letters: queue of events that EventBridge could not deliver.
+        failed: queue of events on which a function failed.
     """
 
     def __init__(
@@ -74,6 +82,18 @@ class Triggers(Construct):
         service_arns: Mapping[str, str],
         critical: sns.ITopic,
     ) -> None:
+        """Create the rules.
+
+        Args:
+            scope: of the construct.
+            id_: of the construct.
+            prefix: first part of all names.
+            settings: of delivery and janitor.
+            receivers: of the events.
+            alarms: composite alarms by name.
+            service_arns: `service/<cluster>/<name>` → ARN.
+            critical: topic of the alarms on the queues.
+        """
         super().__init__(scope, id_)
         self._prefix, self._settings, self._critical = prefix, settings, critical
         self.dead_letters = self._queue("DeadLetters", "dead-letters")
@@ -82,39 +102,41 @@ class Triggers(Construct):
             self.dead_letters,
             "Undelivered",
             "undelivered",
-            "An event that should have started something was not delivered; look at the queue",
+            "EventBridge could not deliver an event, so a rollback, promotion or janitor sweep may not have started. "
+            "Read the message in this queue; if a service needs it, run rollback start.",
         )
         self.unanswered = self._alarm_on(
             self.failed,
             "FailedEvents",
             "failed-events",
-            "A function failed on an event until Lambda gave up: the message in the queue has the event and the error",
+            "A Lambda function failed on an event three times. Read the message in this queue: it has the event and "
+            "the error. Then check the service with rollback status.",
         )
         rollback, promotion = (
             self._state_machine_target(receivers.rollback),
             self._state_machine_target(receivers.promotion),
         )
         report, promote = self._lambda_target(receivers.report), self._lambda_target(receivers.promote)
-        looks = [self._lambda_target(receivers.database)] if receivers.database is not None else []
+        observers = [self._lambda_target(receivers.database)] if receivers.database is not None else []
         self._on_alarms(alarms, rollback)
         self._on_deployment("Failed", service_arns, [rollback])
-        self._on_deployment("InProgress", service_arns, [promote, *looks])
-        self._on_deployment("Completed", service_arns, [promotion, *looks])
+        self._on_deployment("InProgress", service_arns, [promote, *observers])
+        self._on_deployment("Completed", service_arns, [promotion, *observers])
         self._conclude_failed_execution(receivers.rollback, report)
         events.Rule(
             self,
             "Janitor",
             rule_name=check_name_length("rule", f"{prefix}-rollback-janitor"),
-            description="Concludes what was left open, and looks at alarms and releases that no event told of",
+            description="Runs the janitor: concludes abandoned rollbacks, checks alarms and releases without an event",
             schedule=events.Schedule.rate(Duration.minutes(settings.janitor_minutes)),
-            targets=[report, promote, *looks],
+            targets=[report, promote, *observers],
         )
 
     def _on_alarms(self, alarms: Mapping[str, cloudwatch.CompositeAlarm], target: events.IRuleTarget) -> None:
         self._rules(
             "Alarm",
             "on-alarm",
-            "A composite alarm went to ALARM: a rollback is admitted",
+            "Starts a rollback when a composite alarm of a service goes to ALARM",
             {f"alarm:{name}": alarm.alarm_arn for name, alarm in alarms.items()},
             lambda arns: events.EventPattern(
                 source=["aws.cloudwatch"],
@@ -126,17 +148,17 @@ class Triggers(Construct):
         )
 
     def _on_deployment(
-        self, end: str, service_arns: Mapping[str, str], receivers: Sequence[events.IRuleTarget]
+        self, state: str, service_arns: Mapping[str, str], receivers: Sequence[events.IRuleTarget]
     ) -> None:
-        name = {"Failed": "FAILED", "InProgress": "IN_PROGRESS", "Completed": "COMPLETED"}[end]
+        name = {"Failed": "FAILED", "InProgress": "IN_PROGRESS", "Completed": "COMPLETED"}[state]
         self._rules(
-            f"Deployment{end}",
+            f"Deployment{state}",
             f"on-deployment-{name.lower().replace('_', '-')}",
-            f"A deployment of a service is {name}",
+            f"{_DEPLOYMENT_PURPOSES[state]} when ECS reports a deployment of a service as {name}",
             service_arns,
             lambda arns: events.EventPattern(
                 source=["aws.ecs"],
-                detail_type=[_DEPLOYMENT, _ACTION] if end == "Failed" else [_DEPLOYMENT],
+                detail_type=[_DEPLOYMENT, _ACTION] if state == "Failed" else [_DEPLOYMENT],
                 resources=arns,
                 detail={"eventName": [f"SERVICE_DEPLOYMENT_{name}"]},
             ),
@@ -152,8 +174,8 @@ class Triggers(Construct):
         pattern: Callable[[list[str]], events.EventPattern],
         receivers: Sequence[events.IRuleTarget],
     ) -> None:
-        """One rule, or several where the ARNs don't fit into one event pattern."""
-        for number, some in enumerate(batch_by_pattern_length(list(arns.items())), start=1):
+        """Create one rule, or several if the ARNs don't fit into one event pattern."""
+        for number, batch in enumerate(batch_by_pattern_length(list(arns.items())), start=1):
             events.Rule(
                 self,
                 id_ if number == 1 else f"{id_}{number}",
@@ -161,17 +183,17 @@ class Triggers(Construct):
                     "rule", f"{self._prefix}-rollback-{name}{'' if number == 1 else f'-{number}'}"
                 ),
                 description=description,
-                event_pattern=pattern(some),
+                event_pattern=pattern(batch),
                 targets=receivers,
             )
 
     def _conclude_failed_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:
-        """Some failures no Catch sees: States.Runtime, a stop by hand, the time limit."""
+        """Conclude after failures that no Catch handles: States.Runtime, a stop by hand, the time limit."""
         events.Rule(
             self,
             "BrokenExecution",
             rule_name=check_name_length("rule", f"{self._prefix}-rollback-on-broken-execution"),
-            description="An execution of the rollback state machine ended without a conclusion",
+            description="Concludes a rollback whose execution failed, timed out or was stopped",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
@@ -201,9 +223,9 @@ class Triggers(Construct):
         )
 
     def _add_failure_destination(self, function: lambda_.Function) -> None:
-        """Lambda sends with the function's role, and looks at once whether it may."""
+        """Send failed events to the queue; Lambda uses the function's role, and checks its permission at once."""
         function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.failed.queue_arn]))
-        kept = lambda_.CfnEventInvokeConfig(
+        config = lambda_.CfnEventInvokeConfig(
             self,
             f"{function.node.id}Failures",
             function_name=function.function_name,
@@ -211,11 +233,11 @@ class Triggers(Construct):
             destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
                 on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self.failed.queue_arn)
             ),
-            maximum_event_age_in_seconds=min(self._settings.event_age_minutes * 60, _LONGEST_ASYNCHRONOUS_SECONDS),
-            maximum_retry_attempts=_RETRIES_OF_LAMBDA,
+            maximum_event_age_in_seconds=min(self._settings.event_age_minutes * 60, _MAX_ASYNCHRONOUS_SECONDS),
+            maximum_retry_attempts=_LAMBDA_RETRIES,
         )
         if function.role is not None:
-            kept.node.add_dependency(function.role)
+            config.node.add_dependency(function.role)
 
     def _queue(self, id_: str, name: str) -> sqs.Queue:
         return sqs.Queue(
@@ -226,12 +248,12 @@ class Triggers(Construct):
             retention_period=Duration.days(14),
         )
 
-    def _alarm_on(self, queue: sqs.Queue, id_: str, name: str, words: str) -> cloudwatch.Alarm:
+    def _alarm_on(self, queue: sqs.Queue, id_: str, name: str, description: str) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             id_,
             alarm_name=f"{self._prefix}-rollback-{name}",
-            alarm_description=words,
+            alarm_description=description,
             metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
             threshold=0,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,

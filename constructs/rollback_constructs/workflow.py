@@ -1,4 +1,4 @@
-"""The rollback state machine, drawn from `route.EDGES`: a Task a step, a Choice behind it, a Wait where it loops.
+"""The rollback state machine, made from `route.EDGES`: a Task for each step, a Choice after it, a Wait for a loop.
 
 Choose entrance → Admit → Choose after admit → Plan → … → Database → … → Conclude → Choose after conclude → Done
                └→ Emergency → Choose after emergency → Service → …
@@ -36,13 +36,13 @@ _FUNCTIONS = {
     Step.CONCLUDE: "ReportFunction",
     Step.DATA_LOSS: "DatabaseFunction",
 }
-_PARTITION = "${AWS::Partition}"  # China's and GovCloud's differ
-_STARTED = {
+_PARTITION = "${AWS::Partition}"  # differs in China and GovCloud
+_EXECUTION_CONTEXT = {
     "execution.$": "$$.Execution.Id",
     "started_at.$": "$$.Execution.StartTime",
     "input.$": "$$.Execution.Input",
 }
-# Step Functions knows these by their class name (`handlers._retryable`). Conclude retries States.ALL, except these.
+# Step Functions gets the class names of these errors (`handlers._retryable`). Conclude retries States.ALL except these.
 _NOT_RETRIED = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 _TRANSIENT = (
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
@@ -52,8 +52,8 @@ _TRANSIENT = (
 
 
 def retries(*errors: str, attempts: int, longest_seconds: int) -> list[Definition]:
-    """Backoff with jitter for these errors; wrong input, and what AWS refused for good, is never tried again."""
-    again = {
+    """Retry these errors with backoff and jitter; never retry invalid input and calls that AWS refused."""
+    retry = {
         "ErrorEquals": list(errors),
         "IntervalSeconds": 1,
         "BackoffRate": 2,
@@ -61,11 +61,11 @@ def retries(*errors: str, attempts: int, longest_seconds: int) -> list[Definitio
         "MaxAttempts": attempts,
         "JitterStrategy": "FULL",
     }
-    return [_NOT_RETRIED, again]
+    return [_NOT_RETRIED, retry]
 
 
 def invoke(function: str, payload: Definition, retry: list[Definition], next_state: str) -> Definition:
-    """A Task whose whole output is what the function returns."""
+    """Return a Task whose output is the function's return value."""
     return {
         "Type": "Task",
         "Resource": f"arn:{_PARTITION}:states:::lambda:invoke",
@@ -77,18 +77,19 @@ def invoke(function: str, payload: Definition, retry: list[Definition], next_sta
 
 
 def transient_retries() -> list[Definition]:
-    """For errors after which the same call may succeed; crashes too, since steps look before they act.
+    """Retry errors after which the same call may succeed; crashes too, since steps look before they act.
 
-    Two minutes of an AWS API that fails are sat out; the lease lasts longer.
+    The retries outlast an AWS API that fails for two minutes; the lease lasts longer.
     """
     return retries(*_TRANSIENT, attempts=15, longest_seconds=20)
 
 
 def definition(timeout_minutes: float, *, has_database: bool = False) -> Definition:
-    """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in.
+    """Return the state machine in Amazon States Language (JSONPath), with `${…}` for values of the deployment.
 
     Args:
-        has_database: else its two steps are left out: Plan refuses what would need them.
+        timeout_minutes: limit of an execution.
+        has_database: False leaves the database's steps out; Plan refuses rollbacks that need them.
     """
     states: Definition = {CHOOSE_ENTRANCE: _choose_entrance()}
     for step, targets in edges(has_database=has_database).items():
@@ -115,14 +116,17 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
 
 
 def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
-    """The route's edges, as far as an environment has them."""
+    """Return the route's edges; without a database, those between the other steps."""
     left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS})
     return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
 
 
 def _choose_entrance() -> Definition:
-    """`route.entrance`, drawn. A comparison with a field that is not there would fail the execution: looked first."""
-    given = [
+    """Return the Choice of `route.entrance`.
+
+    A comparison with an absent field would fail the execution, so `IsPresent` comes first.
+    """
+    request = [
         {"Variable": "$.type", "IsPresent": True},
         {"Variable": "$.type", "StringEquals": RollbackType.EMERGENCY.value},
     ]
@@ -130,17 +134,17 @@ def _choose_entrance() -> Definition:
         {"Variable": "$.detail.alarmName", "IsPresent": True},
         {"Variable": "$.detail.alarmName", "StringMatches": f"*{OUTAGE_SUFFIX}"},
     ]
-    emergency = [{"And": given, "Next": _name(Step.EMERGENCY)}, {"And": outage, "Next": _name(Step.EMERGENCY)}]
+    emergency = [{"And": request, "Next": _name(Step.EMERGENCY)}, {"And": outage, "Next": _name(Step.EMERGENCY)}]
     return {"Type": "Choice", "Choices": emergency, "Default": _name(Step.ADMIT)}
 
 
 def _task(step: Step) -> Definition:
-    enters = step in ENTRANCES
-    payload = {"step": step.value, **_STARTED} if enters else {"step": step.value, "cursor.$": "$"}
+    is_entrance = step in ENTRANCES
+    payload = {"step": step.value, **_EXECUTION_CONTEXT} if is_entrance else {"step": step.value, "cursor.$": "$"}
     if step is Step.CONCLUDE:
         return invoke(_FUNCTIONS[step], payload, retries("States.ALL", attempts=20, longest_seconds=60), _choice(step))
     task = invoke(_FUNCTIONS[step], payload, transient_retries(), _choice(step))
-    if not enters:  # there may be nothing to conclude yet; the rule on failed executions looks
+    if not is_entrance:  # before, no document may exist; the EventBridge rule on failed executions concludes
         task["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": _name(Step.CONCLUDE)}]
     return task
 
@@ -162,7 +166,7 @@ def _name(step: Step) -> str:
 
 
 class StateMachine(Construct):
-    """A STANDARD state machine (`machine`) that logs errors without data and is traced."""
+    """Creates a STANDARD state machine (`machine`) with tracing; it logs errors without execution data."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One synth for all processes of a test run, without bundling; the venv's own Node goes first."""
+"""One synthesis for all processes of a test run, without bundling; the Node of the venv comes first in PATH."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ Template = dict[str, Any]
 Context = dict[str, Any]
 ENVIRONMENTS = ("production", "staging", "feature")
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
-# Production's has all that gives its function a permission more; staging's has what it needs, and nothing else.
+# Production's settings bring the database function every permission; staging's bring the required ones only.
 DATABASES: dict[str, dict[str, Any]] = {
     "production": {
         "project_id": "quiet-sun-1",
@@ -57,7 +57,7 @@ def database_context() -> Context:
 
 
 def _services(environment: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Staging's releases tell their commit by a label of the image, and read files of a bucket."""
+    """Give staging a commit label of the image, and environment files in a bucket."""
     if environment != "staging":
         return [dict(service) for service in given["services"]]
     more = {"commit_from": "label:org.opencontainers.image.revision", "environment_file_buckets": ["shop-settings"]}
@@ -66,7 +66,7 @@ def _services(environment: str, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def database_assembly(database_context: Context) -> Path:
-    """Production and staging with a database."""
+    """Return the assembly of production and staging with a database."""
     return _assembly(database_context)
 
 
@@ -76,7 +76,7 @@ def _assembly(context: Context) -> Path:
 
 
 def _synthesised(context: Context, out: Path) -> None:
-    from stacks.assembly import synthesise  # noqa: PLC0415 - it starts Node, which needs the path above
+    from stacks.assembly import synthesise  # noqa: PLC0415 - this import starts Node, which needs the PATH above
 
     synthesise(out, {"aws:cdk:bundling-stacks": [], **context}, validate=True)
 
@@ -103,7 +103,7 @@ def _templates(assembly: Path) -> dict[str, Template]:
 @pytest.fixture(scope="session")
 def definitions(templates: dict[str, Template], database_templates: dict[str, Template]) -> dict[str, dict[str, Any]]:
     """State machine definitions by name, placeholders filled in with an ARN that looks real."""
-    with_database = {f"{name} with a database": found for name, found in _definitions(database_templates)}
+    with_database = {f"{name} with a database": definition for name, definition in _definitions(database_templates)}
     return {**dict(_definitions(templates)), **with_database}
 
 
@@ -117,7 +117,7 @@ def _definitions(templates: dict[str, Template]) -> Iterator[tuple[str, dict[str
 
 
 def _filled_in(text: Any) -> str:
-    """A text of which CloudFormation fills in the partition."""
+    """Fill in the partition, as CloudFormation does."""
     parts = [text] if isinstance(text, str) else text["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else {"AWS::Partition": "aws"}[part["Ref"]] for part in parts)
 

@@ -1,11 +1,11 @@
-"""Least privilege: what each function may do in production."""
+"""Least privilege: the permissions of each function in production."""
 
 import json
 from typing import Any
 
 import pytest
 
-# what IAM cannot scope to a resource (Service Authorization Reference)
+# Actions without resource-level permissions (Service Authorization Reference).
 WITHOUT_RESOURCES = {
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
@@ -54,15 +54,15 @@ READING = ("Get", "List", "Describe", "BatchGet", "Query", "Condition")
 
 
 def statements(template: dict[str, Any], function: str) -> list[dict[str, Any]]:
-    found = [
+    matching = [
         statement
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::IAM::Policy"
         and f"Functions{function.title()}Role" in json.dumps(resource["Properties"]["Roles"])
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
     ]
-    assert found
-    return found
+    assert matching
+    return matching
 
 
 def actions(statement: dict[str, Any]) -> set[str]:
@@ -80,13 +80,15 @@ def test_a_function_changes_only_what_its_steps_need(function: str, templates: d
 
 
 @pytest.mark.parametrize("function", list(CHANGES))
-def test_only_actions_that_know_no_resources_are_allowed_on_all(function: str, templates: dict[str, Any]) -> None:
+def test_only_actions_without_resource_level_permissions_are_allowed_on_all(
+    function: str, templates: dict[str, Any]
+) -> None:
     for statement in statements(templates["MacroAiProductionRollbackStack"], function):
         if statement["Resource"] == "*":
             assert actions(statement) <= WITHOUT_RESOURCES
 
 
-def test_a_role_can_be_passed_to_tasks_only(templates: dict[str, Any]) -> None:
+def test_a_function_can_pass_a_role_to_tasks_only(templates: dict[str, Any]) -> None:
     passing = [
         s for s in statements(templates["MacroAiProductionRollbackStack"], "service") if "iam:PassRole" in actions(s)
     ]
@@ -95,9 +97,9 @@ def test_a_role_can_be_passed_to_tasks_only(templates: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("function", sorted(CHANGES))
-def test_each_function_that_identifies_a_release_may_look_at_its_tasks(
+def test_each_function_that_identifies_a_release_may_describe_its_tasks(
     templates: dict[str, Any], function: str
 ) -> None:
-    """Where a service revision tells no digest: else the same release had another fingerprint in each function."""
+    """A service revision may have no digest; without the tasks, each function would compute another fingerprint."""
     allowed = json.dumps(statements(templates["MacroAiProductionRollbackStack"], function))
     assert "ecs:DescribeTasks" in allowed

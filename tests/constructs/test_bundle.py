@@ -1,4 +1,4 @@
-"""The bundle that is deployed: for Lambda's processor and Python, not for this machine's; with the locked SDK."""
+"""The deployed bundle: for Lambda's processor and Python, not for this machine's, with the locked SDK."""
 
 import re
 import subprocess
@@ -18,8 +18,8 @@ _MACHINES = {"aarch64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 
 
 @pytest.fixture(scope="module", params=["aarch64", "x86_64"])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Processor and folder: as deployed by default, and as for the other one."""
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Build the bundle for the default processor and for the other; return processor and folder."""
     default = BundleSettings()
     platform = default.platform.replace("aarch64", request.param)
     target = tmp_path_factory.mktemp(f"bundle-{request.param}")
@@ -27,8 +27,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return request.param, target
 
 
-def test_every_library_in_it_is_for_the_processor_that_runs_it(made: tuple[str, Path]) -> None:
-    processor, folder = made
+def test_every_library_of_the_bundle_is_for_the_processor_that_runs_it(built: tuple[str, Path]) -> None:
+    processor, folder = built
     libraries = [path for path in folder.rglob("*") if path.is_file() and ".so" in path.suffixes]
     assert {"pydantic_core", "psycopg_binary", "psycopg_binary.libs"} <= {path.parent.name for path in libraries}
     assert {path.read_bytes()[_MACHINE] for path in libraries} == {_MACHINES[processor]}
@@ -36,24 +36,24 @@ def test_every_library_in_it_is_for_the_processor_that_runs_it(made: tuple[str, 
     assert {module.split("-")[1] for module in modules} == {"313"}
 
 
-def test_it_has_all_that_functions_import_the_sdk_too(made: tuple[str, Path]) -> None:
-    there = {path.name for path in made[1].iterdir()}
-    assert {"rollback", "pydantic", "httpx", "aws_lambda_powertools", "psycopg", "psycopg_binary"} <= there
-    assert there >= SDK
+def test_the_bundle_has_all_that_the_functions_import_with_the_sdk(built: tuple[str, Path]) -> None:
+    names = {path.name for path in built[1].iterdir()}
+    assert {"rollback", "pydantic", "httpx", "aws_lambda_powertools", "psycopg", "psycopg_binary"} <= names
+    assert names >= SDK
 
 
 def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
 
 
-def test_functions_and_the_command_line_run_the_same_versions() -> None:
-    """An SDK of another version knows other members of an answer: a definition would have another fingerprint there."""
+def test_the_functions_and_the_command_run_the_same_versions() -> None:
+    """An SDK of another version knows other members of a response, so a definition would get another fingerprint."""
     bundled, locked = pins(PROJECT / "lambdas" / "requirements.txt"), pins(PROJECT / "requirements.lock")
     assert {"boto3", "botocore"} <= set(bundled)
     assert {name: locked.get(name) for name in bundled} == bundled
 
 
-def test_what_is_bundled_is_locked_by_hash_and_names_no_address() -> None:
+def test_the_requirements_of_the_bundle_are_locked_by_hash_and_name_no_address() -> None:
     text = (PROJECT / "lambdas" / "requirements.txt").read_text()
     assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(
         re.findall(r"^\S+==.*\n    --hash=sha256:", text, re.MULTILINE)
@@ -61,35 +61,35 @@ def test_what_is_bundled_is_locked_by_hash_and_names_no_address() -> None:
     assert "://" not in text
 
 
-def test_it_has_the_models_of_the_services_that_are_called_and_of_no_other(made: tuple[str, Path]) -> None:
+def test_the_bundle_has_the_models_of_the_called_services_and_of_no_other(built: tuple[str, Path]) -> None:
     graph = CallGraph()
     steps = frozenset(graph.steps)
     called = {call.service for name in graph.functions for call in graph.body(name, steps).aws}
     assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/bundling.py"
-    models = {path.name for path in (made[1] / "botocore" / "data").iterdir() if path.is_dir()}
+    models = {path.name for path in (built[1] / "botocore" / "data").iterdir() if path.is_dir()}
     assert models == AWS_SERVICES
     assert {"endpoints.json", "partitions.json"} <= {
-        path.name.removesuffix(".gz") for path in (made[1] / "botocore" / "data").iterdir()
+        path.name.removesuffix(".gz") for path in (built[1] / "botocore" / "data").iterdir()
     }
 
 
-def test_the_sdk_in_it_makes_every_client_of_the_functions(made: tuple[str, Path]) -> None:
-    """In a process of its own that imports boto3 from the bundle; all its libraries are written in Python."""
+def test_the_sdk_of_the_bundle_creates_every_client_of_the_functions(built: tuple[str, Path]) -> None:
+    """A process of its own imports boto3 from the bundle; all libraries of boto3 are written in Python."""
     code = (
         "import boto3, botocore, sys\n"
-        f"assert all(m.__file__.startswith({str(made[1])!r}) for m in (boto3, botocore)), boto3.__file__\n"
+        f"assert all(m.__file__.startswith({str(built[1])!r}) for m in (boto3, botocore)), boto3.__file__\n"
         "session = boto3.Session(region_name='eu-west-1', aws_access_key_id='a', aws_secret_access_key='b')\n"
         f"for service in {sorted(AWS_SERVICES)!r}:\n"
         "    client = session.client(service)\n"
         "    assert client.meta.endpoint_url.startswith('https://'), service\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(made[1])!r})\n{code}"],
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(built[1])!r})\n{code}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
-def test_lambda_takes_it(made: tuple[str, Path]) -> None:
-    size = sum(path.stat().st_size for path in made[1].rglob("*") if path.is_file())
-    assert size < LAMBDA_LIMIT_BYTES / 4  # each start of a function reads of it
+def test_the_bundle_is_within_lambdas_limit(built: tuple[str, Path]) -> None:
+    size = sum(path.stat().st_size for path in built[1].rglob("*") if path.is_file())
+    assert size < LAMBDA_LIMIT_BYTES / 4  # each cold start reads the bundle

@@ -1,4 +1,4 @@
-"""Environments with a database: one function more, with a role of its own, and a step more in the state machine."""
+"""Environments with a database: one more function with its own role, and more steps in the state machine."""
 
 import json
 import re
@@ -24,13 +24,13 @@ TASKS = {"ecs:RunTask", "ecs:StopTask", "iam:PassRole", "logs:GetLogEvents"}
 
 @pytest.fixture
 def template(database_templates: dict[str, Template]) -> Template:
-    """Production's, which has everything."""
+    """Production's template, whose database has every optional setting."""
     return database_templates["MacroAiProductionRollbackStack"]
 
 
 @pytest.fixture
 def minimal(database_templates: dict[str, Template]) -> Template:
-    """Staging's: no secret to write, no command to run."""
+    """Staging's template, whose database has no secret to write and no command to run."""
     return database_templates["MacroAiStagingRollbackStack"]
 
 
@@ -45,7 +45,7 @@ def changing(template: Template, function: str) -> set[str]:
 
 
 def on(template: Template, function: str, action: str) -> set[str]:
-    """The resources that an action is allowed on; those that CloudFormation fills in as JSON."""
+    """Return the resources that an action is allowed on; intrinsic functions as JSON."""
     found = [s["Resource"] for s in statements(template, function) if action in actions(s)]
     each = [one for some in found for one in (some if isinstance(some, list) else [some])]
     return {one if isinstance(one, str) else json.dumps(one) for one in each}
@@ -56,38 +56,38 @@ def test_its_template_changes_only_on_purpose(template: Template, snapshot: Snap
     assert masked == snapshot(extension_class=JSONSnapshotExtension)
 
 
-def test_its_function_has_the_time_that_the_policy_says(template: Template) -> None:
+def test_the_database_function_has_the_timeout_of_the_policy(template: Template) -> None:
     functions = resources(template, "AWS::Lambda::Function")
     (function,) = (one for one in functions if one["FunctionName"].endswith("-rollback-database"))
     assert (function["Timeout"], function["Handler"]) == (240, "rollback.handlers.database")
 
 
-def test_the_key_is_read_by_the_two_functions_that_speak_to_neon_and_no_other(template: Template) -> None:
+def test_only_the_two_functions_that_call_neon_read_the_api_key(template: Template) -> None:
     assert {name for name in FUNCTIONS if VALUE in allowed(template, name)} == {"report", "database"}
     assert on(template, "report", VALUE) == {KEY}
     assert on(template, "database", VALUE) == {KEY, URI}
 
 
-def test_only_the_database_function_replaces_the_connection_secret_and_nothing_else(template: Template) -> None:
+def test_only_the_database_function_writes_the_connection_secret_and_no_other(template: Template) -> None:
     writing = "secretsmanager:PutSecretValue"
     assert {name for name in FUNCTIONS if writing in allowed(template, name)} == {"database"}
     assert on(template, "database", writing) == {URI}
 
 
-def test_what_it_may_change_is_what_a_fence_a_recreated_branch_and_a_down_migration_need(template: Template) -> None:
+def test_the_database_function_changes_only_what_fence_recreation_and_down_migrations_need(template: Template) -> None:
     assert changing(template, "database") == FENCE | (TASKS - {"logs:GetLogEvents"}) | {"secretsmanager:PutSecretValue"}
     for statement in statements(template, "database"):
         if statement["Resource"] == "*":
             assert actions(statement) <= WITHOUT_RESOURCES
 
 
-def test_without_a_secret_to_write_and_a_command_to_run_it_may_do_neither(minimal: Template) -> None:
+def test_without_a_secret_and_a_command_the_database_function_may_write_and_run_neither(minimal: Template) -> None:
     assert changing(minimal, "database") == FENCE
     assert not TASKS & (allowed(minimal, "database") | allowed(minimal, "report"))
     assert on(minimal, "database", VALUE) == on(minimal, "report", VALUE) == {KEY}
 
 
-def test_commands_run_in_the_services_clusters_with_the_services_roles_and_tell_into_their_log(
+def test_commands_run_in_the_services_clusters_with_their_roles_and_their_log_group(
     template: Template,
 ) -> None:
     (running,) = (s for s in statements(template, "database") if "ecs:RunTask" in actions(s))
@@ -101,37 +101,37 @@ def test_commands_run_in_the_services_clusters_with_the_services_roles_and_tell_
     assert "task/macro-ai-production-cluster/*" in tasks
 
 
-def test_it_may_ask_cloudformation_whether_a_newer_deployment_is_its_way_back(template: Template) -> None:
+def test_the_database_function_may_ask_cloudformation_whether_a_deployment_is_its_rollback(template: Template) -> None:
     assert "cloudformation:DescribeStacks" in allowed(template, "database")
 
 
 @pytest.mark.parametrize("function", sorted(CHANGES))
-def test_a_database_lets_no_other_function_change_more(function: str, template: Template) -> None:
+def test_a_database_gives_no_other_function_more_permissions(function: str, template: Template) -> None:
     assert changing(template, function) == CHANGES[function]
 
 
-def test_only_a_database_s_functions_and_permissions_come_with_it(
+def test_a_database_adds_only_its_own_function_and_permissions(
     template: Template, templates: dict[str, Template]
 ) -> None:
     without = templates["MacroAiProductionRollbackStack"]
     assert "database" not in json.dumps(without).lower()
-    gone = {name for name in without["Resources"] if name not in template["Resources"]}
-    assert not gone
-    come = {name for name in template["Resources"] if name not in without["Resources"]}
-    assert {name for name in come if "Database" not in name} == set()
+    removed = {name for name in without["Resources"] if name not in template["Resources"]}
+    assert not removed
+    added = {name for name in template["Resources"] if name not in without["Resources"]}
+    assert {name for name in added if "Database" not in name} == set()
 
 
-def test_deployments_and_the_schedule_reach_it_too(template: Template) -> None:
+def test_deployments_and_the_schedule_reach_the_database_function(template: Template) -> None:
     rules = resources(template, "AWS::Events::Rule")
-    told = [r["Name"] for r in rules if any("FunctionsDatabase" in json.dumps(t["Arn"]) for t in r["Targets"])]
-    assert sorted(name.removeprefix("macro-ai-production-rollback-") for name in told) == [
+    names = [r["Name"] for r in rules if any("FunctionsDatabase" in json.dumps(t["Arn"]) for t in r["Targets"])]
+    assert sorted(name.removeprefix("macro-ai-production-rollback-") for name in names) == [
         "janitor",
         "on-deployment-completed",
         "on-deployment-in-progress",
     ]
 
 
-def test_its_events_come_as_they_are_give_up_within_minutes_and_are_kept_if_they_could_not_be_delivered(
+def test_events_to_the_database_function_are_unchanged_expire_within_minutes_and_are_kept_if_undelivered(
     template: Template,
 ) -> None:
     targets = [t for rule in resources(template, "AWS::Events::Rule") for t in rule["Targets"]]
@@ -143,15 +143,15 @@ def test_its_events_come_as_they_are_give_up_within_minutes_and_are_kept_if_they
         assert not {"Input", "InputPath", "InputTransformer"} & set(target)
 
 
-def test_every_rule_may_invoke_it(template: Template) -> None:
-    """EventBridge drops what it may not deliver; each rule is named in a permission of its own."""
+def test_every_rule_may_invoke_the_database_function(template: Template) -> None:
+    """EventBridge drops an event without the permission to deliver it; each rule has a permission of its own."""
     permissions = resources(template, "AWS::Lambda::Permission")
     of_it = [json.dumps(p["SourceArn"]) for p in permissions if "FunctionsDatabase" in json.dumps(p["FunctionName"])]
     for rule in ("TriggersJanitor", "TriggersDeploymentInProgress", "TriggersDeploymentCompleted"):
         assert sum(rule in source for source in of_it) == 1
 
 
-def test_people_are_told_of_its_errors_and_throttles(template: Template) -> None:
+def test_errors_and_throttles_of_the_database_function_page(template: Template) -> None:
     alarms = {alarm["AlarmName"]: alarm for alarm in resources(template, "AWS::CloudWatch::Alarm")}
     for failure, metric in (("errors", "Errors"), ("throttles", "Throttles")):
         alarm = alarms[f"macro-ai-production-rollback-database-{failure}"]
@@ -162,13 +162,15 @@ def test_people_are_told_of_its_errors_and_throttles(template: Template) -> None
         assert "Critical" in topic["Ref"]
 
 
-def test_the_command_line_finds_the_database_among_the_settings(template: Template) -> None:
+def test_the_command_finds_the_database_in_the_output_settings(template: Template) -> None:
     said = template["Outputs"]["Settings"]["Value"]
     text = said if isinstance(said, str) else "".join(p if isinstance(p, str) else "x" for p in said["Fn::Join"][1])
     assert json.loads(text)["database"] == DATABASES["production"]
 
 
-def test_the_review_finds_nothing_that_is_not_explained(tmp_path: Path, database_context: dict[str, Any]) -> None:
+def test_every_finding_of_cdk_nag_is_acknowledged_with_a_database(
+    tmp_path: Path, database_context: dict[str, Any]
+) -> None:
     build(tmp_path, {"aws:cdk:bundling-stacks": [], **database_context}, validate=False, review=True).synth()
 
 
@@ -176,7 +178,7 @@ LABELS = "ecr:GetDownloadUrlForLayer"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_only_who_records_releases_reads_labels_and_only_where_a_label_tells_the_commit(
+def test_only_functions_that_record_releases_read_labels_and_only_if_a_label_has_the_commit(
     template: Template, minimal: Template, function: str
 ) -> None:
     assert LABELS not in allowed(template, function)
@@ -187,17 +189,17 @@ def test_only_who_records_releases_reads_labels_and_only_where_a_label_tells_the
             assert statement["Resource"] != "*"
 
 
-def test_a_command_about_a_connection_lets_the_database_function_run_tasks_and_no_other(
+def test_a_connection_command_lets_only_the_database_function_run_tasks(
     tmp_path: Path, database_context: dict[str, Any]
 ) -> None:
-    """Without down-migrations: what proves a connection is run where the others are, by the one that speaks SQL."""
+    """Without down migrations: the function that runs SQL also runs the command that proves a connection."""
     context = json.loads(json.dumps(database_context))
     staging = context["environments"]["staging"]
     staging["services"][0]["connection"] = {"command": ["pnpm", "db:ping"]}
     context["environments"] = {"staging": staging}
     context["rollback:environments"] = "staging"
     build(tmp_path, {"aws:cdk:bundling-stacks": [], **context}, validate=False).synth()
-    made = json.loads((tmp_path / "MacroAiStagingRollbackStack.template.json").read_text())
-    assert allowed(made, "database") >= TASKS
+    template = json.loads((tmp_path / "MacroAiStagingRollbackStack.template.json").read_text())
+    assert allowed(template, "database") >= TASKS
     for other in set(FUNCTIONS) - {"database"}:
-        assert not {"ecs:RunTask", "ecs:StopTask"} & allowed(made, other)
+        assert not {"ecs:RunTask", "ecs:StopTask"} & allowed(template, other)

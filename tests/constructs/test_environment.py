@@ -64,12 +64,12 @@ json_values = st.recursive(
 
 
 @given(base=json_values)
-def test_laying_a_document_over_itself_changes_nothing(base: Any) -> None:
+def test_merging_a_document_into_itself_changes_nothing(base: Any) -> None:
     assert merge(base, base) == base
 
 
 @given(base=st.dictionaries(st.text(max_size=5), json_values), over=st.dictionaries(st.text(max_size=5), st.integers()))
-def test_an_override_wins_and_leaves_the_rest(base: dict[str, Any], over: dict[str, int]) -> None:
+def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, Any], over: dict[str, int]) -> None:
     assert merge(base, over) == base | over
 
 
@@ -138,7 +138,7 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (
             {"database": {**DATABASE, "branch_pattern": "preview/pr-{pr}"}},
@@ -196,10 +196,10 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
         ),
     ],
 )
-def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dict[str, Any], said: str) -> None:
+def test_a_database_that_can_not_be_rolled_back_is_refused_at_synth(change: dict[str, Any], expected: str) -> None:
     text = refusal(with_production(change))
     assert "environments.production" in text
-    assert said in text
+    assert expected in text
 
 
 @pytest.mark.parametrize(
@@ -215,12 +215,12 @@ def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dic
         {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 230.1},
     ],
 )
-def test_a_database_that_can_be_brought_back_is_not(change: dict[str, Any]) -> None:
+def test_a_database_that_can_be_rolled_back_is_accepted(change: dict[str, Any]) -> None:
     Configuration.read(with_production(change))
 
 
 def of_two_services(database: dict[str, Any] | None, **connections: dict[str, Any]) -> Configuration:
-    """Production with a second service beside its own, each with what is said of its connection."""
+    """Read production with a second service, and with these settings of the services' connections."""
     given = Configuration.read(CONTEXT).environments["production"].model_dump(mode="json", exclude_defaults=True)
     first = given["services"][0]
     existing = {
@@ -239,7 +239,7 @@ READ = {**DATABASE, "writers": ["express-api"], "readers": ["reports"]}
 
 
 @pytest.mark.parametrize(
-    ("database", "connections", "said"),
+    ("database", "connections", "expected"),
     [
         ({**READ, "readers": ["billing"]}, {}, "database.readers names billing; allowed are express-api, reports"),
         ({**DATABASE, "readers": ["reports"]}, {}, "database.readers names reports, which is among the writers"),
@@ -255,12 +255,12 @@ READ = {**DATABASE, "writers": ["express-api"], "readers": ["reports"]}
         (None, {"reports": {"command": ["ping"]}}, "without a database there is nothing to connect to"),
     ],
 )
-def test_connections_that_could_not_be_renewed_or_proved_are_refused_at_synth(
-    database: dict[str, Any] | None, connections: dict[str, Any], said: str
+def test_a_connection_that_can_not_be_renewed_or_proved_is_refused_at_synth(
+    database: dict[str, Any] | None, connections: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(InvalidSettings) as refused:
         of_two_services(database, **connections)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_readers_and_their_connections_reach_the_functions() -> None:
@@ -271,7 +271,7 @@ def test_readers_and_their_connections_reach_the_functions() -> None:
     assert runtime_settings.runs_connection_tasks
 
 
-def test_the_time_of_a_workflow_has_room_for_each_service_that_is_reconnected() -> None:
+def test_the_workflows_timeout_has_room_for_each_service_that_is_reconnected() -> None:
     given = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
     production = given.environments["production"].model_dump(mode="json", exclude_defaults=True)
     production["workflow_timeout_minutes"] = 200
@@ -299,13 +299,13 @@ EXISTING = {
 
 
 def existing(name: str, **instead: Any) -> dict[str, Any]:
-    """A service of this name that others deploy, with nothing in common with another but the load balancer."""
+    """Describe a service that another stack deploys, and that shares only the load balancer with others."""
     own = {"target_groups": [f"targetgroup/{name}/6d0ecf831eec9f09"], "log_group": f"/{name}"}
     return {**EXISTING, **own, **instead}
 
 
 def attached(name: str, **instead: Any) -> dict[str, Any]:
-    """The settings of such a service."""
+    """Return the settings of such a service."""
     given = {"name": name, "cluster": "shop", "ecs_service": name, "container": "web", "existing": existing(name)}
     return {**given, **instead}
 
@@ -337,17 +337,17 @@ A, B = attached("a"), attached("b")
         ),
         (
             of_environments(production=[attached("eu-api")], production_eu=[attached("api")]),
-            "production.services.eu-api and environments.production-eu.services.api would name their alarms alike, "
-            "production-eu-api",
+            "production.services.eu-api and environments.production-eu.services.api would give their alarms the same "
+            "names, production-eu-api",
         ),
         (
             of_environments(production=[attached("a", load_balancer_shared=False), B]),
             "environments.production.services.a.load_balancer_shared is false, but",
         ),
-        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would make the same stacks"),
+        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would create the same stacks"),
         (
             of_environments(production=[attached("a", existing=existing("a", target_groups=["targetgroup/a/1"] * 2))]),
-            "holds one twice",
+            "has a target group twice; allowed is each once",
         ),
         (
             of_environments(
@@ -359,13 +359,13 @@ A, B = attached("a"), attached("b")
         ),
     ],
 )
-def test_what_can_have_one_owner_only_is_refused_in_one_line(context: dict[str, Any], expected: str) -> None:
+def test_a_resource_of_two_services_is_refused_in_one_line(context: dict[str, Any], expected: str) -> None:
     text = refusal(context)
     assert expected in text
-    assert len(text.splitlines()) == 2  # the first says that the settings can't be used
+    assert len(text.splitlines()) == 2  # the first line says that the settings are not valid
 
 
-def test_a_mistake_that_many_services_share_is_told_in_a_few_lines() -> None:
+def test_a_mistake_in_many_services_is_reported_in_a_few_lines() -> None:
     alike = [attached(f"s{n}", existing=existing(f"s{n}", log_group="/shop")) for n in range(20)]
     lines = refusal(of_environments(production=alike)).splitlines()
     assert len(lines) == 1 + 5 + 1
@@ -389,7 +389,7 @@ def test_a_mistake_that_many_services_share_is_told_in_a_few_lines() -> None:
     ],
     ids=["one balancer", "one balancer of two environments", "a log group with two patterns", "two accounts"],
 )
-def test_what_services_may_share_is_not_refused(context: dict[str, Any]) -> None:
+def test_resources_that_services_may_share_are_accepted(context: dict[str, Any]) -> None:
     for environment in Configuration.read(context).environments.values():
         assert all(service.shares_balancer for service in environment.services)
 
@@ -423,7 +423,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_four_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
+def test_four_services_and_every_setting_of_a_database_reach_the_functions() -> None:
     made = {key: value for key, value in SERVICE.items() if key != "workload"}
     connection = {"check_path": "/api/users/1", "check_body": "ada", "command": ["pnpm", "db:ping"]}
     made |= {"base_url": "https://api.example.com", "connection": {**connection, "application_name": "express-api"}}
@@ -438,7 +438,7 @@ def test_four_services_and_all_that_a_database_can_be_told_reach_the_functions()
         .environments["production"]
         .runtime_settings(Application(), "production", {}, "stack")
     )
-    text = compact(runtime_settings)  # it raises beyond what reaches the functions
+    text = compact(runtime_settings)  # raises if the settings are too long
     assert len(text) > 2000
     assert Settings.model_validate_json(text) == runtime_settings
 
@@ -447,7 +447,7 @@ GUIDE = PROJECT / "docs" / "database.md"
 
 
 def test_the_sections_in_the_guide_can_be_pasted() -> None:
-    """One for each environment, in the order of `cdk.json`; and the secrets that they name are those of the guide."""
+    """The guide has one for each environment, in the order of `cdk.json`, with the secrets that it creates."""
     blocks = re.findall(r'^    "database": \{\n(?:      .*\n)+    \}$', GUIDE.read_text(), re.MULTILINE)
     sections = [json.loads(f"{{{block}}}")["database"] for block in blocks]
     context = copy.deepcopy(CONTEXT)
@@ -463,7 +463,7 @@ def test_the_sections_in_the_guide_can_be_pasted() -> None:
     }
 
 
-def test_the_guide_names_only_settings_that_there_are() -> None:
+def test_the_guide_names_only_settings_that_exist() -> None:
     table = GUIDE.read_text().partition("| Setting | Means |")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])}
     known = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}

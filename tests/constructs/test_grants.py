@@ -1,7 +1,7 @@
-"""Grants follow from calls, both ways: a function may do what its code can call, and nothing else.
+"""Grants match calls, both ways: a function may do what its code can call, and nothing else.
 
-The code is read (`call_graph`), the grants are those of the synthesised templates. What is granted without a call is
-listed here with its reason. A grant that only some settings bring is looked for in the environments that have them.
+`call_graph` reads the code; the grants are those of the synthesised templates. Grants without a call are listed here
+with a reason. Grants that only some settings bring are checked in the environments that have these settings.
 """
 
 import ast
@@ -28,7 +28,7 @@ from rollback_constructs.workflow import _FUNCTIONS as STEPS
 
 Template = dict[str, Any]
 FUNCTIONS = ("decide", "service", "report", "promote", "database")
-# What AWS needs of a function's role, though no code of ours calls it.
+# Actions that AWS performs with a function's role, though our code doesn't call them.
 BY_AWS = {
     "logs:CreateLogStream": "Lambda writes the function's log with its role",
     "logs:PutLogEvents": "as above",
@@ -37,9 +37,9 @@ BY_AWS = {
 }
 OF_FAILURES = {"sqs:SendMessage": "Lambda sends an event that the function failed on, with the function's role"}
 INVOKED_BY_EVENTS = ("report", "promote", "database")
-# Called on behalf of settings that not every environment has.
+# Actions for settings that not every environment has.
 BY_SETTINGS = {
-    "ecr:GetDownloadUrlForLayer": "a label of the image tells the commit",
+    "ecr:GetDownloadUrlForLayer": "a label of the image has the commit",
     "ecr:BatchGetImage": "as above; promote tags images everywhere",
     "secretsmanager:GetSecretValue": "a database",
     "secretsmanager:PutSecretValue": "a database's connection secret",
@@ -47,7 +47,7 @@ BY_SETTINGS = {
     "ecs:StopTask": "as above",
     "iam:PassRole": "as above; service and promote register definitions everywhere",
     "logs:GetLogEvents": "down_command, or a command about a connection",
-    "application-autoscaling:DescribeScalingPolicies": "a database; promote looks at each service",
+    "application-autoscaling:DescribeScalingPolicies": "a database; promote checks each service",
     "s3:ListBucket": "environment_file_buckets",
 }
 
@@ -59,7 +59,7 @@ def graph() -> CallGraph:
 
 @dataclass(frozen=True)
 class Call:
-    """What needs an action: where it stands, and one way that leads there."""
+    """A call that needs an action: its place in the code, and one path of calls that leads there."""
 
     site: str
     way: tuple[str, ...]
@@ -69,7 +69,7 @@ class Call:
 
 
 def steps_of(function: str) -> set[str]:
-    """Names of the steps that the state machine invokes the function for."""
+    """Return the names of the steps that the state machine invokes the function for."""
     return {step.name for step, substitution in STEPS.items() if substitution == f"{function.title()}Function"}
 
 
@@ -84,7 +84,7 @@ def called(function: str) -> dict[str, Call]:
 
 
 def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
-    """IAM action → a call of the function's code that needs it."""
+    """Map each IAM action to a call of the function's code that needs it."""
     found: dict[str, Call] = {}
     for name, way in graph.reach(f"rollback.handlers.{function}", steps_of(function)).items():
         body = graph.body(name, frozenset(steps_of(function)))
@@ -109,8 +109,8 @@ def without_a_call(function: str) -> set[str]:
 
 def never_called(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
     return [
-        f"{function} is granted {action}, and no code of it calls that: take access.{of_access(action)} out of "
-        f"`{function}` in rollback_constructs/functions.py, or say why here"
+        f"{function} is granted {action}, and no code of it calls that: remove access.{of_access(action)} from "
+        f"`{function}` in rollback_constructs/functions.py, or give the reason here"
         for action in sorted(set(granted) - set(called) - without_a_call(function))
     ]
 
@@ -125,7 +125,7 @@ def never_granted(function: str, granted: Iterable[str], called: dict[str, Call]
 
 @cache
 def access_methods() -> dict[str, str]:
-    """Action → the method of `Access` that grants it."""
+    """Map each action to the method of `Access` that grants it."""
     attachment = Attachment(
         name="a", cluster="c", ecs_service="s", load_balancer="app/a/1", target_groups=("targetgroup/a/1",),
         task_role_arns=("arn:aws:iam::123456789012:role/t",), execution_role_arns=(), log_group="/g", repository="r",
@@ -154,7 +154,7 @@ def of_access(action: str) -> str:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_nothing_is_granted_that_no_code_of_the_function_calls(
+def test_every_granted_action_is_called_by_the_functions_code(
     function: str, templates: dict[str, Template], database_templates: dict[str, Template]
 ) -> None:
     for name, template in {**templates, **database_templates}.items():
@@ -164,15 +164,15 @@ def test_nothing_is_granted_that_no_code_of_the_function_calls(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_nothing_is_called_that_is_not_granted(function: str, database_templates: dict[str, Template]) -> None:
-    """Production's database has a command and a secret; staging's images have labels: together they have all."""
+def test_every_called_action_is_granted(function: str, database_templates: dict[str, Template]) -> None:
+    """Production's database has a command and a secret, staging's images have labels: together they need all."""
     both = [granted(template, function) for name, template in database_templates.items() if "Rollback" in name]
     problems = never_granted(function, set().union(*both), called(function))
     assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "database"])
-def test_only_what_settings_ask_for_is_granted_to_some_environments_alone(
+def test_only_actions_of_optional_settings_are_missing_in_some_environments(
     function: str, templates: dict[str, Template]
 ) -> None:
     plain = granted(templates["MacroAiProductionRollbackStack"], function)
@@ -210,7 +210,7 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
 def test_a_call_planted_in_the_code_is_found(
     file: str, name: str, planted: str, function: str, action: str, tmp_path: Path
 ) -> None:
-    """A port's method, one that is only named, a port in a loop or a dictionary, and a receiver that is not known."""
+    """Cover a port's method, a method that is only named, a port in a loop or a dictionary, and an unknown receiver."""
     shutil.copytree(LAMBDAS, tmp_path / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "lambdas" / "rollback" / file
     code = ast.parse(path.read_text())
@@ -222,8 +222,8 @@ def test_a_call_planted_in_the_code_is_found(
     assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/adapters/") for one in missing)
 
 
-def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
-    """Through a paginator, a bound method that is kept, a port in a variable, a lambda, and a transaction."""
+def test_the_call_graph_finds_indirect_calls() -> None:
+    """Cover a paginator, a stored bound method, a port in a variable, a lambda, and a transaction."""
     assert "cloudwatch:DescribeAlarmHistory" in called("promote")
     assert {"ecr:BatchGetImage", "ecr:PutImage"} <= set(called("promote"))  # images.add_tag
     assert "dynamodb:UpdateItem" in called("decide")
@@ -233,8 +233,8 @@ def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
     assert "dynamodb:ConditionCheckItem" not in called("promote")
 
 
-def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_reads() -> None:
-    """Else a call that it can't see would need no grant: by the names of boto3's methods, wherever they stand."""
+def test_the_call_graph_finds_every_call_of_an_aws_client() -> None:
+    """A call that the graph misses would need no grant; so the names of boto3's methods are searched everywhere."""
     seen = {call.method for name in graph().functions for call in graph().body(name, EVERY_STEP).aws}
     named = {
         method
@@ -246,8 +246,8 @@ def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_r
     assert named - seen <= NOT_AWS
 
 
-def test_a_refusal_of_any_call_is_told_by_the_action_that_is_missing() -> None:
-    """`adapters.aws.errors` names AWS's action by a table of its own, since AWS's message does not always."""
+def test_an_error_of_every_refused_call_names_the_missing_action() -> None:
+    """`adapters.aws.errors` has a table of action prefixes, since AWS's message does not always name the action."""
     for name in graph().functions:
         for call in graph().body(name, EVERY_STEP).aws:
             prefix, operation = action_of(call.service, call.method).split(":")
@@ -271,13 +271,13 @@ def _is_operation(service: str, method: str) -> bool:
         return False
 
 
-def test_functions_that_can_probe_the_service_are_those_placed_beside_it() -> None:
-    """With a private load balancer, one that probes from elsewhere finds every release broken."""
+def test_the_functions_that_probe_the_service_are_those_placed_in_its_vpc() -> None:
+    """With a private load balancer, a probe from outside the VPC finds every release broken."""
     probing = {name for name in FUNCTIONS if "rollback.adapters.http.HttpxHttp.get" in reach(name)}
     assert probing == set(PROBING)
 
 
-def test_only_the_database_function_speaks_sql() -> None:
+def test_only_the_database_function_runs_sql() -> None:
     assert {name for name in FUNCTIONS if any("adapters.postgres.sql.PostgresSql" in one for one in reach(name))} == {
         "database"
     }
@@ -310,7 +310,7 @@ def test_a_state_machine_may_invoke_the_functions_that_its_states_name_and_no_ot
     assert rest <= DELIVERY_AND_TRACING
 
 
-# AWS documentation of Step Functions, "Using CloudWatch Logs" and "AWS X-Ray": none of them knows resources.
+# AWS documentation of Step Functions, "Using CloudWatch Logs" and "AWS X-Ray": no resource-level permissions.
 DELIVERY_AND_TRACING = {
     "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
     "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery",

@@ -62,7 +62,7 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="module")
 def china(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """With an account and a region but no network of ours, a database, keys, and functions in a network."""
+    """Synthesise with account and region, an existing service, a database, keys, and functions in a VPC."""
     environment = {
         "account": "123456789012",
         "region": "cn-north-1",
@@ -81,29 +81,31 @@ def patterns(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def filled_in(template: Template, value: Any) -> str:
-    """A pattern as CloudFormation sends it, with the longest partition and region."""
+    """Write a pattern as CloudFormation sends it, with the longest partition and region."""
     names = {"AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-2", "AWS::AccountId": "123456789012"}
 
-    def of(part: Any) -> Any:
+    def resolve(part: Any) -> Any:
         match part:
             case {"Ref": name}:
                 return names.get(name, name)
             case {"Fn::Join": [glue, parts]}:
-                return glue.join(of(one) for one in parts)
+                return glue.join(resolve(one) for one in parts)
             case {"Fn::GetAtt": [name, "Arn"]}:
-                made = template["Resources"][name]["Properties"]
-                return f"arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:alarm:{made.get('AlarmName', name)}"
+                properties = template["Resources"][name]["Properties"]
+                return (
+                    f"arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:alarm:{properties.get('AlarmName', name)}"
+                )
             case dict():
-                return {name: of(one) for name, one in part.items()}
+                return {name: resolve(one) for name, one in part.items()}
             case list():
-                return [of(one) for one in part]
+                return [resolve(one) for one in part]
             case _:
                 return part
 
-    return json.dumps(of(value), separators=(",", ":"))
+    return json.dumps(resolve(value), separators=(",", ":"))
 
 
-def test_twelve_services_take_several_rules_each_within_the_limit_and_none_twice(twelve: Template) -> None:
+def test_twelve_services_take_several_rules_within_the_limit_with_each_arn_once(twelve: Template) -> None:
     """EventBridge refuses a pattern of more than 2,048 characters, in the middle of a deployment."""
     names = [name for name, _ in patterns(twelve)]
     assert len(names) == len(set(names))
@@ -111,11 +113,11 @@ def test_twelve_services_take_several_rules_each_within_the_limit_and_none_twice
     for name, pattern in patterns(twelve):
         assert len(filled_in(twelve, pattern)) <= MAX_PATTERN_LENGTH, name
     for end in ("on-alarm", "on-deployment-failed", "on-deployment-completed"):
-        told = [one for name, pattern in patterns(twelve) if end in name for one in pattern["resources"]]
-        assert len({json.dumps(one) for one in told}) == len(told) == (24 if end == "on-alarm" else 12)
+        arns = [arn for name, pattern in patterns(twelve) if end in name for arn in pattern["resources"]]
+        assert len({json.dumps(arn) for arn in arns}) == len(arns) == (24 if end == "on-alarm" else 12)
 
 
-def test_one_service_takes_one_rule_each(templates: dict[str, Template]) -> None:
+def test_one_service_takes_one_rule_of_each_kind(templates: dict[str, Template]) -> None:
     names = [name for name, _ in patterns(templates["MacroAiProductionRollbackStack"])]
     assert not [name for name in names if name[-1].isdigit()]
 
@@ -128,13 +130,13 @@ def test_forty_services_are_refused_in_one_line() -> None:
     assert "production" in str(refused.value)
 
 
-def test_more_resources_than_a_stack_takes_are_refused_with_what_to_do() -> None:
+def test_more_resources_than_a_stack_may_have_are_refused_with_what_to_do() -> None:
     check_resources(500, "production", 36)
     with pytest.raises(LimitExceeded, match=r"^production has 40 services, which take 548 resources; CloudFormation"):
         check_resources(548, "production", 40)
 
 
-def test_a_name_that_aws_would_refuse_is_refused_at_synth_with_how_much_to_shorten() -> None:
+def test_a_name_that_is_too_long_for_aws_is_refused_at_synth_with_the_excess() -> None:
     environment = "a-very-long-name-of-an-environment"
     with pytest.raises(
         LimitExceeded, match=r"^the name of the (rule|function) \S+ has \d+ characters, AWS allows 64: "
@@ -171,7 +173,7 @@ def test_zones_are_needed_only_for_a_network_that_we_make(china: Template) -> No
     assert resources(china, "AWS::Lambda::Function")
 
 
-def test_what_the_team_has_keys_for_is_encrypted_with_them(china: Template) -> None:
+def test_ledger_topics_and_logs_are_encrypted_with_the_teams_keys(china: Template) -> None:
     (table,) = resources(china, "AWS::DynamoDB::Table")
     assert (table["SSESpecification"]["SSEType"], table["SSESpecification"]["KMSMasterKeyId"]) == ("KMS", KEY)
     assert {topic["KmsMasterKeyId"] for topic in resources(china, "AWS::SNS::Topic")} == {KEY}
@@ -201,7 +203,7 @@ def test_a_function_uses_a_key_only_through_the_services_that_it_calls(
     assert found == through
 
 
-def test_reserved_concurrency_is_what_is_set_and_nothing_by_default(
+def test_reserved_concurrency_is_the_setting_and_none_by_default(
     china: Template, templates: dict[str, Template]
 ) -> None:
     set_ = {f["FunctionName"].rpartition("-")[2]: f.get("ReservedConcurrentExecutions") for f in functions(china)}
@@ -214,8 +216,8 @@ def functions(template: Template) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
-def test_events_that_a_function_fails_on_are_kept(environment: str, database_templates: dict[str, Template]) -> None:
-    """For every function that a rule invokes: EventBridge has done with an event when Lambda has taken it."""
+def test_events_on_which_a_function_fails_are_kept(environment: str, database_templates: dict[str, Template]) -> None:
+    """Cover every function that a rule invokes: EventBridge has delivered an event once Lambda accepts it."""
     template = database_templates[f"MacroAi{environment.title()}RollbackStack"]
     invoked = {
         target["Arn"]["Fn::GetAtt"][0]
@@ -232,13 +234,13 @@ def test_events_that_a_function_fails_on_are_kept(environment: str, database_tem
 
 
 @pytest.mark.parametrize(("environment", "kept"), [("Production", "Retain"), ("Feature", "Delete")])
-def test_logs_stay_as_long_as_the_ledger(environment: str, kept: str, templates: dict[str, Template]) -> None:
+def test_logs_are_retained_with_the_ledger(environment: str, kept: str, templates: dict[str, Template]) -> None:
     all_of_it = templates[f"MacroAi{environment}RollbackStack"]["Resources"].values()
     policies = {r["DeletionPolicy"] for r in all_of_it if r["Type"] == "AWS::Logs::LogGroup"}
     assert policies == {kept}
 
 
-def test_what_is_retained_is_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
+def test_retained_stacks_are_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
     manifest = json.loads((assembly / "manifest.json").read_text())["artifacts"]
     stacks = {name: one["properties"] for name, one in manifest.items() if one["type"] == "aws:cloudformation:stack"}
     protected = {name for name, properties in stacks.items() if properties.get("terminationProtection")}
@@ -250,10 +252,10 @@ def test_what_is_retained_is_protected_from_deletion(assembly: Path, templates: 
 
 
 @pytest.mark.parametrize("where", [{}, HERE])
-def test_the_review_finds_nothing_with_and_without_a_known_account(
+def test_every_finding_of_cdk_nag_is_acknowledged_with_and_without_a_known_account(
     where: dict[str, Any], tmp_path: Path, database_context: dict[str, Any]
 ) -> None:
-    """cdk-nag writes tokens and concrete values differently, and acknowledgements are by its words."""
+    """cdk-nag writes tokens and concrete values differently, and acknowledgements quote its text."""
     production = {**database_context["environments"]["production"], **where}
     place = {"functions": {"probes_in_vpc": PLACE}}
     given = {"aws:cdk:bundling-stacks": [], "environments": {"production": {**production, **place}}}

@@ -1,4 +1,4 @@
-"""The alarms of one service, evaluated by the embedded cloud in every reading of what the guide leaves open."""
+"""The alarms of one service, evaluated by the embedded cloud in every reading that CloudWatch's guide leaves open."""
 
 import functools
 import itertools
@@ -30,8 +30,8 @@ MINUTES = 6
 
 @functools.cache
 def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
-    """Properties of the alarms of a service with so many target groups, by name."""
-    from aws_cdk import App, Stack  # noqa: PLC0415 - it starts Node, which needs the path that conftest sets
+    """Return the properties of the alarms of a service with this many target groups, by name."""
+    from aws_cdk import App, Stack  # noqa: PLC0415 - this import starts Node, which needs the PATH that conftest sets
 
     from rollback_constructs.alarms import AlarmSettings, ServiceAlarms  # noqa: PLC0415
     from rollback_constructs.attachment import Attachment  # noqa: PLC0415
@@ -62,12 +62,12 @@ def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
 
 @dataclass
 class Minutes:
-    """Samples of metrics, minute by minute, the newest last; what was never put never had a data point."""
+    """Samples of metrics by minute, the newest last; a metric without samples never had a data point."""
 
     samples: dict[MetricKey, list[list[Sample]]] = field(default_factory=dict)
 
     def put(self, name: str, *values: float, group: int | None = None, minutes: range = range(MINUTES)) -> None:
-        """Values of one metric in each of these minutes; each its node's."""
+        """Add values of a metric to each of these minutes, one value for each node of the load balancer."""
         dimensions = {"LoadBalancer": "app/shop/1"}
         if group is not None:
             dimensions["TargetGroup"] = f"targetgroup/g{group}/1"
@@ -77,21 +77,21 @@ class Minutes:
             rows[minute] += [Sample(0, value, 1, value, value) for value in values]
 
     def serve(self, requests: float, failed: float = 0, group: int = 0) -> None:
-        """Requests that reached a target, as ELB counts them: by balancer, and by target group."""
-        for of in (None, group):
-            self.put("RequestCount", requests, group=of)
+        """Add requests that reached a target, as ELB counts them: by load balancer, and by target group."""
+        for dimension in (None, group):
+            self.put("RequestCount", requests, group=dimension)
             if failed:
-                self.put("HTTPCode_Target_5XX_Count", failed, group=of)
+                self.put("HTTPCode_Target_5XX_Count", failed, group=dimension)
 
     def points(self, key: MetricKey, statistic: str, period_seconds: float, count: int, now: float) -> list[Any]:
-        """As `MetricStore.points`."""
+        """Return data points, newest first, as `MetricStore.points` does."""
         assert (period_seconds, now) == (60, 0)
         rows = self.samples.get(key, [[] for _ in range(MINUTES)])
         return [statistic_of(row, statistic) for row in list(reversed(rows))[:count]]
 
 
-def red(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
-    """Alarms that are in ALARM, without the service's name before them."""
+def in_alarm(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
+    """Return the alarms in ALARM, without the service's name before them."""
     alarms = alarms_of(groups, shared=shared)
     states = {name: _state(given, minutes) for name, given in alarms.items() if "AlarmRule" not in given}
     by_id = {given["id"]: states[name] for name, given in alarms.items() if name in states}
@@ -102,7 +102,7 @@ def red(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
 
 
 def _rule(given: dict[str, Any]) -> str:
-    """The rule, with the logical ids for ARNs."""
+    """Return the alarm rule with logical ids in place of ARNs."""
     parts = given["AlarmRule"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
 
@@ -152,7 +152,7 @@ def _reading(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def healthy(groups: int = 1) -> Minutes:
-    """Two targets in each group, which three nodes see alike."""
+    """Add two healthy targets to each group; three nodes agree about them."""
     minutes = Minutes()
     for group in range(groups):
         minutes.put("HealthyHostCount", 2, 2, 2, group=group)
@@ -160,101 +160,101 @@ def healthy(groups: int = 1) -> Minutes:
     return minutes
 
 
-class TestOfAnyTraffic:
+class TestAnyLoadBalancer:
     @pytest.mark.parametrize("shared", [False, True])
-    def test_a_service_that_never_failed_is_green(self, shared: bool) -> None:
+    def test_a_service_that_never_failed_has_no_alarm(self, shared: bool) -> None:
         minutes = healthy()
         minutes.serve(100)
-        assert red(minutes, shared=shared) == set()
+        assert in_alarm(minutes, shared=shared) == set()
 
     @pytest.mark.parametrize("shared", [False, True])
-    def test_errors_of_targets_are_degraded_though_the_balancer_never_failed(self, shared: bool) -> None:
+    def test_errors_of_targets_fire_degraded_though_the_load_balancer_never_failed(self, shared: bool) -> None:
         minutes = healthy()
         minutes.serve(100, failed=10)
-        assert red(minutes, shared=shared) == {"error-rate", "degraded"}
+        assert in_alarm(minutes, shared=shared) == {"error-rate", "degraded"}
 
     @pytest.mark.parametrize("shared", [False, True])
-    def test_few_requests_say_nothing(self, shared: bool) -> None:
+    def test_few_failing_requests_fire_no_alarm(self, shared: bool) -> None:
         minutes = healthy()
         minutes.serve(10, failed=10)
-        assert red(minutes, shared=shared) == set()
+        assert in_alarm(minutes, shared=shared) == set()
 
-    def test_rule_11_an_outage_in_which_the_balancer_finds_no_target_is_seen_though_no_request_was_ever_counted(
+    def test_rule_11_an_outage_without_any_counted_request_fires_outage(
         self,
     ) -> None:
         minutes = healthy()
         minutes.put("HTTPCode_ELB_5XX_Count", 100)
-        assert {"near-total-errors", "outage"} <= red(minutes)
+        assert {"near-total-errors", "outage"} <= in_alarm(minutes)
 
     @pytest.mark.parametrize("shared", [False, True])
-    def test_slow_answers_are_degraded(self, shared: bool) -> None:
+    def test_slow_responses_fire_degraded(self, shared: bool) -> None:
         minutes = healthy()
         minutes.serve(100)
         for group in (None, 0):
             minutes.put("TargetResponseTime", 5.0, 6.0, group=group)
-        assert red(minutes, shared=shared) == {"latency", "degraded"}
+        assert in_alarm(minutes, shared=shared) == {"latency", "degraded"}
 
     @pytest.mark.parametrize("shared", [False, True])
-    def test_silence_of_a_service_without_traffic_is_green(self, shared: bool) -> None:
-        assert red(healthy(), shared=shared) == set()
+    def test_a_service_without_traffic_has_no_alarm(self, shared: bool) -> None:
+        assert in_alarm(healthy(), shared=shared) == set()
 
 
-class TestASharedBalancer:
-    def test_a_neighbours_outage_is_not_ours(self) -> None:
+class TestSharedLoadBalancer:
+    def test_another_services_outage_fires_no_alarm(self) -> None:
         minutes = healthy()
         minutes.serve(20)
-        minutes.put("HTTPCode_ELB_5XX_Count", 500)  # nobody can tell whose
-        assert red(minutes, shared=True) == set()
-        assert "outage" in red(minutes, shared=False)
+        minutes.put("HTTPCode_ELB_5XX_Count", 500)  # the requests may be of any service behind the load balancer
+        assert in_alarm(minutes, shared=True) == set()
+        assert "outage" in in_alarm(minutes, shared=False)
 
-    def test_our_own_outage_is_seen_by_the_targets(self) -> None:
+    def test_an_outage_of_the_service_fires_through_its_targets(self) -> None:
         minutes = Minutes()
         minutes.put("HealthyHostCount", 0, 0, 0, group=0)
         minutes.put("HTTPCode_ELB_5XX_Count", 500)
-        assert red(minutes, shared=True) == {"no-healthy-targets", "outage"}
+        assert in_alarm(minutes, shared=True) == {"no-healthy-targets", "outage"}
 
-    def test_targets_that_refuse_connections_are_ours(self) -> None:
+    def test_targets_that_refuse_connections_fire_the_services_alarms(self) -> None:
         minutes = healthy()
         minutes.serve(100)
         minutes.put("TargetConnectionErrorCount", 100, group=0)
-        assert {"error-rate", "near-total-errors", "outage"} <= red(minutes, shared=True)
+        assert {"error-rate", "near-total-errors", "outage"} <= in_alarm(minutes, shared=True)
 
 
-class TestNodesOfTheBalancer:
-    def test_a_node_that_has_just_come_and_sees_nothing_is_no_outage(self) -> None:
+class TestNodesOfTheLoadBalancer:
+    def test_a_new_node_that_finds_no_healthy_target_is_no_outage(self) -> None:
         minutes = healthy()
         minutes.put("HealthyHostCount", 0, group=0, minutes=range(MINUTES - 2, MINUTES))
-        assert red(minutes) == set()
+        assert in_alarm(minutes) == set()
         (rows,) = (rows for key, rows in minutes.samples.items() if key[1] == "HealthyHostCount")
-        assert statistic_of(rows[-1], "Minimum") == 0  # which would have been one
+        assert statistic_of(rows[-1], "Minimum") == 0  # `Minimum` would have fired
 
     def test_a_zone_without_targets_is_no_outage(self) -> None:
         minutes = Minutes()
         minutes.put("HealthyHostCount", 2, 0, 0, group=0)
-        assert red(minutes) == set()
+        assert in_alarm(minutes) == set()
 
-    def test_when_no_node_sees_a_healthy_target_it_is_one(self) -> None:
+    def test_no_healthy_target_at_any_node_is_an_outage(self) -> None:
         minutes = Minutes()
         minutes.put("HealthyHostCount", 0, 0, 0, group=0)
         minutes.put("UnHealthyHostCount", 2, 2, 2, group=0)
-        assert red(minutes) == {"no-healthy-targets", "unhealthy-targets", "degraded", "outage"}
+        assert in_alarm(minutes) == {"no-healthy-targets", "unhealthy-targets", "degraded", "outage"}
 
-    def test_a_target_that_one_node_finds_unhealthy_is_not_degraded(self) -> None:
+    def test_a_target_that_one_node_finds_unhealthy_fires_no_alarm(self) -> None:
         minutes = healthy()
         minutes.put("UnHealthyHostCount", 2, group=0)
-        assert red(minutes) == set()
+        assert in_alarm(minutes) == set()
 
-    def test_rule_11_target_groups_that_fall_silent_are_an_outage(self) -> None:
+    def test_rule_11_target_groups_without_data_are_an_outage(self) -> None:
         minutes = healthy()
         for rows in minutes.samples.values():
             rows[-2:] = [[], []]
-        assert red(minutes) == {"no-healthy-targets", "outage"}
+        assert in_alarm(minutes) == {"no-healthy-targets", "outage"}
 
 
 class TestSeveralTargetGroups:
     @pytest.mark.parametrize("groups", COUNTS)
     @pytest.mark.parametrize("shared", [False, True])
-    def test_no_alarm_has_more_than_ten_metrics_and_the_run_time_knows_every_leaf(
+    def test_no_alarm_has_more_than_ten_metrics_and_the_functions_know_every_leaf(
         self, groups: int, shared: bool
     ) -> None:
         alarms = alarms_of(groups, shared=shared)
@@ -266,20 +266,20 @@ class TestSeveralTargetGroups:
 
     @pytest.mark.parametrize("groups", COUNTS)
     @pytest.mark.parametrize("shared", [False, True])
-    def test_errors_behind_the_last_group_are_seen(self, groups: int, shared: bool) -> None:
+    def test_errors_behind_the_last_target_group_fire_both_composites(self, groups: int, shared: bool) -> None:
         minutes = healthy(groups)
         minutes.serve(100, failed=95, group=groups - 1)
-        assert {"degraded", "outage"} <= red(minutes, groups, shared=shared)
+        assert {"degraded", "outage"} <= in_alarm(minutes, groups, shared=shared)
 
     @pytest.mark.parametrize("groups", COUNTS)
-    def test_an_outage_is_one_of_all_groups(self, groups: int) -> None:
+    def test_an_outage_needs_all_target_groups_without_healthy_targets(self, groups: int) -> None:
         minutes = healthy(groups)
-        assert red(minutes, groups) == set()
+        assert in_alarm(minutes, groups) == set()
         for group in range(groups):
             minutes.samples = {key: rows for key, rows in minutes.samples.items() if f"g{group}/" not in str(key)}
-            assert ("outage" in red(minutes, groups)) is (group == groups - 1)
+            assert ("outage" in in_alarm(minutes, groups)) is (group == groups - 1)
 
-    def test_a_mistyped_group_beside_a_right_one_is_no_outage_and_hides_none(self) -> None:
+    def test_a_mistyped_target_group_beside_a_right_one_causes_and_hides_no_outage(self) -> None:
         minutes = healthy(1)
-        assert "outage" not in red(minutes, 2)
-        assert "outage" in red(Minutes(), 2)
+        assert "outage" not in in_alarm(minutes, 2)
+        assert "outage" in in_alarm(Minutes(), 2)

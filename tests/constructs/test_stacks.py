@@ -1,4 +1,4 @@
-"""Stacks that differ from those in `cdk.json`: an attached service, settings that do not fit, a private probe."""
+"""Stacks that differ from those in `cdk.json`: an existing service, settings that do not fit, a private probe."""
 
 import json
 from pathlib import Path
@@ -48,19 +48,19 @@ def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {properties["FunctionName"]: properties for properties in found}
 
 
-def test_an_attached_service_needs_nothing_of_a_service_stack(attached: dict[str, Any]) -> None:
+def test_an_existing_service_needs_no_service_stack(attached: dict[str, Any]) -> None:
     assert "Fn::ImportValue" not in json.dumps(attached)
     assert str(EXISTING["load_balancer"]) in json.dumps(attached)
 
 
-def test_every_target_group_is_watched(attached: dict[str, Any]) -> None:
+def test_every_target_group_has_an_alarm(attached: dict[str, Any]) -> None:
     alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     watched = [alarm for alarm in alarms if "no-healthy-targets" in alarm["AlarmName"]]
     groups = [d["Value"] for alarm in watched for d in alarm["Dimensions"] if d["Name"] == "TargetGroup"]
     assert groups == EXISTING["target_groups"]
 
 
-def test_a_balancer_that_nobody_called_the_services_own_counts_no_errors_of_its_own(attached: dict[str, Any]) -> None:
+def test_the_alarms_count_no_errors_of_a_load_balancer_that_may_be_shared(attached: dict[str, Any]) -> None:
     alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     assert "HTTPCode_Target_5XX_Count" in json.dumps(alarms)
     assert "HTTPCode_ELB_5XX_Count" not in json.dumps(alarms)
@@ -73,29 +73,29 @@ def test_only_functions_that_probe_are_placed_in_the_vpc(attached: dict[str, Any
     assert {name for name, function in functions(attached).items() if "VpcConfig" in function} == PROBING
 
 
-def test_a_function_in_a_vpc_may_make_its_network_interfaces(attached: dict[str, Any]) -> None:
-    """Lambda refuses to create one that may not (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
+def test_a_function_in_a_vpc_may_create_its_network_interfaces(attached: dict[str, Any]) -> None:
+    """Lambda refuses such a function without it (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
     roles = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    of_functions = {r["Description"].split()[3]: r for r in roles if "function" in r.get("Description", "")}
-    may = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
-    assert may == PROBING
+    of_functions = {r["Description"].split()[-1]: r for r in roles if "function" in r.get("Description", "")}
+    allowed = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
+    assert allowed == PROBING
 
 
-def test_runtime_and_architecture_follow_what_the_bundle_is_for(attached: dict[str, Any]) -> None:
+def test_runtime_and_architecture_follow_the_bundles_platform(attached: dict[str, Any]) -> None:
     for function in functions(attached).values():
         assert (function["Runtime"], function["Architectures"]) == ("python3.11", ["x86_64"])
     default = BundleSettings()
     assert (default.runtime.name, default.architecture.name) == ("python3.13", "arm64")
 
 
-def test_settings_that_do_not_fit_are_refused_with_their_size() -> None:
+def test_settings_that_do_not_fit_into_the_environment_variables_are_refused_with_their_size() -> None:
     endpoints = tuple(HealthEndpoint(path=f"/{'x' * 30}/{number}") for number in range(100))
     service = ServiceSettings(name="a", cluster="a", ecs_service="a", container="a", endpoints=endpoints)
     with pytest.raises(SettingsTooLarge, match=r"production take \d+ bytes, at most 3500"):
         compact(Settings(application="macro-ai", environment="production", services=(service,)))
 
 
-def test_the_settings_in_cdk_json_leave_room(templates: dict[str, Any]) -> None:
+def test_the_settings_in_cdk_json_leave_room_in_the_environment_variables(templates: dict[str, Any]) -> None:
     for name in project_context()["environments"]:
         template = templates[f"MacroAi{name.title()}RollbackStack"]
         for function in functions(template).values():

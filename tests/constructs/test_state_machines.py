@@ -1,4 +1,4 @@
-"""The state machines are the route, drawn; and valid Amazon States Language."""
+"""The state machines have the edges of the route, and are valid Amazon States Language."""
 
 import fnmatch
 import json
@@ -30,7 +30,7 @@ def step_of(state: dict[str, Any]) -> Step:
 
 
 def holds(rule: dict[str, Any], given: Any) -> bool:
-    """Whether a Choice's rule is true of an input; the operators that ours uses, strict about types as AWS is."""
+    """Return whether a Choice rule matches an input: the operators that our rules use, strict about types as AWS is."""
     if "And" in rule:
         return all(holds(part, given) for part in rule["And"])
     value, missing = given, object()
@@ -46,7 +46,7 @@ def holds(rule: dict[str, Any], given: Any) -> bool:
 
 
 def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
-    """Which step each step can lead to by what the function answers: through its Choice, and a Wait, if any."""
+    """Return the steps that each step can lead to, through its Choice and its Wait, if it has one."""
     states = definition["States"]
     found: dict[Step, set[Step]] = {}
     for state in states.values():
@@ -70,7 +70,9 @@ def test_the_state_machine_has_exactly_the_edges_of_the_route(name: str, definit
 
 
 @pytest.mark.parametrize("name", WITHOUT_DATABASE)
-def test_without_a_database_nothing_of_the_route_is_missing_but_its_steps(name: str, definitions: Definitions) -> None:
+def test_without_a_database_only_the_database_steps_of_the_route_are_missing(
+    name: str, definitions: Definitions
+) -> None:
     of_databases = {Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS}
     others = {step: set(targets) - of_databases for step, targets in EDGES.items() if step not in of_databases}
     assert edges(definitions[name]) == others
@@ -102,7 +104,7 @@ def test_the_state_machine_has_the_entrances_of_the_route(name: str, definitions
         {"detail": {"eventName": "SERVICE_DEPLOYMENT_FAILED"}},
     ],
 )
-def test_the_entrance_is_the_one_that_the_route_says(given: dict[str, Any], definitions: Definitions) -> None:
+def test_the_state_machine_chooses_the_entrance_of_the_route(given: dict[str, Any], definitions: Definitions) -> None:
     definition = definitions[WORKFLOWS[0]]
     chosen = definition["States"][definition["StartAt"]]
     reached = next((rule["Next"] for rule in chosen["Choices"] if holds(rule, given)), chosen["Default"])
@@ -125,16 +127,16 @@ def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_wrong_input_and_what_was_refused_for_good_are_never_tried_again(name: str, definitions: Definitions) -> None:
-    """First, since Step Functions takes the first retrier that matches, and Conclude's other one takes all errors."""
+def test_invalid_input_and_refused_calls_are_never_retried(name: str, definitions: Definitions) -> None:
+    """Step Functions takes the first retrier that matches, and Conclude's second retrier matches all errors."""
     for state in definitions[name]["States"].values():
         if state["Type"] == "Task":
             assert state["Retry"][0] == {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_a_retry_names_errors_that_there_are(name: str, definitions: Definitions) -> None:
-    """Step Functions compares names: one that no class has would never be retried, or always."""
+def test_a_retry_names_existing_errors(name: str, definitions: Definitions) -> None:
+    """Step Functions compares names: an error without a class of that name would never be retried, or always."""
     ours = {name for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, Exception)}
     for state in definitions[name]["States"].values():
         named = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
@@ -142,7 +144,7 @@ def test_a_retry_names_errors_that_there_are(name: str, definitions: Definitions
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_an_answer_that_no_choice_knows_fails_by_name(name: str, definitions: Definitions) -> None:
+def test_an_unknown_next_step_fails_the_execution_by_name(name: str, definitions: Definitions) -> None:
     states = definitions[name]["States"]
     choices = [state for name, state in states.items() if state["Type"] == "Choice" and name != CHOOSE_ENTRANCE]
     assert choices
@@ -150,7 +152,7 @@ def test_an_answer_that_no_choice_knows_fails_by_name(name: str, definitions: De
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_a_wait_lasts_as_long_as_the_function_says(name: str, definitions: Definitions) -> None:
+def test_a_wait_lasts_the_wait_seconds_of_the_function(name: str, definitions: Definitions) -> None:
     waits = [state for state in definitions[name]["States"].values() if state["Type"] == "Wait"]
     assert waits
     assert {wait["SecondsPath"] for wait in waits} == {"$.wait_seconds"}
@@ -171,12 +173,12 @@ def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp
 
 
 def guarded(rule: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Variables of a rule that are compared though they may be missing, and those that `IsPresent` vouches for."""
+    """Return a rule's variables that are compared without `IsPresent`, and those that `IsPresent` checks."""
     if "And" not in rule:
         return ({rule["Variable"]}, set()) if "IsPresent" not in rule else (set(), {rule["Variable"]})
     bare: set[str] = set()
     present: set[str] = set()
-    for part in rule["And"]:  # in this order: what comes first is looked at first
+    for part in rule["And"]:  # Step Functions evaluates the parts in this order
         found, vouched = guarded(part)
         bare |= found - present
         present |= vouched
@@ -184,7 +186,7 @@ def guarded(rule: dict[str, Any]) -> tuple[set[str], set[str]]:
 
 
 def answers_before(name: str, states: dict[str, Any]) -> set[str] | None:
-    """Fields that every answer of the Tasks before a state has; None: something else leads there too."""
+    """Return the fields that every Task before a state returns; None: a state of another type leads there too."""
     before = [state for state in states.values() if name in targets_of(state)]
     if not before or any(state["Type"] not in {"Task", "Choice"} for state in before):
         return None
@@ -205,22 +207,22 @@ def targets_of(state: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_nothing_is_compared_or_waited_for_that_may_be_missing(name: str, definitions: Definitions) -> None:
-    """AWS fails the execution for good with States.Runtime, which no Catch sees."""
+def test_no_choice_or_wait_uses_a_field_that_may_be_missing(name: str, definitions: Definitions) -> None:
+    """AWS fails the execution with States.Runtime, which no Catch handles."""
     machine = definitions[name]
     states = machine["States"]
-    looked_at = 0
+    compared = 0
     for key, state in states.items():
         bare = set().union(*(guarded(rule)[0] for rule in state.get("Choices", ())))
         bare |= {state["SecondsPath"]} if "SecondsPath" in state else set()
         fields = answers_before(key, states) if key != machine["StartAt"] else None
         assert not bare or fields is not None, f"{key} looks at {bare}, and anything may lead there"
         assert {path.removeprefix("$.") for path in bare} <= (fields or set()), key
-        looked_at += len(bare)
-    assert looked_at > 1
+        compared += len(bare)
+    assert compared > 1
 
 
-def test_a_comparison_with_what_may_be_missing_is_found() -> None:
+def test_a_comparison_with_a_field_that_may_be_missing_is_found() -> None:
     assert guarded({"Variable": "$.a", "StringEquals": "b", "Next": "C"}) == ({"$.a"}, set())
     present, compared = {"Variable": "$.a", "IsPresent": True}, {"Variable": "$.a", "StringEquals": "b"}
     assert guarded({"And": [present, compared]}) == (set(), {"$.a"})

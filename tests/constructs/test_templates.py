@@ -1,4 +1,4 @@
-"""Templates of all three environments: production's as their snapshots, all in order."""
+"""The templates of all three environments: unchanged, and valid."""
 
 import json
 import re
@@ -31,29 +31,29 @@ def test_a_template_changes_only_on_purpose(
     assert masked == snapshot(extension_class=JSONSnapshotExtension)
 
 
-def test_there_are_two_stacks_an_environment(templates: dict[str, Template]) -> None:
+def test_each_environment_has_two_stacks(templates: dict[str, Template]) -> None:
     assert sorted(templates) == sorted(STACKS)
 
 
-def test_cfn_lint_finds_nothing(assembly: Path, database_assembly: Path) -> None:
+def test_cfn_lint_accepts_every_template(assembly: Path, database_assembly: Path) -> None:
     files = sorted(str(path) for folder in (assembly, database_assembly) for path in folder.glob("*.template.json"))
     linter = Path(sys.executable).with_name("cfn-lint")
-    # W3005: DependsOn that CDK writes though a reference implies it. W6001: the output Settings repeats what the
-    # functions know, and the address of a load balancer in it is imported.
-    done = subprocess.run(
+    # W3005: CDK writes a DependsOn that a reference implies. W6001: the output Settings repeats the functions'
+    # settings, and the URL of the load balancer in it is imported.
+    process = subprocess.run(
         [linter, "--regions", "eu-west-1", "--ignore-checks", "W3005", "W6001", "--", *files],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_nothing_names_the_machine_it_was_made_on(templates: dict[str, Template]) -> None:
+def test_no_template_names_the_folder_that_it_was_built_in(templates: dict[str, Template]) -> None:
     assert str(Path(__file__).parents[2]) not in json.dumps(templates)
 
 
-def test_every_event_target_gives_up_within_minutes_and_keeps_what_it_could_not_deliver(
+def test_every_event_target_gives_up_within_minutes_and_keeps_undelivered_events(
     templates: dict[str, Template],
 ) -> None:
     targets = [
@@ -66,7 +66,7 @@ def test_every_event_target_gives_up_within_minutes_and_keeps_what_it_could_not_
         assert not {"Input", "InputPath", "InputTransformer"} & set(target)
 
 
-def test_no_trigger_alarm_treats_missing_data_as_missing(templates: dict[str, Template]) -> None:
+def test_rule_11_no_trigger_alarm_treats_missing_data_as_missing(templates: dict[str, Template]) -> None:
     for name in STACKS:
         alarms = of(templates[name], "AWS::CloudWatch::Alarm")
         leaves = [a for a in alarms if any(a["AlarmName"].endswith(leaf) for leaf in (*RATE_ALARMS, *STATE_ALARMS))]
@@ -74,7 +74,7 @@ def test_no_trigger_alarm_treats_missing_data_as_missing(templates: dict[str, Te
         assert {alarm["TreatMissingData"] for alarm in leaves} <= {"notBreaching", "breaching"}
 
 
-def test_the_run_time_finds_the_composites_by_name(templates: dict[str, Template]) -> None:
+def test_the_functions_find_the_composite_alarms_by_name(templates: dict[str, Template]) -> None:
     found = {alarm["AlarmName"] for alarm in of(templates[STACKS[1]], "AWS::CloudWatch::CompositeAlarm")}
     prefix, service = "macro-ai-production", "express-api"
     assert found == {degraded_alarm(prefix, service), outage_alarm(prefix, service)}
@@ -87,7 +87,7 @@ def test_production_can_not_be_deleted_by_accident(templates: dict[str, Template
     assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
 
 
-def test_the_repository_spares_what_a_rollback_needs_first(templates: dict[str, Template]) -> None:
+def test_the_repository_first_keeps_the_images_that_a_rollback_needs(templates: dict[str, Template]) -> None:
     (repository,) = of(templates[STACKS[0]], "AWS::ECR::Repository")
     rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     first = min(rules, key=lambda rule: int(rule["rulePriority"]))

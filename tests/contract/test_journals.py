@@ -20,7 +20,7 @@ from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration, MigrationTool
 from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
-from rollback_cli.migrations.shipped import read_shipped
+from rollback_cli.migrations.read_migrations import read_migrations
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
 ADDITIVE, BREAKING, UNKNOWN = Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
@@ -40,7 +40,8 @@ EMPTY = LiveSchema(tables={})
 
 def files(folder: str) -> tuple[ShippedMigration, ...]:
     sql = FIXTURES / folder / "sql"
-    return read_shipped(FIXTURES / folder / "files", sql=sql if sql.is_dir() else None, second=lambda _: NO_IMPACT)
+    offered = sql if sql.is_dir() else None
+    return read_migrations(FIXTURES / folder / "files", sql=offered, second_opinion=lambda _: NO_IMPACT)
 
 
 class Database:
@@ -235,14 +236,14 @@ def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Databas
 
 
 def test_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
-    found = read_shipped(FIXTURES / "django" / "files", second=lambda _: NO_IMPACT)
+    found = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
     assert {one.impact.impact for one in found} == {UNKNOWN}
     assert "--sql" in found[0].impact.reasons[0]
 
 
 def test_a_migration_of_flyway_that_is_java_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "V3__it.java").write_text("class V3__it {}")
-    (found,) = read_shipped(tmp_path, second=lambda _: NO_IMPACT)
+    (found,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
     assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
 
 
@@ -255,7 +256,7 @@ def plain(folder: Path, **texts: str) -> tuple[ShippedMigration, ...]:
     folder.mkdir()
     for name, text in texts.items():
         (folder / f"{name}.sql").write_text(text)
-    return read_shipped(folder, second=lambda _: NO_IMPACT)
+    return read_migrations(folder, second_opinion=lambda _: NO_IMPACT)
 
 
 def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_path: Path) -> None:
@@ -277,15 +278,15 @@ def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
     (tmp_path / "V1__a.sql").write_text("SELECT 1")
     (tmp_path / "20260101000000_a.js").write_text("")
     with pytest.raises(InvalidRequest, match="--tool flyway"):
-        read_shipped(tmp_path)
-    assert len(read_shipped(tmp_path, MigrationTool.FLYWAY, second=lambda _: NO_IMPACT)) == 1
+        read_migrations(tmp_path)
+    assert len(read_migrations(tmp_path, MigrationTool.FLYWAY, second_opinion=lambda _: NO_IMPACT)) == 1
 
 
 def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="has no migrations of knex"):
-        read_shipped(tmp_path, MigrationTool.KNEX)
+        read_migrations(tmp_path, MigrationTool.KNEX)
     with pytest.raises(InvalidRequest, match="leave it out"):
-        read_shipped(FIXTURES / "prisma" / "files", sql=tmp_path)
+        read_migrations(FIXTURES / "prisma" / "files", sql=tmp_path)
 
 
 def test_what_an_older_version_stored_keeps_its_digest() -> None:

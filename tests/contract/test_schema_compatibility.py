@@ -18,7 +18,7 @@ from rollback.domain.database.migration_impact import Impact
 from rollback.domain.database.schema_verdict import Compatibility, find_worst
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.schema.structure_diff import compare_structures
-from rollback_cli.migrations.migration_impact import classify
+from rollback_cli.migrations.impact.classify_sql import classify
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
 
@@ -357,7 +357,7 @@ FRAGMENTS = (
     "ALTER TABLE users ALTER age DROP DEFAULT",
     "ALTER TABLE users ALTER name TYPE text",
     "ALTER TABLE users ALTER name TYPE varchar(10) USING 'rewritten'",
-    "ALTER TABLE users ALTER id RESTART_ACTION WITH 1",
+    "ALTER TABLE users ALTER id RESTART WITH 1",
     "ALTER TABLE users ALTER id DROP IDENTITY",
     "ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY",
     "DROP SEQUENCE ticket",

@@ -20,7 +20,7 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, RestoreProgress
 from rollback.domain.database.restore_target import RestoreTarget
-from rollback_cli.demo.data import IMPORTED_USERS
+from rollback_cli.demo.database.seed import IMPORTED_USERS
 
 
 class Restored:

@@ -9,9 +9,9 @@ import pytest
 
 from rollback.domain.database.migration_impact import Impact, MigrationImpact, unknown
 from rollback.errors import ExternalServiceError, InvalidRequest
-from rollback_cli.migrations.drizzle import read_migrations
-from rollback_cli.migrations.migration_impact import classify
-from rollback_cli.migrations.squawk import run_squawk
+from rollback_cli.migrations.impact.classify_sql import classify
+from rollback_cli.migrations.impact.squawk import run_squawk
+from rollback_cli.migrations.tools.drizzle import read_drizzle
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def repository(folder: Path, **files: str) -> Path:
 def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_path: Path) -> None:
     adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
     folder = repository(tmp_path, **{"0001_drops": drops, "0000_adds": adds, "0001_drops.down": adds})
-    first, second = read_migrations(folder)
+    first, second = read_drizzle(folder)
     assert (first.tag, first.created_at, first.impact.impact, first.has_down) == (
         "0000_adds",
         99,
@@ -97,7 +97,7 @@ def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_pat
 
 def test_a_way_down_is_classified_by_its_own_text(tmp_path: Path) -> None:
     adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
-    (added,) = read_migrations(repository(tmp_path, **{"0000_adds": adds, "0000_adds.down": drops}))
+    (added,) = read_drizzle(repository(tmp_path, **{"0000_adds": adds, "0000_adds.down": drops}))
     assert (added.impact.impact, added.down_impact and added.down_impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
 
 
@@ -105,7 +105,7 @@ def test_a_way_down_that_can_not_be_read_is_told(tmp_path: Path) -> None:
     folder = repository(tmp_path, **{"0000_adds": "SELECT 1"})
     (folder / "0000_adds.down.sql").write_bytes(b"\xff")
     with pytest.raises(InvalidRequest, match=r"0000_adds\.down\.sql"):
-        read_migrations(folder)
+        read_drizzle(folder)
 
 
 def test_the_second_reader_can_only_make_it_worse(tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ def test_the_second_reader_can_only_make_it_worse(tmp_path: Path) -> None:
     def doubtful(sql: str) -> MigrationImpact:
         return unknown("not today")
 
-    impacts = {one.tag: one.impact.impact for one in read_migrations(folder, doubtful)}
+    impacts = {one.tag: one.impact.impact for one in read_drizzle(folder, doubtful)}
     assert impacts == {"0000_wipes": Impact.BREAKING, "0001_adds": Impact.UNKNOWN}
 
 
 def test_a_folder_that_is_none_of_drizzles_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"_journal\.json"):
-        read_migrations(tmp_path)
+        read_drizzle(tmp_path)
     repository(tmp_path, **{"0000_gone": "SELECT 1"})
     (tmp_path / "0000_gone.sql").unlink()
     with pytest.raises(InvalidRequest, match=r"0000_gone\.sql"):
-        read_migrations(tmp_path)
+        read_drizzle(tmp_path)

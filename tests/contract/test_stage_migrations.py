@@ -10,13 +10,13 @@ from contract.neon_projects import LocalProject
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.domain.database.migration_impact import Impact
-from rollback_cli.demo.data import seed
-from rollback_cli.demo.migrations import apply, check_out, down_commands
+from rollback_cli.demo.database.migrations import apply, check_out, down_commands
+from rollback_cli.demo.database.seed import seed_statements
 from rollback_cli.demo.scenarios import SCENARIOS
-from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.migrations.tools.drizzle import read_drizzle
 
 USERS, DROP = "0000_users", "0001_drop_email"
-READS_EMAIL = str(SCENARIOS["bad-migration"].good["reads"])
+READS_EMAIL = str(SCENARIOS["bad-migration"].good_behaviour["reads"])
 
 
 class Branch:
@@ -48,13 +48,13 @@ def test_a_release_brings_those_migrations_that_the_database_has_not(branch: Bra
     assert apply(branch.uri, first) == ()
     assert len(branch.run(READS_EMAIL)) == 3
     assert apply(branch.uri, second) == (DROP,)
-    assert branch.journal() == [(one.hash, one.created_at) for one in read_migrations(second)]
+    assert branch.journal() == [(one.hash, one.created_at) for one in read_drizzle(second)]
 
 
 def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, tmp_path: Path) -> None:
-    good, bad = SCENARIOS["bad-migration"].good, SCENARIOS["bad-migration"].bad
+    good, bad = SCENARIOS["bad-migration"].good_behaviour, SCENARIOS["bad-migration"].bad_behaviour
     with psycopg.connect(branch.uri) as session:
-        session.execute(seed(10).encode())
+        session.execute(seed_statements(10).encode())
     apply(branch.uri, check_out(tmp_path / "v1", 1))
     for statement in (good["reads"], f"{good['writes']} RETURNING id"):
         branch.run(statement)
@@ -79,7 +79,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(branch: Branch, tmp_pat
 
 
 def test_the_classifiers_call_the_second_migration_breaking_and_the_first_not(tmp_path: Path) -> None:
-    users, drop = read_migrations(check_out(tmp_path / "v2", 2))
+    users, drop = read_drizzle(check_out(tmp_path / "v2", 2))
     assert (users.impact.impact, drop.impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
 
 
@@ -93,9 +93,9 @@ def test_a_step_down_brings_the_column_back_without_its_data_and_forgets_the_mig
     with psycopg.connect(branch.uri) as session:
         session.execute(command["sql"].encode())
     assert branch.run(READS_EMAIL)[0] == (1, "user-1@example.invalid")
-    assert branch.journal() == [(one.hash, one.created_at) for one in read_migrations(check_out(tmp_path / "v1", 1))]
+    assert branch.journal() == [(one.hash, one.created_at) for one in read_drizzle(check_out(tmp_path / "v1", 1))]
 
 
 def test_down_files_are_shipped_only_by_who_says_so(tmp_path: Path) -> None:
-    assert [one.has_down for one in read_migrations(check_out(tmp_path / "without", 2))] == [False, False]
-    assert [one.has_down for one in read_migrations(check_out(tmp_path / "with", 2, with_down=True))] == [False, True]
+    assert [one.has_down for one in read_drizzle(check_out(tmp_path / "without", 2))] == [False, False]
+    assert [one.has_down for one in read_drizzle(check_out(tmp_path / "with", 2, with_down=True))] == [False, True]

@@ -15,7 +15,7 @@ from rich.console import Console
 from local_cloud.deployment.deploy import bootstrap
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.processes.orderly_exit import orderly_exit
-from rollback_cli.demo.stage import DemoEnvironment
+from rollback_cli.demo.environment import DemoEnvironment
 from rollback_cli.demo.timeline.timeline import Timeline
 
 

@@ -19,7 +19,7 @@ from rollback.promotion.promote import promote_by_hand
 from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.profile import ENVIRONMENT
 from rollback_cli.demo.timeline.pager import Pager
-from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.deployed_stack import DeployedStack, from_outputs, stack_name
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # the machine may be busy
@@ -38,7 +38,7 @@ class DeployedEnvironment(Pipeline):
         self._session, self._clients = session, dict[str, Any]()
         name = stack_name(ENVIRONMENT)
         outputs = list_all(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
-        self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
+        self.deployed: DeployedStack = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.world = self.deployed.world()
         self._versions = itertools.count(1)
         self._pager = Pager(self.client("sns"), self.client("sqs"), self.deployed.critical_topic_arn)
@@ -151,7 +151,7 @@ class DeployedEnvironment(Pipeline):
 
     def state_summary(self) -> tuple[object, ...]:
         """Deployments, desired count, lease and releases: a start that changes nothing leaves them as they are."""
-        service = self.described()
+        service = self.describe_service()
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
         lease = self.world.ledger.lease(self.service.name)
         return deployments, service["desiredCount"], lease, self.releases()

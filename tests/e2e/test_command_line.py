@@ -30,8 +30,8 @@ def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
     assert done.returncode == 0, done.stdout
     assert re.search(rf"runs +{good.version} \(promoted\)", done.stdout)
     assert re.search(r"tasks +2 of 2, rollout COMPLETED", done.stdout)
-    assert "what runs is the only good release" in done.stdout
-    assert re.search(r"rollback +none going on", done.stdout)
+    assert "is the only promoted release" in done.stdout
+    assert re.search(r"rollback +none in progress", done.stdout)
 
 
 def test_a_typo_is_refused_before_an_execution_is_started(

@@ -47,12 +47,12 @@ SHOWN_EVENTS = {
         QUARANTINED,
         BACK,
         r"lost writes: public\.users",
-        r"recovered with its data: .* the report tells exactly what that is",
+        r"recovered with its data: .* the report lists exactly these rows",
     ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
         r"an operator has to act",
-        r"as it should be: .* nothing was touched",
+        r"as expected: .* nothing was touched",
     ),
 }  # fmt: skip
 

@@ -13,8 +13,8 @@ from e2e.live import PATIENCE_SECONDS, DeployedEnvironment
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.listing import list_all
-from rollback_cli.demo.data import BAD_RELEASE_NAME
-from rollback_cli.demo.migrations import check_out
+from rollback_cli.demo.database.migrations import check_out
+from rollback_cli.demo.database.seed import BAD_RELEASE_NAME
 from rollback_cli.demo.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 
 LOG_GROUP = "/aws/ecs/macro-ai-production"
@@ -55,14 +55,14 @@ def test_a_breaking_migration_fails_its_release_and_the_release_before_it(
 ) -> None:
     assert SCENARIO.migrations is not None
     before, after = SCENARIO.migrations
-    stage.push(GOOD_VERSION, SCENARIO.good)
+    stage.push(GOOD_VERSION, SCENARIO.good_behaviour)
     assert stage.migrate(check_out(tmp_path / GOOD_VERSION, before)) == ("0000_users",)
     _ship(stage, GOOD_VERSION)
     with LoadGenerator(str(stage.service.base_url), 25, ("/api/status",)) as load:
         eventually(lambda: _rows(stage, "by v1.0.0") >= 3, PATIENCE_SECONDS)
         assert load.failed == 0
 
-        stage.push(BAD_VERSION, SCENARIO.bad)
+        stage.push(BAD_VERSION, SCENARIO.bad_behaviour)
         assert stage.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
         _ship(stage, BAD_VERSION)
         eventually(lambda: stage.alarm_states()[stage.alarm] == "ALARM", PATIENCE_SECONDS)

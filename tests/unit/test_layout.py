@@ -102,7 +102,7 @@ PURE = (
     "rollback.schema.column_types",
     "rollback.schema.compatibility",
     "rollback.schema.journals",
-    "rollback.schema.refusal",
+    "rollback.schema.compatibility_check",
     "rollback.schema.removed_names",
     "rollback.schema.structure_diff",
     "rollback.guards.failed_deployment",

@@ -25,7 +25,7 @@ from rollback.workflow.admit import admit
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli import state
+from rollback_cli.status_lines import status_lines
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
@@ -312,7 +312,7 @@ def test_many_unreadable_items_make_one_page_and_status_lists_them() -> None:
     sweep(stage.world)
     (page,) = stage.pages()
     assert "and 30 more" in page
-    assert sum("no JSON" in line for line in state.lines(stage.world.settings.services[0], stage.world)) == 50
+    assert sum("no JSON" in line for line in status_lines(stage.world.settings.services[0], stage.world)) == 50
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])

@@ -1,1 +1,1 @@
-"""The embedded cloud with our stacks in it: what `rollback demo` and `rollback local up` put on."""
+"""The demo environment: the embedded cloud with our stacks deployed, for `rollback demo` and `rollback local up`."""

@@ -1,7 +1,7 @@
-"""Production's settings with short waits: what takes minutes in AWS takes seconds on the stage.
+"""Settings of the demo environment: production's, with short waits, so that minutes in AWS are seconds in the demo.
 
-Two clocks: the cloud's own waits (alarm periods, task starts, Step Functions' Wait) are divided by `SCALE`; what the
-functions decide by is real time, and therefore short here.
+There are two clocks. The embedded cloud divides its own waits (alarm periods, task starts, Step Functions' Wait) by
+`SCALE`. The Lambda functions decide by real time, and so their limits are short here.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 ENVIRONMENT = "production"
 SCALE = 20.0
 
-# Real time, in the units that the names say.
+# Real time, in the units of the names.
 _POLICY: dict[str, float | int] = {
     "poll_seconds": 5,
     "verify_interval_seconds": 5,
     "verify_rounds": 3,
     "bake_minutes": 0.1,
     "bake_minimum_requests": 50,
-    "bake_timeout_minutes": 5 * SCALE,  # it is the limit of a state machine too, which runs on the other clock
+    "bake_timeout_minutes": 5 * SCALE,  # also the limit of a state machine, which runs on the scaled clock
     "alarm_without_rollback_minutes": 0.5,
     "recheck_minutes": 0.5,
     "cooldown_minutes": 0.25,
@@ -34,17 +34,17 @@ _POLICY: dict[str, float | int] = {
     "readiness_minutes": 0.5,
 }
 _ALARMS = {
-    "outage_evaluation_periods": 1,  # a sudden outage is seen as one at once, not first as the degradation it also is
-    "max_p95_latency_seconds": 15,  # a busy machine is slow, and no story is about that
+    "outage_evaluation_periods": 1,  # a sudden outage must not start a rollback as a degradation first
+    "max_p95_latency_seconds": 15,  # a busy machine is slow, and no scenario is about latency
 }
-# How a story has its service scaled, if it is scaled at all.
+# Application Auto Scaling of the service in scenarios that have it; scheduled scaling is suspended already.
 AUTOSCALING = ScalableTarget(
     min_capacity=2,
     max_capacity=6,
     suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
 )
 
-# In an assembly that is kept, in the place of what is another one each time; each as the settings want it to look.
+# Stand in the cached assembly for values that differ in each run; in the format that the settings demand.
 _PLACEHOLDERS = {
     "project_id": "standing-for-project",
     "branch_id": "br-standing-for-branch",
@@ -56,27 +56,33 @@ DATABASE_PLACEHOLDERS: dict[str, Any] = {
     **_PLACEHOLDERS,
     "database": "app",
     "role": "app_owner",
-    "window_margin_minutes": 0,  # the project's whole history is younger than the default
+    "window_margin_minutes": 0,  # the whole history of the project is younger than the default margin
 }
-# The sessions are named in the address that the tasks are given; `/api/status` answers only with what it reads.
+# The tasks' connection URI names their sessions; `/api/status` answers 200 only if its query succeeds.
 APPLICATION_NAME = "express-api"
 CONNECTION = {"application_name": APPLICATION_NAME, "check_path": "/api/status"}
 SECRET_PLACEHOLDERS = {"DATABASE_URL": _PLACEHOLDERS["connection_secret_arn"]}
 
 
 def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
-    """What stands for it, and what is meant; `real` are settings of the database, without those that are constant."""
+    """Map each placeholder to its value in this run.
+
+    Args:
+        real: settings of the database that differ in each run, by name.
+    """
     return {placeholder: real[name] for name, placeholder in _PLACEHOLDERS.items()}
 
 
 def overrides(
     base_url: str, policy: Mapping[str, Any], database: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above.
+    """Return the settings that replace those of production in `cdk.json`.
 
     Args:
-        database: settings of the environment's; empty: it has none.
-        secrets: of the container, variable → ARN.
+        base_url: address of the application.
+        policy: settings that replace those of this profile.
+        database: settings of the database; empty: the environment has none.
+        secrets: secrets of the container, variable → ARN.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,

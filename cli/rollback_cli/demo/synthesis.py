@@ -1,4 +1,4 @@
-"""Synthesises the app for this machine: the same stacks, with a bundle that this Python can run."""
+"""Synthesise the app for this machine: the same stacks, with a bundle that this Python can run."""
 
 import json
 import os
@@ -13,22 +13,25 @@ from typing import Any
 from local_cloud.processes import child_processes, owned_folders
 from rollback_constructs.build_cache import PROJECT, app_sources, file_contents, get_or_build
 
-# Stands for the application's address, which is another one each time, in an assembly that is kept.
+# Stands in the cached assembly for the application's address, which differs in each run.
 APPLICATION_URL_PLACEHOLDER = "http://application.invalid"
 
 
 class SynthesisFailed(Exception):
-    """`app_sources.py` did not synthesise; the message is what it said."""
+    """`app.py` did not synthesise; the message ends with its output."""
 
 
 def synthesise(out: Path, environment: str, overrides: dict[str, Any], replacements: Mapping[str, str]) -> None:
-    """Write the cloud assembly of one environment, the last one if nothing has changed.
+    """Write the cloud assembly of one environment, from the build cache if no input has changed.
 
     Args:
-        filled: what is another one each time, by what stands for it in the overrides.
+        out: folder that gets the assembly.
+        environment: its name in `cdk.json`.
+        overrides: settings that replace those in `cdk.json`.
+        replacements: placeholder in the overrides → value in this run.
 
     Raises:
-        SynthesisFailed: with the end of the app's own words.
+        SynthesisFailed: the app ended with an error.
     """
     context = json.loads((PROJECT / "cdk.json").read_text())["context"]
     context |= {
@@ -38,23 +41,23 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], replaceme
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
     inputs = [json.dumps(context), *app_sources(), *file_contents(Path(__file__))]
-    for made in get_or_build("assemblies", inputs, partial(_run_app, context)).iterdir():
-        if made.is_dir():
-            (out / made.name).symlink_to(made)  # an asset
-        elif made.name.endswith(".template.json"):
-            (out / made.name).write_text(_replace_placeholders(made.read_text(), replacements))
+    for file in get_or_build("assemblies", inputs, partial(_run_app, context)).iterdir():
+        if file.is_dir():
+            (out / file.name).symlink_to(file)  # an asset
+        elif file.name.endswith(".template.json"):
+            (out / file.name).write_text(_replace_placeholders(file.read_text(), replacements))
         else:
-            shutil.copy(made, out)
+            shutil.copy(file, out)
 
 
 def _replace_placeholders(template: str, replacements: Mapping[str, str]) -> str:
-    for standing, meant in replacements.items():
-        template = template.replace(standing, meant)
+    for placeholder, value in replacements.items():
+        template = template.replace(placeholder, value)
     return template
 
 
 def _run_app(context: dict[str, Any], out: Path) -> None:
-    temporary = owned_folders.make("synthesis")  # jsii's own folders too go with this process, if it has to end the app
+    temporary = owned_folders.make("synthesis")  # jsii's folders are removed too if this process has to stop the app
     variables = {
         **os.environ,
         "TMPDIR": str(temporary),

@@ -1,1 +1,1 @@
-"""A repository's migrations, read where the files are: in a pipeline or on a desk, never in a function."""
+"""A repository's migrations and their impact on older releases; no Lambda function imports this package."""

@@ -1,1 +1,1 @@
-"""One verb, one file."""
+"""One verb of the command, one file."""

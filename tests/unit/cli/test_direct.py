@@ -1,4 +1,4 @@
-"""Direct mode: what the state machine does about a call that fails, this process does too."""
+"""Direct mode retries and catches a failed call as the state machine does."""
 
 from typing import Any
 
@@ -8,41 +8,43 @@ from simulation import Simulation, start_simulation
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError
-from rollback_cli.direct import run_directly
+from rollback_cli.direct_mode import run_directly
 
 
-def run(stage: Simulation, given: dict[str, Any]) -> Rollback:
-    cursor = run_directly(given, stage.world, lambda _: None, lambda seconds: stage.pass_time(seconds=seconds))
-    return stage.ledger.read(SERVICE, cursor.rollback_id)
+def run(simulation: Simulation, given: dict[str, Any]) -> Rollback:
+    cursor = run_directly(
+        given, simulation.world, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
+    )
+    return simulation.ledger.read(SERVICE, cursor.rollback_id)
 
 
-def failing(stage: Simulation, times: int) -> None:
-    """The first changes to ECS are refused."""
-    update, failed = stage.services.update, 0
+def throttle_updates(simulation: Simulation, times: int) -> None:
+    """Make ECS refuse the first changes."""
+    update, calls = simulation.services.update, 0
 
-    def updates(*given: Any, **named: Any) -> None:
-        nonlocal failed
-        failed += 1
-        if failed <= times:
+    def throttled(*given: Any, **named: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= times:
             raise ExternalServiceError("UpdateService: ThrottlingException")
         update(*given, **named)
 
-    stage.services.update = updates  # type: ignore[method-assign]
+    simulation.services.update = throttled  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
-def test_a_call_that_fails_once_does_not_end_the_rollback(given: dict[str, Any]) -> None:
-    stage = start_simulation()
-    failing(stage, times=1)
-    assert run(stage, given).outcome is Outcome.SUCCEEDED
+def test_a_rollback_survives_a_call_that_fails_once(given: dict[str, Any]) -> None:
+    simulation = start_simulation()
+    throttle_updates(simulation, times=1)
+    assert run(simulation, given).outcome is Outcome.SUCCEEDED
 
 
-def test_a_step_that_keeps_failing_is_concluded_with_a_page_and_the_lease_returned() -> None:
-    stage = start_simulation()
-    failing(stage, times=1000)
-    done = run(stage, {})
-    assert done.outcome is Outcome.FAILED
-    assert "ThrottlingException" in done.reason
-    assert done.concluded_at is not None
-    assert len(stage.pages()) == 1
-    assert stage.ledger.lease(SERVICE) is None
+def test_a_rollback_whose_step_keeps_failing_is_concluded_with_a_page_and_the_lease_returned() -> None:
+    simulation = start_simulation()
+    throttle_updates(simulation, times=1000)
+    rollback = run(simulation, {})
+    assert rollback.outcome is Outcome.FAILED
+    assert "ThrottlingException" in rollback.reason
+    assert rollback.concluded_at is not None
+    assert len(simulation.pages()) == 1
+    assert simulation.ledger.lease(SERVICE) is None

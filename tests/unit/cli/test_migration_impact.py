@@ -1,17 +1,17 @@
-"""The class of a migration, by its text."""
+"""The class of a migration, read from its text."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback.domain.database.migration_impact import Impact, MigrationImpact, combine_impacts
-from rollback_cli.migrations.migration_impact import classify
+from rollback_cli.migrations.impact.classify_sql import classify
 
 NONE, ADDITIVE, BREAKING, UNKNOWN = Impact.NONE, Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
 
 
 def guarded(statement: str) -> str:
-    """As older versions of drizzle-kit write it."""
+    """Wrap a statement as older versions of drizzle-kit do."""
     return f"DO $$ BEGIN\n {statement};\nEXCEPTION\n WHEN duplicate_object THEN null;\nEND $$;"
 
 
@@ -71,7 +71,7 @@ CLASSES: tuple[tuple[str, Impact], ...] = (
     ('ALTER TABLE users ADD COLUMN "mail" "email_domain" UNIQUE', UNKNOWN),
     ("ALTER TABLE users ADD COLUMN nick text; UPDATE users SET nick = name, name = 'x'", UNKNOWN),
     ("DELETE FROM users", UNKNOWN),
-    # a key that it takes may be the one that a sequence gives to the old release's next row
+    # the row may take the key that a sequence gives to the old release's next row
     ("INSERT INTO plans VALUES (1, 'free') ON CONFLICT DO NOTHING", UNKNOWN),
     ("INSERT INTO plans VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 2", UNKNOWN),
     ("WITH gone AS (DELETE FROM users RETURNING *) SELECT 1", UNKNOWN),
@@ -92,10 +92,10 @@ CLASSES: tuple[tuple[str, Impact], ...] = (
 
 
 @pytest.mark.parametrize(("sql", "impact"), CLASSES, ids=[sql[:60] for sql, _ in CLASSES])
-def test_a_migration_has_its_class(sql: str, impact: Impact) -> None:
-    judged = classify(sql)
-    assert judged.impact is impact, judged
-    assert bool(judged.reasons) == (impact in (BREAKING, UNKNOWN))
+def test_a_migration_is_classified_by_its_text(sql: str, impact: Impact) -> None:
+    classified = classify(sql)
+    assert classified.impact is impact, classified
+    assert bool(classified.reasons) == (impact in (BREAKING, UNKNOWN))
 
 
 @pytest.mark.parametrize(
@@ -113,38 +113,38 @@ def test_a_migration_has_its_class(sql: str, impact: Impact) -> None:
         ('ALTER TABLE "users" ALTER "age" SET DATA TYPE "years"', "users.age: another type"),
     ],
 )
-def test_a_reason_has_the_names_as_people_know_them(sql: str, reason: str) -> None:
+def test_a_reason_has_the_names_as_the_migration_writes_them(sql: str, reason: str) -> None:
     assert classify(sql).reasons == (reason,)
 
 
 @pytest.mark.parametrize(
     "sql", ["UPDATE users SET a = 1", "TRUNCATE users", "REVOKE ALL ON users FROM app", "SELECT f()"]
 )
-def test_what_changes_rows_or_rights_does_not_show_in_the_structure(sql: str) -> None:
+def test_a_change_of_rows_or_privileges_does_not_show_in_the_structure(sql: str) -> None:
     assert not classify(sql).is_visible_in_structure
 
 
 @pytest.mark.parametrize("sql", ["DROP TABLE users", "ALTER TABLE users RENAME TO people", "DROP TRIGGER t ON users"])
-def test_what_changes_the_structure_shows_there(sql: str) -> None:
+def test_a_change_of_the_structure_shows_there(sql: str) -> None:
     assert classify(sql).is_visible_in_structure
 
 
 @pytest.mark.parametrize(
     "sql",
     [
-        # findings/cases/neon_pure.py, each as a tool writes it
+        # found by comparing structures on Neon, each as a tool writes it
         "ALTER TABLE orders ALTER COLUMN status SET DEFAULT 'pending';",
         'DROP VIEW "public"."v";--> statement-breakpoint\nCREATE VIEW "public"."v" AS (select 1);',
         "DROP TABLE orders; CREATE TABLE orders (id serial primary key, status text default 'x');",
         "ALTER TABLE orders DROP COLUMN status; ALTER TABLE orders ADD COLUMN status text DEFAULT 'x';",
         "ALTER TABLE orders ALTER COLUMN status SET DATA TYPE text USING lower(status);",
         "ALTER TABLE orders RENAME TO orders_old; CREATE TABLE orders (id serial primary key, status text);",
-        "ALTER TABLE orders ALTER COLUMN id RESTART_ACTION WITH 1;",
+        "ALTER TABLE orders ALTER COLUMN id RESTART WITH 1;",
         "DROP SEQUENCE s; CREATE SEQUENCE s;",
         "-- note\rTRUNCATE orders;",
         "UPDATE orders SET status = 'X';",
         "TRUNCATE orders;",
-        # their siblings
+        # other forms of the same
         "CREATE TABLE orders_new (id int); DROP TABLE orders; ALTER TABLE orders_new RENAME TO orders;",
         "ALTER TABLE orders RENAME COLUMN status TO was; ALTER TABLE orders ADD status text;",
         "DROP TABLE orders; CREATE TABLE orders AS SELECT * FROM other;",
@@ -154,9 +154,9 @@ def test_what_changes_the_structure_shows_there(sql: str) -> None:
         "ALTER TABLE orders ALTER status TYPE int; ALTER TABLE orders ALTER status TYPE text;",
         'ALTER TABLE orders ALTER status TYPE text COLLATE "C";',
         "ALTER TABLE orders ALTER id DROP IDENTITY; ALTER TABLE orders ALTER id ADD GENERATED ALWAYS AS IDENTITY;",
-        "ALTER TABLE orders ALTER id SET GENERATED ALWAYS RESTART_ACTION WITH 7;",
+        "ALTER TABLE orders ALTER id SET GENERATED ALWAYS RESTART WITH 7;",
         "ALTER TABLE orders ALTER total SET EXPRESSION AS (price * 2);",
-        "ALTER SEQUENCE orders_id_seq RESTART_ACTION;",
+        "ALTER SEQUENCE orders_id_seq RESTART;",
         "SELECT setval('orders_id_seq', 1);",
         "INSERT INTO orders (id) VALUES (1);",
         "DELETE FROM orders;",
@@ -183,10 +183,10 @@ def test_what_changes_the_structure_shows_there(sql: str) -> None:
         "\\i other.sql",
     ],
 )
-def test_what_the_structure_does_not_show_is_not_told_to_show(sql: str) -> None:
-    found = classify(sql)
-    assert found.impact in (BREAKING, UNKNOWN), found
-    assert not found.is_visible_in_structure, found
+def test_a_change_that_the_structure_does_not_show_is_not_said_to_show(sql: str) -> None:
+    classified = classify(sql)
+    assert classified.impact in (BREAKING, UNKNOWN), classified
+    assert not classified.is_visible_in_structure, classified
 
 
 @pytest.mark.parametrize(
@@ -202,25 +202,25 @@ def test_what_the_structure_does_not_show_is_not_told_to_show(sql: str) -> None:
         ("CREATE TABLE a (id int)--> statement-breakpoint\nDROP TABLE orders", UNKNOWN),  # no semicolon between
     ],
 )
-def test_the_text_is_read_as_postgres_reads_it(sql: str, impact: Impact) -> None:
+def test_a_text_is_read_as_postgres_reads_it(sql: str, impact: Impact) -> None:
     assert classify(sql).impact is impact, classify(sql)
 
 
-def test_an_alembic_script_is_judged_without_its_own_bookkeeping() -> None:
+def test_an_alembic_script_is_classified_without_its_journal_row() -> None:
     sql = "BEGIN; ALTER TABLE t ADD COLUMN a text; UPDATE alembic_version SET version_num='b'; COMMIT;"
     assert classify(sql).impact is ADDITIVE
 
 
 def applied_in_order(*files: str) -> MigrationImpact:
-    return combine_impacts(classify(one) for one in files)
+    return combine_impacts(classify(file) for file in files)
 
 
-def test_what_one_file_drops_and_the_next_makes_again_does_not_show() -> None:
+def test_an_object_that_one_file_drops_and_the_next_creates_again_does_not_show() -> None:
     assert not applied_in_order("DROP TABLE orders", "CREATE TABLE orders (id int)").is_visible_in_structure
     assert not applied_in_order("ALTER TABLE a DROP b CASCADE", "CREATE VIEW v AS SELECT 1").is_visible_in_structure
 
 
-def test_what_one_file_makes_and_the_next_drops_shows() -> None:
+def test_an_object_that_one_file_creates_and_the_next_drops_shows() -> None:
     assert applied_in_order("CREATE TABLE orders (id int)", "DROP TABLE orders").is_visible_in_structure
     assert applied_in_order("ALTER TABLE a DROP b CASCADE", "ALTER TABLE a ADD c text").is_visible_in_structure
 
@@ -228,8 +228,8 @@ def test_what_one_file_makes_and_the_next_drops_shows() -> None:
 @given(
     st.lists(st.sampled_from([sql for sql, _ in CLASSES if "never closed" not in sql and sql != "no sql"]), max_size=4)
 )
-def test_a_migration_is_never_better_than_what_it_makes_of_old_tables(parts: list[str]) -> None:
-    """Order and company may excuse a statement (its table is new); they never excuse dropping rows."""
+def test_a_migration_is_never_worse_than_its_statements_alone(parts: list[str]) -> None:
+    """Statements before may excuse a statement, since its table is new then."""
     alone = combine_impacts(classify(part) for part in parts)
     whole = classify("\n--> statement-breakpoint\n;".join(parts))
     order = list(Impact)
@@ -237,19 +237,19 @@ def test_a_migration_is_never_better_than_what_it_makes_of_old_tables(parts: lis
 
 
 @given(st.text(max_size=200))
-def test_any_text_has_a_class(text: str) -> None:
+def test_any_text_is_classified(text: str) -> None:
     assert classify(text).impact in Impact
 
 
 @given(st.text(min_size=1, max_size=60).filter(lambda name: name.isprintable()))
-def test_a_quoted_name_is_never_a_keyword_and_is_read_as_it_is(name: str) -> None:
+def test_a_quoted_name_is_never_a_keyword_and_is_read_unchanged(name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     if len(name.encode()) < 64:  # Postgres cuts a longer one
         assert classify(f"DROP TABLE {quoted}").removes == (f"table {name}".replace("table public.", "table "),)
 
 
 @pytest.mark.parametrize("sql", ["'", '"', "$$", "/*", "/* /* */", "E'\\'", "SELECT " + "(" * 500 + "1" + ")" * 500])
-def test_what_can_not_be_parsed_is_unknown_and_told(sql: str) -> None:
-    found = classify(sql)
-    assert (found.impact, found.is_visible_in_structure) in ((UNKNOWN, False), (NONE, True))
-    assert (found.impact is UNKNOWN) == bool(found.reasons)
+def test_a_text_that_can_not_be_parsed_is_unknown_with_a_reason(sql: str) -> None:
+    classified = classify(sql)
+    assert (classified.impact, classified.is_visible_in_structure) in ((UNKNOWN, False), (NONE, True))
+    assert (classified.impact is UNKNOWN) == bool(classified.reasons)

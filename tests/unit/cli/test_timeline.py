@@ -1,4 +1,4 @@
-"""The demo's timeline tells all that came about, however rarely it looks."""
+"""The demo's timeline prints each fact once, however rarely the watcher polls."""
 
 import io
 import json
@@ -19,18 +19,18 @@ from rollback.workflow.route import Step, next_step
 from rollback.workflow.runner import run_step
 from rollback_cli.demo.timeline.pager import Page
 from rollback_cli.demo.timeline.timeline import Timeline
-from rollback_cli.demo.timeline.watch import DemoWatcher
+from rollback_cli.demo.timeline.watcher import DemoWatcher
 
 ALARM = "macro-ai-production-express-api-degraded"
 
 
 class CloudWatch:
-    """One alarm; its changes so far."""
+    """CloudWatch with one alarm, and the history of its states."""
 
     def __init__(self) -> None:
         self.changes: list[dict[str, Any]] = []
 
-    def turn(self, state: str) -> None:
+    def change_state(self, state: str) -> None:
         at = NOW + timedelta(seconds=len(self.changes))
         data = json.dumps({"newState": {"stateValue": state}})
         self.changes.append({"AlarmName": ALARM, "Timestamp": at, "HistoryData": data})
@@ -46,82 +46,84 @@ class CloudWatch:
         return SimpleNamespace(paginate=lambda **_: pages[operation])
 
 
-class Audience:
-    """A watch on a stage of fakes, and what it has told."""
+class WatchedSimulation:
+    """A simulation with a watcher, and the lines that the watcher has printed."""
 
-    def __init__(self, stage: Simulation) -> None:
-        self.stage, self.cloudwatch, self._out = stage, CloudWatch(), io.StringIO()
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation, self.cloudwatch, self._out = simulation, CloudWatch(), io.StringIO()
         self.pages: list[Page] = []
         primary = {"status": "PRIMARY", "taskDefinition": "task:2", "rolloutState": "COMPLETED", "runningCount": 2}
-        watched: Any = SimpleNamespace(
-            world=stage.world,
+        environment: Any = SimpleNamespace(
+            world=simulation.world,
             service=SimpleNamespace(name=SERVICE),
             client=lambda name: {"cloudwatch": self.cloudwatch}[name],
-            described=lambda: {"deployments": [primary]},
+            describe_service=lambda: {"deployments": [primary]},
             pages=lambda: self.pages,
         )
-        self.watch = DemoWatcher(watched, Timeline(Console(file=self._out, width=400)))
+        self.watcher = DemoWatcher(environment, Timeline(Console(file=self._out, width=400)))
 
     @property
-    def told(self) -> list[str]:
-        """Without the stamp, and without whose line it is."""
+    def printed(self) -> list[str]:
+        """Return the lines without the stamp and without the rollback's name."""
         lines = [line[len("   0.0s  ") :] for line in self._out.getvalue().splitlines()]
         return [re.sub(r"^\w+ rollback \w+: ", "", line) for line in lines]
 
     def moves(self) -> list[str]:
-        """All moves that were told."""
-        return [word for line in self.told if re.fullmatch(r"\w+_\w+(, \w+)*", line) for word in line.split(", ")]
+        """Return all moves that were printed."""
+        return [word for line in self.printed if re.fullmatch(r"\w+_\w+(, \w+)*", line) for word in line.split(", ")]
 
 
 @pytest.fixture
-def audience() -> Audience:
-    """Of a service that only a restart from zero mends."""
-    stage = start_simulation()
-    stage.services.default_behaviour = "stale"
-    return Audience(stage)
+def watched() -> WatchedSimulation:
+    """Watch a service that only a restart from zero mends."""
+    simulation = start_simulation()
+    simulation.services.default_behaviour = "stale"
+    return WatchedSimulation(simulation)
 
 
-def played(audience: Audience, is_due: Callable[[Rollback], bool] = lambda _: False) -> Rollback:
-    """Up to the end; somebody looks after each invocation after which it is due."""
-    rollback = audience.stage.admit()
+def run_rollback(watched: WatchedSimulation, is_poll_due: Callable[[Rollback], bool] = lambda _: False) -> Rollback:
+    """Run a rollback to its end; the watcher polls after each invocation after which a poll is due."""
+    rollback = watched.simulation.admit()
     for _ in range(400):
-        if is_due(rollback):
-            audience.watch.poll()
+        if is_poll_due(rollback):
+            watched.watcher.poll()
         if next_step(rollback) is Step.DONE:
-            run_step(rollback.id, Step.DONE, audience.stage.world)
-            return audience.stage.read(rollback)
-        rollback = audience.stage.run_due_step(rollback)
-    raise AssertionError(f"it never ended: {rollback}")
+            run_step(rollback.id, Step.DONE, watched.simulation.world)
+            return watched.simulation.read(rollback)
+        rollback = watched.simulation.run_due_step(rollback)
+    raise AssertionError(f"the rollback never ended: {rollback}")
 
 
-def test_moves_are_told_also_when_the_step_has_moved_on_between_two_looks(audience: Audience) -> None:
+def test_the_watcher_prints_moves_of_a_step_that_ended_between_two_polls(watched: WatchedSimulation) -> None:
     def is_at_zero_or_further_than_service(rollback: Rollback) -> bool:
         return rollback.is_fenced if next_step(rollback) is Step.SERVICE else next_step(rollback) is Step.VERIFY
 
-    played(audience, is_at_zero_or_further_than_service)
+    run_rollback(watched, is_at_zero_or_further_than_service)
 
-    assert "start_from_zero" in audience.moves()
+    assert "start_from_zero" in watched.moves()
 
 
-@pytest.mark.parametrize("is_due", [lambda _: True, lambda _: False], ids=["each time", "only at the end"])
-def test_every_move_is_told_once_however_often_one_looks(
-    audience: Audience, is_due: Callable[[Rollback], bool]
+@pytest.mark.parametrize(
+    "is_poll_due", [lambda _: True, lambda _: False], ids=["polls after each step", "polls only at the end"]
+)
+def test_the_watcher_prints_each_move_once_however_often_it_polls(
+    watched: WatchedSimulation, is_poll_due: Callable[[Rollback], bool]
 ) -> None:
-    ended = played(audience, is_due)
-    audience.watch.poll()
-    audience.watch.poll()
+    ended = run_rollback(watched, is_poll_due)
+    watched.watcher.poll()
+    watched.watcher.poll()
 
     assert ended.service is not None
-    assert audience.moves() == list(ended.service.moves)
+    assert watched.moves() == list(ended.service.moves)
 
 
-def test_who_looks_only_at_the_end_is_told_the_whole_story_in_its_order(audience: Audience) -> None:
-    audience.cloudwatch.turn("ALARM")
-    ended = played(audience)
-    audience.cloudwatch.turn("OK")
-    audience.pages.append(Page("it is over", "and this is why"))
+def test_a_watcher_that_polls_only_at_the_end_prints_all_facts_in_order(watched: WatchedSimulation) -> None:
+    watched.cloudwatch.change_state("ALARM")
+    ended = run_rollback(watched)
+    watched.cloudwatch.change_state("OK")
+    watched.pages.append(Page("it is over", "and this is the reason"))
 
-    audience.watch.poll()
+    watched.watcher.poll()
 
     assert ended.outcome is Outcome.SUCCEEDED
     assert ended.service is not None
@@ -141,38 +143,39 @@ def test_who_looks_only_at_the_end_is_told_the_whole_story_in_its_order(audience
         r"scale_to_zero, .*start_from_zero.*",
         r"settled",
         r"\d good rounds",
-        r"ledger: release v2 is quarantined left by .*",
+        r"ledger: release v2 is quarantined: left by .*",
         r"succeeded and concluded: v2 → v1, by restart from zero .*",
         r"PAGE: it is over",
     ]
-    at = 0
+    position = 0
     for pattern in wanted:
-        found = [index for index, line in enumerate(audience.told) if index >= at and re.fullmatch(pattern, line)]
-        assert found, (pattern, audience.told)
-        at = found[0] + 1
+        lines = enumerate(watched.printed)
+        matches = [index for index, line in lines if index >= position and re.fullmatch(pattern, line)]
+        assert matches, (pattern, watched.printed)
+        position = matches[0] + 1
 
 
-def test_an_alarm_that_is_red_only_between_two_looks_is_told(audience: Audience) -> None:
-    audience.watch.poll()
-    audience.cloudwatch.turn("ALARM")
-    audience.cloudwatch.turn("OK")
+def test_the_watcher_prints_an_alarm_that_fires_only_between_two_polls(watched: WatchedSimulation) -> None:
+    watched.watcher.poll()
+    watched.cloudwatch.change_state("ALARM")
+    watched.cloudwatch.change_state("OK")
 
-    audience.watch.poll()
-    audience.watch.poll()
+    watched.watcher.poll()
+    watched.watcher.poll()
 
-    assert [line for line in audience.told if line.startswith("alarm")] == [
+    assert [line for line in watched.printed if line.startswith("alarm")] == [
         f"alarm {ALARM}: ALARM",
         f"alarm {ALARM}: OK",
     ]
 
 
-def test_one_that_is_turned_away_is_told_in_one_line(audience: Audience) -> None:
-    audience.stage.admit(execution="the first")
-    audience.watch.poll()
-    before = len(audience.told)
+def test_the_watcher_prints_a_suppressed_rollback_in_one_line(watched: WatchedSimulation) -> None:
+    watched.simulation.admit(execution="the first")
+    watched.watcher.poll()
+    before = len(watched.printed)
 
-    audience.stage.run(execution="the second", given=audience.stage.fire_alarm(f"{ALARM}"))
-    audience.watch.poll()
+    watched.simulation.run(execution="the second", given=watched.simulation.fire_alarm(f"{ALARM}"))
+    watched.watcher.poll()
 
-    (line,) = audience.told[before:]
+    (line,) = watched.printed[before:]
     assert line.startswith("suppressed: ")

@@ -1,4 +1,4 @@
-"""ECS's old ARNs name a service without its cluster: `service/express-api`."""
+"""ECS's old ARN format names a service without its cluster: `service/express-api`."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def settings(*clusters: str) -> Settings:
     return Settings(application="macro-ai", environment="production", services=services)
 
 
-def test_an_old_arn_is_the_only_service_of_its_name() -> None:
+def test_an_old_arn_means_the_only_service_of_its_name() -> None:
     assert find_service_of_arn(f"{ARN}/api", settings("one")) == "api-one"
 
 
-def test_an_old_arn_that_fits_two_services_is_nobody_s() -> None:
+def test_an_old_arn_that_fits_two_services_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"api-one and api-two are called so.*serviceLongArn"):
         find_service_of_arn(f"{ARN}/api", settings("one", "two"))
 
 
-def test_a_new_arn_tells_two_services_of_one_name_apart() -> None:
+def test_a_new_arn_distinguishes_two_services_of_one_name() -> None:
     assert find_service_of_arn(f"{ARN}/two/api", settings("one", "two")) == "api-two"

@@ -17,7 +17,7 @@ from rollback.operations import checkpoint as steps
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
 from rollback.resources.database.migration_journal import Migration
-from rollback_cli.verbs.checkpoint import with_retry
+from rollback_cli.verbs.releases.checkpoint import with_retry
 
 MADE = 'CREATE TABLE "users" ("id" text PRIMARY KEY NOT NULL, "name" text);'
 DROPPED = 'ALTER TABLE "users" DROP COLUMN "name";'
@@ -74,7 +74,7 @@ def test_a_checkpoint_without_migrations_folder_is_recorded_and_says_so(terminal
     stage = MigrationSimulation()
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2") == 0
-    assert "migrations: not told (--migrations DIR)" in type_.said
+    assert "migrations: not given (--migrations DIR)" in type_.said
     assert next(stage.ledger.restore_points(BRANCH)).shipped is None
 
 

@@ -8,7 +8,7 @@ from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.resources.database.live_schema import Column, LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
-from rollback_cli.migrations.migration_impact import classify
+from rollback_cli.migrations.impact.classify_sql import classify
 
 ID = Column(type="integer", nullable=False, has_default=True, default_differs=True)
 TEXT = Column(type="text", nullable=True, has_default=False)

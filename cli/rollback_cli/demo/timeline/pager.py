@@ -1,4 +1,4 @@
-"""Somebody on call: gets what is published on the critical topic."""
+"""The pager of the operator on call: an SQS queue that is subscribed to the critical topic."""
 
 import json
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Page:
-    """One message as a person gets it."""
+    """One message as the operator receives it."""
 
     subject: str
     text: str
 
 
 class Pager:
-    """A queue that is subscribed to the topic, kept read."""
+    """Subscribes a queue to the topic and reads it."""
 
     def __init__(self, sns: Any, sqs: Any, topic_arn: str) -> None:
         self._sqs = sqs
@@ -24,9 +24,9 @@ class Pager:
         self._pages: list[Page] = []
 
     def pages(self) -> list[Page]:
-        """All so far, in the order in which they came."""
-        while found := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
-            for message in found:
+        """Return all pages so far, in the order in which they came."""
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
                 body = json.loads(message["Body"])
                 self._pages.append(Page(body.get("Subject", ""), _readable(body["Message"])))
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
@@ -34,7 +34,7 @@ class Pager:
 
 
 def _readable(message: str) -> str:
-    """Of an alarm's own message, which is JSON, what it says; of any other, all."""
+    """Return description and reason of an alarm's message, which is JSON; any other message as it is."""
     try:
         alarm = json.loads(message)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A live timeline: one line an event, seconds since the start in front; colours only where somebody looks."""
+"""A live timeline: one line for each event, after the seconds since the start; coloured in a terminal only."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ _STYLES = {"good": "green", "bad": "red", "act": "cyan", "note": "dim", "head": 
 
 
 class Timeline:
-    """Lines from several threads, in the order in which they came."""
+    """Prints events of several threads in the order in which they came."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -22,7 +22,7 @@ class Timeline:
         return time.monotonic() - self._started
 
     def say(self, text: str, style: str = "note") -> None:
-        """Print one event; further lines of it stand below the first."""
+        """Print one event; its further lines are indented below the first."""
         with self._lock:
             stamp = f"{self.seconds:6.1f}s  "
             for line in text.splitlines():

@@ -1,0 +1,1 @@
+"""Verbs that put a service back under, or out of, automatic control."""

@@ -1,10 +1,13 @@
-"""`rollback resume ENV`: automatic rollbacks are on again."""
+"""`rollback resume ENV`: automatic rollbacks of a service are on again."""
 
-from rollback.operations import pause_abort_unlock as levers
-from rollback_cli import deployed, lever
+from rollback.operations import pause_abort_unlock
+from rollback_cli import deployed_stack
+from rollback_cli.operator_options import Environment, Reason, Service, make_operator
+from rollback_cli.terminal_text import print_paragraph
 
 
-def resume(environment: str, reason: lever.Reason, service: lever.Service = None) -> None:
-    """Switch automatic rollbacks of a service on again."""
-    here, operator = deployed.find(environment), lever.operator(reason)
-    lever.print_paragraph(levers.resume(here.settings.service_or_only(service).name, operator, here.world()))
+def resume(environment: Environment, reason: Reason, service: Service = None) -> None:
+    """Switch automatic rollbacks of a paused service on again."""
+    deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
+    name = deployment.settings.service_or_only(service).name
+    print_paragraph(pause_abort_unlock.resume(name, operator, deployment.world()))

@@ -1,41 +1,45 @@
-"""`rollback unfence ENV`: put back what a rollback left to an operator."""
+"""`rollback unfence ENV`: put back what a rollback changed and left to an operator."""
 
 from typing import Annotated
 
 import typer
 
 from rollback.leases.holder import describe_holder, find_live_lease
-from rollback.operations import unfence as fence
-from rollback_cli import deployed, lever
+from rollback.operations import unfence as operation
+from rollback_cli import deployed_stack
+from rollback_cli.operator_options import Environment, Reason, Service, make_operator
+from rollback_cli.terminal_text import print_paragraph
 
 
 def unfence(
-    environment: str,
-    reason: lever.Reason,
-    service: lever.Service = None,
+    environment: Environment,
+    reason: Reason,
+    service: Service = None,
     force: Annotated[
-        bool, typer.Option(help="beside a rollback that goes on, and over what speaks against it")
+        bool, typer.Option(help="act beside a rollback in progress, and although a setting was changed since")
     ] = False,
 ) -> None:
-    """Start the tasks again, put scaling back exactly, protect the branch again.
+    """Start the tasks again, restore the recorded scaling, and protect the branch again.
 
-    Exit code 1: not all could be put back yet, call it again.
+    Exit code 1: a part could not be put back yet; run the command again.
     """
-    here, operator = deployed.find(environment), lever.operator(reason)
-    world = here.world()
-    name = service or here.settings.service_or_only(None).name  # one that the settings have no more may be owed too
+    deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
+    world = deployment.world()
+    # A service that the settings no longer have may still have obligations.
+    name = service or deployment.settings.service_or_only(None).name
     lease = find_live_lease(name, world)
     if lease is not None and force:
-        lever.print_paragraph(describe_holder(lease, world))
-    unfenced = fence.unfence(name, operator, world, force=force)
-    for one in unfenced.done:
-        lever.print_paragraph(f"put back: {one}")
-    for one in unfenced.left:
-        lever.print_paragraph(f"NOT YET: {one}")
-    lever.print_paragraph(unfenced.stands)
-    if unfenced.left:
-        lever.print_paragraph(
-            "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then. "
-            "A branch that could not be protected from here: protect it in Neon's console, and call it again"
+        print_paragraph(describe_holder(lease, world))
+    result = operation.unfence(name, operator, world, force=force)
+    for obligation in result.done:
+        print_paragraph(f"put back: {obligation}")
+    for obligation in result.left:
+        print_paragraph(f"NOT YET: {obligation}")
+    print_paragraph(result.stands)
+    if result.left:
+        print_paragraph(
+            "Scaling is put back once the tasks run, the deployment configuration once the rollout is COMPLETED: run "
+            "the command again then. If a branch could not be protected, protect it in Neon's console, and run the "
+            "command again"
         )
         raise typer.Exit(1)

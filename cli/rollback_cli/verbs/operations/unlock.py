@@ -1,24 +1,28 @@
-"""`rollback unlock ENV`: give back the lease of a rollback that nobody walks any more."""
+"""`rollback unlock ENV`: free the lease of a rollback that no process runs any more."""
 
 from typing import Annotated
 
 import typer
 
 from rollback.leases.holder import describe_holder
-from rollback.operations import pause_abort_unlock as levers
-from rollback_cli import deployed, lever
+from rollback.operations import pause_abort_unlock
+from rollback_cli import deployed_stack
+from rollback_cli.operator_options import Environment, Reason, Service, make_operator
+from rollback_cli.terminal_text import print_paragraph
 
 
 def unlock(
-    environment: str,
-    reason: lever.Reason,
-    service: lever.Service = None,
-    force: Annotated[bool, typer.Option(help="take the lease of a living rollback too: it ends as aborted")] = False,
+    environment: Environment,
+    reason: Reason,
+    service: Service = None,
+    force: Annotated[
+        bool, typer.Option(help="take the lease of a live rollback too; that rollback is aborted")
+    ] = False,
 ) -> None:
-    """Free a service for the next rollback. Refuses while whoever holds its lease is alive."""
-    here, operator = deployed.find(environment), lever.operator(reason)
-    world, name = here.world(), here.settings.service_or_only(service).name
+    """Free a service for the next rollback. Refused while the rollback that holds the lease is alive."""
+    deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
+    world, name = deployment.world(), deployment.settings.service_or_only(service).name
     lease = world.ledger.lease(name)
     if lease is not None and force:
-        lever.print_paragraph(describe_holder(lease, world))
-    lever.print_paragraph(levers.unlock(name, operator, world, force=force))
+        print_paragraph(describe_holder(lease, world))
+    print_paragraph(pause_abort_unlock.unlock(name, operator, world, force=force))

@@ -1,0 +1,100 @@
+"""The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from rollback.adapters.aws.errors import aws_call
+from rollback.bootstrap import make_ports
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import Settings
+from rollback.errors import InvalidRequest
+from rollback.ports.world import World
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """Outputs of one environment's rollback stack."""
+
+    settings: Settings
+    ledger_table: str
+    topic_arn: str
+    critical_topic_arn: str
+    workflow_arn: str
+
+    def world(self) -> World:
+        """Make the adapters that the Lambda functions use, with the credentials of the operator.
+
+        Metrics are left out: the functions write them to their logs, and a terminal has no log group.
+        """
+        world = make_ports(
+            self.settings,
+            ledger_table=self.ledger_table,
+            topic_arn=self.topic_arn,
+            critical_topic_arn=self.critical_topic_arn,
+            workflow_arn=self.workflow_arn,
+        )
+        return replace(world, metrics=_NullMetrics())
+
+
+class _NullMetrics:
+    """Metrics that record nothing."""
+
+    def record_conclusion(self, rollback: Rollback) -> None:
+        """Leave the dashboard alone: a rollback in direct mode is in the ledger only."""
+
+    def record_sweep(self) -> None:
+        """Leave the count of sweeps to the janitor's function."""
+
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
+        """Leave the readiness to the janitor's function."""
+
+
+def stack_name(environment: str) -> str:
+    """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
+    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{environment.capitalize()}RollbackStack"
+
+
+def find_deployment(environment: str) -> DeployedStack:
+    """Read the outputs of an environment's rollback stack.
+
+    Raises:
+        InvalidRequest: the stack doesn't exist, or is of another version.
+        ExternalServiceError: AWS doesn't answer (credentials, region, network).
+    """
+    name = stack_name(environment)
+    with aws_call("DescribeStacks", name):
+        try:
+            pages = boto3.client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
+            stacks = [stack for page in pages for stack in page["Stacks"]]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                raise InvalidRequest(
+                    f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
+                    "AWS_REGION and AWS_PROFILE to the region and account that have it"
+                ) from error
+            raise
+    return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
+
+
+def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
+    """Parse the outputs of a rollback stack.
+
+    Raises:
+        InvalidRequest: an output is missing: the stack is of another version.
+    """
+    try:
+        return DeployedStack(
+            settings=Settings.model_validate_json(outputs["Settings"]),
+            ledger_table=outputs["LedgerTable"],
+            topic_arn=outputs["TopicArn"],
+            critical_topic_arn=outputs["CriticalTopicArn"],
+            workflow_arn=outputs["WorkflowArn"],
+        )
+    except KeyError as missing:
+        raise InvalidRequest(
+            f"stack {name} has no output {missing}; deploy this version of the stack first"
+        ) from missing

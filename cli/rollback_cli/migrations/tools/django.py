@@ -1,0 +1,35 @@
+"""The migrations of Django: `<app>/migrations/NNNN_name.py`, named `<app>.<name>` in its journal."""
+
+import re
+from pathlib import Path
+
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.resources.database.migration_journal import MigrationTool
+from rollback_cli.migrations.tools.migration_file import SecondOpinion, find_sql, from_code_file
+
+_FILE = re.compile(r"\d{4}_\w+\.py")
+
+
+def is_django(folder: Path) -> bool:
+    """Whether a migration of Django is in the folder, in its `migrations`, or in that of an app in it."""
+    return any(
+        _FILE.fullmatch(path.name) and "migrations.Migration" in path.read_text(errors="replace")
+        for path in (*folder.glob("*.py"), *folder.glob("migrations/*.py"), *folder.glob("*/migrations/*.py"))
+    )
+
+
+def read_django(folder: Path, sql: Path | None, second_opinion: SecondOpinion) -> tuple[ShippedMigration, ...]:
+    """Read the migrations of all apps below a folder.
+
+    Args:
+        folder: of the project, of an app, or one `migrations`. The folder's name is taken for the app's label.
+        sql: folder with `<app>.<name>.sql`, the output of `sqlmigrate`.
+        second_opinion: classifies the SQL too.
+    """
+    own_files = folder.glob("*.py") if folder.name == "migrations" else ()
+    files = sorted(path for path in (*folder.rglob("migrations/*.py"), *own_files) if _FILE.fullmatch(path.name))
+    named = {f"{path.parent.resolve().parent.name}.{path.stem}": path for path in files}
+    return tuple(
+        from_code_file(MigrationTool.DJANGO, name, path, place, find_sql(sql, name), second_opinion)
+        for place, (name, path) in enumerate(named.items(), start=1)
+    )

@@ -1,0 +1,112 @@
+"""Start a rollback that an operator asks for, and follow it to its end, for `start` and `undo`."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import boto3
+import typer
+from rich.console import Console
+
+from rollback.adapters.aws.errors import aws_call
+from rollback.domain.request import Request, RollbackType, parse_request
+from rollback.domain.rollback import Outcome, Rollback, service_of
+from rollback.errors import ExternalServiceError
+from rollback.leases.holder import describe_holder, find_live_lease
+from rollback.ports.world import World
+from rollback.resources.aws.execution_failure import ExecutionFailure
+from rollback.workflow.runner import Cursor
+from rollback_cli import deployed_stack, direct_mode, requester
+from rollback_cli.display import print_report
+from rollback_cli.terminal_text import make_console, print_paragraph
+
+_SUCCESS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
+_DATABASE_TYPES = frozenset({RollbackType.DATABASE, RollbackType.FULL})
+
+
+def start_and_follow(environment: str, given: dict[str, Any], *, in_process: bool, yes: bool) -> None:
+    """Start a rollback, print its progress and its report, and exit with 0 if it succeeded, 1 if not.
+
+    Args:
+        environment: such as `production`.
+        given: fields of the request; those that are None or False are left out.
+        in_process: run the steps in this process, without Step Functions.
+        yes: the operator is not asked for confirmation.
+
+    Raises:
+        InvalidRequest: a field is not valid; nothing was started.
+    """
+    deployment = deployed_stack.find_deployment(environment)
+    fields = {name: value for name, value in given.items() if value is not None and value is not False}
+    fields["requested_by"] = requester.requester_name()
+    request = parse_request(fields, deployment.settings.service_names)
+    if not request.dry_run:
+        _confirm(request, deployment.world(), yes=yes)
+    console = make_console()
+    if in_process:
+        cursor = direct_mode.run_directly(fields, deployment.world(), lambda c: _print_cursor(console, c))
+        ended = deployment.world().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+    else:
+        ended = _run_in_step_functions(console, deployment, fields)
+    print_report(console, ended, deployment.settings)
+    raise typer.Exit(0 if ended.outcome in _SUCCESS_OUTCOMES else 1)
+
+
+def _confirm(request: Request, world: World, *, yes: bool) -> None:
+    """Ask before a take-over and before a database rollback.
+
+    Rule 1: an operator may take over a live rollback; the command first prints the state of the data.
+    """
+    lease = find_live_lease(request.service, world) if request.force else None
+    if lease is not None:
+        print_paragraph(describe_holder(lease, world))
+        if not yes:
+            typer.confirm("Take it over?", abort=True)
+    if request.type in _DATABASE_TYPES and not yes:
+        print_paragraph(
+            "The rollback stops the services that write to the database while the database changes. Rows written since "
+            "the restore point leave the branch; a backup branch keeps them, and the report lists them. To see the "
+            "plan first, add --dry-run"
+        )
+        typer.confirm("Roll the database back?", abort=True)
+
+
+def _print_cursor(console: Console, cursor: Cursor) -> None:
+    print_paragraph(f"{cursor.next:9} {cursor.summary}", console)
+
+
+def _run_in_step_functions(
+    console: Console, deployment: deployed_stack.DeployedStack, given: dict[str, Any]
+) -> Rollback:
+    """Start the state machine and follow the document in the ledger: the truth is there, not the execution's status."""
+    client = boto3.client("stepfunctions")
+    name = f"cli-{uuid.uuid4()}"
+    with aws_call("StartExecution", deployment.workflow_arn):
+        answer = client.start_execution(stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(given))
+    arn = answer["executionArn"]
+    print_paragraph(f"started {arn}", console)
+    ledger, printed = deployment.world().ledger, ""
+    while True:
+        key = ledger.find_by_execution(arn)
+        if key is not None:
+            rollback = ledger.read(*key)
+            line = _progress_line(rollback)
+            if line != printed:
+                print_paragraph(line, console)
+                printed = line
+            if rollback.concluded_at is not None and not rollback.is_data_loss_report_due:
+                return rollback
+        with aws_call("DescribeExecution", arn):
+            execution = client.describe_execution(executionArn=arn)
+        if execution["status"] not in ("RUNNING", "SUCCEEDED") and key is None:
+            failure = ExecutionFailure.read(execution.get("error"), execution.get("cause"))
+            raise ExternalServiceError(
+                f"execution {arn} ended as {execution['status']} before the rollback was recorded: {failure.text}"
+            )
+        time.sleep(1)
+
+
+def _progress_line(rollback: Rollback) -> str:
+    comparing = "; concluded, the lost writes are being compared" if rollback.is_data_loss_report_due else ""
+    return f"{rollback.outcome or 'open':9} {rollback.reason}{comparing}"

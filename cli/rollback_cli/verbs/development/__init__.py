@@ -1,0 +1,1 @@
+"""Verbs for development: they need the embedded cloud."""

@@ -1,0 +1,1 @@
+"""Verbs about releases: what the ledger knows, what may be deployed, what may be a target."""

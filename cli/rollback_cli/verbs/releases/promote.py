@@ -1,0 +1,22 @@
+"""`rollback promote ENV`: call a release good by hand, so that the first incident has a rollback target."""
+
+from typing import Annotated
+
+import typer
+
+from rollback.promotion.promote import promote_by_hand
+from rollback_cli import deployed_stack, requester
+from rollback_cli.operator_options import Environment, Service
+from rollback_cli.terminal_text import print_paragraph
+
+
+def promote(
+    environment: Environment,
+    version: Annotated[str | None, typer.Option(help="release to promote; default: the running one")] = None,
+    service: Service = None,
+) -> None:
+    """Make a release the last known good, without waiting for its bake; nothing is deployed."""
+    deployment = deployed_stack.find_deployment(environment)
+    name = deployment.settings.service_or_only(service).name
+    release = promote_by_hand(name, version, requester.requester_name(), deployment.world())
+    print_paragraph(f"{release.version} is {release.state} ({release.state_reason})")

@@ -1,0 +1,58 @@
+"""`rollback start ENV`: start a rollback and follow it to its end."""
+
+from typing import Annotated
+
+import typer
+
+from rollback_cli.operator_options import DryRun, Environment, InProcess, RollbackReason, Service, SkipConfirmation
+from rollback_cli.start_and_follow import start_and_follow
+
+
+def start(
+    environment: Environment,
+    type: Annotated[
+        str,
+        typer.Option(
+            help="service, database, full (service and database), or emergency (service only, sent straight to ECS)"
+        ),
+    ] = "service",
+    service: Service = None,
+    target_version: Annotated[
+        str | None, typer.Option(help="release to roll back to; default: the last known good")
+    ] = None,
+    pr: Annotated[int | None, typer.Option(help="number of the pull request whose database is rolled back")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="how the database is rolled back: restore, reset, recreate, delete, down_migrations or auto; "
+            "default: the environment's setting"
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="restore the database to this time, such as 2026-03-01T02:59:00Z")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="override the checks that may be overridden, and take over a rollback in progress")
+    ] = False,
+    yes: SkipConfirmation = False,
+    dry_run: DryRun = False,
+    reason: RollbackReason = "",
+    in_process: InProcess = False,
+) -> None:
+    """Roll a service, its database, or both back to the last known good release, or to a named one.
+
+    A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned
+    in a dry run; 1: any other outcome.
+    """
+    given = {
+        "type": type,
+        "service": service,
+        "target_version": target_version,
+        "pr": pr,
+        "strategy": strategy,
+        "to": to,
+        "force": force,
+        "dry_run": dry_run,
+        "reason": reason,
+    }
+    start_and_follow(environment, given, in_process=in_process, yes=yes)

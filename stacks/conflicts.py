@@ -1,0 +1,92 @@
+"""Conflicts of services: each name and each resource has one owner, or the settings say that it is shared."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stacks.service_settings import Service
+
+if TYPE_CHECKING:
+    from stacks.environment import Environment
+
+
+@dataclass(frozen=True)
+class _ServiceInEnvironment:
+    """One service, and the environment that describes it."""
+
+    environment: str
+    settings: "Environment"
+    service: Service
+
+    @property
+    def path(self) -> str:
+        return f"environments.{self.environment}.services.{self.service.name}"
+
+    def may_share_account(self, other: "_ServiceInEnvironment") -> bool:
+        """Return whether both may be in one account and region; a value that is not set may be the same."""
+        mine, others = self.settings, other.settings
+        pairs = (mine.account, others.account), (mine.region, others.region)
+        return not any(one and another and one != another for one, another in pairs)
+
+    @property
+    def log_pattern(self) -> str:
+        return self.service.error_log_pattern or self.settings.alarms.error_log_pattern
+
+
+def find_conflicts(
+    environments: "Mapping[str, Environment]", stacks_of: Callable[[str], tuple[str, str]]
+) -> Iterator[str]:
+    """Name each conflict of two services or two environments, in a line each.
+
+    Args:
+        environments: by name.
+        stacks_of: environment → names of its stacks.
+    """
+    for one, other in itertools.combinations(environments, 2):
+        if stacks_of(one) == stacks_of(other):
+            stacks = ", ".join(stacks_of(one))
+            yield f"environments.{one} and environments.{other} would create the same stacks, {stacks}; rename one"
+    locations = [
+        _ServiceInEnvironment(name, environment, service)
+        for name, environment in environments.items()
+        for service in environment.services
+    ]
+    for first, second in itertools.combinations(locations, 2):
+        if first.may_share_account(second):
+            yield from _find_conflicts(first, second)
+
+
+def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment) -> Iterator[str]:
+    one, other, both = first.service, second.service, f"{first.path} and {second.path}"
+    if (
+        f"{first.environment}-{one.name}" == f"{second.environment}-{other.name}"
+        and first.environment != second.environment
+    ):
+        yield f"{both} would give their alarms the same names, {first.environment}-{one.name}-…; rename one of them"
+    if (one.cluster, one.ecs_service) == (other.cluster, other.ecs_service):
+        yield f"{both} are the same ECS service, {one.cluster}/{one.ecs_service}; describe it once"
+    for group in sorted(set(_target_groups(one)) & set(_target_groups(other))):
+        yield f"{both} have the same target group, {group}; its metrics must be those of one service"
+    if _log_group(one) == _log_group(other) and first.log_pattern == second.log_pattern:
+        yield (
+            f"{both} log to one group, {_log_group(one)}, and would count each other's errors; set an "
+            "error_log_pattern for each that selects its own lines"
+        )
+    if one.existing and other.existing and one.existing.load_balancer == other.existing.load_balancer:
+        for place in (first, second):
+            if not place.service.shares_balancer:
+                yield (
+                    f"{place.path}.load_balancer_shared is false, but {both} use one load balancer, "
+                    f"{one.existing.load_balancer}; allowed is true"
+                )
+
+
+def _target_groups(service: Service) -> tuple[str, ...]:
+    return service.existing.target_groups if service.existing is not None else ()
+
+
+def _log_group(service: Service) -> str:
+    if service.existing is not None:
+        return service.existing.log_group
+    return service.workload.log_group if service.workload is not None else ""
