@@ -162,7 +162,7 @@ def test_a_release_without_a_known_digest_is_not_recorded_and_readiness_names_th
     stage.services._deployments[0].running = 0
     cursor = record_running(SERVICE, stage.world)
     assert cursor.next is NextState.DONE
-    assert "name the image by digest" in cursor.summary
+    assert "by digest, or set the container's versionConsistency to enabled" in cursor.summary
     assert states(stage) == {}
     check = next(
         c for c in prepare_standing_plan(SERVICE, stage.world).readiness if c.name == "running-release-is-known"

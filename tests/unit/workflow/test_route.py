@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, RollbackType
@@ -30,10 +30,12 @@ DATABASE_PLAN = PLAN.model_copy(
 )
 SERVICE_BEGUN = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
 SERVICE_SETTLED = SERVICE_BEGUN.evolve(done_at=NOW)
-DATABASE_BEGUN = DatabaseProgress(
-    started_at=NOW, before=OriginalBranch(id="br-main-1", name="main", protected=True), head=None
+DATABASE_BEGUN = RestoreProgress(
+    started_at=NOW,
+    before=OriginalBranch(id="br-main-1", name="main", protected=True),
+    point=RestorePoint(at=NOW),
 )
-DATABASE_RESTORED = DATABASE_BEGUN.evolve(restore_asked_at=NOW, backup_id="br-backup-1").ended(
+DATABASE_RESTORED = DATABASE_BEGUN.evolve(data_change_announced_at=NOW, backup_id="br-backup-1").ended(
     DatabaseOutcome.RESTORED, NOW
 )
 DATABASE_UNCHANGED = DATABASE_BEGUN.ended(DatabaseOutcome.REFUSED, NOW)

@@ -19,6 +19,7 @@ from rollback.domain.database.progress import (
     DatabaseProgress,
     OriginalBranch,
     RecreateProgress,
+    RefusedProgress,
     ResetProgress,
     RestoreProgress,
 )
@@ -54,7 +55,7 @@ def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProg
     if planned is None or rollback.source_compute_branch_id is None:
         return None
     before = OriginalBranch(name=planned.branch, protected=False)
-    return DatabaseProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
+    return RefusedProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
 
 
 def compare_lost_rows(rollback: Rollback, world: World) -> Rollback:
