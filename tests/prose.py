@@ -36,7 +36,7 @@ from functools import cache
 from pathlib import Path
 
 PRODUCT = ("lambdas", "cli", "local", "constructs", "stacks", "app.py")
-CHECKED = (*PRODUCT, "tests", "benchmarks", "README.md", "CHANGELOG.md", "docs")
+CHECKED = (*PRODUCT, "tests", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
 SKIPPED = frozenset({"fixtures", "__pycache__", "__snapshots__", "cdk.out"})
 MOST_WORDS = 30
 
