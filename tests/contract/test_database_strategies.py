@@ -130,7 +130,7 @@ def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
     project.lose_next("delete_branch")
     progress = stage.run_until_ended(lambda document: delete(document, plan, stage.restoring(old.id), stage.world))
-    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
+    assert progress.database_outcome is DatabaseOutcome.DELETED, progress.why_not
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
