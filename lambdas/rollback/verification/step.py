@@ -16,6 +16,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome, Rollback, Verification
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
+from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards.evidence import check_outage_visible
 from rollback.identity.identify import identify_running
@@ -45,9 +46,7 @@ class AlarmHandling(StrEnum):
 
 def verify(rollback: Rollback, world: World) -> Rollback:
     """Run one round of checks; pass, escalate, fail or wait for the next round."""
-    policy, now, target = world.settings.policy, world.clock.now(), rollback.planned().target
-    done = rollback.verification or Verification(started_at=now)
-    settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
+    target = rollback.planned().target
     view = world.services.describe(world.settings.service(rollback.service_name))
     rollback, is_over = yield_to_newer_release(rollback, view, world)
     if is_over:
@@ -56,40 +55,61 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     if reasserted is not None:
         return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
-        reason = f"not verified: the service was scaled to zero tasks, and {target.version} was not seen to run"
-        return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    alarm_handling = AlarmHandling.COUNT if settled else AlarmHandling.WAIT
+        return _fail(
+            rollback, f"not verified: the service was scaled to zero tasks, and {target.version} was not seen to run"
+        )
+    current = _run_round(rollback, target, view, world)
+    return _decide(rollback.evolve(verification=current), current, target, view, world)
+
+
+def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: World) -> Verification:
+    """Run all checks once, and count the good rounds in a row."""
+    policy, now = world.settings.policy, world.clock.now()
+    before = rollback.verification or Verification(started_at=now)
+    is_settled = now - before.started_at > timedelta(minutes=policy.alarm_settle_minutes)
+    alarm_handling = AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT
     checks = run_checks(rollback.service_name, target, view, world, alarms=alarm_handling)
     checks = (*_database_checks(rollback), *connection_checks(rollback, world), *checks)
-    failing = [c for c in checks if c.verdict is Verdict.FAIL]
-    failed_for_good = [c for c in failing if _is_failed_for_good(c)]
-    good = 0 if len(failing) > len(failed_for_good) else done.good_rounds + 1
-    must_wait = any(c.verdict is Verdict.WARN and NOT_LOOKED_AT not in c.evidence for c in checks)
-    is_decided = good >= policy.verify_rounds and not must_wait
-    has_passed = is_decided and not failed_for_good
-    round_ = Verification(
-        started_at=done.started_at,
-        rounds=done.rounds + 1,
-        good_rounds=good,
+    is_good = all(_is_failed_for_good(check) for check in _failing(checks))
+    current = Verification(
+        started_at=before.started_at,
+        rounds=before.rounds + 1,
+        good_rounds=before.good_rounds + 1 if is_good else 0,
         checks=checks,
-        passed_at=now if has_passed else None,
     )
-    if has_passed:
-        return rollback.evolve(
-            verification=round_, outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0
-        )
-    why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
-    if is_decided:
-        reason = f"not verified, though all other checks pass: {why}"
-        return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
-    if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
-        if failing and all(
-            OTHER_SERVICE in c.evidence for c in failing
-        ):  # no escalation of this service repairs another
-            reason = f"not verified, though {target.version} is well: {why}"
-            return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
-        return escalate(rollback.evolve(verification=round_), f"not verified: {why}", view, world)
-    return rollback.evolve(verification=round_, wait_seconds=policy.verify_interval_seconds)
+    has_passed = _is_decided(current, policy) and not _failing(checks)
+    return current.model_copy(update={"passed_at": now}) if has_passed else current
+
+
+def _decide(rollback: Rollback, current: Verification, target: Release, view: ServiceView, world: World) -> Rollback:
+    """Pass, fail, escalate, or wait for the next round."""
+    policy, failing = world.settings.policy, _failing(current.checks)
+    if current.passed_at is not None:
+        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0)
+    why = "; ".join(f"{check.name}: {check.reason}" for check in failing) or "too few good rounds in a row"
+    if _is_decided(current, policy):
+        return _fail(rollback, f"not verified, though all other checks pass: {why}")
+    if world.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
+        return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
+    if failing and all(OTHER_SERVICE in check.evidence for check in failing):
+        return _fail(
+            rollback, f"not verified, though {target.version} is well: {why}"
+        )  # escalation can't repair another
+    return escalate(rollback, f"not verified: {why}", view, world)
+
+
+def _failing(checks: tuple[Check, ...]) -> list[Check]:
+    return [check for check in checks if check.verdict is Verdict.FAIL]
+
+
+def _is_decided(current: Verification, policy: Policy) -> bool:
+    """Whether enough good rounds followed each other, and no check waits for something that may still change."""
+    waits = any(check.verdict is Verdict.WARN and NOT_LOOKED_AT not in check.evidence for check in current.checks)
+    return current.good_rounds >= policy.verify_rounds and not waits
+
+
+def _fail(rollback: Rollback, reason: str) -> Rollback:
+    return rollback.evolve(outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
 
 
 def _is_failed_for_good(check: Check) -> bool:
