@@ -100,7 +100,7 @@ def test_a_protected_branch_a_parent_and_a_branch_of_no_pull_request_are_not_del
     delete.neon.create_branch("child", delete.branch_id)
     assert "has children (child)" in reason_of_refusal(delete)
     delete = DeleteScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
-    assert "only a pull request's, named by branch_pattern, is deleted" in reason_of_refusal(delete)
+    assert "a deletion is for pull requests' branches, which branch_pattern names" in reason_of_refusal(delete)
     delete = DeleteScenario()
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
     why = reason_of_refusal(delete)
