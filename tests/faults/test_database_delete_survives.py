@@ -105,7 +105,7 @@ def test_a_protected_branch_a_parent_and_a_branch_of_no_pull_request_are_not_del
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
     why = reason_of_refusal(delete)
     assert "default branch" in why
-    assert "main is no name that preview/pr-{pr} gives" in why
+    assert "main does not match preview/pr-{pr}" in why
 
 
 @pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])
