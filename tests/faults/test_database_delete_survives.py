@@ -100,12 +100,12 @@ def test_a_protected_branch_a_parent_and_a_branch_of_no_pull_request_are_not_del
     delete.neon.create_branch("child", delete.branch_id)
     assert "has children (child)" in reason_of_refusal(delete)
     delete = DeleteScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
-    assert "only a pull request's, named by branch_pattern, is deleted" in reason_of_refusal(delete)
+    assert "a deletion is for pull requests' branches, which branch_pattern names" in reason_of_refusal(delete)
     delete = DeleteScenario()
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
     why = reason_of_refusal(delete)
     assert "default branch" in why
-    assert "main is no name that preview/pr-{pr} gives" in why
+    assert "main does not match preview/pr-{pr}" in why
 
 
 @pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])

@@ -74,7 +74,7 @@ def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, worl
     """The time after which the last announced change can no longer take effect."""
     if progress.intent is None:
         return progress.started_at
-    return change_deadline(progress.intent.at, restoring.target.lost_answer_seconds, world)
+    return change_deadline(progress.intent.last_sent_at, restoring.target.lost_answer_seconds, world)
 
 
 def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:

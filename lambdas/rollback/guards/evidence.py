@@ -82,10 +82,10 @@ def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> 
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
         return ()
     cloudwatch_is_silent = any(c.name == ALARM_IS_IN_ALARM and c.verdict is Verdict.WARN for c in rollback.admission)
-    return () if cloudwatch_is_silent else (check_outage_visible(service, view, world),)
+    return () if cloudwatch_is_silent else (check_outage_against_elb(service, view, world),)
 
 
-def check_outage_visible(service: str, view: ServiceView, world: World) -> Check:
+def check_outage_against_elb(service: str, view: ServiceView, world: World) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
     prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
     try:

@@ -18,8 +18,8 @@ from rollback.schema.compatibility_check import (
 from rollback.schema.verdict_from_ledger import schema_verdict
 
 
-def judge_live_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
-    """Judge the target on the live schema: refuse, or escalate to a full rollback where the environment says so.
+def judge_observed_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+    """Judge the target on the last observed schema: refuse, or escalate to full where the environment says so.
 
     Returns:
         The rollback, escalated or not, and the check; no check for a rollback that includes the database.

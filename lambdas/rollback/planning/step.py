@@ -18,7 +18,7 @@ from rollback.planning.database import find_rollback_to_undo, plan_database_part
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
 from rollback.planning.replaced import revision_to_replace
 from rollback.planning.replaced_restore import why_wait_for_other_restore
-from rollback.planning.schema_policy import judge_live_schema
+from rollback.planning.schema_policy import judge_observed_schema
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ServiceView
@@ -49,7 +49,7 @@ def _recipe(stack: StackStatus) -> PlanRecipe:
     return PlanRecipe(
         identify_running=_record_running,
         choose_target=_choose_target,
-        judge_schema=judge_live_schema,
+        judge_schema=judge_observed_schema,
         make_checks=make_checks,
         name_skipped=_name_skipped,
         add_database=plan_database_part,

@@ -91,7 +91,7 @@ def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Roll
     if view.desired_count == 0 and not rollback.is_fenced and _had_wanted_tasks(rollback):
         reason = f"no task is wanted any more (scaled to zero); none is started, {target.version} was not seen to run"
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    progress = add_scaling_minimum(target, rollback.service or stage.progress, view, world)
+    progress = record_scaling_maximum(target, rollback.service or stage.progress, view, world)
     wanted = _wanted_task_count(rollback, target, progress, view, world)
     progress, stack = _check_stack(progress, target, now, world)
     state: DrainStatus | ServiceSnapshot
@@ -174,7 +174,7 @@ def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
     if intent is None:
         return rollback.created_at
     lost = world.settings.database.lost_answer_seconds if world.settings.database is not None else 0
-    return change_deadline(intent.at, lost, world)
+    return change_deadline(intent.last_sent_at, lost, world)
 
 
 def _check_stack(
@@ -269,7 +269,9 @@ def _wanted_task_count(
     return max(desired_count_for(target, view.desired_count, most), least, *fenced)
 
 
-def add_scaling_minimum(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> ServiceProgress:
+def record_scaling_maximum(
+    target: Release, progress: ServiceProgress, view: ServiceView, world: World
+) -> ServiceProgress:
     """Record autoscaling's maximum if the target was recorded with more tasks than are wanted now.
 
     Without an answer the last one holds. Without any, the recorded count is used, and the report says so.

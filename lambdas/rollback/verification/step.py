@@ -18,7 +18,7 @@ from rollback.domain.rollback import Outcome, Rollback, Verification
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.guards.evidence import check_outage_visible
+from rollback.guards.evidence import check_outage_against_elb
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.names import degraded_alarm, outage_alarm
@@ -214,7 +214,7 @@ def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, han
         minutes = world.settings.policy.alarm_settle_minutes
         reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
         return Check.warned("alarms", reason, evidence=dict(states))
-    visibility = check_outage_visible(service.name, view, world) if red == [outage] else None
+    visibility = check_outage_against_elb(service.name, view, world) if red == [outage] else None
     if visibility is not None and visibility.verdict is Verdict.FAIL:
         reason += f", which is not counted: {visibility.reason}"
         return Check.skipped("alarms", reason, evidence={**states, **visibility.evidence})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
+from faults.branch_scenario import RecreateScenario
 from faults.database_scenario import GOOD, WORKER, ResetScenario, RestoreScenario
 
 from rollback.database.preflight.own_operations import (
@@ -21,7 +22,8 @@ from rollback.domain.database.progress import (
     RestoreProgress,
 )
 from rollback.domain.rollback import Outcome
-from rollback.resources.database.neon import Branch, Operation
+from rollback.resources.database.errors import OutcomeUnknown
+from rollback.resources.database.neon import Branch, BranchChange, Operation
 
 
 def operation(action: str, identity: str = "op", **more: Any) -> Operation:
@@ -95,6 +97,25 @@ def test_operations_on_our_branches_after_a_lost_answer_are_ours() -> None:
     assert find_own_operation_ids(announced, listed, {"br-main"}) == {"told", "ours"}
     assert find_own_operation_ids(progress(), listed, {"br-main"}) == {"told"}
     assert find_own_operation_ids(progress(confirmed_since=NOW), listed, {"br-main"}) == {"told", "ours"}
+
+
+@pytest.mark.parametrize("scenario", [RestoreScenario, RecreateScenario])
+def test_operations_of_a_change_whose_answer_is_lost_by_timeout_are_ours(scenario: type[RestoreScenario]) -> None:
+    """The answer is given up after the adapter's 60 seconds, and Neon's clock is a second behind ours."""
+    change = scenario()
+    create_branch = change.neon.create_branch
+
+    def lose_answer(*args: Any, **named: Any) -> BranchChange:
+        create_branch(*args, **named)
+        change.clock.pass_time(seconds=61)
+        raise OutcomeUnknown("create_branch got no answer")
+
+    change.neon.create_branch = lose_answer  # type: ignore[method-assign]
+    while "create_branch" not in change.neon.calls:
+        change.run_round()
+    made = [o for o in change.neon.operations_since(change.progress.started_at) if o.action == "create_branch"]
+    ours = find_own_operation_ids(change.progress, made, {made[-1].branch_id})
+    assert made[-1].id in ours
 
 
 def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_ready() -> None:

@@ -107,7 +107,7 @@ def _adopt_restart(
         return None
     ids = tuple(operation.id for operation in begun)
     known = (*progress.operation_ids, *ids)
-    restarted = progress.evolve_fence(restarted_at=progress.intent.at, restart_ids=ids)
+    restarted = progress.evolve_fence(restarted_at=progress.intent.last_sent_at, restart_ids=ids)
     return restarted.evolve(intent=None, operation_ids=known)
 
 

@@ -81,7 +81,7 @@ def make_change(
     try:
         begun, fields = send_under_lease(rollback, change.send, world, policy.database_timeout_seconds)
     except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation tells
-        unanswered = progress if change.is_repeatable else restart_waiting(progress, world)
+        unanswered = progress if change.is_repeatable else _note_lost_answer(progress, world)
         wait_seconds = max(poll, restoring.target.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)
     except RetryLater as later:
@@ -99,18 +99,22 @@ def make_change(
     return rollback.evolve(database=made, wait_seconds=0 if change.is_repeatable else poll)
 
 
-def restart_waiting(progress: ProgressT, world: World) -> ProgressT:
-    """Count the time in which a lost request may arrive from now: the request was sent just now."""
+def _note_lost_answer(progress: ProgressT, world: World) -> ProgressT:
+    """Count the time in which a lost request may arrive from now.
+
+    The time of the announcement stays: the operations that the request caused began after it, perhaps long before the
+    wait for the answer ended.
+    """
     if progress.intent is None:
         return progress
-    return progress.evolve(intent=progress.intent.model_copy(update={"at": world.clock.now()}))
+    return progress.evolve(intent=progress.intent.model_copy(update={"unanswered_at": world.clock.now()}))
 
 
 def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
     """Whether an announced change, of which no effect is visible yet, may be under way."""
     if progress.intent is None:
         return False
-    return world.clock.now() - progress.intent.at < timedelta(seconds=restoring.target.lost_answer_seconds)
+    return world.clock.now() - progress.intent.last_sent_at < timedelta(seconds=restoring.target.lost_answer_seconds)
 
 
 def operations_of(change: BranchChange | None) -> Sequence[Operation]:

@@ -54,7 +54,7 @@ def _adopt_task(
     known = {run.arn for run in progress.ran}
     for task in world.tasks.started_by(world.settings.service(rollback.service_name), rollback.id):
         if task.command == command.words and task.arn not in known:
-            run = CommandRun(name=command.name, arn=task.arn, asked_at=progress.intent.at)
+            run = CommandRun(name=command.name, arn=task.arn, asked_at=progress.intent.last_sent_at)
             return progress.evolve(ran=(*progress.ran, run), intent=None)
     return progress
 

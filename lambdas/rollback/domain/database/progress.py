@@ -86,7 +86,17 @@ class DatabaseIntent(_Stored):
     """
 
     action: str
-    at: AwareDatetime
+    at: AwareDatetime = Field(description="time of the announcement: operations of the change began later")
+    unanswered_at: AwareDatetime | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="when the wait for the last request's answer ended; that request may still arrive",
+    )
+
+    @property
+    def last_sent_at(self) -> datetime:
+        """Latest time at which a request of the change may have left the function."""
+        return self.unanswered_at or self.at
 
 
 class CommandRun(_Stored):
