@@ -35,7 +35,8 @@ SHOWN_EVENTS = {
     "bad-migration": (
         PROMOTED,
         r"checkpoint before v1\.1\.0",
-        r"v1\.0\.0 can't go back alone, the database goes with it, because of 0001_drop_email: .*email",
+        r"v1\.0\.0 can't work with the live schema, so the database is rolled back too, because of "
+        r"0001_drop_email: .*email",
         r"database create_preview",
         r"database delete_preview",
         r"express-api: at zero tasks since",

@@ -58,7 +58,7 @@ def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, 
     except (CallRefused, UnsupportedService):
         return _hand_to_operator(rollback, owed)
     except ExternalServiceError:
-        pass  # the next round looks again
+        pass  # the next round observes again
     return _wait_or_hand_to_operator(rollback, owed, now, world)
 
 

@@ -38,7 +38,8 @@ def refuse(rollback: Rollback, branch: str, why: str, world: World, *, has_colli
 
     Args:
         branch: name of the branch that stays as it is.
-        has_collided: whether another rollback or a newer look is the reason, so that a later look may go on.
+        has_collided: whether another rollback or a newer observation is the reason, so that a later evaluation may go
+            on.
     """
     now = world.clock.now()
     progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)

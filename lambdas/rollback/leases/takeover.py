@@ -26,7 +26,7 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     if holder.is_emergency:
         return f"{holder.id} is an emergency rollback already"
     if newcomer.trigger not in OPERATOR_TRIGGERS and holder.trigger in OPERATOR_TRIGGERS and holder.plan is None:
-        return f"{holder.id} was only just started by an operator, and has no plan to continue yet"
+        return f"{holder.id} was started by an operator a moment ago, and has no plan yet that could be continued"
     if newcomer.request.type is not RollbackType.EMERGENCY:
         return f"{holder.id} is rolling {holder.service_name} back already"
     return None
@@ -43,5 +43,5 @@ def describe_takeover_state(holder: Rollback) -> str:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for owed in holder.open_obligations():
         service = f" of {owed.service}" if owed.service is not None else ""
-        parts.append(f"it still owes: {owed.kind}{service}, was {owed.before}")
+        parts.append(f"not put back yet: {owed.kind}{service}, was {owed.before}")
     return "; ".join(parts)

@@ -109,7 +109,7 @@ def _check_standing_plan(standing: StandingPlan | None, target: Release | None) 
     if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
         reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
         return Check.passed(name, reason)
-    return Check.warned(name, "the target is not from the standing plan")
+    return Check.warned(name, "the target is not in the standing plan")
 
 
 def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
@@ -149,7 +149,7 @@ def _standing_schema_verdict(
         is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, world)
         return schema_verdict(target, world, running) if is_old else planned.schema_verdict
     return unknown_verdict(
-        f"the database was last looked at on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
+        f"the database was last observed on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
     )
 
 

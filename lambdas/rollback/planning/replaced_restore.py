@@ -26,4 +26,4 @@ def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
     since = rollback.admitted_at or rollback.created_at
     if world.clock.now() - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
         return None
-    return f"{before.id} had sent a change of the database: planned when Neon has reported its outcome"
+    return f"{before.id} has sent a change of the database: the plan is made once Neon has reported its outcome"

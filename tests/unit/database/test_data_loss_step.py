@@ -137,4 +137,4 @@ def test_the_janitor_leaves_a_young_analysis_alone_and_ends_an_overdue_one() -> 
         janitor.sweep(stage.world)
     ended = stage.read(rollback)
     assert not ended.is_data_loss_report_due
-    assert "its execution ended before it was made" in words(ended)
+    assert "its execution ended before the comparison did" in words(ended)

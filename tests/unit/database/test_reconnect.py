@@ -250,7 +250,7 @@ def test_a_connection_without_a_configured_proof_warns_and_waits_for_nothing() -
     for name in (SERVICE, WORKER, REPORTS):
         check = find_connection_check(ended, name)
         assert check.verdict is Verdict.WARN
-        assert check.reason.startswith("not looked at: set connection.check_path")
+        assert check.reason.startswith("not checked: health checks of")
 
 
 PROOFS: list[dict[str, Any]] = [

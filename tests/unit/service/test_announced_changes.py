@@ -84,7 +84,7 @@ def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be
     page = stage.pages()[-1]
     assert f"backup branch {backup.id}" in page
     assert f"rollback undo production {ended.id}" in page
-    assert "no backup branch was seen" not in "".join(stage.pages())
+    assert "no backup branch is known" not in "".join(stage.pages())
     assert stage.services.desired_count == 0  # v2 does not fit that data
     undone = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert undone.outcome is Outcome.SUCCEEDED, undone.reason

@@ -122,7 +122,7 @@ def _tolerate_refused_session(
 
 
 def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
-    """Tell the outcome of a change that was given up: refused if the data is certainly untouched."""
+    """Return the outcome of a failed change: refused if the data is certainly untouched."""
     return DatabaseOutcome.FAILED if progress.may_have_changed_data else DatabaseOutcome.REFUSED
 
 

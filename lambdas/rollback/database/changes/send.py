@@ -80,7 +80,7 @@ def make_change(
     poll, not_made = policy.poll_seconds, progress.evolve(intent=None, **change.unsent)
     try:
         begun, fields = send_under_lease(rollback, change.send, world, policy.database_timeout_seconds)
-    except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation tells
+    except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation shows that
         unanswered = progress if change.is_repeatable else restart_waiting(progress, world)
         wait_seconds = max(poll, restoring.target.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)

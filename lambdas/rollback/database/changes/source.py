@@ -62,7 +62,7 @@ def judge_source(
         schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
     except CallRefused as refused:
         return (Check.failed("source-answers", f"{source_branch_id}: {refused}"),)
-    answers = Check.passed("source-answers", f"{source_branch_id} was looked at")
+    answers = Check.passed("source-answers", f"the tables of {source_branch_id} were read")
     return (answers, *restoring.judge_preview(schema, migrations))
 
 

@@ -47,7 +47,7 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
         return not progress.may_have_changed_data
 
     def observe(self, rollback: Rollback, progress: ProgressT) -> tuple[Rollback, ProgressT, SnapshotT]:
-        """Look at Neon, ECS and the secret, and record which announced changes turn out to be made."""
+        """Observe Neon, ECS and the secret, and record which announced changes were carried out."""
         ...
 
     def find_objection(self, seen: SnapshotT, progress: ProgressT) -> str | None:

@@ -105,7 +105,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
     def observe(
         self, rollback: Rollback, progress: DeletionProgress
     ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
-        """Look whether the branch is there, and whether Neon works on it."""
+        """Observe whether the branch exists, and whether an operation of Neon runs on it."""
         branch = self.restoring.databases.branch(progress.before.id or "")
         status = operation_status(progress, (branch,), self.restoring, self.world.clock.now())
         if branch is None and progress.data_change_announced_at is None:

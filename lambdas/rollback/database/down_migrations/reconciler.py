@@ -37,7 +37,7 @@ from rollback.errors import InvalidRequest
 from rollback.ports.world import World
 
 _NOT_COMPARED = DataLossReport(
-    unavailable="rows are not compared where migrations step down in place; the backup has the state before"
+    unavailable="rows are not compared after down-migrations; the backup has the state before"
 )
 _BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BACKUP})
 
@@ -88,7 +88,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
     def observe(
         self, rollback: Rollback, progress: DownMigrationProgress
     ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
-        """Look at the branch, its backup and the tasks, and record which changes turn out to be made."""
+        """Observe the branch, its backup and the tasks, and record which changes were carried out."""
         seen = take_snapshot(rollback, progress, self.restoring, self.world.clock.now())
         return rollback, apply_observation(rollback, progress, self.commands, self.world), seen
 

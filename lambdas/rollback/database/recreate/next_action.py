@@ -23,7 +23,7 @@ class RecreateMove(StrEnum):
     CHECK_NEW = "check_new_branch"
     WRITE_SECRET = "write_connection_secret"  # noqa: S105 - the name of a move
     WAIT_FOR_SECRET = "wait_for_connection_secret"  # noqa: S105
-    WAIT_FOR_ANSWER = "wait_for_answer"  # a request may still arrive, and must not come upon what was taken back
+    WAIT_FOR_ANSWER = "wait_for_answer"  # a late request must not arrive after the change was reverted
     EXPIRE_OLD = "let_old_branch_expire"
     DONE = "done"
     DELETE_NEW = "delete_new_branch"
@@ -109,18 +109,22 @@ def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, 
     """Return why the recreate can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.old is None:
-        return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
+        return (
+            f"the old branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
+        )
     if seen.old.name not in (name, backup):
         return f"branch {name} was renamed to {seen.old.name} meanwhile: rename it back, and start again"
     if seen.named is not None and seen.named.id != progress.branch_id:
-        return f"another branch {name} ({seen.named.id}) was made meanwhile: look in Neon's console, delete one"
+        return f"another branch {name} ({seen.named.id}) was created meanwhile: delete one of the two in Neon's console"
     if seen.named is None and progress.branch_id is not None:
-        return f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: look in Neon's console who did"
+        return (
+            f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: see in Neon's console who deleted it"
+        )
     if seen.is_stuck:
         return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
     failed = progress.failed_checks()
     if failed:
-        return f"the new branch is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+        return f"the new branch can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
     return None
 
 

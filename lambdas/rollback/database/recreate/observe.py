@@ -19,7 +19,7 @@ from rollback.resources.database.neon import Branch
 def take_snapshot(
     progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> RecreateSnapshot:
-    """Look at both branches and the secret. The old branch is known by its id, the new one by its name."""
+    """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     named = restoring.databases.branch_named(progress.before.name)
     named = None if named is not None and old is not None and named.id == old.id else named

@@ -109,4 +109,4 @@ def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
         database=progress(is_redeploy_needed=True),
     )
-    assert any("tasks that ran before must be started anew" in line for line in format_database(document))
+    assert any("restart the tasks that ran before" in line for line in format_database(document))
