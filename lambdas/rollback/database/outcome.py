@@ -13,7 +13,7 @@ def apply_outcome(rollback: Rollback, world: World) -> Rollback:
     """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
 
     A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
-    A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay red.
+    A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay in ALARM.
     """
     progress = rollback.database
     if progress is None or progress.database_outcome is None:

@@ -133,7 +133,7 @@ def test_a_release_is_quarantined_though_ecs_does_not_answer() -> None:
         raise ExternalServiceError("ECS does not answer")
 
     stage.services.describe = no_answer  # type: ignore[method-assign]
-    assert "could not be computed anew (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
+    assert "could not be computed again (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
     assert stage.state_of("v3") is QUARANTINED
     assert standing(stage) == ["v2"]
 

@@ -138,7 +138,7 @@ def test_unfence_needs_force_to_overwrite_scaling_that_was_changed_since() -> No
     stage, _ = left_fenced()
     theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
     stage.world.scaling.put(stage.world.settings.services[0], theirs)
-    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither what was recorded"):
+    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither the recorded value"):
         unfence(SERVICE, ANN, stage.world)
     assert scaling(stage) == theirs
 

@@ -59,7 +59,7 @@ def ways(stage: Simulation) -> list[str]:
     return [way.release.version for way in plan.usable_targets(stage.ledger.releases(SERVICE).__next__().fingerprint)]
 
 
-def test_the_way_back_is_the_newest_ready_target() -> None:
+def test_a_rollback_would_take_the_newest_ready_target() -> None:
     stage = two_good()
     assert ways(stage) == ["v1", "v0"]
     stage.images.missing.add(image("v1"))
@@ -67,8 +67,8 @@ def test_the_way_back_is_the_newest_ready_target() -> None:
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
     check = next(check for check in plan.readiness if check.name == "usable-target")
-    assert (check.verdict, "v0 is next" in check.reason) == (Verdict.WARN, True)
-    assert not plan.is_ready, "the last known good itself can't be gone back to, and somebody has to know"
+    assert (check.verdict, "a rollback would take v0" in check.reason) == (Verdict.WARN, True)
+    assert not plan.is_ready, "the last known good itself can't be gone back to, and an operator has to know"
 
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:

@@ -331,7 +331,10 @@ def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, no
     assert stage.services.desired_count == wanted
     asked = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
     assert max(asked) == wanted
-    said = f"v1 was recorded with 50 tasks, scaling allows {maximum} now" in stage.notifications.sent[-1].message
+    said = (
+        f"v1 was recorded with a desired count of 50, autoscaling allows {maximum} now"
+        in stage.notifications.sent[-1].message
+    )
     assert said == (maximum is not None and maximum < FIFTY)
 
 
@@ -362,7 +365,10 @@ def test_the_recorded_count_is_used_with_a_note_if_autoscaling_does_not_answer()
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.services.desired_count == FIFTY
-    assert "scaling could not be asked (DescribeScalableTargets: AccessDenied)" in stage.notifications.sent[-1].message
+    assert (
+        "Application Auto Scaling could not be asked (DescribeScalableTargets: AccessDenied)"
+        in stage.notifications.sent[-1].message
+    )
 
 
 def test_autoscaling_s_last_answer_holds_if_it_does_not_answer_again() -> None:
