@@ -23,7 +23,7 @@ from rollback.service.unsettled_change import resolve_service_change
 
 
 def conclude(rollback: Rollback, world: World) -> Rollback:
-    """Do the next thing that is left before the rollback is over; after the conclusion, report the data loss."""
+    """Do the next task of the conclusion; after the conclusion, report the data loss."""
     now = world.clock.now()
     if rollback.concluded_at is not None:
         return report_data_loss(rollback, world)

@@ -50,7 +50,7 @@ def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
 
 
 def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollback:
-    """Take back the escalation: the target works with the live schema, so the database stays as it is."""
+    """Undo the escalation: the target works with the live schema, so the database stays as it is."""
     assert rollback.plan is not None  # noqa: S101 - it was judged
     assert rollback.escalated_from_type is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101

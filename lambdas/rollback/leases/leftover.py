@@ -1,4 +1,4 @@
-"""Leases that a rollback should have given back: it crashed after its conclusion, or never got there."""
+"""Leases that a rollback did not give back, because it crashed after or before its conclusion."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Taking over a lease that another rollback holds (rule 1).
+"""Decide whether a rollback takes over the lease of another.
 
 Rule 1: an automatic trigger never takes over a rollback that is fenced, holds a database lease, or is itself an
 emergency. An operator with `--force` may.
@@ -12,13 +12,14 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     """Reason why a rollback may not take over the lease of another; None: it may.
 
     Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
-    during a restart from zero, is our own doing. A holder with an outcome only has obligations left, and the newcomer
+    during a restart from zero, is caused by the rollback. A holder with an outcome only has obligations left, and the
+    newcomer
     discharges those with its own.
     """
     if newcomer.is_forced_by_operator or holder.never_acts:
         return None
     if holder.is_fenced:
-        return f"{holder.id} has fenced the service: the outage is its doing"
+        return f"{holder.id} has fenced the service, which causes the outage"
     if holder.holds_database_lease and (holder.outcome is None or holder.has_changed_data):
         return f"{holder.id} is changing the database"
     if holder.outcome is not None:

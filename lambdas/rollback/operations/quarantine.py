@@ -1,4 +1,4 @@
-"""Quarantine and unquarantine: an operator's verdict about a release."""
+"""Quarantine and unquarantine: an operator's decision about a release."""
 
 import shlex
 
@@ -54,7 +54,7 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
 
 
 def _quarantine(release: Release, reason: str, world: World) -> None:
-    """Set the state until it holds: a promotion or a readiness check may interfere."""
+    """Set the state, and repeat if a promotion or a readiness check interferes."""
     for _ in range(TRIES):
         now = _reread_release(release, world)
         standing = standing_plan(release.service, world)

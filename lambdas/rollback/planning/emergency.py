@@ -115,8 +115,8 @@ def _check_standing_plan(standing: StandingPlan | None, target: Release | None) 
 def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
 
-    A resumed rollback that included the database does not: that the target fitted then says nothing about the service
-    alone.
+    A resumed rollback that included the database does not: its target fitted the restored data, which says nothing
+    about a rollback of the service alone.
     """
     rollback, resumed = inputs.rollback, inputs.resumed
     if drafted.target is None:
@@ -133,7 +133,7 @@ def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Roll
 def _standing_schema_verdict(
     target: Release, running: Release, standing: StandingPlan | None, world: World
 ) -> SchemaVerdict | None:
-    """The standing plan's verdict, if the database was observed after the running release came.
+    """The standing plan's verdict, if the database was observed after the running release was deployed.
 
     Returns:
         None: the service writes to no database.

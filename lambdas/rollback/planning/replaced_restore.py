@@ -1,4 +1,4 @@
-"""The restore of a rollback that was taken over: it was sent, and its outcome is not known yet.
+"""Wait for the restore of a rollback that was taken over, while the restore's outcome is not known.
 
 Neon knows nothing of our leases. A rollback that takes another one over by force therefore waits until the other's
 Conclude has read the outcome from Neon (`database.unsettled_change`). Only then it plans or changes the database.

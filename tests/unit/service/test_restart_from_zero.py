@@ -132,7 +132,7 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
     stage.alarms.fire(OUTAGE, stage.clock.now())
     outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     assert outage.outcome is Outcome.SUPPRESSED
-    assert "has fenced the service: the outage is its doing" in outage.reason
+    assert "has fenced the service, which causes the outage" in outage.reason
     assert outage.recheck_at is not None
     stage.run_until(outage)
     done = stage.run_until(rollback)

@@ -1,4 +1,4 @@
-"""Find out which replication a restore deleted, by SQL on the restored branch."""
+"""Determine by SQL on the restored branch which replication a restore deleted."""
 
 from typing import TypeVar
 

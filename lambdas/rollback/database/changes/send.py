@@ -1,7 +1,7 @@
 """Send changes of a database branch: announced in one round, sent in the next (`rollback.intents.announce`).
 
 A strategy describes each change as a `DatabaseChange`. A lost answer, a busy project, a throttled call and a refusal
-are treated here, for all strategies. The next observation finds out what a lost answer was.
+are treated here, for all strategies. The next observation shows the effect of a lost answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -24,7 +24,7 @@ class SourceHasNoCompute(RetryLater):
     """The source has no compute yet. One is about to be made, or is starting: ask again soon."""
 
     def __init__(self, why: str, announces: str | None = None) -> None:
-        """Say why; `announces` is the branch that gets a compute by the next call. The document records it first."""
+        """Store the reason; `announces` is the branch that gets a compute by the next call, once that is recorded."""
         super().__init__(why, retry_after_seconds=0 if announces is not None else None)
         self.announces = announces
 

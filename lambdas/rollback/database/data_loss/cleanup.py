@@ -15,7 +15,7 @@ from rollback.ports.world import World
 
 
 def delete_next_resource(opened: OpenAnalysis, now: datetime, world: World) -> Rollback:
-    """Delete one resource. One that can't be deleted in time is left, and the report names it.
+    """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
 
     The end of the analysis, which is saved, announces the deletions.
     """

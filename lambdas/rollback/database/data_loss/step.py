@@ -89,7 +89,7 @@ def stop_comparison(rollback: Rollback, why: str, now: datetime) -> Rollback:
 
 
 def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datetime) -> Rollback:
-    """Resume an abandoned analysis: its time begins again, once."""
+    """Resume an abandoned analysis, once; its time limit begins again."""
     return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
 
 

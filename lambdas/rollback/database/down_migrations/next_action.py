@@ -65,7 +65,7 @@ class DownMigrationSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up making the backup."""
+        """Whether Neon failed to create the backup."""
         return self.backup is not None and not self.backup.is_ready and self.operations == "failed"
 
     @property
@@ -83,7 +83,7 @@ def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Com
 
 
 def find_running_command(progress: DownMigrationProgress) -> CommandRun | None:
-    """Return the command whose end was not seen yet."""
+    """Return the command that runs, or whose end is not known yet."""
     last = progress.ran[-1] if progress.ran else None
     return last if last is not None and last.ended_at is None else None
 

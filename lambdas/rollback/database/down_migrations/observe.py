@@ -1,4 +1,4 @@
-"""Observe the branch, its backup and the tasks, and find out which of our changes were made."""
+"""Observe the branch, its backup and the tasks, and determine which of our changes were made."""
 
 from datetime import datetime
 

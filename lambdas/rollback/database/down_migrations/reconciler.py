@@ -1,4 +1,4 @@
-"""Down-migrations: the running release's own way down, one task for each migration, behind the fence.
+"""Down-migrations: revert the running release's migrations, one task for each migration, behind the fence.
 
 The running release ships the down files, so its task definition runs, with another command. No command runs twice: a
 lost answer is looked up by the task's `startedBy`, and each command's client token is the same for a retry.
@@ -108,7 +108,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         seen: DownMigrationSnapshot,  # noqa: ARG002
         progress: DownMigrationProgress,
     ) -> DownMigrationProgress:
-        """Forget the announced change of the data if no command ever started."""
+        """Drop the announced change of the data if no command ever started."""
         if all(run.never_started for run in progress.ran):
             return progress.evolve(data_change_announced_at=None, backup_id=None)
         return progress
@@ -162,7 +162,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         return make_change(rollback, progress, change, self.restoring, self.world)
 
     def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:
-        """Return when the backup is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        """Return when the backup expires, the same for a retry, in whole seconds as Neon keeps it."""
         days, since = self.restoring.target.backup_days, progress.accepted_at
         return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
 

@@ -217,7 +217,7 @@ def _run_command(rollback: Rollback, connection: ServiceConnection, view: Servic
 
 
 def _data_changed_at(rollback: Rollback) -> datetime:
-    """When the data and its address got their present state; earlier connections are old."""
+    """When the data and its address last changed; earlier connections are old."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - the route comes here only after data changed
     if planned is not None and planned.strategy is Strategy.RECREATE and progress.ended_at is not None:

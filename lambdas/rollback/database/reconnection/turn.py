@@ -36,7 +36,7 @@ def finish_service(rollback: Rollback, connection: ServiceConnection, world: Wor
 
 
 def is_late(connection: ServiceConnection, world: World) -> bool:
-    """Whether the turn has used up `reconnect_timeout_minutes`."""
+    """Whether the turn exceeds `reconnect_timeout_minutes`."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     return connection.began_at is not None and world.clock.now() - connection.began_at > limit
 

@@ -81,7 +81,7 @@ def describe_secret_change(
 ) -> RecreateChange:
     """Describe the write of the connection secret, which was read and names the old branch.
 
-    A write that fails twice is given up, and a refused one at once: services still reach the old branch.
+    A write is not repeated after two failures or a refusal: services still reach the old branch.
 
     Raises:
         InvalidRequest: the secret can't be read, or is not set.

@@ -1,7 +1,7 @@
 """Decide the next move of a recreate from both branches and the connection secret.
 
 The old branch is renamed, never deleted. Its data is the backup, and its compute goes on answering under the old host.
-So until the secret names the new branch, everything can be taken back: the new branch is deleted, the old one renamed.
+So until the secret names the new branch, everything can be reverted: the new branch is deleted, the old one renamed.
 """
 
 from datetime import datetime
@@ -65,7 +65,7 @@ class RecreateSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up making the new branch."""
+        """Whether Neon failed to create the new branch."""
         return self.named is not None and not self.named.is_ready and self.operations == "failed"
 
     @property
@@ -136,7 +136,7 @@ def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, 
 
 
 def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
-    """Decide the move that takes everything back, unless the secret may name the new branch already."""
+    """Decide the move that reverts everything, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE
     if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:

@@ -99,7 +99,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         return None if seen.is_complete(progress) else find_recreate_objection(seen, progress, self.backup)
 
     def may_still_arrive(self, progress: RecreateProgress) -> bool:  # noqa: ARG002
-        """Return False: `next_action` itself waits, since what to wait for depends on the move."""
+        """Return False: `next_action` itself waits, since the event to wait for depends on the move."""
         return False
 
     def next_action(self, seen: RecreateSnapshot, progress: RecreateProgress) -> RecreateMove:
@@ -148,7 +148,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
             return rollback.evolve(database=progress.mark_failed(str(error), self.world.clock.now()), wait_seconds=0)
 
     def _backup_expiry(self, progress: RecreateProgress) -> datetime | None:
-        """Return when the old branch is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        """Return when the old branch expires, the same for a retry, in whole seconds as Neon keeps it."""
         days = self.restoring.target.backup_days
         if days is None or progress.accepted_at is None:
             return None

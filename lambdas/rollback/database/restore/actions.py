@@ -143,7 +143,7 @@ def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) ->
 
 
 def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:
-    """Go on without the backup's protection: a plan of Neon's allows so many protected branches."""
+    """Go on without the backup's protection: Neon's plan limits the number of protected branches."""
     note = (
         f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
         f"its compute, in Neon's console: {refused}"

@@ -75,12 +75,12 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """The branches that Neon still makes or restores."""
+        """The branches that Neon is still creating or restoring."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up: an operation failed, and a branch is not ready."""
+        """Whether Neon failed: an operation failed, and a branch is not ready."""
         return bool(self.unready_branches) and self.operations == "failed"
 
     @property

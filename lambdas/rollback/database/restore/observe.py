@@ -46,7 +46,7 @@ def take_snapshot(
 def apply_observation(
     rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot, now: datetime
 ) -> tuple[Rollback, OverwriteProgress]:
-    """Record which of our changes turn out to be made, whether or not their answers arrived."""
+    """Record which of our changes were carried out, whether or not their answers arrived."""
     if seen.preview is not None and isinstance(progress, RestoreProgress):
         progress = _apply_preview(progress, seen.preview)
     accepted = is_accepted(progress, seen.branch, seen.backup, has_begun=seen.restore_began)
