@@ -35,7 +35,7 @@ SHOWN_EVENTS = {
     "bad-migration": (
         PROMOTED,
         r"checkpoint before v1\.1\.0",
-        r"v1\.0\.0 can't work with the live schema, so the database is rolled back too, because of "
+        r"can't go back to v1\.0\.0 without its database, which is rolled back too, because of "
         r"0001_drop_email: .*email",
         r"database create_preview",
         r"database delete_preview",

@@ -13,8 +13,7 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
 
     Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
     during a restart from zero, is caused by the rollback. A holder with an outcome only has obligations left, and the
-    newcomer
-    discharges those with its own.
+    newcomer discharges those with its own.
     """
     if newcomer.is_forced_by_operator or holder.never_acts:
         return None

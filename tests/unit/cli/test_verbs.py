@@ -193,7 +193,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
     assert "ready      not the last known good, but the next target, checked at" in type_.said
-    assert "v0 is next" in type_.said
+    assert "a rollback would take v0" in type_.said
 
 
 def test_the_status_shows_a_missing_rollback_target_in_red(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,7 +233,7 @@ def test_the_report_of_a_crashed_recreate_says_which_branch_is_which(call: str, 
     if new is None:
         assert f"rename {old.name} back to {NAME}" in page
     else:
-        assert f"branch {NAME} is {new.id} now, and {old.name} is what it was before" in page
+        assert f"branch {NAME} is {new.id} now, and {old.name} has the former branch" in page
 
 
 def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was() -> None:

@@ -162,7 +162,7 @@ def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_sa
     assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
     assert stage.services.calls == []
     assert schema_check(stage, first).verdict is Verdict.WARN
-    assert "the database goes with it" in first.reason
+    assert "without its database, which is rolled back too" in first.reason
     planned = stage.run_due_step(first)
     assert planned.plan is not None
     assert planned.plan.database is not None

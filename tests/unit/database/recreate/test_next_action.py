@@ -60,7 +60,7 @@ def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
     told = {
         "is gone": (RecreateSnapshot(old=None), progress()),
         "was renamed to mine": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
-        "was made meanwhile": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
+        "was created meanwhile": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
         "was deleted meanwhile": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
     }
     for said, (seen, so_far) in told.items():
