@@ -94,9 +94,9 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
     assert [one.in_words() for one in done.sequences_carried or ()] == [
-        "billing.public.invoices_id_seq continues behind 3 instead of its beginning: new rows get no id of a lost row",
-        "public.Down continues behind -6 instead of its beginning: new rows get no id of a lost row",
-        "public.orders_id_seq continues behind 80 instead of 33: new rows get no id of a lost row",
+        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows get no id of a lost row",
+        "public.Down continues after -6 instead of its beginning: new rows get no id of a lost row",
+        "public.orders_id_seq continues after 80 instead of 33: new rows get no id of a lost row",
     ]
     assert done.sequences == (), "the document does not keep what it was done from"
 

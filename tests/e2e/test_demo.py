@@ -42,7 +42,7 @@ SHOWN_EVENTS = {
         r"express-api: at zero tasks since",
         r"full rollback \w+: fenced",
         r"database restore",
-        r"public\.users_id_seq continues behind",
+        r"public\.users_id_seq continues after",
         r"express-api: at zero tasks for \d+ s, of which the restore took \d+ s",
         r"connections: express-api: started from zero tasks, .* its session was seen on the branch",
         QUARANTINED,

@@ -75,7 +75,7 @@ def test_a_sequence_that_the_restore_removed_is_not_set() -> None:
 def test_the_report_says_where_a_sequence_continues() -> None:
     carried = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
     assert carried.in_words() == (
-        "public.orders_id_seq continues behind 5,123 instead of 5,000: new rows get no id of a lost row"
+        "public.orders_id_seq continues after 5,123 instead of 5,000: new rows get no id of a lost row"
     )
     assert "instead of its beginning" in carried.model_copy(update={"before": None}).in_words()
 

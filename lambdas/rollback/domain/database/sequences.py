@@ -60,7 +60,7 @@ class SequenceValue(_Stored):
 
 
 class SequenceCarried(_Stored):
-    """A sequence that continues behind the values of lost rows.
+    """A sequence that continues after the values of lost rows.
 
     Attributes:
         name: `schema.name`, after its database if that is not the main one.
@@ -83,7 +83,7 @@ class SequenceCarried(_Stored):
                 f"{self.name} could not be continued at {self.value:,}: {self.why_not}; new rows get ids of lost rows"
             )
         instead = f"instead of {self.before:,}" if self.before is not None else "instead of its beginning"
-        return f"{self.name} continues behind {self.value:,} {instead}: new rows get no id of a lost row"
+        return f"{self.name} continues after {self.value:,} {instead}: new rows get no id of a lost row"
 
 
 def select_values_to_keep(
