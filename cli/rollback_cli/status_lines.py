@@ -92,7 +92,9 @@ def _describe_readiness(standing: StandingPlan) -> str:
     """Say whether a rollback to the last known good could start now; if not, whether one to another target could."""
     if standing.is_ready:
         return "yes"
-    has_other_target = any(check.name == "way-back" and check.verdict is Verdict.WARN for check in standing.readiness)
+    has_other_target = any(
+        check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing.readiness
+    )
     if has_other_target:
         return "[yellow]not the last known good, but the next target[/]"
     return "[red]no rollback target is ready[/]"
@@ -106,7 +108,7 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     branch, never = settings.lease_of(None), "[yellow]never[/]"
     observation = world.ledger.observation(branch)
     observed = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC" if observation else never
-    yield _line("database", f"looked at {observed}")
+    yield _line("database", f"observed {observed}")
     point = next((p for p in world.ledger.restore_points(branch) if p.service == service.name), None)
     if point is None:
         yield _line("point", never)

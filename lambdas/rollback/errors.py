@@ -69,7 +69,7 @@ class StageNotReached(RollbackError):
 
 
 class ExternalServiceError(RollbackError):
-    """A call to AWS or another service failed, or its outcome is unknown: look before sending it again."""
+    """A call to AWS or another service failed, or its outcome is unknown: check its effect before sending it again."""
 
 
 class RefusalKind(StrEnum):

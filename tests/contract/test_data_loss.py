@@ -123,8 +123,8 @@ def test_the_report_denies_data_loss_only_after_every_table_was_compared(branch:
     branch.good_until_now()
     report = branch.told()
     assert format_data_loss(report) == [
-        "the restore took nothing out",
-        f"compared row by row: 1 table of 1 database, against a branch made at {branch.point}, which nothing else "
+        "the restore removed no row",
+        f"compared row by row: 1 table of 1 database, against a branch created at {branch.point}, which nothing else "
         "writes to",
     ]
 
@@ -153,7 +153,7 @@ def test_lost_rows_of_another_database_are_reported(branch: Branch) -> None:
     branch.good_until_now()
     branch.run("INSERT INTO invoices VALUES (2), (3)", "billing")
     report = branch.told()
-    assert "the restore took nothing out" not in format_data_loss(report)
+    assert "the restore removed no row" not in format_data_loss(report)
     assert (only(report).table, only(report).removed_keys) == ("billing.public.invoices", ("2", "3"))
     assert report.databases == 2
 
@@ -173,7 +173,7 @@ def test_a_database_that_the_role_may_not_connect_to_is_named(branch: Branch) ->
     branch.good_until_now()
     report = branch.told()
     assert report.not_looked_at == ("database secret: the role may not connect to it",)
-    assert "the restore took nothing out" not in format_data_loss(report)
+    assert "the restore removed no row" not in format_data_loss(report)
 
 
 def test_without_a_key_rows_are_a_multiset_so_that_fifty_for_fifty_shows(branch: Branch) -> None:
@@ -218,7 +218,7 @@ def test_a_table_whose_rows_a_forced_policy_hides_is_not_taken_for_empty(branch:
     branch.run("INSERT INTO tenants VALUES (1), (2)")
     report = branch.told()
     assert report.not_looked_at == (f"public.tenants: row security hides rows from role {ROLE}",)
-    assert "the restore took nothing out" not in format_data_loss(report)
+    assert "the restore removed no row" not in format_data_loss(report)
 
 
 def test_hidden_rows_are_read_as_a_role_that_sees_all_where_there_is_one(branch: Branch) -> None:
@@ -311,7 +311,7 @@ def test_settings_of_one_branch_do_not_make_rows_differ(branch: Branch) -> None:
     branch.good_until_now()
     branch.as_admin(f"ALTER DATABASE {DATABASE} SET TimeZone = 'Asia/Tokyo'")
     branch.as_admin(f"ALTER ROLE {ROLE} SET bytea_output = 'escape'; ALTER ROLE {ROLE} SET DateStyle = 'German'")
-    assert format_data_loss(branch.told())[0] == "the restore took nothing out"
+    assert format_data_loss(branch.told())[0] == "the restore removed no row"
 
 
 def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named(branch: Branch) -> None:

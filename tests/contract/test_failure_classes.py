@@ -269,7 +269,7 @@ def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
     assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
     bare = raised(answer("ServiceUnavailable", 503))
     assert type(bare) is ExternalServiceError
-    assert "look before sending it again" in str(bare)
+    assert "check whether it took effect before sending it again" in str(bare)
 
 
 @pytest.mark.parametrize(

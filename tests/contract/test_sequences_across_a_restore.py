@@ -94,9 +94,9 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
     assert [one.in_words() for one in done.sequences_carried or ()] == [
-        "billing.public.invoices_id_seq continues behind 3 instead of its beginning: no id of a lost row is used again",
-        "public.Down continues behind -6 instead of its beginning: no id of a lost row is used again",
-        "public.orders_id_seq continues behind 80 instead of 33: no id of a lost row is used again",
+        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows get no id of a lost row",
+        "public.Down continues after -6 instead of its beginning: new rows get no id of a lost row",
+        "public.orders_id_seq continues after 80 instead of 33: new rows get no id of a lost row",
     ]
     assert done.sequences == (), "the document does not keep what it was done from"
 
@@ -112,7 +112,7 @@ def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lo
     assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
     assert bool(done.sequences_carried) is is_taken_back
     ((new,),) = branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id")
-    assert new == 1 + lost + 1, "no id of a lost row is used again, whether the sequence was carried or logged ahead"
+    assert new == 1 + lost + 1, "new rows get no id of a lost row, whether the sequence was carried or logged ahead"
 
 
 def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
@@ -127,7 +127,7 @@ def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branc
     assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
     (told,) = done.sequences_carried or ()
     assert "permission denied for sequence tickets" in told.why_not
-    assert "ids of lost rows come again" in told.in_words()
+    assert "new rows get ids of lost rows" in told.in_words()
 
 
 def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> None:

@@ -103,5 +103,5 @@ def _assert_succeeded(done: CompletedProcess[str], bad: Release, stage: Deployed
     assert done.returncode == 0, done.stdout
     newest = stage.history()[0]
     assert f"Rollback {newest.id}: succeeded" in done.stdout
-    assert f"From {bad.version} to " in done.stdout
+    assert f"Plan: from {bad.version} to " in done.stdout
     assert newest.request.reason == "it is bad"

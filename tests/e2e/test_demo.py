@@ -35,13 +35,14 @@ SHOWN_EVENTS = {
     "bad-migration": (
         PROMOTED,
         r"checkpoint before v1\.1\.0",
-        r"v1\.0\.0 can't go back alone, the database goes with it, because of 0001_drop_email: .*email",
+        r"can't go back to v1\.0\.0 without its database, which is rolled back too, because of "
+        r"0001_drop_email: .*email",
         r"database create_preview",
         r"database delete_preview",
         r"express-api: at zero tasks since",
         r"full rollback \w+: fenced",
         r"database restore",
-        r"public\.users_id_seq continues behind",
+        r"public\.users_id_seq continues after",
         r"express-api: at zero tasks for \d+ s, of which the restore took \d+ s",
         r"connections: express-api: started from zero tasks, .* its session was seen on the branch",
         QUARANTINED,

@@ -63,7 +63,7 @@ class TestServiceAtZeroByTheTeam:
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 8 * 60)
         assert rollback.outcome is Outcome.SUPPRESSED
-        assert "desired count is 0" in rollback.reason
+        assert "is 0, and no rollback set it to 0" in rollback.reason
         assert stage.changes() == []
         assert stage.state_of("v2") is ReleaseState.CANDIDATE
         assert stage.severities() == ["info"]
@@ -84,7 +84,7 @@ class TestServiceAtZeroByTheTeam:
         sweep_for(stage, 60)
         stage.services.desired_count = 2
         sweep_for(stage, 5)
-        assert "wanted again" in stage.read(rollback).reason
+        assert "again, after 0 at" in stage.read(rollback).reason
         assert stage.changes() == []
         sweep_for(stage, 10)
         assert "update" in stage.changes()

@@ -137,7 +137,7 @@ def test_rule_6_without_an_answer_of_cloudformation_an_update_waits_until_it_cou
     waited = (stage.clock.now() - began).total_seconds() / 60
     assert 2 <= waited < 3
     assert rollback.service is not None
-    assert any("without knowing whether CloudFormation" in note for note in rollback.service.notes)
+    assert any("CloudFormation could not be asked whether" in note for note in rollback.service.notes)
     assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 

@@ -22,7 +22,7 @@ class ExpectedLoss:
         names: words that the line has: the table, and its database if it isn't the service's.
         gone: rows that only the backup branch has.
         changed: rows that have their old values again.
-        may_be_hidden: whether row security may hide the rows; then the report may say that they were not looked at.
+        may_be_hidden: whether row security may hide the rows; then the report may say that they were not compared.
     """
 
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class ExpectedLoss:
     def is_reported_in(self, text: str) -> bool:
         """Return whether a line of the text has these names and these numbers."""
         lines = [line for line in text.splitlines() if all(name in line for name in self.names)]
-        if self.may_be_hidden and any("not looked at" in line and "row security" in line for line in lines):
+        if self.may_be_hidden and any("not compared" in line and "row security" in line for line in lines):
             return True
         return any(_states("gone", self.gone, line) and _states("changed", self.changed, line) for line in lines)
 

@@ -26,7 +26,7 @@ class ServiceDischarge:
 
 @dataclass(frozen=True)
 class BranchDischarge:
-    """Look and change for an obligation about a Neon branch; the attributes mean the same as for a service."""
+    """Check and change of an obligation about a Neon branch; the attributes mean the same as for a service."""
 
     is_discharged: Callable[[Obligation, Databases], bool]
     discharge: Callable[[Obligation, Databases], None]

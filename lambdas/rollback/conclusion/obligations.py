@@ -24,7 +24,7 @@ from rollback.service.drain_status import record_service_running
 
 
 def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
-    """One round on one obligation: hold the leases, look, and make at most one change."""
+    """One round on one obligation: hold the leases, observe, and make at most one change."""
     policy = world.settings.policy
     until = now + timedelta(minutes=policy.lease_minutes)
     lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
@@ -58,7 +58,7 @@ def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, 
     except (CallRefused, UnsupportedService):
         return _hand_to_operator(rollback, owed)
     except ExternalServiceError:
-        pass  # the next round looks again
+        pass  # the next round observes again
     return _wait_or_hand_to_operator(rollback, owed, now, world)
 
 

@@ -1,7 +1,7 @@
 """Conclude: discharge obligations, mark the previous release, report, close. Every rollback reaches this step.
 
-Each call does one thing and returns, so that the runner saves each. After a crash, the next call looks before it acts.
-A page is sent first, because an engineer must not wait until the settings are back.
+Each call does one thing and returns, so that the runner saves each. After a crash, the next call observes before it
+acts. A page is sent first, because an engineer must not wait until the settings are back.
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ from rollback.service.unsettled_change import resolve_service_change
 
 
 def conclude(rollback: Rollback, world: World) -> Rollback:
-    """Do the next thing that is left before the rollback is over; after the conclusion, report the data loss."""
+    """Do the next task of the conclusion; after the conclusion, report the data loss."""
     now = world.clock.now()
     if rollback.concluded_at is not None:
         return report_data_loss(rollback, world)
@@ -39,9 +39,9 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
 
 
 def _settle_changes(rollback: Rollback, now: datetime, world: World) -> Rollback | None:
-    """Find out what became of announced changes, and discharge what is owed. None: nothing is left to settle.
+    """Determine the outcome of announced changes, and discharge obligations. None: nothing is left to do.
 
-    Changed data comes before the obligations, because only its outcome tells whether a fence may be lifted.
+    Changed data comes before the obligations, because its outcome decides whether a fence may be lifted.
     """
     renew_leases_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:

@@ -50,17 +50,17 @@ def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
 
 
 def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollback:
-    """Take back the escalation: the target works with the live schema, so the database stays as it is."""
+    """Undo the escalation: the target works with the live schema, so the database stays as it is."""
     assert rollback.plan is not None  # noqa: S101 - it was judged
     assert rollback.escalated_from_type is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101
     outdated_reason = next((c.reason for c in (*rollback.plan.checks, *rollback.admission) if c.name == CHECK_NAME), "")
     reason = (
         f"{rollback.plan.target.version} fits the live schema, which was read before any task was stopped: "
-        "the service goes back alone, and the database stays as it is"
+        "only the service is rolled back, and the database stays as it is"
     )
     fits = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
-    not_needed = Check.warned(_FULL_IS_NEEDED, f"{reason}; the last observation had said: {outdated_reason}")
+    not_needed = Check.warned(_FULL_IS_NEEDED, f"{reason}; reason from the last observation: {outdated_reason}")
     checks = (*_other_checks(rollback.plan), fits, not_needed)
     service_plan = rollback.plan.model_copy(update={"database": None, "checks": checks})
     return rollback.evolve(
@@ -96,7 +96,7 @@ def why_down_migrations_differ(plan: DatabasePlan, verdict: SchemaVerdict) -> st
     if plan.strategy is not Strategy.DOWN_MIGRATIONS or plan.migrations == applied:
         return None
     return (
-        f"the plan steps down {', '.join(plan.migrations)}, and since the target the database has applied "
+        f"the plan steps down {', '.join(plan.migrations)}, but the migrations applied since the target are "
         f"{', '.join(reversed(applied))}: the rollback is planned again after the next observation"
     )
 

@@ -13,7 +13,7 @@ def apply_outcome(rollback: Rollback, world: World) -> Rollback:
     """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
 
     A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
-    A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay red.
+    A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay in ALARM.
     """
     progress = rollback.database
     if progress is None or progress.database_outcome is None:
@@ -38,7 +38,8 @@ def refuse(rollback: Rollback, branch: str, why: str, world: World, *, has_colli
 
     Args:
         branch: name of the branch that stays as it is.
-        has_collided: whether another rollback or a newer look is the reason, so that a later look may go on.
+        has_collided: whether another rollback or a newer observation is the reason, so that a later evaluation may go
+            on.
     """
     now = world.clock.now()
     progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)

@@ -1,7 +1,7 @@
 """Database: bring the branch to the state that the plan names, behind the fence.
 
-The step holds the lease on the branch, beside the leases on the services that write to the branch. The outcome tells
-the state of the branch: untouched (refused), or overwritten with its old state in a backup (failed). Lost rows are
+The step holds the lease on the branch, beside the leases on the services that write to the branch. The outcome says
+in which state the branch is: untouched (refused), or overwritten with its old state in a backup (failed). Lost rows are
 reported after the conclusion (`data_loss`).
 """
 
@@ -41,7 +41,7 @@ from rollback.service.newer_deployment import yield_before_data_changes
 
 
 def database(rollback: Rollback, world: World) -> Rollback:
-    """Look once, and make at most one change.
+    """Observe once, and make at most one change.
 
     Raises:
         LeaseLost: another rollback holds a lease that this one held. That rollback decides now (rule 3).
@@ -111,7 +111,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 def _check_live_schema(
     rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> Rollback | None:
-    """Decide again, on the live schema, whether the database goes back too. None: it does, as planned."""
+    """Decide again, on the live schema, whether the database is rolled back too. None: yes, as planned."""
     verdict = judge_live_schema(rollback, restoring, world)
     if is_compatible(verdict):
         world.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)

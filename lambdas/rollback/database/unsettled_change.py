@@ -35,7 +35,7 @@ from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.intents.waiting import change_deadline
 from rollback.ports.world import World
 
-_WHY = "the rollback ended before the database's part did"
+_WHY = "the rollback ended before its database step"
 
 
 class _NotAnsweredYet(Exception):
@@ -43,7 +43,7 @@ class _NotAnsweredYet(Exception):
 
 
 def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
-    """Look once. The answer ends the database's part. Without an answer in time, the record says "not known"."""
+    """Observe once. The answer ends the database step. Without an answer in time, the record says "not known"."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - `conclude` calls this only for an announced change
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
@@ -55,7 +55,7 @@ def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
         return rollback.evolve(wait_seconds=poll)
     try:
         seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, restoring, world)
-        assert seen.database is not None  # noqa: S101 - a look takes nothing away
+        assert seen.database is not None  # noqa: S101 - an observation keeps the progress
         return _save_answer(seen, seen.database, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
@@ -92,7 +92,7 @@ def _observe_branch(
     world: World,
 ) -> Rollback:
     settings = world.settings.database
-    assert settings is not None  # noqa: S101 - the caller looked
+    assert settings is not None  # noqa: S101 - the caller checked
     match progress:
         case RestoreProgress() | ResetProgress():
             return _observe_restore(rollback, progress, restoring, world)
@@ -119,8 +119,12 @@ def _observe_restore(
     rollback, progress = database_look.apply_observation(rollback, progress, seen, now)
     if seen.preview is not None:
         expires = seen.preview.expires_at is not None
-        then = "it expires by itself, or delete it" if expires else "delete it in Neon's console: it does not expire"
-        progress = progress.add_note(f"preview branch {seen.preview.name} is left; {then}")
+        then = (
+            "it expires by itself, unless you delete it"
+            if expires
+            else "delete it in Neon's console: it does not expire"
+        )
+        progress = progress.add_note(f"preview branch {seen.preview.name} was left over; {then}")
     is_open = seen.backup is not None and not seen.backup.protected
     if is_open and progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled:
         name = backup_name(rollback.id)
@@ -140,7 +144,7 @@ def _infer_unseen_restore(rollback: Rollback, progress: OverwriteProgress, seen:
     """
     name = backup_name(rollback.id)
     if seen.branch is None:
-        raise _NotAnsweredYet(f"branch {progress.before.name} is gone: find in Neon's console who deleted it")
+        raise _NotAnsweredYet(f"branch {progress.before.name} is gone: see in Neon's console who deleted it")
     if progress.before.is_reset(seen.branch):
         raise _NotAnsweredYet(f"the branch was restored at {seen.branch.last_reset_at}, but there is no branch {name}")
     if seen.backup is not None:
@@ -160,13 +164,13 @@ def _observe_recreate(
     progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, world)
     name, backup = progress.before.name, backup_name(rollback.id)
     if seen.old is None:
-        raise _NotAnsweredYet(f"branch {name} is gone: find in Neon's console who deleted it")
+        raise _NotAnsweredYet(f"branch {name} is gone: see in Neon's console who deleted it")
     if progress.backup_id is not None and seen.named is None:
         return progress.add_note(
             f"no branch has the name {name} now: in Neon's console, rename {backup} back to {name}"
         )
     if progress.backup_id is not None and seen.named is not None:
-        return progress.add_note(f"branch {name} is {seen.named.id} now, and {backup} is what it was before")
+        return progress.add_note(f"branch {name} is {seen.named.id} now, and {backup} has the former branch")
     return progress
 
 
@@ -180,7 +184,7 @@ def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world
     )
     if branch is not None:
         return progress.evolve(data_change_announced_at=None)
-    gone = f"branch {progress.before.name} was deleted; Neon's console has it back for seven days"
+    gone = f"branch {progress.before.name} was deleted; Neon's console can recover it for seven days"
     return progress.add_note(gone).ended(DatabaseOutcome.DELETED, now)
 
 

@@ -37,7 +37,7 @@ def _check_writer(
         view = world.services.describe(service)
         release = find_known_release(service.name, identify_running(view, service, world), world)
     except (ExternalServiceError, UnsupportedService) as failure:
-        verdict = unknown_verdict(f"its running release could not be looked at ({failure})")
+        verdict = unknown_verdict(f"its running release could not be identified ({failure})")
         return _to_check(service, None, verdict, force=False)
     if release is None:
         return _to_check(service, None, unknown_verdict("the ledger does not know its running release"), force=False)

@@ -6,7 +6,7 @@
 - `account` and `region` of all events: EventBridge User Guide, "Events structure".
 
 An operator may start an execution with a handwritten event. Every field is therefore validated before a record is made.
-Fields that decide must have their shape; fields that are only shown to people are cleaned and truncated.
+Fields that decide must have their shape; fields that are only displayed are cleaned and truncated.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Cha
 _ACTION = "ECS Service Action"  # ECS sends it even if the circuit breaker is off
 _LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _LONGEST_ARN, _QUOTED_ARN = 2048, 200
-_UNSPECIFIED_STATE = "a state that is not told"
+_UNSPECIFIED_STATE = "an unspecified state"
 _MOST_RESOURCES = 10  # EventBridge names one or two
 _CLOCKS_DIFFER_MINUTES = 1  # the clocks of AWS and of Lambda
 
@@ -140,7 +140,7 @@ def _required_text(part: Mapping[str, Any], name: str, path: str = "", limit: in
 
 
 def _optional_text(value: object, limit: int) -> str:
-    """Return a text for people, whatever the value's shape."""
+    """Return a text for display, whatever the value's shape."""
     if value is None:
         return ""
     return one_line(value, limit) if isinstance(value, str) else quoted(value)
@@ -193,7 +193,7 @@ def _check_age(event: _ParsedEvent, policy: Policy, now: datetime) -> Check:
         reason = f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"
         return _check(name, reason, evidence, Verdict.FAIL)
     if minutes < -_CLOCKS_DIFFER_MINUTES:
-        reason = f"the trigger is {-minutes:.1f} minutes in the future: no clock is that wrong, it did not happen yet"
+        reason = f"the trigger is {-minutes:.1f} minutes in the future: a difference of clocks does not explain that"
         return _check(name, reason, evidence, Verdict.FAIL)
     return _check(name, f"the trigger is {max(0.0, minutes):.1f} minutes old", evidence)
 

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 
 class Lease(BaseModel):
-    """A lease with its holder. `counter` grows with each new holder, and tells a former holder from the present one.
+    """A lease with its holder. `counter` grows with each new holder, so a former holder can't pass for the present one.
 
     Attributes:
         service: name of the service, or key of the branch.

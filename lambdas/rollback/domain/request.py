@@ -70,7 +70,7 @@ class Request(BaseModel):
 
 _IGNORED = frozenset({"Comment"})  # the Step Functions console fills this in by default
 _NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # must match the ledger: never cleaned silently
-_REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for people: control characters are replaced
+_REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for display: control characters are replaced
 _HIGHEST_PR = 2**31 - 1
 # `datetime.fromisoformat` also reads week dates, dates alone and any separator: an operator does not mean those.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)

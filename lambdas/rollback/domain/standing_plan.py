@@ -64,18 +64,18 @@ class StandingPlan(BaseModel):
         """The last known good beside the running release (rule 7), whether or not it is ready."""
         return next((t for t in self.targets if t.release.fingerprint != running_fingerprint), None)
 
-    def ways_back(self, running_fingerprint: str) -> tuple[StandingTarget, ...]:
+    def usable_targets(self, running_fingerprint: str) -> tuple[StandingTarget, ...]:
         """Targets beside the running release: the ready ones, newest first; then those whose readiness is not known."""
         others = [t for t in self.targets if t.release.fingerprint != running_fingerprint]
         ready = [t for t in others if t.is_ready]
         return (*ready, *(t for t in others if t.is_ready is None))
 
     def target_for(self, running_fingerprint: str) -> StandingTarget | None:
-        """The target of a rollback from the running release: the first of `ways_back`, else the last known good.
+        """The target of a rollback from the running release: the first of `usable_targets`, else the last known good.
 
         No other target is left then, and the cause of the failed check may be fixed by now.
         """
-        return next(iter(self.ways_back(running_fingerprint)), self.newest_other(running_fingerprint))
+        return next(iter(self.usable_targets(running_fingerprint)), self.newest_other(running_fingerprint))
 
     def definition_of(self, fingerprint: str) -> str | None:
         """ARN of the definition that is registered for a release; None: the release is no target."""

@@ -48,7 +48,7 @@ def check_existence(name: str, seen: Mapping[str, Existence], mend: str) -> Chec
         existence: ", ".join(resource for resource, found in seen.items() if found is existence)
         for existence in Existence
     }
-    texts = ((Existence.HIDDEN, "can't be looked up"), (Existence.NOT_ASKED, "not looked at"))
+    texts = ((Existence.HIDDEN, "can't be looked up"), (Existence.NOT_ASKED, "not checked"))
     unseen = [f"{text}: {by_existence[existence]}" for existence, text in texts if by_existence[existence]]
     if by_existence[Existence.GONE]:
         return Check.failed(name, "; ".join((f"gone: {by_existence[Existence.GONE]}", *unseen, mend)))

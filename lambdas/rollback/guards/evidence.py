@@ -13,7 +13,7 @@ from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 
-ALARM_IS_IN_ALARM = "alarm-is-red"  # a check of Admit; a warning if CloudWatch did not answer
+ALARM_IS_IN_ALARM = "alarm-is-in-alarm"  # a check of Admit; a warning if CloudWatch did not answer
 
 
 def automatic_guards(

@@ -1,6 +1,6 @@
 """Guards: reasons to leave an automatic trigger alone, each a named check with evidence.
 
-An operator's request is never guarded. The plan's other checks tell the operator about objections.
+An operator's request is never guarded. The plan's other checks show the operator the objections.
 """
 
 from collections.abc import Iterable, Mapping
@@ -82,17 +82,21 @@ def check_not_left_at_zero(
     """
     name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in OPERATOR_TRIGGERS:
-        return Check.passed(name, "tasks are wanted, or an operator wants them")
+        return Check.passed(name, "the desired count is above 0, or an operator started the rollback")
     for entry in owed.items:
         if _is_kept_at_zero_by(entry):
-            end = "is not concluded" if entry.is_open else f"ended ({entry.outcome}), and left that to an operator"
+            end = (
+                "is not concluded"
+                if entry.is_open
+                else f"ended ({entry.outcome}), and left the start of the tasks to an operator"
+            )
             reason = f"{entry.rollback_id} stopped all tasks of {rollback.service_name}, and {end}: {entry.reason}"
             return _suppress_until(name, reason, again)
     if owed.unreadable:
         keys = ", ".join(item.key for item in owed.unreadable)
-        reason = f"no task is wanted, and whether a rollback left that to an operator can't be read: {keys}"
+        reason = f"the desired count is 0, and records that may explain it can't be read: {keys}"
         return _suppress_until(name, reason, again)
-    return Check.passed(name, "no rollback was left at zero tasks")
+    return Check.passed(name, "no rollback left the service at zero tasks")
 
 
 def _is_kept_at_zero_by(entry: ObligationsEntry) -> bool:
@@ -123,16 +127,16 @@ def check_desired_count(
         return Check.skipped(name, "requested by an operator", evidence=evidence)
     if desired_count > 0:
         if rollback.zero_desired_seen_at is None:
-            return Check.passed(name, f"{desired_count} tasks are wanted", evidence=evidence)
+            return Check.passed(name, f"the desired count is {desired_count}", evidence=evidence)
         reason = (
-            f"{desired_count} tasks are wanted again; at {rollback.zero_desired_seen_at:%H:%M:%S} UTC none was: "
-            f"they are given {policy.recheck_minutes:g} minutes to start"
+            f"the desired count is {desired_count} again, after 0 at {rollback.zero_desired_seen_at:%H:%M:%S} UTC: "
+            f"the tasks have {policy.recheck_minutes:g} minutes to start"
         )
         return _suppress_until(name, reason, again, evidence)
     has_fence = any(o.kind is ObligationKind.FENCE for entry in owed.items for o in entry.obligations)
     if rollback.is_fenced or has_fence or owed.unreadable:
-        return Check.skipped(name, "a rollback stopped its tasks, or may have")
-    reason = f"no task of {rollback.service_name} is wanted: its desired count is 0, and no rollback made it so"
+        return Check.skipped(name, "a rollback stopped its tasks, or may have stopped them")
+    reason = f"the desired count of {rollback.service_name} is 0, and no rollback set it to 0"
     return _suppress_until(name, reason, again, evidence)
 
 
@@ -152,7 +156,7 @@ def check_outage_visible(
         now: the present time.
     """
     name, alarms = "outage-is-seen", sorted(in_alarm)
-    evidence = {"red": alarms, "healthy": dict(healthy)}
+    evidence = {"in_alarm": alarms, "healthy": dict(healthy)}
     only_missing_targets = bool(alarms) and all(
         alarm.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in alarm for alarm in alarms
     )
@@ -160,12 +164,12 @@ def check_outage_visible(
         reason = (
             "nothing contradicts the alarm"
             if only_missing_targets
-            else "other alarms than those about missing targets confirm the outage, or their states are not known"
+            else "alarms other than those about missing targets confirm the outage, or their states are not known"
         )
         return Check.passed(name, reason, evidence=evidence)
     reason = (
         f"{', '.join(alarms)} sees no healthy target, but ELB reports {min(healthy.values())} or more in every target "
-        "group of the service: the alarm watches other target groups, or looks back in time"
+        "group of the service: the alarm watches other target groups, or its period includes earlier minutes"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
@@ -192,11 +196,13 @@ def check_no_fix_in_flight(
     if deployment_began is None or deployment_began <= in_alarm_since:
         return Check.passed(name, "no deployment began after the alarm")
     if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
-        reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not helped in time: it is no fix"
+        reason = (
+            f"a deployment began at {deployment_began:%H:%M:%S} UTC, and did not end the alarm in time: it is no fix"
+        )
         return Check.passed(name, reason)
     reason = (
         f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm at {in_alarm_since:%H:%M:%S}: it may "
-        "be the fix, and is given time"
+        "be the fix, and gets time"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
@@ -216,14 +222,14 @@ def check_enough_traffic(
         now: the present time.
     """
     name, alarms, rate_alarms = "enough-traffic", sorted(in_alarm), set(rates)
-    evidence = {"red": alarms, "requests": requests}
+    evidence = {"in_alarm": alarms, "requests": requests}
     if not alarms or not set(alarms) <= rate_alarms:
-        return Check.skipped(name, "other alarms than those about rates are in ALARM", evidence=evidence)
+        return Check.skipped(name, "alarms other than those about rates are in ALARM", evidence=evidence)
     if requests is None or requests >= policy.min_requests_to_judge:
         count = "the number of requests is not known" if requests is None else f"{requests:.0f} requests"
         return Check.passed(name, count, evidence=evidence)
     reason = (
-        f"too little traffic to tell: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
+        f"too little traffic to judge: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
         f"{policy.min_requests_to_judge} are needed"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
@@ -253,11 +259,10 @@ def _cooldown(acted: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
         ready_at = (change.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
         if now < ready_at:
             reason = (
-                f"{change.rollback_id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes "
-                "to recover"
+                f"{change.rollback_id} ended recently: the service has {policy.cooldown_minutes:g} minutes to recover"
             )
             return _suppress_until("cooldown", reason, ready_at, {"earlier": change.rollback_id})
-    return Check.passed("cooldown", "no rollback has only just ended")
+    return Check.passed("cooldown", "no rollback ended recently")
 
 
 def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
@@ -267,8 +272,8 @@ def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], pol
         is_its_target = change.target_fingerprint is not None and change.target_fingerprint in runs
         if is_its_target and change.admitted_at >= now - window:
             reason = (
-                f"{change.rollback_id} stepped back to {change.target_version} within the last "
-                f"{window.total_seconds() / 60:g} minutes, and that does not help either: an operator has to look"
+                f"{change.rollback_id} went back to {change.target_version} within the last "
+                f"{window.total_seconds() / 60:g} minutes, and that did not help: an operator has to act"
             )
             return Check.failed(name, reason, evidence={"earlier": change.rollback_id})
     return Check.passed(name, "no rollback in the window deployed the running release")
@@ -281,7 +286,7 @@ def _attempt_budget(automatic: list[ChangeEntry], unreadable: list[str], policy:
     count = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
     if len(spent) < policy.attempts_per_window:
         return Check.passed("attempt-budget", count, evidence=evidence)
-    reason = f"the attempt budget is spent: {count}; an operator has to look"
+    reason = f"the attempt budget is spent: {count}; an operator has to act"
     return Check.failed("attempt-budget", reason, evidence=evidence)
 
 

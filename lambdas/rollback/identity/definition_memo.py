@@ -19,7 +19,7 @@ class DefinitionMemo:
     """Services that remember the definitions they have read by ARN of a revision.
 
     A family is asked for each time, since its newest revision changes; so is a revision that was not found. ACTIVE may
-    become INACTIVE during the invocation: `UpdateService` then fails, as it would right after a second look.
+    become INACTIVE during the invocation: `UpdateService` then fails, as it would right after a second read.
     """
 
     def __init__(self, services: Services) -> None:

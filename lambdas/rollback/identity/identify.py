@@ -207,9 +207,9 @@ def _resolve_images(
 def why_unresolved(release: Release) -> str:
     """Name the images without a known digest, and the fix, for an operator."""
     return (
-        f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
-        "running tasks. Name the image by digest, or set the container's versionConsistency to enabled and deploy "
-        "anew. It is looked at again in each round"
+        f"the digest of {', '.join(release.unresolved)} is not known: neither its service revision nor its running "
+        "tasks have it. Name the image by digest, or set the container's versionConsistency to enabled and deploy "
+        "again. The janitor asks ECS again in each sweep"
     )
 
 

@@ -25,6 +25,6 @@ def release_named(service_name: str, name: str, world: World, prefer: Collection
     match = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
     if match.release is None:
         raise InvalidRequest(
-            f"release {quoted(name)} of {service_name} can't be told: {match.why_not}; nothing was changed"
+            f"release {quoted(name)} of {service_name} is not known: {match.why_not}; nothing was changed"
         )
     return match.release

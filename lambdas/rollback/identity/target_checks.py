@@ -15,7 +15,7 @@ from rollback.resources.aws.service_shape import check_fits_service
 
 # Check → kinds of references that it looks up, and the fix if one is missing.
 _KINDS = {
-    "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume it; create it again under this ARN"),
+    "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume a role that is missing; create it again under this ARN"),
     "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create it again"),
     "secrets-exist": ((ReferenceKind.SECRET, ReferenceKind.PARAMETER), "put them back"),
     "files-exist": ((ReferenceKind.FILE,), "put them back"),
@@ -66,10 +66,13 @@ def check_images_exist(target: Release, world: World) -> Check:
         return Check.failed("image-exists", reason, evidence=evidence)
     if target.pinned_by_reference:
         names = ", ".join(target.pinned_by_reference)
-        reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
+        reason = (
+            f"the digest of {names} is not known: the tasks will run the image that the tag names "
+            f"then; name the image by digest"
+        )
         return Check.warned("image-exists", reason, evidence=evidence)
     if unreadable:
-        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unreadable)}"
+        reason = f"in another registry, or not readable for this role: {', '.join(unreadable)}"
         return Check.warned("image-exists", reason, evidence=evidence)
     return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
@@ -82,7 +85,7 @@ def _check_definition(definition_arn: str, view: ServiceView, world: World) -> I
         return
     if definition is None or definition.get("status") != "ACTIVE":
         short = definition_arn.rsplit("/", 1)[-1]
-        reason = f"{short} is not ACTIVE any more; it is registered anew at the next look"
+        reason = f"{short} is not ACTIVE any more; the next readiness check registers it again"
         yield Check.warned("definition-is-registered", reason)
         return
     yield check_fits_service(definition, view.shape)

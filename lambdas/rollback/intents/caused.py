@@ -32,7 +32,7 @@ def check_not_caused_by_rollback(
         return Check.passed(CHECK_NAME, reason)
     reason = (
         f"{caused.rollback_id or 'a rollback'} asked for this deployment, to give {service_name} new tasks; its "
-        "release is the one that ran before, and is not left for that"
+        "release already ran before, so it is not rolled back"
     )
     evidence = {"rollback": caused.rollback_id, "deployment": caused.deployment_id or deployment_id or ""}
     return Check.failed(CHECK_NAME, reason, evidence=evidence, suppresses=True)

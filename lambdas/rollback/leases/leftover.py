@@ -1,4 +1,4 @@
-"""Leases that a rollback should have given back: it crashed after its conclusion, or never got there."""
+"""Leases that a rollback did not give back, because it crashed after or before its conclusion."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -43,7 +43,7 @@ def is_lease_stale(service: str, world: World) -> bool:
 
 
 def _branch_key_of_first_writer(service: str, world: World) -> tuple[str, ...]:
-    """The key of the branch if this service is the branch's first writer: so each branch is looked at once."""
+    """The key of the branch if this service is the branch's first writer: so each branch is checked once."""
     database, writers = world.settings.database, world.settings.writers()
     if database is None or database.branch_id is None or not writers or writers[0].name != service:
         return ()

@@ -10,7 +10,7 @@ def find_predecessors(rollback: Rollback, world: World) -> tuple[list[Rollback],
     """Rollbacks of the same service that have not concluded, newest first.
 
     Returns:
-        The rollbacks, and a warning about those that can't be read: an operator puts back what those owe.
+        The rollbacks, and a warning about those that can't be read: an operator has to put their settings back.
     """
     pending = world.ledger.pending(rollback.service_name)
     for item in pending.unreadable:

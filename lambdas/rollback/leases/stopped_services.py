@@ -53,7 +53,7 @@ def renew_leases_of_stopped_services(rollback: Rollback, world: World) -> frozen
 def renew_leases_while_concluding(rollback: Rollback, world: World) -> None:
     """Renew all leases that a rollback still needs while Neon or ECS is asked about the outcome of its changes.
 
-    Without this, another rollback might begin on a service that stands at zero tasks, or on the branch. Leases that
+    Without this, another rollback might begin on a service with zero tasks, or on the branch. Leases that
     another rollback has taken since are left to that rollback.
     """
     if not rollback.open_obligations():

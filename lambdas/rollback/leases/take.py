@@ -1,4 +1,4 @@
-"""Take the lease on a service for a new rollback, if need be from a rollback that may be taken over."""
+"""Take the lease on a service for a new rollback, if necessary from a rollback that may be taken over."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Taking over a lease that another rollback holds (rule 1).
+"""Decide whether a rollback takes over the lease of another.
 
 Rule 1: an automatic trigger never takes over a rollback that is fenced, holds a database lease, or is itself an
 emergency. An operator with `--force` may.
@@ -12,13 +12,13 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     """Reason why a rollback may not take over the lease of another; None: it may.
 
     Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
-    during a restart from zero, is our own doing. A holder with an outcome only has obligations left, and the newcomer
-    discharges those with its own.
+    during a restart from zero, is caused by the rollback. A holder with an outcome only has obligations left, and the
+    newcomer discharges those with its own.
     """
     if newcomer.is_forced_by_operator or holder.never_acts:
         return None
     if holder.is_fenced:
-        return f"{holder.id} has fenced the service: the outage is its doing"
+        return f"{holder.id} has fenced the service, which causes the outage"
     if holder.holds_database_lease and (holder.outcome is None or holder.has_changed_data):
         return f"{holder.id} is changing the database"
     if holder.outcome is not None:
@@ -26,7 +26,7 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     if holder.is_emergency:
         return f"{holder.id} is an emergency rollback already"
     if newcomer.trigger not in OPERATOR_TRIGGERS and holder.trigger in OPERATOR_TRIGGERS and holder.plan is None:
-        return f"{holder.id} was only just started by an operator, and has no plan to continue yet"
+        return f"{holder.id} was started by an operator a moment ago, and has no plan yet that could be continued"
     if newcomer.request.type is not RollbackType.EMERGENCY:
         return f"{holder.id} is rolling {holder.service_name} back already"
     return None
@@ -43,5 +43,5 @@ def describe_takeover_state(holder: Rollback) -> str:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for owed in holder.open_obligations():
         service = f" of {owed.service}" if owed.service is not None else ""
-        parts.append(f"it still owes: {owed.kind}{service}, was {owed.before}")
+        parts.append(f"not put back yet: {owed.kind}{service}, was {owed.before}")
     return "; ".join(parts)

@@ -33,7 +33,7 @@ def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
     lease = find_live_lease(service_name, world)
     if lease is not None:
         return DeployDecision(
-            False, f"a rollback of {service_name} is going on ({lease.holder}): deploy when it has ended"
+            False, f"a rollback of {service_name} is in progress ({lease.holder}): deploy when it has ended"
         )
     service = world.settings.service(service_name)
     releases = world.ledger.find(service_name, digest)
@@ -48,7 +48,7 @@ def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
         return DeployDecision(False, why)
     known = next((r for r in releases if _has_image(r, digest)), None)
     state = f"is of {known.version}, which is {known.state}" if known is not None else "is not known to the ledger"
-    return DeployDecision(True, f"{image} {state}: nothing speaks against it")
+    return DeployDecision(True, f"{image} {state}: no objection to its deployment")
 
 
 def _is_image_of(left: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
@@ -69,7 +69,7 @@ def _digest_of(image: str, world: World) -> str:
     by_digest = image if named else (world.images.digest_of(image) if "@" not in image else None)
     if not by_digest:
         raise InvalidRequest(
-            f"the digest of image {image!r} can't be told: it is not in ECR, or can't be read there; push it first, or "
+            f"the digest of image {image!r} is not known: it is not in ECR, or can't be read there; push it first, or "
             "name it by digest (repository@sha256:…)"
         )
     return by_digest.rpartition("@")[2]

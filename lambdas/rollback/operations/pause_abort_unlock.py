@@ -63,7 +63,7 @@ def resume(service_name: str, operator: Operator, world: World) -> str:
     world.ledger.end_pause(service_name)
     return (
         f"automatic rollbacks of {service_name} are on again (paused since {current.since:%Y-%m-%d %H:%M} UTC by "
-        f"{current.by}); an alarm that is still in ALARM is looked at within minutes"
+        f"{current.by}); the janitor evaluates an alarm that is still in ALARM within minutes"
     )
 
 

@@ -1,4 +1,4 @@
-"""Quarantine and unquarantine: an operator's verdict about a release."""
+"""Quarantine and unquarantine: an operator's decision about a release."""
 
 import shlex
 
@@ -54,7 +54,7 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
 
 
 def _quarantine(release: Release, reason: str, world: World) -> None:
-    """Set the state until it holds: a promotion or a readiness check may interfere."""
+    """Set the state, and repeat if a promotion or a readiness check interferes."""
     for _ in range(TRIES):
         now = _reread_release(release, world)
         standing = standing_plan(release.service, world)
@@ -78,7 +78,10 @@ def _new_standing_plan(service_name: str, world: World) -> str:
     try:
         plan = prepare_standing_plan(service_name, world)
     except (RollbackError, KeyError) as failure:
-        return f"the standing plan is without it, and could not be computed anew ({failure}): it is within the hour"
+        return (
+            f"the standing plan is without it, and could not be computed again ({failure}): the next "
+            f"readiness check computes it, within the hour"
+        )
     if not plan.targets:
-        return "NO WAY BACK is left: no other release was promoted"
+        return "NO ROLLBACK TARGET is left: no other release is promoted"
     return f"the last known good is {plan.targets[0].release.version}"

@@ -102,12 +102,14 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     if not debts:
         world.settings.service(service_name)  # an unknown name is the likelier cause: report that first
         going_on = f"; {describe_holder(lease, world)}" if lease is not None else ""
-        raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
+        raise InvalidRequest(f"no setting of {service_name} was left to an operator{going_on}; nothing was changed")
     if not force:
         _refuse_beside_live_lease(lease, world)
         objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, world)]
         if objections:
-            raise InvalidRequest(f"{'; '.join(objections)}; --force puts it back all the same; nothing was changed")
+            raise InvalidRequest(
+                f"{'; '.join(objections)}; --force puts the setting back all the same; nothing was changed"
+            )
     record_operator_action("unfence", service_name, operator, world, debts[0].rollback_id)
     held_by = _take_lease(service_name, debts[0].rollback_id, world) if lease is None else None
     try:
@@ -184,7 +186,7 @@ def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
 def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
     if lease is not None:
         raise InvalidRequest(
-            f"a rollback is going on: {describe_holder(lease, world)}; wait for it, or end it with `rollback abort "
+            f"a rollback is in progress: {describe_holder(lease, world)}; wait for it, or end it with `rollback abort "
             f"{world.settings.environment} {lease.holder}`, or add --force; nothing was changed"
         )
 
@@ -193,7 +195,9 @@ def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
     """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
     lease = hold_lease(service_name, rollback_id, world)
     if lease is None:
-        raise Conflict(f"a rollback of {service_name} has just begun; nothing was changed, look and call again")
+        raise Conflict(
+            f"a rollback of {service_name} has just begun; nothing was changed. Check rollback status, and call again"
+        )
     return lease
 
 
@@ -206,7 +210,10 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -
         case ObligationKind.SCALING:
             before, now = ScalableTarget.model_validate(owed.before), world.scaling.describe(service)
             if now not in (before, before.all_suspended()):
-                yield f"scaling is {now!r} now, neither what was recorded ({before!r}) nor what was left of it"
+                yield (
+                    f"scaling is {now!r} now, neither the recorded value ({before!r}) nor the value "
+                    f"that the rollback set"
+                )
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
             expected = (
                 owed.before,
@@ -215,7 +222,7 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -
             for part in owed.before:
                 now_is = view.deployment_configuration.get(part)
                 if all(now_is != configuration.get(part) for configuration in expected):
-                    yield f"{part} is {now_is} now, neither what was recorded nor what was left of it"
+                    yield f"{part} is {now_is} now, neither the recorded value nor the value that the rollback set"
 
 
 def _find_bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:

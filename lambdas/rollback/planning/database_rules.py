@@ -100,20 +100,23 @@ def plan_database(
 def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
     name, why_not = "branch-is-named", None
     if settings.branch_pattern is not None and request.pr is None and request.undo is None:
-        why_not = f'branches are named {settings.branch_pattern}: say whose, such as {{"type": "database", "pr": 42}}'
+        why_not = (
+            f"branches are named {settings.branch_pattern}: name the pull request, such as "
+            f'{{"type": "database", "pr": 42}}'
+        )
     if settings.branch_id is not None and request.pr is not None:
         why_not = f"this environment has one branch, {settings.branch_id}: leave pr out"
     return Check.failed_if(why_not, name, f"branch {settings.branch_of(request.pr)}")
 
 
 def _check_approval(policy: Policy) -> Check:
-    """Check the approval that the environment requires (C10)."""
+    """Check the approval that the environment requires."""
     why_not = (
         "this environment requires an operator's approval before a database goes back. This version can't ask for an "
-        "approval yet: an operator who may approve starts the rollback with --force and a --reason, which are recorded"
+        "approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
     )
     required = policy.database_approval == "required"
-    return Check.failed_if(why_not if required else None, "approval", "none is wanted here", forceable=True)
+    return Check.failed_if(why_not if required else None, "approval", "this environment requires none", forceable=True)
 
 
 def _plan_undo(
@@ -143,7 +146,7 @@ def _explain_nothing_to_undo(undone: Rollback) -> str:
     if progress is None or not progress.may_have_changed_data:
         return f"{undone.id} did not change the database: there is nothing to undo"
     if planned is not None and planned.strategy is Strategy.DELETE:
-        return f"{undone.id} deleted branch {planned.branch}: Neon's console has it back for seven days"
+        return f"{undone.id} deleted branch {planned.branch}: Neon's console can recover it for seven days"
     return (
         f"whether {undone.id} changed the database is not known: look in Neon's console for a branch "
         f"{backup_name(undone.id)}, which has the state before"
@@ -158,7 +161,9 @@ def _plan_by_strategy(
     works_with = running if request.type in _TYPES_KEEPING_SERVICE else target
     schema = works_with.schema_sha256 if works_with is not None else None
     if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
-        no_time = f"the strategy here is {strategy}, which goes to no time: leave `to` out, or add --strategy restore"
+        no_time = (
+            f"the strategy here is {strategy}, which can't restore to a time: leave `to` out, or add --strategy restore"
+        )
         return None, (Check.failed("time-fits-strategy", no_time),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
@@ -171,13 +176,19 @@ def _plan_by_strategy(
             return _plan_restore(branch, schema, target, inputs)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
-            why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
+            why_not = (
+                f"{strategy} needs a source branch: set source_branch_id in the settings" if source is None else None
+            )
             check = Check.failed_if(why_not, "source-is-set", f"from {source}")
             planned = DatabasePlan(strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema)
             return (planned if source is not None else None), (check,)
         case Strategy.DELETE:
             by_request = request.pr is not None and request.type is RollbackType.DATABASE
-            why_not = None if by_request else 'only the branch of a pull request is deleted: "type": "database", "pr"'
+            why_not = (
+                None
+                if by_request
+                else 'only the branch of a pull request can be deleted: give "type": "database" and "pr"'
+            )
             planned = DatabasePlan(strategy=strategy, branch=branch)
             return (planned if by_request else None), (Check.failed_if(why_not, "may-be-deleted", f"branch {branch}"),)
 
@@ -188,11 +199,13 @@ def _plan_restore(
     name = "restore-point-known"
     if target is None:
         versions = ", ".join(sorted({r.version for r in inputs.releases})) or "none"
-        return None, (Check.failed(name, f"there is no good release to whose data to go back; known: {versions}"),)
+        return None, (
+            Check.failed(name, f"there is no promoted release whose data could be restored; known: {versions}"),
+        )
     usable = (point for point in inputs.points if inputs.history.has(point))
     point, after = choose_restore_point(target, inputs.releases, usable, inputs.fits)
     if after is None:
-        why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
+        why_not = f"no release was deployed after {target.version}: name the version whose data is to be restored"
         return None, (Check.failed(name, why_not),)
     left, _ = (
         choose_restore_point(target, inputs.releases, inputs.points, inputs.fits) if point is None else (None, None)
@@ -225,7 +238,7 @@ def _plan_down_migrations(
         return None, (Check.failed(name, tags),)
     if not tags:
         return None, (
-            Check.failed(name, "the target's migrations are the ones that are applied: there is no way down"),
+            Check.failed(name, "the target's migrations are the ones that are applied: no migration can be reverted"),
         )
     planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
     return planned, (Check.passed(name, f"the running release's own files: {', '.join(tags)}"),)
@@ -262,7 +275,7 @@ def _plan_restore_to_time(
 def _warn_late_restore_point(after: Release) -> Iterator[Check]:
     """Warn that a restore point of a deployment's start is later than the migrations before that deployment."""
     reason = (
-        f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
-        "they are in the restore point too; the preview tells before anything is changed"
+        f"the pipeline made no checkpoint before {after.version}. If its migrations ran before its deployment began, "
+        "the restore point includes them; the preview branch shows that before anything is changed"
     )
     yield Check.warned("restore-point-is-early", reason)

@@ -36,7 +36,7 @@ def decide(rollback: Rollback, plan: Plan, world: World, *, resumed: Rollback | 
 
 
 def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: World) -> Rollback:
-    """End the rollback whatever the other checks say: no task is wanted, or none has had time to start."""
+    """End the rollback whatever the other checks say: the count is 0, or the tasks have had no time to start."""
     is_zero_wanted = check.evidence["desired_count"] == 0
     return rollback.evolve(
         outcome=Outcome.SUPPRESSED,

@@ -109,14 +109,14 @@ def _check_standing_plan(standing: StandingPlan | None, target: Release | None) 
     if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
         reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
         return Check.passed(name, reason)
-    return Check.warned(name, "the target is not from the standing plan")
+    return Check.warned(name, "the target is not in the standing plan")
 
 
 def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
 
-    A resumed rollback that included the database does not: that the target fitted then says nothing about the service
-    alone.
+    A resumed rollback that included the database does not: its target fitted the restored data, which says nothing
+    about a rollback of the service alone.
     """
     rollback, resumed = inputs.rollback, inputs.resumed
     if drafted.target is None:
@@ -133,7 +133,7 @@ def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Roll
 def _standing_schema_verdict(
     target: Release, running: Release, standing: StandingPlan | None, world: World
 ) -> SchemaVerdict | None:
-    """The standing plan's verdict, if the database was observed after the running release came.
+    """The standing plan's verdict, if the database was observed after the running release was deployed.
 
     Returns:
         None: the service writes to no database.
@@ -149,7 +149,7 @@ def _standing_schema_verdict(
         is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, world)
         return schema_verdict(target, world, running) if is_old else planned.schema_verdict
     return unknown_verdict(
-        f"the database was last looked at on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
+        f"the database was last observed on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
     )
 
 

@@ -101,7 +101,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe, world: World) -> Rollback:
     )
     rollback, schema_checks = recipe.judge_schema(inputs, drafted, world)
     if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:
-        # Escalated to a full rollback: the recipe that plans the database plans it anew.
+        # Escalated to a full rollback: the recipe that plans the database plans it again.
         admission = (*rollback.admission, *schema_checks)
         return rollback.evolve(admission=admission, reason=schema_checks[0].reason, wait_seconds=0)
     checks = (*recipe.make_checks(inputs, drafted, choice, world), *schema_checks)

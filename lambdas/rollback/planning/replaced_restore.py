@@ -1,4 +1,4 @@
-"""The restore of a rollback that was taken over: it was sent, and its outcome is not known yet.
+"""Wait for the restore of a rollback that was taken over, while the restore's outcome is not known.
 
 Neon knows nothing of our leases. A rollback that takes another one over by force therefore waits until the other's
 Conclude has read the outcome from Neon (`database.unsettled_change`). Only then it plans or changes the database.
@@ -26,4 +26,4 @@ def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
     since = rollback.admitted_at or rollback.created_at
     if world.clock.now() - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
         return None
-    return f"{before.id} had sent a change of the database: planned when Neon has reported its outcome"
+    return f"{before.id} has sent a change of the database: the plan is made once Neon has reported its outcome"

@@ -10,14 +10,14 @@ from rollback.service.newer_deployment import newer_release
 
 
 def find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
-    """The rollback that was taken over and whose plan is kept; None: the plan is made anew.
+    """The rollback that was taken over and whose plan is kept; None: the plan is made again.
 
     A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it stands. PRIMARY may run
     that plan's target already, and a step back from there would be one too many. The rollback may have ended since it
     found its lease lost.
 
     An operator who names a version gets that version. A release that the team deployed after the kept plan was made is
-    judged anew, unless the database was changed or the service is fenced.
+    judged again, unless the database was changed or the service is fenced.
     """
     if rollback.supersedes is None or rollback.request.target_version is not None:
         return None

@@ -57,7 +57,8 @@ def apply_schema_verdict(
         return rollback, (schema_check(verdict, *names, needs_force=needs_force, remark=remark),)
     migrations = ", ".join(verdict.attributed_to)
     reason = (
-        f"{target.version} can't go back alone, the database goes with it, because of {migrations}: {verdict.reason}"
+        f"{target.service} can't go back to {target.version} without its database, which is rolled back too, because "
+        f"of {migrations}: {verdict.reason}"
     )
     check = Check.warned(CHECK_NAME, reason, evidence=evidence_of(verdict))
     return rollback.evolve(request=escalated, escalated_from_type=request.type), (check,)

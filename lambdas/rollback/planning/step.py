@@ -34,7 +34,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     stack = read_stack_status(service, world)
     patience = timedelta(minutes=policy.service_timeout_minutes)
     if stack.state is StackState.ROLLING_BACK and world.clock.now() - rollback.created_at < patience:
-        reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
+        reason = f"CloudFormation is rolling {service.stack} back by itself: the plan is made once that has ended"
         return rollback.evolve(reason=reason, wait_seconds=policy.poll_seconds)
     why_wait = why_wait_for_other_restore(rollback, world)
     if why_wait is not None:
@@ -109,7 +109,7 @@ def _check_is_a_release(rollback: Rollback, running: Release, world: World) -> C
     if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, world):
         reason = f"{family} was deployed by a rollback, not by a release"
         return Check.failed(name, reason, suppresses=True)
-    return Check.passed(name, "not a deployment of ours that failed")
+    return Check.passed(name, "the failed deployment is not a rollback's")
 
 
 def _check_is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
@@ -120,7 +120,7 @@ def _check_is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
         if began > rollback.event.at + _EVENT_CLOCK:
             reason = f"another deployment began at {began:%H:%M:%S} UTC, after the one that failed"
             return Check.failed(name, reason, suppresses=True)
-    return Check.passed(name, "no newer deployment than the one that is judged")
+    return Check.passed(name, "no deployment is newer than the failed deployment")
 
 
 def _check_definition_is_stored(target: Release, world: World) -> Check:
@@ -133,7 +133,7 @@ def _check_definition_is_stored(target: Release, world: World) -> Check:
             return Check.warned("definition-is-usable", reason)
         reason = f"the ledger has no readable copy of {target.version}'s task definition"
         return Check.failed("definition-is-usable", reason)
-    return Check.passed("definition-is-usable", "its copy can be registered if need be")
+    return Check.passed("definition-is-usable", "the ledger has a copy that can be registered")
 
 
 def _check_images_exist(target: Release, world: World) -> tuple[Check, ...]:

@@ -120,7 +120,7 @@ class Index(Protocol):
 
     @changes_state
     def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
-        """Remember that an item can't be read, so that an operator is told once."""
+        """Record that an item can't be read, so that an operator is paged once."""
         ...
 
     @reads
@@ -130,7 +130,7 @@ class Index(Protocol):
 
     @changes_state
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        """Remember that an operator was told of this item."""
+        """Record that an operator was paged about this item."""
         ...
 
     @changes_state
@@ -158,7 +158,7 @@ class Pages(Protocol):
 
     @reads
     def page_counts(self) -> tuple[PageCount, ...]:
-        """List the counts of all services with pages that no operator was told of yet."""
+        """List the page counts of all services that have unsent pages."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Ports that tell operators and dashboards about a rollback."""
+"""Ports that report a rollback to operators and dashboards."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -1,7 +1,7 @@
 """The record of all ports. Adapters (`rollback.adapters`) and the tests' fakes implement them.
 
 Every method of a port may raise these errors:
-    ExternalServiceError: the outcome is unknown. Look before you send the call again.
+    ExternalServiceError: the outcome is unknown. Check its effect before sending the call again.
     Throttled: nothing was done. The same call may be sent again.
     CallRefused: the call is refused for good. Don't send it again.
 """

@@ -26,16 +26,16 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: 
     """Check that the alarms have data. ELB counts the hosts of each used target group: no data means a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
-        return Check.skipped(name, "no task runs that ELB could count")
+        return Check.skipped(name, "no task runs, so ELB counts no target")
     names = leaf_alarms(world.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
     try:
         silent = world.alarms.without_data(names, world.clock.now() - _DATA_WINDOW)
     except ExternalServiceError as failure:
         return Check.warned(name, f"could not be asked: {failure}")
     if not silent:
-        return Check.passed(name, "the target groups that are watched have data")
+        return Check.passed(name, "the alarms' target groups have data")
     reason = (
-        f"no data in the last hour: {', '.join(silent)} is not watching; the service has "
+        f"no data in the last hour: {', '.join(silent)} can't detect an outage; the service has "
         f"{', '.join(group.rsplit(':', 1)[-1] for group in view.target_groups)}: compare them with the settings"
     )
     return Check.warned(name, reason)
@@ -43,7 +43,7 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: 
 
 def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: World) -> Check:
     """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
-    name, shared = "load-balancer-is-its-own", "shared: the errors that it gives by itself are not counted"
+    name, shared = "load-balancer-is-its-own", "shared: errors that the load balancer itself returns are not counted"
     try:
         others = world.targets.sibling_target_groups(view.target_groups)
     except ExternalServiceError as failure:
@@ -54,14 +54,14 @@ def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceVie
         return Check.skipped(name, shared)
     if service.load_balancer_shared:
         reason = (
-            "it counts as shared, but its listeners forward to this service only: targets that hang (504) or answer "
-            "nonsense (502) are seen by no alarm; set load_balancer_shared to false"
+            "load_balancer_shared is true, but the listeners forward to this service only: targets that hang (504) or "
+            "send invalid answers (502) trigger no alarm; set load_balancer_shared to false"
         )
         return Check.warned(name, reason)
     if not others:
         return Check.passed(name, "its listeners forward to this service only")
     reason = (
-        f"its listeners also forward to {', '.join(group.rsplit(':', 1)[-1] for group in others)}: whose errors it "
-        "counts can't be told; set load_balancer_shared to true"
+        f"its listeners also forward to {', '.join(group.rsplit(':', 1)[-1] for group in others)}: the alarms "
+        "count the errors of all of them; set load_balancer_shared to true"
     )
     return Check.warned(name, reason)

@@ -67,7 +67,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     now = world.clock.now()
     service = world.settings.service(service_name)
     if find_live_lease(service_name, world) is not None:
-        return _finish(service_name, now, "a rollback is going on: its deployments are not releases")
+        return _finish(service_name, now, "a rollback is in progress: its deployments are not releases")
     view = world.services.describe(service)
     primary = view.primary
     if is_ours(primary.definition_arn, world):
@@ -83,7 +83,9 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
         why = ", ".join(view.why_not_stable)
-        return _finish(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){note}")
+        return _finish(
+            service_name, now, f"{release.version} is recorded; its bake begins once only its tasks run ({why}){note}"
+        )
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
@@ -114,7 +116,7 @@ def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
     if find_live_lease(cursor.service, world) is not None:
-        return _bake_on(cursor, duration, "a rollback is going on")
+        return _bake_on(cursor, duration, "a rollback is in progress")
     objection = _find_alarms(release.service, bake.since, world)
     if objection is not None:  # after an alarm the bake starts again
         world.ledger.put_bake(bake.model_copy(update={"since": now}))
@@ -204,7 +206,7 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
 def _note_unpinned_images(release: Release) -> str:
     """Name containers that are recorded without a digest; they prevent neither recording nor promotion."""
     names = ", ".join(release.pinned_by_reference)
-    return f"; the digest of {names} can't be told, it runs the image of its tag" if names else ""
+    return f"; the digest of {names} is not known, so the tasks run the image that the tag names" if names else ""
 
 
 def _find_alarms(service_name: str, since: datetime, world: World) -> str | None:
@@ -219,7 +221,7 @@ def _find_objection(release: Release, since: datetime, world: World) -> str | No
     service = world.settings.service(release.service)
     view = world.services.describe(service)
     if view.desired_count == 0:
-        return "no task is wanted: no running task could be judged"
+        return "the desired count is 0: there is no running task to judge"
     checks = run_checks(service.name, release, view, world, alarms=AlarmHandling.IGNORE)
     failing = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
     if failing:

@@ -118,16 +118,19 @@ def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:
 
 def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
     """Check which target a rollback would take now; a warning if it is not the last known good."""
-    name, newest = "way-back", plan.newest_other(running_fingerprint)
-    targets = plan.ways_back(running_fingerprint)
+    name, newest = "usable-target", plan.newest_other(running_fingerprint)
+    targets = plan.usable_targets(running_fingerprint)
     if newest is None:
         reason = f"none yet: {plan.targets[0].release.version} is the only promoted release"
         return Check.skipped(name, reason)
     if not targets:
-        reason = f"{newest.release.version} is not ready, and there is no other target that is"
+        reason = f"{newest.release.version} is not ready, and no other target is ready"
         return Check.failed(name, reason)
     if targets[0] is not newest:
-        reason = f"{newest.release.version} can't be run, or that is not known; {targets[0].release.version} is next"
+        reason = (
+            f"{newest.release.version} can't be run, or was not checked; a rollback would take "
+            f"{targets[0].release.version}"
+        )
         return Check.warned(name, reason)
     return Check.passed(name, f"to {newest.release.version}")
 
@@ -139,7 +142,7 @@ def _check_target_groups(view: ServiceView, world: World) -> Check:
         return Check.skipped(name, "the service has no target group")
     silent = describe_inconclusive_groups(read_group_health(view, world))
     if silent:
-        reason = f"{silent}; its targets say nothing of a release: take it out of the service, or give it a listener"
+        reason = f"{silent}; its health says nothing about a release: remove it from the service, or give it a listener"
         return Check.warned(name, reason)
     return Check.passed(name, "a load balancer routes to each")
 
@@ -161,7 +164,7 @@ def _check_circuit_breaker(view: ServiceView) -> Check:
     name = "circuit-breaker"
     if view.deployment_configuration.get("deploymentCircuitBreaker", {}).get("enable"):
         return Check.passed(name, "on: ECS reports failed deployments")
-    reason = "off: ECS reports failed deployments only where it is on; switch it on"
+    reason = "off: ECS reports no failed deployment; switch the circuit breaker on"
     return Check.warned(name, reason)
 
 

@@ -40,27 +40,29 @@ def _release(rollback: Rollback, plan: Plan, progress: DatabaseProgress, stopped
     if rollback.service is not None and rollback.service.acted_at is not None:
         return f"{plan.target.version if plan.target is not None else 'nothing'} was deployed"
     may_be_stopped = stopped or rollback.is_fenced or progress.may_have_changed_data
-    return f"{plan.running.version} {'is what the service would run' if may_be_stopped else 'runs'}"
+    return f"{plan.running.version} {'is the release that the service would start' if may_be_stopped else 'runs'}"
 
 
 def _known_data(progress: DatabaseProgress) -> str:
     if not progress.may_have_changed_data:
         return "the data is untouched"
     if progress.database_outcome is DatabaseOutcome.RESTORED:
-        return "the data is as planned"
-    return "the data may be overwritten, or half changed"
+        return "the data was restored as planned"
+    return "the data may be overwritten or partly changed"
 
 
 def _backup(progress: DatabaseProgress) -> str:
-    return f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
+    return f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch is known"
 
 
 def _unknown_data(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
     """Describe data and backup while their state is not known; None: it is known."""
     if progress.not_known is not None:
-        return f"whether the data was changed is NOT KNOWN ({progress.not_known})", _where_to_look(rollback, progress)
+        return f"it is NOT KNOWN whether the data was changed ({progress.not_known})", _where_to_look(
+            rollback, progress
+        )
     if progress.has_unanswered_change and progress.may_have_changed_data:
-        data = "whether the data was changed is not known yet: Neon is being asked, and another report follows"
+        data = "it is not known yet whether the data was changed: Neon is being asked, and another report follows"
         return data, _where_to_look(rollback, progress)
     return None
 
@@ -70,4 +72,4 @@ def _where_to_look(rollback: Rollback, progress: DatabaseProgress) -> str:
     if planned is not None and planned.strategy is Strategy.DELETE:
         branch = progress.before.name
         return f"look in Neon's console whether branch {branch} exists; a deleted one can be recovered for seven days"
-    return f"look in Neon's console for a branch {backup_name(rollback.id)}, which has the state before"
+    return f"look in Neon's console for a branch {backup_name(rollback.id)}, which has the state before the change"

@@ -28,7 +28,7 @@ def _begun(connection: ServiceConnection) -> str:
         return f"{_method(connection)}, at {connection.reconnected_at:%H:%M:%S} UTC{_proof(connection)}"
     if connection.finished_at is not None:
         return connection.note
-    return f"NOT RECONNECTED: {connection.waiting_reason or 'its turn did not come'}"
+    return f"NOT RECONNECTED: {connection.waiting_reason or 'the rollback ended before it'}"
 
 
 def _method(connection: ServiceConnection) -> str:
@@ -39,7 +39,7 @@ def _method(connection: ServiceConnection) -> str:
             is_own = connection.asked_at is not None or connection.intent is not None
             return f"new tasks by deployment {connection.deployment_id}{'' if is_own else ', which others began'}"
         case ReconnectMethod.COMMAND:
-            return "its reconnect_command ended with exit code 0; its tasks are the ones from before"
+            return "its reconnect_command ended with exit code 0; its tasks were not replaced"
 
 
 def _proof(connection: ServiceConnection) -> str:

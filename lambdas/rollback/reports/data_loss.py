@@ -8,13 +8,13 @@ from rollback.domain.database.data_loss import MOST_COLUMNS, DataLossReport, Tab
 def format_data_loss(report: DataLossReport) -> list[str]:
     """Lines of the report, with everything that was not compared."""
     if report.unavailable and report.compared is None:
-        return [f"the lost rows could not be told: {report.unavailable}"]
+        return [f"the lost rows could not be determined: {report.unavailable}"]
     return [*(list(_differences(report)) or [_no_difference(report)]), *_extent(report)]
 
 
 def _no_difference(report: DataLossReport) -> str:
     if report.is_complete:
-        return "the restore took nothing out"
+        return "the restore removed no row"
     return "no difference was found in the tables that were compared, which are not all"
 
 
@@ -34,12 +34,12 @@ def _extent(report: DataLossReport) -> Iterator[str]:
     tables = f"{report.compared} {'table' if report.compared == 1 else 'tables'}"
     yield f"compared row by row: {tables} of {databases}{f', {report.against}' if report.against else ''}"
     yield from (f"only counted: {table}" for table in report.counted)
-    yield from (f"not looked at: {name}" for name in report.not_looked_at)
+    yield from (f"not compared: {name}" for name in report.not_looked_at)
     if report.more_counted or report.more_not_looked_at:
-        more = f"{report.more_counted} more only counted, {report.more_not_looked_at} more not looked at"
+        more = f"{report.more_counted} more only counted, {report.more_not_looked_at} more not compared"
         yield f"not compared: {more}"
     if report.unavailable:
-        yield f"not looked at: the rest: {report.unavailable}"
+        yield f"not compared: the rest: {report.unavailable}"
 
 
 def _table(table: TableDataLoss, more_keys: int) -> str:

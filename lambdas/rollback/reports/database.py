@@ -23,7 +23,7 @@ def format_database(rollback: Rollback) -> list[str]:
     if planned is None:
         return []
     if rollback.database is None:
-        return [f"Database, planned: {_planned_change(planned)}; no step of it was taken"]
+        return [f"Database, planned: {_planned_change(planned)}; not begun"]
     progress = rollback.database
     heading = f"Database, branch {progress.before.name}: {_planned_change(planned)}"
     facts = (
@@ -59,7 +59,7 @@ def _commands_run(progress: DatabaseProgress) -> Iterator[str]:
 
 def _exit(run: CommandRun) -> str:
     if run.ended_at is None:
-        return f"task {run.arn} was started, its end was not seen"
+        return f"task {run.arn} was started, and its end is not known"
     return f"exit code {run.exit_code}" if run.exit_code is not None else f"no exit code: {run.reason}"
 
 
@@ -67,9 +67,9 @@ def _former_state(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
     """Say where the log ended, and which command goes back to the backup."""
     head = progress.fence.head
     if head is not None:
-        yield f"Behind the fence its log ended at {head.lsn}, {head.at:%H:%M:%S} UTC"
+        yield f"End of the log once all writers had stopped: {head.lsn}, {head.at:%H:%M:%S} UTC"
     if progress.backup_id is not None:
-        yield f"Backup branch {progress.backup_id} has the state before; to go back to that state:"
+        yield f"Backup branch {progress.backup_id} has the state before the change; to return to that state:"
         yield f"  rollback undo {rollback.environment} {rollback.id}"
 
 
@@ -120,7 +120,7 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
         return
     if not progress.sequences:
         return
-    yield "Its sequences were not continued, or not seen to be: new rows may get ids of lost rows"
+    yield "Its sequences were not continued, or that is not known: new rows may get ids of lost rows"
     yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
     main_database = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
     for sequence in progress.sequences[:_MOST_SEQUENCES]:
@@ -140,4 +140,4 @@ def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
 
 def _replaced_address(progress: DatabaseProgress) -> Iterator[str]:
     if isinstance(progress, RecreateProgress) and progress.is_redeploy_needed:
-        yield "The secret with its address was replaced: tasks that ran before must be started anew"
+        yield "The secret with its address was replaced: restart the tasks that ran before"

@@ -4,6 +4,7 @@ A report names settings, never their values. Each section is a function that say
 notes come from the step that decided them.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 
 from rollback.check import Check, Verdict
@@ -55,7 +56,7 @@ def _subject_lines(rollback: Rollback) -> Iterator[str]:
     alarm = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
     yield f"Trigger: {rollback.trigger}{alarm}"
     if rollback.evaluations > 1:
-        yield f"The trigger was evaluated {rollback.evaluations} times; this answer differs from the last one"
+        yield f"The trigger was evaluated {rollback.evaluations} times; this result differs from the last report"
 
 
 def _facts(rollback: Rollback) -> Iterator[str]:
@@ -80,7 +81,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
 def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
     """List the operator's next actions; none if the rollback is no page."""
     if is_page(rollback):
-        yield "Escalation level 3: an operator has to act. Next:"
+        yield "An operator has to act. Next:"
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 
 
@@ -94,8 +95,8 @@ def _objections(checks: Iterable[Check], why: str) -> Iterator[str]:
 
 def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:
     if kind is RollbackType.DATABASE:
-        return f"Database alone: {plan.running.version} keeps running"
-    return f"From {plan.running.version} to {plan.target.version if plan.target else 'none'}"
+        return f"Database only: {plan.running.version} keeps running"
+    return f"Plan: from {plan.running.version} to {plan.target.version if plan.target else 'none'}"
 
 
 def _verification(rollback: Rollback) -> Iterator[str]:
@@ -107,6 +108,7 @@ def _verification(rollback: Rollback) -> Iterator[str]:
 
 def _undischarged(owed: Obligation) -> str:
     service = f" of {owed.service}" if owed.service is not None else ""
+    setting = f"{owed.kind}{service}, value before: {json.dumps(owed.before, ensure_ascii=False, default=str)}"
     if owed.handed_to is None:  # a page goes out before Conclude tries to discharge it
-        return f"Being put back: {owed.kind}{service}: was {owed.before}; another report follows if that can't be done"
-    return f"NOT PUT BACK: {owed.kind}{service} (handed to {owed.handed_to}): was {owed.before}"
+        return f"To be put back: {setting}; another report follows if that fails"
+    return f"NOT PUT BACK: {setting}; left to {owed.handed_to}"

@@ -34,8 +34,8 @@ def _newer_deployment(rollback: Rollback) -> Iterator[str]:
         yield f"Newer release, left alone: {newer.in_words}"
         yield f"  Done before: {moves or 'nothing'}{stopped}"
         if newer.is_replaced_release_redeployed:
-            yield "  This rollback left the same release: check that the deployment was intended"
+            yield "  This rollback replaced the same release: check that the deployment was intended"
     elif newer.why_replaced:
         yield f"Replaced meanwhile: {newer.in_words}; {newer.why_replaced}. Check it before you deploy it again"
     else:
-        yield f"Deployed meanwhile: {newer.in_words}; ECS gave the deployment up, or it did not settle in time"
+        yield f"Deployed meanwhile: {newer.in_words}; the deployment failed, or did not complete in time"

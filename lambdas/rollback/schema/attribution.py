@@ -57,7 +57,7 @@ def attribute_break(
         return by_class
     impact = combine_impacts(migration.impact for migration in applied)
     recreated = find_recreated_names(impact, target.recorded_schema, live)
-    by_others = tuple(f"{name} was removed, and is there again" for name in recreated if name not in impact.makes)
+    by_others = tuple(f"{name} was removed and created again" for name in recreated if name not in impact.makes)
     return Attribution(by_class.tags, by_others)
 
 

@@ -1,6 +1,6 @@
 """Judge whether a release can work with the live schema: by the journals first, by the structure last.
 
-The journals tell which migrations were applied since: none, only more, or an unknown set. The structure
+The journals show which migrations were applied since: none, only more, or an unknown set. The structure
 (`structure_diff`) then overrules the journals in both directions, for what a structure can show:
     - Drift that no journal lists is breaking.
     - A breaking migration that touches nothing of the target's is compatible.
@@ -58,7 +58,7 @@ def judge_schema(
     compatibility, reason = _apply_rules(journals.relation, impact, None if findings is None else find_worst(findings))
     unfinished = list_unfinished(journal)
     if unfinished and compatibility is Compatibility.COMPATIBLE:
-        compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell which migrations are applied"
+        compatibility, reason = Compatibility.UNKNOWN, "a journal does not list all applied migrations"
     files = tuple(find_shipped_file(row, shipped) for row in journals.extra_rows)
     attribution = Attribution()
     if compatibility is Compatibility.BREAKING and journals.relation is not JournalRelation.BEHIND:

@@ -37,13 +37,13 @@ def full_rollback_input(service: str, version: str, *, needs_force: bool = False
 def refusal_text(
     verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
 ) -> str:
-    """Say why the service can't go back alone, and give the full rollback's commands, ready to paste."""
+    """Say why the service can't go back without its database, and give the full rollback's commands, ready to paste."""
     reason = one_line(verdict.reason, _LONGEST_REASON)  # a longer one would cut off the commands after it
     reason = f"{reason}; {remark}" if remark else reason
     return (
-        f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {reason}. "
-        "Nothing was changed. To take the database back with it (rows written since leave it, and are kept in a "
-        f"backup branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
+        f"{service} can't go back to {version} without its database, the schema is {verdict.compatibility}: {reason}. "
+        "Nothing was changed. To roll the database back too (rows written since are removed, and kept in a backup "
+        f"branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
         f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"
     )
 
@@ -62,8 +62,8 @@ def explain_no_full_rollback(verdict: SchemaVerdict) -> str:
     if verdict.is_attributed:
         return ""
     if verdict.compatibility is Compatibility.UNKNOWN:
-        return "the database does not go back by itself on an unknown verdict"
-    no_migration = "the database does not go back by itself: no migration that a later release shipped"
+        return "an unknown verdict starts no rollback of the database by itself"
+    no_migration = "no rollback of the database starts by itself: no migration that a later release shipped"
     if verdict.unexplained:
         return f"{no_migration} explains that {one_line(_listed(verdict.unexplained), _LONGEST_REASON // 2)}"
     return f"{no_migration} breaks it"

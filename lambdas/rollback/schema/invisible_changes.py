@@ -26,7 +26,7 @@ def mark_invisible_changes(impact: MigrationImpact, recorded_schema: LiveSchema,
     left_out = find_names_left_out((*impact.reasons, *impact.removes), recorded_schema, live)
     if not recreated and not left_out:
         return impact
-    reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in recreated)]
+    reasons = [*impact.reasons, *(f"{name} was removed and created again" for name in recreated)]
     reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
     changes = {"is_visible_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
     if left_out and impact.impact is Impact.BREAKING:

@@ -33,7 +33,7 @@ def compare_journals(
     Args:
         target: the schema recorded for the target.
         journal: the live journal; None: the database has none.
-        shipped: all files that are known. They tell the ancestors of Alembic's heads.
+        shipped: all files that are known. They list the ancestors of Alembic's heads.
     """
     if target.expected_journal is None or journal is None:
         is_absent = target.expected_journal is None and journal is None
@@ -135,7 +135,7 @@ def has_plain_files(shipped: Iterable[ShippedMigration]) -> bool:
 def find_plain_files_absent_from(
     target: Iterable[ShippedMigration], known: Iterable[ShippedMigration]
 ) -> tuple[ShippedMigration, ...]:
-    """Plain SQL files that some release shipped and the target did not: no journal tells which are applied."""
+    """Plain SQL files that some release shipped and the target did not: no journal lists which are applied."""
     of_target = {(file.id, file.hash) for file in target}
     return tuple(file for file in known if file.tool == MigrationTool.SQL and (file.id, file.hash) not in of_target)
 
@@ -147,7 +147,7 @@ def _has_same_name(row: Migration, file: ShippedMigration) -> bool:
 
 
 def _has_same_content(row: Migration, file: ShippedMigration) -> bool:
-    """Compare checksums; Drizzle's hash has matched already, and its time tells equal files apart.
+    """Compare checksums; Drizzle's hash has matched already, and its time distinguishes equal files.
 
     Drizzle 1.x keeps whole seconds of that time.
     """

@@ -4,7 +4,7 @@ The comparison holds for statements that name their columns, as Drizzle writes t
 structure. Everything such a statement may read must exist, and everything that it may write must be accepted.
     - Breaking: the live structure refuses a statement that the recorded one accepted, whether or not the release
       sends it.
-    - Unknown: a snapshot of the structure can't tell.
+    - Unknown: a snapshot of the structure can't show it.
 
 Neon's schemas and partitions are left out. Neon changes its schemas without a migration of the application. A job
 makes partitions ahead of need, and drops old ones. Neither says anything about a release.
@@ -89,7 +89,7 @@ def _gone(table: str, recorded_schema: LiveSchema, live: LiveSchema) -> Iterator
         if recorded_schema.partitions is not None:
             yield unknown_finding(f"table {table} is a partition now: rows outside of its bounds are refused")
     elif twin is not None:
-        yield unknown_finding(f"table {table} is gone; the snapshot does not tell whether it was a partition of {twin}")
+        yield unknown_finding(f"table {table} is gone; the snapshot does not show whether it was a partition of {twin}")
     else:
         yield breaking_finding(f"table {table} {GONE}", table)
 

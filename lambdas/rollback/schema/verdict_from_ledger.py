@@ -36,10 +36,10 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
     branch = database.lease_of(None)
     observation = world.ledger.observation(branch)
     if observation is None:
-        return unknown_verdict("the database has not been looked at yet")
+        return unknown_verdict("the database has not been observed yet")
     if observation.observed_at < running.first_deployed_at:
         when = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
-        return unknown_verdict(f"the database was last looked at on {when}")
+        return unknown_verdict(f"the database was last observed on {when}")
     live = stored_schema(observation.schema_sha256, world)
     return verdict_on(target, live, observation.observed_at, world, running)
 
@@ -52,9 +52,9 @@ def verdict_on(
     assert database is not None  # noqa: S101 - its schema was observed
     branch = database.lease_of(None)
     if live.recorded_schema is None:
-        return unknown_verdict("the last look at the database did not see its tables")
+        return unknown_verdict("the last observation of the database did not read its tables")
     if live.journal is None and not live.has_searched_all_journals:
-        return unknown_verdict("the last look at the database searched for the journal of Drizzle only")
+        return unknown_verdict("the last observation of the database searched for the journal of Drizzle only")
     verdict = judge_schema(
         schema_of(target, world), live.recorded_schema, live.journal, shipped_migrations_since(target, branch, world)
     )
@@ -62,10 +62,10 @@ def verdict_on(
         return verdict
     pending = _unapplied_tags(shipped_migrations_of(running, world), live.journal)
     if pending:
-        return unknown_verdict(f"{running.version} may have applied {', '.join(pending)} since the last look")
+        return unknown_verdict(f"{running.version} may have applied {', '.join(pending)} since the last observation")
     awaited = find_awaited_migrations(branch, live.journal, observed_at, world, apart_from=target)
     if awaited:
-        return unknown_verdict(f"a pipeline may have applied {', '.join(awaited)} since the last look")
+        return unknown_verdict(f"a pipeline may have applied {', '.join(awaited)} since the last observation")
     return verdict
 
 
@@ -163,7 +163,7 @@ def shipped_migrations_since(release: Release, branch: str, world: World) -> tup
     """Migrations that pipelines recorded with a release and with later ones.
 
     Plain files of another service are left out if they were recorded before the release: it ran with them. No journal
-    tells which plain files are applied.
+    lists which plain files are applied.
     """
     points = restore_points_about(release, branch, world)
     others = [p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at]

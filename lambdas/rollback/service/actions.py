@@ -23,25 +23,25 @@ _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYME
 
 
 def announce_change(
-    stage: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: World
+    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: World
 ) -> Rollback:
     """Write down the call that the next round makes. The runner saves a fresh intent only under the lease.
 
     Args:
-        stage: the rollback with its target.
+        deploying: the rollback with its target.
         move: the move that makes the change.
         view: ECS's description of the service.
         wanted: desired count for the target.
         world: the ports.
     """
-    rollback, progress = stage.rollback, stage.progress
+    rollback, progress = deploying.rollback, deploying.progress
     arguments: dict[str, Any] = {"desired_count": wanted}
     owed: list[Obligation] = []
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
-        deploying, configuration = _deployment_parameters(stage, view, world)
-        arguments |= deploying
+        parameters, configuration = _deployment_parameters(deploying, view, world)
+        arguments |= parameters
         owed += configuration
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
         arguments["replaced_deployment_id"] = view.primary.id
@@ -125,13 +125,13 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
 
 
 def _deployment_parameters(
-    stage: DeployingRollback, view: ServiceView, world: World
+    deploying: DeployingRollback, view: ServiceView, world: World
 ) -> tuple[dict[str, Any], list[Obligation]]:
-    newest_good = not is_operator_choice(stage.rollback) and not stage.plan.skipped_last_known_good
+    newest_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(stage.target, world, is_last_known_good=newest_good)
+        "definition_arn": ensure_registered_definition(deploying.target, world, is_last_known_good=newest_good)
     }
-    quiet = disable_ecs_rollback(view.deployment_configuration, stage.progress.escalation_level)
+    quiet = disable_ecs_rollback(view.deployment_configuration, deploying.progress.escalation_level)
     before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
     if not before:
         return arguments, []

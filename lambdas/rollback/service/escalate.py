@@ -24,9 +24,10 @@ from rollback.service.next_target import find_next_target, switch_target
 _EVENTS = 5  # last events of the service in the report
 _END_REASONS = {
     EscalationEnd.NOT_THE_RELEASE: (
-        "the target runs and its targets are healthy: the release is not the cause, look elsewhere"
+        "the target release runs and its load balancer targets are healthy: the release is not the "
+        "cause, look for another one"
     ),
-    EscalationEnd.LEVELS_EXHAUSTED: "nothing more can be tried without a person",
+    EscalationEnd.LEVELS_EXHAUSTED: "every escalation level was tried",
 }
 
 
@@ -39,15 +40,15 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
         view: ECS's description of the service.
         world: the ports.
     """
-    stage = rollback.deploying()
-    progress, now, policy = stage.progress, world.clock.now(), world.settings.policy
-    tried = (*progress.tried, _record_attempt(stage, why, view, now))
+    deploying = rollback.deploying()
+    progress, now, policy = deploying.progress, world.clock.now(), world.settings.policy
+    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
     service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
     step = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
     )
     if isinstance(step, TargetSwitch) and another is not None:
-        return _switch_target(another, stage, tried, why, view, now)
+        return _switch_target(another, deploying, tried, why, view, now)
     if isinstance(step, EscalationLevel):
         climbed = progress.evolve(
             escalation_level=step, escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None
@@ -65,8 +66,8 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
 
     A second repetition would let two pipelines deploy over each other without end.
     """
-    stage = rollback.deploying()
-    progress, now, target = stage.progress, world.clock.now(), stage.target
+    deploying = rollback.deploying()
+    progress, now, target = deploying.progress, world.clock.now(), deploying.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
     if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
         return None
@@ -74,7 +75,7 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
     if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.tried):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    tried = (*progress.tried, _record_attempt(stage, why, view, now))
+    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
     again = progress.evolve(escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None)
     return rollback.evolve(
         service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
@@ -83,14 +84,14 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
 
 def _switch_target(
     another: StandingTarget,
-    stage: DeployingRollback,
+    deploying: DeployingRollback,
     tried: tuple[EscalationAttempt, ...],
     why: str,
     view: ServiceView,
     now: datetime,
 ) -> Rollback:
     """Take another target on the same level. A change that was announced for the former target is not sent."""
-    begun = stage.progress.evolve(
+    begun = deploying.progress.evolve(
         escalation_level_since=now,
         target_since=now,
         tried=tried,
@@ -100,14 +101,14 @@ def _switch_target(
         redeployment_forced_at=None,
     )
     reason = f"{why}: on to {another.release.version}, the next target"
-    return switch_target(stage.rollback, another, view).evolve(
+    return switch_target(deploying.rollback, another, view).evolve(
         service=begun, verification=None, reason=reason, wait_seconds=0
     )
 
 
-def _record_attempt(stage: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
+def _record_attempt(deploying: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
     """Record the level that did not help, with its target."""
-    progress, target = stage.progress, stage.target
+    progress, target = deploying.progress, deploying.target
     return EscalationAttempt(
         escalation_level=progress.escalation_level,
         since=progress.escalation_level_since,
@@ -127,10 +128,10 @@ def _is_attempt_for(attempt: EscalationAttempt, target: Release) -> bool:
 
 def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -> ServiceHealth:
     """Assess which release runs, and how many of its targets are healthy."""
-    stage = rollback.deploying()
-    primary, target = view.primary, stage.target
+    deploying = rollback.deploying()
+    primary, target = view.primary, deploying.target
     service = world.settings.service(rollback.service_name)
-    is_target = primary.definition_arn == stage.progress.target_definition_arn
+    is_target = primary.definition_arn == deploying.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, world).is_release(target)
     healthy = healthy_targets(view, world)
     return ServiceHealth(

@@ -48,7 +48,7 @@ SERVICE_CHANGES = frozenset(
 class ServiceSnapshot(BaseModel):
     """The facts that decide, cut from DescribeServices and DescribeServiceDeployments.
 
-    Releases are told apart by fingerprint: one release may be registered under several ARNs.
+    Releases are distinguished by fingerprint: one release may be registered under several ARNs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -29,7 +29,7 @@ def choose_standing_target(standing: StandingPlan, running_fingerprint: str) -> 
     newest = standing.newest_other(running_fingerprint)
     fitting = (
         candidate
-        for candidate in standing.ways_back(running_fingerprint)
+        for candidate in standing.usable_targets(running_fingerprint)
         if candidate is newest or _is_compatible(candidate.schema_verdict)
     )
     return next(fitting, newest)
@@ -53,7 +53,7 @@ def check_target_readiness(target: Release, running: Release, standing: Standing
     if planned.why_not_ready:
         return (_warn(f"{target.version} was not ready {at}: {planned.why_not_ready}"),)
     if newest is not planned and newest.is_ready is not True:
-        why = newest.why_not_ready or "whether it can be run could not be asked"
+        why = newest.why_not_ready or "whether ECS can run it could not be checked"
         return (_warn(f"{newest.release.version} is skipped for {target.version}, {at}: {why}"),)
     if planned.is_ready is None:
         return (_warn(f"whether {target.version} can be run was not known {at}"),)
@@ -111,9 +111,9 @@ def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
     try:
         standing = standing_plan(rollback.service_name, world)
         tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.tried)}
-        ways = standing.ways_back(plan.running.fingerprint) if standing is not None else ()
-        untried = (way for way in ways if way.release.fingerprint not in tried)
-        return next((way for way in untried if _is_compatible(schema_verdict(way.release, world, plan.running))), None)
+        candidates = standing.usable_targets(plan.running.fingerprint) if standing is not None else ()
+        untried = (target for target in candidates if target.release.fingerprint not in tried)
+        return next((one for one in untried if _is_compatible(schema_verdict(one.release, world, plan.running))), None)
     except RollbackError:  # escalation goes on without another target if the ledger can't be read
         return None
 
@@ -121,11 +121,11 @@ def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
 def switch_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -> Rollback:
     """Set another target. Deployments until now don't count as newer than this plan."""
     if rollback.plan is None:
-        raise InvalidRequest(f"{rollback.id} has no plan whose target could be another")
+        raise InvalidRequest(f"{rollback.id} has no plan, so its target can't be switched")
     checks = [check for check in rollback.plan.checks if check.name != CHECK_NAME]
-    is_known = "" if target.is_ready else ", of which it is not known whether it can be run"
+    is_known = "" if target.is_ready else " (whether ECS can run it is not known)"
     tried = rollback.plan.target.version if rollback.plan.target is not None else "the target"
-    checks.append(_warn(f"{target.release.version} is next{is_known}: {tried} did not come to serve"))
+    checks.append(_warn(f"{target.release.version} is next{is_known}: {tried} did not become healthy"))
     changes = {
         "target": target.release,
         "checks": tuple(checks),

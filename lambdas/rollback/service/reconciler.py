@@ -43,7 +43,7 @@ class ServiceObservation:
     """The service as it is now, with all that the next move depends on.
 
     Attributes:
-        stage: the rollback with its target.
+        deploying: the rollback with its target.
         view: ECS's description of the service.
         wanted: desired count for the target.
         stack: activity of the CloudFormation stack.
@@ -51,7 +51,7 @@ class ServiceObservation:
         is_stuck: nothing came of the last change in time.
     """
 
-    stage: DeployingRollback
+    deploying: DeployingRollback
     view: ServiceView
     wanted: int
     stack: StackState
@@ -65,33 +65,35 @@ def service(rollback: Rollback, world: World) -> Rollback:
     A strategy of a database has a fence and a clean-up around the same three parts. The service step has neither: a
     target that can't be reached escalates instead.
     """
-    stage = rollback.deploying(_new_progress(rollback, world))
+    deploying = rollback.deploying(_new_progress(rollback, world))
     if world.clock.now() < _inherited_change_deadline(rollback, world):
-        return rollback.evolve(service=stage.progress, wait_seconds=world.settings.policy.poll_seconds)
-    seen = observe(stage, world)
+        return rollback.evolve(service=deploying.progress, wait_seconds=world.settings.policy.poll_seconds)
+    seen = observe(deploying, world)
     if isinstance(seen, Rollback):
         return seen
     return act(next_action(seen), seen, world)
 
 
-def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Rollback:
-    """Look at ECS, autoscaling, CloudFormation and the load balancer.
+def observe(deploying: DeployingRollback, world: World) -> ServiceObservation | Rollback:
+    """Read the state of ECS, autoscaling, CloudFormation and the load balancer.
 
     Returns:
         The observation; or the document, if a newer release or a scaling to zero ends this round.
     """
-    now, target, rollback = world.clock.now(), stage.target, stage.rollback
+    now, target, rollback = world.clock.now(), deploying.target, deploying.rollback
     view = world.services.describe(world.settings.service(rollback.service_name))
     rollback = record_service_running(rollback, rollback.service_name, view, now)
     rollback, is_over = yield_to_newer_release(
-        rollback.evolve(service=_recover_unsaved_restart(stage.progress, view)), view, world
+        rollback.evolve(service=_recover_unsaved_restart(deploying.progress, view)), view, world
     )
     if is_over:
         return rollback
     if view.desired_count == 0 and not rollback.is_fenced and _had_wanted_tasks(rollback):
-        reason = f"no task is wanted any more (scaled to zero); none is started, {target.version} was not seen to run"
+        reason = (
+            f"the service was scaled to zero meanwhile, so no task is started; {target.version} is not known to run"
+        )
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    progress = record_scaling_maximum(target, rollback.service or stage.progress, view, world)
+    progress = record_scaling_maximum(target, rollback.service or deploying.progress, view, world)
     wanted = _wanted_task_count(rollback, target, progress, view, world)
     progress, stack = _check_stack(progress, target, now, world)
     state: DrainStatus | ServiceSnapshot
@@ -100,7 +102,7 @@ def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Roll
     else:
         state = _take_snapshot(view, progress, target, world)
     return ServiceObservation(
-        stage=rollback.evolve(service=progress).deploying(),
+        deploying=rollback.evolve(service=progress).deploying(),
         view=view,
         wanted=wanted,
         stack=stack,
@@ -111,7 +113,7 @@ def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Roll
 
 def next_action(seen: ServiceObservation) -> ServiceMove:
     """Decide the next move; the same again when nothing changed in between."""
-    progress = seen.stage.progress
+    progress = seen.deploying.progress
     if isinstance(seen.state, DrainStatus):
         move = next_restart_move(seen.state)
     else:
@@ -120,30 +122,32 @@ def next_action(seen: ServiceObservation) -> ServiceMove:
             stack=seen.stack,
             is_stuck=seen.is_stuck,
         )
-        move = next_service_move(seen.state, seen.stage.target.fingerprint, seen.wanted, situation)
+        move = next_service_move(seen.state, seen.deploying.target.fingerprint, seen.wanted, situation)
     is_settled = move in (ServiceMove.DONE, ServiceMove.WAIT_FOR_TARGET)
-    return ServiceMove.FORCE_NEW_DEPLOYMENT if is_settled and _has_old_secret(seen.stage.rollback, progress) else move
+    return (
+        ServiceMove.FORCE_NEW_DEPLOYMENT if is_settled and _has_old_secret(seen.deploying.rollback, progress) else move
+    )
 
 
 def act(move: ServiceMove, seen: ServiceObservation, world: World) -> Rollback:
     """End the step, escalate, wait, or make the move's change: announced first."""
-    now, rollback, progress = world.clock.now(), seen.stage.rollback, seen.stage.progress
+    now, rollback, progress = world.clock.now(), seen.deploying.rollback, seen.deploying.progress
     if move is ServiceMove.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
         return rollback.evolve(service=progress.evolve(done_at=now, intent=None), wait_seconds=0)
     limit = _level_timeout(progress.escalation_level, world)
     if now - progress.escalation_level_since > limit:
-        why = f"{seen.stage.target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
-        return _escalate_on_timeout(seen.stage, why, seen.view, world)
+        why = f"{seen.deploying.target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
+        return _escalate_on_timeout(seen.deploying, why, seen.view, world)
     if move not in SERVICE_CHANGES:
         waiting = progress.evolve(moves=_append_move(progress.moves, move))
         return rollback.evolve(service=waiting, wait_seconds=world.settings.policy.poll_seconds)
     if progress.intent is None or not is_intent_current(progress.intent, move, seen.view):
-        return announce_change(seen.stage, move, seen.view, seen.wanted, world)
-    return _make_change(seen.stage, progress.intent, move, seen.view, world)
+        return announce_change(seen.deploying, move, seen.view, seen.wanted, world)
+    return _make_change(seen.deploying, progress.intent, move, seen.view, world)
 
 
 def _had_wanted_tasks(rollback: Rollback) -> bool:
-    """Whether tasks were wanted as the plan was made. An operator may roll back a service that stands at zero."""
+    """Whether the desired count was above 0 when the plan was made. An operator may roll back a service at count 0."""
     checks = rollback.plan.checks if rollback.plan is not None else ()
     return any(c.name == DESIRED_COUNT_CHECK and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
@@ -194,7 +198,7 @@ def _check_stack(
     patience = timedelta(minutes=world.settings.policy.stuck_minutes)
     if not stack.is_for_good and now - progress.escalation_level_since < patience:
         return progress, StackState.UPDATING
-    note = "went on without knowing whether CloudFormation changes the service, which could not be asked"
+    note = "CloudFormation could not be asked whether it changes the service; the rollback went on without an answer"
     return progress.add_note(note), StackState.STABLE
 
 
@@ -278,16 +282,18 @@ def record_scaling_maximum(
     """
     if target.desired_count <= view.desired_count:
         return progress
-    recorded = f"{target.version} was recorded with {target.desired_count} tasks"
+    recorded = f"{target.version} was recorded with a desired count of {target.desired_count}"
     try:
         scalable = world.scaling.describe(world.settings.service(target.service))
     except ExternalServiceError as failure:
         if progress.scaling_maximum is not None:
             return progress
-        return progress.add_note(f"{recorded}, which were asked for: scaling could not be asked ({failure})")
+        return progress.add_note(
+            f"{recorded}, which were requested: Application Auto Scaling could not be asked ({failure})"
+        )
     most = scalable.max_capacity if scalable is not None else None
     if most is not None and most < target.desired_count:
-        progress = progress.add_note(f"{recorded}, scaling allows {most} now: no more than that were asked for")
+        progress = progress.add_note(f"{recorded}, autoscaling allows {most} now: only that many were requested")
     return progress.evolve(scaling_maximum=most)
 
 
@@ -312,12 +318,12 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def _escalate_on_timeout(stage: DeployingRollback, why: str, view: ServiceView, world: World) -> Rollback:
+def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceView, world: World) -> Rollback:
     """Escalate, unless the target serves while old tasks drain: Verify judges that."""
-    if assess_service_health(stage.rollback, view, world).is_healthy:
-        done = stage.progress.evolve(done_at=world.clock.now(), intent=None)
-        return stage.rollback.evolve(service=done, wait_seconds=0)
-    return escalate(stage.rollback, why, view, world)
+    if assess_service_health(deploying.rollback, view, world).is_healthy:
+        done = deploying.progress.evolve(done_at=world.clock.now(), intent=None)
+        return deploying.rollback.evolve(service=done, wait_seconds=0)
+    return escalate(deploying.rollback, why, view, world)
 
 
 def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta:
@@ -331,9 +337,9 @@ def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta
 
 
 def _make_change(
-    stage: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: World
+    deploying: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: World
 ) -> Rollback:
-    rollback, progress = stage.rollback, stage.progress
+    rollback, progress = deploying.rollback, deploying.progress
     try:
         send_change(rollback, move, intent, view, world)
     except CallRefused as refused:

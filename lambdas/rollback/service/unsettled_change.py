@@ -34,7 +34,7 @@ def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> R
         seen = progress.evolve(intent=None)
         if landed is None:
             seen = seen.add_note(
-                f"whether {intent.action}, announced at {intent.at:%H:%M:%S} UTC, was made is NOT KNOWN"
+                f"it is NOT KNOWN whether ECS carried out {intent.action}, announced at {intent.at:%H:%M:%S} UTC"
             )
         return rollback.evolve(service=seen, wait_seconds=0)
     return _mark_acted(rollback, progress, intent)

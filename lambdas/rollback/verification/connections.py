@@ -1,4 +1,4 @@
-"""Check each service's connection after data changed: proved, refuted, or expressly not looked at."""
+"""Check each service's connection after data changed: proved, refuted, or explicitly not checked."""
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection
@@ -16,7 +16,7 @@ CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round
 def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
     """Check the connection of each service of the branch; no check where no data changed.
 
-    Any proof passes, a refutation fails, and no evidence warns. An app's health route may only look whether a variable
+    Any proof passes, a refutation fails, and no evidence warns. An app's health route may only check that a variable
     is set, so a steady service and a healthy target prove nothing here.
     """
     if rollback.reconnection is None:
@@ -42,7 +42,7 @@ def _check_connection(one: ServiceConnection, rollback: Rollback, world: World) 
     proofs = [*_describe_proof(one, service.connection), *(reason for _, reason in answers)]
     if proofs:
         return Check.passed(name, "; ".join(proofs), evidence=other)
-    reason = f"not looked at: {one.note or _how_to_prove(service)}"
+    reason = f"not checked: {one.note or _how_to_prove(service)}"
     return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **other})
 
 
@@ -60,7 +60,7 @@ def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> l
 def _probe_endpoint(service: ServiceSettings, world: World) -> tuple[bool, str]:
     connection = service.connection
     if service.base_url is None:
-        return False, f"no base_url is set, so {connection.check_path} can't be asked"
+        return False, f"no base_url is set, so {connection.check_path} can't be requested"
     url = f"{service.base_url.rstrip('/')}{connection.check_path}"
     answer = world.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
     return _judge_answer(answer, connection)
@@ -86,6 +86,6 @@ def suggest_fix(service: ServiceSettings) -> str:
 
 def _how_to_prove(service: ServiceSettings) -> str:
     return (
-        f"set connection.check_path, connection.command or connection.application_name of {service.name}: its health "
-        "checks may pass without a database"
+        f"health checks of {service.name} may pass without a database; to prove its connection, set "
+        "connection.check_path, connection.command or connection.application_name"
     )

@@ -1,7 +1,8 @@
-"""Verify: does the target run and answer? The step passes after `verify_rounds` good rounds in a row.
+"""Verify: check that the target runs and answers. The step passes after `verify_rounds` good rounds in a row.
 
-Alarms look back in time. So an alarm that is still red is waited for, and fails the check only after
-`alarm_settle_minutes`. A rollback whose alarm stays red fixed nothing, and proves nothing about the previous release.
+An alarm's period includes minutes before the change. So an alarm that is still in ALARM fails the check only after
+`alarm_settle_minutes`. A rollback whose alarm stays in ALARM repaired nothing, and proves nothing about the previous
+release.
 """
 
 import time
@@ -37,10 +38,10 @@ TARGET_GROUP_GONE = "gone_group"
 
 
 class AlarmHandling(StrEnum):
-    """Treatment of red alarms by a check."""
+    """Treatment of alarms in ALARM by a check."""
 
     COUNT = "count"  # as a failure
-    WAIT = "wait"  # as a warning: they may still turn green
+    WAIT = "wait"  # as a warning: they may still turn OK
     IGNORE = "ignore"
 
 
@@ -56,7 +57,7 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
         return _fail(
-            rollback, f"not verified: the service was scaled to zero tasks, and {target.version} was not seen to run"
+            rollback, f"not verified: the service was scaled to zero tasks, and {target.version} is not known to run"
         )
     current = _run_round(rollback, target, view, world)
     return _decide(rollback.evolve(verification=current), current, target, view, world)
@@ -93,7 +94,7 @@ def _decide(rollback: Rollback, current: Verification, target: Release, view: Se
         return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
     if failing and all(OTHER_SERVICE in check.evidence for check in failing):
         return _fail(
-            rollback, f"not verified, though {target.version} is well: {why}"
+            rollback, f"not verified, though {target.version} is healthy: {why}"
         )  # escalation can't repair another
     return escalate(rollback, f"not verified: {why}", view, world)
 
@@ -118,16 +119,16 @@ def _is_failed_for_good(check: Check) -> bool:
 
 
 def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
-    """Repeat what the database step saw by SQL, because only the database function may ask Postgres."""
+    """Report the database step's SQL check, because only the database function may ask Postgres."""
     progress = rollback.database
     if progress is None:
         return ()
     verified_at = progress.verified_at
     evidence = {"branch": progress.before.name, "backup": progress.backup_id}
     if verified_at is None:
-        reason = "the database was not seen to answer"
+        reason = "the database did not answer by SQL"
         return (Check.failed("database", reason, evidence=evidence),)
-    reason = f"answered by SQL at {verified_at:%H:%M:%S} UTC, with the tables of the preview"
+    reason = f"answered by SQL at {verified_at:%H:%M:%S} UTC, with the tables of the preview branch"
     return (Check.passed("database", reason, evidence=evidence),)
 
 
@@ -197,7 +198,7 @@ def _check_target_health(view: ServiceView, world: World) -> Check:
         evidence = {_REFUSED: gone[0].arn, **({TARGET_GROUP_GONE: gone[0].arn} if checked else {})}
         return Check.failed(name, reason, evidence=evidence)
     if not checked:
-        return Check.skipped(name, f"not looked at: {inconclusive}")
+        return Check.skipped(name, f"not checked: {inconclusive}")
     return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
 
 
@@ -212,7 +213,7 @@ def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, han
     reason = f"in ALARM: {', '.join(red) or 'none'}"
     if red and handling is AlarmHandling.WAIT:
         minutes = world.settings.policy.alarm_settle_minutes
-        reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
+        reason += f"; their periods include earlier minutes, so they have {minutes:g} minutes to turn OK"
         return Check.warned("alarms", reason, evidence=dict(states))
     visibility = check_outage_against_elb(service.name, view, world) if red == [outage] else None
     if visibility is not None and visibility.verdict is Verdict.FAIL:

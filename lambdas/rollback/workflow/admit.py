@@ -83,8 +83,8 @@ def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: 
     if rollback.execution == execution:
         return rollback
     if rollback.concluded_at is None or rollback.recheck_at is None:
-        state = "is open" if rollback.concluded_at is None else f"ended for good ({rollback.outcome})"
-        raise InvalidRequest(f"{rollback.id} is not to be looked at again: it {state}; nothing was changed")
+        state = "is open" if rollback.concluded_at is None else f"ended finally ({rollback.outcome})"
+        raise InvalidRequest(f"{rollback.id} is not due for another evaluation: it {state}; nothing was changed")
     request, _, _ = _parse_input(given, world)
     return world.ledger.reopen(rollback.begin_evaluation(request, execution, world.settings, world.clock.now()))
 
@@ -123,10 +123,10 @@ def _judge_alarm(rollback: Rollback, alarm: str, world: World) -> tuple[Check, .
     except ExternalServiceError as failure:
         if rollback.request.type is not RollbackType.EMERGENCY:
             raise
-        return (Check.warned(ALARM_IS_IN_ALARM, f"could not be asked, the event is believed: {failure}"),)
+        return (Check.warned(ALARM_IS_IN_ALARM, f"CloudWatch could not be asked, so the event is believed: {failure}"),)
     if state == "ALARM":
         return Check.passed(ALARM_IS_IN_ALARM, f"{alarm} is in ALARM"), _check_not_muted(alarm, world)
-    reason = f"alarm {alarm} is not in ALARM any more but {state}"
+    reason = f"alarm {alarm} is {state}, not in ALARM any more"
     return (Check.failed(ALARM_IS_IN_ALARM, reason, suppresses=True),)
 
 
@@ -140,10 +140,10 @@ def _check_not_muted(alarm: str, world: World) -> Check:
     try:
         rules = world.alarms.mute_rules(alarm)
     except ExternalServiceError as failure:
-        return Check.warned(name, f"could not be asked, the alarm is believed: {failure}")
+        return Check.warned(name, f"mute rules could not be read, so the alarm is believed: {failure}")
     if not rules:
         return Check.passed(name, "no mute rule is active")
-    reason = f"{alarm} is muted by {', '.join(rules)}: looked at again until that ends"
+    reason = f"{alarm} is muted by {', '.join(rules)}: evaluated again until that ends"
     return Check.failed(name, reason, suppresses=True, recheck_due_at=_recheck_time(world.clock.now(), world))
 
 

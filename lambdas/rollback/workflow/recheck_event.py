@@ -65,7 +65,7 @@ def build_recheck_event(
     """
     if rollback.event is None:
         raise StageNotReached(f"{rollback.id} was started by no event: there is no trigger to evaluate again")
-    why = f"looked at again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
+    why = f"evaluated again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
         event = build_alarm_event(name, rollback.event.alarm, why, now, home)
     else:
@@ -98,7 +98,7 @@ def build_alarm_event(
     Args:
         name: name of the execution, and id of the event.
         alarm: name of the alarm.
-        why: the reason, for people.
+        why: the reason, for display.
         now: the present time.
         home: account and region of this deployment; None: not known.
         previous_state: the alarm's state before ALARM.

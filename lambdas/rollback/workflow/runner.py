@@ -168,6 +168,6 @@ def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
         case Step.DATA_LOSS:
             return compare_lost_rows
         case Step.ADMIT | Step.DONE:
-            raise Conflict(f"{step} is no step to run: Admit makes the document, and done is the end")
+            raise Conflict(f"{step} can't be run: Admit creates the document, and done is the end")
         case _:
             assert_never(step)

@@ -57,7 +57,10 @@ def test_a_refusal_names_operation_and_resource() -> None:
 
 
 def test_no_answer_is_not_taken_for_nothing_done() -> None:
-    with pytest.raises(ExternalServiceError, match="look before sending") as failed, aws_call("UpdateService", "c/s"):
+    with (
+        pytest.raises(ExternalServiceError, match="check whether it took effect before sending") as failed,
+        aws_call("UpdateService", "c/s"),
+    ):
         raise ConnectTimeoutError(endpoint_url="https://ecs")
     assert not isinstance(failed.value, Throttled)
 

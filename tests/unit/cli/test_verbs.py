@@ -89,7 +89,7 @@ def test_an_abort_while_fenced_reports_what_is_left_and_unfence_puts_it_back(ter
     simulation, rollback = start_simulation_at_zero()
     type_ = terminal(simulation)
     assert type_("abort", "production", rollback.id, *REASON) == 1
-    assert "NOT PUT BACK: fence (handed to operator): was {'desired_count': 2}" in type_.said
+    assert 'NOT PUT BACK: fence, value before: {"desired_count": 2}; left to operator' in type_.said
     simulation.services.behaviours.clear()
     assert type_("unfence", "production", *REASON) == 1
     assert "put back: fence (was {'desired_count': 2}" in type_.said
@@ -98,7 +98,7 @@ def test_an_abort_while_fenced_reports_what_is_left_and_unfence_puts_it_back(ter
         simulation.pass_time(seconds=10)
     assert type_("unfence", "production", *REASON) == 0
     assert type_("unfence", "production", *REASON) == 2
-    assert "nothing of express-api was handed to an operator" in type_.said
+    assert "no setting of express-api was left to an operator" in type_.said
 
 
 def test_a_release_is_quarantined_and_unquarantined_by_its_version(terminal: At) -> None:
@@ -136,7 +136,7 @@ def test_check_deploy_answers_with_an_exit_code_and_one_line(terminal: At) -> No
     assert type_("check-deploy", "production") == 2
     simulation.admit()
     assert type_("check-deploy", "production", "--image", image("v1")) == 1
-    assert "a rollback of express-api is going on" in type_.said
+    assert "a rollback of express-api is in progress" in type_.said
 
 
 # Status
@@ -193,7 +193,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
     assert "ready      not the last known good, but the next target, checked at" in type_.said
-    assert "v0 is next" in type_.said
+    assert "a rollback would take v0" in type_.said
 
 
 def test_the_status_shows_a_missing_rollback_target_in_red(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:

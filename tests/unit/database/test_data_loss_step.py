@@ -44,7 +44,7 @@ def test_the_first_report_announces_a_second_and_the_second_counts_lost_rows() -
     assert first.attributes["report_id"] != second.attributes["report_id"]
     assert second.subject.endswith("lost writes")
     assert "gone: 2" in second.message
-    assert "compared row by row: 1 table of 1 database, against a branch made at" in words(ended)
+    assert "compared row by row: 1 table of 1 database, against a branch created at" in words(ended)
 
 
 def test_the_report_gives_the_time_at_zero_tasks_and_the_restore_s_share() -> None:
@@ -79,7 +79,7 @@ def test_the_comparison_branch_is_created_without_expiry_if_neon_refuses_one() -
     child = stage.neon.branch_named(comparison_branch_name(rollback.id))
     assert child is not None
     assert child.expires_at is None
-    assert "against a branch made at" in words(done(stage, rollback))
+    assert "against a branch created at" in words(done(stage, rollback))
     assert stage.neon.branch_named(comparison_branch_name(rollback.id)) is None
 
 
@@ -110,7 +110,7 @@ def test_an_undo_is_compared_with_its_source_branch() -> None:
 def test_a_refused_comparison_is_reported_with_its_reason() -> None:
     stage, rollback = concluded()
     stage.neon.refuse_next("create_endpoint", AccessRefused("403: no more computes"))
-    assert "could not be told: 403: no more computes" in words(done(stage, rollback))
+    assert "could not be determined: 403: no more computes" in words(done(stage, rollback))
 
 
 def test_a_database_that_does_not_wake_up_ends_the_analysis_in_time() -> None:
@@ -125,7 +125,7 @@ def test_a_crashed_analysis_is_reported_and_the_outcome_stays() -> None:
     """The state machine's Catch leads to Conclude."""
     stage, rollback = concluded()
     run_step(rollback.id, Step.CONCLUDE, stage.world, "Lambda.Unknown: out of memory")
-    assert "could not be told: Lambda.Unknown: out of memory" in words(done(stage, rollback))
+    assert "could not be determined: Lambda.Unknown: out of memory" in words(done(stage, rollback))
 
 
 def test_the_janitor_leaves_a_young_analysis_alone_and_ends_an_overdue_one() -> None:
@@ -137,4 +137,4 @@ def test_the_janitor_leaves_a_young_analysis_alone_and_ends_an_overdue_one() -> 
         janitor.sweep(stage.world)
     ended = stage.read(rollback)
     assert not ended.is_data_loss_report_due
-    assert "its execution ended before it was made" in words(ended)
+    assert "its execution ended before the comparison did" in words(ended)

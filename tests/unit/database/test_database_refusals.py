@@ -112,7 +112,7 @@ def test_children_move_with_the_backup_and_the_report_names_them() -> None:
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert (
-        "children-stay: staging move from main to its backup, and stay on the data that is being left"
+        "children-stay: staging move from main to its backup, and keep the data that the restore replaces"
         in restore.progress.notes
     )
 

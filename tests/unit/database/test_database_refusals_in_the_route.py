@@ -380,7 +380,7 @@ def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
         rollback = walked_as_step_functions_does(stage)
         branch, what = stage.neon.branch(stage.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
         assert branch is not None
-        told = f"NOT PUT BACK: branch_protection (handed to operator): was {{'branch_id': '{stage.own}'"
+        told = f'NOT PUT BACK: branch_protection, value before: {{"branch_id": "{stage.own}"'
         assert branch.protected or (for_ever and failing.calls[at - 1] == "branch" and told in stage.pages()[-1]), what
         assert rollback.concluded_at is not None, what
         assert rollback.open_obligations() == (), what

@@ -50,7 +50,7 @@ def test_a_service_does_not_go_back_alone_without_an_observation_of_the_database
     ended = stage.read(stage.run())
 
     assert ended.outcome is Outcome.REFUSED
-    assert "not been looked at" in ended.reason
+    assert "not been observed" in ended.reason
 
 
 def test_an_environment_set_to_full_brings_service_and_database_back() -> None:
@@ -163,7 +163,7 @@ def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_i
     assert stage.services.desired_count == 0
     assert {o.kind for o in ended.left_to_operator()} >= {ObligationKind.FENCE}
     page = stage.pages()[-1]
-    assert "Condition: v2 is what the service would run; the data may be overwritten" in page
+    assert "Condition: v2 is the release that the service would start; the data may be overwritten" in page
     assert "backup branch br-" in page
     assert f"left at zero tasks, so that nothing writes to it: {SERVICE}" in page
 
@@ -303,4 +303,4 @@ def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_ta
     ended = stage.read(stage.run())
 
     assert ended.outcome is Outcome.REFUSED
-    assert "v2 may have applied 0001_drop_email since the last look" in ended.reason
+    assert "v2 may have applied 0001_drop_email since the last observation" in ended.reason

@@ -71,7 +71,7 @@ def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all
 @pytest.mark.parametrize(
     ("ledger", "live", "said"),
     [
-        ("unknown", "unknown", "does not go back by itself on an unknown verdict"),
+        ("unknown", "unknown", "an unknown verdict starts no rollback of the database by itself"),
         ("not attributed", "fits", "no migration that a later release shipped explains that column public.users.email"),
         ("attributed", "unknown", "was read before any task was stopped"),
         ("attributed", "not attributed", "no migration that a later release shipped explains that column"),

@@ -250,7 +250,7 @@ def test_a_connection_without_a_configured_proof_warns_and_waits_for_nothing() -
     for name in (SERVICE, WORKER, REPORTS):
         check = find_connection_check(ended, name)
         assert check.verdict is Verdict.WARN
-        assert check.reason.startswith("not looked at: set connection.check_path")
+        assert check.reason.startswith("not checked: health checks of")
 
 
 PROOFS: list[dict[str, Any]] = [
@@ -297,7 +297,7 @@ def test_a_refuting_endpoint_of_a_reader_fails_without_escalating_the_rollback_s
     stage.http.answers["http://reports.test/users/1"] = answer
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.FAILED
-    assert "not verified, though v1 is well: connection reports: /users/1 answered" in ended.reason
+    assert "not verified, though v1 is healthy: connection reports: /users/1 answered" in ended.reason
     assert ended.service is not None
     assert ended.service.tried == ()
 
@@ -322,7 +322,7 @@ def test_an_unseen_session_proves_nothing_either_way(ages: dict[str, float]) -> 
     assert ended.outcome is Outcome.SUCCEEDED
     check = find_connection_check(ended, REPORTS)
     assert check.verdict is Verdict.WARN
-    assert "no session named reports was seen in 60 seconds, which proves nothing" in check.reason
+    assert "no session named reports was found in 60 seconds, so its connection is not proved" in check.reason
 
 
 def test_a_report_names_readers_that_were_not_reconnected_before_the_end() -> None:

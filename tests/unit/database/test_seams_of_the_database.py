@@ -123,7 +123,7 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
 
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
-    """An operator who lifts the fence has to know that ids of lost rows come again."""
+    """An operator who lifts the fence has to know that new rows get ids of lost rows."""
     stage = DatabaseSimulation(Policy(database_approval="none"))
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:

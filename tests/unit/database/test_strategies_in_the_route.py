@@ -233,7 +233,7 @@ def test_the_report_of_a_crashed_recreate_says_which_branch_is_which(call: str, 
     if new is None:
         assert f"rename {old.name} back to {NAME}" in page
     else:
-        assert f"branch {NAME} is {new.id} now, and {old.name} is what it was before" in page
+        assert f"branch {NAME} is {new.id} now, and {old.name} has the former branch" in page
 
 
 def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was() -> None:
@@ -257,10 +257,10 @@ def test_a_crashed_deletion_is_reported_and_undo_says_where_the_branch_is() -> N
     done = killed_after(stage, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
     assert stage.neon.branch(stage.old) is None
     assert done.outcome is Outcome.FAILED
-    assert f"branch {NAME} was deleted; Neon's console has it back for seven days" in stage.pages()[-1]
+    assert f"branch {NAME} was deleted; Neon's console can recover it for seven days" in stage.pages()[-1]
     undone = stage.read(stage.run({"type": "database", "undo": done.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED
-    assert "Neon's console has it back for seven days" in undone.reason
+    assert "Neon's console can recover it for seven days" in undone.reason
 
 
 def test_a_down_migration_that_crashed_after_its_task_began_is_followed_to_its_end() -> None:

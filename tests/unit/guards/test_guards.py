@@ -171,7 +171,7 @@ def test_alarms_about_rates_are_suppressed_if_there_were_few_requests() -> None:
     assert done.outcome is Outcome.SUPPRESSED
     assert "3 requests in 5 minutes, 20 are needed" in done.reason
     check = stage.check(done, "enough-traffic")
-    assert check.evidence == {"red": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
+    assert check.evidence == {"in_alarm": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
 
 
 @pytest.mark.parametrize("leaf", ["unhealthy-targets", "task-shortfall", "error-logs"])
@@ -244,7 +244,7 @@ def test_an_alarm_that_persists_over_the_target_triggers_no_second_step_back() -
     assert len(acted) == 1
     said = [r for r in stage.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
     assert said
-    assert "an operator has to look" in said[-1].reason
+    assert "an operator has to act" in said[-1].reason
     assert len(said) <= 2  # no page every five minutes
 
 

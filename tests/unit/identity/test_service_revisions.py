@@ -106,7 +106,7 @@ def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disa
     stage.services._deployments[0].rollout_state = "COMPLETED"
     cursor = record_running(SERVICE, stage.world)
     assert cursor.next is NextState.DONE
-    assert "the digest of api can't be told" in cursor.summary
+    assert "the digest of api is not known" in cursor.summary
     assert states(stage) == {GOOD: PROMOTED}
 
 
@@ -178,7 +178,7 @@ def test_an_unresolved_sidecar_blocks_no_promotion_and_is_reported() -> None:
     made["containerDefinitions"].append({"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False})
     stage.arns["v1"] = stage.services.register_release(made, FAMILY)
     stage.services.run(stage.arns["v1"], created_at=NOW - timedelta(hours=48))
-    assert "the digest of proxy can't be told" in record_running(SERVICE, stage.world).summary
+    assert "the digest of proxy is not known" in record_running(SERVICE, stage.world).summary
     bake(stage)
     (known,) = stage.ledger.releases(SERVICE)
     assert known.state is PROMOTED

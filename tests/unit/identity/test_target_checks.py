@@ -205,7 +205,7 @@ def test_file_systems_are_reported_as_not_looked_up() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
     target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).world))
     check = said(target, "other-references")
-    assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not looked at: EFS file system fs-1")
+    assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not checked: EFS file system fs-1")
     assert target.is_ready is True
 
 

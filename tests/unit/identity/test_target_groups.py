@@ -61,7 +61,7 @@ def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> Non
     beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
     check = health_check(stage)
     assert check.verdict is Verdict.SKIPPED
-    assert check.reason.startswith("not looked at")
+    assert check.reason.startswith("not checked")
     assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) is None
 
 

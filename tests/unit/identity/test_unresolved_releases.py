@@ -49,7 +49,7 @@ def test_an_operator_can_not_promote_a_release_without_a_digest(version: str | N
     stage, left = left_unresolved()
     prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
-    with pytest.raises(InvalidRequest, match="digest of api can't be told"):
+    with pytest.raises(InvalidRequest, match="digest of api is not known"):
         promote_by_hand(SERVICE, version, "ann", stage.world)
     assert stage.ledger.release(SERVICE, left.fingerprint) == left
     assert stage.services.calls == []
@@ -91,7 +91,7 @@ def test_tasks_of_a_former_deployment_are_no_evidence_about_the_new_one() -> Non
     stage.services.tick()
     assert [d.running_count for d in stage.services.describe(stage.world.settings.services[0]).deployments] == [0, 2]
     cursor = record_running(SERVICE, stage.world)
-    assert "digest of api can't be told" in cursor.summary
+    assert "digest of api is not known" in cursor.summary
     planned = stage.run({"service": SERVICE, "dry_run": True}, "execution-2")
     assert planned.plan is not None
     assert planned.plan.running.fingerprint != good.fingerprint

@@ -74,7 +74,7 @@ def test_an_emergency_takes_over_a_plain_rollback_and_a_plain_one_takes_over_non
 def test_an_operator_sees_the_state_of_the_data_before_a_takeover() -> None:
     said = describe_takeover_state(FENCED)
     assert "desired count 0" in said
-    assert "still owes: fence, was {'desired_count': 4}" in said
+    assert "not put back yet: fence, was {'desired_count': 4}" in said
     assert "it has not touched the database" in said
     assert "may be changing the database" in describe_takeover_state(DATABASE)
 

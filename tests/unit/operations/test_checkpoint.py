@@ -188,13 +188,13 @@ def test_status_shows_the_last_observation_the_last_point_and_the_target_s_compa
     stage = MigrationSimulation()
     type_ = terminal(stage)
     type_("status", "production")
-    assert "  database   looked at never\n  point      never\n" in type_.said
+    assert "  database   observed never\n  point      never\n" in type_.said
     prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
     stage.deploy_release("v2", users("id"), FIRST, DROPS)
     type_("status", "production")
     (point, *_) = stage.ledger.restore_points(BRANCH)
-    assert f"  database   looked at {stage.observation().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
+    assert f"  database   observed {stage.observation().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
     assert f"  point      before v2, by deployment: {point.lsn}, " in type_.said
     assert (
         "  schema     breaking with v1: the target can't work with the live schema; column public.users" in type_.said

@@ -67,7 +67,7 @@ def test_a_quarantined_release_is_no_target_without_force() -> None:
 def test_quarantining_the_last_promoted_release_says_that_no_target_is_left() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED)
-    assert "NO WAY BACK" in quarantine(SERVICE, "v1", ANN, stage.world)
+    assert "NO ROLLBACK TARGET" in quarantine(SERVICE, "v1", ANN, stage.world)
 
 
 def test_a_version_means_each_of_its_releases_and_a_fingerprint_means_one() -> None:
@@ -133,7 +133,7 @@ def test_a_release_is_quarantined_though_ecs_does_not_answer() -> None:
         raise ExternalServiceError("ECS does not answer")
 
     stage.services.describe = no_answer  # type: ignore[method-assign]
-    assert "could not be computed anew (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
+    assert "could not be computed again (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
     assert stage.state_of("v3") is QUARANTINED
     assert standing(stage) == ["v2"]
 

@@ -97,7 +97,7 @@ def test_unfence_says_that_a_failed_deployment_starts_no_tasks() -> None:
 def test_unfence_puts_no_setting_back_twice() -> None:
     stage, _ = left_fenced()
     until_put_back(stage)
-    with pytest.raises(InvalidRequest, match="nothing of express-api was handed to an operator"):
+    with pytest.raises(InvalidRequest, match="no setting of express-api was left to an operator"):
         unfence(SERVICE, ANN, stage.world)
 
 
@@ -111,7 +111,7 @@ def test_unfence_does_not_put_back_settings_of_a_live_rollback() -> None:
 def test_unfence_beside_another_rollback_needs_force() -> None:
     stage, _ = left_fenced()
     other = stage.admit({}, "execution-2")
-    with pytest.raises(InvalidRequest, match=f"going on: {other.id}.*rollback abort production {other.id}"):
+    with pytest.raises(InvalidRequest, match=f"in progress: {other.id}.*rollback abort production {other.id}"):
         unfence(SERVICE, ANN, stage.world)
     assert stage.services.desired_count == 0
     assert kinds(unfence(SERVICE, ANN, stage.world, force=True))[0] == ["fence"]
@@ -138,7 +138,7 @@ def test_unfence_needs_force_to_overwrite_scaling_that_was_changed_since() -> No
     stage, _ = left_fenced()
     theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
     stage.world.scaling.put(stage.world.settings.services[0], theirs)
-    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither what was recorded"):
+    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither the recorded value"):
         unfence(SERVICE, ANN, stage.world)
     assert scaling(stage) == theirs
 

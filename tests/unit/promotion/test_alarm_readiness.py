@@ -35,7 +35,7 @@ def test_an_alarm_without_data_beside_running_tasks_is_a_warning() -> None:
     stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
     found = check(stage, "alarms-have-data")
     assert found.verdict is Verdict.WARN
-    assert f"{NO_HEALTHY} is not watching" in found.reason
+    assert f"{NO_HEALTHY} can't detect an outage" in found.reason
     assert "targetgroup/express-api" in found.reason
 
 

@@ -85,7 +85,7 @@ def test_rule_5_deployments_of_a_rollback_are_not_recorded() -> None:
     assert record_deployment(COMPLETED, stage.world).next is NextState.DONE
     assert list(stage.ledger.releases(SERVICE)) == known
     stage.ledger.acquire(SERVICE, "r", stage.clock.now(), stage.clock.now().replace(hour=23))
-    assert "a rollback is going on" in record_deployment(COMPLETED, stage.world).summary
+    assert "a rollback is in progress" in record_deployment(COMPLETED, stage.world).summary
 
 
 def test_a_deployment_that_ecs_rolled_back_is_never_promoted() -> None:

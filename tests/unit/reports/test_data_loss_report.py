@@ -28,14 +28,14 @@ def test_the_tables_that_lost_most_rows_come_first_and_the_report_counts_the_oth
 
 def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() -> None:
     compared = EMPTY.add_compared_table(table("a", 1, 1, 0))
-    assert format_data_loss(compared)[0] == "the restore took nothing out"
+    assert format_data_loss(compared)[0] == "the restore removed no row"
     for partly in (
         compared.add_counted_table(table("b", 5, 5, 0), "it took too long"),
         compared.add_uncompared_table("c", "row security hides rows from role app"),
         compared.evolve(unavailable="not done in 15 minutes"),
         EMPTY,
     ):
-        assert "the restore took nothing out" not in format_data_loss(partly)
+        assert "the restore removed no row" not in format_data_loss(partly)
     assert format_data_loss(compared.add_counted_table(table("b", 5, 5, 0), "it took too long")) == [
         "no difference was found in the tables that were compared, which are not all",
         "compared row by row: 1 table of 1 database",

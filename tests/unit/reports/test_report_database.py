@@ -27,6 +27,7 @@ def test_the_report_names_the_branch_that_the_operator_has_to_protect_again() ->
     (condition,) = describe_condition(ended)
     (protect,) = protect_branches(ended)
     assert condition == (
-        "Condition: v2 is what the service would run; the data may be overwritten, or half changed; backup branch br-9"
+        "Condition: v2 is the release that the service would start; the data may be overwritten "
+        "or partly changed; backup branch br-9"
     )
     assert protect == "Protect branch br-1 again, in Neon's console or by `rollback unfence`"

@@ -97,7 +97,7 @@ def test_a_resources_own_policy_must_name_the_role() -> None:
         (RefusalKind.CREDENTIALS, "aws sso login"),
         (RefusalKind.NOT_FOUND, "check that name in the settings"),
         (RefusalKind.QUOTA, "higher quota"),
-        (RefusalKind.REQUEST, "mend what AWS names"),
+        (RefusalKind.REQUEST, "correct what AWS names"),
     ],
 )
 def test_every_kind_says_what_to_do(kind: RefusalKind, mended_by: str) -> None:

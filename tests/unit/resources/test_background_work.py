@@ -75,7 +75,7 @@ def test_what_could_not_be_looked_at_is_told_as_that() -> None:
     found = checks(BackgroundWork(unreadable_parts=("jobs of pg_cron of other roles (row security)",)))
     seen = found["background-work-is-seen"]
     assert seen.verdict is Verdict.WARN
-    assert "not looked at: jobs of pg_cron of other roles (row security)" in seen.reason
+    assert "not checked: jobs of pg_cron of other roles (row security)" in seen.reason
 
 
 @pytest.mark.parametrize("kind", WAYS)
@@ -112,7 +112,7 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
-    assert lost == [f"lost by the restore: replication slot {SLOT}: set up anew what uses it"]
+    assert lost == [f"lost by the restore: replication slot {SLOT}: set up its consumers again"]
     assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
 
 
@@ -121,7 +121,7 @@ def test_what_is_not_seen_before_is_in_the_report() -> None:
     restore.sql.background[restore.branch_id] = BackgroundWork(unreadable_parts=("subscriptions (permission denied)",))
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
-    assert any("not looked at: subscriptions (permission denied)" in note for note in restore.progress.notes)
+    assert any("not checked: subscriptions (permission denied)" in note for note in restore.progress.notes)
 
 
 def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:

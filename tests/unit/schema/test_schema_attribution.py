@@ -124,7 +124,7 @@ def test_a_dropped_object_that_exists_again_refuses_the_rollback_and_overwrites_
     verdict = judged({table: ORDERS}, {table: ORDERS}, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
     assert not verdict.is_attributed
-    assert "is there again" in str(verdict.unexplained)
+    assert "was removed and created again" in str(verdict.unexplained)
 
 
 def test_a_migration_explains_a_table_that_it_dropped_and_created_again() -> None:

@@ -114,7 +114,7 @@ def test_a_dropped_object_that_exists_was_created_again(removed: str, verdict: C
     drops = breaking(f"drop {removed}", removes=(removed,))
     found = judged(drops, COMPATIBLE)
     assert found.compatibility is verdict
-    assert (f"{removed} was removed, and is there again" in found.reason) == (verdict is BREAKING)
+    assert (f"{removed} was removed and created again" in found.reason) == (verdict is BREAKING)
 
 
 def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_says() -> None:
@@ -296,7 +296,7 @@ def test_an_unfinished_migration_makes_a_compatible_schema_unknown_and_no_other(
     unfinished = "migration 000000000000 of drizzle did not finish (drizzle.__drizzle_migrations)"
     found = judge_schema(target, RAN_ON, (begun,))
     assert found.compatibility is UNKNOWN
-    assert found.reason == f"a journal does not tell which migrations are applied; {unfinished}"
+    assert found.reason == f"a journal does not list all applied migrations; {unfinished}"
     broken = judge_schema(target, STRUCTURES[BREAKING], (begun,))
     assert broken.compatibility is BREAKING
     assert broken.reason.endswith(f"table public.users is gone, or has another name; {unfinished}")
@@ -374,9 +374,9 @@ def test_command_line_and_console_accept_the_offered_full_rollback(version: str)
 
 def test_a_refusal_says_why_and_gives_the_commands_to_paste() -> None:
     assert refusal_text(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
-        "v1.2.3 of express-api can't go back alone, the schema is breaking: the migrations applied since the target "
-        "break it; drop table old. Nothing was changed. To take the database back with it (rows written since "
-        "leave it, and are kept in a backup branch):\n"
+        "express-api can't go back to v1.2.3 without its database, the schema is breaking: the migrations applied "
+        "since the target break it; drop table old. Nothing was changed. To roll the database back too (rows written "
+        "since are removed, and kept in a backup branch):\n"
         "  rollback start production --type full --service express-api --target-version v1.2.3\n"
         "or start the execution with the input\n"
         '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'

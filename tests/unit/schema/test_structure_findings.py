@@ -171,7 +171,7 @@ def test_a_missing_table_of_an_older_snapshot_may_have_been_a_partition(
 ) -> None:
     recorded = LiveSchema(tables={T: {"id": TEXT}, "public.whole": parent})
     live = LiveSchema(tables={"public.whole": parent}, partitions={})
-    text = f"table {T} is gone; the snapshot does not tell whether it was a partition of public.whole"
+    text = f"table {T} is gone; the snapshot does not show whether it was a partition of public.whole"
     assert differences(recorded, live) == [(UNKNOWN, text, "") if is_twin else GONE]
 
 

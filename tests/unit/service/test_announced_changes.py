@@ -84,7 +84,7 @@ def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be
     page = stage.pages()[-1]
     assert f"backup branch {backup.id}" in page
     assert f"rollback undo production {ended.id}" in page
-    assert "no backup branch was seen" not in "".join(stage.pages())
+    assert "no backup branch is known" not in "".join(stage.pages())
     assert stage.services.desired_count == 0  # v2 does not fit that data
     undone = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert undone.outcome is Outcome.SUCCEEDED, undone.reason
@@ -163,7 +163,7 @@ def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_a
     assert ended.database is not None
     assert ended.database.not_known is not None
     page = stage.pages()[-1]
-    assert "whether the data was changed is NOT KNOWN (no connection to Neon)" in page
+    assert "it is NOT KNOWN whether the data was changed (no connection to Neon)" in page
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
     assert stage.services.desired_count == 0
     assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
@@ -201,7 +201,7 @@ def test_the_page_names_a_preview_that_is_left() -> None:
     by_crash(stage, rollback)
     ended = concluded(stage, rollback)
     assert not ended.has_changed_data
-    assert f"preview branch rollback-preview-{ended.id} is left" in stage.pages()[-1]
+    assert f"preview branch rollback-preview-{ended.id} was left over" in stage.pages()[-1]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
     by_crash(stage, rollback)
     ended = swept(stage, rollback)
     assert ended.service is not None
-    assert any("was made is NOT KNOWN" in note for note in ended.service.notes)
+    assert any("it is NOT KNOWN whether ECS carried out" in note for note in ended.service.notes)
 
 
 def test_an_unsaved_raise_of_capacity_is_found() -> None:

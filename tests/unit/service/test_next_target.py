@@ -37,7 +37,7 @@ def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...]
 
 def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
     seen = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
-    assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not looked at: fs-1")
+    assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not checked: fs-1")
     both = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
     assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
 
@@ -56,19 +56,19 @@ def two_good(**parts: object) -> Simulation:
 
 def ways(stage: Simulation) -> list[str]:
     plan = prepare_standing_plan(SERVICE, stage.world)
-    return [way.release.version for way in plan.ways_back(stage.ledger.releases(SERVICE).__next__().fingerprint)]
+    return [way.release.version for way in plan.usable_targets(stage.ledger.releases(SERVICE).__next__().fingerprint)]
 
 
-def test_the_way_back_is_the_newest_ready_target() -> None:
+def test_a_rollback_would_take_the_newest_ready_target() -> None:
     stage = two_good()
     assert ways(stage) == ["v1", "v0"]
     stage.images.missing.add(image("v1"))
     assert ways(stage) == ["v0"]
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
-    check = next(check for check in plan.readiness if check.name == "way-back")
-    assert (check.verdict, "v0 is next" in check.reason) == (Verdict.WARN, True)
-    assert not plan.is_ready, "the last known good itself can't be gone back to, and somebody has to know"
+    check = next(check for check in plan.readiness if check.name == "usable-target")
+    assert (check.verdict, "a rollback would take v0" in check.reason) == (Verdict.WARN, True)
+    assert not plan.is_ready, "the last known good itself can't be gone back to, and an operator has to know"
 
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:

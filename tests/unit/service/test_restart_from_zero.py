@@ -132,7 +132,7 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
     stage.alarms.fire(OUTAGE, stage.clock.now())
     outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     assert outage.outcome is Outcome.SUPPRESSED
-    assert "has fenced the service: the outage is its doing" in outage.reason
+    assert "has fenced the service, which causes the outage" in outage.reason
     assert outage.recheck_at is not None
     stage.run_until(outage)
     done = stage.run_until(rollback)
@@ -169,7 +169,7 @@ def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -
         EscalationLevel.RESTART_FROM_ZERO,
     ]
     assert stage.services.desired_count >= 2
-    assert "nothing more can be tried without a person" in stage.pages()[0]
+    assert "every escalation level was tried" in stage.pages()[0]
 
 
 def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:

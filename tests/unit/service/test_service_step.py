@@ -184,7 +184,7 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     )
     done = stage.run_until(rollback)
     assert done.outcome is Outcome.FAILED
-    assert "nothing more can be tried without a person" in done.reason
+    assert "every escalation level was tried" in done.reason
     assert done.service is not None
     assert [t.escalation_level for t in done.service.tried] == [
         "service",
@@ -331,7 +331,10 @@ def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, no
     assert stage.services.desired_count == wanted
     asked = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
     assert max(asked) == wanted
-    said = f"v1 was recorded with 50 tasks, scaling allows {maximum} now" in stage.notifications.sent[-1].message
+    said = (
+        f"v1 was recorded with a desired count of 50, autoscaling allows {maximum} now"
+        in stage.notifications.sent[-1].message
+    )
     assert said == (maximum is not None and maximum < FIFTY)
 
 
@@ -362,7 +365,10 @@ def test_the_recorded_count_is_used_with_a_note_if_autoscaling_does_not_answer()
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.services.desired_count == FIFTY
-    assert "scaling could not be asked (DescribeScalableTargets: AccessDenied)" in stage.notifications.sent[-1].message
+    assert (
+        "Application Auto Scaling could not be asked (DescribeScalableTargets: AccessDenied)"
+        in stage.notifications.sent[-1].message
+    )
 
 
 def test_autoscaling_s_last_answer_holds_if_it_does_not_answer_again() -> None:

@@ -58,7 +58,7 @@ def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
     done = stage.run_until(first, until=Step.VERIFY)
     assert next_step(done) is Step.VERIFY
     assert stage.running() == image("v1")
-    believed = stage.check(first, "alarm-is-red")
+    believed = stage.check(first, "alarm-is-in-alarm")
     assert (believed.verdict, "the event is believed" in believed.reason) == (Verdict.WARN, True)
 
 

@@ -80,7 +80,7 @@ def test_an_emergency_before_any_observation_of_the_database_is_refused() -> Non
     record_deployment(BEGAN, stage.world)
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
-    assert "has not been looked at yet" in done.reason
+    assert "has not been observed yet" in done.reason
 
 
 def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
@@ -93,7 +93,7 @@ def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
         stage.pass_time(seconds=20)
     done = stage.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
     assert done.outcome is Outcome.REFUSED
-    assert "last looked at on 2026-03-01 03:00 UTC, before" in done.reason
+    assert "last observed on 2026-03-01 03:00 UTC, before" in done.reason
 
 
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
@@ -106,7 +106,7 @@ def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emerge
     done = stage.run_alarm_rollback(OUTAGE)
     if shipped.impact.impact is Impact.BREAKING:
         assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
-        assert "a pipeline may have applied 0003_it since the last look" in done.reason
+        assert "a pipeline may have applied 0003_it since the last observation" in done.reason
     else:
         assert done.outcome is Outcome.SUCCEEDED
 
@@ -162,7 +162,7 @@ def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_sa
     assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
     assert stage.services.calls == []
     assert schema_check(stage, first).verdict is Verdict.WARN
-    assert "the database goes with it" in first.reason
+    assert "without its database, which is rolled back too" in first.reason
     planned = stage.run_due_step(first)
     assert planned.plan is not None
     assert planned.plan.database is not None

@@ -16,7 +16,7 @@ from rollback.reports.data_loss import format_data_loss
 from rollback.reports.database import format_database
 from rollback.schema.compatibility_check import CHECK_NAME as SCHEMA_CHECK
 
-_NEWS_PHRASES = ("at zero tasks", "continues behind")  # mark the lines of the database report that are news
+_NEWS_PHRASES = ("at zero tasks", "continues after")  # mark the lines of the database report that are news
 _MAX_LINE_LENGTH = 160  # longer lines about a table are cut
 
 

@@ -1,4 +1,4 @@
-"""Translation of errors of AWS's SDK, at each call, with the operation and its resource.
+"""Translate errors of AWS's SDK, naming the operation and its resource.
 
 AWS's error code, and then the HTTP status, put an answer into one of three classes:
 
@@ -6,9 +6,9 @@ AWS's error code, and then the HTTP status, put an answer into one of three clas
   two. `LimitExceededException` is a quota in every API that the adapters call. `TransactionInProgressException` means
   that the first request is still being carried out (API references of ECS, ECR, Application Auto Scaling, Secrets
   Manager, DynamoDB).
-- *transient*: the outcome is unknown, or the resource's present state is in the way. A server's error (5xx, 503 too)
-  may come after the change was made. "Common errors" of each API reference call ServiceUnavailable a temporary failure
-  of the server and say nothing about the change. Conflicts end by themselves: TransactionConflictException and
+- *transient*: the outcome is unknown, or the resource's present state prevents the change. A server's error (5xx, 503
+  too) may come after the change was made. "Common errors" of each API reference call ServiceUnavailable a temporary
+  failure of the server and say nothing about the change. Conflicts end by themselves: TransactionConflictException and
   ReplicatedWriteConflictException of DynamoDB, ConflictException of ECS ("conflict in the current state of the
   resource"), ConcurrentUpdateException of Application Auto Scaling.
 - *refused*: any other 4xx, which AWS calls the client's fault. The same request is refused again.
@@ -248,7 +248,7 @@ def _translate_client_error(
         return Throttled(f"{text}; send it again later")
     of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
     if answer is TransientFailure.UNKNOWN or (code in transient and not of_the_caller):
-        return ExternalServiceError(f"{text}; look before sending it again")
+        return ExternalServiceError(f"{text}; check whether it took effect before sending it again")
     return aws_refusal.refused(iam_action(operation), on, code, message, RefusalKind(answer))
 
 
@@ -259,7 +259,8 @@ def _translate_sdk_error(error: BotoCoreError, operation: str, on: str) -> Exter
         kind = RefusalKind.REQUEST
     else:
         return ExternalServiceError(
-            f"{operation} on {on} got no answer: {service_message(str(error))}; look before sending it again"
+            f"{operation} on {on} got no answer: {service_message(str(error))}; check whether it took "
+            f"effect before sending it again"
         )
     name, on = type(error).__name__, str(on)  # the SDK may have refused the name because it is no text
     return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")

@@ -195,7 +195,7 @@ def _has_version(read: Rollback) -> dict[str, Any]:
 
 
 def _document(rollback: Rollback) -> dict[str, Any]:
-    """Return the item of a document; it expires only once nothing is left to do about the rollback, or owed."""
+    """Return the item of a document; it expires only once the rollback has no work and no open obligation left."""
     item = {
         **key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}"),
         "version": {"N": str(rollback.version)},

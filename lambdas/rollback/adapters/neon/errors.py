@@ -57,7 +57,7 @@ def translate_response(
     if 400 <= status < 500 and status not in _TIMED_OUT:
         return _broken_rule(what, text, message.lower(), retry_after)
     if changes:
-        return OutcomeUnknown(f"{text}; the change may have been made: look before sending it again")
+        return OutcomeUnknown(f"{text}; the change may have been made: check that before sending it again")
     return ExternalServiceError(text)
 
 
@@ -69,5 +69,5 @@ def _broken_rule(what: str, text: str, message: str, retry_after: float | None) 
     if "delete branch that has children" in message:
         return BranchHasChildren(f"{text}; delete the children first", action=what)
     if "protected branch" in message:
-        return BranchProtected(f"{text}; un-protect it first, and protect it again afterwards", action=what)
-    return RequestRefused(f"{text}; the same request is refused again: mend what Neon names", action=what)
+        return BranchProtected(f"{text}; remove its protection first, and protect it again afterwards", action=what)
+    return RequestRefused(f"{text}; the same request would be refused again: correct what Neon names", action=what)

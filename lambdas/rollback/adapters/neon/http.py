@@ -80,7 +80,10 @@ class NeonHttp:
             raise Unreachable(f"{what} was not sent: {_describe_error(error)}; send it again later") from error
         except httpx.HTTPError as error:
             if changes:
-                text = f"{what} got no answer: {_describe_error(error)}; look for its effect before sending it again"
+                text = (
+                    f"{what} got no answer: {_describe_error(error)}; check whether it took effect "
+                    f"before sending it again"
+                )
                 raise OutcomeUnknown(text) from error
             raise _NoResponse(f"{what} got no answer: {_describe_error(error)}") from error
         return _parse_response(what, answer, changes=changes)
@@ -95,7 +98,7 @@ class _Key(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         key = self._api_key().strip()
         if not key.isascii() or not key.isprintable() or " " in key:  # httpx would quote it in its error
-            raise AccessRefused("the secret with Neon's API key holds no key; store the key in it as one line of text")
+            raise AccessRefused("the secret of Neon's API key holds no key; store the key there as one line of text")
         request.headers["Authorization"] = f"Bearer {key}"
         yield request
 
@@ -116,7 +119,7 @@ def _parse_response(what: str, answer: httpx.Response, *, changes: bool) -> Json
         return body
     if answer.is_success:
         text = f"{what} answered {answer.status_code}, but not with JSON"
-        raise OutcomeUnknown(f"{text}; look for its effect") if changes else ExternalServiceError(text)
+        raise OutcomeUnknown(f"{text}; check whether it took effect") if changes else ExternalServiceError(text)
     error = translate_response(what, answer.status_code, body or {}, _retry_after(answer), changes=changes)
     raise _ServerError(str(error)) if type(error) is ExternalServiceError else error
 

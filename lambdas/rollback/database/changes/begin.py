@@ -61,7 +61,7 @@ def begin_after_checks(
         return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
     branch = databases.branch(branch_id)
     if branch is None:
-        raise NotFound(f"branch {branch_id} was deleted this moment; nothing was changed")
+        raise NotFound(f"branch {branch_id} was deleted a moment ago; nothing was changed")
     progress = new_progress(OriginalBranch.of(branch, databases.endpoints(branch_id)), checks)
     progress = progress.evolve(started_at=now, notes=collect_notes(checks))
     return rollback.evolve(database=_note_overridden_checks(progress, checks), wait_seconds=0)

@@ -1,6 +1,7 @@
 """Sequences across a restore: read behind the fence before the restore, and set after it, before any service starts.
 
-This is the only SQL of ours that writes. None of it can fail a restore: the report tells what Postgres refuses.
+This is the only SQL of ours that writes. None of it can fail a restore: the report lists the sequences that Postgres
+refuses to set.
 """
 
 from datetime import datetime, timedelta
@@ -45,7 +46,7 @@ def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> 
     try:
         now = _all_sequences(restoring.target.branch_id, restoring)
     except CallRefused as refused:
-        note = f"sequences could not be read, so that ids of lost rows may come again: {refused}"
+        note = f"sequences could not be read, so that new rows may get ids of lost rows: {refused}"
         return progress.add_note(note).evolve(sequences=progress.sequences or (), is_sequence_reread_needed=False)
     at_restore_point = progress.preview_sequences if isinstance(progress, RestoreProgress) else None
     kept = select_values_to_keep(now, at_restore_point)
@@ -53,7 +54,7 @@ def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> 
         kept = merge_readings(progress.sequences or (), kept)
     hidden = sum(not sequence.is_readable for sequence in now)
     if hidden:
-        note = f"{hidden} sequences can't be read by role {restoring.target.role}: ids of lost rows may come again"
+        note = f"{hidden} sequences can't be read by role {restoring.target.role}: new rows may get ids of lost rows"
         progress = progress.add_note(note)
     left_out = max(0, len(kept) - MOST_SEQUENCES)
     return progress.evolve(
@@ -62,7 +63,7 @@ def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> 
 
 
 def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
-    """Have sequences read again, since the fence is made anew and programs may have taken values meanwhile.
+    """Have sequences read again, since the fence is made again and programs may have taken values meanwhile.
 
     Values that were read before a restore was announced are kept: the restore may come before the next reading.
     """
@@ -94,7 +95,7 @@ def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now:
         return _not_carried(progress, str(failure))
     carried += [entry.model_copy(update={"why_not": refusals.get(value.identity, "")}) for value, entry in wanted]
     if progress.sequences_left_out:
-        more = f"{progress.sequences_left_out} more sequences were not continued: set them by hand"
+        more = f"{progress.sequences_left_out} more sequences were not continued: set each by SELECT setval(…)"
         progress = progress.add_note(more)
     not_needed = {"preview_sequences": None} if isinstance(progress, RestoreProgress) else {}
     return {
@@ -115,7 +116,7 @@ def _set_sequences(wanted: list[tuple[SequenceValue, SequenceCarried]], restorin
 
 
 def _not_carried(progress: OverwriteProgress, why: str) -> dict[str, Any]:
-    note = f"sequences could not be continued, so that ids of lost rows may come again: {why}"
+    note = f"sequences could not be continued, so that new rows may get ids of lost rows: {why}"
     return {"notes": progress.add_note(note).notes, "sequences": (), "sequences_carried": ()}
 
 

@@ -76,8 +76,8 @@ def recheck_fence(
     """Check the fence immediately before the data is changed.
 
     Returns:
-        The progress with the fence to be made anew; None: the fence stands. If tasks were started meanwhile, they may
-        have gone through a pooler, and the compute may be restarted once more.
+        The progress with a fence that must be made again; None: the fence holds. If tasks were started meanwhile,
+        they may have gone through a pooler, and the compute may be restarted once more.
     """
     if not is_fence_complete(restoring.target.writers, world):
         return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)

@@ -1,4 +1,4 @@
-"""Find out which replication a restore deleted, by SQL on the restored branch."""
+"""Determine by SQL on the restored branch which replication a restore deleted."""
 
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
 def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: RestoreContext) -> ProgressT:
-    """Note each slot and subscription that is gone, and those that could not be looked at.
+    """Note each slot and subscription that is gone, and those that could not be checked.
 
     Raises:
         RetryLater: the database does not answer now.
@@ -26,11 +26,11 @@ def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: Re
         raise
     except ExternalServiceError as failure:
         return progress.add_note(
-            f"may be lost, and was not looked at ({failure}): {', '.join(progress.replication_at_risk)}"
+            f"may be lost, and was not checked ({failure}): {', '.join(progress.replication_at_risk)}"
         )
     for lost in progress.replication_at_risk:
         if lost not in work.replication_at_risk:
-            progress = progress.add_note(f"lost by the restore: {lost}: set up anew what uses it")
+            progress = progress.add_note(f"lost by the restore: {lost}: set up its consumers again")
     for part in work.unreadable_parts:
-        progress = progress.add_note(f"not looked at after the restore: {part}")
+        progress = progress.add_note(f"not checked after the restore: {part}")
     return progress

@@ -31,7 +31,7 @@ def run_strategy(
 
     Raises:
         InvalidRequest: the document has the progress of another strategy.
-        LeaseLost: another rollback holds one of our leases, and knows more than this one (rule 3: aborted while
+        LeaseLost: another rollback holds one of our leases, and decides from now on (rule 3: aborted while
             fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
@@ -122,18 +122,18 @@ def _tolerate_refused_session(
 
 
 def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
-    """Tell the outcome of a change that was given up: refused if the data is certainly untouched."""
+    """Return the outcome of a failed change: refused if the data is certainly untouched."""
     return DatabaseOutcome.FAILED if progress.may_have_changed_data else DatabaseOutcome.REFUSED
 
 
 def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, world: World) -> Rollback:
-    """End a change that was given up, once clean-up is done."""
+    """End a failed change once its clean-up is done."""
     ended = progress.ended(outcome_after_failure(progress), world.clock.now())
     return rollback.evolve(database=ended, wait_seconds=0)
 
 
 def _enforce_timeout(progress: ProgressT, restoring: RestoreContext, now: datetime, extra_minutes: float) -> ProgressT:
-    """Give up a change that takes too long. Leave to the report's reader what can't be cleaned up in time."""
+    """Fail a change that takes too long. The report names resources that can't be cleaned up in time."""
     target = restoring.target
     if progress.cleanup_started_at is not None:
         cleanup_limit = timedelta(minutes=target.cleanup_timeout_minutes)
@@ -149,7 +149,7 @@ def _enforce_timeout(progress: ProgressT, restoring: RestoreContext, now: dateti
 
 
 def _enforce_move_timeout(progress: ProgressT, restoring: RestoreContext, now: datetime) -> ProgressT:
-    """Limit each move while services stand at zero and can be started again."""
+    """Limit each move while services have zero tasks and could be started again."""
     limit = timedelta(minutes=restoring.target.move_timeout_minutes)
     if progress.fence.head is None:
         since, move = progress.fence.stopped_at, "looking who is connected"

@@ -1,7 +1,7 @@
 """Send changes of a database branch: announced in one round, sent in the next (`rollback.intents.announce`).
 
 A strategy describes each change as a `DatabaseChange`. A lost answer, a busy project, a throttled call and a refusal
-are treated here, for all strategies. The next observation finds out what a lost answer was.
+are treated here, for all strategies. The next observation shows the effect of a lost answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ def make_change(
     poll, not_made = policy.poll_seconds, progress.evolve(intent=None, **change.unsent)
     try:
         begun, fields = send_under_lease(rollback, change.send, world, policy.database_timeout_seconds)
-    except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation tells
+    except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation shows that
         unanswered = progress if change.is_repeatable else _note_lost_answer(progress, world)
         wait_seconds = max(poll, restoring.target.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)

@@ -24,7 +24,7 @@ class SourceHasNoCompute(RetryLater):
     """The source has no compute yet. One is about to be made, or is starting: ask again soon."""
 
     def __init__(self, why: str, announces: str | None = None) -> None:
-        """Say why; `announces` is the branch that gets a compute by the next call. The document records it first."""
+        """Store the reason; `announces` is the branch that gets a compute by the next call, once that is recorded."""
         super().__init__(why, retry_after_seconds=0 if announces is not None else None)
         self.announces = announces
 
@@ -62,7 +62,7 @@ def judge_source(
         schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
     except CallRefused as refused:
         return (Check.failed("source-answers", f"{source_branch_id}: {refused}"),)
-    answers = Check.passed("source-answers", f"{source_branch_id} was looked at")
+    answers = Check.passed("source-answers", f"the tables of {source_branch_id} were read")
     return (answers, *restoring.judge_preview(schema, migrations))
 
 

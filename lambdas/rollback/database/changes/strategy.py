@@ -43,11 +43,11 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
         ...
 
     def is_reversible(self, progress: ProgressT) -> bool:
-        """Whether everything changed so far can be taken back. Then no move waits at zero tasks for long."""
+        """Whether everything changed so far can be reverted. Then no move keeps services at zero tasks for long."""
         return not progress.may_have_changed_data
 
     def observe(self, rollback: Rollback, progress: ProgressT) -> tuple[Rollback, ProgressT, SnapshotT]:
-        """Look at Neon, ECS and the secret, and record which announced changes turn out to be made."""
+        """Observe Neon, ECS and the secret, and record which announced changes were carried out."""
         ...
 
     def find_objection(self, seen: SnapshotT, progress: ProgressT) -> str | None:
@@ -55,11 +55,11 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
         ...
 
     def may_still_arrive(self, progress: ProgressT) -> bool:
-        """Whether a request of the change that was given up may still arrive. Then clean-up waits."""
+        """Whether a request of the failed change may still arrive. Then clean-up waits."""
         ...
 
     def clear_unmade_change(self, seen: SnapshotT, progress: ProgressT) -> ProgressT:  # noqa: ARG002
-        """Forget an announced change of the data that was given up, and that was not made."""
+        """Drop the announcement of a failed change of the data that was not made."""
         return progress
 
     def next_action(self, seen: SnapshotT, progress: ProgressT) -> ActionT:

@@ -15,7 +15,7 @@ from rollback.ports.world import World
 
 
 def delete_next_resource(opened: OpenAnalysis, now: datetime, world: World) -> Rollback:
-    """Delete one resource. One that can't be deleted in time is left, and the report names it.
+    """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
 
     The end of the analysis, which is saved, announces the deletions.
     """
@@ -40,8 +40,8 @@ def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: Wor
     if analysis.computes:
         project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
         progress = progress.add_note(
-            f"The compute that {', '.join(analysis.computes)} was read with is deleted, so that no password opens the "
-            f"branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
+            f"The compute that was made to read {', '.join(analysis.computes)} is deleted, so that no password opens "
+            f"the branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
         )
     return opened.rollback.evolve(database=progress, wait_seconds=0)
 
@@ -95,7 +95,7 @@ def _note_leftovers(opened: OpenAnalysis, why: str, now: datetime) -> Rollback:
     child = f"branch {comparison_branch_name(opened.rollback.id)}" if analysis.child_requested_at is not None else ""
     computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
     left = " and ".join(part for part in (child, computes) if part)
-    note = f"Delete {left} in Neon's console, if it is there: it could not be deleted: {why}"
+    note = f"Delete {left} in Neon's console, if it exists: it could not be deleted: {why}"
     progress = opened.progress.add_note(note) if left else opened.progress
     return opened.rollback.evolve(
         database=progress.evolve(account=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0

@@ -1,9 +1,9 @@
 """Data Loss: compare the backup with the restored branch, after the rollback is concluded.
 
 The step holds no lease, and nothing waits for it: another rollback may begin meanwhile. It changes only a child branch
-that is named after this rollback, and computes of this rollback's backup, which no other rollback touches. Two
-invocations at once are told apart by the record's version. The record announces each change, and each round looks for
-its effect before it makes the change.
+that is named after this rollback, and computes of this rollback's backup, which no other rollback touches. The record's
+version lets only one of two concurrent invocations save. Each change is announced in the record, and each round checks
+for its effect before it makes the change.
 """
 
 from dataclasses import replace
@@ -89,7 +89,7 @@ def stop_comparison(rollback: Rollback, why: str, now: datetime) -> Rollback:
 
 
 def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datetime) -> Rollback:
-    """Resume an abandoned analysis: its time begins again, once."""
+    """Resume an abandoned analysis, once; its time limit begins again."""
     return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
 
 
@@ -214,9 +214,9 @@ def _describe_base(opened: OpenAnalysis) -> str:
     analysis, progress = opened.analysis, opened.progress
     match analysis.base:
         case ComparisonBase.CHILD:
-            return f"against a branch made at {analysis.lsn}, which nothing else writes to"
+            return f"against a branch created at {analysis.lsn}, which no service writes to"
         case ComparisonBase.SOURCE:
-            return f"against branch {analysis.base_id}, which it went back to"
+            return f"against branch {analysis.base_id}, the source of the restore"
         case _:
             since = f"{progress.ended_at:%H:%M:%S} UTC" if progress.ended_at is not None else "its change"
             why = f" ({analysis.child_refusal})" if analysis.child_refusal else ""

@@ -105,7 +105,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
     def observe(
         self, rollback: Rollback, progress: DeletionProgress
     ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
-        """Look whether the branch is there, and whether Neon works on it."""
+        """Observe whether the branch exists, and whether an operation of Neon runs on it."""
         branch = self.restoring.databases.branch(progress.before.id or "")
         status = operation_status(progress, (branch,), self.restoring, self.world.clock.now())
         if branch is None and progress.data_change_announced_at is None:
@@ -113,7 +113,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
 
     def find_objection(self, seen: DeletionSnapshot, progress: DeletionProgress) -> str | None:  # noqa: ARG002
-        """Return None: nothing that happens to the branch is against its deletion."""
+        """Return None: no state of the branch prevents its deletion."""
         return None
 
     def may_still_arrive(self, progress: DeletionProgress) -> bool:
@@ -121,7 +121,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         return may_still_arrive(progress, self.restoring, self.world)
 
     def clear_unmade_change(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
-        """Forget the announced deletion if the branch is there."""
+        """Drop the announcement of the deletion if the branch exists."""
         is_there = seen.branch is not None and not seen.is_busy
         return progress.evolve(data_change_announced_at=None) if is_there else progress
 

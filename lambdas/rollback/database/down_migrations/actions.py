@@ -52,7 +52,7 @@ def describe_change(
         case DownMigrationMove.EXPIRE_BACKUP if backup is not None:
 
             def keep(left: DownMigrationProgress, refused: CallRefused) -> DownMigrationProgress:
-                note = f"delete {name} once its data is not needed, it does not expire: {refused}"
+                note = f"branch {name} does not expire, delete it once its data is not needed: {refused}"
                 return left.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(
@@ -61,7 +61,7 @@ def describe_change(
                 tolerate_refusal=keep,  # not every plan of Neon's lets a branch expire
             )
         case _:
-            raise NotFound(f"{move}: {name} was deleted this moment")
+            raise NotFound(f"{move}: {name} was deleted a moment ago")
 
 
 def describe_command_run(

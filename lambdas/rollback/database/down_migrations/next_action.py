@@ -65,7 +65,7 @@ class DownMigrationSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up making the backup."""
+        """Whether Neon failed to create the backup."""
         return self.backup is not None and not self.backup.is_ready and self.operations == "failed"
 
     @property
@@ -83,7 +83,7 @@ def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Com
 
 
 def find_running_command(progress: DownMigrationProgress) -> CommandRun | None:
-    """Return the command whose end was not seen yet."""
+    """Return the command that runs, or whose end is not known yet."""
     last = progress.ran[-1] if progress.ran else None
     return last if last is not None and last.ended_at is None else None
 
@@ -131,11 +131,11 @@ def find_down_migration_objection(
     """Return why the commands can't succeed any more; None: they may go on."""
     running, name = find_running_command(progress), progress.before.name
     if seen.branch is None:
-        return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
+        return f"branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
     if seen.is_stuck:
         return f"an operation of Neon failed and is not retried: the backup of {name} did not get ready"
     if progress.ran and seen.backup is None:
-        return f"the backup of {name} is gone: look in Neon's console who deleted it"
+        return f"the backup of {name} is gone: see in Neon's console who deleted it"
     if running is not None and now - running.asked_at > task_timeout:
         minutes = f"{task_timeout.total_seconds() / 60:g} minutes"
         return f"{running.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"

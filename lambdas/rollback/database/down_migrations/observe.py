@@ -1,4 +1,4 @@
-"""Observe the branch, its backup and the tasks, and find out which of our changes were made."""
+"""Observe the branch, its backup and the tasks, and determine which of our changes were made."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
 def take_snapshot(
     rollback: Rollback, progress: DownMigrationProgress, restoring: RestoreContext, now: datetime
 ) -> DownMigrationSnapshot:
-    """Look at the branch, its backup, and our operations on both."""
+    """Observe the branch, its backup, and the rollback's operations on both."""
     branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     backup = restoring.databases.branch_named(backup_name(rollback.id))
     return DownMigrationSnapshot(

@@ -24,7 +24,7 @@ def preflight_of_down_migrations(
     except CallRefused as refused:
         return (Check.failed("database-access", str(refused)),)
     gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
-    no_command = "down_command is not set: how does a container of the release step a migration down?"
+    no_command = "down_command is not set: set the command that reverts one migration in a container of the release"
     return (
         Check.failed_if(gone if branch is None else None, "branch-exists", plan.branch),
         Check.failed_if(
@@ -47,7 +47,8 @@ def _check_definition(rollback: Rollback, world: World) -> Check:
     found = world.services.definition(arn)
     if found is None or found.get("status") != "ACTIVE":
         why = (
-            f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; restore instead"
+            f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; "
+            f"use a restore instead"
         )
         return Check.failed(name, why)
     containers = [one.get("name") for one in found.get("containerDefinitions", [])]
@@ -67,4 +68,4 @@ def _why_another_image(found: Mapping[str, Any], running: str, container: str, w
     now = world.images.digest_of(image)
     if now is None or now == running:
         return None
-    return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"
+    return f"{image} now means {now}, but {running} runs: a task would run another image; use a restore instead"

@@ -1,4 +1,4 @@
-"""Down-migrations: the running release's own way down, one task for each migration, behind the fence.
+"""Down-migrations: revert the running release's migrations, one task for each migration, behind the fence.
 
 The running release ships the down files, so its task definition runs, with another command. No command runs twice: a
 lost answer is looked up by the task's `startedBy`, and each command's client token is the same for a retry.
@@ -37,7 +37,7 @@ from rollback.errors import InvalidRequest
 from rollback.ports.world import World
 
 _NOT_COMPARED = DataLossReport(
-    unavailable="rows are not compared where migrations step down in place; the backup has the state before"
+    unavailable="rows are not compared after down-migrations; the backup has the state before"
 )
 _BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BACKUP})
 
@@ -88,7 +88,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
     def observe(
         self, rollback: Rollback, progress: DownMigrationProgress
     ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
-        """Look at the branch, its backup and the tasks, and record which changes turn out to be made."""
+        """Observe the branch, its backup and the tasks, and record which changes were carried out."""
         seen = take_snapshot(rollback, progress, self.restoring, self.world.clock.now())
         return rollback, apply_observation(rollback, progress, self.commands, self.world), seen
 
@@ -108,7 +108,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         seen: DownMigrationSnapshot,  # noqa: ARG002
         progress: DownMigrationProgress,
     ) -> DownMigrationProgress:
-        """Forget the announced change of the data if no command ever started."""
+        """Drop the announced change of the data if no command ever started."""
         if all(run.never_started for run in progress.ran):
             return progress.evolve(data_change_announced_at=None, backup_id=None)
         return progress
@@ -162,7 +162,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         return make_change(rollback, progress, change, self.restoring, self.world)
 
     def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:
-        """Return when the backup is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        """Return when the backup expires, the same for a retry, in whole seconds as Neon keeps it."""
         days, since = self.restoring.target.backup_days, progress.accepted_at
         return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
 

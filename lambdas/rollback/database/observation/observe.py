@@ -132,7 +132,7 @@ def _check_restore(
         return preflight_of_reset(settings.source_branch_id, restoring, now)
     target = last_known_good(world.ledger.promoted(service_name), running)
     if target is None:
-        return (_warn("there is no other promoted release yet whose data could be restored"),)
+        return (_warn("no other release is promoted yet, so there is no data to restore"),)
     later = tuple(world.ledger.releases(service_name, since=target.first_deployed_at))
     points = restore_points_about(target, settings.lease_of(None), world)
     history = read_branch_history(settings.lease_of(None), earliest_point_time(target), world)
@@ -148,7 +148,7 @@ def _check_restore(
         before = after.version if after is not None else "the release after it"
         checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"
         reason = (
-            f"no restore point was recorded before {before}: the data can't go back to {target.version} by itself; "
+            f"no restore point was recorded before {before}: a rollback can't restore the data of {target.version}; "
             f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
         )
         return (_warn(reason),)

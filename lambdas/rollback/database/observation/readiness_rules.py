@@ -27,23 +27,30 @@ def check_restore_available(
         verdict: verdict on the rollback's target with the live schema; None: there is no target.
     """
     if seen is None:
-        return _check(Verdict.WARN, "the database has not been observed yet: the schedule's next run does")
+        return _check(Verdict.WARN, "the database has not been observed yet: the next scheduled run observes it")
     age = now - seen.observed_at
     if age > _MISSED_OBSERVATIONS * timedelta(minutes=observe_minutes):
         reason = (
-            f"the database was last looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC, "
-            f"{age.total_seconds() / 60:.0f} minutes ago: look at the database function's log"
+            f"the database was last observed on {seen.observed_at:%Y-%m-%d %H:%M} UTC, "
+            f"{age.total_seconds() / 60:.0f} minutes ago: read the database function's log"
         )
         return _check(Verdict.WARN, reason)
     against = [c for c in seen.checks_for(service) if c.verdict in (Verdict.FAIL, Verdict.WARN)]
     if not against:
-        return _check(Verdict.PASS, f"the database could go back, observed {seen.observed_at:%Y-%m-%d %H:%M} UTC")
+        return _check(
+            Verdict.PASS, f"the database could be rolled back, observed {seen.observed_at:%Y-%m-%d %H:%M} UTC"
+        )
     reason = "; ".join(f"{c.name}: {c.reason}" for c in against)
     if all(c.verdict is Verdict.WARN for c in against):
         return _check(Verdict.WARN, reason)
     if verdict is None or verdict.compatibility is Compatibility.COMPATIBLE:
-        return _check(Verdict.WARN, f"the service can go back alone, but the database could not: {reason}")
-    return _check(Verdict.FAIL, f"the rollback needs the database, and the database could not go back: {reason}")
+        return _check(
+            Verdict.WARN,
+            f"the service can be rolled back without the database, but the database could not be rolled back: {reason}",
+        )
+    return _check(
+        Verdict.FAIL, f"a rollback must include the database, and the database could not be rolled back: {reason}"
+    )
 
 
 def _check(verdict: Verdict, reason: str) -> Check:

@@ -64,7 +64,7 @@ def observe_if_due(world: World) -> list[str]:
             and is_recent
             and not (_has_changed_since(seen, world) or _has_awaited_migrations(seen, world))
         ):
-            return [f"looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
+            return [f"observed on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
     return [_describe_observation(observe(world))]
 
 
@@ -142,4 +142,4 @@ def _has_changed_since(seen: Observation, world: World) -> bool:
 def _describe_observation(seen: Observation | None) -> str:
     if seen is None:
         return "not observed: a rollback is in progress"
-    return f"looked at the database at {seen.observed_at:%H:%M:%S} UTC"
+    return f"observed the database at {seen.observed_at:%H:%M:%S} UTC"

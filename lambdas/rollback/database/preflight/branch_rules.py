@@ -109,12 +109,12 @@ def branch_has_compute(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
 
 
 def branch_can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
-    """The branch is ready, Neon allows a restore, and a compute can tell afterwards whether the restore worked."""
+    """The branch is ready, Neon allows a restore, and has a compute through which SQL can check the result."""
     objection = None
     if not branch.is_ready:
         objection = f"{branch.name} is {branch.current_state}: another change is under way; wait, and start again"
     elif branch.why_not("restore") is not None:
-        objection = f"Neon does not let {branch.name} be restored: {branch.why_not('restore')}"
+        objection = f"Neon forbids a restore of {branch.name}: {branch.why_not('restore')}"
     elif not endpoints or any(endpoint.disabled for endpoint in endpoints):
         objection = f"{branch.name} has no enabled compute: the result of a restore could not be checked by SQL"
     return Check.failed_if(objection, "branch-can-be-restored", f"{branch.name} is ready")

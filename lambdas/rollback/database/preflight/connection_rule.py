@@ -1,4 +1,4 @@
-"""Rule about the address of a recreated branch: its services have to learn the new host."""
+"""Rule about the address of a recreated branch: its services need the new host."""
 
 from collections.abc import Sequence
 

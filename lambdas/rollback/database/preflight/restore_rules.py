@@ -81,17 +81,18 @@ def children_stay(branch: Branch, branches: Sequence[Branch], target: RestoreTar
     if not children:
         return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
     if target.children == "move":
-        reason = f"{children} move from {branch.name} to its backup, and stay on the data that is being left"
+        reason = f"{children} move from {branch.name} to its backup, and keep the data that the restore replaces"
         return Check.passed(CHILDREN_CHECK, reason, evidence={_CHILDREN: children})
     objection = (
-        f"{children} would move from {branch.name} to its backup, and stay on the data that is being left. Delete or "
+        f"{children} would move from {branch.name} to its backup, and keep the data that the restore "
+        f"replaces. Delete or "
         "reset them first; or allow it, by children: move in the settings or by --force"
     )
     return Check.failed(CHILDREN_CHECK, objection, forceable=True)
 
 
 def ip_limits_hold(project: Project, branch: Branch) -> Check:
-    """Tell whether IP Allow is lifted for the time of the restore; this never refuses the restore.
+    """Note whether IP Allow is lifted during the restore; this never refuses the restore.
 
     The option "removes IP restrictions from all branches" except protected ones (Neon, "Protected branches").
     """
@@ -100,7 +101,7 @@ def ip_limits_hold(project: Project, branch: Branch) -> Check:
     if not branch.protected:
         return Check.passed(IP_LIMITS_CHECK, f"{branch.name} is not protected, so IP Allow does not cover it anyway")
     reason = (
-        f"IP Allow holds on protected branches only: while {branch.name} is un-protected for the restore, any address "
+        f"IP Allow holds on protected branches only: while {branch.name} is unprotected for the restore, any address "
         "reaches it, with its passwords. The preview has passwords of its own; the backup is protected afterwards"
     )
     return Check.passed(IP_LIMITS_CHECK, reason, evidence={_PROTECTED_ONLY_IP_ALLOW: branch.name})

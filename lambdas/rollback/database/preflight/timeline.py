@@ -83,14 +83,14 @@ def judge_timeline(recorded: str | None, live: str | None, branch: Branch, branc
     Args:
         recorded: timeline of the restore point. None: an older version recorded it, an operator named a time, or the
             database is not on Neon.
-        live: timeline of the branch now; None: Postgres does not tell it.
+        live: timeline of the branch now; None: Postgres does not report it.
     """
     if recorded is None:
         reason = "the restore point has no timeline: only the time of the branch's last restore is compared with it"
         return Check.skipped(CHECK_NAME, reason)
     if live is None:
         reason = (
-            f"Postgres does not tell the timeline of {branch.name}, so it was not compared with the restore point's"
+            f"Postgres does not report the timeline of {branch.name}, so it was not compared with the restore point's"
         )
         return Check.warned(CHECK_NAME, reason)
     evidence = {"recorded": recorded, "live": live}

@@ -13,7 +13,7 @@ PROVE_ACTION = "connection_command"  # part of `startedBy`, which allows no full
 
 
 def prove_connection(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
-    """Look once. A proof that was not seen is no failure; Verify asks the endpoint."""
+    """Look for the proof once. A missing proof is no failure; Verify asks the endpoint."""
     now, proof_settings = world.clock.now(), world.settings.service(connection.service).connection
     if proof_settings.command and (connection.proof is None or connection.proof.ended_at is None):
         view = world.services.describe(world.settings.service(connection.service))
@@ -37,22 +37,23 @@ def _look_for_session(rollback: Rollback, connection: ServiceConnection, name: s
     Neon's proxy, pooler or local proxy (github.com/neondatabase/neon/issues/11719). The application sets the name, and
     pgbouncer passes the name on to the server session with each client.
     """
-    assert connection.reconnected_at is not None  # noqa: S101 - the caller looked
+    assert connection.reconnected_at is not None  # noqa: S101 - the caller checked
     now, settings = world.clock.now(), database_settings(world)
     since = (now - connection.reconnected_at).total_seconds()
     try:
         address = world.databases.connection_uri(_current_branch_id(rollback, world), settings.database, settings.role)
-        age, why = world.sql.last_activity(address).get(name), f"no session named {name} was seen yet"
+        age, why = world.sql.last_activity(address).get(name), f"no session named {name} was found yet"
     except RetryLater as later:
         age, why = None, str(later)
     except ExternalServiceError as failure:
-        return finish_service(
-            rollback, connection.evolve(note=f"its sessions could not be looked at: {failure}"), world
-        )
+        return finish_service(rollback, connection.evolve(note=f"its sessions could not be read: {failure}"), world)
     if age is not None and age < since:
         return finish_service(rollback, connection.evolve(session_seen_at=now), world)
     if since >= settings.session_proof_seconds:
-        note = f"no session named {name} was seen in {settings.session_proof_seconds:g} seconds, which proves nothing"
+        note = (
+            f"no session named {name} was found in {settings.session_proof_seconds:g} seconds, so "
+            f"its connection is not proved"
+        )
         return finish_service(rollback, connection.evolve(note=note), world)
     return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 

@@ -36,7 +36,7 @@ DEPLOY_ACTION, RECONNECT_ACTION = "deploy", "reconnect_command"
 
 
 def reconnect(rollback: Rollback, world: World) -> Rollback:
-    """Look at the service whose turn it is, and make at most one change.
+    """Observe the service whose turn it is, and make at most one change.
 
     Raises:
         LeaseLost: another rollback holds the lease on the rollback's own service.
@@ -117,7 +117,7 @@ def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world:
     if connection.way is ReconnectMethod.STARTED:
         return _wait_for_writer(rollback, connection, view, world)
     if view.desired_count == 0:
-        return finish_service(rollback, connection.evolve(note="stands at zero tasks: nothing connects"), world)
+        return finish_service(rollback, connection.evolve(note="has zero tasks: nothing connects"), world)
     if connection.way is ReconnectMethod.COMMAND:
         return _run_command(rollback, connection, view, world)
     return _deploy(rollback, connection, view, world)
@@ -132,10 +132,10 @@ def _wait_for_writer(rollback: Rollback, connection: ServiceConnection, view: Se
         owed for owed in rollback.obligations if owed.service == connection.service and owed.discharged_at is None
     ]
     if any(owed.kind is ObligationKind.FENCE for owed in owed_to_writer):
-        why = "it could not be started, and stands at zero tasks: `rollback unfence` starts it"
+        why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
         return finish_service(rollback, connection.failed(why, now), world)
     if view.desired_count == 0:
-        return finish_service(rollback, connection.evolve(note="stood at zero tasks before: nothing connects"), world)
+        return finish_service(rollback, connection.evolve(note="had zero tasks before: nothing connects"), world)
     if view.why_not_stable:
         return wait_for_service(rollback, connection, f"it was started: {', '.join(view.why_not_stable)}", world)
     scaling = next(
@@ -217,7 +217,7 @@ def _run_command(rollback: Rollback, connection: ServiceConnection, view: Servic
 
 
 def _data_changed_at(rollback: Rollback) -> datetime:
-    """When the data and its address got their present state; earlier connections are old."""
+    """When the data and its address last changed; earlier connections are old."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - the route comes here only after data changed
     if planned is not None and planned.strategy is Strategy.RECREATE and progress.ended_at is not None:

@@ -20,14 +20,14 @@ def save_connection(rollback: Rollback, connection: ServiceConnection, wait_seco
 
 
 def wait_for_service(rollback: Rollback, connection: ServiceConnection, why: str, world: World) -> Rollback:
-    """Look again later. A turn that takes too long ends as a failure."""
+    """Wait for the next round. A turn that takes too long ends as a failure."""
     if is_late(connection, world):
         return finish_service(rollback, connection.failed(timeout_reason(why, world), world.clock.now()), world)
     return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
 def finish_service(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
-    """End the turn, and give the service's lease back, unless the service still stands at zero tasks."""
+    """End the turn, and give the service's lease back, unless the service still has zero tasks."""
     is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
         world.ledger.release_lease(connection.service, rollback.id)
@@ -36,7 +36,7 @@ def finish_service(rollback: Rollback, connection: ServiceConnection, world: Wor
 
 
 def is_late(connection: ServiceConnection, world: World) -> bool:
-    """Whether the turn has used up `reconnect_timeout_minutes`."""
+    """Whether the turn exceeds `reconnect_timeout_minutes`."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     return connection.began_at is not None and world.clock.now() - connection.began_at > limit
 

@@ -33,7 +33,7 @@ def describe_change(
     """Describe the change of a branch that a move makes."""
     databases, before, old = restoring.databases, progress.before, seen.old
     if old is None:
-        raise NotFound(f"{move}: branch {before.name} was deleted this moment")
+        raise NotFound(f"{move}: branch {before.name} was deleted a moment ago")
     match move:
         case RecreateMove.RENAME_OLD:
             return DatabaseChange(
@@ -58,7 +58,10 @@ def describe_change(
         case _:
 
             def keep(left: RecreateProgress, refused: CallRefused) -> RecreateProgress:
-                note = f"delete {backup_name(rollback.id)} once its data is not needed, it does not expire: {refused}"
+                note = (
+                    f"branch {backup_name(rollback.id)} does not expire, delete it once its data is "
+                    f"not needed: {refused}"
+                )
                 return left.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(
@@ -78,7 +81,7 @@ def describe_secret_change(
 ) -> RecreateChange:
     """Describe the write of the connection secret, which was read and names the old branch.
 
-    A write that fails twice is given up, and a refused one at once: services still reach the old branch.
+    A write is not repeated after two failures or a refusal: services still reach the old branch.
 
     Raises:
         InvalidRequest: the secret can't be read, or is not set.

@@ -1,7 +1,7 @@
 """Decide the next move of a recreate from both branches and the connection secret.
 
 The old branch is renamed, never deleted. Its data is the backup, and its compute goes on answering under the old host.
-So until the secret names the new branch, everything can be taken back: the new branch is deleted, the old one renamed.
+So until the secret names the new branch, everything can be reverted: the new branch is deleted, the old one renamed.
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ class RecreateMove(StrEnum):
     CHECK_NEW = "check_new_branch"
     WRITE_SECRET = "write_connection_secret"  # noqa: S105 - the name of a move
     WAIT_FOR_SECRET = "wait_for_connection_secret"  # noqa: S105
-    WAIT_FOR_ANSWER = "wait_for_answer"  # a request may still arrive, and must not come upon what was taken back
+    WAIT_FOR_ANSWER = "wait_for_answer"  # a late request must not arrive after the change was reverted
     EXPIRE_OLD = "let_old_branch_expire"
     DONE = "done"
     DELETE_NEW = "delete_new_branch"
@@ -65,7 +65,7 @@ class RecreateSnapshot(BaseModel):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up making the new branch."""
+        """Whether Neon failed to create the new branch."""
         return self.named is not None and not self.named.is_ready and self.operations == "failed"
 
     @property
@@ -109,18 +109,22 @@ def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, 
     """Return why the recreate can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.old is None:
-        return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
+        return (
+            f"the old branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
+        )
     if seen.old.name not in (name, backup):
         return f"branch {name} was renamed to {seen.old.name} meanwhile: rename it back, and start again"
     if seen.named is not None and seen.named.id != progress.branch_id:
-        return f"another branch {name} ({seen.named.id}) was made meanwhile: look in Neon's console, delete one"
+        return f"another branch {name} ({seen.named.id}) was created meanwhile: delete one of the two in Neon's console"
     if seen.named is None and progress.branch_id is not None:
-        return f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: look in Neon's console who did"
+        return (
+            f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: see in Neon's console who deleted it"
+        )
     if seen.is_stuck:
         return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
     failed = progress.failed_checks()
     if failed:
-        return f"the new branch is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+        return f"the new branch can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
     return None
 
 
@@ -132,7 +136,7 @@ def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, 
 
 
 def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
-    """Decide the move that takes everything back, unless the secret may name the new branch already."""
+    """Decide the move that reverts everything, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE
     if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:

@@ -1,4 +1,4 @@
-"""Observe the old branch, the new one and the secret, and find out which of our changes were made."""
+"""Observe the old branch, the new one and the secret, and determine which of our changes were made."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ from rollback.resources.database.neon import Branch
 def take_snapshot(
     progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> RecreateSnapshot:
-    """Look at both branches and the secret. The old branch is known by its id, the new one by its name."""
+    """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     named = restoring.databases.branch_named(progress.before.name)
     named = None if named is not None and old is not None and named.id == old.id else named
@@ -34,7 +34,7 @@ def take_snapshot(
 def apply_observation(
     rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: World
 ) -> RecreateProgress:
-    """Record which of our changes turn out to be made, whether or not their answers arrived."""
+    """Record which of our changes were carried out, whether or not their answers arrived."""
     now = world.clock.now()
     if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
         progress = progress.confirm_intent().evolve(branch_id=seen.named.id)
@@ -60,7 +60,7 @@ def _is_reversal_done(progress: RecreateProgress, seen: RecreateSnapshot) -> boo
 
 
 def _revert_progress(progress: RecreateProgress, seen: RecreateSnapshot) -> RecreateProgress:
-    """Forget the changes that were taken back."""
+    """Drop the changes that were reverted."""
     if seen.named is None and seen.addressed_branch != "unknown":
         progress = progress.evolve(is_redeploy_needed=False)
     if seen.old is not None and seen.old.name == progress.before.name:
@@ -69,7 +69,7 @@ def _revert_progress(progress: RecreateProgress, seen: RecreateSnapshot) -> Recr
 
 
 def _is_ours(named: Branch, progress: RecreateProgress) -> bool:
-    """Whether a branch of that name is ours: we asked for one, and another's would hardly have the same source."""
+    """Whether the rollback created the branch: it requested one of that name, from the same source."""
     return progress.is_announced(RecreateMove.CREATE_NEW) and named.parent_id == progress.source_branch_id
 
 

@@ -1,7 +1,7 @@
 """Recreate: a new branch takes the place of an old one, which keeps its data under the backup's name.
 
 A reset keeps the branch's host, a recreate gives a new one. So the secret with the services' connection URI is written
-too, and services that ran before must be deployed anew.
+too, and services that ran before must be deployed again.
 """
 
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
     progress_type: type[RecreateProgress] = field(default=RecreateProgress, init=False)
 
     def begin(self, rollback: Rollback) -> Rollback:
-        """Ask Neon, SQL and the secret whether the branch can be made anew."""
+        """Ask Neon, SQL and the secret whether the branch can be created again."""
         source = self.plan.source_branch_id
 
         def run_checks() -> tuple[Check, ...]:
@@ -88,7 +88,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
     def observe(
         self, rollback: Rollback, progress: RecreateProgress
     ) -> tuple[Rollback, RecreateProgress, RecreateSnapshot]:
-        """Look at both branches and the secret, and record which changes turn out to be made."""
+        """Observe both branches and the secret, and record which changes were carried out."""
         seen = take_snapshot(progress, self.settings, self.restoring, self.world)
         progress = apply_observation(rollback, progress, seen, self.restoring, self.world)
         is_under_way = may_still_arrive(progress, self.restoring, self.world)
@@ -99,7 +99,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         return None if seen.is_complete(progress) else find_recreate_objection(seen, progress, self.backup)
 
     def may_still_arrive(self, progress: RecreateProgress) -> bool:  # noqa: ARG002
-        """Return False: `next_action` itself waits, since what to wait for depends on the move."""
+        """Return False: `next_action` itself waits, since the event to wait for depends on the move."""
         return False
 
     def next_action(self, seen: RecreateSnapshot, progress: RecreateProgress) -> RecreateMove:
@@ -144,11 +144,11 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
                 expires_at = self._backup_expiry(progress)
                 change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.world)
             return make_change(rollback, progress, change, self.restoring, self.world)
-        except InvalidRequest as error:  # the secret is not what the settings say
+        except InvalidRequest as error:  # the secret does not have the shape that the settings describe
             return rollback.evolve(database=progress.mark_failed(str(error), self.world.clock.now()), wait_seconds=0)
 
     def _backup_expiry(self, progress: RecreateProgress) -> datetime | None:
-        """Return when the old branch is to be gone, the same again for a retry, in whole seconds as Neon keeps it."""
+        """Return when the old branch expires, the same for a retry, in whole seconds as Neon keeps it."""
         days = self.restoring.target.backup_days
         if days is None or progress.accepted_at is None:
             return None
@@ -157,7 +157,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
     def _check_new_branch(self, progress: RecreateProgress, seen: RecreateSnapshot, now: datetime) -> RecreateProgress:
         """Check that the new branch answers, and that the releases can work with its tables."""
         if seen.named is None:
-            raise NotFound(f"the new branch {progress.before.name} was deleted this moment")
+            raise NotFound(f"the new branch {progress.before.name} was deleted a moment ago")
         address, sql = self.restoring.address(seen.named.id), self.restoring.sql
         schema, migrations = sql.live_schema(address), sql.migrations(address)
         progress = progress.evolve(schema_checks=self.restoring.judge_preview(schema, migrations))
@@ -169,8 +169,8 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         if self.settings.branch_id is None:
             return progress
         return progress.add_note(
-            f"the settings name branch {self.settings.branch_id}, which is the backup now: set database.branch_id to "
-            f"{progress.branch_id} and deploy, before the database is to go back again"
+            f"the settings name branch {self.settings.branch_id}, which is the backup now. Set database.branch_id to "
+            f"{progress.branch_id} and deploy, before the next database rollback"
         )
 
 
@@ -195,7 +195,7 @@ def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreC
     if is_known_to_neon(restoring.target.branch_id, role, restoring):
         return None
     return (
-        f"services log in as {role}, and Neon does not know that role's password. A branch made from {source.name}, "
-        "which is protected, has new passwords: create the role in Neon's console, or reset the branch instead, which "
+        f"services log in as {role}, and Neon does not have that role's password. A branch created from {source.name}, "
+        "which is protected, gets new passwords: create the role in Neon's console, or reset the branch instead, which "
         "keeps its passwords"
     )

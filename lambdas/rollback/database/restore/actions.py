@@ -86,14 +86,14 @@ def describe_change(
         case RestoreMove.CARRY_SEQUENCES:
             return DatabaseChange(move, lambda: ((), carry_sequences(progress, restoring, now)), is_repeatable=True)
         case _:
-            raise NotFound(f"{move}: the branch that it is about was deleted this moment")
+            raise NotFound(f"{move}: the branch that it is about was deleted a moment ago")
 
 
 def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) -> DatabaseChange[ResetProgress]:
     """Describe how a reset's source is kept: a backup of ours becomes the branch's parent, and must not expire."""
 
     def go_on(left: ResetProgress, refused: CallRefused) -> ResetProgress:
-        note = f"backup {left.source_branch_id} may expire, though the branch comes from it now: {refused}"
+        note = f"backup {left.source_branch_id} may expire, though it is the branch's parent now: {refused}"
         return left.add_note(note).evolve(is_source_kept=True)
 
     return DatabaseChange(
@@ -134,7 +134,8 @@ def _restore_call(
 def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress | None:
     """Make the preview without `expires_at`, once: branches with the Data API don't expire.
 
-    Source: https://neon.com/docs/guides/branch-expiration. Neon's reason may be another. The second request tells.
+    Source: https://neon.com/docs/guides/branch-expiration. Neon may have refused for another reason; then it refuses
+        the second request too.
     """
     if not isinstance(progress, RestoreProgress) or not isinstance(refused, RequestRefused):
         return None
@@ -142,7 +143,7 @@ def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) ->
 
 
 def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:
-    """Go on without the backup's protection: a plan of Neon's allows so many protected branches."""
+    """Go on without the backup's protection: Neon's plan limits the number of protected branches."""
     note = (
         f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
         f"its compute, in Neon's console: {refused}"

@@ -31,7 +31,7 @@ class RestoreMove(StrEnum):
     PROTECT_AGAIN = "protect_again"
     PROTECT_BACKUP = "protect_backup"  # if IP Allow needs it; after the branch, since plans allow few protected ones
     WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # a connection wakes the compute up
-    CARRY_SEQUENCES = "carry_sequences"  # no id of a lost row is used again
+    CARRY_SEQUENCES = "carry_sequences"  # new rows get no id of a lost row
     DONE = "done"
     END = "end"  # given up, and cleaned up
 
@@ -75,12 +75,12 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """The branches that Neon still makes or restores."""
+        """The branches that Neon is still creating or restoring."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether Neon gave up: an operation failed, and a branch is not ready."""
+        """Whether Neon failed: an operation failed, and a branch is not ready."""
         return bool(self.unready_branches) and self.operations == "failed"
 
     @property
@@ -128,13 +128,13 @@ def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -
     """Return why the restore or reset can't succeed any more; None: it may go on."""
     name = progress.before.name
     if seen.branch is None:
-        return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
+        return f"branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
     ours = progress.data_change_announced_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         when = seen.branch.last_reset_at
         return f"branch {name} was restored at {when}, and not by this rollback: check its data in Neon's console"
     if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
-        return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
+        return f"there is a branch {seen.backup.name} that no rollback created: rename it, and start again"
     if not ours and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
         return f"branch {name} is on another timeline than the restore point: a restore was made; check its data"
     if seen.is_stuck:
@@ -142,7 +142,7 @@ def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -
         return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"
     failed = progress.failed_checks()
     if failed:
-        return f"the restore point is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+        return f"the restore point can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
     if progress.backup_id is not None and seen.hosts != progress.before.hosts:
         return f"the hosts of {name} were {progress.before.hosts} and are {seen.hosts}: services connect to nothing"
     return None

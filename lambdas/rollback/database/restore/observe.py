@@ -27,7 +27,7 @@ from rollback.resources.database.neon import Branch, Operation
 def take_snapshot(
     rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, now: datetime
 ) -> RestoreSnapshot:
-    """Look at the branch, its preview and its backup, and at the operations on them."""
+    """Observe the branch, its preview and its backup, and the operations on them."""
     databases, target = restoring.databases, restoring.target
     branch = databases.branch(target.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
@@ -46,7 +46,7 @@ def take_snapshot(
 def apply_observation(
     rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot, now: datetime
 ) -> tuple[Rollback, OverwriteProgress]:
-    """Record which of our changes turn out to be made, whether or not their answers arrived."""
+    """Record which of our changes were carried out, whether or not their answers arrived."""
     if seen.preview is not None and isinstance(progress, RestoreProgress):
         progress = _apply_preview(progress, seen.preview)
     accepted = is_accepted(progress, seen.branch, seen.backup, has_begun=seen.restore_began)
@@ -67,7 +67,7 @@ def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgres
     if progress.expiry_refused is None or preview.expires_at is not None:
         return progress
     return progress.add_note(
-        f"the preview {preview.name} was made without expires_at, it is deleted once it was looked at: "
+        f"the preview {preview.name} was made without expires_at, it is deleted once it was checked: "
         f"{progress.expiry_refused}"
     )
 

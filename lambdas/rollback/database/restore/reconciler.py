@@ -66,7 +66,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     def observe(
         self, rollback: Rollback, progress: OverwriteProgress
     ) -> tuple[Rollback, OverwriteProgress, RestoreSnapshot]:
-        """Look at the branch, its preview and its backup, and record which changes turn out to be made."""
+        """Observe the branch, its preview and its backup, and record which changes were carried out."""
         now = self.world.clock.now()
         seen = take_snapshot(rollback, progress, self.restoring, now)
         return (*apply_observation(rollback, progress, seen, now), seen)
@@ -153,7 +153,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     def _check_preview(
         self, progress: RestoreProgress, preview_id: str, parent_lsn: Lsn | None, now: datetime
     ) -> RestoreProgress:
-        """Look at the tables and the journal at the restore point, and record its exact position in the log."""
+        """Read the tables and the journal at the restore point, and record its exact position in the log."""
         restoring, address = self.restoring, self.restoring.address(preview_id)
         schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
         lsn = parent_lsn or progress.point.lsn
@@ -169,12 +169,12 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         )
 
     def _verify_restored_branch(self, progress: OverwriteProgress, branch_id: str, now: datetime) -> OverwriteProgress:
-        """Check that the branch answers, with the tables of the preview if there was one."""
+        """Check that the branch answers, with the tables of the preview branch if there was one."""
         address = self.restoring.address(branch_id)
         schema = self.restoring.sql.live_schema(address)
         expected = progress.preview_schema if isinstance(progress, RestoreProgress) else None
         if expected not in (None, sha256_of(schema.model_dump())):
-            return progress.mark_failed("the restored tables are not those that were looked at on the preview", now)
+            return progress.mark_failed("the restored tables differ from the tables of the preview branch", now)
         return note_lost_replication(progress, address, self.restoring).evolve(verified_at=now, refused_since=None)
 
 

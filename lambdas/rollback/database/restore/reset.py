@@ -40,7 +40,7 @@ def reset(
 
 @dataclass
 class ResetStrategy(OverwriteStrategy):
-    """Reset a branch to the head of another one. No preview is made: the source itself is looked at first."""
+    """Reset a branch to the head of another one. No preview is created: the source itself is checked first."""
 
     source_branch_id: str
     undone_rollback_id: str | None = None

@@ -26,5 +26,5 @@ class Observation(BaseModel):
     timeline: str | None = None
 
     def checks_for(self, service: str) -> tuple[Check, ...]:
-        """Checks of one service's way back: each service goes back to data of its own releases."""
+        """Checks of one service's rollback: each service goes back to data of its own releases."""
         return tuple(check for check in self.readiness if check.evidence.get("service") == service)

@@ -1,6 +1,6 @@
 """The report of the rows that a restore lost, bounded to fit into a document and a page.
 
-Each table is compared row by row, only counted, or not looked at. The report names each table that was not compared,
+Each table is compared row by row, only counted, or not compared. The report names each table that was not compared,
 with the reason. It says that nothing was lost only if every table of every database was compared and is equal.
 """
 
@@ -66,7 +66,7 @@ class DataLossReport(BaseModel):
     Attributes:
         against: the branch that the backup was compared with, and whether services may have written to that since.
         compared: number of tables compared row by row; None: an older version wrote the report without it.
-        databases: number of databases looked at.
+        databases: number of databases that were compared.
         tables: tables that differ, those that lost most rows first.
         more_tables: number of tables that differ and are omitted.
         more_keys: table → number of omitted keys; only older versions write it.

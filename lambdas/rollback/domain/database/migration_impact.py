@@ -13,7 +13,7 @@ class Impact(StrEnum):
 
     NONE = "none"  # no client can notice it, except by speed
     ADDITIVE = "additive"  # it adds objects; existing ones behave as before
-    UNKNOWN = "unknown"  # the SQL does not tell
+    UNKNOWN = "unknown"  # the SQL does not show its effect
     BREAKING = "breaking"  # a statement of the release is refused, or returns something else
 
 
@@ -54,7 +54,7 @@ def breaking(
 
 
 def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
-    """A change whose effect the SQL does not tell."""
+    """A change whose effect the SQL does not show."""
     return MigrationImpact(impact=Impact.UNKNOWN, is_visible_in_structure=shows, reasons=(why,))
 
 
@@ -74,7 +74,7 @@ def combine_impacts(parts: Iterable[MigrationImpact]) -> MigrationImpact:
     order = list(Impact)
     recreated = _list_recreated(impacts)
     reasons = [reason for part in impacts for reason in part.reasons]
-    reasons += [f"{name} is removed and made again, which the structure does not show" for name in recreated]
+    reasons += [f"{name} is removed and created again, which the structure does not show" for name in recreated]
     return MigrationImpact(
         impact=max((part.impact for part in impacts), key=order.index, default=Impact.NONE),
         is_visible_in_structure=all(part.is_visible_in_structure for part in impacts) and not recreated,

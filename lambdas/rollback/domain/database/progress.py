@@ -1,7 +1,7 @@
 """Progress of a change to a database branch: everything that a retry needs in order to observe before it acts.
 
-`DatabaseProgress` has the part that all strategies share. Each strategy has its own class with its own fields, told
-apart by `kind`. The engine in `rollback.database.changes.reconcile` works on the shared part only.
+`DatabaseProgress` has the part that all strategies share. Each strategy has its own class with its own fields; `kind`
+distinguishes them. The engine in `rollback.database.changes.reconcile` works on the shared part only.
 """
 
 from datetime import datetime
@@ -324,7 +324,7 @@ class DatabaseProgress(_Progress):
         return self.evolve(fence=self.fence.evolve(**changes))
 
     def reopen_fence(self, **more: Any) -> Self:
-        """Have the fence made anew: its stop and its end of the log don't hold any more.
+        """Have the fence made again: its stop and its end of the log don't hold any more.
 
         Args:
             more: other fields of the fence that don't hold any more.

@@ -21,7 +21,7 @@ class ShippedMigration(BaseModel):
         down_impact: class of that file; None: there is no such file, or the pipeline did not classify it.
         tool: a `migration_journal.MigrationTool`, by which a journal's row finds its file.
         id: name in the tool's journal; None: Drizzle's name is the hash.
-        checksum: checksum in the tool's journal; None: the tool has none, or the file does not tell it.
+        checksum: checksum in the tool's journal; None: the tool has none, or the file does not contain it.
         after: ids of the migrations that this one depends on, for a journal of heads only (Alembic).
     """
 
@@ -67,7 +67,7 @@ class ReleaseSchema(BaseModel):
     def expected_journal(self) -> tuple[Migration, ...] | None:
         """The journal that the release was good with, else the rows that its files will have; None: not known.
 
-        Only Drizzle's files tell their future rows.
+        Only the rows of Drizzle's files are known ahead.
         """
         if self.journal is not None:
             return self.journal

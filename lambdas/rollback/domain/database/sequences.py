@@ -60,7 +60,7 @@ class SequenceValue(_Stored):
 
 
 class SequenceCarried(_Stored):
-    """A sequence that continues behind the values of lost rows.
+    """A sequence that continues after the values of lost rows.
 
     Attributes:
         name: `schema.name`, after its database if that is not the main one.
@@ -79,9 +79,11 @@ class SequenceCarried(_Stored):
     def in_words(self) -> str:
         """Line of the report."""
         if self.why_not:
-            return f"{self.name} could not be continued at {self.value:,}: {self.why_not}; ids of lost rows come again"
+            return (
+                f"{self.name} could not be continued at {self.value:,}: {self.why_not}; new rows get ids of lost rows"
+            )
         instead = f"instead of {self.before:,}" if self.before is not None else "instead of its beginning"
-        return f"{self.name} continues behind {self.value:,} {instead}: no id of a lost row is used again"
+        return f"{self.name} continues after {self.value:,} {instead}: new rows get no id of a lost row"
 
 
 def select_values_to_keep(

@@ -11,7 +11,7 @@ _MOST_DAYS = 30  # "Maximum expiration is 30 days" (https://neon.com/docs/guides
 
 
 class Strategy(StrEnum):
-    """Strategy by which a database goes back."""
+    """Strategy for rolling a database back."""
 
     RESTORE = "restore"  # a root branch, to a point in its own past
     RESET = "reset"  # to the head of another branch, named in the settings

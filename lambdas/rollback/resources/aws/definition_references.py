@@ -108,5 +108,5 @@ def _logs(container: Definition) -> Iterator[Reference]:
 
 
 def _secret(value_from: str) -> Reference:
-    """Tell a secret, which has a full ARN, from a parameter, which has an ARN or a name."""
+    """Distinguish a secret, which has a full ARN, from a parameter, which has an ARN or a name."""
     return Reference(ReferenceKind.SECRET if ":secretsmanager:" in value_from else ReferenceKind.PARAMETER, value_from)

@@ -3,7 +3,7 @@
 DescribeServices lists deployments without their revision. DescribeServiceDeployments names the revision that the newest
 service deployment brings, and the revision that ECS goes back to. Both answers are eventually consistent (ECS API
 reference, Deployment, ServiceDeployment, Rollback). A task definition with a moving tag has a revision for each forced
-deployment, each with its own digests. So the definition alone does not tell which images run.
+deployment, each with its own digests. So the definition alone does not show which images run.
 """
 
 from collections.abc import Collection, Mapping, Sequence

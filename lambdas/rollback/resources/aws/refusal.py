@@ -24,7 +24,7 @@ _REMEDIES = {
     RefusalKind.CREDENTIALS: "log in again (`aws sso login`), and check AWS_PROFILE and this machine's clock",
     RefusalKind.NOT_FOUND: "check that name in the settings, and that account and region are the right ones",
     RefusalKind.QUOTA: "ask AWS for a higher quota, or remove what is no longer used",
-    RefusalKind.REQUEST: "the same request is refused again: mend what AWS names, then start again",
+    RefusalKind.REQUEST: "the same request would be refused again: correct what AWS names, then start again",
 }
 
 

@@ -82,7 +82,7 @@ def arn_format(service_arn: str) -> Check:
         return Check.passed(name, "it names the cluster")
     reason = (
         f"{service_arn} is in the old format, without its cluster: our policies and event patterns do not match it; "
-        "create the service anew, with long ARNs switched on"
+        "create the service again, with long ARNs switched on"
     )
     return Check.warned(name, reason)
 

@@ -45,7 +45,7 @@ class GroupHealth(BaseModel):
 
 
 def is_possibly_unused(targets: tuple[TargetHealth, ...]) -> bool:
-    """Report whether no target is checked; DescribeTargetGroups then tells which of the two meanings applies."""
+    """Report whether no target is checked; DescribeTargetGroups then shows which of the two meanings applies."""
     return bool(targets) and all(t.state == "unused" and t.reason == _NOT_IN_USE for t in targets)
 
 

@@ -157,8 +157,8 @@ def _workers(workers: Sequence[ClientSession]) -> Check:
 
 def _seen(work: BackgroundWork) -> Check:
     if not work.unreadable_parts:
-        return _check("background-work-is-seen", None, "slots, subscriptions and scheduled jobs were looked at")
-    reason = f"not looked at: {'; '.join(work.unreadable_parts)}; what is there may be lost, or write behind the fence"
+        return _check("background-work-is-seen", None, "slots, subscriptions and scheduled jobs were checked")
+    reason = f"not checked: {'; '.join(work.unreadable_parts)}; what is there may be lost, or write behind the fence"
     return Check.warned("background-work-is-seen", reason)
 
 

@@ -1,7 +1,7 @@
 """Errors about a database branch, one class for each cause.
 
 ExternalServiceError
-├── OutcomeUnknown              the answer to a change was lost: look for its effect before sending it again
+├── OutcomeUnknown              the answer to a change was lost: check its effect before sending it again
 ├── AlreadyExists               the branch of that name, or its compute; perhaps a request with a lost answer made it
 ├── CallRefused                 refused for good, by AWS too: AWS has the secret with the API key and runs the tasks
 │   ├── AccessRefused           the API key is not known, or may not do this
@@ -11,7 +11,7 @@ ExternalServiceError
 │   └── RequestRefused          nothing was changed, and the same request will be refused again
 │       ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
 │       ├── BranchHasChildren   can't be deleted before its children
-│       └── BranchProtected     can't be restored or deleted until it is un-protected
+│       └── BranchProtected     can't be restored or deleted until its protection is removed
 └── Throttled
     └── RetryLater           nothing was done; says how many seconds to wait, if Neon said so
         ├── ProjectLocked       an operation runs somewhere in the same project, perhaps in another environment
@@ -31,7 +31,7 @@ class AccessRefused(CallRefused):
 
 
 class NotFound(CallRefused):
-    """The resource does not (or no longer) exist. It may have been deleted between two calls: look again."""
+    """The resource does not (or no longer) exist. It may have been deleted between two calls: observe again."""
 
 
 class AlreadyExists(ExternalServiceError):

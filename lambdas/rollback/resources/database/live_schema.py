@@ -1,4 +1,4 @@
-"""Structure of an application's database, as Postgres's catalogs tell it at one moment."""
+"""Structure of an application's database, as Postgres's catalogs describe it at one moment."""
 
 from typing import Literal
 

@@ -86,7 +86,7 @@ def journal_rows(table: str, columns: Iterable[str], rows: Iterable[Row]) -> tup
 
     Args:
         table: `schema.name`.
-        columns: names of the table's columns, which tell the tool. Each row of an unknown layout becomes a digest.
+        columns: names of the table's columns, which identify the tool. Each row of an unknown layout becomes a digest.
         rows: the table's rows.
     """
     present = set(columns)
@@ -151,7 +151,7 @@ def _order_by(*names: str) -> Callable[[Row], tuple[Any, ...]]:
 
 
 _Read = Callable[[MigrationTool, str, Row], Migration]
-# Tool, columns that tell it, order of its rows, and parser of a row. The first layout that fits is used.
+# Tool, columns that identify it, order of its rows, and parser of a row. The first layout that fits is used.
 _LAYOUTS: tuple[tuple[MigrationTool, set[str], Callable[[Row], tuple[Any, ...]], _Read], ...] = (
     (MigrationTool.DRIZZLE, {"id", "hash", "created_at"}, _order_by("created_at", "id"), _drizzle),
     (

@@ -1,4 +1,4 @@
-"""Facts that one query tells about a database: its position in the write-ahead log, and its client sessions."""
+"""Facts about a database from one query: its position in the write-ahead log, and its client sessions."""
 
 from datetime import datetime
 

@@ -99,7 +99,7 @@ def _end(rollback: Rollback, why: str, world: World, *, recheck: bool, by_hand: 
         if tries < world.settings.policy.attempts_per_window:
             recheck_at = world.clock.now()
         else:
-            exhausted = f"its trigger was tried {tries} times, and is left to an operator"
+            exhausted = f"its trigger was evaluated {tries} times without an answer, and is left to an operator"
     successor = successor_of(rollback, world)  # a successor stops the execution too, as an operator does
     return world.ledger.save(
         rollback.evolve(

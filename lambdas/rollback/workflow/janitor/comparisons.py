@@ -51,7 +51,7 @@ def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
     limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
     with suppress(Conflict):
         if comparison.ended_at is None and now - comparison.began_at > limit:
-            stopped = stop_comparison(rollback, "its execution ended before it was made", now)
+            stopped = stop_comparison(rollback, "its execution ended before the comparison did", now)
             rollback = world.ledger.save(stopped)
         if next_step(rollback) is Step.CONCLUDE:
             cursor = run_step(rollback.id, Step.CONCLUDE, world)

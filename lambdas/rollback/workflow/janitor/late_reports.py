@@ -1,4 +1,4 @@
-"""Send what an operator was not told yet: reports, pages about unreadable items, pages that were only counted."""
+"""Send what was not sent yet: reports, pages about unreadable items, pages that were only counted."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,8 +29,8 @@ def page_unreadable_items(world: World) -> Iterator[str]:
     more = f"\n  and {len(unreported) - _MOST_LISTED} more" if len(unreported) > _MOST_LISTED else ""
     subject = f"[{environment}] {len(unreported)} items of the rollback ledger can't be read"
     text = (
-        f"These items of the ledger can't be read. They were left as they are, and everything else goes on:\n{listed}"
-        f"{more}\nA rollback that is among them may owe something. Next:\n  rollback status {environment}\n"
+        f"These items of the ledger can't be read. They were not changed, and all other work continues:\n{listed}"
+        f"{more}\nA rollback among them may have settings to put back. Next:\n  rollback status {environment}\n"
         f"  rollback unfence {environment} --service SERVICE --reason '…'"
     )
     page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{unreported[0].key}"[:250]}
@@ -52,4 +52,4 @@ def page_counted_pages(world: World) -> Iterator[str]:
         world.notifications.publish(subject, text, page)
         with suppress(Conflict):  # one more was counted meanwhile: the next sweep reports it
             world.ledger.put_page_count(count.mark_sent(now), count)
-        yield f"{count.service}: {count.unreported} more pages told as one"
+        yield f"{count.service}: {count.unreported} more pages sent as one"

@@ -106,7 +106,7 @@ def _start_recheck(rollback: Rollback, world: World) -> Iterator[str]:
     with suppress(Conflict):  # the execution has taken the record over already
         world.ledger.save(rollback.evolve(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=recheck_at))
     source = rollback.event.source if rollback.event is not None else rollback.id
-    yield f"{source} is looked at again: {name}"
+    yield f"{source} is evaluated again: {name}"
 
 
 def _start_recheck_of_alarm(
@@ -120,8 +120,8 @@ def _start_recheck_of_alarm(
         if unanswered is None:
             continue
         name = unanswered_alarm_execution_name(alarm, unanswered.since)
-        why = f"looked at again; in ALARM since {since:%H:%M:%S}{unanswered.why}"
+        why = f"evaluated again; in ALARM since {since:%H:%M:%S}{unanswered.why}"
         event = build_alarm_event(name, alarm, why, world.clock.now(), world.home, unanswered.previous_state)
         world.workflow.start(name, event)
-        yield f"{alarm} is looked at again: {name}"
+        yield f"{alarm} is evaluated again: {name}"
         return

@@ -92,7 +92,7 @@ def _process_pending(entry: PendingEntry, world: World) -> Iterator[str]:
         yield from end_overdue_comparison(rollback, own_world)
     elif entry.recheck_at is not None and rollback.service_name not in world.settings.service_names:
         world.ledger.save(rollback.evolve(recheck_at=None))
-        yield f"{rollback.id}: its service is gone, it is not looked at again"
+        yield f"{rollback.id}: its service has left the settings, so it is not evaluated again"
 
 
 def _emit_alarm_metrics(service: str, world: World) -> Iterator[str]:

@@ -85,9 +85,9 @@ def _is_recheck_allowed(alarm: str, since: datetime, service: str, pending: list
 
 
 def _is_suppressed_as_no_change(answer: AnswerEntry, world: World) -> bool:
-    """Whether Admit suppressed the event since the alarm's change was none for the worse.
+    """Whether Admit suppressed the event because the alarm did not change for the worse.
 
-    After a deployment under such an alarm, `on_insufficient_data_alarm` decides anew.
+    After a deployment under such an alarm, `on_insufficient_data_alarm` decides again.
     """
     answered = find_rollback(answer.rollback_id, world)
     checks = answered.admission if answered is not None else ()

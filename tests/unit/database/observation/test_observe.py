@@ -332,7 +332,7 @@ def test_a_lost_restore_point_is_a_warning_if_the_service_can_go_back_alone() ->
     stage.pass_time(hours=25)
     observe(stage.world)
     assert restore_point(stage).verdict is Verdict.WARN
-    assert "can go back alone" in restore_point(stage).reason
+    assert "can be rolled back without the database" in restore_point(stage).reason
     assert stage.plan().is_ready
 
 

@@ -235,7 +235,7 @@ def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
     observe(stage.world)
     stage.pass_time(minutes=5)
     stage.replace(databases=None, sql=None)
-    assert observe_if_due(stage.world) == ["looked at on 2026-03-01 03:00 UTC: not due"]
+    assert observe_if_due(stage.world) == ["observed on 2026-03-01 03:00 UTC: not due"]
 
 
 def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
@@ -310,10 +310,10 @@ def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: Mig
     began = handlers.database(BEGAN, None)["done"]
     assert began[0].startswith("restore point before v2: 0/")
     stage.pass_time(minutes=1)
-    assert handlers.database(COMPLETED, None) == {"done": ["looked at the database at 03:06:00 UTC"]}
+    assert handlers.database(COMPLETED, None) == {"done": ["observed the database at 03:06:00 UTC"]}
     scheduled = {"detail-type": "Scheduled Event", "detail": {}, "resources": ["arn:aws:events:r:a:rule/janitor"]}
     stage.pass_time(hours=2)
-    assert handlers.database(scheduled, None) == {"done": ["looked at the database at 05:06:00 UTC"]}
+    assert handlers.database(scheduled, None) == {"done": ["observed the database at 05:06:00 UTC"]}
 
 
 def test_the_database_function_runs_its_step_of_a_rollback(stage: MigrationSimulation) -> None:

@@ -69,7 +69,7 @@ def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> 
     restore.neon.settle()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED, restore.progress.why_not
-    assert "that no restore of ours made: rename it" in (restore.progress.why_not or "")
+    assert "that no rollback created: rename it" in (restore.progress.why_not or "")
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
     assert "restore" not in restore.neon.calls
     restore.unfence()

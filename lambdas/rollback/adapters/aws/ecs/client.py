@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
 _TASKS_A_CALL = 100
 _REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
-# The deployment ended, or can't be stopped now: the next description tells. A missing permission is refused for good.
+# The deployment ended, or can't be stopped now: the next description shows which. A missing permission is refused for
+# good.
 _NOT_STOPPABLE_NOW = frozenset({"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"})
 
 
