@@ -17,8 +17,9 @@ from rollback.errors import CallRefused, ExternalServiceError
 from rollback.identity.identify import identify_deployment
 from rollback.intents.waiting import change_deadline
 from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.names import DESIRED_COUNT_CHECK
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings, HasTargets
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.service.actions import announce_change, is_intent_current, send_change
@@ -34,6 +35,13 @@ from rollback.service.next_action import (
     desired_count_for,
     next_restart_move,
     next_service_move,
+)
+from rollback.service.ports import (
+    DrainPorts,
+    EscalationPorts,
+    ServiceChangePorts,
+    ServicePorts,
+    ServiceReadPorts,
 )
 from rollback.service.stack import read_stack_status
 
@@ -59,7 +67,7 @@ class ServiceObservation:
     is_stuck: bool = False
 
 
-def service(rollback: Rollback, world: World) -> Rollback:
+def service(rollback: Rollback, world: ServicePorts) -> Rollback:
     """Observe the service once, and make at most one change.
 
     A strategy of a database has a fence and a clean-up around the same three parts. The service step has neither: a
@@ -74,7 +82,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     return act(next_action(seen), seen, world)
 
 
-def observe(stage: DeployingRollback, world: World) -> ServiceObservation | Rollback:
+def observe(stage: DeployingRollback, world: ServicePorts) -> ServiceObservation | Rollback:
     """Look at ECS, autoscaling, CloudFormation and the load balancer.
 
     Returns:
@@ -125,7 +133,7 @@ def next_action(seen: ServiceObservation) -> ServiceMove:
     return ServiceMove.FORCE_NEW_DEPLOYMENT if is_settled and _has_old_secret(seen.stage.rollback, progress) else move
 
 
-def act(move: ServiceMove, seen: ServiceObservation, world: World) -> Rollback:
+def act(move: ServiceMove, seen: ServiceObservation, world: ServicePorts) -> Rollback:
     """End the step, escalate, wait, or make the move's change: announced first."""
     now, rollback, progress = world.clock.now(), seen.stage.rollback, seen.stage.progress
     if move is ServiceMove.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
@@ -148,7 +156,7 @@ def _had_wanted_tasks(rollback: Rollback) -> bool:
     return any(c.name == DESIRED_COUNT_CHECK and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
 
-def _new_progress(rollback: Rollback, world: World) -> ServiceProgress:
+def _new_progress(rollback: Rollback, world: ServicePorts) -> ServiceProgress:
     """Begin the step. After a takeover, the target is asserted until the other rollback's function has run out.
 
     Rule 9: the intent is written before the change, so a call of the other rollback may still land until then.
@@ -164,7 +172,7 @@ def _new_progress(rollback: Rollback, world: World) -> ServiceProgress:
     )
 
 
-def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
+def _inherited_change_deadline(rollback: Rollback, world: LeasePorts) -> datetime:
     """Return until when a change of the database may land that a rollback announced before it was taken over.
 
     Rule 9: the intent is written before the change.
@@ -178,7 +186,7 @@ def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
 
 
 def _check_stack(
-    progress: ServiceProgress, target: Release, now: datetime, world: World
+    progress: ServiceProgress, target: Release, now: datetime, world: ServicePorts
 ) -> tuple[ServiceProgress, StackState]:
     """Ask CloudFormation for its activity. An emergency proceeds over CloudFormation (rule 6), and does not ask.
 
@@ -204,7 +212,7 @@ def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
     return has_new_address and progress.acted_at is None
 
 
-def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:
+def _is_restarting(progress: ServiceProgress, view: ServiceView, world: HasTargets) -> bool:
     """Whether to go on to zero tasks (rule 4: only with zero healthy targets). Healthy targets stop the restart."""
     if progress.escalation_level is not EscalationLevel.RESTART_FROM_ZERO or progress.restarted_at is not None:
         return False
@@ -212,7 +220,9 @@ def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -
     return healthy is not None and not any(healthy)
 
 
-def _take_snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
+def _take_snapshot(
+    view: ServiceView, progress: ServiceProgress, target: Release, world: ServiceReadPorts
+) -> ServiceSnapshot:
     """Cut the description to what decides. A definition that we deployed counts as the target: no update is sent twice.
 
     Such a definition names the service's image by digest.
@@ -237,7 +247,7 @@ def _take_snapshot(view: ServiceView, progress: ServiceProgress, target: Release
     )
 
 
-def read_drain_status(service: ServiceSettings, view: ServiceView, world: World) -> DrainStatus:
+def read_drain_status(service: ServiceSettings, view: ServiceView, world: DrainPorts) -> DrainStatus:
     """Read how far a service is on its way to zero tasks."""
     scalable = world.scaling.describe(service)
     return DrainStatus(
@@ -248,7 +258,7 @@ def read_drain_status(service: ServiceSettings, view: ServiceView, world: World)
 
 
 def _wanted_task_count(
-    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: World
+    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: HasSettings
 ) -> int:
     """Return the desired count: the largest of the current, the recorded and the one before our fence.
 
@@ -269,7 +279,9 @@ def _wanted_task_count(
     return max(desired_count_for(target, view.desired_count, most), least, *fenced)
 
 
-def add_scaling_minimum(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> ServiceProgress:
+def add_scaling_minimum(
+    target: Release, progress: ServiceProgress, view: ServiceView, world: ServiceChangePorts
+) -> ServiceProgress:
     """Record autoscaling's maximum if the target was recorded with more tasks than are wanted now.
 
     Without an answer the last one holds. Without any, the recorded count is used, and the report says so.
@@ -299,7 +311,7 @@ def _recover_unsaved_restart(progress: ServiceProgress, view: ServiceView) -> Se
     return progress.evolve(restarted_at=intent.at, intent=None)
 
 
-def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: World) -> bool:
+def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: HasSettings) -> bool:
     """Whether to force a deployment, once and never after a restart: tasks did not start in time, or ECS gave it up."""
     if progress.redeployment_forced_at is not None or progress.restarted_at is not None:
         return False
@@ -310,7 +322,7 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def _escalate_on_timeout(stage: DeployingRollback, why: str, view: ServiceView, world: World) -> Rollback:
+def _escalate_on_timeout(stage: DeployingRollback, why: str, view: ServiceView, world: EscalationPorts) -> Rollback:
     """Escalate, unless the target serves while old tasks drain: Verify judges that."""
     if assess_service_health(stage.rollback, view, world).is_healthy:
         done = stage.progress.evolve(done_at=world.clock.now(), intent=None)
@@ -318,7 +330,7 @@ def _escalate_on_timeout(stage: DeployingRollback, why: str, view: ServiceView, 
     return escalate(stage.rollback, why, view, world)
 
 
-def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta:
+def _level_timeout(escalation_level: EscalationLevel, world: HasSettings) -> timedelta:
     policy = world.settings.policy
     minutes = {
         EscalationLevel.SERVICE: policy.service_timeout_minutes,
@@ -329,7 +341,7 @@ def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta
 
 
 def _make_change(
-    stage: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: World
+    stage: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: ServiceChangePorts
 ) -> Rollback:
     rollback, progress = stage.rollback, stage.progress
     try:
