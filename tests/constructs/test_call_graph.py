@@ -8,11 +8,15 @@ from call_graph import LAMBDAS, CallGraph
 _PORTS = """
 from typing import Protocol
 
-from rollback.ports.holders import HasReadinessChecks, HasServices
+from rollback.ports.holders import HasClock, HasReadinessChecks, HasServices
 from rollback.ports.world import World
 
 
 class ProbePorts(HasReadinessChecks, HasServices, Protocol):
+    pass
+
+
+class WiderProbePorts(ProbePorts, HasClock, Protocol):
     pass
 
 
@@ -21,6 +25,10 @@ def with_world(world: World) -> None:
 
 
 def with_protocol(world: ProbePorts) -> None:
+    world.for_readiness_checks().services.describe(None)
+
+
+def with_extended_protocol(world: WiderProbePorts) -> None:
     world.for_readiness_checks().services.describe(None)
 """
 
@@ -39,8 +47,9 @@ def aws_calls(graph: CallGraph, entry: str) -> set[str]:
     }
 
 
-def test_a_protocol_of_holders_reaches_the_aws_calls_that_the_world_reaches(graph: CallGraph) -> None:
+@pytest.mark.parametrize("entry", ["with_protocol", "with_extended_protocol"])
+def test_a_protocol_of_holders_reaches_the_aws_calls_that_the_world_reaches(graph: CallGraph, entry: str) -> None:
     through_world = aws_calls(graph, "rollback.probe.with_world")
     assert "ecs:describe_services" in through_world
     assert "ecs:update_service" not in through_world
-    assert aws_calls(graph, "rollback.probe.with_protocol") == through_world
+    assert aws_calls(graph, f"rollback.probe.{entry}") == through_world

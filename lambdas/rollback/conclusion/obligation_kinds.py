@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rollback.conclusion.ports import SettingDischargePorts
 from rollback.domain.rollback import Obligation, ObligationKind
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.caused import record_caused_deployment
 from rollback.ports.neon import Databases
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 
 
@@ -20,8 +20,8 @@ class ServiceDischarge:
         discharge: put the recorded value back if that is safe now; change nothing otherwise.
     """
 
-    is_discharged: Callable[[Obligation, ServiceSettings, ServiceView, World], bool]
-    discharge: Callable[[Obligation, ServiceSettings, ServiceView, World], None]
+    is_discharged: Callable[[Obligation, ServiceSettings, ServiceView, SettingDischargePorts], bool]
+    discharge: Callable[[Obligation, ServiceSettings, ServiceView, SettingDischargePorts], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
             return BranchDischarge(_is_branch_protected, _protect_branch)
 
 
-def restore_setting(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+def restore_setting(
+    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+) -> bool:
     """Discharge an obligation about a service.
 
     Returns:
@@ -75,12 +77,19 @@ def ensure_branch_protected(owed: Obligation, databases: Databases) -> bool:
     return False
 
 
-def _has_recorded_configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+def _has_recorded_configuration(
+    owed: Obligation,
+    service: ServiceSettings,  # noqa: ARG001
+    view: ServiceView,
+    world: SettingDischargePorts,  # noqa: ARG001
+) -> bool:
     current = view.deployment_configuration
     return all(current.get(part) == recorded for part, recorded in owed.before.items())
 
 
-def _restore_configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+def _restore_configuration(
+    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+) -> None:
     """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that others changed meanwhile stay.
 
     COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
@@ -90,11 +99,18 @@ def _restore_configuration(owed: Obligation, service: ServiceSettings, view: Ser
         world.services.update(service, deployment_configuration=owed.before)
 
 
-def _has_recorded_desired_count(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+def _has_recorded_desired_count(
+    owed: Obligation,
+    service: ServiceSettings,  # noqa: ARG001
+    view: ServiceView,
+    world: SettingDischargePorts,  # noqa: ARG001
+) -> bool:
     return view.desired_count >= int(owed.before["desired_count"])
 
 
-def _restore_desired_count(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+def _restore_desired_count(
+    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+) -> None:
     """Start at least as many tasks of PRIMARY as ran before the fence.
 
     ECS starts no more tasks for a deployment that it has marked FAILED, so a new deployment is forced in that case.
@@ -105,11 +121,18 @@ def _restore_desired_count(owed: Obligation, service: ServiceSettings, view: Ser
     world.services.update(service, desired_count=int(owed.before["desired_count"]), force_new_deployment=has_failed)
 
 
-def _has_recorded_scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:  # noqa: ARG001
+def _has_recorded_scaling(
+    owed: Obligation,
+    service: ServiceSettings,
+    view: ServiceView,  # noqa: ARG001
+    world: SettingDischargePorts,
+) -> bool:
     return world.scaling.describe(service) == ScalableTarget.model_validate(owed.before)
 
 
-def _restore_scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> None:
+def _restore_scaling(
+    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+) -> None:
     """Rule 2: put the exact prior scaling back only once the service runs on at least its minimum of tasks."""
     recorded = ScalableTarget.model_validate(owed.before)
     if min(view.running_count, view.desired_count) >= recorded.min_capacity:

@@ -13,17 +13,19 @@ from rollback.conclusion.obligation_kinds import (
     ensure_branch_protected,
     restore_setting,
 )
+from rollback.conclusion.ports import DischargePorts
 from rollback.conclusion.stay_fenced import has_to_stay_fenced
 from rollback.domain.rollback import OPERATOR, Obligation, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.leases.stopped_services import renew_leases_of_stopped_services
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger, HasSettings
 from rollback.service.drain_status import record_service_running
 
 
-def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, world: DischargePorts) -> Rollback:
     """One round on one obligation: hold the leases, observe, and make at most one change."""
     policy = world.settings.policy
     until = now + timedelta(minutes=policy.lease_minutes)
@@ -46,7 +48,7 @@ def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, wo
             return _discharge_for_branch(rollback, owed, now, world)
 
 
-def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, world: DischargePorts) -> Rollback:
     service = world.settings.service(rollback.service_of_obligation(owed))
     try:
         view = world.services.describe(service)
@@ -62,7 +64,7 @@ def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, 
     return _wait_or_hand_to_operator(rollback, owed, now, world)
 
 
-def _discharge_for_branch(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _discharge_for_branch(rollback: Rollback, owed: Obligation, now: datetime, world: DischargePorts) -> Rollback:
     try:
         if ensure_branch_protected(owed, world.databases):
             return rollback.discharge(owed, now)
@@ -73,13 +75,13 @@ def _discharge_for_branch(rollback: Rollback, owed: Obligation, now: datetime, w
     return _wait_or_hand_to_operator(rollback, owed, now, world)
 
 
-def _wait_or_hand_to_operator(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _wait_or_hand_to_operator(rollback: Rollback, owed: Obligation, now: datetime, world: HasSettings) -> Rollback:
     if is_conclusion_overdue(rollback, now, world):
         return _hand_to_operator(rollback, owed)
     return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
 
 
-def _hand_to_lease_holder(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _hand_to_lease_holder(rollback: Rollback, owed: Obligation, now: datetime, world: LeasePorts) -> Rollback:
     """Hand the obligation to the rollback that took the expired lease over, once its record has the obligation too."""
     held = world.ledger.lease(rollback.service_name)
     if held is not None:
@@ -89,7 +91,7 @@ def _hand_to_lease_holder(rollback: Rollback, owed: Obligation, now: datetime, w
     return _wait_or_hand_to_operator(rollback, owed, now, world)
 
 
-def _release_service_lease(rollback: Rollback, owed: Obligation, world: World) -> Rollback:
+def _release_service_lease(rollback: Rollback, owed: Obligation, world: HasLedger) -> Rollback:
     """Give another service's lease back with its last obligation. The rollback's own lease is given back at the end."""
     if owed.service is not None and all(other.service != owed.service for other in rollback.open_obligations()):
         world.ledger.release_lease(owed.service, rollback.id)

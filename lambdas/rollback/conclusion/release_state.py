@@ -3,15 +3,16 @@
 from datetime import datetime
 
 from rollback.canonical_json import sha256_of
+from rollback.conclusion.ports import PreviousReleasePorts, ReleaseStatePorts
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import Conflict, UnreadableItem
 from rollback.identity.task_definition import standing_plan
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 
 
-def mark_previous_release(rollback: Rollback, now: datetime, world: World) -> None:
+def mark_previous_release(rollback: Rollback, now: datetime, world: PreviousReleasePorts) -> None:
     """Mark the previous release as suspect, or as quarantined if verification passed without it. Safe to repeat.
 
     The release keeps its state where the rollback proves nothing about it:
@@ -42,7 +43,9 @@ def mark_previous_release(rollback: Rollback, now: datetime, world: World) -> No
         set_release_state(previous, state, f"left by {rollback.id}", now, world)
 
 
-def set_release_state(release: Release, state: ReleaseState, reason: str, now: datetime, world: World) -> None:
+def set_release_state(
+    release: Release, state: ReleaseState, reason: str, now: datetime, world: ReleaseStatePorts
+) -> None:
     """Set the state of a release. A release that loses its promotion leaves the standing plan first.
 
     A crash between the two changes then leaves a standing plan without a good release, never one with a bad release.
@@ -57,18 +60,18 @@ def set_release_state(release: Release, state: ReleaseState, reason: str, now: d
         world.ledger.record_unreadable(unreadable, now)
 
 
-def _remove_from_standing_plan(release: Release, now: datetime, world: World) -> None:
+def _remove_from_standing_plan(release: Release, now: datetime, world: ReleaseStatePorts) -> None:
     standing = standing_plan(release.service, world)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
         world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
-def _find_in_ledger(release: Release, world: World) -> Release | None:
+def _find_in_ledger(release: Release, world: HasLedger) -> Release | None:
     return world.ledger.release(release.service, release.fingerprint)
 
 
-def _record_release(release: Release, world: World) -> Release | None:
+def _record_release(release: Release, world: PreviousReleasePorts) -> Release | None:
     """Record the release that an emergency left without recording it. None: ECS no longer has its task definition."""
     raw = world.services.definition(release.definition_arn)
     if raw is None:

@@ -1,14 +1,14 @@
 """Send a rollback's report: once for each answer, as a page or as information."""
 
+from rollback.conclusion.ports import ReportPorts
 from rollback.domain import page_count
 from rollback.domain.page_count import is_page
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import World
 from rollback.reports.report import message, report_id, subject
 
 
-def send_report(rollback: Rollback, world: World) -> None:
+def send_report(rollback: Rollback, world: ReportPorts) -> None:
     """Publish the report. Readers recognise a duplicate by its `report_id`."""
     attributes = {
         "report_id": report_id(rollback),
@@ -20,7 +20,7 @@ def send_report(rollback: Rollback, world: World) -> None:
     world.notifications.publish(subject(rollback), message(rollback, service), attributes)
 
 
-def send_report_once(rollback: Rollback, world: World) -> Rollback:
+def send_report_once(rollback: Rollback, world: ReportPorts) -> Rollback:
     """Send the report, unless the last report gave the same answer. A page may only be counted (`page_count`).
 
     Raises:
@@ -40,7 +40,7 @@ def send_report_once(rollback: Rollback, world: World) -> Rollback:
     return reported
 
 
-def try_to_report(rollback: Rollback, world: World) -> Rollback:
+def try_to_report(rollback: Rollback, world: ReportPorts) -> Rollback:
     """Send the report if SNS takes it. A failure changes no outcome.
 
     Returns:

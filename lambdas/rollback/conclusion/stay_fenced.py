@@ -1,13 +1,14 @@
 """Decide whether a fence may be lifted: a release must never meet data that it was not meant for."""
 
+from rollback.conclusion.ports import StayFencedPorts
 from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
 from rollback.identity.identify import identify_running
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
+from rollback.leases.ports import LeaseReadPorts
 from rollback.resources.aws.ecs_service import ServiceView
 
 
-def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
+def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: StayFencedPorts) -> bool:
     """Whether a service at zero tasks has to stay there, with its scaling suspended.
 
     - Rule 3: after an operator's abort while fenced, the service stays fenced. The operator knows why.
@@ -28,7 +29,7 @@ def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, 
     return not (_has_data_as_planned(rollback) and _runs_planned_release(rollback, owed, view, world))
 
 
-def _inherits_fence_of_operator(rollback: Rollback, world: World) -> bool:
+def _inherits_fence_of_operator(rollback: Rollback, world: LeaseReadPorts) -> bool:
     """Whether an operator ended a rollback behind the fence that this one inherited: only success lifts that fence."""
     if rollback.inherits_fence_of is None:
         return False
@@ -36,7 +37,7 @@ def _inherits_fence_of_operator(rollback: Rollback, world: World) -> bool:
     return before is None or before.is_aborted_by_operator or _inherits_fence_of_operator(before, world)
 
 
-def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
+def _took_over_changed_data(rollback: Rollback, world: LeaseReadPorts) -> bool:
     """Whether this rollback took over one that had modified the database. An unreadable record counts as modified.
 
     Until this rollback succeeds, it is unknown whether the running release fits the data.
@@ -51,7 +52,7 @@ def _has_data_as_planned(rollback: Rollback) -> bool:
     return rollback.database is not None and rollback.database.has_succeeded
 
 
-def _runs_planned_release(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
+def _runs_planned_release(rollback: Rollback, owed: Obligation, view: ServiceView, world: StayFencedPorts) -> bool:
     """Whether PRIMARY is the target. Another writer keeps its release, which is always the planned one."""
     target = rollback.plan.target if rollback.plan is not None else None
     if target is None or rollback.service_of_obligation(owed) != rollback.service_name:

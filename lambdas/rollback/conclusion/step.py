@@ -7,6 +7,7 @@ acts. A page is sent first, because an engineer must not wait until the settings
 from datetime import datetime
 
 from rollback.conclusion.obligations import discharge_obligation
+from rollback.conclusion.ports import ConclusionPorts, DischargePorts
 from rollback.conclusion.release_state import mark_previous_release
 from rollback.conclusion.send_report import try_to_report
 from rollback.database.data_loss.report import report_data_loss
@@ -17,12 +18,11 @@ from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
 from rollback.leases.stopped_services import renew_leases_while_concluding
-from rollback.ports.world import World
 from rollback.service.stack import describe_drift
 from rollback.service.unsettled_change import resolve_service_change
 
 
-def conclude(rollback: Rollback, world: World) -> Rollback:
+def conclude(rollback: Rollback, world: ConclusionPorts) -> Rollback:
     """Do the next task of the conclusion; after the conclusion, report the data loss."""
     now = world.clock.now()
     if rollback.concluded_at is not None:
@@ -38,7 +38,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
     return _settle_changes(rollback, now, world) or _report_and_close(rollback, now, world)
 
 
-def _settle_changes(rollback: Rollback, now: datetime, world: World) -> Rollback | None:
+def _settle_changes(rollback: Rollback, now: datetime, world: ConclusionPorts) -> Rollback | None:
     """Determine the outcome of announced changes, and discharge obligations. None: nothing is left to do.
 
     Changed data comes before the obligations, because its outcome decides whether a fence may be lifted.
@@ -56,7 +56,7 @@ def _settle_changes(rollback: Rollback, now: datetime, world: World) -> Rollback
     return None
 
 
-def _report_and_close(rollback: Rollback, now: datetime, world: World) -> Rollback:
+def _report_and_close(rollback: Rollback, now: datetime, world: ConclusionPorts) -> Rollback:
     mark_previous_release(rollback, now, world)
     if not rollback.reported:
         sent = try_to_report(rollback, world)
@@ -66,7 +66,7 @@ def _report_and_close(rollback: Rollback, now: datetime, world: World) -> Rollba
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)
 
 
-def _discharge_next_obligation(rollback: Rollback, now: datetime, world: World) -> Rollback:
+def _discharge_next_obligation(rollback: Rollback, now: datetime, world: DischargePorts) -> Rollback:
     """Discharge the last change first.
 
     If that is a branch's protection and Neon does not answer, the next service is tried in the same round, so that Neon
@@ -80,7 +80,7 @@ def _discharge_next_obligation(rollback: Rollback, now: datetime, world: World) 
     return discharge_obligation(attempted, for_services[0], now, world)
 
 
-def _describe_drift(rollback: Rollback, world: World) -> str:
+def _describe_drift(rollback: Rollback, world: ConclusionPorts) -> str:
     """Describe for the report how CloudFormation's template differs from ECS. Empty if ECS can't be asked."""
     if rollback.service is None:
         return ""

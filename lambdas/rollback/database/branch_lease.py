@@ -7,10 +7,13 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, branch_key
 from rollback.errors import LeaseLost
 from rollback.leases.hold import hold_lease
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasClock
 
 
-def hold_branch_lease(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> str | None:
+def hold_branch_lease(
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: LeasePorts
+) -> str | None:
     """Acquire or renew the lease on the branch.
 
     Returns:
@@ -29,7 +32,7 @@ def hold_branch_lease(rollback: Rollback, plan: DatabasePlan, settings: Database
     return holder
 
 
-def may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, world: World) -> bool:
+def may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, world: HasClock) -> bool:
     """Whether the holder is the rollback that this one took over, and still has time to conclude."""
     if holder != rollback.supersedes:
         return False

@@ -6,6 +6,7 @@ Postgres is asked for the schema of this moment before the fence stops any task.
 
 from rollback.check import Check
 from rollback.database.observation.observe import live_schema
+from rollback.database.ports import LiveSchemaPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -14,7 +15,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.schema.compatibility_check import CHECK_NAME, evidence_of, explain_no_full_rollback, schema_check
 from rollback.schema.verdict_from_ledger import verdict_on
@@ -27,7 +28,7 @@ def is_live_check_needed(rollback: Rollback) -> bool:
     return rollback.escalated_from_type is not None and rollback.database is None
 
 
-def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: World) -> SchemaVerdict:
+def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: LiveSchemaPorts) -> SchemaVerdict:
     """Judge the target against the live schema.
 
     Raises:
@@ -73,7 +74,7 @@ def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollba
     )
 
 
-def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, world: World) -> tuple[Rollback, str]:
+def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, world: HasSettings) -> tuple[Rollback, str]:
     """Add the check that refuses the rollback: the verdict is unknown, or no shipped migration explains it.
 
     Returns:

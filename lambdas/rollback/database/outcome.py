@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from rollback.database.changes.begin import refused_progress
+from rollback.database.changes.ports import WaitPorts
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.ports.world import World
 from rollback.service.newer_deployment import end_as_superseded
 
 
-def apply_outcome(rollback: Rollback, world: World) -> Rollback:
+def apply_outcome(rollback: Rollback, world: WaitPorts) -> Rollback:
     """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
 
     A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
@@ -33,7 +33,7 @@ def apply_outcome(rollback: Rollback, world: World) -> Rollback:
     return rollback.evolve(outcome=Outcome.REFUSED if is_refused else Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
-def refuse(rollback: Rollback, branch: str, why: str, world: World, *, has_collided: bool = False) -> Rollback:
+def refuse(rollback: Rollback, branch: str, why: str, world: WaitPorts, *, has_collided: bool = False) -> Rollback:
     """Refuse the database's part before anything was changed.
 
     Args:

@@ -1,6 +1,7 @@
 """Check that the releases that will run can work with the tables of the restored branch, before anything is changed."""
 
 from rollback.check import Check, Verdict
+from rollback.database.ports import WriterCheckPorts
 from rollback.database.preflight.context import PreviewJudge
 from rollback.database.writers_check import check_other_writers
 from rollback.domain.database.plan import DatabasePlan
@@ -8,7 +9,7 @@ from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
@@ -17,7 +18,7 @@ from rollback.schema.verdict_from_ledger import shipped_migrations_since, stored
 
 
 def make_preview_judge(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: WriterCheckPorts
 ) -> PreviewJudge:
     """Make the function that judges the tables of the preview: one check of the target, one of each other writer."""
     refused_verdicts = _refused_verdicts(rollback, plan, settings)
@@ -56,7 +57,9 @@ def _refused_verdicts(rollback: Rollback, plan: DatabasePlan, settings: Database
     return frozenset({Compatibility.BREAKING})
 
 
-def _shipped_migrations(rollback: Rollback, settings: DatabaseSettings, world: World) -> tuple[ShippedMigration, ...]:
+def _shipped_migrations(
+    rollback: Rollback, settings: DatabaseSettings, world: HasLedger
+) -> tuple[ShippedMigration, ...]:
     """Migrations that the restored branch may have applied. Without their class, their effect would be unknown."""
     plan = rollback.plan
     if plan is None or plan.target is None or settings.branch_id is None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from rollback.database.branch_lease import hold_branch_lease, may_wait_for_predecessor
+from rollback.database.changes.ports import WaitPorts
 from rollback.database.delete.reconciler import delete
 from rollback.database.down_migrations.reconciler import run_down_migrations
 from rollback.database.live_schema_check import (
@@ -21,6 +22,7 @@ from rollback.database.live_schema_check import (
 )
 from rollback.database.observation.observe import observe_after_change
 from rollback.database.outcome import apply_outcome, refuse
+from rollback.database.ports import DatabasePorts, LiveSchemaPorts, StrategyPorts
 from rollback.database.preflight.branch_rules import list_branch_names
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.reconciler import recreate
@@ -35,12 +37,12 @@ from rollback.domain.settings.database import DatabaseSettings, Strategy, branch
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.intents.waiting import seconds_to_wait
 from rollback.leases.stopped_services import renew_leases_of_stopped_services
-from rollback.ports.world import World
+from rollback.ports.holders import HasDatabases, HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.service.newer_deployment import yield_before_data_changes
 
 
-def database(rollback: Rollback, world: World) -> Rollback:
+def database(rollback: Rollback, world: DatabasePorts) -> Rollback:
     """Observe once, and make at most one change.
 
     Raises:
@@ -74,7 +76,7 @@ def database(rollback: Rollback, world: World) -> Rollback:
 
 
 def _wait_or_refuse(
-    rollback: Rollback, plan: DatabasePlan, holder: str, settings: DatabaseSettings, world: World
+    rollback: Rollback, plan: DatabasePlan, holder: str, settings: DatabaseSettings, world: WaitPorts
 ) -> Rollback:
     if may_wait_for_predecessor(rollback, holder, settings, world):
         since = rollback.database_waits_since or world.clock.now()
@@ -83,7 +85,7 @@ def _wait_or_refuse(
     return refuse(rollback, plan.branch, why, world, has_collided=True)
 
 
-def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> Rollback:
+def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: DatabasePorts) -> Rollback:
     try:
         branch_id = _find_branch_id(rollback, plan, settings, world)
     except CallRefused as refused:
@@ -109,7 +111,11 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 
 
 def _check_live_schema(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    rollback: Rollback,
+    plan: DatabasePlan,
+    settings: DatabaseSettings,
+    restoring: RestoreContext,
+    world: LiveSchemaPorts,
 ) -> Rollback | None:
     """Decide again, on the live schema, whether the database is rolled back too. None: yes, as planned."""
     verdict = judge_live_schema(rollback, restoring, world)
@@ -126,7 +132,7 @@ def _check_live_schema(
 
 
 def _refuse_unknown_branch(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: DatabasePorts
 ) -> Rollback:
     known = list_branch_names(tuple(world.databases.branches()))
     why = (
@@ -137,7 +143,7 @@ def _refuse_unknown_branch(
 
 
 def _retry_later(
-    rollback: Rollback, plan: DatabasePlan, later: RetryLater, settings: DatabaseSettings, world: World
+    rollback: Rollback, plan: DatabasePlan, later: RetryLater, settings: DatabaseSettings, world: WaitPorts
 ) -> Rollback:
     """Ask Neon again for as long as a restore may take. Nothing has begun, so nothing waits at zero tasks."""
     now, limit = world.clock.now(), settings.restore_timeout_minutes
@@ -148,7 +154,7 @@ def _retry_later(
     return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, world))
 
 
-def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
+def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: StrategyPorts) -> Rollback:
     match plan.strategy:
         case Strategy.RESTORE if plan.point is not None:
             return restore(rollback, plan.point, restoring, world)
@@ -164,7 +170,9 @@ def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreCont
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
 
 
-def _find_branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> str | None:
+def _find_branch_id(
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: HasDatabases
+) -> str | None:
     """Neon's id of the branch. None: the project has no branch of that name.
 
     A pull request's branch is looked up once, because its name may be given to another branch meanwhile.
@@ -177,7 +185,7 @@ def _find_branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSe
     return found.id if found is not None else None
 
 
-def _database_settings(world: World) -> DatabaseSettings:
+def _database_settings(world: HasSettings) -> DatabaseSettings:
     if world.settings.database is None:
         raise InvalidRequest(f"no database is set for {world.settings.environment} any more; nothing was changed")
     return world.settings.database

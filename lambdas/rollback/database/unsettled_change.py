@@ -10,6 +10,7 @@ from typing import assert_never
 from rollback.database.changes.reconcile import outcome_after_failure
 from rollback.database.down_migrations import observe as down_migrations
 from rollback.database.down_migrations.next_action import build_commands, find_running_command
+from rollback.database.ports import UnsettledChangePorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate import observe as database_recreate_look
 from rollback.database.restore import observe as database_look
@@ -33,7 +34,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.intents.waiting import change_deadline
-from rollback.ports.world import World
+from rollback.ports.holders import HasClock, HasSettings
 
 _WHY = "the rollback ended before its database step"
 
@@ -42,7 +43,7 @@ class _NotAnsweredYet(Exception):
     """Neon can't answer yet; the text names the missing event."""
 
 
-def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
+def resolve_database_change(rollback: Rollback, world: UnsettledChangePorts) -> Rollback:
     """Observe once. The answer ends the database step. Without an answer in time, the record says "not known"."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - `conclude` calls this only for an announced change
@@ -64,13 +65,13 @@ def resolve_database_change(rollback: Rollback, world: World) -> Rollback:
         return _save_answer(rollback, progress.evolve(not_known=str(failure) or type(failure).__name__), now)
 
 
-def _is_out_of_time(rollback: Rollback, now: datetime, world: World) -> bool:
+def _is_out_of_time(rollback: Rollback, now: datetime, world: HasSettings) -> bool:
     """Whether half of the time to conclude is over: the other half is for discharging obligations."""
     since = rollback.conclusion_started_at or now
     return now - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes / 2)
 
 
-def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> datetime:
+def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, world: HasSettings) -> datetime:
     """The time after which the last announced change can no longer take effect."""
     if progress.intent is None:
         return progress.started_at
@@ -89,7 +90,7 @@ def _observe_branch(
     progress: StoredDatabaseProgress,
     planned: DatabasePlan,
     restoring: RestoreContext,
-    world: World,
+    world: UnsettledChangePorts,
 ) -> Rollback:
     settings = world.settings.database
     assert settings is not None  # noqa: S101 - the caller checked
@@ -111,7 +112,7 @@ def _observe_branch(
 
 
 def _observe_restore(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: HasClock
 ) -> Rollback:
     now = world.clock.now()
     seen = database_look.take_snapshot(rollback, progress, restoring, now)
@@ -157,7 +158,7 @@ def _observe_recreate(
     progress: RecreateProgress,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: World,
+    world: UnsettledChangePorts,
 ) -> RecreateProgress:
     seen = database_recreate_look.take_snapshot(progress, settings, restoring, world)
     _require_idle(busy=seen.operations == "running", what="its operations on the branches")
@@ -174,7 +175,7 @@ def _observe_recreate(
     return progress
 
 
-def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world: World) -> DeletionProgress:
+def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world: HasClock) -> DeletionProgress:
     now = world.clock.now()
     assert progress.before.id is not None  # noqa: S101 - it was there when the deletion began
     branch = restoring.databases.branch(progress.before.id)
@@ -194,7 +195,7 @@ def _observe_down_migrations(
     planned: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: World,
+    world: UnsettledChangePorts,
 ) -> DownMigrationProgress:
     seen = down_migrations.take_snapshot(rollback, progress, restoring, world.clock.now())
     progress = down_migrations.apply_observation(

@@ -1,6 +1,7 @@
 """Check the other services that write to the branch: their releases stay, and must work with the restored tables."""
 
 from rollback.check import Check, Verdict
+from rollback.database.ports import WriterCheckPorts
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.releases.release import Release
@@ -8,7 +9,6 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.identity.identify import find_known_release, identify_running
-from rollback.ports.world import World
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
@@ -16,7 +16,7 @@ from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_si
 
 
 def check_other_writers(
-    rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, world: World
+    rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, world: WriterCheckPorts
 ) -> tuple[Check, ...]:
     """One check for each writer except the rollback's own service, on the tables of the preview.
 
@@ -31,7 +31,7 @@ def _check_writer(
     rollback: Rollback,
     schema: LiveSchema,
     migrations: tuple[Migration, ...] | None,
-    world: World,
+    world: WriterCheckPorts,
 ) -> Check:
     try:
         view = world.services.describe(service)

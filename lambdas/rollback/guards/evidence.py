@@ -8,16 +8,17 @@ from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
+from rollback.guards.ports import GuardPorts, OutagePorts, TrafficPorts
 from rollback.identity.identify import identify_running, is_ours
 from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
-from rollback.ports.world import World
+from rollback.ports.holders import HasAlarms, HasServices
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 
 ALARM_IS_IN_ALARM = "alarm-is-in-alarm"  # a check of Admit; a warning if CloudWatch did not answer
 
 
 def automatic_guards(
-    rollback: Rollback, running: Release, view: ServiceView, world: World, resumed: Rollback | None = None
+    rollback: Rollback, running: Release, view: ServiceView, world: GuardPorts, resumed: Rollback | None = None
 ) -> list[Check]:
     """Make the guards of every automatic trigger, an emergency's included.
 
@@ -49,7 +50,7 @@ def automatic_guards(
     ]
 
 
-def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
+def traffic_guard(rollback: Rollback, view: ServiceView, world: TrafficPorts) -> Check:
     """Check for too few requests; never for an outage (rule 11: `outage` is never mute)."""
     policy, now = world.settings.policy, world.clock.now()
     prefix, service = world.settings.prefix, rollback.service_name
@@ -67,7 +68,7 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     return guards.check_enough_traffic(in_alarm, rates, counted, policy, now)
 
 
-def _count_requests(view: ServiceView, since: datetime, world: World) -> float | None:
+def _count_requests(view: ServiceView, since: datetime, world: HasAlarms) -> float | None:
     """Count requests; None: CloudWatch refused permanently, as for a deleted target group."""
     try:
         return world.alarms.requests_since(view.target_groups, since)
@@ -75,7 +76,7 @@ def _count_requests(view: ServiceView, since: datetime, world: World) -> float |
         return None
 
 
-def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
+def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: OutagePorts) -> tuple[Check, ...]:
     """Check the outage alarm, in a rollback that it triggered, if CloudWatch answered before."""
     prefix, service = world.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
@@ -85,7 +86,7 @@ def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> 
     return () if cloudwatch_is_silent else (check_outage_against_elb(service, view, world),)
 
 
-def check_outage_against_elb(service: str, view: ServiceView, world: World) -> Check:
+def check_outage_against_elb(service: str, view: ServiceView, world: OutagePorts) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
     prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
     try:
@@ -100,7 +101,7 @@ def check_outage_against_elb(service: str, view: ServiceView, world: World) -> C
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 
-def _team_deployment_began_at(view: ServiceView, world: World) -> datetime | None:
+def _team_deployment_began_at(view: ServiceView, world: HasServices) -> datetime | None:
     """Start of a deployment in flight that no rollback made (rule 5); None: there is none."""
     newest = view.newest
     if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, world):
@@ -108,7 +109,7 @@ def _team_deployment_began_at(view: ServiceView, world: World) -> datetime | Non
     return newest.created_at
 
 
-def _trigger_in_alarm_since(rollback: Rollback, world: World) -> datetime | None:
+def _trigger_in_alarm_since(rollback: Rollback, world: HasAlarms) -> datetime | None:
     """Start of ALARM of the triggering alarm; None: not known. An emergency goes on without CloudWatch's answer."""
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:

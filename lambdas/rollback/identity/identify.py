@@ -10,8 +10,9 @@ from rollback.domain.releases.release import Release, normalised_definition
 from rollback.domain.settings.commit_source import Source, clean_commit
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, RollbackError, UnreadableItem
+from rollback.identity.ports import IdentifyPorts, KnownReleasePorts
 from rollback.names import RELEASE_TAG, family_of, is_named_as_ours
-from rollback.ports.world import World
+from rollback.ports.holders import HasImages, HasLedger, HasServices
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned
 from rollback.text import recorded_name
@@ -33,7 +34,7 @@ class IdentifiedRelease:
 
 
 def identify_deployment(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
 ) -> Identity:
     """Identify a deployment by its images, as ECS resolved them; a rollback's own definition by its release tag.
 
@@ -44,7 +45,7 @@ def identify_deployment(
     return build_identity(raw, images, registered_for(raw))
 
 
-def identify_running(view: ServiceView, service: ServiceSettings, world: World) -> Identity:
+def identify_running(view: ServiceView, service: ServiceSettings, world: HasServices) -> Identity:
     """Identify the PRIMARY deployment.
 
     Raises:
@@ -53,7 +54,7 @@ def identify_running(view: ServiceView, service: ServiceSettings, world: World) 
     return identify_deployment(view.primary.deployed, view, service, world)
 
 
-def running_fingerprint(view: ServiceView, service: ServiceSettings, world: World) -> str:
+def running_fingerprint(view: ServiceView, service: ServiceSettings, world: KnownReleasePorts) -> str:
     """Fingerprint of the PRIMARY deployment's release in the ledger; else the one computed from ECS.
 
     Raises:
@@ -71,7 +72,7 @@ def registered_for(raw: Mapping[str, Any]) -> str | None:
     return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
-def is_ours(definition_arn: str, world: World) -> bool:
+def is_ours(definition_arn: str, world: HasServices) -> bool:
     """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
 
     Raises:
@@ -83,7 +84,7 @@ def is_ours(definition_arn: str, world: World) -> bool:
     return raw is not None and registered_for(raw) is not None
 
 
-def find_known_release(service_name: str, seen: Identity, world: World) -> Release | None:
+def find_known_release(service_name: str, seen: Identity, world: HasLedger) -> Release | None:
     """Find the release of an identity in the ledger; None: the ledger does not have it.
 
     It is found by fingerprint. A release that was recorded under a former fingerprint, or by less evidence, is found by
@@ -104,7 +105,7 @@ def find_known_release(service_name: str, seen: Identity, world: World) -> Relea
 
 
 def identify_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: IdentifyPorts
 ) -> IdentifiedRelease:
     """Identify a deployment's release: as the ledger has it, else built from ECS and not recorded yet.
 
@@ -123,7 +124,7 @@ def identify_release(
 
 
 def find_or_build_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: KnownReleasePorts
 ) -> Release:
     """A deployment's release: as the ledger has it, else as ECS describes it.
 
@@ -136,7 +137,7 @@ def find_or_build_release(
     return find_known_release(service.name, built.identity, world) or built.release
 
 
-def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
+def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, world: HasImages) -> IdentifiedRelease:
     """Add the commit from a label of the image. An emergency never gets here: only this function asks the registry."""
     source, image = service.commit_source, _own_image(built.release.images, service)
     if source.kind is not Source.LABEL or image is None:
@@ -153,7 +154,7 @@ def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | Non
 
 
 def build_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
 ) -> IdentifiedRelease:
     """Build a deployment's release from ECS alone.
 
@@ -184,7 +185,7 @@ def build_release(
 
 
 def _resolve_images(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the definition and each container's image: of the service revision, else of running tasks, else as named.
 
@@ -214,7 +215,7 @@ def why_unresolved(release: Release) -> str:
 
 
 def _images_of_tasks(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
 ) -> dict[str, str]:
     """Images of running tasks; of the deployment's own tasks if other deployments or revisions share the definition."""
     sharing = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]

@@ -6,11 +6,11 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import find_release
 from rollback.errors import InvalidRequest
 from rollback.identity.candidates import find_releases_by_name
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.text import quoted
 
 
-def release_named(service_name: str, name: str, world: World, prefer: Collection[ReleaseState]) -> Release:
+def release_named(service_name: str, name: str, world: HasLedger, prefer: Collection[ReleaseState]) -> Release:
     """Find the release that an operator names (`release_names.find_release`).
 
     Args:

@@ -7,7 +7,8 @@ from rollback.check import Check
 from rollback.domain.releases.release import Release
 from rollback.domain.target_readiness import Existence, check_existence, not_known
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import World
+from rollback.identity.ports import ReferenceCheckPorts, TargetCheckPorts
+from rollback.ports.holders import HasImages, HasTargets
 from rollback.resources.aws.account_and_region import Home
 from rollback.resources.aws.definition_references import Reference, ReferenceKind, references
 from rollback.resources.aws.ecs_service import ServiceView
@@ -23,7 +24,9 @@ _KINDS = {
 }
 
 
-def target_checks(release: Release, definition_arn: str, view: ServiceView, world: World) -> tuple[Check, ...]:
+def target_checks(
+    release: Release, definition_arn: str, view: ServiceView, world: TargetCheckPorts
+) -> tuple[Check, ...]:
     """Make all checks of a target, in a fixed order.
 
     Args:
@@ -55,7 +58,7 @@ def check_digests_known(target: Release) -> tuple[Check, ...]:
     return (Check.failed("image-exists", reason),)
 
 
-def check_images_exist(target: Release, world: World) -> Check:
+def check_images_exist(target: Release, world: HasImages) -> Check:
     """Check that every image of a release can still be pulled by digest."""
     existence = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
     missing = [target.images[name] for name, exists in existence.items() if exists is False]
@@ -77,7 +80,7 @@ def check_images_exist(target: Release, world: World) -> Check:
     return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
 
-def _check_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
+def _check_definition(definition_arn: str, view: ServiceView, world: TargetCheckPorts) -> Iterator[Check]:
     try:
         definition = world.services.definition(definition_arn)
     except ExternalServiceError as failure:
@@ -92,7 +95,7 @@ def _check_definition(definition_arn: str, view: ServiceView, world: World) -> I
     yield from reference_checks(definition, world)
 
 
-def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Check]:
+def reference_checks(definition: Mapping[str, Any], world: ReferenceCheckPorts) -> Iterator[Check]:
     """Check the resources that a definition refers to, by kind; the last check lists kinds that are not looked up."""
     wanted = references(definition)
     for name, (kinds, mend) in _KINDS.items():
@@ -101,11 +104,11 @@ def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Ch
             yield run_check(name, lambda name=name, some=some, mend=mend: _check_references(name, some, mend, world))  # type: ignore[misc]
 
 
-def _check_references(name: str, wanted: list[Reference], mend: str, world: World) -> Check:
+def _check_references(name: str, wanted: list[Reference], mend: str, world: ReferenceCheckPorts) -> Check:
     return check_existence(name, {reference.in_words: _look_up(reference, world) for reference in wanted}, mend)
 
 
-def _look_up(reference: Reference, world: World) -> Existence:
+def _look_up(reference: Reference, world: ReferenceCheckPorts) -> Existence:
     """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
@@ -116,7 +119,7 @@ def _look_up(reference: Reference, world: World) -> Existence:
     return Existence.HIDDEN if exists is None else Existence.THERE if exists else Existence.GONE
 
 
-def _exists(reference: Reference, world: World) -> bool | None:
+def _exists(reference: Reference, world: ReferenceCheckPorts) -> bool | None:
     value = reference.value
     match reference.kind:
         case ReferenceKind.ROLE:
@@ -141,7 +144,7 @@ def _secret_arn(name: str, home: Home | None) -> str | None:
     return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
-def _check_health_check_unchanged(release: Release, view: ServiceView, world: World) -> Check:
+def _check_health_check_unchanged(release: Release, view: ServiceView, world: HasTargets) -> Check:
     """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
     name = "health-check-unchanged"
     if not release.health_checks:

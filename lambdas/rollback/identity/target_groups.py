@@ -1,12 +1,12 @@
 """Health of the target groups of a service."""
 
 from rollback.errors import CallRefused, RefusalKind
-from rollback.ports.world import World
+from rollback.ports.holders import HasTargets
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupHealth, GroupState, is_possibly_unused
 
 
-def group_health(arn: str, world: World) -> GroupHealth:
+def group_health(arn: str, world: HasTargets) -> GroupHealth:
     """Read the health of one target group; a deleted group is a result, not an error.
 
     Raises:
@@ -22,7 +22,7 @@ def group_health(arn: str, world: World) -> GroupHealth:
     return GroupHealth(arn=arn, state=GroupState.CHECKED if used else GroupState.UNUSED, targets=targets)
 
 
-def read_group_health(view: ServiceView, world: World) -> tuple[GroupHealth, ...]:
+def read_group_health(view: ServiceView, world: HasTargets) -> tuple[GroupHealth, ...]:
     """Read the health of all target groups of a service.
 
     Raises:

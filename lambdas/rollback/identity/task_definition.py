@@ -8,12 +8,13 @@ from rollback.domain.releases.release import Release
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import UnreadableItem
 from rollback.identity.identify import is_ours, registered_for
+from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
-from rollback.ports.world import World
+from rollback.ports.holders import HasServices
 from rollback.resources.aws.task_definition import is_pinned
 
 
-def standing_plan(service_name: str, world: World) -> StandingPlan | None:
+def standing_plan(service_name: str, world: StandingPlanPorts) -> StandingPlan | None:
     """Read the standing plan; None: there is none, or it can't be read, and is then recorded for an operator."""
     try:
         return world.ledger.standing_plan(service_name)
@@ -23,7 +24,7 @@ def standing_plan(service_name: str, world: World) -> StandingPlan | None:
 
 
 def ensure_registered_definition(
-    release: Release, world: World, *, is_last_known_good: bool, newest_of_family: bool = False
+    release: Release, world: DefinitionPorts, *, is_last_known_good: bool, newest_of_family: bool = False
 ) -> str:
     """Return the ARN to deploy. A retry after a crash finds the definition that the earlier call registered.
 
@@ -53,13 +54,13 @@ def ensure_registered_definition(
     return world.services.register(definition, ours, release.fingerprint, _team_tags(release, world))
 
 
-def team_family(definition_arn: str, world: World) -> str:
+def team_family(definition_arn: str, world: HasServices) -> str:
     """Family that the team registers in: the definition's own, unless a rollback registered the definition."""
     family = family_of(definition_arn)
     return original_family(family) if is_ours(definition_arn, world) else family
 
 
-def _team_tags(release: Release, world: World) -> dict[str, str]:
+def _team_tags(release: Release, world: HasServices) -> dict[str, str]:
     """Tags of the team's definition: if a policy demands tags, ECS refuses a registration without them.
 
     Reserved tags and our own are left out. A deleted definition has no tags.
@@ -69,14 +70,14 @@ def _team_tags(release: Release, world: World) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
 
 
-def find_registered_definition(release: Release, world: World) -> str | None:
+def find_registered_definition(release: Release, world: DefinitionPorts) -> str | None:
     """ARN of the standing plan's definition of a release; None: there is none that ECS would deploy."""
     plan = standing_plan(release.service, world)
     registered = plan.definition_of(release.fingerprint) if plan is not None else None
     return registered if registered is not None and _is_usable(registered, release, world) else None
 
 
-def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
+def _is_usable(definition_arn: str, release: Release, world: HasServices) -> bool:
     """Whether a definition is ACTIVE (ECS refuses INACTIVE ones), and is this release with its images by digest."""
     raw = world.services.definition(definition_arn)
     if raw is None or raw.get("status") != "ACTIVE":

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 from rollback.domain.rollback import Obligation, Rollback
 from rollback.leases.guard import assert_lease
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasClock
 
 Answer = TypeVar("Answer")
 
@@ -29,7 +30,7 @@ def announce(
     part: Literal["service", "database"],
     progress: AnnouncingProgress,
     action: str,
-    world: World,
+    world: HasClock,
     *,
     obligations: Iterable[Obligation] = (),
     **fields: object,
@@ -51,7 +52,7 @@ def announce(
 
 
 def send_under_lease(
-    rollback: Rollback, send: Callable[[], Answer], world: World, timeout_seconds: float | None = None
+    rollback: Rollback, send: Callable[[], Answer], world: LeasePorts, timeout_seconds: float | None = None
 ) -> Answer:
     """Send an announced change, and read the lease immediately before.
 

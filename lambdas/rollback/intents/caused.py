@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import CausedDeployment
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.resources.aws.ecs_service import ServiceView
 
 CHECK_NAME = "deployment-is-the-teams"
@@ -16,7 +16,7 @@ _MAX_CLOCK_SKEW = timedelta(minutes=1)  # between ECS and Lambda
 
 
 def check_not_caused_by_rollback(
-    service_name: str, deployment_id: str | None, view: ServiceView, world: World
+    service_name: str, deployment_id: str | None, view: ServiceView, world: HasLedger
 ) -> Check:
     """Check that a failed deployment is the team's, and not one that gave a service new connections.
 
@@ -42,7 +42,7 @@ def record_caused_deployment(
     service_name: str,
     view: ServiceView,
     asked_at: datetime,
-    world: World,
+    world: HasLedger,
     *,
     rollback_id: str = "",
     replaced_deployment_id: str | None = None,

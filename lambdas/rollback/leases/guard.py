@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import LeaseLost
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
 
 
-def assert_lease(rollback: Rollback, world: World, timeout_seconds: float | None = None) -> None:
+def assert_lease(rollback: Rollback, world: LeasePorts, timeout_seconds: float | None = None) -> None:
     """Check, immediately before a change, that the lease outlasts the function that makes the change.
 
     Args:

@@ -6,15 +6,16 @@ from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import branch_key
 from rollback.errors import LeaseLost, UnreadableItem
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasLedger, HasSettings
 
 
-def lease_end(now: datetime, world: World) -> datetime:
+def lease_end(now: datetime, world: HasSettings) -> datetime:
     """End of a lease that is taken or renewed now."""
     return now + timedelta(minutes=world.settings.policy.lease_minutes)
 
 
-def hold_lease(name: str, rollback_id: str, world: World) -> Lease | None:
+def hold_lease(name: str, rollback_id: str, world: LeasePorts) -> Lease | None:
     """Take a lease, or renew it if the rollback holds it already.
 
     Args:
@@ -34,13 +35,13 @@ def hold_lease(name: str, rollback_id: str, world: World) -> Lease | None:
     return world.ledger.renew(lease, now, until) if lease is not None else None
 
 
-def holds_lease(rollback: Rollback, now: datetime, world: World) -> bool:
+def holds_lease(rollback: Rollback, now: datetime, world: HasLedger) -> bool:
     """Whether a rollback holds an unexpired lease on its service."""
     held = world.ledger.lease(rollback.service_name)
     return held is not None and held.is_held_by(rollback.id, now)
 
 
-def renew_service_lease(rollback: Rollback, world: World) -> int:
+def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
     """Renew the lease on the rollback's own service; an expired lease that no other rollback took is taken again.
 
     Step Functions or Lambda may pause for longer than a lease. Ending for that could leave a service at zero tasks.
@@ -69,7 +70,7 @@ def renew_service_lease(rollback: Rollback, world: World) -> int:
     return world.ledger.renew(held, now, until).counter
 
 
-def release_leases(rollback: Rollback, world: World) -> None:
+def release_leases(rollback: Rollback, world: LeasePorts) -> None:
     """Give back all leases of a concluded rollback: its service's, the branch's, and those of all services of it."""
     world.ledger.release_lease(rollback.service_name, rollback.id)
     settings = world.settings.database

@@ -3,17 +3,17 @@
 from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import UnreadableItem
+from rollback.leases.ports import LeaseLivenessPorts, LeasePorts, LeaseReadPorts
 from rollback.leases.takeover import describe_takeover_state
-from rollback.ports.world import World
 
 
-def find_live_lease(name: str, world: World) -> Lease | None:
+def find_live_lease(name: str, world: LeaseReadPorts) -> Lease | None:
     """The unexpired lease on a service, or on a branch by its key; None: there is none."""
     held = world.ledger.lease(name)
     return held if held is not None and held.expires_at > world.clock.now() else None
 
 
-def find_live_database_lease(world: World) -> Lease | None:
+def find_live_database_lease(world: LeasePorts) -> Lease | None:
     """The unexpired lease of a rollback that may be changing the environment's branch; None: there is none.
 
     Such a rollback holds a lease on the branch, or on a service that writes to the branch.
@@ -26,12 +26,12 @@ def find_live_database_lease(world: World) -> Lease | None:
     return next((lease for lease in leases if lease is not None), None)
 
 
-def holder_of(lease: Lease, world: World) -> Rollback | None:
+def holder_of(lease: Lease, world: LeaseReadPorts) -> Rollback | None:
     """The rollback that holds a lease; None: its record is missing or can't be read."""
     return find_rollback(lease.holder, world)
 
 
-def find_rollback(rollback_id: str, world: World) -> Rollback | None:
+def find_rollback(rollback_id: str, world: LeaseReadPorts) -> Rollback | None:
     """A rollback by its id, of any service: a rollback may hold leases on other services, and on a branch.
 
     Returns:
@@ -47,7 +47,7 @@ def find_rollback(rollback_id: str, world: World) -> Rollback | None:
         return None
 
 
-def why_lease_is_alive(lease: Lease, world: World) -> str | None:
+def why_lease_is_alive(lease: Lease, world: LeaseLivenessPorts) -> str | None:
     """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended."""
     holder = holder_of(lease, world)
     if holder is not None and holder.concluded_at is not None:
@@ -59,7 +59,7 @@ def why_lease_is_alive(lease: Lease, world: World) -> str | None:
     return None
 
 
-def describe_holder(lease: Lease, world: World) -> str:
+def describe_holder(lease: Lease, world: LeaseReadPorts) -> str:
     """The state of the holder, for an operator who is about to interfere with it."""
     holder = holder_of(lease, world)
     if holder is None:

@@ -6,12 +6,13 @@ from datetime import timedelta
 from rollback.errors import UnreadableItem
 from rollback.leases.hold import lease_end
 from rollback.leases.holder import holder_of
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts, LeaseReadPorts
+from rollback.ports.holders import HasSettings
 
 _LEASE_IN_USE = timedelta(minutes=1)  # a lease renewed so recently: an operator may be unfencing under it
 
 
-def release_leases_of_concluded(service: str, world: World) -> Iterator[str]:
+def release_leases_of_concluded(service: str, world: LeasePorts) -> Iterator[str]:
     """Give back leases on a service, and on its branch, that a concluded rollback still holds.
 
     Yields:
@@ -33,7 +34,7 @@ def release_leases_of_concluded(service: str, world: World) -> Iterator[str]:
             yield f"{holder.id}: lease on {name} given back"
 
 
-def is_lease_stale(service: str, world: World) -> bool:
+def is_lease_stale(service: str, world: LeaseReadPorts) -> bool:
     """Whether a service's lease expired without being given back or taken over, or can't be read."""
     try:
         held = world.ledger.lease(service)
@@ -42,7 +43,7 @@ def is_lease_stale(service: str, world: World) -> bool:
     return held is not None and held.expires_at <= world.clock.now()
 
 
-def _branch_key_of_first_writer(service: str, world: World) -> tuple[str, ...]:
+def _branch_key_of_first_writer(service: str, world: HasSettings) -> tuple[str, ...]:
     """The key of the branch if this service is the branch's first writer: so each branch is checked once."""
     database, writers = world.settings.database, world.settings.writers()
     if database is None or database.branch_id is None or not writers or writers[0].name != service:

@@ -3,10 +3,10 @@
 from rollback.check import Check
 from rollback.domain.rollback import Obligation, Rollback
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
+from rollback.leases.ports import LeaseReadPorts
 
 
-def find_predecessors(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[Check, ...]]:
+def find_predecessors(rollback: Rollback, world: LeaseReadPorts) -> tuple[list[Rollback], tuple[Check, ...]]:
     """Rollbacks of the same service that have not concluded, newest first.
 
     Returns:

@@ -10,10 +10,10 @@ from rollback.domain.settings.database import branch_key
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost
 from rollback.leases.hold import hold_lease
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
 
 
-def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World) -> None:
+def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: LeasePorts) -> None:
     """Take the leases on all other services that write to the branch.
 
     `renew_leases_of_stopped_services` keeps each lease until its service starts; Conclude gives each back with the last
@@ -29,7 +29,7 @@ def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...],
             raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
 
 
-def renew_leases_of_stopped_services(rollback: Rollback, world: World) -> frozenset[str]:
+def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> frozenset[str]:
     """Renew the leases on the other services that still stand at zero tasks for this rollback.
 
     Returns:
@@ -50,7 +50,7 @@ def renew_leases_of_stopped_services(rollback: Rollback, world: World) -> frozen
     return frozenset(lost)
 
 
-def renew_leases_while_concluding(rollback: Rollback, world: World) -> None:
+def renew_leases_while_concluding(rollback: Rollback, world: LeasePorts) -> None:
     """Renew all leases that a rollback still needs while Neon or ECS is asked about the outcome of its changes.
 
     Without this, another rollback might begin on a service with zero tasks, or on the branch. Leases that

@@ -3,10 +3,10 @@
 from rollback.domain.rollback import Rollback
 from rollback.errors import UnreadableItem
 from rollback.leases.holder import holder_of
-from rollback.ports.world import World
+from rollback.leases.ports import LeaseReadPorts
 
 
-def successor_of(rollback: Rollback, world: World) -> str | None:
+def successor_of(rollback: Rollback, world: LeaseReadPorts) -> str | None:
     """Id of the rollback that took the lease over and continues this one; None: no rollback does."""
     try:
         held = world.ledger.lease(rollback.service_name)

@@ -8,8 +8,9 @@ from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType
 from rollback.domain.rollback import ObligationKind, Rollback
 from rollback.leases.hold import lease_end
 from rollback.leases.holder import holder_of
+from rollback.leases.ports import LeasePorts
 from rollback.leases.takeover import find_takeover_objection
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class LeaseDenied:
     why: str
 
 
-def take_service_lease(rollback: Rollback, now: datetime, world: World) -> LeaseTaken | LeaseDenied:
+def take_service_lease(rollback: Rollback, now: datetime, world: LeasePorts) -> LeaseTaken | LeaseDenied:
     """Acquire a free or expired lease; take over a held one where rule 1 allows it.
 
     Rule 1: an automatic trigger never takes over a rollback that is fenced, changes a database, or is an emergency.
@@ -41,7 +42,7 @@ def take_service_lease(rollback: Rollback, now: datetime, world: World) -> Lease
     return LeaseTaken(lease) if lease is not None else _take_over(rollback, now, world)
 
 
-def _take_over(rollback: Rollback, now: datetime, world: World) -> LeaseTaken | LeaseDenied:
+def _take_over(rollback: Rollback, now: datetime, world: LeasePorts) -> LeaseTaken | LeaseDenied:
     until, held = lease_end(now, world), world.ledger.lease(rollback.service_name)
     if held is None:  # given back at this moment
         lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
@@ -63,7 +64,7 @@ def _take_over(rollback: Rollback, now: datetime, world: World) -> LeaseTaken | 
     return LeaseTaken(lease, holder)
 
 
-def _find_objection_without_record(rollback: Rollback, held: Lease, world: World) -> str | None:
+def _find_objection_without_record(rollback: Rollback, held: Lease, world: HasLedger) -> str | None:
     """Why to wait for a holder whose record is missing or unreadable; None: the lease may be taken over.
 
     An emergency takes over unless the holder has fenced the service (rule 1). The ledger's index has a rollback's

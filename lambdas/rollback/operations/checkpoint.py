@@ -9,7 +9,7 @@ from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.errors import Conflict, InvalidRequest
 from rollback.leases.holder import find_live_database_lease
-from rollback.ports.world import World
+from rollback.operations.ports import CheckpointPorts
 from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
 from rollback.text import recorded_name
 
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 def checkpoint(
-    service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, world: World
+    service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, world: CheckpointPorts
 ) -> Checkpoint:
     """Record a checkpoint. Several may be recorded: the last one before the deployment counts.
 

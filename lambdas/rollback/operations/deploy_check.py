@@ -8,8 +8,9 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import release_label
 from rollback.errors import InvalidRequest
 from rollback.leases.holder import find_live_lease
+from rollback.operations.ports import DeployCheckPorts
 from rollback.operations.quarantine import ROLLED_BACK_STATES
-from rollback.ports.world import World
+from rollback.ports.holders import HasImages
 
 _BY_DIGEST = re.compile(r"[^@\s]+@(sha256:[0-9a-f]{64})")
 
@@ -22,7 +23,7 @@ class DeployDecision:
     why: str
 
 
-def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
+def check_deploy(service_name: str, image: str, world: DeployCheckPorts) -> DeployDecision:
     """Check an image, by tag or digest, against the ledger.
 
     Raises:
@@ -64,7 +65,7 @@ def _has_image(release: Release, digest: str) -> bool:
     return any(image.endswith(digest) for image in release.images.values())
 
 
-def _digest_of(image: str, world: World) -> str:
+def _digest_of(image: str, world: HasImages) -> str:
     named = _BY_DIGEST.fullmatch(image)
     by_digest = image if named else (world.images.digest_of(image) if "@" not in image else None)
     if not by_digest:

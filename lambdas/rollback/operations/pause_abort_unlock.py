@@ -10,13 +10,17 @@ from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
 from rollback.leases.holder import describe_holder, find_live_lease, holder_of, why_lease_is_alive
+from rollback.leases.ports import LeasePorts
 from rollback.leases.successor import successor_of
-from rollback.ports.world import World
+from rollback.operations.ports import AbortPorts, OperatorActionPorts
+from rollback.ports.holders import HasLedger
 
 TRIES = 5  # attempts at a compare-and-set while a step saves the same document
 
 
-def record_operator_action(verb: str, service_name: str, operator: Operator, world: World, subject: str = "") -> None:
+def record_operator_action(
+    verb: str, service_name: str, operator: Operator, world: OperatorActionPorts, subject: str = ""
+) -> None:
     """Record an operator's action in the ledger."""
     world.ledger.record_action(
         OperatorAction(
@@ -30,7 +34,7 @@ def record_operator_action(verb: str, service_name: str, operator: Operator, wor
     )
 
 
-def pause(service_name: str, operator: Operator, world: World) -> str:
+def pause(service_name: str, operator: Operator, world: LeasePorts) -> str:
     """Pause automatic rollbacks of a service until `resume`; a rollback that has begun continues.
 
     Raises:
@@ -50,7 +54,7 @@ def pause(service_name: str, operator: Operator, world: World) -> str:
     return f"{result}; {lease.holder} goes on: `rollback abort {world.settings.environment} {lease.holder}` ends it"
 
 
-def resume(service_name: str, operator: Operator, world: World) -> str:
+def resume(service_name: str, operator: Operator, world: OperatorActionPorts) -> str:
     """End the pause of automatic rollbacks of a service.
 
     Raises:
@@ -67,7 +71,7 @@ def resume(service_name: str, operator: Operator, world: World) -> str:
     )
 
 
-def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
+def abort(rollback_id: str, operator: Operator, world: AbortPorts) -> Rollback:
     """Abort an open rollback: save its outcome by compare-and-set, then stop its execution. Conclude does the rest.
 
     The next step finds the outcome and goes to Conclude. The save of a step that runs now is refused, and Conclude
@@ -102,7 +106,7 @@ def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
     return rollback
 
 
-def unlock(service_name: str, operator: Operator, world: World, *, force: bool = False) -> str:
+def unlock(service_name: str, operator: Operator, world: AbortPorts, *, force: bool = False) -> str:
     """Give back the lease of a rollback that no process works on any more.
 
     Args:
@@ -135,7 +139,7 @@ def unlock(service_name: str, operator: Operator, world: World, *, force: bool =
     return result
 
 
-def _mark_ended_by_operator(rollback_id: str, world: World) -> None:
+def _mark_ended_by_operator(rollback_id: str, world: HasLedger) -> None:
     """Mark a rollback as aborted by an operator before its lease is gone: the lost lease is then no crash.
 
     Raises:
@@ -159,7 +163,7 @@ def _refuse_second_pause(current: Pause | None) -> None:
         )
 
 
-def _find_abortable(rollback_id: str, world: World) -> Rollback:
+def _find_abortable(rollback_id: str, world: LeasePorts) -> Rollback:
     environment = world.settings.environment
     try:
         rollback = world.ledger.read(service_of(rollback_id), rollback_id)

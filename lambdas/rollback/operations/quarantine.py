@@ -9,15 +9,18 @@ from rollback.domain.releases.release_names import release_label
 from rollback.errors import Conflict, InvalidRequest, RollbackError
 from rollback.identity.named_release import release_named
 from rollback.identity.task_definition import standing_plan
+from rollback.leases.ports import LeasePorts
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
-from rollback.ports.world import World
+from rollback.operations.ports import OperatorActionPorts
+from rollback.ports.holders import HasLedger
+from rollback.promotion.ports import PreparationPorts
 from rollback.promotion.readiness import prepare_standing_plan
 
 ROLLED_BACK_STATES = frozenset({ReleaseState.SUSPECT, ReleaseState.QUARANTINED})
 _NOT_QUARANTINED = frozenset(ReleaseState) - {ReleaseState.QUARANTINED}
 
 
-def quarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
+def quarantine(service_name: str, name: str, operator: Operator, world: PreparationPorts) -> str:
     """Quarantine a release: no target without `--force`, and out of the standing plan at once.
 
     An interrupted call may be repeated.
@@ -31,7 +34,7 @@ def quarantine(service_name: str, name: str, operator: Operator, world: World) -
     return f"{_describe_release(release)} quarantined; {_new_standing_plan(service_name, world)}"
 
 
-def unquarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
+def unquarantine(service_name: str, name: str, operator: Operator, world: LeasePorts) -> str:
     """Make a quarantined or suspect release a candidate again: it may be named as a target, and be promoted.
 
     Raises:
@@ -53,7 +56,7 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
     return f"{_describe_release(release)} candidate again; `{promote}` makes it the last known good"
 
 
-def _quarantine(release: Release, reason: str, world: World) -> None:
+def _quarantine(release: Release, reason: str, world: OperatorActionPorts) -> None:
     """Set the state, and repeat if a promotion or a readiness check interferes."""
     for _ in range(TRIES):
         now = _reread_release(release, world)
@@ -65,7 +68,7 @@ def _quarantine(release: Release, reason: str, world: World) -> None:
     raise Conflict(f"{release.version} was judged {TRIES} times meanwhile; look, and call it again")
 
 
-def _reread_release(release: Release, world: World) -> Release:
+def _reread_release(release: Release, world: HasLedger) -> Release:
     return world.ledger.release(release.service, release.fingerprint) or release
 
 
@@ -73,7 +76,7 @@ def _describe_release(release: Release) -> str:
     return f"{release.version} ({release.fingerprint[:12]}) is"
 
 
-def _new_standing_plan(service_name: str, world: World) -> str:
+def _new_standing_plan(service_name: str, world: PreparationPorts) -> str:
     """Compute the standing plan again, with the next promoted release in its place, also in ECS (decision 2)."""
     try:
         plan = prepare_standing_plan(service_name, world)

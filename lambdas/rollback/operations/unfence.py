@@ -18,9 +18,11 @@ from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.identity.identify import find_known_release, identify_running
 from rollback.leases.hold import hold_lease
 from rollback.leases.holder import describe_holder, find_live_lease, find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
+from rollback.operations.ports import OperatorActionPorts, UnfencePorts
 from rollback.operations.quarantine import ROLLED_BACK_STATES
-from rollback.ports.world import World
+from rollback.ports.holders import HasDatabases, HasLedger, HasSettings
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.actions import disable_ecs_rollback
 
@@ -58,7 +60,7 @@ class UnfenceResult:
     stands: str
 
 
-def list_obligations_of_operator(service_name: str, world: World) -> list[OpenObligation]:
+def list_obligations_of_operator(service_name: str, world: LeasePorts) -> list[OpenObligation]:
     """List the obligations about a service that an operator has to discharge, in order, of rollbacks of any service.
 
     A rollback whose record can't be read is listed too: no rollback continues it.
@@ -72,7 +74,7 @@ def list_obligations_of_operator(service_name: str, world: World) -> list[OpenOb
     return debts
 
 
-def service_settings(service_name: str, rollback: Rollback | None, world: World) -> ServiceSettings:
+def service_settings(service_name: str, rollback: Rollback | None, world: HasSettings) -> ServiceSettings:
     """Settings of a service; from the rollback if the service has left the environment's settings.
 
     Raises:
@@ -83,7 +85,7 @@ def service_settings(service_name: str, rollback: Rollback | None, world: World)
     return world.settings.service(service_name)
 
 
-def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> UnfenceResult:
+def unfence(service_name: str, operator: Operator, world: UnfencePorts, *, force: bool = False) -> UnfenceResult:
     """Discharge the obligations about one service that can be discharged safely now, under its lease.
 
     A later call continues. Each service is unfenced by itself, so that none waits for another that can't be started.
@@ -124,14 +126,14 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     )
 
 
-def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: World) -> None:
+def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: HasLedger) -> None:
     """Clear unreadable records whose last obligation is discharged: they can't be marked."""
     for debt in done:
         if debt.rollback is None and all(other.rollback_id != debt.rollback_id for other in left):
             world.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
 
 
-def _discharge_in_order(debts: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
+def _discharge_in_order(debts: list[OpenObligation], world: UnfencePorts) -> Iterator[OpenObligation]:
     """Discharge one obligation after the other, each confirmed before the next: scaling after the fence.
 
     A branch's protection is independent of the others, since Neon may not be reachable from the operator's machine.
@@ -152,14 +154,14 @@ def _discharge_in_order(debts: list[OpenObligation], world: World) -> Iterator[O
         yield debt
 
 
-def _is_protected(owed: Obligation, world: World) -> bool:
+def _is_protected(owed: Obligation, world: HasDatabases) -> bool:
     try:
         return any(ensure_branch_protected(owed, world.databases) for _ in range(2))
     except (ExternalServiceError, InvalidRequest):  # the settings have no database any more
         return False
 
 
-def _mark_discharged(debt: OpenObligation, world: World) -> None:
+def _mark_discharged(debt: OpenObligation, world: OperatorActionPorts) -> None:
     """Save the discharge in the rollback that left the obligation."""
     if debt.rollback is None:
         return
@@ -183,7 +185,7 @@ def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
     return f"{state}: a failed deployment starts no tasks, `{again}` makes another one"
 
 
-def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
+def _refuse_beside_live_lease(lease: Lease | None, world: LeasePorts) -> None:
     if lease is not None:
         raise InvalidRequest(
             f"a rollback is in progress: {describe_holder(lease, world)}; wait for it, or end it with `rollback abort "
@@ -191,7 +193,7 @@ def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
         )
 
 
-def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
+def _take_lease(service_name: str, rollback_id: str, world: LeasePorts) -> Lease:
     """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
     lease = hold_lease(service_name, rollback_id, world)
     if lease is None:
@@ -201,7 +203,7 @@ def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
     return lease
 
 
-def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:
+def _find_objections(owed: Obligation, service: ServiceSettings, world: UnfencePorts) -> Iterator[str]:
     """Reasons not to discharge: the setting was changed since, or the release that would start is known to be bad."""
     view = world.services.describe(service)
     match owed.kind:
@@ -225,7 +227,7 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -
                     yield f"{part} is {now_is} now, neither the recorded value nor the value that the rollback set"
 
 
-def _find_bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
+def _find_bad_release(service: ServiceSettings, view: ServiceView, world: UnfencePorts) -> Iterator[str]:
     release = find_known_release(service.name, identify_running(view, service, world), world)
     if release is not None and release.state in ROLLED_BACK_STATES:
         emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"

@@ -2,6 +2,7 @@
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history
+from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.database.preflight.restore_rules import warn_of_side_effects
 from rollback.database.preflight.timeline import BranchHistory
 from rollback.domain.database.plan import DatabasePlan
@@ -17,10 +18,13 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.identity.identify import find_known_release, identify_running
 from rollback.identity.target_checks import run_check
 from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeaseReadPorts
 from rollback.planning.database_rules import PlanningInputs, check_named_release, choose_data_release, plan_database
-from rollback.ports.world import World
+from rollback.planning.ports import DatabasePlanPorts
+from rollback.ports.holders import HasScaling, HasSettings
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
+from rollback.schema.ports import SchemaVerdictPorts
 from rollback.schema.verdict_from_ledger import (
     earliest_point_time,
     is_compatible_at,
@@ -31,7 +35,7 @@ from rollback.schema.verdict_from_ledger import (
 )
 
 
-def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
+def find_rollback_to_undo(rollback: Rollback, world: LeaseReadPorts) -> Rollback | None:
     """The rollback that the request undoes; None: the request is no undo, or the ledger has no such rollback."""
     undo = rollback.request.undo
     if undo is None or service_of(undo) != rollback.service_name:
@@ -39,7 +43,7 @@ def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
     return find_rollback(undo, world)
 
 
-def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
+def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: DatabasePlanPorts) -> Plan:
     """Add the database's part to a plan, if the request includes the database.
 
     Args:
@@ -85,7 +89,7 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
 
 
-def _read_history(rollback: Rollback, target: Release | None, world: World) -> BranchHistory:
+def _read_history(rollback: Rollback, target: Release | None, world: BranchHistoryPorts) -> BranchHistory:
     """Read the branch's history since the earliest position that the plan may choose."""
     settings, to = world.settings.database, rollback.request.to
     since = [at for at in (to, earliest_point_time(target) if target is not None else None) if at is not None]
@@ -94,7 +98,7 @@ def _read_history(rollback: Rollback, target: Release | None, world: World) -> B
     return read_branch_history(settings.lease_of(rollback.request.pr), min(since), world)
 
 
-def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:
+def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: HasSettings) -> tuple[str, ...]:
     """All services of the branch, the rollback's own first: the others need connections once that one serves again."""
     if planned.strategy is Strategy.DELETE:
         return ()
@@ -102,7 +106,9 @@ def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: Worl
     return tuple(sorted(dict.fromkeys(names), key=lambda name: (name != service_name, names.index(name))))
 
 
-def _observed_warnings(rollback: Rollback, planned: DatabasePlan | None, world: World) -> tuple[Check, ...]:
+def _observed_warnings(
+    rollback: Rollback, planned: DatabasePlan | None, world: SchemaVerdictPorts
+) -> tuple[Check, ...]:
     """Warnings about side effects (moving child branches, lifted IP limits), as the last observation found them."""
     settings = world.settings.database
     if planned is None or settings is None or settings.branch_id is None:
@@ -113,7 +119,7 @@ def _observed_warnings(rollback: Rollback, planned: DatabasePlan | None, world: 
     return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
 
 
-def _check_fences_hold(world: World) -> tuple[Check, ...]:
+def _check_fences_hold(world: DatabasePlanPorts) -> tuple[Check, ...]:
     """Check for each writer that scaling can't start tasks behind its fence; without an answer the check warns."""
     return tuple(
         run_check(CHECK_OF_FENCE, lambda service=service: _check_fence_holds(service, world))  # type: ignore[misc]
@@ -121,11 +127,11 @@ def _check_fences_hold(world: World) -> tuple[Check, ...]:
     )
 
 
-def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
+def _check_fence_holds(service: ServiceSettings, world: HasScaling) -> Check:
     return check_scaling_hazards(service, world.scaling.predictive_policies(service), is_fenced_next=True)
 
 
-def _check_other_writers(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:
+def _check_other_writers(service_name: str, point: RecordedPoint, world: DatabasePlanPorts) -> tuple[Check, ...]:
     """Check that the other writers' releases, which keep running, work with the restored tables.
 
     An unknown result is a warning: these services have no incident, and a later failure pages with their names.

@@ -6,10 +6,11 @@ from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.names import DESIRED_COUNT_CHECK
-from rollback.ports.world import World
+from rollback.planning.ports import DecisionPorts
+from rollback.ports.holders import HasClock
 
 
-def decide(rollback: Rollback, plan: Plan, world: World, *, resumed: Rollback | None) -> Rollback:
+def decide(rollback: Rollback, plan: Plan, world: DecisionPorts, *, resumed: Rollback | None) -> Rollback:
     """Return the rollback with its plan; ended if the plan refuses, or if nothing may be done (dry run, observe).
 
     Args:
@@ -35,7 +36,7 @@ def decide(rollback: Rollback, plan: Plan, world: World, *, resumed: Rollback | 
     return rollback.evolve(reason=plan.way)
 
 
-def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: World) -> Rollback:
+def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: HasClock) -> Rollback:
     """End the rollback whatever the other checks say: the count is 0, or the tasks have had no time to start."""
     is_zero_wanted = check.evidence["desired_count"] == 0
     return rollback.evolve(

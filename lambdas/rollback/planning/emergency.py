@@ -21,10 +21,12 @@ from rollback.identity.candidates import candidates
 from rollback.identity.identify import build_release, find_known_release
 from rollback.identity.target_checks import check_digests_known
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
+from rollback.planning.ports import EmergencyPlanPorts
 from rollback.planning.replaced import revision_to_replace
 from rollback.planning.schema_policy import apply_schema_verdict
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.schema.compatibility_check import CHECK_NAME
+from rollback.schema.ports import SchemaVerdictPorts
 from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.service.next_target import (
     check_target_readiness,
@@ -34,7 +36,7 @@ from rollback.service.next_target import (
 )
 
 
-def plan_emergency(rollback: Rollback, world: World) -> Rollback:
+def plan_emergency(rollback: Rollback, world: EmergencyPlanPorts) -> Rollback:
     """Make an emergency's plan. If the schema escalates the rollback to a full one, Plan makes the plan instead."""
     recipe = PlanRecipe(
         identify_running=_identify_running,
@@ -47,7 +49,7 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     return make_plan(rollback, recipe, world)
 
 
-def _identify_running(inputs: PlanInputs, world: World) -> Release:
+def _identify_running(inputs: PlanInputs, world: EmergencyPlanPorts) -> Release:
     """The release to replace, with its evidence from the standing plan, else from one request of the ledger.
 
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
@@ -68,7 +70,7 @@ def _identify_running(inputs: PlanInputs, world: World) -> Release:
         return built.release
 
 
-def _choose_target(inputs: PlanInputs, running: Release, world: World) -> TargetChoice:
+def _choose_target(inputs: PlanInputs, running: Release, world: HasLedger) -> TargetChoice:
     """The resumed plan's target, else the standing plan's. Without either, or for a named version, read the ledger."""
     request, resumed, standing = inputs.rollback.request, inputs.resumed_plan, inputs.standing
     target = resumed.target if resumed is not None else None
@@ -92,7 +94,7 @@ def _make_checks(
     inputs: PlanInputs,
     drafted: Plan,
     choice: TargetChoice,  # noqa: ARG001 - the recipe's shape
-    world: World,
+    world: EmergencyPlanPorts,
 ) -> list[Check]:
     target, running = drafted.target, drafted.running
     return [
@@ -112,7 +114,7 @@ def _check_standing_plan(standing: StandingPlan | None, target: Release | None) 
     return Check.warned(name, "the target is not in the standing plan")
 
 
-def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+def _judge_schema(inputs: PlanInputs, drafted: Plan, world: SchemaVerdictPorts) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
 
     A resumed rollback that included the database does not: its target fitted the restored data, which says nothing
@@ -131,7 +133,7 @@ def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Roll
 
 
 def _standing_schema_verdict(
-    target: Release, running: Release, standing: StandingPlan | None, world: World
+    target: Release, running: Release, standing: StandingPlan | None, world: SchemaVerdictPorts
 ) -> SchemaVerdict | None:
     """The standing plan's verdict, if the database was observed after the running release was deployed.
 
@@ -153,7 +155,7 @@ def _standing_schema_verdict(
     )
 
 
-def _has_later_checkpoint(observed_at: datetime, world: World) -> bool:
+def _has_later_checkpoint(observed_at: datetime, world: SchemaVerdictPorts) -> bool:
     """Whether a pipeline may have migrated since the observation: one query, which mostly finds nothing."""
     database = world.settings.database
     points = world.ledger.restore_points(database.lease_of(None), since=observed_at) if database is not None else ()

@@ -6,6 +6,7 @@ how the target is chosen, and which checks are made.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from rollback.check import Check
 from rollback.domain.plan import Plan, judge_plan
@@ -17,9 +18,12 @@ from rollback.domain.standing_plan import StandingPlan
 from rollback.identity.task_definition import standing_plan
 from rollback.planning.decision import decide
 from rollback.planning.resumed import find_rollback_to_resume
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.next_target import is_operator_choice
+from rollback.service.ports import NewerReleasePorts
+
+# Ports of a recipe. The pipeline itself needs those of its bound.
+PortsT = TypeVar("PortsT", bound=NewerReleasePorts)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class TargetChoice:
 
 
 @dataclass(frozen=True)
-class PlanRecipe:
+class PlanRecipe(Generic[PortsT]):
     """The differences between an emergency's plan and any other.
 
     Attributes:
@@ -76,15 +80,15 @@ class PlanRecipe:
         add_database: the plan with the database's part; None: the database stays as it is.
     """
 
-    identify_running: Callable[[PlanInputs, World], Release]
-    choose_target: Callable[[PlanInputs, Release, World], TargetChoice]
-    judge_schema: Callable[[PlanInputs, Plan, World], tuple[Rollback, tuple[Check, ...]]]
-    make_checks: Callable[[PlanInputs, Plan, TargetChoice, World], list[Check]]
+    identify_running: Callable[[PlanInputs, PortsT], Release]
+    choose_target: Callable[[PlanInputs, Release, PortsT], TargetChoice]
+    judge_schema: Callable[[PlanInputs, Plan, PortsT], tuple[Rollback, tuple[Check, ...]]]
+    make_checks: Callable[[PlanInputs, Plan, TargetChoice, PortsT], list[Check]]
     name_skipped: Callable[[PlanInputs, Plan, TargetChoice], str]
-    add_database: Callable[[Rollback, Plan, tuple[Release, ...], World], Plan] | None
+    add_database: Callable[[Rollback, Plan, tuple[Release, ...], PortsT], Plan] | None
 
 
-def make_plan(rollback: Rollback, recipe: PlanRecipe, world: World) -> Rollback:
+def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], world: PortsT) -> Rollback:
     """Make the plan by a recipe, and decide whether the rollback goes on or ends here."""
     inputs = _read_inputs(rollback, world)
     running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, world)
@@ -118,7 +122,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe, world: World) -> Rollback:
     return decide(rollback, plan, world, resumed=inputs.resumed)
 
 
-def _read_inputs(rollback: Rollback, world: World) -> PlanInputs:
+def _read_inputs(rollback: Rollback, world: NewerReleasePorts) -> PlanInputs:
     service = world.settings.service(rollback.service_name)
     view = world.services.describe(service)
     return PlanInputs(

@@ -9,10 +9,10 @@ from datetime import timedelta
 from rollback.domain.request import DATABASE_TYPES
 from rollback.domain.rollback import Rollback
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
 
 
-def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
+def why_wait_for_other_restore(rollback: Rollback, world: LeasePorts) -> str | None:
     """Return the reason to wait before the database is planned; None: no change of the other rollback is pending.
 
     The other's Conclude gives up after half of its time limit, and records that the outcome is not known. After the

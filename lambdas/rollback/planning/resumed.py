@@ -4,12 +4,12 @@ from rollback.domain.releases.newer_release import DeploymentStatus
 from rollback.domain.request import OPERATOR_TRIGGERS
 from rollback.domain.rollback import Rollback
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.newer_deployment import newer_release
+from rollback.service.ports import NewerReleasePorts
 
 
-def find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
+def find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: NewerReleasePorts) -> Rollback | None:
     """The rollback that was taken over and whose plan is kept; None: the plan is made again.
 
     A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it stands. PRIMARY may run

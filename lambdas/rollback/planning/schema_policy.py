@@ -7,7 +7,7 @@ from rollback.domain.releases.release import Release
 from rollback.domain.request import SERVICE_ONLY_TYPES
 from rollback.domain.rollback import Rollback
 from rollback.planning.pipeline import PlanInputs
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings
 from rollback.schema.compatibility_check import (
     CHECK_NAME,
     escalate_to_full,
@@ -15,10 +15,13 @@ from rollback.schema.compatibility_check import (
     explain_no_full_rollback,
     schema_check,
 )
+from rollback.schema.ports import SchemaVerdictPorts
 from rollback.schema.verdict_from_ledger import schema_verdict
 
 
-def judge_observed_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+def judge_observed_schema(
+    inputs: PlanInputs, drafted: Plan, world: SchemaVerdictPorts
+) -> tuple[Rollback, tuple[Check, ...]]:
     """Judge the target on the last observed schema: refuse, or escalate to full where the environment says so.
 
     Returns:
@@ -32,7 +35,7 @@ def judge_observed_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tu
 
 
 def apply_schema_verdict(
-    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: World
+    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: HasSettings
 ) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply a verdict to a rollback of the service alone.
 

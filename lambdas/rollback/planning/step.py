@@ -11,15 +11,17 @@ from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
 from rollback.identity.candidates import candidates
 from rollback.identity.identify import identify_release, is_ours
+from rollback.identity.ports import DefinitionPorts
 from rollback.identity.target_checks import check_digests_known, check_images_exist, run_check
 from rollback.identity.task_definition import find_registered_definition
 from rollback.names import family_of
 from rollback.planning.database import find_rollback_to_undo, plan_database_part
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
+from rollback.planning.ports import PlanPorts
 from rollback.planning.replaced import revision_to_replace
 from rollback.planning.replaced_restore import why_wait_for_other_restore
 from rollback.planning.schema_policy import judge_observed_schema
-from rollback.ports.world import World
+from rollback.ports.holders import HasImages, HasServices
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.next_target import check_target_readiness, choose_substitute_target
@@ -28,7 +30,7 @@ from rollback.service.stack import StackStatus, read_stack_status
 _EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, of another clock
 
 
-def plan(rollback: Rollback, world: World) -> Rollback:
+def plan(rollback: Rollback, world: PlanPorts) -> Rollback:
     """Make the plan, unless CloudFormation or a replaced rollback is still changing what it would be made of."""
     policy, service = world.settings.policy, world.settings.service(rollback.service_name)
     stack = read_stack_status(service, world)
@@ -42,8 +44,8 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     return make_plan(rollback, _recipe(stack), world)
 
 
-def _recipe(stack: StackStatus) -> PlanRecipe:
-    def make_checks(inputs: PlanInputs, drafted: Plan, choice: TargetChoice, world: World) -> list[Check]:
+def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
+    def make_checks(inputs: PlanInputs, drafted: Plan, choice: TargetChoice, world: PlanPorts) -> list[Check]:
         return _make_checks(inputs, drafted, choice, stack, world)
 
     return PlanRecipe(
@@ -56,14 +58,14 @@ def _recipe(stack: StackStatus) -> PlanRecipe:
     )
 
 
-def _record_running(inputs: PlanInputs, world: World) -> Release:
+def _record_running(inputs: PlanInputs, world: PlanPorts) -> Release:
     """Identify the release to replace, and record it in the ledger."""
     identified = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
     world.ledger.record(identified.release, identified.definition)
     return identified.release
 
 
-def _choose_target(inputs: PlanInputs, running: Release, world: World) -> TargetChoice:
+def _choose_target(inputs: PlanInputs, running: Release, world: PlanPorts) -> TargetChoice:
     """The release that an undo brings back, else the resumed plan's target, else a substitute for the last known good.
 
     Without any of them `judge_plan` chooses.
@@ -86,7 +88,7 @@ def _name_skipped(inputs: PlanInputs, drafted: Plan, choice: TargetChoice) -> st
 
 
 def _make_checks(
-    inputs: PlanInputs, drafted: Plan, choice: TargetChoice, stack: StackStatus, world: World
+    inputs: PlanInputs, drafted: Plan, choice: TargetChoice, stack: StackStatus, world: PlanPorts
 ) -> list[Check]:
     rollback, running, target = inputs.rollback, drafted.running, drafted.target
     checks = [
@@ -103,7 +105,7 @@ def _make_checks(
     return checks
 
 
-def _check_is_a_release(rollback: Rollback, running: Release, world: World) -> Check:
+def _check_is_a_release(rollback: Rollback, running: Release, world: HasServices) -> Check:
     """Rule 5: deployments that a rollback makes never trigger a rollback."""
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
     if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, world):
@@ -123,7 +125,7 @@ def _check_is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
     return Check.passed(name, "no deployment is newer than the failed deployment")
 
 
-def _check_definition_is_stored(target: Release, world: World) -> Check:
+def _check_definition_is_stored(target: Release, world: DefinitionPorts) -> Check:
     try:
         world.ledger.definition(target.definition_sha256)
     except (KeyError, UnreadableItem):
@@ -136,5 +138,5 @@ def _check_definition_is_stored(target: Release, world: World) -> Check:
     return Check.passed("definition-is-usable", "the ledger has a copy that can be registered")
 
 
-def _check_images_exist(target: Release, world: World) -> tuple[Check, ...]:
+def _check_images_exist(target: Release, world: HasImages) -> tuple[Check, ...]:
     return check_digests_known(target) or (run_check("image-exists", lambda: check_images_exist(target, world)),)

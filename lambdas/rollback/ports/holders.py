@@ -1,7 +1,10 @@
-"""Protocols of one port each: a package composes from them the ports that its functions need.
+"""Protocols of one port each. A package's `ports.py` composes from them the ports that its functions need.
 
-    class VerificationPorts(HasClock, HasHttp, HasLedger, Protocol):
+    class ConnectionCheckPorts(HasHttp, HasSettings, Protocol):
         ...
+
+A protocol may extend protocols of its package or of a package above it in the order of packages. Where Python can't put
+the bases of two protocols into one order (MRO), a protocol lists the holders instead.
 
 The record `rollback.ports.world.World` satisfies every one of them.
 """

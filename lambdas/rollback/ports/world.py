@@ -1,5 +1,8 @@
 """The record of all ports. Adapters (`rollback.adapters`) and the tests' fakes implement them.
 
+A function names the ports it needs by a protocol of its package's `ports.py`, or by one holder of `ports.holders`.
+The runner, the emergency, the janitor and the handlers name `World`, because they run every step.
+
 Every method of a port may raise these errors:
     ExternalServiceError: the outcome is unknown. Check its effect before sending the call again.
     Throttled: nothing was done. The same call may be sent again.

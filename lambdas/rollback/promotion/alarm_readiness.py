@@ -9,20 +9,21 @@ from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
 from rollback.names import NO_HEALTHY_TARGETS, leaf_alarms
-from rollback.ports.world import World
+from rollback.ports.holders import HasTargets
+from rollback.promotion.ports import AlarmReadinessPorts
 from rollback.resources.aws.ecs_service import ServiceView
 
 _DATA_WINDOW = timedelta(hours=1)
 
 
-def alarm_checks(service: ServiceSettings, view: ServiceView, world: World) -> tuple[Check, ...]:
+def alarm_checks(service: ServiceSettings, view: ServiceView, world: AlarmReadinessPorts) -> tuple[Check, ...]:
     """Make the checks of the alarms; none for a service without a load balancer."""
     if not view.target_groups:
         return ()
     return _check_alarms_have_data(service, view, world), _check_load_balancer_is_exclusive(service, view, world)
 
 
-def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: World) -> Check:
+def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: AlarmReadinessPorts) -> Check:
     """Check that the alarms have data. ELB counts the hosts of each used target group: no data means a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
@@ -41,7 +42,7 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: 
     return Check.warned(name, reason)
 
 
-def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: World) -> Check:
+def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: HasTargets) -> Check:
     """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
     name, shared = "load-balancer-is-its-own", "shared: errors that the load balancer itself returns are not counted"
     try:

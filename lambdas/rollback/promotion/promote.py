@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Verdict
+from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.observation.record_schema import record_schema
 from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
@@ -22,10 +23,11 @@ from rollback.identity.named_release import release_named
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
-from rollback.ports.world import World
+from rollback.promotion.ports import AlarmReadinessPorts, PreparationPorts, PromotionPorts, RecordRunningPorts
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.resources.aws.task_definition import is_pinned
+from rollback.verification.ports import ReleaseCheckPorts
 from rollback.verification.step import TARGET_GROUP_GONE, AlarmHandling, run_checks
 
 
@@ -50,7 +52,7 @@ class PromotionCursor(BaseModel):
     summary: str = ""
 
 
-def record_deployment(event: Mapping[str, Any], world: World) -> PromotionCursor:
+def record_deployment(event: Mapping[str, Any], world: PreparationPorts) -> PromotionCursor:
     """Record the release of a deployment (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
 
     Raises:
@@ -62,7 +64,7 @@ def record_deployment(event: Mapping[str, Any], world: World) -> PromotionCursor
     return cursor
 
 
-def record_running(service_name: str, world: World) -> PromotionCursor:
+def record_running(service_name: str, world: RecordRunningPorts) -> PromotionCursor:
     """Record PRIMARY's release, unless a rollback deployed it."""
     now = world.clock.now()
     service = world.settings.service(service_name)
@@ -102,7 +104,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     return _bake_on(cursor, left, cursor.summary)
 
 
-def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
+def judge_bake(cursor: PromotionCursor, world: PromotionPorts) -> PromotionCursor:
     """Promote a release whose bake is over without objections; else extend the bake, or give up after its timeout."""
     now, policy = world.clock.now(), world.settings.policy
     bake, duration = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
@@ -129,7 +131,7 @@ def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
     return _finish(cursor.service, now, f"{release.version} is promoted")
 
 
-def adopt_running_releases(world: World) -> list[PromotionCursor]:
+def adopt_running_releases(world: PromotionPorts) -> list[PromotionCursor]:
     """Record running releases without a promotion, and judge each once it has baked.
 
     This adopts services that ran before the rollback stack was deployed, and releases whose event was lost.
@@ -151,7 +153,7 @@ def adopt_running_releases(world: World) -> list[PromotionCursor]:
     return cursors
 
 
-def promote(release: Release, reason: str, world: World) -> None:
+def promote(release: Release, reason: str, world: PreparationPorts) -> None:
     """Make a release the last known good: tag its images, compute the standing plan with it, set its state last."""
     for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
@@ -162,7 +164,7 @@ def promote(release: Release, reason: str, world: World) -> None:
     world.ledger.set_release_state(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
 
-def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
+def _schema_of_running(release: Release, world: SchemaRecordPorts) -> dict[str, str | None]:
     """Record the live schema with the release. Without an answer a later observation of the database adds it."""
     try:
         return {"schema_sha256": record_schema(release, world).schema_sha256}
@@ -170,7 +172,7 @@ def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
         return {}
 
 
-def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:
+def promote_by_hand(service_name: str, version: str | None, who: str, world: PreparationPorts) -> Release:
     """Promote the named or the running release at an operator's request (`rollback promote`).
 
     Args:
@@ -209,14 +211,14 @@ def _note_unpinned_images(release: Release) -> str:
     return f"; the digest of {names} is not known, so the tasks run the image that the tag names" if names else ""
 
 
-def _find_alarms(service_name: str, since: datetime, world: World) -> str | None:
+def _find_alarms(service_name: str, since: datetime, world: AlarmReadinessPorts) -> str | None:
     names = (degraded_alarm(world.settings.prefix, service_name), outage_alarm(world.settings.prefix, service_name))
     in_alarm = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
     fired = in_alarm or world.alarms.fired_since(names, since)
     return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
 
 
-def _find_objection(release: Release, since: datetime, world: World) -> str | None:
+def _find_objection(release: Release, since: datetime, world: ReleaseCheckPorts) -> str | None:
     """The first objection against a promotion; None: there is none, and enough requests were served."""
     service = world.settings.service(release.service)
     view = world.services.describe(service)

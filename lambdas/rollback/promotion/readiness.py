@@ -16,8 +16,9 @@ from rollback.identity.identify import build_release, running_fingerprint, why_u
 from rollback.identity.target_checks import run_check, target_checks
 from rollback.identity.target_groups import read_group_health
 from rollback.identity.task_definition import ensure_registered_definition, standing_plan
-from rollback.ports.world import World
+from rollback.ports.holders import HasScaling, HasServices, HasTargets
 from rollback.promotion.alarm_readiness import alarm_checks
+from rollback.promotion.ports import PreparationPorts
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
 from rollback.resources.aws.service_shape import arn_format
@@ -27,7 +28,9 @@ _TARGETS = 2  # targets without a failed check; the newest may be the running re
 _MOST_CHECKED = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
 
 
-def prepare_standing_plan(service_name: str, world: World, about_to_be_promoted: Release | None = None) -> StandingPlan:
+def prepare_standing_plan(
+    service_name: str, world: PreparationPorts, about_to_be_promoted: Release | None = None
+) -> StandingPlan:
     """Compute the standing plan with its checks, and register the definitions of its targets.
 
     Args:
@@ -64,7 +67,7 @@ def prepare_standing_plan(service_name: str, world: World, about_to_be_promoted:
     return plan
 
 
-def prepare_standing_plan_if_due(service_name: str, world: World) -> StandingPlan | None:
+def prepare_standing_plan_if_due(service_name: str, world: PreparationPorts) -> StandingPlan | None:
     """Compute the standing plan if the present one is older than `readiness_minutes`; None: it is not due."""
     standing = standing_plan(service_name, world)
     every = timedelta(minutes=world.settings.policy.readiness_minutes)
@@ -74,7 +77,11 @@ def prepare_standing_plan_if_due(service_name: str, world: World) -> StandingPla
 
 
 def _standing_targets(
-    service_name: str, about_to_be_promoted: Release | None, view: ServiceView, running_fingerprint: str, world: World
+    service_name: str,
+    about_to_be_promoted: Release | None,
+    view: ServiceView,
+    running_fingerprint: str,
+    world: PreparationPorts,
 ) -> tuple[StandingTarget, ...]:
     """Register and check the newest promoted releases: two, and more if one fails its checks.
 
@@ -135,7 +142,7 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
     return Check.passed(name, f"to {newest.release.version}")
 
 
-def _check_target_groups(view: ServiceView, world: World) -> Check:
+def _check_target_groups(view: ServiceView, world: HasTargets) -> Check:
     """Check for target groups whose targets' health says nothing about a release."""
     name = "target-groups"
     if not view.target_groups:
@@ -147,11 +154,11 @@ def _check_target_groups(view: ServiceView, world: World) -> Check:
     return Check.passed(name, "a load balancer routes to each")
 
 
-def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
+def _check_fence_holds(service: ServiceSettings, world: HasScaling) -> Check:
     return check_scaling_hazards(service, world.scaling.predictive_policies(service))
 
 
-def _check_running_is_known(view: ServiceView, service: ServiceSettings, world: World) -> tuple[Check, ...]:
+def _check_running_is_known(view: ServiceView, service: ServiceSettings, world: HasServices) -> tuple[Check, ...]:
     """Warn if the running release can't be recorded: then it can't be promoted, and is no target later."""
     running = build_release(view.primary.deployed, view, service, world).release
     if running.is_resolved:
@@ -168,7 +175,7 @@ def _check_circuit_breaker(view: ServiceView) -> Check:
     return Check.warned(name, reason)
 
 
-def _check_container_insights(service: ServiceSettings, world: World) -> Check:
+def _check_container_insights(service: ServiceSettings, world: HasServices) -> Check:
     name = "container-insights"
     try:
         is_on = world.services.has_container_insights(service.cluster)

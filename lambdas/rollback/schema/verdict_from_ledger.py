@@ -8,16 +8,17 @@ from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigrat
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.releases.release import Release
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.resources.database.migration_journal import Migration, MigrationTool
 from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import is_applied
+from rollback.schema.ports import SchemaVerdictPorts
 
 _PIPELINE_MIGRATES_WITHIN = timedelta(minutes=10)  # after its checkpoint; later it has failed, or has no migrations
 _CHECKPOINT_BEFORE = timedelta(days=7)  # longest time from a checkpoint to the deployment of its release
 
 
-def schema_verdict(target: Release, world: World, running: Release) -> SchemaVerdict | None:
+def schema_verdict(target: Release, world: SchemaVerdictPorts, running: Release) -> SchemaVerdict | None:
     """Judge a rollback of the service alone; None: the service does not write to the environment's branch.
 
     An observation from before the running release's first deployment proves nothing. The running release may also
@@ -45,7 +46,7 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
 
 
 def verdict_on(
-    target: Release, live: ReleaseSchema, observed_at: datetime, world: World, running: Release
+    target: Release, live: ReleaseSchema, observed_at: datetime, world: SchemaVerdictPorts, running: Release
 ) -> SchemaVerdict:
     """Judge a rollback of the service alone on a schema that was observed at a time."""
     database = world.settings.database
@@ -73,7 +74,7 @@ def find_awaited_migrations(
     branch: str,
     journal: tuple[Migration, ...] | None,
     observed_at: datetime,
-    world: World,
+    world: HasLedger,
     *,
     apart_from: Release | None = None,
 ) -> tuple[str, ...]:
@@ -112,12 +113,12 @@ def _unapplied_tags(shipped: tuple[ShippedMigration, ...], journal: tuple[Migrat
     )
 
 
-def is_compatible_at(release: Release, point: RecordedPoint, world: World) -> bool:
+def is_compatible_at(release: Release, point: RecordedPoint, world: HasLedger) -> bool:
     """Whether a release is known to work with the tables of a restore point."""
     return verdict_at(release, point, world).compatibility is Compatibility.COMPATIBLE
 
 
-def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVerdict:
+def verdict_at(release: Release, point: RecordedPoint, world: HasLedger) -> SchemaVerdict:
     """Judge a release on the tables and the journal of a restore point."""
     schema = stored_schema(point.schema_sha256, world)
     if schema.recorded_schema is None:
@@ -128,7 +129,7 @@ def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVe
     return judge_schema(schema_of(release, world), schema.recorded_schema, schema.journal, known)
 
 
-def schema_of(release: Release, world: World) -> ReleaseSchema | None:
+def schema_of(release: Release, world: HasLedger) -> ReleaseSchema | None:
     """The schema that a release worked with; None: none was recorded, or the ledger can't read it."""
     if release.schema_sha256 is None:
         return None
@@ -138,7 +139,7 @@ def schema_of(release: Release, world: World) -> ReleaseSchema | None:
         return None
 
 
-def stored_schema(sha256: str | None, world: World) -> ReleaseSchema:
+def stored_schema(sha256: str | None, world: HasLedger) -> ReleaseSchema:
     """A stored schema; an empty one, which proves nothing, if none was stored or the ledger can't read it."""
     try:
         return world.ledger.schema(sha256) if sha256 is not None else ReleaseSchema()
@@ -146,7 +147,7 @@ def stored_schema(sha256: str | None, world: World) -> ReleaseSchema:
         return ReleaseSchema()
 
 
-def restore_points_about(release: Release, branch: str, world: World) -> tuple[RecordedPoint, ...]:
+def restore_points_about(release: Release, branch: str, world: HasLedger) -> tuple[RecordedPoint, ...]:
     """Restore points that may belong to a release or to later ones, newest first.
 
     A pipeline records a point before it deploys the release.
@@ -159,7 +160,7 @@ def earliest_point_time(release: Release) -> datetime:
     return release.first_deployed_at - _CHECKPOINT_BEFORE
 
 
-def shipped_migrations_since(release: Release, branch: str, world: World) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_since(release: Release, branch: str, world: HasLedger) -> tuple[ShippedMigration, ...]:
     """Migrations that pipelines recorded with a release and with later ones.
 
     Plain files of another service are left out if they were recorded before the release: it ran with them. No journal
@@ -177,7 +178,7 @@ def _list_shipped(points: Iterable[RecordedPoint]) -> Iterator[ShippedMigration]
         yield from point.shipped or ()
 
 
-def shipped_migrations_of(release: Release, world: World) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_of(release: Release, world: SchemaVerdictPorts) -> tuple[ShippedMigration, ...]:
     """Migrations of a release, as its pipeline read them; empty if the pipeline recorded none."""
     database = world.settings.database
     if database is None or database.branch_id is None:

@@ -13,17 +13,17 @@ from rollback.domain.rollback import (
 )
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.intents.announce import announce, send_under_lease
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.next_action import ServiceMove
 from rollback.service.next_target import is_operator_choice
+from rollback.service.ports import ServiceChangePorts
 
 _LEAST_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
 _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYMENT, ServiceMove.START_FROM_ZERO})
 
 
 def announce_change(
-    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: World
+    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: ServiceChangePorts
 ) -> Rollback:
     """Write down the call that the next round makes. The runner saves a fresh intent only under the lease.
 
@@ -77,7 +77,9 @@ def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> b
     return stops is None or (view.newest is not None and stops == view.newest.arn)
 
 
-def send_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
+def send_change(
+    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: ServiceChangePorts
+) -> None:
     """Send the announced change.
 
     Raises:
@@ -86,7 +88,9 @@ def send_change(rollback: Rollback, move: ServiceMove, intent: Intent, view: Ser
     send_under_lease(rollback, partial(_call_ecs, rollback, move, intent, view, world), world)
 
 
-def _call_ecs(rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: World) -> None:
+def _call_ecs(
+    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: ServiceChangePorts
+) -> None:
     settings, given = world.settings.service(rollback.service_name), intent.arguments
     match move:
         case ServiceMove.STOP_DEPLOYMENT:
@@ -125,7 +129,7 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
 
 
 def _deployment_parameters(
-    deploying: DeployingRollback, view: ServiceView, world: World
+    deploying: DeployingRollback, view: ServiceView, world: ServiceChangePorts
 ) -> tuple[dict[str, Any], list[Obligation]]:
     newest_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
@@ -140,7 +144,7 @@ def _deployment_parameters(
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
 
 
-def _suspension_parameters(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[Obligation]]:
+def _suspension_parameters(rollback: Rollback, world: ServiceChangePorts) -> tuple[dict[str, Any], list[Obligation]]:
     """Suspend scaling in, out and scheduled, and record the exact prior state (rule 2)."""
     scalable = world.scaling.describe(world.settings.service(rollback.service_name))
     if scalable is None:

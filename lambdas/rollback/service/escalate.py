@@ -16,10 +16,11 @@ from rollback.domain.standing_plan import StandingTarget
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
-from rollback.ports.world import World
+from rollback.ports.holders import HasTargets
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.service.next_target import find_next_target, switch_target
+from rollback.service.ports import EscalationPorts
 
 _EVENTS = 5  # last events of the service in the report
 _END_REASONS = {
@@ -31,7 +32,7 @@ _END_REASONS = {
 }
 
 
-def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
+def escalate(rollback: Rollback, why: str, view: ServiceView, world: EscalationPorts) -> Rollback:
     """Take the next escalation level or target, or end the rollback.
 
     Args:
@@ -61,7 +62,7 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     return rollback.evolve(service=progress.evolve(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
-def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
+def reassert_target(rollback: Rollback, view: ServiceView, world: EscalationPorts) -> Rollback | None:
     """Repeat the level once if another deployment took the target's place and did not stand; None: none did.
 
     A second repetition would let two pipelines deploy over each other without end.
@@ -126,7 +127,7 @@ def _is_attempt_for(attempt: EscalationAttempt, target: Release) -> bool:
     return attempt.target_fingerprint in ("", target.fingerprint)
 
 
-def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -> ServiceHealth:
+def assess_service_health(rollback: Rollback, view: ServiceView, world: EscalationPorts) -> ServiceHealth:
     """Assess which release runs, and how many of its targets are healthy."""
     deploying = rollback.deploying()
     primary, target = view.primary, deploying.target
@@ -143,7 +144,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -
     )
 
 
-def healthy_targets(view: ServiceView, world: World) -> tuple[int, ...] | None:
+def healthy_targets(view: ServiceView, world: HasTargets) -> tuple[int, ...] | None:
     """Count the healthy targets of each target group with health checks; running tasks if the service has no group.
 
     Returns:

@@ -15,13 +15,15 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import find_or_build_release, identify_deployment, is_ours
-from rollback.ports.world import World
+from rollback.identity.ports import KnownReleasePorts
+from rollback.ports.holders import HasSettings, HasStacks
 from rollback.resources.aws.ecs_service import ServiceView
+from rollback.service.ports import NewerReleasePorts
 
 _WAIT_MOVE = "wait_for_newer_release"
 
 
-def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[Rollback, bool]:
+def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: NewerReleasePorts) -> tuple[Rollback, bool]:
     """Record a newer release of the team.
 
     Returns:
@@ -47,7 +49,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) 
     return rollback.evolve(service=service, newer=newer, wait_seconds=policy.poll_seconds), True
 
 
-def yield_before_data_changes(rollback: Rollback, world: World) -> tuple[Rollback, bool]:
+def yield_before_data_changes(rollback: Rollback, world: NewerReleasePorts) -> tuple[Rollback, bool]:
     """Yield as `yield_to_newer_release` does, as long as the data is untouched. A begun change is cleaned up first.
 
     Raises:
@@ -77,7 +79,9 @@ def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     )
 
 
-def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[NewerRelease | None, DeploymentStatus]:
+def newer_release(
+    rollback: Rollback, view: ServiceView, world: NewerReleasePorts
+) -> tuple[NewerRelease | None, DeploymentStatus]:
     """Find a deployment that the team made after the plan, and its status; None: there is none.
 
     A deployment of the target is no newer release, and neither is a rollback by CloudFormation.
@@ -106,7 +110,7 @@ def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[
 
 
 def _version_of_newer(
-    rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, world: World
+    rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, world: KnownReleasePorts
 ) -> str:
     """Return the version, read once: each round finds the same deployment again."""
     seen = rollback.newer
@@ -115,7 +119,7 @@ def _version_of_newer(
     return find_or_build_release(latest.deployed, view, service, world).version
 
 
-def _own_calls_deadline(rollback: Rollback, world: World) -> datetime:
+def _own_calls_deadline(rollback: Rollback, world: HasSettings) -> datetime:
     """Return until when a call announced by this rollback, or by the one it took over, may replace the newer release.
 
     Rule 9: the intent is written before the change.
@@ -139,7 +143,7 @@ def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
     return "it was deployed while the data was being changed, and was not made for the data that is there now"
 
 
-def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: World) -> bool:
+def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: HasStacks) -> bool:
     """Whether CloudFormation rolled back to the deployment. Without an answer, the deployment counts as the team's."""
     if service.stack is None:
         return False
@@ -150,7 +154,7 @@ def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: Worl
     return stack is not None and stack.has_stack_rolled_back_to(latest.deployed.definition_arn)
 
 
-def _deployment_timeout(rollback: Rollback, world: World) -> timedelta:
+def _deployment_timeout(rollback: Rollback, world: HasSettings) -> timedelta:
     policy = world.settings.policy
     escalation_level = rollback.service.escalation_level if rollback.service is not None else EscalationLevel.SERVICE
     is_plain = escalation_level is EscalationLevel.SERVICE and not rollback.is_emergency

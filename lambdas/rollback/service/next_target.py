@@ -17,9 +17,10 @@ from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
-from rollback.ports.world import World
+from rollback.ports.holders import HasImages
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.schema.verdict_from_ledger import schema_verdict
+from rollback.service.ports import NextTargetPorts, SubstituteTargetPorts
 
 CHECK_NAME = "target-is-ready"
 
@@ -65,7 +66,7 @@ def choose_substitute_target(
     releases: tuple[Release, ...],
     running: Release,
     standing: StandingPlan | None,
-    world: World,
+    world: SubstituteTargetPorts,
 ) -> tuple[Release | None, tuple[Check, ...], str]:
     """Choose a substitute for a last known good that ECS can't run.
 
@@ -98,7 +99,7 @@ def choose_substitute_target(
     return None, (), ""
 
 
-def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
+def find_next_target(rollback: Rollback, world: NextTargetPorts) -> StandingTarget | None:
     """Find the next target after one that did not come to serve; None: there is none.
 
     There is none either if the data goes with the target, or an operator named the target.
@@ -147,7 +148,7 @@ def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bo
     return chosen or (before is not None and is_operator_choice(before))
 
 
-def _why_not_ready(release: Release, standing: StandingPlan | None, world: World) -> str:
+def _why_not_ready(release: Release, standing: StandingPlan | None, world: HasImages) -> str:
     """Return why ECS can't run the release: its images are checked now, the rest is the standing plan's verdict."""
     planned = standing.target_of(release.fingerprint) if standing is not None else None
     images = run_check("image-exists", lambda: check_images_exist(release, world))
@@ -160,7 +161,7 @@ def _is_last_known_good_wanted(rollback: Rollback) -> bool:
     return asked_for is None or asked_for in SYNONYMS_OF_LAST_KNOWN_GOOD
 
 
-def _has_taken_over_data_changes(rollback: Rollback, world: World) -> bool:
+def _has_taken_over_data_changes(rollback: Rollback, world: NextTargetPorts) -> bool:
     """Whether this rollback took over one that changed the data, or may have."""
     if rollback.supersedes is None:
         return False

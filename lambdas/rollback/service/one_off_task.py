@@ -10,9 +10,10 @@ from rollback.canonical_json import sha256_of
 from rollback.domain.database.progress import CommandRun
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
-from rollback.ports.world import World
+from rollback.ports.holders import HasTasks
 from rollback.resources.aws.ecs_task import without_passwords
 from rollback.resources.database.errors import OutcomeUnknown
+from rollback.service.ports import TaskPorts
 
 _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 10, 3, 300
 
@@ -23,7 +24,12 @@ def started_by_label(rollback_id: str, service_name: str, purpose: str) -> str:
 
 
 def begin_task(
-    service: ServiceSettings, definition_arn: str, words: tuple[str, ...], rollback_id: str, purpose: str, world: World
+    service: ServiceSettings,
+    definition_arn: str,
+    words: tuple[str, ...],
+    rollback_id: str,
+    purpose: str,
+    world: TaskPorts,
 ) -> CommandRun | None:
     """Find the announced task, or request it. None: ECS gave no clear answer, call again.
 
@@ -43,7 +49,7 @@ def begin_task(
     return CommandRun(name=purpose, arn=arn, asked_at=now)
 
 
-def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, world: World) -> CommandRun:
+def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, world: TaskPorts) -> CommandRun:
     """Update the run from ECS. A task that takes too long is stopped, and has failed."""
     now = world.clock.now()
     task = world.tasks.describe(service, run.arn)
@@ -57,7 +63,9 @@ def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float,
     return _stop_overdue_task(service, run, f"did not end in {limit_minutes:g} minutes", now, world)
 
 
-def _stop_overdue_task(service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: World) -> CommandRun:
+def _stop_overdue_task(
+    service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: HasTasks
+) -> CommandRun:
     """Ask ECS to stop the task, and end the run as failed, since its later effects prove nothing."""
     try:
         world.tasks.stop(service, run.arn, why)
@@ -78,7 +86,7 @@ def why_failed(run: CommandRun) -> str | None:
     return f"{run.name} ended with exit code {run.exit_code}{said}"
 
 
-def _last_lines(service: ServiceSettings, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
+def _last_lines(service: ServiceSettings, run: CommandRun, count: int, world: HasTasks) -> tuple[str, ...]:
     """Read the last log lines for the report. A log that can't be read does not change how the run ended."""
     try:
         lines = world.tasks.logs(service, run.arn, count)

@@ -17,8 +17,9 @@ from rollback.errors import CallRefused, ExternalServiceError
 from rollback.identity.identify import identify_deployment
 from rollback.intents.waiting import change_deadline
 from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.names import DESIRED_COUNT_CHECK
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings, HasTargets
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.service.actions import announce_change, is_intent_current, send_change
@@ -35,6 +36,7 @@ from rollback.service.next_action import (
     next_restart_move,
     next_service_move,
 )
+from rollback.service.ports import DrainPorts, EscalationPorts, ServiceChangePorts, ServicePorts, ServiceReadPorts
 from rollback.service.stack import read_stack_status
 
 
@@ -59,7 +61,7 @@ class ServiceObservation:
     is_stuck: bool = False
 
 
-def service(rollback: Rollback, world: World) -> Rollback:
+def service(rollback: Rollback, world: ServicePorts) -> Rollback:
     """Observe the service once, and make at most one change.
 
     A strategy of a database has a fence and a clean-up around the same three parts. The service step has neither: a
@@ -74,7 +76,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     return act(next_action(seen), seen, world)
 
 
-def observe(deploying: DeployingRollback, world: World) -> ServiceObservation | Rollback:
+def observe(deploying: DeployingRollback, world: ServicePorts) -> ServiceObservation | Rollback:
     """Read the state of ECS, autoscaling, CloudFormation and the load balancer.
 
     Returns:
@@ -129,7 +131,7 @@ def next_action(seen: ServiceObservation) -> ServiceMove:
     )
 
 
-def act(move: ServiceMove, seen: ServiceObservation, world: World) -> Rollback:
+def act(move: ServiceMove, seen: ServiceObservation, world: ServicePorts) -> Rollback:
     """End the step, escalate, wait, or make the move's change: announced first."""
     now, rollback, progress = world.clock.now(), seen.deploying.rollback, seen.deploying.progress
     if move is ServiceMove.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
@@ -152,7 +154,7 @@ def _had_wanted_tasks(rollback: Rollback) -> bool:
     return any(c.name == DESIRED_COUNT_CHECK and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
 
-def _new_progress(rollback: Rollback, world: World) -> ServiceProgress:
+def _new_progress(rollback: Rollback, world: ServicePorts) -> ServiceProgress:
     """Begin the step. After a takeover, the target is asserted until the other rollback's function has run out.
 
     Rule 9: the intent is written before the change, so a call of the other rollback may still land until then.
@@ -168,7 +170,7 @@ def _new_progress(rollback: Rollback, world: World) -> ServiceProgress:
     )
 
 
-def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
+def _inherited_change_deadline(rollback: Rollback, world: LeasePorts) -> datetime:
     """Return until when a change of the database may land that a rollback announced before it was taken over.
 
     Rule 9: the intent is written before the change.
@@ -182,7 +184,7 @@ def _inherited_change_deadline(rollback: Rollback, world: World) -> datetime:
 
 
 def _check_stack(
-    progress: ServiceProgress, target: Release, now: datetime, world: World
+    progress: ServiceProgress, target: Release, now: datetime, world: ServicePorts
 ) -> tuple[ServiceProgress, StackState]:
     """Ask CloudFormation for its activity. An emergency proceeds over CloudFormation (rule 6), and does not ask.
 
@@ -208,7 +210,7 @@ def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
     return has_new_address and progress.acted_at is None
 
 
-def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:
+def _is_restarting(progress: ServiceProgress, view: ServiceView, world: HasTargets) -> bool:
     """Whether to go on to zero tasks (rule 4: only with zero healthy targets). Healthy targets stop the restart."""
     if progress.escalation_level is not EscalationLevel.RESTART_FROM_ZERO or progress.restarted_at is not None:
         return False
@@ -216,7 +218,9 @@ def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -
     return healthy is not None and not any(healthy)
 
 
-def _take_snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
+def _take_snapshot(
+    view: ServiceView, progress: ServiceProgress, target: Release, world: ServiceReadPorts
+) -> ServiceSnapshot:
     """Cut the description to what decides. A definition that we deployed counts as the target: no update is sent twice.
 
     Such a definition names the service's image by digest.
@@ -241,7 +245,7 @@ def _take_snapshot(view: ServiceView, progress: ServiceProgress, target: Release
     )
 
 
-def read_drain_status(service: ServiceSettings, view: ServiceView, world: World) -> DrainStatus:
+def read_drain_status(service: ServiceSettings, view: ServiceView, world: DrainPorts) -> DrainStatus:
     """Read how far a service is on its way to zero tasks."""
     scalable = world.scaling.describe(service)
     return DrainStatus(
@@ -252,7 +256,7 @@ def read_drain_status(service: ServiceSettings, view: ServiceView, world: World)
 
 
 def _wanted_task_count(
-    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: World
+    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: HasSettings
 ) -> int:
     """Return the desired count: the largest of the current, the recorded and the one before our fence.
 
@@ -274,7 +278,7 @@ def _wanted_task_count(
 
 
 def record_scaling_maximum(
-    target: Release, progress: ServiceProgress, view: ServiceView, world: World
+    target: Release, progress: ServiceProgress, view: ServiceView, world: ServicePorts
 ) -> ServiceProgress:
     """Record autoscaling's maximum if the target was recorded with more tasks than are wanted now.
 
@@ -307,7 +311,7 @@ def _recover_unsaved_restart(progress: ServiceProgress, view: ServiceView) -> Se
     return progress.evolve(restarted_at=intent.at, intent=None)
 
 
-def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: World) -> bool:
+def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: HasSettings) -> bool:
     """Whether to force a deployment, once and never after a restart: tasks did not start in time, or ECS gave it up."""
     if progress.redeployment_forced_at is not None or progress.restarted_at is not None:
         return False
@@ -318,7 +322,7 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceView, world: World) -> Rollback:
+def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceView, world: EscalationPorts) -> Rollback:
     """Escalate, unless the target serves while old tasks drain: Verify judges that."""
     if assess_service_health(deploying.rollback, view, world).is_healthy:
         done = deploying.progress.evolve(done_at=world.clock.now(), intent=None)
@@ -326,7 +330,7 @@ def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceVi
     return escalate(deploying.rollback, why, view, world)
 
 
-def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta:
+def _level_timeout(escalation_level: EscalationLevel, world: HasSettings) -> timedelta:
     policy = world.settings.policy
     minutes = {
         EscalationLevel.SERVICE: policy.service_timeout_minutes,
@@ -337,7 +341,7 @@ def _level_timeout(escalation_level: EscalationLevel, world: World) -> timedelta
 
 
 def _make_change(
-    deploying: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: World
+    deploying: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: ServiceChangePorts
 ) -> Rollback:
     rollback, progress = deploying.rollback, deploying.progress
     try:

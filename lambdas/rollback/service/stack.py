@@ -6,7 +6,7 @@ from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.target_readiness import not_known
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.holders import HasStacks
 from rollback.resources.aws.cloudformation_stack import StackState, drift
 
 
@@ -30,7 +30,7 @@ class StackStatus:
         return (not_known("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
 
 
-def read_stack_status(service: ServiceSettings, world: World) -> StackStatus:
+def read_stack_status(service: ServiceSettings, world: HasStacks) -> StackStatus:
     """Ask CloudFormation for the stack's activity (rule 6: wait for it). A service without a stack counts as stable.
 
     A missing answer is no failure: a plan changes nothing, and the service step asks again before each change.
@@ -44,7 +44,7 @@ def read_stack_status(service: ServiceSettings, world: World) -> StackStatus:
     return StackStatus(stack.state if stack is not None else StackState.STABLE)
 
 
-def describe_drift(service: ServiceSettings, running_definition_arn: str, world: World) -> str:
+def describe_drift(service: ServiceSettings, running_definition_arn: str, world: HasStacks) -> str:
     """Describe how the stack's definition differs from the running one; empty if it does not.
 
     Reports use the text. A missing answer delays no conclusion.

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from rollback.domain.rollback import Intent, Outcome, Rollback, ServiceProgress
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.waiting import is_conclusion_overdue
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
+from rollback.service.ports import ServiceReadPorts
 
 _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> Rollback:
+def resolve_service_change(rollback: Rollback, now: datetime, world: ServiceReadPorts) -> Rollback:
     """Wait until the announced call can't land any more, then ask ECS whether it did.
 
     Rule 9: the intent is written before the change. The call ends with the Lambda function that sends it.

@@ -5,15 +5,16 @@ from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.ports.world import World
+from rollback.ports.holders import HasHttp
 from rollback.resources.aws.ecs_service import ProbeResult
+from rollback.verification.ports import ConnectionCheckPorts
 
 NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set or was seen, and waiting changes nothing
 OTHER_SERVICE = "another_service"  # in a check's evidence: no escalation of this rollback's service helps
 CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round would say the same
 
 
-def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
+def connection_checks(rollback: Rollback, world: ConnectionCheckPorts) -> tuple[Check, ...]:
     """Check the connection of each service of the branch; no check where no data changed.
 
     Any proof passes, a refutation fails, and no evidence warns. An app's health route may only check that a variable
@@ -27,7 +28,7 @@ def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
     )
 
 
-def _check_connection(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
+def _check_connection(one: ServiceConnection, rollback: Rollback, world: ConnectionCheckPorts) -> Check:
     name, service = f"connection {one.service}", world.settings.service(one.service)
     other = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
@@ -57,7 +58,7 @@ def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> l
     return proofs
 
 
-def _probe_endpoint(service: ServiceSettings, world: World) -> tuple[bool, str]:
+def _probe_endpoint(service: ServiceSettings, world: HasHttp) -> tuple[bool, str]:
     connection = service.connection
     if service.base_url is None:
         return False, f"no base_url is set, so {connection.check_path} can't be requested"

@@ -20,15 +20,18 @@ from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards.evidence import check_outage_against_elb
+from rollback.guards.ports import OutagePorts
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.names import degraded_alarm, outage_alarm
-from rollback.ports.world import World
+from rollback.ports.holders import HasHttp, HasTargets
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupState, conclusive_groups, describe_inconclusive_groups
 from rollback.service.escalate import escalate, reassert_target
 from rollback.service.newer_deployment import yield_to_newer_release
+from rollback.service.ports import ServiceReadPorts
 from rollback.verification.connections import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE, connection_checks
+from rollback.verification.ports import ReleaseCheckPorts, VerificationPorts
 
 # Keys in a check's evidence. `_REFUSED`: AWS refuses the question for good. `TARGET_GROUP_GONE`: the only fault is a
 # deleted target group, which no release caused.
@@ -45,7 +48,7 @@ class AlarmHandling(StrEnum):
     IGNORE = "ignore"
 
 
-def verify(rollback: Rollback, world: World) -> Rollback:
+def verify(rollback: Rollback, world: VerificationPorts) -> Rollback:
     """Run one round of checks; pass, escalate, fail or wait for the next round."""
     target = rollback.planned().target
     view = world.services.describe(world.settings.service(rollback.service_name))
@@ -63,7 +66,7 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     return _decide(rollback.evolve(verification=current), current, target, view, world)
 
 
-def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: World) -> Verification:
+def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: VerificationPorts) -> Verification:
     """Run all checks once, and count the good rounds in a row."""
     policy, now = world.settings.policy, world.clock.now()
     before = rollback.verification or Verification(started_at=now)
@@ -82,7 +85,9 @@ def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: Wo
     return current.model_copy(update={"passed_at": now}) if has_passed else current
 
 
-def _decide(rollback: Rollback, current: Verification, target: Release, view: ServiceView, world: World) -> Rollback:
+def _decide(
+    rollback: Rollback, current: Verification, target: Release, view: ServiceView, world: VerificationPorts
+) -> Rollback:
     """Pass, fail, escalate, or wait for the next round."""
     policy, failing = world.settings.policy, _failing(current.checks)
     if current.passed_at is not None:
@@ -142,7 +147,7 @@ def _describe_success(rollback: Rollback) -> str:
 
 
 def run_checks(
-    service_name: str, release: Release, view: ServiceView, world: World, *, alarms: AlarmHandling
+    service_name: str, release: Release, view: ServiceView, world: ReleaseCheckPorts, *, alarms: AlarmHandling
 ) -> tuple[Check, ...]:
     """Run all checks of one release concurrently, in a fixed order. A question without an answer is a failed check."""
     service = world.settings.service(service_name)
@@ -168,7 +173,7 @@ def _run_timed(name: str, question: Callable[[], Check]) -> Check:
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 
-def _check_steady_state(view: ServiceView, release: Release, world: World) -> Check:
+def _check_steady_state(view: ServiceView, release: Release, world: ServiceReadPorts) -> Check:
     primary = view.primary
     problems = list(view.why_not_stable)
     if not identify_running(view, world.settings.service(release.service), world).is_release(release):
@@ -179,7 +184,7 @@ def _check_steady_state(view: ServiceView, release: Release, world: World) -> Ch
     return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
 
 
-def _check_target_health(view: ServiceView, world: World) -> Check:
+def _check_target_health(view: ServiceView, world: HasTargets) -> Check:
     name = "target-health"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
@@ -202,7 +207,7 @@ def _check_target_health(view: ServiceView, world: World) -> Check:
     return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
 
 
-def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, handling: AlarmHandling) -> Check:
+def _check_alarms(service: ServiceSettings, view: ServiceView, world: OutagePorts, handling: AlarmHandling) -> Check:
     """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
     if handling is AlarmHandling.IGNORE:
         return Check.skipped("alarms", "not asked here")
@@ -223,7 +228,7 @@ def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, han
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
 
-def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, world: World) -> Check:
+def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, world: HasHttp) -> Check:
     name = f"http {endpoint.path}"
     if service.base_url is None:
         return Check.skipped(name, "no base_url is set for the service")

@@ -23,13 +23,15 @@ from rollback.guards.failed_deployment import SAME_FAILURE_WINDOW, judge_failed_
 from rollback.identity.identify import is_ours
 from rollback.intents.caused import check_not_caused_by_rollback
 from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.leases.predecessors import find_predecessors, inherited_obligations, is_resumable, must_conclude_first
 from rollback.leases.take import LeaseDenied, take_service_lease
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger, HasSettings
+from rollback.workflow.ports import AdmissionPorts
 from rollback.workflow.recheck_event import find_recheck_rollback_id
 
 
-def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
+def admit(given: object, execution: str, started_at: datetime, world: AdmissionPorts) -> Rollback:
     """Admit one start. Called again with the same execution, Admit continues where it stopped.
 
     Args:
@@ -65,13 +67,13 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
     return _admit_new(rollback, given, world)
 
 
-def _parse_input(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:
+def _parse_input(given: Any, world: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
     if is_event(given):
         return read_event(given, world.settings)
     return parse_request(given, world.settings.service_names), Trigger.MANUAL, None
 
 
-def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: World) -> Rollback:
+def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: LeasePorts) -> Rollback:
     """Reopen the record of a suppressed trigger for another evaluation; a retry finds the reopened record.
 
     Raises:
@@ -89,7 +91,7 @@ def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: 
     return world.ledger.reopen(rollback.begin_evaluation(request, execution, world.settings, world.clock.now()))
 
 
-def _admit_new(rollback: Rollback, given: object, world: World) -> Rollback:
+def _admit_new(rollback: Rollback, given: object, world: AdmissionPorts) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     try:
@@ -104,7 +106,7 @@ def _admit_new(rollback: Rollback, given: object, world: World) -> Rollback:
     return _admit_under_lease(rollback, checks, world)
 
 
-def _judge_trigger(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
+def _judge_trigger(rollback: Rollback, given: object, world: AdmissionPorts) -> tuple[Check, ...]:
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
@@ -116,7 +118,7 @@ def _judge_trigger(rollback: Rollback, given: object, world: World) -> tuple[Che
     return (*checks, *_judge_alarm(rollback, rollback.event.alarm, world))
 
 
-def _judge_alarm(rollback: Rollback, alarm: str, world: World) -> tuple[Check, ...]:
+def _judge_alarm(rollback: Rollback, alarm: str, world: AdmissionPorts) -> tuple[Check, ...]:
     """Whether the alarm is in ALARM and not muted. If CloudWatch does not answer, an emergency believes the event."""
     try:
         state = world.alarms.states((alarm,)).get(alarm, "gone")
@@ -130,7 +132,7 @@ def _judge_alarm(rollback: Rollback, alarm: str, world: World) -> tuple[Check, .
     return (Check.failed(ALARM_IS_IN_ALARM, reason, suppresses=True),)
 
 
-def _check_not_muted(alarm: str, world: World) -> Check:
+def _check_not_muted(alarm: str, world: AdmissionPorts) -> Check:
     """Whether a mute rule of the team silences the alarm now; without an answer the alarm is believed.
 
     Mute rules suppress an alarm's actions, but not its state changes, which EventBridge delivers (CloudWatch User
@@ -147,7 +149,7 @@ def _check_not_muted(alarm: str, world: World) -> Check:
     return Check.failed(name, reason, suppresses=True, recheck_due_at=_recheck_time(world.clock.now(), world))
 
 
-def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> tuple[Check, ...]:
+def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: AdmissionPorts) -> tuple[Check, ...]:
     """Whether a failed deployment is the team's, is news, and is confirmed by ECS; the first objection decides."""
     since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
     answers = world.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
@@ -163,7 +165,7 @@ def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> 
     return not_caused, is_new, judge_failed_deployment(view, event.deployment_id)
 
 
-def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:
+def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: AdmissionPorts) -> Rollback:
     """Take the lease; inherit the obligations of predecessors, and continue the newest of them that can be resumed."""
     now = world.clock.now()
     taken = take_service_lease(rollback, now, world)
@@ -192,7 +194,9 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: Wor
     return saved
 
 
-def _suppress_behind_fence(rollback: Rollback, checks: tuple[Check, ...], fenced: Rollback, world: World) -> Rollback:
+def _suppress_behind_fence(
+    rollback: Rollback, checks: tuple[Check, ...], fenced: Rollback, world: LeasePorts
+) -> Rollback:
     """Give the lease back and wait: a successor would lift the fence of a rollback whose lease expired.
 
     The janitor concludes that rollback first, which leaves the fence to an operator.
@@ -208,11 +212,11 @@ def _suppress_behind_fence(rollback: Rollback, checks: tuple[Check, ...], fenced
     return _suppress(rollback, (*checks, check), check, world)
 
 
-def _recheck_time(now: datetime, world: World) -> datetime:
+def _recheck_time(now: datetime, world: HasSettings) -> datetime:
     return now + timedelta(minutes=world.settings.policy.recheck_minutes)
 
 
-def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: World) -> Rollback:
+def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: HasLedger) -> Rollback:
     return world.ledger.save(
         rollback.evolve(
             admission=checks,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
+from rollback.database.changes.ports import WaitPorts
 from rollback.database.changes.source import SourceHasNoCompute
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import is_refused_despite_force
@@ -21,7 +22,6 @@ from rollback.domain.database.progress import (
 )
 from rollback.domain.rollback import Rollback
 from rollback.intents.waiting import seconds_to_wait
-from rollback.ports.world import World
 from rollback.resources.database.errors import NotFound, RetryLater
 
 _REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no look may find
@@ -35,7 +35,7 @@ def begin_after_checks(
     run_checks: Callable[[], tuple[Check, ...]],
     new_progress: NewProgress,
     restoring: RestoreContext,
-    world: World,
+    world: WaitPorts,
 ) -> Rollback:
     """Refuse, ask again later, or store the branch as it is, with the checks that an operator's force overrode.
 
@@ -112,7 +112,7 @@ def _check_names_are_free(rollback: Rollback, restoring: RestoreContext) -> Chec
     )
 
 
-def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, world: World) -> Rollback:
+def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, world: WaitPorts) -> Rollback:
     """Ask again while services run, for as long as a restore may take."""
     now, limit = world.clock.now(), restoring.target.restore_timeout_minutes
     since = rollback.database_waits_since or now

@@ -9,20 +9,21 @@ from functools import partial
 from typing import TypeVar
 
 from rollback.database.changes.fence_sessions import list_connected_writers, wait_for_sessions_to_end
+from rollback.database.changes.ports import FencePorts, WaitPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress, RestoreProgress
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.announce import send_under_lease
-from rollback.ports.world import World
 from rollback.service.drain_status import record_services_at_zero
 from rollback.service.next_action import ServiceMove, next_restart_move
+from rollback.service.ports import DrainPorts
 from rollback.service.reconciler import read_drain_status
 
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
-def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
+def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: FencePorts) -> Rollback:
     """Observe the writers and the branch once, and make at most one change. The fence stands once its head is set.
 
     Raises:
@@ -55,7 +56,7 @@ def _wait_for_tasks_to_stop(
     progress: DatabaseProgress,
     running: list[str],
     restoring: RestoreContext,
-    world: World,
+    world: WaitPorts,
 ) -> Rollback:
     now, limit = world.clock.now(), restoring.target.fence_timeout_minutes
     previewed_at = progress.previewed_at if isinstance(progress, RestoreProgress) else None
@@ -69,7 +70,7 @@ def recheck_fence(
     rollback: Rollback,
     progress: ProgressT,
     restoring: RestoreContext,
-    world: World,
+    world: DrainPorts,
     *,
     sessions_too: bool = True,
 ) -> ProgressT | None:
@@ -86,16 +87,16 @@ def recheck_fence(
     return None
 
 
-def is_fence_complete(writers: tuple[ServiceSettings, ...], world: World) -> bool:
+def is_fence_complete(writers: tuple[ServiceSettings, ...], world: DrainPorts) -> bool:
     """Whether every writer is still at zero tasks, and nothing of AWS could start one."""
     return all(_next_fence_move(service, world) is ServiceMove.START_FROM_ZERO for service in writers)
 
 
-def _next_fence_move(service: ServiceSettings, world: World) -> ServiceMove:
+def _next_fence_move(service: ServiceSettings, world: DrainPorts) -> ServiceMove:
     return next_restart_move(read_drain_status(service, world.services.describe(service), world))
 
 
-def _stop_service(service: ServiceSettings, move: ServiceMove, world: World) -> None:
+def _stop_service(service: ServiceSettings, move: ServiceMove, world: DrainPorts) -> None:
     if move is ServiceMove.SCALE_TO_ZERO:
         world.services.update(service, desired_count=0)
         return
@@ -104,7 +105,7 @@ def _stop_service(service: ServiceSettings, move: ServiceMove, world: World) -> 
         world.scaling.put(service, scalable.all_suspended())
 
 
-def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World) -> list[Obligation]:
+def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: DrainPorts) -> list[Obligation]:
     """List what stopping the writers changes, in the reverse of the order in which Conclude restores it.
 
     The first writer comes back before the others, and its tasks before its scaling (rule 2: tasks before scaling).

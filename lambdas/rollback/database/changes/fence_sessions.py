@@ -16,7 +16,8 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress, FenceProgress
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound
 from rollback.resources.database.postgres import ClientSession
 
@@ -25,7 +26,7 @@ _ENDS_SESSIONS = "suspend_compute"  # Neon's operation that ends all sessions
 
 
 def wait_for_sessions_to_end(
-    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, world: LeasePorts
 ) -> Rollback:
     """Observe the sessions once, and make at most one change. The fence stands once its head is set.
 
@@ -78,7 +79,9 @@ def list_connected_writers(
     return tuple(session for session in sessions if session.is_client), progress
 
 
-def _restart(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> DatabaseChange[DatabaseProgress]:
+def _restart(
+    progress: DatabaseProgress, restoring: RestoreContext, world: HasClock
+) -> DatabaseChange[DatabaseProgress]:
     """Describe the compute's restart. If Neon refuses it, the fence waits for sessions to end instead."""
 
     def restart() -> SendResult:

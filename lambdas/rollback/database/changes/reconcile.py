@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rollback.database.changes.fence import fence
+from rollback.database.changes.ports import FencePorts, WaitPorts
 from rollback.database.changes.strategy import ActionT, DatabaseStrategy, ProgressT, SnapshotT
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress
@@ -14,8 +15,9 @@ from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost
 from rollback.intents.waiting import seconds_to_wait
+from rollback.leases.ports import LeasePorts
 from rollback.leases.stopped_services import hold_writer_leases
-from rollback.ports.world import World
+from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RetryLater, SessionRefused
 
 # Neon's proxy may know a former password of a branch that was just made or restarted.
@@ -25,7 +27,7 @@ _CLEANUP_LIMIT_AT_ZERO = timedelta(minutes=1)
 
 
 def run_strategy(
-    rollback: Rollback, strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT], world: World
+    rollback: Rollback, strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT], world: FencePorts
 ) -> Rollback:
     """Begin the strategy, or make the next move: the fence's until it stands, then the strategy's own.
 
@@ -48,7 +50,7 @@ def _advance(
     rollback: Rollback,
     progress: ProgressT,
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
-    world: World,
+    world: FencePorts,
 ) -> Rollback:
     now, restoring = world.clock.now(), strategy.restoring
     progress = _enforce_timeout(progress, restoring, now, strategy.extra_minutes)
@@ -71,7 +73,7 @@ def _run_round(
     rollback: Rollback,
     progress: ProgressT,
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
-    world: World,
+    world: WaitPorts,
 ) -> Rollback:
     rollback, progress, seen = strategy.observe(rollback, progress)
     objection = strategy.find_objection(seen, progress)
@@ -85,7 +87,7 @@ def _run_round(
 
 
 def with_retry(
-    rollback: Rollback, progress: DatabaseProgress, make_next_move: Callable[[], Rollback], world: World
+    rollback: Rollback, progress: DatabaseProgress, make_next_move: Callable[[], Rollback], world: WaitPorts
 ) -> Rollback:
     """Ask again while Neon, Postgres or AWS can't be asked. Give the change up when one of them refuses for good."""
     poll = world.settings.policy.poll_seconds
@@ -108,7 +110,7 @@ def with_retry(
 
 
 def _tolerate_refused_session(
-    rollback: Rollback, progress: DatabaseProgress, refused: SessionRefused, world: World
+    rollback: Rollback, progress: DatabaseProgress, refused: SessionRefused, world: WaitPorts
 ) -> Rollback:
     """Wait for a compute that was just made, restored or restarted; give up otherwise."""
     now = world.clock.now()
@@ -126,7 +128,7 @@ def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
     return DatabaseOutcome.FAILED if progress.may_have_changed_data else DatabaseOutcome.REFUSED
 
 
-def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, world: World) -> Rollback:
+def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, world: HasClock) -> Rollback:
     """End a failed change once its clean-up is done."""
     ended = progress.ended(outcome_after_failure(progress), world.clock.now())
     return rollback.evolve(database=ended, wait_seconds=0)
@@ -161,7 +163,9 @@ def _enforce_move_timeout(progress: ProgressT, restoring: RestoreContext, now: d
     return progress.mark_failed(why, now)  # no collision: a second try would stop services again
 
 
-def _hold_writer_leases(rollback: Rollback, progress: ProgressT, restoring: RestoreContext, world: World) -> ProgressT:
+def _hold_writer_leases(
+    rollback: Rollback, progress: ProgressT, restoring: RestoreContext, world: LeasePorts
+) -> ProgressT:
     """Hold the other writers' leases. Refuse if another rollback has one before the fence begins."""
     try:
         hold_writer_leases(rollback, restoring.target.writers, world)

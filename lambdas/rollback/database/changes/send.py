@@ -15,7 +15,8 @@ from rollback.domain.rollback import Obligation, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.intents.announce import announce, send_under_lease
 from rollback.intents.waiting import seconds_to_wait
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater
 from rollback.resources.database.neon import BranchChange, Operation
 
@@ -64,7 +65,7 @@ def make_change(
     progress: ProgressT,
     change: DatabaseChange[ProgressT],
     restoring: RestoreContext,
-    world: World,
+    world: LeasePorts,
 ) -> Rollback:
     """Announce a change, or send the announced one.
 
@@ -99,7 +100,7 @@ def make_change(
     return rollback.evolve(database=made, wait_seconds=0 if change.is_repeatable else poll)
 
 
-def _note_lost_answer(progress: ProgressT, world: World) -> ProgressT:
+def _note_lost_answer(progress: ProgressT, world: HasClock) -> ProgressT:
     """Count the time in which a lost request may arrive from now.
 
     The time of the announcement stays: the operations that the request caused began after it, perhaps long before the
@@ -110,7 +111,7 @@ def _note_lost_answer(progress: ProgressT, world: World) -> ProgressT:
     return progress.evolve(intent=progress.intent.model_copy(update={"unanswered_at": world.clock.now()}))
 
 
-def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
+def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: HasClock) -> bool:
     """Whether an announced change, of which no effect is visible yet, may be under way."""
     if progress.intent is None:
         return False

@@ -14,7 +14,8 @@ from rollback.database.preflight.preflight import is_refused_despite_force
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
 from rollback.intents.announce import send_under_lease
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater
 
 _COMPUTE_START_LIMIT = timedelta(minutes=2)  # later, an answer by SQL is enough
@@ -34,7 +35,7 @@ def judge_source(
     found: tuple[Check, ...],
     source_branch_id: str | None,
     restoring: RestoreContext,
-    world: World,
+    world: LeasePorts,
 ) -> tuple[Check, ...]:
     """Check the source's head by SQL; no check if the earlier ones refuse already.
 
@@ -66,7 +67,7 @@ def judge_source(
     return (answers, *restoring.judge_preview(schema, migrations))
 
 
-def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, world: World) -> None:
+def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, world: LeasePorts) -> None:
     if rollback.source_compute_branch_id != source_branch_id:
         raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
     with suppress(AlreadyExists, OutcomeUnknown):  # the next round finds the compute, or makes it
@@ -79,7 +80,7 @@ def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreC
     raise SourceHasNoCompute(f"a compute of {source_branch_id} is being made")
 
 
-def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, world: World) -> None:
+def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, world: HasClock) -> None:
     """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
     now = world.clock.now()
     for listed in restoring.databases.operations_since(now - _COMPUTE_START_LIMIT):

@@ -10,7 +10,6 @@ from typing import Generic, Protocol, TypeVar
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.rollback import Rollback
-from rollback.ports.world import World
 
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 SnapshotT = TypeVar("SnapshotT")
@@ -22,14 +21,12 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
 
     Attributes:
         restoring: the branch, Neon and SQL.
-        world: the other ports.
         progress_type: class of the strategy's progress.
         is_fenced: whether the services that write to the branch are stopped first.
         extra_minutes: time that the strategy may take beyond `restore_timeout_minutes`.
     """
 
     restoring: RestoreContext
-    world: World
     progress_type: type[ProgressT]
     is_fenced: bool = True
     extra_minutes: float = 0

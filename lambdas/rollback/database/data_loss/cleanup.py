@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from rollback.database.data_loss.open_analysis import OpenAnalysis
+from rollback.database.data_loss.ports import CleanupPorts
 from rollback.domain.database.data_loss_analysis import DataLossAnalysis, comparison_branch_name
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.world import World
+from rollback.ports.holders import HasDatabases, HasSettings
 
 
-def delete_next_resource(opened: OpenAnalysis, now: datetime, world: World) -> Rollback:
+def delete_next_resource(opened: OpenAnalysis, now: datetime, world: CleanupPorts) -> Rollback:
     """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
 
     The end of the analysis, which is saved, announces the deletions.
@@ -35,7 +36,7 @@ def delete_next_resource(opened: OpenAnalysis, now: datetime, world: World) -> R
     return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), world)
 
 
-def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: World) -> Rollback:
+def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: HasSettings) -> Rollback:
     progress = opened.progress.evolve(account=analysis)
     if analysis.computes:
         project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
@@ -46,7 +47,7 @@ def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: Wor
     return opened.rollback.evolve(database=progress, wait_seconds=0)
 
 
-def _delete_one_resource(opened: OpenAnalysis, world: World) -> bool:
+def _delete_one_resource(opened: OpenAnalysis, world: HasDatabases) -> bool:
     """Ask Neon to delete the first resource that is still there.
 
     A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
@@ -72,7 +73,7 @@ def _delete_one_resource(opened: OpenAnalysis, world: World) -> bool:
     return False
 
 
-def _delete_child(name: str, world: World) -> bool:
+def _delete_child(name: str, world: HasDatabases) -> bool:
     child = world.databases.branch_named(name)
     if child is None:
         return False
@@ -80,7 +81,7 @@ def _delete_child(name: str, world: World) -> bool:
     return True
 
 
-def _delete_compute(branch_id: str, world: World) -> bool:
+def _delete_compute(branch_id: str, world: HasDatabases) -> bool:
     if world.databases.branch(branch_id) is None:
         return False
     endpoints = world.databases.endpoints(branch_id)

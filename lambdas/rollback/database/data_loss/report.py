@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from rollback.database.data_loss.cleanup import delete_next_resource
 from rollback.database.data_loss.open_analysis import OpenAnalysis
+from rollback.database.data_loss.ports import DataLossReportPorts
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import World
 from rollback.reports.report import message, report_id, subject
 
 
-def report_data_loss(rollback: Rollback, world: World) -> Rollback:
+def report_data_loss(rollback: Rollback, world: DataLossReportPorts) -> Rollback:
     """Delete the next resource of the analysis; once all are deleted, send the report."""
     opened, now = OpenAnalysis.of(rollback), world.clock.now()
     cleaned_up_at = opened.analysis.cleaned_up_at
@@ -33,7 +33,7 @@ def report_data_loss(rollback: Rollback, world: World) -> Rollback:
     return opened.save(reported).evolve(reported=rollback.reported and is_sent, **answer)
 
 
-def _send_data_loss_report(opened: OpenAnalysis, world: World) -> None:
+def _send_data_loss_report(opened: OpenAnalysis, world: DataLossReportPorts) -> None:
     rollback = opened.rollback
     attributes = {
         "report_id": report_id(rollback),

@@ -12,6 +12,7 @@ from math import ceil
 
 from rollback.database.data_loss.compare_branches import Comparison, Limits
 from rollback.database.data_loss.open_analysis import OpenAnalysis
+from rollback.database.data_loss.ports import ComparisonPorts
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.data_loss_analysis import ComparisonBase, DataLossAnalysis, comparison_branch_name
 from rollback.domain.database.progress import (
@@ -26,7 +27,7 @@ from rollback.domain.database.progress import (
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.world import World
+from rollback.ports.holders import HasDatabases
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RequestRefused, RetryLater
 
 # Shares of the function's time: after the first, an invocation begins no table, and a table takes four statements.
@@ -58,7 +59,7 @@ def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProg
     return RefusedProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
 
 
-def compare_lost_rows(rollback: Rollback, world: World) -> Rollback:
+def compare_lost_rows(rollback: Rollback, world: ComparisonPorts) -> Rollback:
     """Make at most one change, or compare as many tables as one invocation has time for. The outcome never changes."""
     opened = OpenAnalysis.of(rollback)
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
@@ -93,7 +94,7 @@ def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datet
     return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
 
 
-def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, world: World) -> Rollback:
+def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, world: ComparisonPorts) -> Rollback:
     analysis, backup_id = opened.analysis, opened.progress.backup_id
     if analysis.base is None:
         return opened.save(_choose_base_branch(opened, world))
@@ -110,7 +111,7 @@ def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, world:
     return _compare_next_tables(opened, backup_id, analysis.base_id, settings, world)
 
 
-def _choose_base_branch(opened: OpenAnalysis, world: World) -> DataLossAnalysis:
+def _choose_base_branch(opened: OpenAnalysis, world: HasDatabases) -> DataLossAnalysis:
     """Choose the branch that the backup is compared with: if possible, a branch that no service writes to."""
     analysis, progress = opened.analysis, opened.progress
     planned = opened.rollback.plan.database if opened.rollback.plan is not None else None
@@ -130,7 +131,7 @@ def _choose_base_branch(opened: OpenAnalysis, world: World) -> DataLossAnalysis:
     return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=why)
 
 
-def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world: World) -> Rollback:
+def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world: ComparisonPorts) -> Rollback:
     """Create the child branch once: its name follows from the rollback's id, and Neon refuses a name twice."""
     analysis = opened.analysis
     name, poll, now = comparison_branch_name(opened.rollback.id), world.settings.policy.poll_seconds, world.clock.now()
@@ -157,7 +158,7 @@ def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world:
     return opened.save(analysis, poll)
 
 
-def _create_compute(opened: OpenAnalysis, branch_id: str, world: World) -> Rollback:
+def _create_compute(opened: OpenAnalysis, branch_id: str, world: ComparisonPorts) -> Rollback:
     """Announce a compute, then create it. Only an announced compute is deleted; one that was there before stays."""
     analysis = opened.analysis
     if branch_id not in analysis.computes:
@@ -167,7 +168,7 @@ def _create_compute(opened: OpenAnalysis, branch_id: str, world: World) -> Rollb
 
 
 def _compare_next_tables(
-    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, world: World
+    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, world: ComparisonPorts
 ) -> Rollback:
     analysis = opened.analysis
     backup, restored = (
@@ -195,7 +196,7 @@ def _compare_next_tables(
     return opened.save(advanced, world.settings.policy.poll_seconds)
 
 
-def _limits(settings: DatabaseSettings, world: World) -> Limits:
+def _limits(settings: DatabaseSettings, world: ComparisonPorts) -> Limits:
     seconds, began = world.settings.policy.database_timeout_seconds, world.clock.now()
 
     def passed() -> float:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.check import Check
 from rollback.database.changes.begin import refused_progress, why_refused
+from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
 from rollback.database.changes.send import DatabaseChange, make_change, may_still_arrive, operations_of
 from rollback.database.changes.strategy import DatabaseStrategy
@@ -21,7 +22,7 @@ from rollback.domain.database.progress import DatabaseOutcome, DeletionProgress,
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, InvalidRequest
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
 from rollback.resources.database.neon import Branch
 
 
@@ -43,7 +44,7 @@ class DeletionSnapshot(BaseModel):
     is_busy: bool = False
 
 
-def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
+def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Args:
@@ -77,7 +78,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
     """Delete a branch. It is known by its id, since another branch may have got its name."""
 
     restoring: RestoreContext
-    world: World
+    world: LeasePorts
     plan: DatabasePlan
     settings: DatabaseSettings
     progress_type: type[DeletionProgress] = field(default=DeletionProgress, init=False)

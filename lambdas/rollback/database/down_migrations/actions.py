@@ -11,12 +11,12 @@ from rollback.database.down_migrations.next_action import (
     describe_applied_migrations,
     find_running_command,
 )
+from rollback.database.down_migrations.ports import MigrationTaskPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import CommandRun, DownMigrationProgress, backup_name
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.world import World
 from rollback.resources.database.errors import NotFound, RequestRefused
 from rollback.resources.database.neon import Branch
 
@@ -35,7 +35,7 @@ def describe_change(
     seen: DownMigrationSnapshot,
     expires_at: datetime | None,
     restoring: RestoreContext,
-    world: World,
+    world: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the change of the backup, or of a running task, that a move makes."""
     databases, backup = restoring.databases, seen.backup
@@ -71,7 +71,7 @@ def describe_command_run(
     command: Command,
     commands: tuple[Command, ...],
     backup: Branch,
-    world: World,
+    world: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the run of the next command. From the first one on, the data may differ from the backup."""
     now = world.clock.now()
@@ -97,7 +97,9 @@ def describe_command_run(
     )
 
 
-def _stop_running_command(rollback: Rollback, progress: DownMigrationProgress, world: World) -> tuple[CommandRun, ...]:
+def _stop_running_command(
+    rollback: Rollback, progress: DownMigrationProgress, world: MigrationTaskPorts
+) -> tuple[CommandRun, ...]:
     """Ask ECS once to stop the running command's task. An observation shows whether it stopped."""
     running = find_running_command(progress)
     if running is None:

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from rollback.database.down_migrations.actions import command_intent
 from rollback.database.down_migrations.next_action import Command, DownMigrationSnapshot, find_running_command
+from rollback.database.down_migrations.ports import MigrationTaskPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.progress import CommandRun, DownMigrationProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_task import without_passwords
 
 # Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
@@ -28,7 +28,7 @@ def take_snapshot(
 
 
 def apply_observation(
-    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: World
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: MigrationTaskPorts
 ) -> DownMigrationProgress:
     """Record the task of an announced command, though its answer was lost, and the end of the running command."""
     progress = _adopt_task(rollback, progress, commands, world)
@@ -46,7 +46,7 @@ def apply_observation(
 
 
 def _adopt_task(
-    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: World
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: MigrationTaskPorts
 ) -> DownMigrationProgress:
     command = next((c for c in commands if progress.is_announced(command_intent(c))), None)
     if command is None or progress.intent is None:
@@ -59,7 +59,7 @@ def _adopt_task(
     return progress
 
 
-def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
+def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: MigrationTaskPorts) -> tuple[str, ...]:
     """Read the last log lines for the report. A log that can't be read does not change how the command ended."""
     try:
         lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)

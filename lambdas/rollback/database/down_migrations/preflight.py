@@ -4,18 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollback.check import Check
+from rollback.database.down_migrations.ports import MigrationCheckPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import check_background_work
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused
-from rollback.ports.world import World
+from rollback.ports.holders import HasImages
 from rollback.resources.aws.task_definition import is_pinned
 
 
 def preflight_of_down_migrations(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    rollback: Rollback,
+    plan: DatabasePlan,
+    settings: DatabaseSettings,
+    restoring: RestoreContext,
+    world: MigrationCheckPorts,
 ) -> tuple[Check, ...]:
     """Check the branch, the settings, the plan and the running release's task definition."""
     try:
@@ -38,7 +43,7 @@ def preflight_of_down_migrations(
     )
 
 
-def _check_definition(rollback: Rollback, world: World) -> Check:
+def _check_definition(rollback: Rollback, world: MigrationCheckPorts) -> Check:
     """Check the running release's definition: ECS runs no task of an INACTIVE one, and the container must exist."""
     name = "running-release-can-run-a-task"
     if rollback.plan is None:
@@ -60,7 +65,7 @@ def _check_definition(rollback: Rollback, world: World) -> Check:
     )
 
 
-def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: World) -> str | None:
+def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: HasImages) -> str | None:
     """Return why a task would run another image: its tag may have moved since the release was deployed."""
     image = next(str(one["image"]) for one in found["containerDefinitions"] if one["name"] == container)
     if is_pinned(image):

@@ -26,6 +26,7 @@ from rollback.database.down_migrations.next_action import (
     next_down_migration_move,
 )
 from rollback.database.down_migrations.observe import apply_observation, take_snapshot
+from rollback.database.down_migrations.ports import DownMigrationPorts
 from rollback.database.down_migrations.preflight import preflight_of_down_migrations
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.data_loss import DataLossReport
@@ -34,7 +35,6 @@ from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProg
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import InvalidRequest
-from rollback.ports.world import World
 
 _NOT_COMPARED = DataLossReport(
     unavailable="rows are not compared after down-migrations; the backup has the state before"
@@ -42,7 +42,9 @@ _NOT_COMPARED = DataLossReport(
 _BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BACKUP})
 
 
-def run_down_migrations(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
+def run_down_migrations(
+    rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: DownMigrationPorts
+) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Down-migrations end restored; refused, if no command ran; or failed, with the list of those that ran.
@@ -63,7 +65,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
     """Step the schema down by the release's own commands."""
 
     restoring: RestoreContext
-    world: World
+    world: DownMigrationPorts
     plan: DatabasePlan
     settings: DatabaseSettings
     commands: tuple[Command, ...] = field(init=False)

@@ -9,11 +9,13 @@ import contextlib
 from pydantic import SecretStr
 
 from rollback.check import Check
+from rollback.database.observation.ports import DatabaseReadinessPorts, ObservationPorts, SchemaRecordPorts
 from rollback.database.observation.readiness import judge_standing_plan
 from rollback.database.observation.readiness_rules import CHECK_NAME
 from rollback.database.observation.record_schema import record_schema
 from rollback.database.preflight.branch_history import read_branch_history
 from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.database.preflight.preflight import preflight_of_reset, preflight_of_restore
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -25,14 +27,14 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, ExternalServiceError
 from rollback.identity.identify import running_fingerprint
 from rollback.leases.holder import find_live_database_lease
+from rollback.ports.holders import HasLedger
 from rollback.ports.postgres import Sql
-from rollback.ports.world import World
 from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatible_at, restore_points_about
 
 _MOST_READS = 3
 
 
-def observe(world: World) -> Observation | None:
+def observe(world: ObservationPorts) -> Observation | None:
     """Observe the branch, record the observation, and judge the standing plans again.
 
     Returns:
@@ -75,7 +77,9 @@ def observe(world: World) -> Observation | None:
     return seen
 
 
-def observe_after_change(restoring: RestoreContext, branch_id: str, world: World, *, settled: bool) -> None:
+def observe_after_change(
+    restoring: RestoreContext, branch_id: str, world: DatabaseReadinessPorts, *, settled: bool
+) -> None:
     """Replace the observation after a rollback changed the branch: the old one would mislead the next plan.
 
     If Postgres does not answer, the schema is recorded as unknown until the next observation. An unknown schema blocks
@@ -115,16 +119,16 @@ def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
     raise ExternalServiceError("migrations are being applied at this moment: read the schema again")
 
 
-def _running_fingerprint(service: ServiceSettings, world: World) -> str:
+def _running_fingerprint(service: ServiceSettings, world: SchemaRecordPorts) -> str:
     return running_fingerprint(world.services.describe(service), service, world)
 
 
-def _find_release(service_name: str, fingerprint: str, world: World) -> Release | None:
+def _find_release(service_name: str, fingerprint: str, world: HasLedger) -> Release | None:
     return world.ledger.release(service_name, fingerprint)
 
 
 def _check_restore(
-    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, world: BranchHistoryPorts
 ) -> tuple[Check, ...]:
     """Check whether the database could go back from the running release with the strategy of the settings."""
     now = world.clock.now()

@@ -5,6 +5,7 @@ Everything comes from the ledger; neither Neon nor Postgres is asked. Each obser
 
 import contextlib
 
+from rollback.database.observation.ports import DatabaseReadinessPorts, SchemaRecordPorts
 from rollback.database.observation.readiness_rules import CHECK_NAME, check_restore_available, unchecked_restore_point
 from rollback.domain.releases.release import Release
 from rollback.domain.settings.environment import Settings
@@ -12,7 +13,6 @@ from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict
 from rollback.identity.identify import find_or_build_release
 from rollback.identity.task_definition import standing_plan
-from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.schema.verdict_from_ledger import schema_verdict
 
@@ -25,7 +25,7 @@ def writes_to_standing_branch(service_name: str, settings: Settings) -> bool:
     return has_branch and service_name in {service.name for service in settings.writers()}
 
 
-def judge_standing_plan(service_name: str, world: World) -> None:
+def judge_standing_plan(service_name: str, world: DatabaseReadinessPorts) -> None:
     """Replace the schema verdicts of the standing plan by those against the last observation; keep all else.
 
     Raises:
@@ -46,7 +46,7 @@ def judge_standing_plan(service_name: str, world: World) -> None:
     )
 
 
-def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> StandingPlan:
+def judge_database(plan: StandingPlan, view: ServiceView, world: DatabaseReadinessPorts) -> StandingPlan:
     """Add a schema verdict for each target, and the check of the restore point.
 
     Raises:
@@ -74,7 +74,9 @@ def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> Stand
     return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": at})
 
 
-def _judge_target(target: StandingTarget, known: dict[str, Release], running: Release, world: World) -> StandingTarget:
+def _judge_target(
+    target: StandingTarget, known: dict[str, Release], running: Release, world: SchemaRecordPorts
+) -> StandingTarget:
     """Add the verdict of one target. Its schema may have been recorded after the plan was computed."""
     schema_sha256 = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
     release = target.release.model_copy(update={"schema_sha256": schema_sha256})

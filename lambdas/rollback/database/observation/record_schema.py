@@ -1,17 +1,17 @@
 """Record the schema that a release works with, from an observation that was made while the release ran."""
 
+from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import find_start_point
 from rollback.domain.releases.release import Release
 from rollback.errors import Conflict
 from rollback.identity.identify import identify_running
-from rollback.ports.world import World
 from rollback.schema.verdict_from_ledger import restore_points_about, stored_schema
 
 _TRIES = 3
 
 
-def record_schema(release: Release, world: World) -> Release:
+def record_schema(release: Release, world: SchemaRecordPorts) -> Release:
     """Record the schema of a release, unless the release has one or no observation fits yet.
 
     Only call this for a good release: its schema is the one that a rollback to the release will require.
@@ -35,7 +35,7 @@ def record_schema(release: Release, world: World) -> Release:
     return release
 
 
-def _schema_seen_with(release: Release, world: World) -> ReleaseSchema | None:
+def _schema_seen_with(release: Release, world: SchemaRecordPorts) -> ReleaseSchema | None:
     """The observed schema, if the observation is younger than the running deployment: before, another release ran."""
     database = world.settings.database
     if database is None or database.branch_id is None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollback.database.observation.observe import live_schema, observe
+from rollback.database.observation.ports import DeploymentObservationPorts, ObservationPorts, SchemaRecordPorts
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
@@ -17,7 +18,7 @@ from rollback.errors import InvalidRequest
 from rollback.identity.identify import find_or_build_release, is_ours
 from rollback.leases.holder import find_live_database_lease, find_live_lease
 from rollback.names import family_of
-from rollback.ports.world import World
+from rollback.ports.holders import HasLedger
 from rollback.resources.aws.ecs_service import Deployment, ServiceView
 from rollback.schema.verdict_from_ledger import find_awaited_migrations, stored_schema
 
@@ -25,7 +26,7 @@ _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPL
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
 
 
-def observe_on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
+def observe_on_deployment(event: Mapping[str, Any], world: DeploymentObservationPorts) -> list[str]:
     """Observe the database when a deployment begins or completes; when one begins, first record a restore point.
 
     Raises:
@@ -46,7 +47,7 @@ def observe_on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
     return [*done, _describe_observation(observe(world))]
 
 
-def observe_if_due(world: World) -> list[str]:
+def observe_if_due(world: ObservationPorts) -> list[str]:
     """Observe the database if an observation is due.
 
     Raises:
@@ -68,7 +69,7 @@ def observe_if_due(world: World) -> list[str]:
     return [_describe_observation(observe(world))]
 
 
-def _record_point(service_name: str, deployment_id: str | None, world: World) -> str:
+def _record_point(service_name: str, deployment_id: str | None, world: ObservationPorts) -> str:
     """Record one restore point for a deployment, however often its event arrives.
 
     Deployments by a rollback, and those of a release that ran before, get none: their release began earlier, with other
@@ -120,13 +121,13 @@ def _find_deployment(deployment_id: str | None, view: ServiceView) -> Deployment
     return next((one for one in view.deployments if one.id == deployment_id), None)
 
 
-def _has_awaited_migrations(seen: Observation, world: World) -> bool:
+def _has_awaited_migrations(seen: Observation, world: HasLedger) -> bool:
     """Whether a pipeline may have migrated since the observation, which makes the verdicts unknown until the next."""
     journal = stored_schema(seen.schema_sha256, world).journal
     return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, world))
 
 
-def _has_changed_since(seen: Observation, world: World) -> bool:
+def _has_changed_since(seen: Observation, world: SchemaRecordPorts) -> bool:
     """Whether, since the observation, a deployment began or a rollback changed the data without a deployment."""
     for service in world.settings.writers():
         primary = world.services.describe(service).primary

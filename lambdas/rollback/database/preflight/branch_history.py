@@ -2,18 +2,19 @@
 
 from datetime import datetime, timedelta
 
+from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.database.preflight.timeline import BranchHistory, OwnRestore
 from rollback.domain.database.progress import backup_name
 from rollback.domain.ledger_index import ChangeEntry
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy, branch_key
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings
 
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end
 
 
-def read_branch_history(branch: str, since: datetime, world: World) -> BranchHistory:
+def read_branch_history(branch: str, since: datetime, world: BranchHistoryPorts) -> BranchHistory:
     """Read the history of a branch from a time on.
 
     Args:
@@ -32,7 +33,7 @@ def read_branch_history(branch: str, since: datetime, world: World) -> BranchHis
     return BranchHistory(timeline=last.timeline, restores=restores)
 
 
-def _find_restore(change: ChangeEntry, branch: str, world: World) -> OwnRestore | None:
+def _find_restore(change: ChangeEntry, branch: str, world: BranchHistoryPorts) -> OwnRestore | None:
     """The restore that a rollback made. None: another branch was changed, or down-migrations kept the history."""
     rollback = find_rollback(change.rollback_id, world)
     if rollback is None:  # its record can't be read, so it counts as a restore
@@ -46,7 +47,7 @@ def _find_restore(change: ChangeEntry, branch: str, world: World) -> OwnRestore 
     return OwnRestore(rollback.id, at, backup_name(rollback.id))
 
 
-def _replaced_data(rollback: Rollback, branch: str, world: World) -> bool:
+def _replaced_data(rollback: Rollback, branch: str, world: HasSettings) -> bool:
     planned = rollback.plan.database if rollback.plan is not None else None
     settings = world.settings.database
     if planned is None or settings is None:

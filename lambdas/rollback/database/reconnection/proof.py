@@ -1,18 +1,19 @@
 """Prove a service's new connections by SQL and by its own command, which only the database function can run."""
 
+from rollback.database.reconnection.ports import ProofPorts
 from rollback.database.reconnection.turn import database_settings, finish_service, run_task, save_connection
 from rollback.domain.database.progress import CommandRun
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.holders import HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.service.one_off_task import why_failed
 
 PROVE_ACTION = "connection_command"  # part of `startedBy`, which allows no full stop
 
 
-def prove_connection(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+def prove_connection(rollback: Rollback, connection: ServiceConnection, world: ProofPorts) -> Rollback:
     """Look for the proof once. A missing proof is no failure; Verify asks the endpoint."""
     now, proof_settings = world.clock.now(), world.settings.service(connection.service).connection
     if proof_settings.command and (connection.proof is None or connection.proof.ended_at is None):
@@ -30,7 +31,7 @@ def prove_connection(rollback: Rollback, connection: ServiceConnection, world: W
     return _look_for_session(rollback, connection, proof_settings.application_name, world)
 
 
-def _look_for_session(rollback: Rollback, connection: ServiceConnection, name: str, world: World) -> Rollback:
+def _look_for_session(rollback: Rollback, connection: ServiceConnection, name: str, world: ProofPorts) -> Rollback:
     """Look for a session of that name that was active after the last old connection was gone.
 
     Ages are measured on the database's clock. Addresses prove nothing: behind Neon, `client_addr` is the address of
@@ -58,7 +59,7 @@ def _look_for_session(rollback: Rollback, connection: ServiceConnection, name: s
     return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def _current_branch_id(rollback: Rollback, world: World) -> str:
+def _current_branch_id(rollback: Rollback, world: HasSettings) -> str:
     """Neon's id of the branch now; a recreated branch has a new id."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     known = progress.current_branch_id if progress is not None else None

@@ -8,6 +8,8 @@ reconnected is reported and fails verification, but the restore stays.
 from datetime import datetime, timedelta
 
 from rollback.conclusion.obligations import discharge_obligation
+from rollback.database.changes.ports import WaitPorts
+from rollback.database.reconnection.ports import CommandPorts, ReconnectionPorts
 from rollback.database.reconnection.proof import prove_connection
 from rollback.database.reconnection.turn import (
     assert_leases,
@@ -26,16 +28,18 @@ from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.caused import record_caused_deployment
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasLedger, HasSettings
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.service.one_off_task import why_failed
+from rollback.service.ports import NewerReleasePorts
 from rollback.service.stack import read_stack_status
 
 DEPLOY_ACTION, RECONNECT_ACTION = "deploy", "reconnect_command"
 
 
-def reconnect(rollback: Rollback, world: World) -> Rollback:
+def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
     """Observe the service whose turn it is, and make at most one change.
 
     Raises:
@@ -78,7 +82,7 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
     )
 
 
-def _start_reconnection(rollback: Rollback, world: World) -> Reconnection:
+def _start_reconnection(rollback: Rollback, world: WaitPorts) -> Reconnection:
     planned = rollback.plan.database if rollback.plan is not None else None
     assert planned is not None  # noqa: S101 - the route comes here only with a plan that names them
     known = [name for name in planned.reconnecting_services if name in world.settings.service_names]
@@ -86,7 +90,7 @@ def _start_reconnection(rollback: Rollback, world: World) -> Reconnection:
     return Reconnection(started_at=world.clock.now(), services=services)
 
 
-def _choose_way(name: str, strategy: Strategy, world: World) -> ReconnectMethod:
+def _choose_way(name: str, strategy: Strategy, world: HasSettings) -> ReconnectMethod:
     """Choose new tasks after a recreate: the branch has a new address, which tasks read only when they start."""
     if any(name == writer.name for writer in world.settings.writers()):
         return ReconnectMethod.STARTED
@@ -94,7 +98,7 @@ def _choose_way(name: str, strategy: Strategy, world: World) -> ReconnectMethod:
     return ReconnectMethod.COMMAND if has_command and strategy is not Strategy.RECREATE else ReconnectMethod.NEW_TASKS
 
 
-def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, world: World) -> Obligation | None:
+def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, world: WaitPorts) -> Obligation | None:
     """The next writer to start. All writers start before any is waited for, since each minute at zero is an outage."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     if world.clock.now() - progress.started_at > limit:
@@ -106,7 +110,7 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
     return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
 
 
-def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world: ReconnectionPorts) -> Rollback:
     if connection.way is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
         held = world.ledger.lease(connection.service)
         holder = held.holder if held is not None else "another rollback"
@@ -123,7 +127,9 @@ def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world:
     return _deploy(rollback, connection, view, world)
 
 
-def _wait_for_writer(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+def _wait_for_writer(
+    rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: ReconnectionPorts
+) -> Rollback:
     """Wait for a writer that the Service step or the lifted fence started, then restore its scaling (rule 2)."""
     now = world.clock.now()
     if connection.service == rollback.service_name:
@@ -148,7 +154,7 @@ def _wait_for_writer(rollback: Rollback, connection: ServiceConnection, view: Se
     )
 
 
-def _deploy(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+def _deploy(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: NewerReleasePorts) -> Rollback:
     """Deploy the running release again. Any deployment that began after the data changed serves as well."""
     now, since, primary = world.clock.now(), _data_changed_at(rollback), view.primary
     if _has_failed(connection, view, since):
@@ -174,7 +180,9 @@ def _deploy(rollback: Rollback, connection: ServiceConnection, view: ServiceView
     return save_connection(rollback, connection.evolve(asked_at=now), world.settings.policy.poll_seconds)
 
 
-def _wait_for_tasks(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+def _wait_for_tasks(
+    rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: LeasePorts
+) -> Rollback:
     if connection.deployment_id != view.primary.id:
         found = connection.evolve(deployment_id=view.primary.id)
         if connection.intent is not None:
@@ -195,14 +203,14 @@ def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetim
     return (asked and went_back) or (primary.created_at > since and primary.rollout_state == "FAILED")
 
 
-def _remember_caused(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> None:
+def _remember_caused(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: HasLedger) -> None:
     """Record the deployment before the call, and again with its id: ECS may report a failure any time (rule 5)."""
     assert connection.intent is not None  # noqa: S101 - the callers looked
     known = {"replaced_deployment_id": connection.replaced_deployment_id, "deployment_id": connection.deployment_id}
     record_caused_deployment(connection.service, view, connection.intent.at, world, rollback_id=rollback.id, **known)
 
 
-def _run_command(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: World) -> Rollback:
+def _run_command(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: CommandPorts) -> Rollback:
     now, words = world.clock.now(), world.settings.service(connection.service).connection.reconnect_command
     run = run_task(rollback, connection, connection.run, words, RECONNECT_ACTION, view, world)
     if not isinstance(run, CommandRun):

@@ -2,13 +2,16 @@
 
 from datetime import timedelta
 
+from rollback.database.changes.ports import WaitPorts
+from rollback.database.reconnection.ports import CommandPorts
 from rollback.domain.database.progress import CommandRun, DatabaseIntent
 from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.leases.guard import assert_lease
-from rollback.ports.world import World
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasSettings
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.one_off_task import begin_task, follow_task
 
@@ -19,14 +22,14 @@ def save_connection(rollback: Rollback, connection: ServiceConnection, wait_seco
     return rollback.evolve(reconnection=rollback.reconnection.with_service(connection), wait_seconds=wait_seconds)
 
 
-def wait_for_service(rollback: Rollback, connection: ServiceConnection, why: str, world: World) -> Rollback:
+def wait_for_service(rollback: Rollback, connection: ServiceConnection, why: str, world: LeasePorts) -> Rollback:
     """Wait for the next round. A turn that takes too long ends as a failure."""
     if is_late(connection, world):
         return finish_service(rollback, connection.failed(timeout_reason(why, world), world.clock.now()), world)
     return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def finish_service(rollback: Rollback, connection: ServiceConnection, world: World) -> Rollback:
+def finish_service(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> Rollback:
     """End the turn, and give the service's lease back, unless the service still has zero tasks."""
     is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
@@ -35,18 +38,18 @@ def finish_service(rollback: Rollback, connection: ServiceConnection, world: Wor
     return save_connection(rollback, ended, 0)
 
 
-def is_late(connection: ServiceConnection, world: World) -> bool:
+def is_late(connection: ServiceConnection, world: WaitPorts) -> bool:
     """Whether the turn exceeds `reconnect_timeout_minutes`."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     return connection.began_at is not None and world.clock.now() - connection.began_at > limit
 
 
-def timeout_reason(why: str, world: World) -> str:
+def timeout_reason(why: str, world: HasSettings) -> str:
     """The reason of a turn that took too long, for the report."""
     return f"not done in {database_settings(world).reconnect_timeout_minutes:g} minutes: {why}"
 
 
-def hold_service_lease(rollback: Rollback, connection: ServiceConnection, world: World) -> bool:
+def hold_service_lease(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> bool:
     """Hold the service's lease, so that alarms caused by its new tasks start no rollback. False: another holds it."""
     if connection.service == rollback.service_name:
         return True  # `run_step` holds and renews that lease
@@ -59,7 +62,7 @@ def hold_service_lease(rollback: Rollback, connection: ServiceConnection, world:
     return True
 
 
-def assert_leases(rollback: Rollback, connection: ServiceConnection, world: World) -> None:
+def assert_leases(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> None:
     """Read the rollback's own lease and the reader's lease immediately before a change (rule 9).
 
     Raises:
@@ -82,7 +85,7 @@ def run_task(
     words: tuple[str, ...],
     purpose: str,
     view: ServiceView,
-    world: World,
+    world: CommandPorts,
 ) -> CommandRun | Rollback:
     """Announce, start or follow a command in a one-off task of the service.
 
@@ -103,7 +106,7 @@ def run_task(
     return begun if begun is not None else save_connection(rollback, connection, world.settings.policy.poll_seconds)
 
 
-def database_settings(world: World) -> DatabaseSettings:
+def database_settings(world: HasSettings) -> DatabaseSettings:
     """The settings of the environment's database.
 
     Raises:

@@ -9,11 +9,12 @@ from rollback.database.changes.send import DatabaseChange, SendResult, operation
 from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
+from rollback.database.recreate.ports import BranchSecretPorts
 from rollback.domain.database.progress import RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
-from rollback.ports.world import World
+from rollback.ports.holders import HasClock, HasSecrets
 from rollback.resources.database.connection_secret import SecretKeys, token_of, with_uri
 from rollback.resources.database.errors import NotFound, OutcomeUnknown, RequestRefused
 from rollback.resources.database.neon import Branch
@@ -28,7 +29,7 @@ def describe_change(
     seen: RecreateSnapshot,
     expires_at: datetime | None,
     restoring: RestoreContext,
-    world: World,
+    world: HasClock,
 ) -> RecreateChange:
     """Describe the change of a branch that a move makes."""
     databases, before, old = restoring.databases, progress.before, seen.old
@@ -77,7 +78,7 @@ def describe_secret_change(
     new: Branch,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: World,
+    world: BranchSecretPorts,
 ) -> RecreateChange:
     """Describe the write of the connection secret, which was read and names the old branch.
 
@@ -108,7 +109,7 @@ def describe_secret_change(
     )
 
 
-def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, world: World) -> None:
+def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, world: HasSecrets) -> None:
     """Write the secret. After any failure but a throttled call, the secret may have been written all the same."""
     try:
         world.secrets.write(arn, wanted, token_of(rollback.id))

@@ -6,18 +6,19 @@ from rollback.database.changes.send import may_still_arrive
 from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
+from rollback.database.recreate.ports import BranchSecretPorts
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.progress import RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
-from rollback.ports.world import World
+from rollback.ports.holders import HasClock, HasSecrets
 from rollback.resources.database.connection_secret import SecretKeys, has_uri
 from rollback.resources.database.neon import Branch
 
 
 def take_snapshot(
-    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: BranchSecretPorts
 ) -> RecreateSnapshot:
     """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
@@ -32,7 +33,7 @@ def take_snapshot(
 
 
 def apply_observation(
-    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: HasClock
 ) -> RecreateProgress:
     """Record which of our changes were carried out, whether or not their answers arrived."""
     now = world.clock.now()
@@ -78,7 +79,7 @@ def _known_address(
     named: Branch | None,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: World,
+    world: HasSecrets,
 ) -> Literal["none", "old", "new", "unknown"]:
     arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     if arn is None:

@@ -28,17 +28,18 @@ from rollback.database.recreate.next_action import (
     next_recreate_move,
 )
 from rollback.database.recreate.observe import apply_observation, take_snapshot
+from rollback.database.recreate.ports import RecreatePorts
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
-from rollback.ports.world import World
+from rollback.ports.holders import HasSecrets
 from rollback.resources.database.connection_secret import SecretKeys, role_in
 from rollback.resources.database.errors import NotFound
 
 
-def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
+def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: RecreatePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     A recreate ends as restored, as refused with everything as it was, or as failed. The backup has the old data then.
@@ -59,7 +60,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
     """Put a new branch in the place of the old one."""
 
     restoring: RestoreContext
-    world: World
+    world: RecreatePorts
     plan: DatabasePlan
     settings: DatabaseSettings
     backup: str
@@ -175,7 +176,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
 
 
 def _check_connection(
-    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, world: World
+    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, world: HasSecrets
 ) -> Check:
     writers, unreadable = [service.name for service in restoring.target.writers], None
     if settings.connection_secret_arn is not None:

@@ -16,7 +16,7 @@ from rollback.domain.database.progress import (
 )
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.errors import CallRefused
-from rollback.ports.world import World
+from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater
 
 KEEP_SOURCE = "keep_source_branch"
@@ -34,7 +34,7 @@ def describe_change(
     move: RestoreMove,
     seen: RestoreSnapshot,
     restoring: RestoreContext,
-    world: World,
+    world: HasClock,
 ) -> OverwriteChange:
     """Describe the change that a move makes."""
     databases, target, now = restoring.databases, restoring.target, world.clock.now()
@@ -104,7 +104,7 @@ def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) 
 
 
 def _preview_creation(
-    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, world: HasClock
 ) -> Callable[[], SendResult]:
     def create() -> SendResult:
         target = restoring.target
@@ -119,7 +119,7 @@ def _preview_creation(
 
 
 def _restore_call(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: World
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: HasClock
 ) -> Callable[[], SendResult]:
     def restore() -> SendResult:
         branch_id = restoring.target.branch_id
@@ -160,6 +160,6 @@ def _defer_protection(progress: OverwriteProgress, why: str) -> OverwriteProgres
     return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(why))
 
 
-def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, world: World) -> bool:
+def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, world: HasClock) -> bool:
     limit = timedelta(seconds=restoring.target.protect_timeout_seconds)
     return progress.moved_at is not None and world.clock.now() - progress.moved_at >= limit

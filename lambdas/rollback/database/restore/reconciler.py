@@ -14,6 +14,7 @@ from rollback.database.changes.begin import begin_after_checks
 from rollback.database.changes.carry_sequences import read_sequences_on_branch, record_sequences, reset_sequences
 from rollback.database.changes.fence import recheck_fence
 from rollback.database.changes.lost_replication import note_lost_replication
+from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy, with_retry
 from rollback.database.changes.send import make_change
 from rollback.database.changes.strategy import DatabaseStrategy
@@ -42,11 +43,10 @@ from rollback.domain.database.progress import (
 )
 from rollback.domain.rollback import Rollback
 from rollback.intents.waiting import change_deadline
-from rollback.ports.world import World
 from rollback.resources.database.wal_position import Lsn
 
 
-def restore(rollback: Rollback, point: RestorePoint, restoring: RestoreContext, world: World) -> Rollback:
+def restore(rollback: Rollback, point: RestorePoint, restoring: RestoreContext, world: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Raises:
@@ -61,7 +61,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     """Shared by restore and reset: Neon overwrites the branch, and keeps its old state as the backup."""
 
     restoring: RestoreContext
-    world: World
+    world: FencePorts
 
     def observe(
         self, rollback: Rollback, progress: OverwriteProgress

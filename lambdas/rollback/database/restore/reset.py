@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rollback.check import Check
 from rollback.database.changes.begin import begin_after_checks
+from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import run_strategy
 from rollback.database.changes.source import judge_source
 from rollback.database.preflight.context import RestoreContext
@@ -15,14 +16,13 @@ from rollback.database.preflight.restore_rules import has_protected_only_ip_allo
 from rollback.database.restore.reconciler import OverwriteStrategy
 from rollback.domain.database.progress import OriginalBranch, OverwriteProgress, ResetProgress
 from rollback.domain.rollback import Rollback
-from rollback.ports.world import World
 
 
 def reset(
     rollback: Rollback,
     source_branch_id: str,
     restoring: RestoreContext,
-    world: World,
+    world: FencePorts,
     undone_rollback_id: str | None = None,
 ) -> Rollback:
     """Observe once, and make at most one change. Ends and raises as `restore` does.

@@ -1,0 +1,17 @@
+"""Ports that functions about the analysis of lost data need."""
+
+from typing import Protocol
+
+from rollback.ports.holders import HasClock, HasDatabases, HasNotifications, HasSettings, HasSql
+
+
+class CleanupPorts(HasDatabases, HasSettings, Protocol):
+    """Ports to delete the resources of a comparison."""
+
+
+class ComparisonPorts(CleanupPorts, HasClock, HasSql, Protocol):
+    """Ports to compare two branches."""
+
+
+class DataLossReportPorts(CleanupPorts, HasClock, HasNotifications, Protocol):
+    """Ports to report lost rows."""

@@ -1,0 +1,10 @@
+"""Ports that functions about the workflow need."""
+
+from typing import Protocol
+
+from rollback.leases.ports import LeaseLivenessPorts
+from rollback.ports.holders import HasAlarms, HasHome, HasServices, HasSettings
+
+
+class AdmissionPorts(LeaseLivenessPorts, HasAlarms, HasHome, HasServices, HasSettings, Protocol):
+    """Ports to admit a rollback."""
