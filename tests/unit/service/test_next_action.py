@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from builders import release
 
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.service.next_action import (
@@ -10,6 +11,7 @@ from rollback.service.next_action import (
     ServiceMove,
     ServiceSnapshot,
     Situation,
+    desired_count_for,
     next_restart_move,
     next_service_move,
 )
@@ -124,3 +126,20 @@ def test_rule_2_a_restart_suspends_scaling_then_goes_to_zero_and_starts_once_eve
         scaling_is_active=scaling_is_active, desired_count=desired_count, unstopped_tasks=unstopped_tasks
     )
     assert next_restart_move(status) is move
+
+
+@pytest.mark.parametrize(
+    ("recorded", "current", "scaling_maximum", "count"),
+    [
+        (4, 2, None, 4),
+        (4, 2, 3, 3),
+        (4, 2, 4, 4),
+        (4, 2, 9, 4),
+        (4, 5, 3, 5),
+        (4, 0, 0, 0),
+    ],
+)
+def test_the_desired_count_is_the_recorded_one_within_autoscaling_s_maximum_and_never_less_than_now(
+    recorded: int, current: int, scaling_maximum: int | None, count: int
+) -> None:
+    assert desired_count_for(release("v1", desired_count=recorded), current, scaling_maximum) == count
