@@ -270,6 +270,15 @@ def test_alarms_about_rates_alone_need_the_policy_s_number_of_requests(
     assert found.evidence == {"red": sorted(in_alarm), "requests": requests}
 
 
+def test_all_rate_alarms_at_once_need_requests_too() -> None:
+    assert suppressed(check_enough_traffic(["a", "b"], ["a", "b"], 19.0, POLICY, NOW))
+
+
+@pytest.mark.parametrize(("requests", "reason"), [(20.0, "20 requests"), (None, "the number of requests is not known")])
+def test_an_unknown_number_of_requests_passes_and_is_reported_as_unknown(requests: float | None, reason: str) -> None:
+    assert check_enough_traffic(["a"], ["a"], requests, POLICY, NOW).reason == reason
+
+
 # Earlier rollbacks
 
 
@@ -301,6 +310,12 @@ def history(
 
 def failing(checks: dict[str, Check]) -> set[str]:
     return {name for name, check in checks.items() if check.verdict is Verdict.FAIL}
+
+
+def test_an_operator_s_request_skips_each_check_of_the_history_by_name() -> None:
+    names = ("cooldown", "one-step-per-window", "attempt-budget")
+    expected = {name: Check.skipped(name, "requested by an operator") for name in names}
+    assert history(change(1, 1), change(2, 2), new=MANUAL) == expected
 
 
 def test_the_longest_window_is_the_longer_of_the_two() -> None:
