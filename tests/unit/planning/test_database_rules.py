@@ -147,6 +147,12 @@ def test_an_environment_without_a_database_refuses() -> None:
     assert list(checks) == ["database-is-set"]
 
 
+def test_the_checks_name_the_project_and_the_branch_of_the_pull_request() -> None:
+    _, checks = planned(request(pr=42), settings=previews())
+    assert checks["database-is-set"] == Check.passed("database-is-set", "project quiet-sea-1")
+    assert checks["branch-is-named"] == Check.passed("branch-is-named", "branch preview/pr-42")
+
+
 @pytest.mark.parametrize(
     ("asked", "database", "reason"),
     [
@@ -319,6 +325,12 @@ def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -
     plan, checks = planned(asked, target=None, history=RESTORE_SINCE)
     assert plan == DatabasePlan(strategy=Strategy.RESTORE, branch=MAIN, point=RestorePoint(at=at))
     assert checks["restore-point-known"] == Check.passed("restore-point-known", f"the request names it: {at}")
+
+
+def test_a_restore_to_a_named_time_expects_the_tables_of_the_target() -> None:
+    plan, _ = planned(request(to=NOW))
+    assert plan is not None
+    assert plan.schema_sha256 == V2.schema_sha256
 
 
 def test_a_restore_to_a_time_before_our_own_restore_is_refused() -> None:
