@@ -82,6 +82,14 @@ def test_only_an_emergency_replaces_ecs_s_own_rollback_to_the_target_once_it_is_
     assert next_service_move(ECS_TO_TARGET, GOOD, situation=stuck_emergency) is ServiceMove.UPDATE_SERVICE
 
 
+@pytest.mark.parametrize("emergency", [False, True])
+def test_a_stuck_deployment_of_the_target_is_forced_and_one_with_time_left_is_awaited(emergency: bool) -> None:
+    unsettled = snapshot(running_count=1)
+    stuck, in_time = (Situation(emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
+    assert next_service_move(unsettled, GOOD, situation=stuck) is ServiceMove.FORCE_NEW_DEPLOYMENT
+    assert next_service_move(unsettled, GOOD, situation=in_time) is ServiceMove.WAIT_FOR_TARGET
+
+
 @pytest.mark.parametrize("stack", BUSY_STACKS)
 def test_a_settled_target_is_not_done_while_cloudformation_changes_the_service(stack: StackState) -> None:
     assert next_service_move(snapshot(), GOOD, situation=Situation(stack=stack)) is ServiceMove.WAIT_FOR_STACK
