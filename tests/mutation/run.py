@@ -38,7 +38,9 @@ settings.register_profile("mutation", settings.get_profile("patient"), max_examp
 settings.load_profile("mutation")
 """
 # Appended, so that the virtual environment's own pytest is used.
-RUN = "import sys; sys.path.append(sys.argv.pop(1)); from mutmut.__main__ import cli; cli()"
+MUTMUT = "import sys; sys.path.append(sys.argv.pop(1)); from mutmut.__main__ import cli; "
+RUN = MUTMUT + "cli()"
+SHOW = MUTMUT + "[cli(['show', name], standalone_mode=False) for name in sys.argv[1:]]"  # one start for all mutants
 
 
 def prepare(work: Path, files: list[str], tests: list[str]) -> None:
@@ -54,11 +56,11 @@ def prepare(work: Path, files: list[str], tests: list[str]) -> None:
     (work / "pyproject.toml").write_text(CONFIGURATION.format(files=mutated, tests=json.dumps(tests)))
 
 
-def mutmut(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run mutmut in the work directory."""
+def mutmut(work: Path, *arguments: str, code: str = RUN) -> subprocess.CompletedProcess[str]:
+    """Run mutmut in the work directory, with `RUN` or `SHOW` as the code."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, "-c", RUN, str(TOOL), *arguments],
+        [sys.executable, "-c", code, str(TOOL), *arguments],
         cwd=work,
         env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
         text=True,
@@ -85,8 +87,7 @@ def main() -> int:
         print(ran.stdout[-5000:], results)
         return 1
     survivors = [name for name, outcome in outcomes.items() if outcome in ("survived", "no tests")]
-    for name in survivors:
-        print(mutmut(work, "show", name).stdout)
+    print(mutmut(work, *survivors, code=SHOW).stdout)
     counts = Counter(outcomes.values())
     print(f"{len(outcomes)} mutants: {', '.join(f'{count} {outcome}' for outcome, count in counts.most_common())}")
     print(f"score: {100 * (1 - len(survivors) / len(outcomes)):.1f} %")

@@ -163,3 +163,39 @@ def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
 def test_the_running_release_decides_which_one_is_the_last_known_good() -> None:
     assert find_release("last-known-good", (V1,), running=V1.fingerprint).release is None
     assert "means no release here" in find_release("last-stable", (V1,)).why_not
+
+
+@pytest.mark.parametrize("name", ["last-known-good", "last-stable"])
+def test_the_answer_quotes_a_name_that_means_nothing_without_a_running_release(name: str) -> None:
+    assert find_release(name, (V1,)).why_not.startswith(f"{name} depends on the running release")
+
+
+def test_a_last_known_good_that_was_found_comes_without_an_objection() -> None:
+    found = find_release("last-known-good", (V2, V1), running=V2.fingerprint)
+    assert (found.release, found.why_not, found.candidates) == (V1, "", ())
+
+
+def test_a_version_may_contain_the_at_sign_that_precedes_a_fingerprint() -> None:
+    scoped, twin = marked("@app/api@v1", "1a2b3c4d"), marked("@app/api@v1", "ffff0000")
+    assert find_release("@app/api@v1@1a2b3c4d", (scoped, twin)).release == scoped
+
+
+@pytest.mark.parametrize(("length", "is_found"), [(400, True), (401, False)])
+def test_an_image_s_name_may_be_as_long_as_the_limit_of_a_target(length: int, is_found: bool) -> None:
+    name = f"@sha256:{DIGEST}".rjust(length, "x")
+    assert (find_release(name, (V1,)).release == V1) is is_found
+
+
+def test_seventeen_versions_are_listed_as_sixteen_and_one_older_version() -> None:
+    many = tuple(release(f"v{number:02}", hours_ago=number) for number in range(17))
+    versions = ", ".join(f"v{number:02}" for number in range(16))
+    expected = f"zzz is not in the ledger; known versions: {versions} and 1 older ones"
+    assert find_release("zzz", many).why_not == expected
+
+
+def test_an_ambiguous_name_of_any_length_is_quoted_shortly() -> None:
+    long = "v" * 128
+    found = find_release(long, (marked(long, "ffff0000"), marked(long, "eeee0000")))
+    assert len(found.candidates) == 2
+    quoted, _, _ = found.why_not.partition(" is the name of 2 releases")
+    assert len(quoted) <= 80

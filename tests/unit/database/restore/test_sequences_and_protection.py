@@ -1,0 +1,229 @@
+"""Moves of a restore around sequences and protection, and each reason why a restore can't go on."""
+
+from typing import Any
+
+import pytest
+from builders import NOW
+
+from rollback.check import Check
+from rollback.database.restore.next_action import (
+    RestoreMove,
+    RestoreSnapshot,
+    find_restore_objection,
+    next_restore_move,
+)
+from rollback.domain.database.progress import (
+    FenceProgress,
+    OriginalBranch,
+    OverwriteProgress,
+    ResetProgress,
+    RestorePoint,
+    RestoreProgress,
+)
+from rollback.domain.database.sequences import SequenceValue
+from rollback.resources.database.neon import Branch
+from rollback.resources.database.postgres import WalPosition
+from rollback.resources.database.wal_position import Lsn
+
+HOSTS = ("ep-1.test",)
+FENCE = FenceProgress(head=WalPosition(lsn=Lsn(200), at=NOW, timeline="1"))
+BEFORE = OriginalBranch(id="br-main", name="main", protected=False, hosts=HOSTS)
+SEQUENCES = (SequenceValue(database="app", schema_name="public", name="users_id_seq", last_value=7),)
+
+
+def branch(name: str = "main", **changes: Any) -> Branch:
+    given = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+
+
+def restore(**changes: Any) -> RestoreProgress:
+    """A restore behind the fence of an unprotected branch, whose restore point was checked."""
+    point = RestorePoint(at=NOW)
+    return RestoreProgress(started_at=NOW, point=point, before=BEFORE, fence=FENCE, preview_lsn=Lsn(150)).evolve(
+        **changes
+    )
+
+
+def reset(**changes: Any) -> ResetProgress:
+    return ResetProgress(started_at=NOW, before=BEFORE, fence=FENCE, source_branch_id="br-staging").evolve(**changes)
+
+
+def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+    return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
+
+
+BACKUP, PREVIEW = branch("backup"), branch("preview")
+RESET = branch(last_reset_at=NOW)
+ASKED = {"data_change_announced_at": NOW}
+ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+PROTECTED = BEFORE.model_copy(update={"protected": True})
+IP_ALLOW = {"is_ip_allow_protected_only": True}
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "move"),
+    [
+        (restore(), seen(), RestoreMove.READ_SEQUENCES),
+        (restore(), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+        (restore(sequences=()), seen(), RestoreMove.RESTORE),
+        (restore(sequences=SEQUENCES), seen(branch(protected=True)), RestoreMove.UNPROTECT),
+        (restore(**ASKED), seen(), RestoreMove.RESTORE),
+        (restore(**ASKED, is_sequence_reread_needed=True), seen(), RestoreMove.READ_SEQUENCES),
+        (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), seen(), RestoreMove.RESTORE),
+        (restore(**ASKED, is_sequence_reread_needed=True), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(), seen(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(preview_lsn=None), seen(), RestoreMove.CREATE_PREVIEW),
+        (reset(), seen(), RestoreMove.READ_SEQUENCES),
+    ],
+)
+def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_fence(
+    known: OverwriteProgress, now: RestoreSnapshot, move: RestoreMove
+) -> None:
+    assert next_restore_move(now, known, carries_sequences=True) is move
+
+
+def test_a_setting_that_carries_no_sequences_reads_none() -> None:
+    assert next_restore_move(seen(), restore()) is RestoreMove.RESTORE
+    assert next_restore_move(seen(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+
+
+def test_a_reset_to_another_branch_makes_no_preview() -> None:
+    assert next_restore_move(seen(), reset()) is RestoreMove.RESTORE
+    assert next_restore_move(seen(branch(protected=True)), reset()) is RestoreMove.UNPROTECT
+
+
+@pytest.mark.parametrize(
+    ("changes", "move"),
+    [
+        ({}, RestoreMove.WAIT_FOR_ENDPOINT),
+        ({"sequences": SEQUENCES}, RestoreMove.WAIT_FOR_ENDPOINT),
+        ({"verified_at": NOW}, RestoreMove.DONE),
+        ({"verified_at": NOW, "sequences": ()}, RestoreMove.DONE),
+        ({"verified_at": NOW, "sequences": SEQUENCES}, RestoreMove.CARRY_SEQUENCES),
+        ({"verified_at": NOW, "sequences": SEQUENCES, "sequences_carried": ()}, RestoreMove.DONE),
+    ],
+)
+def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], move: RestoreMove) -> None:
+    assert next_restore_move(seen(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "move"),
+    [
+        ({"before": PROTECTED}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, **IP_ALLOW}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, "is_protection_deferred": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        ({**IP_ALLOW, "is_backup_protection_settled": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, seen(RESET, backup=branch("backup", protected=True)), RestoreMove.DONE),
+        (IP_ALLOW, seen(RESET), RestoreMove.DONE),
+        ({}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
+    ],
+)
+def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_it(
+    changes: dict[str, Any], now: RestoreSnapshot, move: RestoreMove
+) -> None:
+    assert next_restore_move(now, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "move"),
+    [
+        (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        (restore(**IP_ALLOW, why_not="x"), seen(backup=BACKUP), RestoreMove.END),
+        (restore(**ACCEPTED, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.END),
+        (restore(before=PROTECTED, is_protection_deferred=True, why_not="x"), seen(), RestoreMove.END),
+        (restore(before=PROTECTED), RestoreSnapshot(branch=None), RestoreMove.END),
+        (restore(), RestoreSnapshot(branch=None, preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ],
+)
+def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_ends(
+    known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+) -> None:
+    assert next_restore_move(now, known) is move
+
+
+@pytest.mark.parametrize(
+    ("now", "is_stuck", "is_busy"),
+    [
+        (seen(), False, False),
+        (seen(operations="failed"), False, False),
+        (seen(operations="running"), False, True),
+        (seen(branch(current_state="init")), False, True),
+        (seen(preview=branch("preview", current_state="init")), False, True),
+        (seen(branch(current_state="init"), operations="failed"), True, False),
+        (seen(branch(current_state="init"), operations="running"), False, True),
+    ],
+)
+def test_neon_is_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
+    now: RestoreSnapshot, is_stuck: bool, is_busy: bool
+) -> None:
+    assert (now.is_stuck, now.is_busy) == (is_stuck, is_busy)
+
+
+CHILD = branch("backup", parent_id="br-main")
+OTHER_TIMELINE = RestorePoint(at=NOW, timeline="2")
+FAILED = (Check.failed("schema", "a column is missing"), Check.failed("rows", "none"), Check.passed("keys", "all"))
+UNREADY = {"main": branch(current_state="init"), "preview": branch("preview", current_state="resetting")}
+CHILD_REASON = "there is a branch backup that no restore of ours made: rename it, and start again"
+TIMELINE_REASON = "branch main is on another timeline than the restore point: a restore was made; check its data"
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "reason"),
+    [
+        (
+            restore(),
+            RestoreSnapshot(branch=None),
+            "branch main is gone: look in Neon's console who deleted it, it can be had back for seven days",
+        ),
+        (
+            restore(),
+            seen(RESET),
+            f"branch main was restored at {NOW}, and not by this rollback: check its data in Neon's console",
+        ),
+        (restore(), seen(backup=CHILD), CHILD_REASON),
+        (restore(**ASKED), seen(backup=CHILD), CHILD_REASON),
+        (restore(point=OTHER_TIMELINE), seen(), TIMELINE_REASON),
+        (
+            restore(**ASKED),
+            seen(**UNREADY, operations="failed"),
+            "an operation of Neon failed and is not retried: main is init, preview is resetting; ask Neon's support",
+        ),
+        (
+            restore(schema_checks=FAILED),
+            seen(),
+            "the restore point is no good: schema: a column is missing; rows: none",
+        ),
+        (
+            restore(**ACCEPTED),
+            seen(RESET, hosts=("ep-2.test",), backup=BACKUP),
+            "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services connect to nothing",
+        ),
+    ],
+)
+def test_each_objection_names_the_branch_and_the_action(
+    known: RestoreProgress, now: RestoreSnapshot, reason: str
+) -> None:
+    assert find_restore_objection(now, known) == reason
+
+
+@pytest.mark.parametrize(
+    ("known", "now"),
+    [
+        (restore(), seen()),
+        (restore(), seen(backup=BACKUP)),
+        (restore(**ASKED), seen(RESET)),
+        (restore(backup_id="br-backup"), seen(RESET)),
+        (restore(**ACCEPTED), seen(RESET, backup=CHILD)),
+        (restore(**ASKED, point=OTHER_TIMELINE), seen()),
+        (restore(backup_id="br-backup", point=OTHER_TIMELINE), seen()),
+        (restore(), seen(hosts=("ep-2.test",))),
+        (restore(), seen(operations="failed")),
+        (reset(), seen()),
+    ],
+)
+def test_a_trace_of_our_own_restore_and_new_hosts_before_it_are_no_objection(
+    known: OverwriteProgress, now: RestoreSnapshot
+) -> None:
+    assert find_restore_objection(now, known) is None

@@ -1,0 +1,385 @@
+"""Decisions of each guard, with the check's whole answer: name, verdict, evidence, and when to look again."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, release, rollback
+
+from rollback.check import Check, Verdict
+from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
+from rollback.domain.operator import Pause
+from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.domain.stored import ReadResult
+from rollback.errors import UnreadableItem
+from rollback.guards.rules import (
+    check_desired_count,
+    check_enough_traffic,
+    check_history,
+    check_no_fix_in_flight,
+    check_not_left_at_zero,
+    check_not_paused,
+    check_outage_visible,
+    longest_window,
+    skip_guards_on_takeover,
+)
+
+POLICY = Policy(
+    recheck_minutes=5,
+    cooldown_minutes=10,
+    correlation_window_minutes=60,
+    attempt_window_minutes=120,
+    attempts_per_window=2,
+    service_timeout_minutes=15,
+    min_requests_to_judge=20,
+    traffic_window_minutes=5,
+)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+LATER = NOW + 5 * MINUTE  # when a suppressed trigger is rechecked
+EARLIER = f"{SERVICE}-20260301T025000Z-00000001"
+OTHER = "worker-20260301T025000Z-00000002"
+V1, V2 = release("v1"), release("v2")
+FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
+LEFT_FENCE = FENCE.model_copy(update={"handed_to": "operator"})
+LEFT_SCALING = LEFT_FENCE.model_copy(update={"kind": ObligationKind.SCALING})
+NOTHING_OWED: ReadResult[ObligationsEntry] = ReadResult(())
+DAMAGED: ReadResult[ObligationsEntry] = ReadResult(
+    (), (UnreadableItem("owed / b", "damaged"), UnreadableItem("owed / c", "damaged"))
+)
+ALARM, MANUAL = rollback(), rollback(trigger=Trigger.MANUAL)
+
+
+def owed(*obligations: Obligation, by: str = EARLIER, **changes: Any) -> ReadResult[ObligationsEntry]:
+    """Obligations of an ended rollback about the service."""
+    fields = {
+        "service": SERVICE,
+        "rollback_id": by,
+        "rollback_service": SERVICE,
+        "is_open": False,
+        "outcome": Outcome.ABORTED,
+        "reason": "ada stopped it",
+        "obligations": obligations,
+    }
+    return ReadResult((ObligationsEntry.model_validate({**fields, **changes}),))
+
+
+def suppressed(found: Check) -> bool:
+    """Whether a check suppresses the trigger until the next recheck."""
+    return (found.verdict, found.suppresses, found.recheck_due_at) == (Verdict.FAIL, True, LATER)
+
+
+# A takeover and a pause
+
+
+def test_a_takeover_skips_every_guard_and_names_the_rollback_that_it_continues() -> None:
+    checks = skip_guards_on_takeover(rollback(id=EARLIER))
+    names = ["cooldown", "one-step-per-window", "attempt-budget", "no-fix-on-its-way"]
+    reason = f"continues {EARLIER}, which was judged when it began"
+    assert checks == [Check.skipped(name, reason) for name in names]
+
+
+def test_a_pause_suppresses_an_alarm_and_is_skipped_for_an_operator() -> None:
+    pause = Pause(service=SERVICE, since=NOW, by="ada", reason="load test")
+    found = check_not_paused(ALARM, pause, POLICY, NOW)
+    assert suppressed(found)
+    assert found.name == "not-paused"
+    by_operator = check_not_paused(MANUAL, pause, POLICY, NOW)
+    assert by_operator == Check.skipped("not-paused", "requested by an operator")
+    assert check_not_paused(ALARM, None, POLICY, NOW) == Check.passed("not-paused", "automatic rollbacks are on")
+
+
+# A service at zero tasks
+
+
+@pytest.mark.parametrize(
+    ("entries", "end"),
+    [
+        (owed(LEFT_FENCE), "ended (aborted), and left that to an operator"),
+        (owed(LEFT_SCALING, LEFT_FENCE), "ended (aborted), and left that to an operator"),
+        (owed(FENCE, by=OTHER, rollback_service="worker", is_open=True), "is not concluded"),
+    ],
+)
+def test_rule_3_a_fence_that_keeps_the_service_at_zero_suppresses_an_alarm(
+    entries: ReadResult[ObligationsEntry], end: str
+) -> None:
+    found = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
+    assert suppressed(found)
+    assert found.name == "not-left-at-zero"
+    by = entries.items[0].rollback_id
+    assert found.reason == f"{by} stopped all tasks of {SERVICE}, and {end}: ada stopped it"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        NOTHING_OWED,
+        owed(LEFT_SCALING),
+        owed(FENCE),
+        owed(FENCE, is_open=True),
+        owed(LEFT_FENCE, is_open=True),
+        owed(LEFT_SCALING, by=OTHER, rollback_service="worker", is_open=True),
+    ],
+    ids=["nothing", "scaling only", "a fence that is not left", "an open rollback", "resumed", "no fence of another"],
+)
+def test_a_service_at_zero_passes_unless_a_fence_was_left_to_an_operator_or_another_writer_stands_behind_one(
+    entries: ReadResult[ObligationsEntry],
+) -> None:
+    found = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
+    assert found == Check.passed("not-left-at-zero", "no rollback was left at zero tasks")
+
+
+def test_a_service_at_zero_is_suppressed_while_its_obligations_can_t_be_read() -> None:
+    found = check_not_left_at_zero(ALARM, 0, DAMAGED, POLICY, NOW)
+    assert suppressed(found)
+    assert found.reason.endswith("can't be read: owed / b, owed / c")
+
+
+@pytest.mark.parametrize(("new", "desired_count"), [(ALARM, 1), (MANUAL, 0), (MANUAL, 1)])
+def test_a_left_fence_matters_to_no_operator_and_to_no_service_with_a_wanted_task(
+    new: Rollback, desired_count: int
+) -> None:
+    found = check_not_left_at_zero(new, desired_count, owed(LEFT_FENCE), POLICY, NOW)
+    assert found.verdict is Verdict.PASS
+
+
+# The desired count
+
+
+def test_a_team_s_zero_suppresses_an_alarm() -> None:
+    found = check_desired_count(ALARM, 0, owed(LEFT_SCALING), POLICY, NOW)
+    assert suppressed(found)
+    assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 0})
+
+
+@pytest.mark.parametrize(
+    ("new", "entries"),
+    [
+        (ALARM, owed(FENCE)),
+        (ALARM, owed(LEFT_SCALING, FENCE)),
+        (ALARM, DAMAGED),
+        (rollback(obligations=(FENCE,)), NOTHING_OWED),
+    ],
+    ids=["a fence", "a fence among others", "unreadable", "its own fence"],
+)
+def test_a_zero_that_a_rollback_may_have_made_is_not_the_team_s(
+    new: Rollback, entries: ReadResult[ObligationsEntry]
+) -> None:
+    found = check_desired_count(new, 0, entries, POLICY, NOW)
+    assert found == Check.skipped("tasks-are-wanted", "a rollback stopped its tasks, or may have")
+
+
+def test_tasks_that_are_wanted_again_are_given_time_to_start() -> None:
+    found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NOTHING_OWED, POLICY, NOW)
+    assert suppressed(found)
+    assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 1})
+    assert "they are given 5 minutes to start" in found.reason
+
+
+def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
+    wanted = check_desired_count(ALARM, 1, NOTHING_OWED, POLICY, NOW)
+    assert wanted == Check.passed("tasks-are-wanted", "1 tasks are wanted", evidence={"desired_count": 1})
+    asked = check_desired_count(MANUAL, 0, NOTHING_OWED, POLICY, NOW)
+    assert asked == Check.skipped("tasks-are-wanted", "requested by an operator", evidence={"desired_count": 0})
+
+
+# The outage alarm against ELB
+
+MISSING, MISSING_TOO, ERRORS = "a-no-healthy-targets", "a-no-healthy-targets-2", "a-error-rate"
+
+
+def test_an_outage_alarm_is_suppressed_if_every_target_group_has_exactly_the_wanted_targets() -> None:
+    found = check_outage_visible([MISSING_TOO, MISSING], {"tg-1": 2, "tg-2": 3}, 2, POLICY, NOW)
+    assert suppressed(found)
+    assert found.name == "outage-is-seen"
+    assert found.evidence == {"red": [MISSING, MISSING_TOO], "healthy": {"tg-1": 2, "tg-2": 3}}
+    assert found.reason.startswith(f"{MISSING}, {MISSING_TOO} sees no healthy target, but ELB reports 2 or more")
+
+
+@pytest.mark.parametrize(
+    ("in_alarm", "healthy", "desired_count", "reason"),
+    [
+        ([MISSING], {"tg-1": 1, "tg-2": 3}, 2, "nothing contradicts the alarm"),
+        ([MISSING], {}, 2, "nothing contradicts the alarm"),
+        ([MISSING], {"tg-1": 0}, 0, "nothing contradicts the alarm"),
+        ([MISSING, ERRORS], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
+        ([ERRORS], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
+        ([], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
+    ],
+)
+def test_an_outage_alarm_is_believed_unless_elb_contradicts_missing_targets(
+    in_alarm: list[str], healthy: dict[str, int], desired_count: int, reason: str
+) -> None:
+    found = check_outage_visible(in_alarm, healthy, desired_count, POLICY, NOW)
+    assert (found.name, found.verdict) == ("outage-is-seen", Verdict.PASS)
+    assert found.reason.startswith(reason)
+    assert found.evidence == {"red": sorted(in_alarm), "healthy": healthy}
+
+
+# A deployment after the alarm
+
+
+@pytest.mark.parametrize(
+    ("began", "in_alarm_since", "verdict"),
+    [
+        (NOW - MINUTE, NOW - MINUTE - SECOND, Verdict.FAIL),
+        (NOW - MINUTE, NOW - MINUTE, Verdict.PASS),
+        (NOW - MINUTE, NOW, Verdict.PASS),
+        (None, NOW, Verdict.PASS),
+        (NOW - 15 * MINUTE, NOW - 20 * MINUTE, Verdict.FAIL),
+        (NOW - 15 * MINUTE - SECOND, NOW - 20 * MINUTE, Verdict.PASS),
+        (NOW - MINUTE, None, Verdict.SKIPPED),
+    ],
+)
+def test_a_deployment_may_be_a_fix_if_it_began_after_the_alarm_and_is_within_its_timeout(
+    began: datetime | None, in_alarm_since: datetime | None, verdict: Verdict
+) -> None:
+    found = check_no_fix_in_flight(ALARM, began, in_alarm_since, POLICY, NOW)
+    assert (found.name, found.verdict) == ("no-fix-on-its-way", verdict)
+    assert suppressed(found) is (verdict is Verdict.FAIL)
+
+
+@pytest.mark.parametrize("trigger", sorted(set(Trigger) - {Trigger.ALARM}))
+def test_a_trigger_other_than_an_alarm_does_not_wait_for_a_fix(trigger: Trigger) -> None:
+    found = check_no_fix_in_flight(rollback(trigger=trigger), NOW - MINUTE, NOW - 2 * MINUTE, POLICY, NOW)
+    assert found == Check.skipped("no-fix-on-its-way", "no alarm triggered the rollback")
+
+
+# Traffic
+
+
+@pytest.mark.parametrize(
+    ("in_alarm", "requests", "verdict"),
+    [
+        (["b", "a"], 19.0, Verdict.FAIL),
+        (["a"], 0.0, Verdict.FAIL),
+        (["a"], 20.0, Verdict.PASS),
+        (["a"], None, Verdict.PASS),
+        (["a", "tasks"], 1.0, Verdict.SKIPPED),
+        (["tasks"], 1.0, Verdict.SKIPPED),
+        ([], 1.0, Verdict.SKIPPED),
+    ],
+)
+def test_alarms_about_rates_alone_need_the_policy_s_number_of_requests(
+    in_alarm: list[str], requests: float | None, verdict: Verdict
+) -> None:
+    found = check_enough_traffic(in_alarm, ["a", "b", "c"], requests, POLICY, NOW)
+    assert (found.name, found.verdict) == ("enough-traffic", verdict)
+    assert suppressed(found) is (verdict is Verdict.FAIL)
+    assert found.evidence == {"red": sorted(in_alarm), "requests": requests}
+
+
+def test_all_rate_alarms_at_once_need_requests_too() -> None:
+    assert suppressed(check_enough_traffic(["a", "b"], ["a", "b"], 19.0, POLICY, NOW))
+
+
+@pytest.mark.parametrize(("requests", "reason"), [(20.0, "20 requests"), (None, "the number of requests is not known")])
+def test_an_unknown_number_of_requests_passes_and_is_reported_as_unknown(requests: float | None, reason: str) -> None:
+    assert check_enough_traffic(["a"], ["a"], requests, POLICY, NOW).reason == reason
+
+
+# Earlier rollbacks
+
+
+def change(number: int, minutes_ago: float, **changes: Any) -> ChangeEntry:
+    """An automatic rollback to v1 that acted and was concluded at once."""
+    at = NOW - timedelta(minutes=minutes_ago)
+    fields = {
+        "rollback_id": f"rollback-{number}",
+        "trigger": Trigger.ALARM,
+        "type": RollbackType.SERVICE,
+        "created_at": at,
+        "admitted_at": at,
+        "concluded_at": at,
+        "outcome": Outcome.SUCCEEDED,
+        "has_acted": True,
+        "target_fingerprint": V1.fingerprint,
+        "target_version": "v1",
+    }
+    return ChangeEntry.model_validate({**fields, **changes})
+
+
+def history(
+    *changes: ChangeEntry, unreadable: tuple[UnreadableItem, ...] = (), new: Rollback = ALARM
+) -> dict[str, Check]:
+    """The checks of the history by name, while v1 runs."""
+    earlier = ReadResult(changes, unreadable)
+    return {check.name: check for check in check_history(new, frozenset({V1.fingerprint}), earlier, POLICY, NOW)}
+
+
+def failing(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if check.verdict is Verdict.FAIL}
+
+
+def test_an_operator_s_request_skips_each_check_of_the_history_by_name() -> None:
+    names = ("cooldown", "one-step-per-window", "attempt-budget")
+    expected = {name: Check.skipped(name, "requested by an operator") for name in names}
+    assert history(change(1, 1), change(2, 2), new=MANUAL) == expected
+
+
+def test_the_longest_window_is_the_longer_of_the_two() -> None:
+    assert longest_window(POLICY) == timedelta(minutes=120)
+    longer = POLICY.model_copy(update={"correlation_window_minutes": 180})
+    assert longest_window(longer) == timedelta(minutes=180)
+
+
+def test_the_cooldown_names_the_rollback_and_looks_past_an_aborted_one() -> None:
+    found = history(change(1, 1, outcome=Outcome.ABORTED), change(2, 4))["cooldown"]
+    assert (found.verdict, found.suppresses) == (Verdict.FAIL, True)
+    assert (found.recheck_due_at, found.evidence) == (NOW + 6 * MINUTE, {"earlier": "rollback-2"})
+    assert failing(history(change(1, 1, outcome=Outcome.ABORTED))) == {"one-step-per-window"}
+
+
+def test_the_cooldown_holds_for_an_operator_s_rollback_and_for_a_later_one_in_the_list() -> None:
+    assert "cooldown" in failing(history(change(1, 4, trigger=Trigger.MANUAL)))
+    assert "cooldown" in failing(history(change(1, 11), change(2, 9)))
+
+
+def test_rule_7_a_step_back_is_final_and_names_the_rollback() -> None:
+    found = history(change(1, 11, target_fingerprint=V2.fingerprint), change(2, 30))["one-step-per-window"]
+    assert (found.verdict, found.suppresses, found.recheck_due_at) == (Verdict.FAIL, False, None)
+    assert found.evidence == {"earlier": "rollback-2"}
+    assert found.reason.startswith("rollback-2 stepped back to v1 within the last 60 minutes")
+
+
+def test_rule_7_a_rollback_without_a_target_was_no_step_back() -> None:
+    unplanned = change(1, 30, target_fingerprint=None, target_version=None)
+    assert failing(history(unplanned)) == set()
+
+
+def test_an_intent_whose_target_runs_counts_as_a_step_though_its_answer_was_not_saved() -> None:
+    unsaved = {"has_acted": False, "has_intent": True}
+    assert failing(history(change(1, 30, **unsaved))) == {"one-step-per-window"}
+    assert failing(history(change(1, 30, **unsaved, target_fingerprint=V2.fingerprint))) == set()
+    assert failing(history(change(1, 30, **unsaved, target_fingerprint=None))) == set()
+    assert failing(history(change(1, 30, has_acted=False, has_intent=False))) == set()
+
+
+def test_the_attempt_budget_counts_each_unreadable_record_and_refuses_for_good() -> None:
+    other_target = {"target_fingerprint": V2.fingerprint}
+    attempt, damaged = change(1, 30, **other_target), UnreadableItem("changes / b", "damaged")
+    assert failing(history(attempt)) == set()
+    checks = history(attempt, unreadable=(damaged,))
+    assert failing(checks) == {"attempt-budget"}
+    found = checks["attempt-budget"]
+    assert found.evidence == {"attempts": ["rollback-1", "changes / b"]}
+    assert (found.suppresses, found.recheck_due_at) == (False, None)
+    assert found.reason == ("the attempt budget is spent: 2 of 2 attempts in 120 minutes; an operator has to look")
+    assert history(attempt)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
+
+
+def test_a_takeover_and_the_rollback_that_it_ended_are_one_attempt() -> None:
+    other_target = {"target_fingerprint": V2.fingerprint}
+    newer, older = change(2, 29, **other_target), change(1, 30, **other_target, superseded_by="rollback-2")
+    assert history(newer, older)["attempt-budget"].evidence == {"attempts": ["rollback-2"]}
+    by_operator = change(2, 29, **other_target, trigger=Trigger.MANUAL)
+    assert history(by_operator, older)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
+
+
+def test_the_whole_chain_of_resumed_rollbacks_is_no_attempt_of_its_own() -> None:
+    chain = (change(3, 3, supersedes="rollback-2"), change(2, 4, supersedes="rollback-1"), change(1, 5))
+    assert failing(history(*chain, new=rollback(supersedes="rollback-3"))) == set()
+    checks = history(*chain, change(0, 30), new=rollback(supersedes="rollback-3"))
+    assert checks["attempt-budget"].evidence == {"attempts": ["rollback-0"]}
+    assert checks["one-step-per-window"].evidence == {"earlier": "rollback-0"}

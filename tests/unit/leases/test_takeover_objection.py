@@ -1,0 +1,116 @@
+"""Boundaries of rule 1, and the full account that an operator reads before a takeover by force."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, release, rollback
+
+from rollback.domain.database.progress import OriginalBranch, RestorePoint, RestoreProgress
+from rollback.domain.lease import Lease
+from rollback.domain.plan import Plan
+from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
+from rollback.leases.takeover import describe_takeover_state, find_takeover_objection
+
+EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)
+FULL = Request(service=SERVICE, type=RollbackType.FULL)
+HOLDER = f"{SERVICE}-20260301T025900Z-11111111"
+PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
+FENCE_OF_WORKER = Obligation(kind=ObligationKind.FENCE, service="worker", before={"desired_count": 4})
+SCALING = Obligation(kind=ObligationKind.SCALING, before={"suspended": False})
+
+
+def holder(**changes: Any) -> Rollback:
+    return rollback(**{"id": HOLDER, "admitted_at": NOW, **changes})
+
+
+def restore(**changes: Any) -> RestoreProgress:
+    before = OriginalBranch(name="main", protected=False)
+    return RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=before).evolve(**changes)
+
+
+@pytest.mark.parametrize(
+    ("newcomer", "held_by", "plan", "may"),
+    [
+        (Trigger.ALARM, Trigger.MANUAL, None, False),
+        (Trigger.ALARM, Trigger.MANUAL, PLAN, True),
+        (Trigger.ALARM, Trigger.ALARM, None, True),
+        (Trigger.MANUAL, Trigger.MANUAL, None, True),
+        (Trigger.MANUAL, Trigger.ALARM, None, True),
+    ],
+)
+def test_only_an_automatic_emergency_waits_for_the_plan_of_an_operator_s_rollback(
+    newcomer: Trigger, held_by: Trigger, plan: Plan | None, may: bool
+) -> None:
+    objection = find_takeover_objection(
+        rollback(request=EMERGENCY, trigger=newcomer), holder(trigger=held_by, plan=plan)
+    )
+    assert objection == (
+        None if may else f"{HOLDER} was only just started by an operator, and has no plan to continue yet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "database", "may"),
+    [
+        (None, None, False),
+        (None, restore(data_change_announced_at=NOW), False),
+        (Outcome.FAILED, restore(data_change_announced_at=NOW), False),
+        (Outcome.SUCCEEDED, restore(backup_id="br-9"), False),
+        (Outcome.FAILED, restore(), True),
+        (Outcome.REFUSED, None, True),
+    ],
+)
+def test_a_full_rollback_with_an_outcome_is_taken_over_only_if_the_data_is_as_before(
+    outcome: Outcome | None, database: RestoreProgress | None, may: bool
+) -> None:
+    objection = find_takeover_objection(
+        rollback(request=EMERGENCY), holder(request=FULL, outcome=outcome, database=database)
+    )
+    assert objection == (None if may else f"{HOLDER} is changing the database")
+
+
+def test_the_account_of_a_plain_rollback_says_that_nothing_is_fenced_and_nothing_owed() -> None:
+    assert describe_takeover_state(holder()) == (
+        f"{HOLDER} (service, alarm) holds the lease; the service is not fenced; it has not touched the database"
+    )
+
+
+def test_the_account_of_a_full_rollback_names_the_unanswered_change_and_each_obligation_with_its_service() -> None:
+    described = describe_takeover_state(
+        holder(
+            request=FULL,
+            trigger=Trigger.MANUAL,
+            database=restore(data_change_announced_at=NOW),
+            obligations=(SCALING, FENCE_OF_WORKER),
+        )
+    )
+    assert described == (
+        f"{HOLDER} (full, manual) holds the lease; it has fenced the service: desired count 0; "
+        "it may be changing the database; "
+        "it has sent a change of the database: nothing is planned before Neon reports its outcome; "
+        "it still owes: fence of worker, was {'desired_count': 4}; "
+        "it still owes: scaling, was {'suspended': False}"
+    )
+
+
+def test_the_account_is_silent_about_a_change_of_the_database_whose_outcome_is_known() -> None:
+    described = describe_takeover_state(holder(request=FULL, database=restore(backup_id="br-9")))
+    assert "has sent a change" not in described
+
+
+@pytest.mark.parametrize(
+    ("rollback_id", "since_end", "is_held"),
+    [
+        (HOLDER, timedelta(microseconds=-1), True),
+        (HOLDER, timedelta(0), False),
+        (HOLDER, timedelta(microseconds=1), False),
+        ("another", timedelta(microseconds=-1), False),
+    ],
+)
+def test_a_lease_is_its_holder_s_until_the_instant_at_which_it_expires(
+    rollback_id: str, since_end: timedelta, is_held: bool
+) -> None:
+    lease = Lease(service=SERVICE, holder=HOLDER, counter=1, expires_at=NOW)
+    assert lease.is_held_by(rollback_id, NOW + since_end) is is_held
