@@ -96,8 +96,8 @@ def test_a_pause_suppresses_an_alarm_and_is_skipped_for_an_operator() -> None:
 @pytest.mark.parametrize(
     ("entries", "end"),
     [
-        (owed(LEFT_FENCE), "ended (aborted), and left that to an operator"),
-        (owed(LEFT_SCALING, LEFT_FENCE), "ended (aborted), and left that to an operator"),
+        (owed(LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
+        (owed(LEFT_SCALING, LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
         (owed(FENCE, by=OTHER, rollback_service="worker", is_open=True), "is not concluded"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_service_at_zero_passes_unless_a_fence_was_left_to_an_operator_or_anot
     entries: ReadResult[ObligationsEntry],
 ) -> None:
     found = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
-    assert found == Check.passed("not-left-at-zero", "no rollback was left at zero tasks")
+    assert found == Check.passed("not-left-at-zero", "no rollback left the service at zero tasks")
 
 
 def test_a_service_at_zero_is_suppressed_while_its_obligations_can_t_be_read() -> None:
@@ -167,19 +167,19 @@ def test_a_zero_that_a_rollback_may_have_made_is_not_the_team_s(
     new: Rollback, entries: ReadResult[ObligationsEntry]
 ) -> None:
     found = check_desired_count(new, 0, entries, POLICY, NOW)
-    assert found == Check.skipped("tasks-are-wanted", "a rollback stopped its tasks, or may have")
+    assert found == Check.skipped("tasks-are-wanted", "a rollback stopped its tasks, or may have stopped them")
 
 
 def test_tasks_that_are_wanted_again_are_given_time_to_start() -> None:
     found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NOTHING_OWED, POLICY, NOW)
     assert suppressed(found)
     assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 1})
-    assert "they are given 5 minutes to start" in found.reason
+    assert "the tasks have 5 minutes to start" in found.reason
 
 
 def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
     wanted = check_desired_count(ALARM, 1, NOTHING_OWED, POLICY, NOW)
-    assert wanted == Check.passed("tasks-are-wanted", "1 tasks are wanted", evidence={"desired_count": 1})
+    assert wanted == Check.passed("tasks-are-wanted", "the desired count is 1", evidence={"desired_count": 1})
     asked = check_desired_count(MANUAL, 0, NOTHING_OWED, POLICY, NOW)
     assert asked == Check.skipped("tasks-are-wanted", "requested by an operator", evidence={"desired_count": 0})
 
@@ -193,7 +193,7 @@ def test_an_outage_alarm_is_suppressed_if_every_target_group_has_exactly_the_wan
     found = check_outage_visible([MISSING_TOO, MISSING], {"tg-1": 2, "tg-2": 3}, 2, POLICY, NOW)
     assert suppressed(found)
     assert found.name == "outage-is-seen"
-    assert found.evidence == {"red": [MISSING, MISSING_TOO], "healthy": {"tg-1": 2, "tg-2": 3}}
+    assert found.evidence == {"in_alarm": [MISSING, MISSING_TOO], "healthy": {"tg-1": 2, "tg-2": 3}}
     assert found.reason.startswith(f"{MISSING}, {MISSING_TOO} sees no healthy target, but ELB reports 2 or more")
 
 
@@ -203,9 +203,9 @@ def test_an_outage_alarm_is_suppressed_if_every_target_group_has_exactly_the_wan
         ([MISSING], {"tg-1": 1, "tg-2": 3}, 2, "nothing contradicts the alarm"),
         ([MISSING], {}, 2, "nothing contradicts the alarm"),
         ([MISSING], {"tg-1": 0}, 0, "nothing contradicts the alarm"),
-        ([MISSING, ERRORS], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
-        ([ERRORS], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
-        ([], {"tg-1": 2}, 2, "other alarms than those about missing targets confirm the outage"),
+        ([MISSING, ERRORS], {"tg-1": 2}, 2, "alarms other than those about missing targets confirm the outage"),
+        ([ERRORS], {"tg-1": 2}, 2, "alarms other than those about missing targets confirm the outage"),
+        ([], {"tg-1": 2}, 2, "alarms other than those about missing targets confirm the outage"),
     ],
 )
 def test_an_outage_alarm_is_believed_unless_elb_contradicts_missing_targets(
@@ -214,7 +214,7 @@ def test_an_outage_alarm_is_believed_unless_elb_contradicts_missing_targets(
     found = check_outage_visible(in_alarm, healthy, desired_count, POLICY, NOW)
     assert (found.name, found.verdict) == ("outage-is-seen", Verdict.PASS)
     assert found.reason.startswith(reason)
-    assert found.evidence == {"red": sorted(in_alarm), "healthy": healthy}
+    assert found.evidence == {"in_alarm": sorted(in_alarm), "healthy": healthy}
 
 
 # A deployment after the alarm
@@ -267,7 +267,7 @@ def test_alarms_about_rates_alone_need_the_policy_s_number_of_requests(
     found = check_enough_traffic(in_alarm, ["a", "b", "c"], requests, POLICY, NOW)
     assert (found.name, found.verdict) == ("enough-traffic", verdict)
     assert suppressed(found) is (verdict is Verdict.FAIL)
-    assert found.evidence == {"red": sorted(in_alarm), "requests": requests}
+    assert found.evidence == {"in_alarm": sorted(in_alarm), "requests": requests}
 
 
 def test_all_rate_alarms_at_once_need_requests_too() -> None:
@@ -340,7 +340,7 @@ def test_rule_7_a_step_back_is_final_and_names_the_rollback() -> None:
     found = history(change(1, 11, target_fingerprint=V2.fingerprint), change(2, 30))["one-step-per-window"]
     assert (found.verdict, found.suppresses, found.recheck_due_at) == (Verdict.FAIL, False, None)
     assert found.evidence == {"earlier": "rollback-2"}
-    assert found.reason.startswith("rollback-2 stepped back to v1 within the last 60 minutes")
+    assert found.reason.startswith("rollback-2 went back to v1 within the last 60 minutes")
 
 
 def test_rule_7_a_rollback_without_a_target_was_no_step_back() -> None:
@@ -365,7 +365,7 @@ def test_the_attempt_budget_counts_each_unreadable_record_and_refuses_for_good()
     found = checks["attempt-budget"]
     assert found.evidence == {"attempts": ["rollback-1", "changes / b"]}
     assert (found.suppresses, found.recheck_due_at) == (False, None)
-    assert found.reason == ("the attempt budget is spent: 2 of 2 attempts in 120 minutes; an operator has to look")
+    assert found.reason == ("the attempt budget is spent: 2 of 2 attempts in 120 minutes; an operator has to act")
     assert history(attempt)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
 
 

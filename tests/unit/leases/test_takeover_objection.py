@@ -47,7 +47,7 @@ def test_only_an_automatic_emergency_waits_for_the_plan_of_an_operator_s_rollbac
         rollback(request=EMERGENCY, trigger=newcomer), holder(trigger=held_by, plan=plan)
     )
     assert objection == (
-        None if may else f"{HOLDER} was only just started by an operator, and has no plan to continue yet"
+        None if may else f"{HOLDER} was started by an operator a moment ago, and has no plan yet that could be continued"
     )
 
 
@@ -77,7 +77,7 @@ def test_the_account_of_a_plain_rollback_says_that_nothing_is_fenced_and_nothing
     )
 
 
-def test_the_account_of_a_full_rollback_names_the_unanswered_change_and_each_obligation_with_its_service() -> None:
+def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each_obligation_with_its_service() -> None:
     described = describe_takeover_state(
         holder(
             request=FULL,
@@ -90,12 +90,12 @@ def test_the_account_of_a_full_rollback_names_the_unanswered_change_and_each_obl
         f"{HOLDER} (full, manual) holds the lease; it has fenced the service: desired count 0; "
         "it may be changing the database; "
         "it has sent a change of the database: nothing is planned before Neon reports its outcome; "
-        "it still owes: fence of worker, was {'desired_count': 4}; "
-        "it still owes: scaling, was {'suspended': False}"
+        "not put back yet: fence of worker, was {'desired_count': 4}; "
+        "not put back yet: scaling, was {'suspended': False}"
     )
 
 
-def test_the_account_is_silent_about_a_change_of_the_database_whose_outcome_is_known() -> None:
+def test_the_description_is_silent_about_a_change_of_the_database_whose_outcome_is_known() -> None:
     described = describe_takeover_state(holder(request=FULL, database=restore(backup_id="br-9")))
     assert "has sent a change" not in described
 

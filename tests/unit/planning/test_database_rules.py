@@ -159,7 +159,7 @@ def test_the_checks_name_the_project_and_the_branch_of_the_pull_request() -> Non
         (request(), settings(), None),
         (request(pr=42), previews(), None),
         (request(undo=EARLIER), previews(), None),
-        (request(), previews(), "branches are named preview/pr-{pr}: say whose"),
+        (request(), previews(), "branches are named preview/pr-{pr}: name the pull request"),
         (request(pr=42), settings(), f"this environment has one branch, {MAIN}: leave pr out"),
     ],
 )
@@ -176,7 +176,7 @@ def test_only_force_replaces_a_required_approval() -> None:
     _, checks = planned(policy=Policy(database_approval="required"))
     assert (checks["approval"].verdict, checks["approval"].forceable) == (Verdict.FAIL, True)
     _, checks = planned(policy=Policy(database_approval="none"))
-    assert checks["approval"] == Check.passed("approval", "none is wanted here")
+    assert checks["approval"] == Check.passed("approval", "this environment requires none")
 
 
 # An undo
@@ -235,7 +235,7 @@ DELETION = Plan(
         ),
         (
             undone(database=DELETED, plan=DELETION),
-            f"{EARLIER} deleted branch preview/pr-42: Neon's console has it back for seven days",
+            f"{EARLIER} deleted branch preview/pr-42: Neon's console can recover it for seven days",
         ),
         (
             undone(RollbackType.DATABASE),
@@ -295,9 +295,9 @@ RESTORE_SINCE = BranchHistory(restores=(OwnRestore(EARLIER, NOW - timedelta(minu
 @pytest.mark.parametrize(
     ("target", "inputs", "reason"),
     [
-        (None, {}, "there is no good release to whose data to go back; known: v1, v2, v3"),
-        (None, {"releases": ()}, "there is no good release to whose data to go back; known: none"),
-        (V3, {}, "no release was deployed after v3: name the version to whose data to go back"),
+        (None, {}, "there is no promoted release whose data could be restored; known: v1, v2, v3"),
+        (None, {"releases": ()}, "there is no promoted release whose data could be restored; known: none"),
+        (V3, {}, "no release was deployed after v3: name the version whose data is to be restored"),
         (V2, {}, "no restore point was recorded before v3; `rollback checkpoint` in the pipeline"),
     ],
 )
@@ -369,7 +369,7 @@ def test_down_migrations_run_newest_first() -> None:
             {"verdict": verdict(*TAGS), "shipped": shipped(has_down=False)},
             "the running release ships no down file for 0002, 0003",
         ),
-        ({"verdict": verdict()}, "the target's migrations are the ones that are applied: there is no way down"),
+        ({"verdict": verdict()}, "the target's migrations are the ones that are applied: no migration can be reverted"),
     ],
 )
 def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any], reason: str) -> None:
@@ -426,7 +426,7 @@ def test_a_reset_and_a_recreation_need_a_source_branch(strategy: Strategy) -> No
     assert checks["source-is-set"] == Check.passed("source-is-set", "from br-staging")
     plan, checks = planned(request(strategy=strategy), settings=settings(source_branch_id=None))
     assert plan is None
-    assert refusal(checks) == ("source-is-set", f"{strategy} needs source_branch_id in the settings: from where?")
+    assert refusal(checks) == ("source-is-set", f"{strategy} needs a source branch: set source_branch_id in the settings")
 
 
 @pytest.mark.parametrize(

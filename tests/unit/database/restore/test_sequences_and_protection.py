@@ -165,7 +165,7 @@ CHILD = branch("backup", parent_id="br-main")
 OTHER_TIMELINE = RestorePoint(at=NOW, timeline="2")
 FAILED = (Check.failed("schema", "a column is missing"), Check.failed("rows", "none"), Check.passed("keys", "all"))
 UNREADY = {"main": branch(current_state="init"), "preview": branch("preview", current_state="resetting")}
-CHILD_REASON = "there is a branch backup that no restore of ours made: rename it, and start again"
+CHILD_REASON = "there is a branch backup that no rollback created: rename it, and start again"
 TIMELINE_REASON = "branch main is on another timeline than the restore point: a restore was made; check its data"
 
 
@@ -175,7 +175,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: a 
         (
             restore(),
             RestoreSnapshot(branch=None),
-            "branch main is gone: look in Neon's console who deleted it, it can be had back for seven days",
+            "branch main is gone: see in Neon's console who deleted it; Neon can recover it for seven days",
         ),
         (
             restore(),
@@ -193,7 +193,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: a 
         (
             restore(schema_checks=FAILED),
             seen(),
-            "the restore point is no good: schema: a column is missing; rows: none",
+            "the restore point can't be used: schema: a column is missing; rows: none",
         ),
         (
             restore(**ACCEPTED),
