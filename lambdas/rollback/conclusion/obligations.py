@@ -17,10 +17,10 @@ from rollback.conclusion.ports import DischargePorts
 from rollback.conclusion.stay_fenced import has_to_stay_fenced
 from rollback.domain.rollback import OPERATOR, Obligation, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
-from rollback.intents.waiting import is_conclusion_overdue
+from rollback.intents.announce import is_conclusion_overdue
+from rollback.leases.hold import renew_leases_of_stopped_services
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
-from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.ports.holders import HasLedger, HasSettings
 from rollback.service.drain_status import record_service_running
 

@@ -16,8 +16,8 @@ from rollback.database.unsettled_change import resolve_database_change
 from rollback.domain.page_count import is_page
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.errors import ExternalServiceError, UnsupportedService
-from rollback.intents.waiting import is_conclusion_overdue
-from rollback.leases.stopped_services import renew_leases_while_concluding
+from rollback.intents.announce import is_conclusion_overdue
+from rollback.leases.hold import renew_leases_while_concluding
 from rollback.service.stack import describe_drift
 from rollback.service.unsettled_change import resolve_service_change
 

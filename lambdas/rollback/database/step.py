@@ -35,8 +35,8 @@ from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
-from rollback.intents.waiting import seconds_to_wait
-from rollback.leases.stopped_services import renew_leases_of_stopped_services
+from rollback.intents.announce import seconds_to_wait
+from rollback.leases.hold import renew_leases_of_stopped_services
 from rollback.ports.holders import HasDatabases, HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.service.newer_deployment import yield_before_data_changes

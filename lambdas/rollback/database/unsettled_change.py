@@ -33,7 +33,7 @@ from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.intents.waiting import change_deadline
+from rollback.intents.announce import change_deadline
 from rollback.ports.holders import HasClock, HasSettings
 
 _WHY = "the rollback ended before its database step"

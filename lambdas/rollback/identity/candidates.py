@@ -1,11 +1,15 @@
-"""Releases that a request may mean; each is one query of the ledger, whatever the release's age."""
+"""Releases of the ledger that a request may mean: candidates for a target, and the release that an operator names."""
 
+from collections.abc import Collection
 from itertools import islice
 
-from rollback.domain.releases.release import Release, last_known_good
+from rollback.domain.releases.release import Release, ReleaseState, last_known_good
+from rollback.domain.releases.release_names import find_release
 from rollback.domain.request import Request
+from rollback.errors import InvalidRequest
 from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.holders import HasLedger
+from rollback.text import quoted
 
 _NEWEST_GOOD = 5  # promoted releases: the running one may be among them, and some may not be resolved
 _LISTED_RELEASES = 20  # releases that an error names
@@ -33,3 +37,23 @@ def find_releases_by_name(service_name: str, name: str, world: HasLedger) -> tup
 def list_newest_releases(service_name: str, world: HasLedger) -> tuple[Release, ...]:
     """The newest releases, for an operator to choose from."""
     return tuple(islice(world.ledger.releases(service_name), _LISTED_RELEASES))
+
+
+def release_named(service_name: str, name: str, world: HasLedger, prefer: Collection[ReleaseState]) -> Release:
+    """Find the release that an operator names (`release_names.find_release`).
+
+    Args:
+        service_name: name of the service.
+        name: version, commit or fingerprint.
+        world: the ports.
+        prefer: states that decide between several releases of one version.
+
+    Raises:
+        InvalidRequest: the name means no release, or several, which the error lists.
+    """
+    match = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
+    if match.release is None:
+        raise InvalidRequest(
+            f"release {quoted(name)} of {service_name} is not known: {match.why_not}; nothing was changed"
+        )
+    return match.release

@@ -1,7 +1,9 @@
 """A registered, ACTIVE task definition of a release with images by digest: an existing one, else a new registration."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from rollback.domain.releases.identity import build_identity
 from rollback.domain.releases.release import Release
@@ -10,7 +12,9 @@ from rollback.errors import UnreadableItem
 from rollback.identity.identify import is_ours, registered_for
 from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
+from rollback.ports.ecs import Services
 from rollback.ports.holders import HasServices
+from rollback.ports.world import World
 from rollback.resources.aws.task_definition import is_pinned
 
 
@@ -90,3 +94,37 @@ def _is_usable(definition_arn: str, release: Release, world: HasServices) -> boo
 def _containers(raw: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     containers: Sequence[Mapping[str, Any]] = raw["containerDefinitions"]
     return containers
+
+
+_REVISION = re.compile(r"arn:.+:task-definition/[^:]+:\d+")
+
+
+class DefinitionMemo:
+    """Services that remember the definitions they have read by ARN of a revision.
+
+    A family is asked for each time, since its newest revision changes; so is a revision that was not found. ACTIVE may
+    become INACTIVE during the invocation: `UpdateService` then fails, as it would right after a second read.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._definitions: dict[str, Mapping[str, Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._services, name)
+
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        """See `Services.definition`."""
+        if arn_or_family in self._definitions:
+            return self._definitions[arn_or_family]
+        definition = self._services.definition(arn_or_family)
+        if definition is not None and _REVISION.fullmatch(arn_or_family):
+            self._definitions[arn_or_family] = definition
+        return definition
+
+
+def with_definition_memo(world: World) -> World:
+    """Return the ports for one invocation; ports that were made for the invocation already are returned as they are."""
+    if isinstance(world.services, DefinitionMemo):
+        return world
+    return replace(world, services=cast(Services, DefinitionMemo(world.services)))

@@ -6,13 +6,15 @@ invocation finds the announcement and observes before it sends.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from rollback.domain.rollback import Obligation, Rollback
-from rollback.leases.guard import assert_lease
+from rollback.leases.hold import assert_lease
 from rollback.leases.ports import LeasePorts
-from rollback.ports.holders import HasClock
+from rollback.ports.holders import HasClock, HasSettings
+from rollback.resources.database.errors import RetryLater
 
 Answer = TypeVar("Answer")
 
@@ -77,3 +79,23 @@ def has_new_intent(before: Rollback, after: Rollback) -> bool:
     intent = after.database.intent if after.database is not None else None
     was = before.database.intent if before.database is not None else None
     return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
+
+
+def seconds_to_wait(later: RetryLater, world: HasSettings) -> int:
+    """Return the seconds that the service asked to wait, at least one polling interval."""
+    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+
+
+def change_deadline(announced_at: datetime, lost_answer_seconds: float, world: HasSettings) -> datetime:
+    """Return the time by which an announced change of the database was made or never will be.
+
+    Rule 9: the intent is written before the change. The Lambda function that sends the change ends first. A request
+    whose answer was lost may still reach Neon after that.
+    """
+    return announced_at + timedelta(seconds=max(world.settings.policy.database_timeout_seconds, lost_answer_seconds))
+
+
+def is_conclusion_overdue(rollback: Rollback, now: datetime, world: HasSettings) -> bool:
+    """Whether the time to conclude is over: the report lists open obligations, and the janitor sends unsent reports."""
+    started = rollback.conclusion_started_at or now
+    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)

@@ -1,10 +1,16 @@
-"""Take a lease, hold it for longer, and give it back. A lease is on a service, or on a database branch by its key."""
+"""Hold leases: on the rollback's own service, and on the services that its fence keeps at zero tasks.
 
+Rule 9: the lease is read immediately before each change. Rule 8: a fence names every service that writes to the branch,
+and no other rollback may begin on a stopped service until it starts again.
+"""
+
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import branch_key
+from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost, UnreadableItem
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasLedger, HasSettings
@@ -80,3 +86,77 @@ def release_leases(rollback: Rollback, world: LeasePorts) -> None:
     world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
     for service in (*world.settings.writers(), *world.settings.readers()):
         world.ledger.release_lease(service.name, rollback.id)
+
+
+def assert_lease(rollback: Rollback, world: LeasePorts, timeout_seconds: float | None = None) -> None:
+    """Check, immediately before a change, that the lease outlasts the function that makes the change.
+
+    Args:
+        rollback: the rollback that makes the change.
+        world: the ports.
+        timeout_seconds: timeout of that function; None: of the service function.
+
+    Raises:
+        LeaseLost: another rollback holds the lease, or the lease expires before the function's timeout.
+    """
+    held = world.ledger.lease(rollback.service_name)
+    until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
+    if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
+        holder = held.holder if held is not None else "no rollback"
+        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")
+
+
+def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: LeasePorts) -> None:
+    """Take the leases on all other services that write to the branch.
+
+    `renew_leases_of_stopped_services` keeps each lease until its service starts; Conclude gives each back with the last
+    obligation of its service.
+
+    Raises:
+        LeaseLost: another rollback holds one of them.
+    """
+    for service in writers:
+        if service.name == rollback.service_name:
+            continue  # the runner renews the lease on the rollback's own service
+        if hold_lease(service.name, rollback.id, world) is None:
+            raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
+
+
+def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> frozenset[str]:
+    """Renew the leases on the other services that still stand at zero tasks for this rollback.
+
+    Returns:
+        Services whose lease another rollback has taken since: those are that rollback's to start.
+
+    Raises:
+        LeaseLost: a lease expired while it was being renewed; call again.
+    """
+    lost, expired = set(), None
+    for name in sorted({owed.service for owed in rollback.open_obligations() if owed.service is not None}):
+        try:
+            if hold_lease(name, rollback.id, world) is None:
+                lost.add(name)
+        except LeaseLost as error:  # the other leases are renewed all the same
+            expired = error
+    if expired is not None:
+        raise expired
+    return frozenset(lost)
+
+
+def renew_leases_while_concluding(rollback: Rollback, world: LeasePorts) -> None:
+    """Renew all leases that a rollback still needs while Neon or ECS is asked about the outcome of its changes.
+
+    Without this, another rollback might begin on a service with zero tasks, or on the branch. Leases that
+    another rollback has taken since are left to that rollback.
+    """
+    if not rollback.open_obligations():
+        return
+    with suppress(LeaseLost):
+        if hold_lease(rollback.service_name, rollback.id, world) is None:
+            return
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is not None and world.settings.database is not None:
+        with suppress(LeaseLost):
+            hold_lease(branch_key(world.settings.database.project_id, planned.branch), rollback.id, world)
+    with suppress(LeaseLost):
+        renew_leases_of_stopped_services(rollback, world)

@@ -9,9 +9,8 @@ from contextlib import suppress
 from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.leases.holder import describe_holder, find_live_lease, holder_of, why_lease_is_alive
+from rollback.leases.holder import describe_holder, find_live_lease, holder_of, successor_of, why_lease_is_alive
 from rollback.leases.ports import LeasePorts
-from rollback.leases.successor import successor_of
 from rollback.operations.ports import AbortPorts, OperatorActionPorts
 from rollback.ports.holders import HasLedger
 

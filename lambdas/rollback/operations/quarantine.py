@@ -7,7 +7,7 @@ from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import release_label
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.identity.named_release import release_named
+from rollback.identity.candidates import release_named
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.ports import LeasePorts
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action

@@ -22,8 +22,8 @@ from rollback.identity.identify import build_release, find_known_release
 from rollback.identity.target_checks import check_digests_known
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
 from rollback.planning.ports import EmergencyPlanPorts
-from rollback.planning.replaced import revision_to_replace
 from rollback.planning.schema_policy import apply_schema_verdict
+from rollback.planning.starting_point import revision_to_replace
 from rollback.ports.holders import HasLedger
 from rollback.schema.compatibility_check import CHECK_NAME
 from rollback.schema.ports import SchemaVerdictPorts
@@ -55,7 +55,7 @@ def _identify_running(inputs: PlanInputs, world: EmergencyPlanPorts) -> Release:
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
     without evidence.
     """
-    built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    built = build_release(revision_to_replace(inputs.rollback, inputs.view, world), inputs.view, inputs.service, world)
     standing = inputs.standing
     planned = (
         find_matching_release(built.identity, (target.release for target in standing.targets))

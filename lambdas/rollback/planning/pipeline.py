@@ -17,7 +17,7 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
 from rollback.identity.task_definition import standing_plan
 from rollback.planning.decision import decide
-from rollback.planning.resumed import find_rollback_to_resume
+from rollback.planning.starting_point import find_rollback_to_resume
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import NewerReleasePorts

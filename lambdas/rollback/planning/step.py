@@ -18,9 +18,8 @@ from rollback.names import family_of
 from rollback.planning.database import find_rollback_to_undo, plan_database_part
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
 from rollback.planning.ports import PlanPorts
-from rollback.planning.replaced import revision_to_replace
-from rollback.planning.replaced_restore import why_wait_for_other_restore
 from rollback.planning.schema_policy import judge_observed_schema
+from rollback.planning.starting_point import revision_to_replace, why_wait_for_other_restore
 from rollback.ports.holders import HasImages, HasServices
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ServiceView
@@ -60,7 +59,9 @@ def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
 
 def _record_running(inputs: PlanInputs, world: PlanPorts) -> Release:
     """Identify the release to replace, and record it in the ledger."""
-    identified = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    identified = identify_release(
+        revision_to_replace(inputs.rollback, inputs.view, world), inputs.view, inputs.service, world
+    )
     world.ledger.record(identified.release, identified.definition)
     return identified.release
 

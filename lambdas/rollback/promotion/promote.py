@@ -18,8 +18,8 @@ from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
 from rollback.errors import InvalidRequest, RollbackError
+from rollback.identity.candidates import release_named
 from rollback.identity.identify import find_known_release, identify_release, is_ours, why_unresolved
-from rollback.identity.named_release import release_named
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm

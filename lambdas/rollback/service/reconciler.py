@@ -15,7 +15,7 @@ from rollback.domain.rollback import DeployingRollback, Intent, ObligationKind, 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.identity.identify import identify_deployment
-from rollback.intents.waiting import change_deadline
+from rollback.intents.announce import change_deadline
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
 from rollback.names import DESIRED_COUNT_CHECK

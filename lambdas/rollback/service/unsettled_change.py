@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from rollback.domain.rollback import Intent, Outcome, Rollback, ServiceProgress
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
-from rollback.intents.waiting import is_conclusion_overdue
+from rollback.intents.announce import is_conclusion_overdue
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.service.ports import ServiceReadPorts
 

@@ -22,9 +22,14 @@ from rollback.guards.evidence import ALARM_IS_IN_ALARM
 from rollback.guards.failed_deployment import SAME_FAILURE_WINDOW, judge_failed_deployment, judge_failure_is_new
 from rollback.identity.identify import is_ours
 from rollback.intents.caused import check_not_caused_by_rollback
-from rollback.leases.holder import find_rollback
+from rollback.leases.holder import (
+    find_predecessors,
+    find_rollback,
+    inherited_obligations,
+    is_resumable,
+    must_conclude_first,
+)
 from rollback.leases.ports import LeasePorts
-from rollback.leases.predecessors import find_predecessors, inherited_obligations, is_resumable, must_conclude_first
 from rollback.leases.take import LeaseDenied, take_service_lease
 from rollback.ports.holders import HasLedger, HasSettings
 from rollback.workflow.ports import AdmissionPorts

@@ -15,11 +15,10 @@ from rollback.database.reconnection.step import announces_reconnection, reconnec
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnsupportedService
-from rollback.identity.definition_memo import with_definition_memo
+from rollback.identity.task_definition import with_definition_memo
 from rollback.intents.announce import has_new_intent
-from rollback.leases.hold import release_leases, renew_service_lease
-from rollback.leases.stopped_services import renew_leases_of_stopped_services
-from rollback.leases.successor import successor_of
+from rollback.leases.hold import release_leases, renew_leases_of_stopped_services, renew_service_lease
+from rollback.leases.holder import successor_of
 from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
 from rollback.ports.world import World

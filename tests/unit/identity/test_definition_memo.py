@@ -10,7 +10,7 @@ from fakes import FakeServices
 from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation
 from worlds import DEGRADED, OUTAGE
 
-from rollback.identity.definition_memo import with_definition_memo
+from rollback.identity.task_definition import with_definition_memo
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow.route import Step, entrance
 from rollback.workflow.runner import cursor_of, run_step

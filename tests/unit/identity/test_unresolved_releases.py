@@ -9,7 +9,7 @@ from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
-from rollback.identity.named_release import release_named
+from rollback.identity.candidates import release_named
 from rollback.promotion.promote import promote_by_hand, record_running
 from rollback.promotion.readiness import prepare_standing_plan
 

@@ -47,7 +47,9 @@ def test_only_an_automatic_emergency_waits_for_the_plan_of_an_operator_s_rollbac
         rollback(request=EMERGENCY, trigger=newcomer), holder(trigger=held_by, plan=plan)
     )
     assert objection == (
-        None if may else f"{HOLDER} was started by an operator a moment ago, and has no plan yet that could be continued"
+        None
+        if may
+        else f"{HOLDER} was started by an operator a moment ago, and has no plan yet that could be continued"
     )
 
 

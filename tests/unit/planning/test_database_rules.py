@@ -426,7 +426,10 @@ def test_a_reset_and_a_recreation_need_a_source_branch(strategy: Strategy) -> No
     assert checks["source-is-set"] == Check.passed("source-is-set", "from br-staging")
     plan, checks = planned(request(strategy=strategy), settings=settings(source_branch_id=None))
     assert plan is None
-    assert refusal(checks) == ("source-is-set", f"{strategy} needs a source branch: set source_branch_id in the settings")
+    assert refusal(checks) == (
+        "source-is-set",
+        f"{strategy} needs a source branch: set source_branch_id in the settings",
+    )
 
 
 @pytest.mark.parametrize(

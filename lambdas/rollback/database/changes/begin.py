@@ -21,7 +21,7 @@ from rollback.domain.database.progress import (
     preview_name,
 )
 from rollback.domain.rollback import Rollback
-from rollback.intents.waiting import seconds_to_wait
+from rollback.intents.announce import seconds_to_wait
 from rollback.resources.database.errors import NotFound, RetryLater
 
 _REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no look may find

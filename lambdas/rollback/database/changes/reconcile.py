@@ -14,9 +14,9 @@ from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress
 from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost
-from rollback.intents.waiting import seconds_to_wait
+from rollback.intents.announce import seconds_to_wait
+from rollback.leases.hold import hold_writer_leases
 from rollback.leases.ports import LeasePorts
-from rollback.leases.stopped_services import hold_writer_leases
 from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RetryLater, SessionRefused
 

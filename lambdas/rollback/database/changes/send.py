@@ -13,8 +13,7 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.rollback import Obligation, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
-from rollback.intents.announce import announce, send_under_lease
-from rollback.intents.waiting import seconds_to_wait
+from rollback.intents.announce import announce, seconds_to_wait, send_under_lease
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater

@@ -9,7 +9,7 @@ from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnec
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
-from rollback.leases.guard import assert_lease
+from rollback.leases.hold import assert_lease
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasSettings
 from rollback.resources.aws.ecs_service import ServiceView

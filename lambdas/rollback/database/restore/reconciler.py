@@ -42,7 +42,7 @@ from rollback.domain.database.progress import (
     RestoreProgress,
 )
 from rollback.domain.rollback import Rollback
-from rollback.intents.waiting import change_deadline
+from rollback.intents.announce import change_deadline
 from rollback.resources.database.wal_position import Lsn
 
 

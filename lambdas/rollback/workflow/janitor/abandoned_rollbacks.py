@@ -6,8 +6,7 @@ from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, Conflict, InvalidRequest, UnreadableItem
 from rollback.leases.hold import holds_lease
-from rollback.leases.holder import find_rollback
-from rollback.leases.successor import successor_of
+from rollback.leases.holder import find_rollback, successor_of
 from rollback.ports.world import World
 from rollback.text import paragraph
 from rollback.workflow.route import Step
