@@ -13,7 +13,7 @@ AWS's error code, and then the HTTP status, put an answer into one of three clas
   resource"), ConcurrentUpdateException of Application Auto Scaling.
 - *refused*: any other 4xx, which AWS calls the client's fault. The same request is refused again.
 
-`tests/contract/test_failure_classes.py` checks every error of every called operation against these classes.
+`tests/contract/aws/test_failure_classes.py` checks every error of every called operation against these classes.
 """
 
 import re

@@ -23,7 +23,7 @@ from rollback.adapters.aws.errors import TransientFailure, aws_call, classify, i
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, RollbackError, Throttled
 
-ADAPTERS = Path(__file__).parents[2] / "lambdas" / "rollback" / "adapters"
+ADAPTERS = Path(__file__).parents[3] / "lambdas" / "rollback" / "adapters"
 SERVICES = {
     "ecs": "ecs",
     "dynamodb": "dynamodb",

@@ -21,7 +21,7 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.ports.neon import Databases
 from rollback.resources.database.errors import BackupNameRequired
 
-SPECIFICATION = Path(__file__).parents[3] / "shared" / "contracts" / "neon-openapi-subset.json"
+SPECIFICATION = Path(__file__).parents[4] / "shared" / "contracts" / "neon-openapi-subset.json"
 pytestmark = pytest.mark.skipif(
     not SPECIFICATION.exists(), reason="Neon's API specification is not beside the project (../shared/contracts)"
 )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from contract.throttled_emergency import EmergencyRun, EmergencyRunner, tasks_without_processes
+from contract.aws.throttled_emergency import EmergencyRun, EmergencyRunner, tasks_without_processes
 
 from local_cloud.deployment.server import LocalCloud
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+from contract.aws.throttled_emergency import EmergencyRunner, tasks_without_processes
 from contract.real_world import WEB, real_world
-from contract.throttled_emergency import EmergencyRunner, tasks_without_processes
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_ports

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from builders import SERVICE, rollback
 from contract.neon_projects import LocalProject
-from contract.test_database_restore import admitted
-from contract.test_database_strategies import NAME, SECRET, StrategyHarness, preview_of
+from contract.postgres.test_database_restore import admitted
+from contract.postgres.test_database_strategies import NAME, SECRET, StrategyHarness, preview_of
 from fakes import FakeLedger
 from pydantic import SecretStr
 

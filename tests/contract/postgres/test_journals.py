@@ -22,7 +22,7 @@ from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
 from rollback_cli.migrations.read_migrations import read_migrations
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "migrations"
 ADDITIVE, BREAKING, UNKNOWN = Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
 # Folder → the tool, its table, and the classes of its three files, with the SQL that the tool wrote for its code.
 TOOLS = {
