@@ -321,7 +321,7 @@ def test_services_keep_their_role_and_parameters_and_get_the_childs_password() -
 def test_a_recreate_whose_role_has_no_password_in_neon_is_refused() -> None:
     recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
     why = reason_of_refusal(recreate)
-    assert "services log in as made_by_sql, and Neon does not know that role's password" in why
+    assert "services log in as made_by_sql, and Neon does not have that role's password" in why
     assert "old@" not in why
 
 
@@ -367,4 +367,4 @@ def test_a_recreate_of_the_environments_own_branch_asks_for_new_settings() -> No
     recreate = RecreateScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
     recreate.run_until_ended()
     assert_recreated_once(recreate)
-    assert any("set database.branch_id to" in note for note in recreate.progress.notes)
+    assert any("Set database.branch_id to" in note for note in recreate.progress.notes)

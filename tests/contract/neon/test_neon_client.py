@@ -77,7 +77,7 @@ def test_a_change_whose_answer_is_lost_is_not_sent_again(
     project: LocalProject, local_neon: LocalNeon, status: int | None
 ) -> None:
     local_neon.faults.inject(Fault("POST", "^/branches$", status=status, is_applied_first=True))
-    with pytest.raises(OutcomeUnknown, match="check .* before sending it again"):
+    with pytest.raises(OutcomeUnknown, match=r"check .* before sending it again"):
         project.databases.create_branch("a", main(project).id)
     assert project.databases.branch_named("a") is not None
     assert len(project.databases.operations_since(datetime(2026, 1, 1, tzinfo=UTC))) == 1

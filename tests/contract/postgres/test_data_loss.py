@@ -124,7 +124,7 @@ def test_the_report_denies_data_loss_only_after_every_table_was_compared(branch:
     report = branch.told()
     assert format_data_loss(report) == [
         "the restore removed no row",
-        f"compared row by row: 1 table of 1 database, against a branch created at {branch.point}, which nothing else "
+        f"compared row by row: 1 table of 1 database, against a branch created at {branch.point}, which no service "
         "writes to",
     ]
 

@@ -1,4 +1,4 @@
-"""The comparison of structures, beyond the cases on real Postgres in `contract/postgres/test_schema_compatibility.py`."""
+"""The comparison of structures, beyond the cases of `contract/postgres/test_schema_compatibility.py`."""
 
 import pytest
 from hypothesis import given
