@@ -52,7 +52,7 @@ SHOWN_EVENTS = {
     ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
-        r"an operator has to act",
+        r"An operator has to act",
         r"as expected: .* nothing was touched",
     ),
 }  # fmt: skip
