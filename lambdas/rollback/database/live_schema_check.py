@@ -35,10 +35,9 @@ def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: Live
         RetryLater: Postgres does not answer now, or migrations are being applied.
         CallRefused: Neon or Postgres refused the question for good.
     """
-    assert rollback.plan is not None  # noqa: S101 - the database step has a plan with a target
-    assert rollback.plan.target is not None  # noqa: S101
+    planned = rollback.planned()
     live = _read_live_schema(restoring)
-    return verdict_on(rollback.plan.target, live, world.clock.now(), world, rollback.plan.running)
+    return verdict_on(planned.target, live, world.clock.now(), world, planned.plan.running)
 
 
 def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
@@ -52,20 +51,19 @@ def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
 
 def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollback:
     """Undo the escalation: the target works with the live schema, so the database stays as it is."""
-    assert rollback.plan is not None  # noqa: S101 - it was judged
-    assert rollback.escalated_from_type is not None  # noqa: S101
-    assert rollback.plan.target is not None  # noqa: S101
-    outdated_reason = next((c.reason for c in (*rollback.plan.checks, *rollback.admission) if c.name == CHECK_NAME), "")
+    planned = rollback.planned()
+    requested_type = rollback.escalated_from_type or rollback.request.type
+    outdated_reason = next((c.reason for c in (*planned.plan.checks, *rollback.admission) if c.name == CHECK_NAME), "")
     reason = (
-        f"{rollback.plan.target.version} fits the live schema, which was read before any task was stopped: "
+        f"{planned.target.version} fits the live schema, which was read before any task was stopped: "
         "only the service is rolled back, and the database stays as it is"
     )
     fits = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
     not_needed = Check.warned(_FULL_IS_NEEDED, f"{reason}; reason from the last observation: {outdated_reason}")
-    checks = (*_other_checks(rollback.plan), fits, not_needed)
-    service_plan = rollback.plan.model_copy(update={"database": None, "checks": checks})
+    checks = (*_other_checks(planned.plan), fits, not_needed)
+    service_plan = planned.plan.model_copy(update={"database": None, "checks": checks})
     return rollback.evolve(
-        request=rollback.request.model_copy(update={"type": rollback.escalated_from_type}),
+        request=rollback.request.model_copy(update={"type": requested_type}),
         admission=tuple(check for check in rollback.admission if check.name != CHECK_NAME),
         plan=service_plan,
         database_waits_since=None,
@@ -80,14 +78,13 @@ def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, world: HasSet
     Returns:
         The rollback with that check in its plan, and the reason of the refusal.
     """
-    assert rollback.plan is not None  # noqa: S101 - it was judged
-    assert rollback.plan.target is not None  # noqa: S101
+    planned = rollback.planned()
     needs_force = world.settings.policy.database_approval == "required"
-    target = rollback.plan.target
+    target = planned.target
     remark = f"{explain_no_full_rollback(verdict)}; the live schema was read before any task was stopped"
     named = (rollback.environment, target.service, target.version)
     check = schema_check(verdict, *named, needs_force=needs_force, remark=remark)
-    refused_plan = rollback.plan.model_copy(update={"checks": (*_other_checks(rollback.plan), check)})
+    refused_plan = planned.plan.model_copy(update={"checks": (*_other_checks(planned.plan), check)})
     return rollback.evolve(plan=refused_plan), f"{CHECK_NAME}: {check.reason}"
 
 

@@ -198,14 +198,6 @@ class HasHome(Protocol):
         ...
 
 
-class HasShortTimeouts(Protocol):
-    """Holder of ports that an emergency may ask with short timeouts."""
-
-    def with_short_timeouts(self) -> Self:
-        """Return the same ports, but optional evidence gets one attempt and two seconds."""
-        ...
-
-
 class HasReadinessChecks(Protocol):
     """Holder of ports that a readiness check may ask with short timeouts."""
 

@@ -98,9 +98,8 @@ def _decide(
     if world.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
         return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
     if failing and all(OTHER_SERVICE in check.evidence for check in failing):
-        return _fail(
-            rollback, f"not verified, though {target.version} is healthy: {why}"
-        )  # escalation can't repair another
+        # Escalating this service repairs no other service.
+        return _fail(rollback, f"not verified, though {target.version} is healthy: {why}")
     return escalate(rollback, f"not verified: {why}", view, world)
 
 
