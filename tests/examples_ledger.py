@@ -12,10 +12,12 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
+from rollback.domain.ledger.page_count import PageCount
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import OperatorAction, Pause
-from rollback.domain.page_count import PageCount
 from rollback.domain.releases.release import ReleaseState, normalised_definition
-from rollback.domain.rollback import Obligation, ObligationKind, ServiceProgress, TriggerEvent
+from rollback.domain.rollback import TriggerEvent
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
 from rollback.domain.stored import SkippedItem
 from rollback.errors import UnreadableItem

@@ -18,7 +18,8 @@ from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
 from rollback.domain.database.restore_target import RestoreTarget
-from rollback.domain.rollback import Obligation, Outcome, Rollback
+from rollback.domain.obligation import Obligation
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import RollbackError
 from rollback.intents.announce import has_new_intent
 from rollback.ports.world import World

@@ -89,9 +89,9 @@ def assert_exact(incident: Accounting) -> None:
     incident.assert_cleaned_up_and_reported()
     database = incident.document.database
     assert database is not None
-    assert database.lost is not None
-    assert [table.removed_rows for table in database.lost.tables] == [len(BAD)]
-    assert database.lost.is_complete
+    assert database.data_loss is not None
+    assert [table.removed_rows for table in database.data_loss.tables] == [len(BAD)]
+    assert database.data_loss.is_complete
 
 
 def test_the_account_holds_no_lease_and_no_service() -> None:

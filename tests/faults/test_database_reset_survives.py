@@ -8,7 +8,8 @@ from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario
 from rollback.check import Verdict
 from rollback.database.preflight.preflight import preflight_of_reset
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.rollback import ObligationKind, Outcome
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome
 
 
 def count_calls_without_crash() -> int:

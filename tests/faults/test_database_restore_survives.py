@@ -6,7 +6,8 @@ from builders import SERVICE
 from faults.crash import FaultInjector, crash_points
 from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.rollback import ObligationKind, Outcome
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome
 
 
 def count_calls_without_crash() -> int:

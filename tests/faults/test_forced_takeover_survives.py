@@ -13,8 +13,9 @@ from fakes import execution_arn
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import V1, V2, FullIncident
 from faults.scenario import EVENT
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.workflow.admit import admit

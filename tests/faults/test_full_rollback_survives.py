@@ -11,7 +11,8 @@ from worlds import DEGRADED, OUTAGE
 
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, V2, FullIncident
-from rollback.domain.rollback import ObligationKind, Outcome
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome
 
 
 def count_calls_without_crash() -> int:
@@ -35,8 +36,8 @@ def assert_service_and_data_are_restored(incident: FullIncident) -> None:
     assert only.open_obligations() == ()
     assert only.left_to_operator() == ()
     assert only.database is not None
-    assert only.database.lost is not None
-    assert [table.removed_rows for table in only.database.lost.tables] == [len(BAD)]
+    assert only.database.data_loss is not None
+    assert [table.removed_rows for table in only.database.data_loss.tables] == [len(BAD)]
 
 
 def test_a_full_rollback_restores_service_and_data() -> None:

@@ -12,9 +12,10 @@ from two_writer_simulation import WORKER, TwoWriterSimulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.check import Verdict
-from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator, Pause
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.errors import ExternalServiceError, UnreadableItem
@@ -274,7 +275,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
             request={"type": "full", "service": SERVICE},
             database_waits_since=NOW - timedelta(hours=1),
             outcome=Outcome.SUPPRESSED,
-            told="suppressed for now",
+            last_reported_answer="suppressed for now",
             recheck_at=NOW,
             reported=True,
             concluded_at=NOW,
@@ -284,7 +285,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.admit(given, name)
-    assert (again.id, again.evaluations, again.told) == (first.id, 2, first.told)
+    assert (again.id, again.evaluations, again.last_reported_answer) == (first.id, 2, first.last_reported_answer)
     assert again.database_waits_since is None
     assert stage.run_to_end(again).outcome is Outcome.SUCCEEDED
 

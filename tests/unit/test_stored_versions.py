@@ -10,7 +10,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
-from rollback.domain.ledger_index import build_entries
+from rollback.domain.ledger.index import build_entries
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Rollback

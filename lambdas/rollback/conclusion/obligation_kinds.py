@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback.conclusion.ports import SettingDischargePorts
-from rollback.domain.rollback import Obligation, ObligationKind
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.caused import record_caused_deployment
 from rollback.ports.neon import Databases

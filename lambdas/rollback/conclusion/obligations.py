@@ -15,7 +15,8 @@ from rollback.conclusion.obligation_kinds import (
 )
 from rollback.conclusion.ports import DischargePorts
 from rollback.conclusion.stay_fenced import has_to_stay_fenced
-from rollback.domain.rollback import OPERATOR, Obligation, Rollback
+from rollback.domain.obligation import OPERATOR, Obligation
+from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
 from rollback.leases.hold import renew_leases_of_stopped_services

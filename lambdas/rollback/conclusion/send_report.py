@@ -1,8 +1,8 @@
 """Send a rollback's report: once for each answer, as a page or as information."""
 
 from rollback.conclusion.ports import ReportPorts
-from rollback.domain import page_count
-from rollback.domain.page_count import is_page
+from rollback.domain.ledger import page_count
+from rollback.domain.ledger.page_count import is_page
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.reports.report import message, report_id, subject
@@ -26,8 +26,8 @@ def send_report_once(rollback: Rollback, world: ReportPorts) -> Rollback:
     Raises:
         ExternalServiceError: the report could not be sent.
     """
-    reported = rollback.evolve(reported=True, told=rollback.answer, wait_seconds=0)
-    if rollback.told == rollback.answer:
+    reported = rollback.evolve(reported=True, last_reported_answer=rollback.answer, wait_seconds=0)
+    if rollback.last_reported_answer == rollback.answer:
         return reported
     now, key = world.clock.now(), page_count.aggregation_key(rollback)
     last_count = world.ledger.page_count(rollback.service_name, key) if key is not None else None

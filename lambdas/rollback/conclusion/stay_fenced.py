@@ -1,7 +1,8 @@
 """Decide whether a fence may be lifted: a release must never meet data that it was not meant for."""
 
 from rollback.conclusion.ports import StayFencedPorts
-from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.identity.identify import identify_running
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeaseReadPorts

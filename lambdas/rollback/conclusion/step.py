@@ -13,8 +13,9 @@ from rollback.conclusion.send_report import try_to_report
 from rollback.database.data_loss.report import report_data_loss
 from rollback.database.data_loss.step import schedule_comparison
 from rollback.database.unsettled_change import resolve_database_change
-from rollback.domain.page_count import is_page
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.ledger.page_count import is_page
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
 from rollback.leases.hold import renew_leases_while_concluding

@@ -19,7 +19,7 @@ def apply_outcome(rollback: Rollback, world: WaitPorts) -> Rollback:
     if progress is None or progress.database_outcome is None:
         return rollback
     if progress.database_outcome is DatabaseOutcome.DELETED:
-        reason = rollback.plan.way if rollback.plan is not None else ""
+        reason = rollback.plan.summary if rollback.plan is not None else ""
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=reason, wait_seconds=0)
     if progress.has_succeeded:
         return rollback

@@ -35,7 +35,7 @@ class Plan(BaseModel):
     )
 
     @property
-    def way(self) -> str:
+    def summary(self) -> str:
         """The versions before and after, and the database's part, for display."""
         versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
         if self.database is None:

@@ -16,12 +16,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rollback.check import Check, Verdict
 from rollback.domain.database.progress import StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
-from rollback.domain.escalation import EscalationAttempt, EscalationLevel
+from rollback.domain.escalation import EscalationLevel
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.plan import Plan
 from rollback.domain.refusal import Refusal
 from rollback.domain.releases.newer_release import NewerRelease
 from rollback.domain.releases.release import Release
 from rollback.domain.request import DATABASE_TYPES, Request, RollbackType, Trigger
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.stored_settings import StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
@@ -31,7 +33,7 @@ from rollback.text import StoredText
 _LONGEST_REASON = 2000
 # Fields that survive a new evaluation: identity, counts, the answer that was reported, and obligations.
 _KEPT_BY_EVALUATION = (
-    "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "told",
+    "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "last_reported_answer",
     "obligations", "rechecked_at",
     "rechecks", "zero_desired_seen_at",
 )  # fmt: skip
@@ -49,105 +51,6 @@ class Outcome(StrEnum):
     PLANNED = "planned"
     ABORTED = "aborted"
     SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which keeps running
-
-
-class ObligationKind(StrEnum):
-    """A kind of setting that a rollback may have changed and must put back."""
-
-    DEPLOYMENT_CONFIGURATION = "deployment_configuration"
-    SCALING = "scaling"
-    FENCE = "fence"
-    BRANCH_PROTECTION = "branch_protection"
-
-
-OPERATOR = "operator"  # `handed_to` of an obligation that no rollback could discharge
-
-
-class Obligation(BaseModel):
-    """A setting to put back: appended before the change, discharged by Conclude in reverse order."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
-
-    kind: ObligationKind
-    before: dict[str, Any]
-    discharged_at: AwareDatetime | None = None
-    handed_to: str | None = Field(default=None, description="id of the rollback that puts it back now, or `operator`")
-    service: str | None = Field(
-        default=None,
-        description="service that was changed; None: the rollback's own. A fence stops several services (rule 8)",
-    )
-
-    @property
-    def is_open(self) -> bool:
-        """Whether this rollback still has to put the setting back."""
-        return self.discharged_at is None and self.handed_to is None
-
-    @property
-    def is_left_to_operator(self) -> bool:
-        """Whether an operator still has to put the setting back."""
-        return self.discharged_at is None and self.handed_to == OPERATOR
-
-
-class Intent(BaseModel):
-    """A change that is about to be made (rule 9: the intent is written to the ledger before the change)."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
-
-    action: str
-    at: AwareDatetime
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
-class ServiceProgress(BaseModel):
-    """Progress of the service step, which brings the ECS service to the target."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
-
-    started_at: AwareDatetime
-    escalation_level: EscalationLevel = EscalationLevel.SERVICE
-    escalation_level_since: AwareDatetime
-    tried: tuple[EscalationAttempt, ...] = Field(default=(), description="attempts at earlier escalation levels")
-    target_definition_arn: str | None = None
-    intent: Intent | None = None
-    acted_at: AwareDatetime | None = None
-    target_since: AwareDatetime | None = Field(default=None, description="when the target was last switched")
-    redeployment_forced_at: AwareDatetime | None = Field(
-        default=None, description="a stuck deployment is forced once a level"
-    )
-    restarted_at: AwareDatetime | None = Field(
-        default=None, description="when the target was started after a stop at zero"
-    )
-    reassert_until: AwareDatetime | None = Field(
-        default=None, description="rule 9: a call of the rollback that was taken over may still arrive until then"
-    )
-    moves: tuple[str, ...] = ()
-    stop_refused: str = Field(
-        default="", description="why ECS refused StopServiceDeployment; the service is updated instead"
-    )
-    notes: tuple[str, ...] = Field(default=(), description="for the report")
-    scaling_maximum: int | None = Field(
-        default=None, description="maximum capacity of the scalable target, as last read"
-    )
-    done_at: AwareDatetime | None = None
-
-    def announce(self, action: str, now: datetime, **fields: Any) -> "ServiceProgress":
-        """Record the change that the next round sends.
-
-        Args:
-            action: name of the change.
-            now: time of the announcement.
-            fields: `arguments` of the call, and fields of the progress that hold from the announcement on.
-        """
-        arguments = fields.pop("arguments", {})
-        return self.evolve(intent=Intent(action=action, at=now, arguments=arguments), **fields)
-
-    def add_note(self, note: str) -> "ServiceProgress":
-        """Return the progress with a remark for the report; the same remark is added once."""
-        return self if note in self.notes else self.evolve(notes=(*self.notes, note))
-
-    def evolve(self, **changes: Any) -> "ServiceProgress":
-        """Return a validated copy with some fields changed."""
-        return ServiceProgress.model_validate({**dict(self), **changes})
 
 
 class Verification(BaseModel):
@@ -209,7 +112,9 @@ class Rollback(BaseModel):
         default=None, description="when the last evaluation found the service at desired count 0 by the team's will"
     )
     crashed_evaluations: int = Field(default=0, ge=0, description="evaluations that ended without an answer")
-    told: str = Field(default="", description="`answer` of the last report: the same answer is not sent again")
+    last_reported_answer: str = Field(
+        default="", description="`answer` of the last report: the same answer is not sent again"
+    )
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
@@ -325,9 +230,11 @@ class Rollback(BaseModel):
         again = " for now" if self.recheck_at is not None else ""
         acted = " acted" if self.has_acted else ""
         asked = (
-            " database asked" if self.database is not None and self.database.last_change_checked_at is not None else ""
+            " database checked"
+            if self.database is not None and self.database.last_change_checked_at is not None
+            else ""
         )
-        lost = " lost writes told" if self.database is not None and self.database.lost is not None else ""
+        lost = " data loss reported" if self.database is not None and self.database.data_loss is not None else ""
         left_over = f" {left} left to an operator" if left else ""
         return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(failed)}{left_over}"
 

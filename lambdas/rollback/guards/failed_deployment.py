@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rollback.check import Check
-from rollback.domain.ledger_index import AnswerEntry
+from rollback.domain.ledger.index import AnswerEntry
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 

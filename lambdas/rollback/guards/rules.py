@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry
+from rollback.domain.obligation import OPERATOR, ObligationKind
 from rollback.domain.operator import Pause
 from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
-from rollback.domain.rollback import OPERATOR, ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.names import DESIRED_COUNT_CHECK, NO_HEALTHY_TARGETS

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from rollback.domain.rollback import Obligation, Rollback
+from rollback.domain.obligation import Obligation
+from rollback.domain.rollback import Rollback
 from rollback.leases.hold import assert_lease
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasClock, HasSettings

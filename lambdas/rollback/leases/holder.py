@@ -2,7 +2,8 @@
 
 from rollback.check import Check
 from rollback.domain.lease import Lease
-from rollback.domain.rollback import Obligation, Rollback, service_of
+from rollback.domain.obligation import Obligation
+from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import UnreadableItem
 from rollback.leases.ports import LeaseLivenessPorts, LeasePorts, LeaseReadPorts
 from rollback.leases.takeover import describe_takeover_state

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollback.domain.lease import Lease
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType
-from rollback.domain.rollback import ObligationKind, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.leases.hold import lease_end
 from rollback.leases.holder import holder_of
 from rollback.leases.ports import LeasePorts

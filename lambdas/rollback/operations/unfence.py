@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from rollback.conclusion.obligation_kinds import ensure_branch_protected, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.identity.identify import find_known_release, identify_running

@@ -32,8 +32,8 @@ def decide(rollback: Rollback, plan: Plan, world: DecisionPorts, *, resumed: Rol
         return rollback.evolve(outcome=outcome, reason=reason, recheck_at=_recheck_at(rollback, suppressing))
     why_not_acted = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
-        return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{why_not_acted}: {plan.way}")
-    return rollback.evolve(reason=plan.way)
+        return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{why_not_acted}: {plan.summary}")
+    return rollback.evolve(reason=plan.summary)
 
 
 def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: HasClock) -> Rollback:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import ObligationKind, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy
 
 

@@ -32,7 +32,7 @@ def _begun(connection: ServiceConnection) -> str:
 
 
 def _method(connection: ServiceConnection) -> str:
-    match connection.way:
+    match connection.method:
         case ReconnectMethod.STARTED:
             return "started from zero tasks"
         case ReconnectMethod.NEW_TASKS:

@@ -11,7 +11,8 @@ from rollback.domain.database.progress import (
     OverwriteProgress,
     RecreateProgress,
 )
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.reports.data_loss import format_data_loss
 
 _MOST_SEQUENCES = 20
@@ -131,9 +132,9 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
 
 
 def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
-    if progress.lost is not None:
+    if progress.data_loss is not None:
         yield "Lost writes:"
-        yield from (f"  {line}" for line in format_data_loss(progress.lost))
+        yield from (f"  {line}" for line in format_data_loss(progress.data_loss))
     elif progress.backup_id is not None:
         yield "Lost writes: the backup is compared after this rollback has ended; another report follows"
 

@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterable, Iterator
 
 from rollback.check import Check, Verdict
-from rollback.domain.page_count import is_page
+from rollback.domain.ledger.page_count import is_page
+from rollback.domain.obligation import Obligation
 from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import Obligation, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
@@ -30,7 +31,7 @@ def report_id(rollback: Rollback) -> str:
     parts = {
         ":database-asked": is_answer_known,
         ":not-put-back": bool(rollback.left_to_operator()),
-        ":lost-writes": database is not None and database.lost is not None,
+        ":lost-writes": database is not None and database.data_loss is not None,
         f":look-{rollback.evaluations}": rollback.evaluations > 1,
     }
     return f"{rollback.id}:{rollback.outcome}{''.join(part for part, applies in parts.items() if applies)}"

@@ -16,7 +16,7 @@ def _failed_moves(rollback: Rollback) -> Iterator[str]:
         return
     if service.stop_refused:
         yield f"The deployment in flight could not be stopped: {service.stop_refused}"
-    for attempt in service.tried:
+    for attempt in service.attempts:
         target = f" to {attempt.target}" if attempt.target else ""
         period = f"{attempt.since:%H:%M:%S} to {attempt.until:%H:%M:%S} UTC"
         yield f"Tried {attempt.escalation_level}{target} ({period}): {attempt.escalation_reason}"

@@ -4,13 +4,9 @@ from functools import partial
 from typing import Any
 
 from rollback.domain.escalation import EscalationLevel
-from rollback.domain.rollback import (
-    DeployingRollback,
-    Intent,
-    Obligation,
-    ObligationKind,
-    Rollback,
-)
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import DeployingRollback, Rollback
+from rollback.domain.service_progress import Intent
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.intents.announce import announce, send_under_lease
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView

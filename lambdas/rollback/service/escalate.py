@@ -43,23 +43,29 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: EscalationP
     """
     deploying = rollback.deploying()
     progress, now, policy = deploying.progress, world.clock.now(), world.settings.policy
-    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
+    attempts = (*progress.attempts, _record_attempt(deploying, why, view, now))
     service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
     step = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
     )
     if isinstance(step, TargetSwitch) and another is not None:
-        return _switch_target(another, deploying, tried, why, view, now)
+        return _switch_target(another, deploying, attempts, why, view, now)
     if isinstance(step, EscalationLevel):
         climbed = progress.evolve(
-            escalation_level=step, escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None
+            escalation_level=step,
+            escalation_level_since=now,
+            attempts=attempts,
+            done_at=None,
+            redeployment_forced_at=None,
         )
         return rollback.evolve(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
     healthy = service_health.healthy_targets if service_health.healthy_targets is not None else "?"
     stood = f"{healthy} of {service_health.wanted} healthy"
     end = step if isinstance(step, EscalationEnd) else EscalationEnd.LEVELS_EXHAUSTED
     reason = f"{why}; {_END_REASONS[end]} ({stood})"
-    return rollback.evolve(service=progress.evolve(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
+    return rollback.evolve(
+        service=progress.evolve(attempts=attempts), outcome=Outcome.FAILED, reason=reason, wait_seconds=0
+    )
 
 
 def reassert_target(rollback: Rollback, view: ServiceView, world: EscalationPorts) -> Rollback | None:
@@ -73,11 +79,11 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: EscalationPort
     if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
         return None
     level = progress.escalation_level
-    if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.tried):
+    if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.attempts):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
-    again = progress.evolve(escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None)
+    attempts = (*progress.attempts, _record_attempt(deploying, why, view, now))
+    again = progress.evolve(escalation_level_since=now, attempts=attempts, done_at=None, redeployment_forced_at=None)
     return rollback.evolve(
         service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
     )
@@ -86,7 +92,7 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: EscalationPort
 def _switch_target(
     another: StandingTarget,
     deploying: DeployingRollback,
-    tried: tuple[EscalationAttempt, ...],
+    attempts: tuple[EscalationAttempt, ...],
     why: str,
     view: ServiceView,
     now: datetime,
@@ -95,7 +101,7 @@ def _switch_target(
     begun = deploying.progress.evolve(
         escalation_level_since=now,
         target_since=now,
-        tried=tried,
+        attempts=attempts,
         target_definition_arn=None,
         intent=None,
         done_at=None,

@@ -111,7 +111,7 @@ def find_next_target(rollback: Rollback, world: NextTargetPorts) -> StandingTarg
         return None
     try:
         standing = standing_plan(rollback.service_name, world)
-        tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.tried)}
+        tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.attempts)}
         candidates = standing.usable_targets(plan.running.fingerprint) if standing is not None else ()
         untried = (target for target in candidates if target.release.fingerprint not in tried)
         return next((one for one in untried if _is_compatible(schema_verdict(one.release, world, plan.running))), None)

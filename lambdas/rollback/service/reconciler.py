@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 from rollback.domain.database.progress import RecreateProgress
 from rollback.domain.escalation import EscalationLevel
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import DeployingRollback, Intent, ObligationKind, Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import DeployingRollback, Outcome, Rollback
+from rollback.domain.service_progress import Intent, ServiceProgress
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.identity.identify import identify_deployment

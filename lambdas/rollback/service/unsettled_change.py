@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from rollback.domain.rollback import Intent, Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.service_progress import Intent, ServiceProgress
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView

@@ -138,11 +138,11 @@ def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
 
 def _describe_success(rollback: Rollback) -> str:
     plan = rollback.planned().plan
-    tried = rollback.service.tried if rollback.service is not None else ()
+    tried = rollback.service.attempts if rollback.service is not None else ()
     if not tried or rollback.service is None:
-        return plan.way
+        return plan.summary
     before = ", ".join(attempt.escalation_level.replace("_", " ") for attempt in tried)
-    return f"{plan.way}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
+    return f"{plan.summary}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
 
 
 def run_checks(

@@ -14,7 +14,7 @@ from typing import Any
 
 from rollback.check import Check, Verdict
 from rollback.domain.event import is_event, judge_event, read_event
-from rollback.domain.ledger_index import FAILED_DEPLOYMENT
+from rollback.domain.ledger.index import FAILED_DEPLOYMENT
 from rollback.domain.request import Request, RollbackType, Trigger, parse_request
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, InvalidRequest, RollbackError

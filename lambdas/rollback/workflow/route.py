@@ -88,7 +88,7 @@ def next_step(rollback: Rollback) -> Step:
 
 
 def _next_step_after_conclusion(rollback: Rollback) -> Step:
-    account = rollback.database.account if rollback.database is not None else None
+    account = rollback.database.data_loss_analysis if rollback.database is not None else None
     if account is None or account.reported_at is not None:
         return Step.DONE
     return Step.DATA_LOSS if account.ended_at is None else Step.CONCLUDE

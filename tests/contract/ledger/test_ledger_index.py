@@ -14,7 +14,7 @@ from two_writer_simulation import WORKER, TwoWriterSimulation
 from worlds import DEGRADED
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.domain.ledger_index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Outcome

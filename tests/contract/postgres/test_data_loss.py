@@ -97,9 +97,9 @@ class Branch:
             document = compare_lost_rows(document, self.world)
             self.project.settle()
             assert document.database is not None
-            if document.database.lost is not None:
+            if document.database.data_loss is not None:
                 self.ended = document
-                return document.database.lost
+                return document.database.data_loss
         raise AssertionError(document.database)
 
     def told(self) -> DataLossReport:
@@ -377,7 +377,10 @@ def test_the_backup_s_compute_and_the_compared_branch_are_gone_after_the_report(
         document = report_data_loss(document, branch.world)
         branch.project.settle()
         assert document.database is not None
-        if document.database.account is not None and document.database.account.reported_at is not None:
+        if (
+            document.database.data_loss_analysis is not None
+            and document.database.data_loss_analysis.reported_at is not None
+        ):
             break
     databases = branch.project.databases
     assert databases.branch_named(comparison_branch_name(document.id)) is None

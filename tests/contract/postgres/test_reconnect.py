@@ -17,7 +17,8 @@ from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import Rollback, ServiceProgress
+from rollback.domain.rollback import Rollback
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.ports.world import World

@@ -28,7 +28,8 @@ from rollback.adapters.aws.sns import acceptable_subject
 from rollback.bootstrap import ports_from_environment
 from rollback.domain.phases import phases
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
+from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, Verification
+from rollback.domain.service_progress import ServiceProgress
 from rollback.errors import ExternalServiceError, InvalidRequest, Throttled, UnsupportedService
 
 DIGEST = "sha256:" + "a" * 64

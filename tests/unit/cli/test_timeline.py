@@ -127,7 +127,7 @@ def test_a_watcher_that_polls_only_at_the_end_prints_all_facts_in_order(watched:
 
     assert ended.outcome is Outcome.SUCCEEDED
     assert ended.service is not None
-    assert [left.escalation_level for left in ended.service.tried] == [
+    assert [left.escalation_level for left in ended.service.attempts] == [
         EscalationLevel.SERVICE,
         EscalationLevel.EMERGENCY,
     ]

@@ -8,8 +8,9 @@ from database_simulation import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulati
 from two_writer_simulation import WORKER, TwoWriterSimulation
 
 from rollback.domain.database.schema_verdict import Compatibility
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.releases.release import ReleaseState
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.workflow.route import Step

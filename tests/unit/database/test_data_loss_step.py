@@ -31,8 +31,8 @@ def done(stage: DatabaseSimulation, rollback: Rollback) -> Rollback:
 
 def words(rollback: Rollback) -> str:
     assert rollback.database is not None
-    assert rollback.database.lost is not None
-    return "\n".join(format_data_loss(rollback.database.lost))
+    assert rollback.database.data_loss is not None
+    return "\n".join(format_data_loss(rollback.database.data_loss))
 
 
 def test_the_first_report_announces_a_second_and_the_second_counts_lost_rows() -> None:
@@ -90,8 +90,8 @@ def test_the_restored_branch_itself_is_compared_and_named_if_neon_refuses_a_chil
     stage.neon.write(BRANCH, 5)
     ended = done(stage, rollback)
     assert ended.database is not None
-    assert ended.database.account is not None
-    assert ended.database.account.base is ComparisonBase.BRANCH
+    assert ended.database.data_loss_analysis is not None
+    assert ended.database.data_loss_analysis.base is ComparisonBase.BRANCH
     assert "as it is now (422: too many branches): rows that services have changed since" in words(ended)
 
 
@@ -102,8 +102,8 @@ def test_an_undo_is_compared_with_its_source_branch() -> None:
     undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "e2"))
     assert undone.outcome is not Outcome.REFUSED, undone.reason
     assert undone.database is not None
-    assert undone.database.account is not None
-    assert undone.database.account.base is ComparisonBase.SOURCE
+    assert undone.database.data_loss_analysis is not None
+    assert undone.database.data_loss_analysis.base is ComparisonBase.SOURCE
     assert stage.neon.endpoints(narrow(undone.database, ResetProgress).source_branch_id) == ()
 
 

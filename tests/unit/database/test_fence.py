@@ -7,7 +7,7 @@ from faults.database_endings import assert_nothing_was_changed, assert_refused
 from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.rollback import ObligationKind
+from rollback.domain.obligation import ObligationKind
 from rollback.resources.database.errors import RequestRefused
 from rollback.resources.database.postgres import ClientSession
 

@@ -9,9 +9,10 @@ from simulation import FAMILY
 
 from rollback.check import Verdict
 from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import ObligationKind, Outcome
+from rollback.domain.rollback import Outcome
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.policy import Policy
 from rollback.names import family_of, rollback_family
@@ -69,8 +70,8 @@ def test_an_environment_set_to_full_brings_service_and_database_back() -> None:
     assert stage.branch.protected
     assert stage.neon.calls.count("restore") == 1
     assert ended.database is not None
-    assert ended.database.lost is not None
-    assert [table.removed_rows for table in ended.database.lost.tables] == [2]
+    assert ended.database.data_loss is not None
+    assert [table.removed_rows for table in ended.database.data_loss.tables] == [2]
     assert ended.open_obligations() == ()
     assert ended.left_to_operator() == ()
     assert stage.state_of("v2") is ReleaseState.QUARANTINED

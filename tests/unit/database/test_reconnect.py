@@ -52,7 +52,7 @@ def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_sta
     stage = WritersAndReaderSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.VERIFY)
     assert stage.worker.desired_count == 2
-    assert [find_connection(rollback, name).way for name in (SERVICE, WORKER)] == [
+    assert [find_connection(rollback, name).method for name in (SERVICE, WORKER)] == [
         ReconnectMethod.STARTED,
         ReconnectMethod.STARTED,
     ]
@@ -122,7 +122,7 @@ def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_stays() -> No
     assert stage.services.desired_count == 2
     assert "connection reports" in ended.reason
     assert ended.service is not None
-    assert ended.service.tried == (), "no rung of the service mends another one's connections"
+    assert ended.service.attempts == (), "no rung of the service mends another one's connections"
     assert "NOT RECONNECTED" in stage.pages()[-1]
 
 
@@ -299,7 +299,7 @@ def test_a_refuting_endpoint_of_a_reader_fails_without_escalating_the_rollback_s
     assert ended.outcome is Outcome.FAILED
     assert "not verified, though v1 is healthy: connection reports: /users/1 answered" in ended.reason
     assert ended.service is not None
-    assert ended.service.tried == ()
+    assert ended.service.attempts == ()
 
 
 def test_verification_waits_for_an_endpoint_that_recovers_in_time() -> None:

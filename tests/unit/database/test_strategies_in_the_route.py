@@ -146,8 +146,8 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
     assert (old.name, stage.neon.rows(old.id)) == (backup_name(rollback.id), [*GOOD, *BAD, 42])
     assert (stage.services.desired_count, stage.running()) == (desired, running)
     assert rollback.database is not None
-    assert rollback.database.lost is not None
-    assert [table.removed_rows for table in rollback.database.lost.tables] == [1]
+    assert rollback.database.data_loss is not None
+    assert [table.removed_rows for table in rollback.database.data_loss.tables] == [1]
 
 
 def test_a_recreated_preview_can_be_undone() -> None:

@@ -3,9 +3,10 @@
 import pytest
 from builders import NOW, SERVICE, release, rollback
 
+from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import ReleaseState
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, ServiceProgress
+from rollback.domain.service_progress import ServiceProgress
 from rollback.errors import StageNotReached
 
 V1, V2 = release("v1", state=ReleaseState.PROMOTED, hours_ago=20), release("v2")

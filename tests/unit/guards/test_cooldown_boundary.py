@@ -6,9 +6,10 @@ import pytest
 from builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict
-from rollback.domain.ledger_index import build_change_entry
+from rollback.domain.ledger.index import build_change_entry
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.guards.rules import check_history

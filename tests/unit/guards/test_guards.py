@@ -9,11 +9,12 @@ from simulation import CANDIDATE, PROMOTED, QUARANTINED, Simulation, alarm_event
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.check import Verdict
-from rollback.domain.ledger_index import ChangeEntry, build_change_entry
+from rollback.domain.ledger.index import ChangeEntry, build_change_entry
 from rollback.domain.operator import Pause
 from rollback.domain.plan import Plan
 from rollback.domain.request import Trigger
-from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.guards import rules as guards
@@ -298,7 +299,7 @@ def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_
     assert rollback_.service is not None
     # it waited for its whole timeout, and then overrode CloudFormation as an emergency; the service was down meanwhile
     assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
-    assert [t.escalation_level for t in rollback_.service.tried] == ["service"]
+    assert [t.escalation_level for t in rollback_.service.attempts] == ["service"]
     assert rollback_.outcome is Outcome.SUCCEEDED
 
 

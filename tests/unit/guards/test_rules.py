@@ -7,10 +7,11 @@ import pytest
 from builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict
-from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import Pause
 from rollback.domain.request import RollbackType, Trigger
-from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.errors import UnreadableItem

@@ -72,7 +72,7 @@ def test_unknown_target_health_never_stops_all_tasks() -> None:
     done = stage.run({"type": "emergency"})
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
     assert done.service is not None
-    assert EscalationLevel.RESTART_FROM_ZERO not in {one.escalation_level for one in done.service.tried}
+    assert EscalationLevel.RESTART_FROM_ZERO not in {one.escalation_level for one in done.service.attempts}
 
 
 def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy() -> None:
@@ -127,7 +127,7 @@ def test_a_deleted_target_group_ends_a_rollback_that_helped_without_escalation()
     assert "TargetGroupNotFound" in done.reason
     assert stage.running() == image("v1")
     assert done.service is not None
-    assert done.service.tried == ()
+    assert done.service.attempts == ()
 
 
 @pytest.mark.parametrize("arrange", [gone, lambda stage: beside(stage, *UNUSED)], ids=["deleted", "unused"])

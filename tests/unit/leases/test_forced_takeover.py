@@ -7,8 +7,9 @@ import pytest
 from builders import SERVICE, image
 from database_simulation import BAD, GOOD, DatabaseSimulation
 
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.leases.takeover import describe_takeover_state
 from rollback.operations.pause_abort_unlock import abort

@@ -9,7 +9,8 @@ from database_simulation import AFTER, BRANCH, GOOD
 from simulation import alarm_event
 from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
 
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError
 from rollback.leases.holder import describe_holder
 from rollback.workflow.admit import admit

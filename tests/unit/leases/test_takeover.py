@@ -9,9 +9,11 @@ from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.escalation import EscalationLevel
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import Operator
 from rollback.domain.request import Request, RollbackType, Trigger
-from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.service_progress import ServiceProgress
 from rollback.leases.takeover import describe_takeover_state, find_takeover_objection
 from rollback.names import family_of, rollback_family
 from rollback.operations.pause_abort_unlock import pause

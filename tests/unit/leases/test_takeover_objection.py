@@ -8,9 +8,10 @@ from builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.database.progress import OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.lease import Lease
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, RollbackType, Trigger
-from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.leases.takeover import describe_takeover_state, find_takeover_objection
 
 EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)

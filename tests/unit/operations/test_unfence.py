@@ -9,9 +9,10 @@ from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from faults.database_endings import raise_error
 from simulation import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
 
+from rollback.domain.ledger.page_count import is_page
+from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.page_count import is_page
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Rollback
+from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict, InvalidRequest
 from rollback.operations.pause_abort_unlock import abort
 from rollback.operations.unfence import UnfenceResult, list_obligations_of_operator, unfence

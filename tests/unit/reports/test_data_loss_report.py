@@ -3,7 +3,8 @@
 from builders import SERVICE, rollback
 
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.reports.data_loss import format_data_loss
 
 EMPTY = DataLossReport(databases=1)

@@ -4,8 +4,9 @@ from builders import NOW, release, rollback
 
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
+from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
+from rollback.domain.rollback import Outcome
 from rollback.domain.settings.database import Strategy
 from rollback.reports.condition import describe_condition, protect_branches
 

@@ -11,8 +11,9 @@ from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
 from two_writer_simulation import TwoWriterSimulation
 
 from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch, backup_name
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.operations.pause_abort_unlock import abort, unlock
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused, Unreachable

@@ -57,7 +57,7 @@ def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates
     assert stage.running() == image("v1")
     assert stage.changes() == ["update", "update"]  # the target, then the configuration
     assert done.service is not None
-    assert [tried.escalation_level for tried in done.service.tried] == [EscalationLevel.SERVICE]
+    assert [tried.escalation_level for tried in done.service.attempts] == [EscalationLevel.SERVICE]
     assert "the release is not the cause" in stage.pages()[0]
     assert f"in ALARM: {DEGRADED}" in stage.pages()[0]
 
@@ -69,7 +69,7 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
     done = stage.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    assert [t.escalation_level for t in done.service.tried] == [
+    assert [t.escalation_level for t in done.service.attempts] == [
         EscalationLevel.SERVICE,
         EscalationLevel.EMERGENCY,
         EscalationLevel.RESTART_FROM_ZERO,
@@ -91,7 +91,7 @@ def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
     bad_all_over(stage)
     done = stage.run()
     assert done.service is not None
-    assert [t.escalation_level for t in done.service.tried] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
+    assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
 
 
@@ -101,7 +101,7 @@ def test_an_environment_may_refuse_the_restart_from_zero() -> None:
     stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
     done = stage.run()
     assert done.service is not None
-    assert [t.escalation_level for t in done.service.tried] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
+    assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
 
 
 def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
@@ -168,4 +168,4 @@ def test_a_rollback_succeeds_only_after_its_triggering_alarm_is_ok() -> None:
     done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert done.service is not None
-    assert done.service.tried == ()
+    assert done.service.attempts == ()

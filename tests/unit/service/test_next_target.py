@@ -201,7 +201,7 @@ def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> N
     done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
     assert done.service is not None
-    assert [(tried.escalation_level, tried.target) for tried in done.service.tried] == [
+    assert [(tried.escalation_level, tried.target) for tried in done.service.attempts] == [
         (EscalationLevel.EMERGENCY, "v1")
     ]
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls), "nothing was stopped for it"
@@ -219,7 +219,7 @@ def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    tried = [(str(one.escalation_level), one.target) for one in done.service.tried]
+    tried = [(str(one.escalation_level), one.target) for one in done.service.attempts]
     assert tried == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
 
 
@@ -233,7 +233,7 @@ def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -
     where_only_starts(stage, "v0")
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
-    assert {one.target for one in done.service.tried} == {"v1"}
+    assert {one.target for one in done.service.attempts} == {"v1"}
 
 
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
@@ -243,7 +243,7 @@ def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
     where_only_starts(stage)
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
-    assert [one.target for one in done.service.tried] == ["v1", "v1"]
+    assert [one.target for one in done.service.attempts] == ["v1", "v1"]
 
 
 def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
@@ -252,7 +252,7 @@ def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
     where_only_starts(stage, "v0")
     done = stage.run({"type": "emergency", "target_version": "v1"})
     assert done.service is not None
-    assert {one.target for one in done.service.tried} == {"v1"}
+    assert {one.target for one in done.service.attempts} == {"v1"}
 
 
 def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,4 +276,4 @@ def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypa
     where_only_starts(stage, "v0")
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
-    assert {one.target for one in done.service.tried} == {"v1"}
+    assert {one.target for one in done.service.attempts} == {"v1"}

@@ -10,8 +10,9 @@ from simulation import start_simulation_at_zero as at_zero_scaled
 from worlds import OUTAGE
 
 from rollback.domain.escalation import EscalationLevel
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.service.next_action import DrainStatus, ServiceMove, next_restart_move
@@ -163,7 +164,7 @@ def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -
     done = stage.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    assert [t.escalation_level for t in done.service.tried] == [
+    assert [t.escalation_level for t in done.service.attempts] == [
         EscalationLevel.SERVICE,
         EscalationLevel.EMERGENCY,
         EscalationLevel.RESTART_FROM_ZERO,

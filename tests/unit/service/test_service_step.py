@@ -16,7 +16,8 @@ from simulation import (
 )
 
 from rollback.domain.database.progress import OriginalBranch, RecreateProgress
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ScalableTarget
@@ -186,11 +187,11 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     assert done.outcome is Outcome.FAILED
     assert "every escalation level was tried" in done.reason
     assert done.service is not None
-    assert [t.escalation_level for t in done.service.tried] == [
+    assert [t.escalation_level for t in done.service.attempts] == [
         "service",
         "emergency",
     ]  # v2 still serves, so the service never goes to zero
-    assert "did not settle in 15 minutes" in done.service.tried[0].escalation_reason
+    assert "did not settle in 15 minutes" in done.service.attempts[0].escalation_reason
     assert stage.severities() == ["page", "page"]  # the failure, then the configuration that could not be restored
     assert stage.state_of("v2") == "suspect"
 

@@ -13,7 +13,8 @@ from simulation import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment
 from stand_ins import DenyingPort, access_denied_error
 from worlds import DEGRADED, OUTAGE
 
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import NotFound
@@ -84,7 +85,7 @@ def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_i
     two_hours_later(stage)
     assert ended.outcome is Outcome.FAILED
     assert ended.service is not None
-    assert ended.service.tried == ()  # no other escalation level: it would be refused too
+    assert ended.service.attempts == ()  # no other escalation level: it would be refused too
     assert ecs.times["update"] == 1
     assert took <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
     assert ended.open_obligations() == ()
@@ -128,7 +129,7 @@ def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> N
     assert ended.reason.startswith("not verified, though all other checks pass: target-health: could not be")
     assert "some:states" in ended.reason
     assert ended.service is not None
-    assert ended.service.tried == ()
+    assert ended.service.attempts == ()
     assert stage.clock.now() - NOW < timedelta(minutes=3)
     assert len(stage.pages()) == 1
 
@@ -139,7 +140,7 @@ def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> N
     stage.healthy_versions = set()  # the alarm stays in ALARM over v1
     ended = stage.run()
     assert ended.service is not None
-    assert ended.service.tried != ()
+    assert ended.service.attempts != ()
 
 
 def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so() -> None:

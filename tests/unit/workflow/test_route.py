@@ -14,7 +14,8 @@ from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, R
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, RollbackType
-from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.database import Strategy
 from rollback.workflow.route import EDGES, ENTRANCES, Step, next_step
 
@@ -61,7 +62,7 @@ def comparing(comparison: DataLossAnalysis) -> Rollback:
         reconnection=RECONNECTION_BEGUN.ended(NOW),
         outcome=Outcome.SUCCEEDED,
         concluded_at=NOW,
-    ).evolve(database=DATABASE_RESTORED.evolve(account=comparison))
+    ).evolve(database=DATABASE_RESTORED.evolve(data_loss_analysis=comparison))
 
 
 # A document at each step. `Step.DONE` is the end: nothing comes after it.
@@ -90,8 +91,8 @@ def wait(before: Rollback) -> Rollback:
 def set_comparison(**changes: object) -> Result:
     def changed(before: Rollback) -> Rollback:
         database = before.database or DATABASE_RESTORED
-        comparison = database.account or COMPARISON_BEGUN
-        return before.evolve(database=database.evolve(account=comparison.evolve(**changes)))
+        comparison = database.data_loss_analysis or COMPARISON_BEGUN
+        return before.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
 
     return changed
 
@@ -105,7 +106,7 @@ def escalate_to_full(before: Rollback) -> Rollback:
 def conclude(before: Rollback) -> Rollback:
     """Conclude, and report the lost writes if the branches were compared."""
     concluded = before.evolve(outcome=before.outcome or Outcome.ABORTED, concluded_at=NOW)
-    is_compared = before.database is not None and before.database.account is not None
+    is_compared = before.database is not None and before.database.data_loss_analysis is not None
     return set_comparison(reported_at=NOW)(concluded) if is_compared else concluded
 
 

@@ -10,7 +10,8 @@ from itertools import groupby
 from rollback.check import Verdict
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import Rollback, ServiceProgress, Verification
+from rollback.domain.rollback import Rollback, Verification
+from rollback.domain.service_progress import ServiceProgress
 from rollback.reports.connections import format_connections
 from rollback.reports.data_loss import format_data_loss
 from rollback.reports.database import format_database
@@ -49,7 +50,7 @@ def _facts_so_far(rollback: Rollback) -> Iterator[Fact]:
     yield Fact(f"begun, trigger {rollback.trigger}")
     if rollback.plan is not None and rollback.plan.target is not None:
         yield from _schema_facts(rollback.plan)
-        yield Fact(rollback.plan.way)
+        yield Fact(rollback.plan.summary)
     if rollback.database is not None:
         yield from _database_facts(rollback.database)
     if rollback.service is not None:
@@ -91,8 +92,8 @@ def _database_facts(database: DatabaseProgress) -> Iterator[Fact]:
     yield from (Fact(f"database {move}", when=number) for number, move in enumerate(database.moves))
     if database.verified_at is not None:
         yield Fact("the database answers", when=database.verified_at)
-    if database.lost is not None:
-        yield from (Fact(f"lost writes: {_shortened(line)}") for line in format_data_loss(database.lost))
+    if database.data_loss is not None:
+        yield from (Fact(f"lost writes: {_shortened(line)}") for line in format_data_loss(database.data_loss))
 
 
 def _shortened(line: str) -> str:
@@ -103,10 +104,12 @@ def _service_facts(service: ServiceProgress) -> Iterator[Fact]:
     """List the calls of each escalation level and why it was left; the outcome says why the last level ended."""
     moves = [Fact(move, when=number, is_move=True) for number, move in enumerate(service.moves)]
     listed = 0
-    for number, attempt in enumerate(service.tried):
+    for number, attempt in enumerate(service.attempts):
         yield from moves[listed : attempt.moves_before_escalation]
         listed = attempt.moves_before_escalation
-        next_level = [*(later.escalation_level for later in service.tried[number + 1 :]), service.escalation_level][0]
+        next_level = [*(later.escalation_level for later in service.attempts[number + 1 :]), service.escalation_level][
+            0
+        ]
         if next_level is not attempt.escalation_level:
             yield Fact(f"{attempt.escalation_reason}: on to {next_level}", when=number)
     yield from moves[listed:]

@@ -17,7 +17,7 @@ from rollback.adapters.ledger.table import (
     seconds,
     text_of,
 )
-from rollback.domain.ledger_index import build_entries
+from rollback.domain.ledger.index import build_entries
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.errors import Conflict, LeaseLost, UnreadableItem

@@ -15,8 +15,7 @@ from pydantic import BaseModel
 from rollback.adapters.ledger.documents import LedgerDocuments, build_index_parts, require_unchanged
 from rollback.adapters.ledger.releases import index_release
 from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, parse_body, text_of
-from rollback.domain.index_build import IndexBuild
-from rollback.domain.ledger_index import (
+from rollback.domain.ledger.index import (
     OWED,
     PENDING,
     AnswerEntry,
@@ -28,6 +27,7 @@ from rollback.domain.ledger_index import (
     build_entries,
     format_sortable_time,
 )
+from rollback.domain.ledger.index_build import IndexBuild
 from rollback.domain.rollback import Rollback
 from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import UnreadableItem
@@ -85,17 +85,17 @@ class LedgerIndex(LedgerDocuments):
     def unreadable(self) -> tuple[SkippedItem, ...]:
         """Query the partition `UNREADABLE`."""
         return tuple(
-            SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_reported="told" in item)
+            SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_reported="is_reported" in item)
             for item in self._table.query("UNREADABLE")
         )
 
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        """Set `told` on the item."""
+        """Set `is_reported` on the item."""
         self._table.call(
             self._table.client.update_item,
             TableName=self._table.name,
             Key=key("UNREADABLE", unreadable.key),
-            UpdateExpression="SET told = :yes",
+            UpdateExpression="SET is_reported = :yes",
             ExpressionAttributeValues={":yes": {"BOOL": True}},
         )
 

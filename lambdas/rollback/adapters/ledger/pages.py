@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, expiry, key, parse_readable_bodies
 from rollback.canonical_json import sha256_of
-from rollback.domain.page_count import PageCount
+from rollback.domain.ledger.page_count import PageCount
 from rollback.errors import Conflict
 
 _PARTITION = "PAGES"

@@ -12,7 +12,8 @@ from rollback.database.changes.fence_sessions import list_connected_writers, wai
 from rollback.database.changes.ports import FencePorts, WaitPorts
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress, RestoreProgress
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.announce import send_under_lease
 from rollback.service.drain_status import record_services_at_zero

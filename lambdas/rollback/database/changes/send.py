@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
-from rollback.domain.rollback import Obligation, Rollback
+from rollback.domain.obligation import Obligation
+from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.intents.announce import announce, seconds_to_wait, send_under_lease
 from rollback.leases.ports import LeasePorts

@@ -37,7 +37,7 @@ def delete_next_resource(opened: OpenAnalysis, now: datetime, world: CleanupPort
 
 
 def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: HasSettings) -> Rollback:
-    progress = opened.progress.evolve(account=analysis)
+    progress = opened.progress.evolve(data_loss_analysis=analysis)
     if analysis.computes:
         project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
         progress = progress.add_note(
@@ -99,5 +99,5 @@ def _note_leftovers(opened: OpenAnalysis, why: str, now: datetime) -> Rollback:
     note = f"Delete {left} in Neon's console, if it exists: it could not be deleted: {why}"
     progress = opened.progress.add_note(note) if left else opened.progress
     return opened.rollback.evolve(
-        database=progress.evolve(account=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0
+        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0
     )

@@ -23,10 +23,12 @@ class OpenAnalysis:
         Raises:
             InvalidRequest: the rollback has none; the route leads here only with one.
         """
-        if rollback.database is None or rollback.database.account is None:
+        if rollback.database is None or rollback.database.data_loss_analysis is None:
             raise InvalidRequest(f"{rollback.id} has no data-loss analysis: no data loss is compared or reported")
-        return cls(rollback, rollback.database, rollback.database.account)
+        return cls(rollback, rollback.database, rollback.database.data_loss_analysis)
 
     def save(self, analysis: DataLossAnalysis, wait_seconds: int = 0) -> Rollback:
         """The rollback with the analysis replaced."""
-        return self.rollback.evolve(database=self.progress.evolve(account=analysis), wait_seconds=wait_seconds)
+        return self.rollback.evolve(
+            database=self.progress.evolve(data_loss_analysis=analysis), wait_seconds=wait_seconds
+        )

@@ -29,7 +29,7 @@ def report_data_loss(rollback: Rollback, world: DataLossReportPorts) -> Rollback
             return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
         is_sent = False
     # This report is no page, so it must not count as the page that the janitor may still have to send.
-    answer = {"told": rollback.answer} if is_sent and rollback.reported else {}
+    answer = {"last_reported_answer": rollback.answer} if is_sent and rollback.reported else {}
     return opened.save(reported).evolve(reported=rollback.reported and is_sent, **answer)
 
 

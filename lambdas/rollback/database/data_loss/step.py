@@ -40,14 +40,14 @@ def schedule_comparison(rollback: Rollback, now: datetime) -> Rollback:
     Without a backup there is nothing to compare. Then only the compute is deleted that the source of an undo was given.
     """
     progress, source = rollback.database or _progress_without_restore(rollback, now), rollback.source_compute_branch_id
-    if progress is None or progress.lost is not None or progress.account is not None:
+    if progress is None or progress.data_loss is not None or progress.data_loss_analysis is not None:
         return rollback
     if progress.backup_id is None and source is None:
         return rollback
     analysis = DataLossAnalysis(began_at=now, seen_at=now, computes=(source,) if source is not None else ())
     if progress.backup_id is None:
         analysis = analysis.evolve(ended_at=now)
-    return rollback.evolve(database=progress.evolve(account=analysis))
+    return rollback.evolve(database=progress.evolve(data_loss_analysis=analysis))
 
 
 def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProgress | None:
@@ -83,7 +83,7 @@ def compare_lost_rows(rollback: Rollback, world: ComparisonPorts) -> Rollback:
 def stop_comparison(rollback: Rollback, why: str, now: datetime) -> Rollback:
     """End the analysis. The report has the tables compared so far, and why the others were not."""
     progress = rollback.database
-    if progress is None or progress.account is None or progress.account.ended_at is not None:
+    if progress is None or progress.data_loss_analysis is None or progress.data_loss_analysis.ended_at is not None:
         return rollback
     opened = OpenAnalysis.of(rollback)
     return _end_comparison(opened, opened.analysis.report.evolve(unavailable=why), now)
@@ -230,4 +230,6 @@ def _describe_base(opened: OpenAnalysis) -> str:
 def _end_comparison(opened: OpenAnalysis, report: DataLossReport, now: datetime) -> Rollback:
     """Move the report out of the analysis into the progress; Conclude sends it."""
     ended = opened.analysis.evolve(ended_at=now, seen_at=now, report=DataLossReport())
-    return opened.rollback.evolve(database=opened.progress.evolve(lost=report, account=ended), wait_seconds=0)
+    return opened.rollback.evolve(
+        database=opened.progress.evolve(data_loss=report, data_loss_analysis=ended), wait_seconds=0
+    )

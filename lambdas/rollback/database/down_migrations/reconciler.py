@@ -135,7 +135,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
             case DownMigrationMove.CHECK_SCHEMA:
                 return rollback.evolve(database=self._check_live_branch(progress, now), wait_seconds=0)
             case DownMigrationMove.DONE:
-                done = progress.evolve(lost=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
+                done = progress.evolve(data_loss=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
                 return rollback.evolve(database=done, wait_seconds=0)
             case DownMigrationMove.END:
                 return end_unsuccessfully(rollback, progress, self.world)

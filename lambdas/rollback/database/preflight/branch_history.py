@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.database.preflight.timeline import BranchHistory, OwnRestore
 from rollback.domain.database.progress import backup_name
-from rollback.domain.ledger_index import ChangeEntry
+from rollback.domain.ledger.index import ChangeEntry
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy, branch_key
 from rollback.leases.holder import find_rollback

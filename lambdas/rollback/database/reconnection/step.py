@@ -24,7 +24,8 @@ from rollback.database.reconnection.turn import (
 )
 from rollback.domain.database.progress import CommandRun, DatabaseIntent
 from rollback.domain.database.reconnection import Reconnection, ReconnectMethod, ServiceConnection
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
 from rollback.intents.caused import record_caused_deployment
@@ -50,7 +51,7 @@ def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
     if progress is None:
         return rollback.evolve(reconnection=_start_reconnection(rollback, world), wait_seconds=0)
     for connection in progress.services:
-        if connection.way is ReconnectMethod.STARTED and connection.finished_at is None:
+        if connection.method is ReconnectMethod.STARTED and connection.finished_at is None:
             hold_service_lease(rollback, connection, world)  # hold the lease from before its tasks start until they run
     fence = _next_fence_to_lift(rollback, progress, world)
     if fence is not None:
@@ -86,11 +87,13 @@ def _start_reconnection(rollback: Rollback, world: WaitPorts) -> Reconnection:
     planned = rollback.plan.database if rollback.plan is not None else None
     assert planned is not None  # noqa: S101 - the route comes here only with a plan that names them
     known = [name for name in planned.reconnecting_services if name in world.settings.service_names]
-    services = tuple(ServiceConnection(service=name, way=_choose_way(name, planned.strategy, world)) for name in known)
+    services = tuple(
+        ServiceConnection(service=name, method=_choose_method(name, planned.strategy, world)) for name in known
+    )
     return Reconnection(started_at=world.clock.now(), services=services)
 
 
-def _choose_way(name: str, strategy: Strategy, world: HasSettings) -> ReconnectMethod:
+def _choose_method(name: str, strategy: Strategy, world: HasSettings) -> ReconnectMethod:
     """Choose new tasks after a recreate: the branch has a new address, which tasks read only when they start."""
     if any(name == writer.name for writer in world.settings.writers()):
         return ReconnectMethod.STARTED
@@ -111,18 +114,18 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
 
 
 def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world: ReconnectionPorts) -> Rollback:
-    if connection.way is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
+    if connection.method is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
         held = world.ledger.lease(connection.service)
         holder = held.holder if held is not None else "another rollback"
         return wait_for_service(rollback, connection, f"{holder} holds the lease on {connection.service}", world)
     if connection.reconnected_at is not None:
         return prove_connection(rollback, connection, world)
     view = world.services.describe(world.settings.service(connection.service))
-    if connection.way is ReconnectMethod.STARTED:
+    if connection.method is ReconnectMethod.STARTED:
         return _wait_for_writer(rollback, connection, view, world)
     if view.desired_count == 0:
         return finish_service(rollback, connection.evolve(note="has zero tasks: nothing connects"), world)
-    if connection.way is ReconnectMethod.COMMAND:
+    if connection.method is ReconnectMethod.COMMAND:
         return _run_command(rollback, connection, view, world)
     return _deploy(rollback, connection, view, world)
 

@@ -71,7 +71,7 @@ def assert_leases(rollback: Rollback, connection: ServiceConnection, world: Leas
     """
     seconds = world.settings.policy.database_timeout_seconds
     assert_lease(rollback, world, seconds)
-    if connection.way is ReconnectMethod.STARTED or connection.service == rollback.service_name:
+    if connection.method is ReconnectMethod.STARTED or connection.service == rollback.service_name:
         return
     held = world.ledger.lease(connection.service)
     if held is None or not held.is_held_by(rollback.id, world.clock.now() + timedelta(seconds=seconds)):

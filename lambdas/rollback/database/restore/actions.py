@@ -14,7 +14,8 @@ from rollback.domain.database.progress import (
     backup_name,
     preview_name,
 )
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
 from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater

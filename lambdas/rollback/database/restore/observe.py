@@ -20,7 +20,8 @@ from rollback.domain.database.progress import (
     backup_name,
     preview_name,
 )
-from rollback.domain.rollback import ObligationKind, Rollback
+from rollback.domain.obligation import ObligationKind
+from rollback.domain.rollback import Rollback
 from rollback.resources.database.neon import Branch, Operation
 
 

@@ -219,8 +219,10 @@ class DatabaseProgress(_Progress):
     not_known: StoredText | None = Field(
         default=None, description="why the last change's effect is not known; an operator has to look"
     )
-    lost: DataLossReport | None = None
-    account: DataLossAnalysis | None = Field(default=None, description="from the conclusion on, if there is a backup")
+    data_loss: DataLossReport | None = None
+    data_loss_analysis: DataLossAnalysis | None = Field(
+        default=None, description="from the conclusion on, if there is a backup"
+    )
 
     @property
     def is_ready_for_fence(self) -> bool:
@@ -263,7 +265,7 @@ class DatabaseProgress(_Progress):
     @property
     def is_data_loss_report_due(self) -> bool:
         """Whether the comparison of lost writes began, and its report was not sent yet."""
-        return self.account is not None and self.account.reported_at is None
+        return self.data_loss_analysis is not None and self.data_loss_analysis.reported_at is None
 
     @property
     def current_branch_id(self) -> str | None:

@@ -26,7 +26,7 @@ class ServiceConnection(_Stored):
     """Reconnection of one service. Rule 9: `intent` is written before the change."""
 
     service: str
-    way: ReconnectMethod
+    method: ReconnectMethod
     began_at: AwareDatetime | None = Field(default=None, description="the service's turn began")
     intent: DatabaseIntent | None = Field(default=None, description="deployment or task that is about to be requested")
     replaced_deployment_id: str | None = Field(

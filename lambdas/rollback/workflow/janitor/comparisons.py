@@ -43,7 +43,7 @@ def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
         rollback: a concluded rollback whose data loss report is due.
         world: ports under the rollback's own settings.
     """
-    comparison = rollback.database.account if rollback.database is not None else None
+    comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is None:
         return
     database, policy, now = world.settings.database, world.settings.policy, world.clock.now()
@@ -59,7 +59,7 @@ def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
 
 
 def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
-    comparison = rollback.database.account if rollback.database is not None else None
+    comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is None or next_step(rollback) is not Step.DATA_LOSS:
         return False
     limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _INVOCATION_GRACE
@@ -67,7 +67,7 @@ def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
 
 
 def _resume_comparison(rollback: Rollback, world: World) -> str:
-    comparison = rollback.database.account if rollback.database is not None else None
+    comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is not None and not comparison.is_resumed:
         rollback = world.ledger.save(resume_comparison(rollback, comparison, world.clock.now()))
     is_done = run_step(rollback.id, Step.DATA_LOSS, world).next is not Step.DATA_LOSS

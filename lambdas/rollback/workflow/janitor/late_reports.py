@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from rollback.conclusion.send_report import send_report_once
-from rollback.domain import page_count
+from rollback.domain.ledger import page_count
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict, ExternalServiceError
 from rollback.ports.world import World

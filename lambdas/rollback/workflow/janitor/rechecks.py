@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 
-from rollback.domain.ledger_index import PendingEntry
+from rollback.domain.ledger.index import PendingEntry
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
 from rollback.leases.holder import find_rollback

@@ -6,7 +6,7 @@ unreadable item keeps the sweep from the rest.
 
 from collections.abc import Callable, Iterator
 
-from rollback.domain.ledger_index import PendingEntry
+from rollback.domain.ledger.index import PendingEntry
 from rollback.errors import RollbackError
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.holder import find_rollback

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rollback.check import Verdict
 from rollback.domain.event import DETERIORATION_CHECK
-from rollback.domain.ledger_index import AnswerEntry, PendingEntry
+from rollback.domain.ledger.index import AnswerEntry, PendingEntry
 from rollback.domain.releases.newer_release import DeploymentStatus, latest_deployment
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import is_ours

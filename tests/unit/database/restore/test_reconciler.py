@@ -11,7 +11,7 @@ from rollback.check import Check
 from rollback.conclusion.obligation_kinds import ensure_branch_protected
 from rollback.database.restore.reconciler import restore as restore_once
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.rollback import ObligationKind
+from rollback.domain.obligation import ObligationKind
 from rollback.errors import LeaseLost
 from rollback.intents.announce import has_new_intent
 from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater

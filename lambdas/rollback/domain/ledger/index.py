@@ -12,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Verdict
 from rollback.domain.event import DETERIORATION_CHECK
+from rollback.domain.obligation import OPERATOR, Obligation
 from rollback.domain.request import RollbackType, Trigger
-from rollback.domain.rollback import OPERATOR, Obligation, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 
 # Outcomes by which a plan answers an alarm: an operator was notified.
 _ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
