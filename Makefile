@@ -76,7 +76,7 @@ check: $(STAMP) ## Check lint rules, formatting, strict types and the English ru
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tests/prose.py
+	$(BIN)/python tests/static_analysis/prose.py
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .

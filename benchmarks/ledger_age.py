@@ -17,10 +17,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from builders import NOW, SERVICE, definition, release, rollback
-from ledger_tables import new_table
-from simulation import PROMOTED, Simulation, alarm_event
-from worlds import DEGRADED, OUTAGE
+from simulations.service import PROMOTED, Simulation, alarm_event
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE, definition, release, rollback
+from support.ledger_tables import new_table
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.ledger.documents import _document, build_index_writes

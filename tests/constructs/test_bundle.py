@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from call_graph import CallGraph
+from static_analysis.call_graph import CallGraph
 
 from rollback_constructs.build_cache import PROJECT
 from rollback_constructs.bundling import AWS_SERVICES, BundleSettings, bundle

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_actions import DEPENDENT_ACTIONS, NotAnOperation, action_of, actions_of, actions_of_parts
 from aws_cdk import App, Stack
-from call_graph import LAMBDAS, CallGraph
 from constructs.test_access import actions, statements
+from static_analysis.aws_actions import DEPENDENT_ACTIONS, NotAnOperation, action_of, actions_of, actions_of_parts
+from static_analysis.call_graph import LAMBDAS, CallGraph
 
 from rollback.adapters.aws.errors import _PREFIX_OF
 from rollback_constructs.access import Access

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import psycopg
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from fakes import FakeClock
+from fakes.clock import FakeClock
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.compute import Compute

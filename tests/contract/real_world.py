@@ -4,7 +4,7 @@ from typing import Any
 
 import boto3
 import pytest
-from builders import SERVICE
+from support.builders import SERVICE
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_ports

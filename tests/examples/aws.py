@@ -3,29 +3,24 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import NOW, definition, image, rollback
-from example_calls import EachOf, Example, FromFake
-from fake_tasks import FakeTasks
-from fake_writers import FakeWriters, FakeWritersScaling
-from fakes import (
-    TARGET_GROUP,
-    FakeAlarms,
-    FakeClock,
-    FakeHttp,
-    FakeImages,
-    FakeMetrics,
-    FakeNotifications,
-    FakeReferences,
-    FakeScaling,
-    FakeSecrets,
-    FakeServices,
-    FakeStacks,
-    FakeTargets,
-    FakeWorkflow,
-    execution_arn,
-)
+from examples.calls import EachOf, Example, FromFake
+from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.cloudformation import FakeStacks
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.ecs_writers import FakeWriters, FakeWritersScaling
+from fakes.aws.elb import FakeTargets
+from fakes.aws.images import FakeImages, FakeReferences
+from fakes.aws.metrics import FakeMetrics
+from fakes.aws.secrets import FakeSecrets
+from fakes.aws.sns import FakeNotifications
+from fakes.aws.step_functions import FakeWorkflow, execution_arn
+from fakes.clock import FakeClock
+from fakes.http import FakeHttp
 from pydantic import SecretStr
-from worlds import SETTINGS
+from simulations.worlds import SETTINGS
+from support.builders import NOW, definition, image, rollback
 
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import NOW
-from example_calls import EachOf, Example, FromFake
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from fakes import FakeClock
+from examples.calls import EachOf, Example, FromFake
+from fakes.clock import FakeClock
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
+from support.builders import NOW
 
 from rollback.domain.database.sequences import SequenceValue
 from rollback.resources.database.background_work import BackgroundWork, ReplicationSlot

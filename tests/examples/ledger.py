@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import NOW, SERVICE, definition, release, rollback
-from example_calls import EachOf, Example, FromFake
-from fakes import FakeLedger
+from examples.calls import EachOf, Example, FromFake
+from fakes.ledger import FakeLedger
+from support.builders import NOW, SERVICE, definition, release, rollback
 
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment

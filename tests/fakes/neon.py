@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator
 from datetime import datetime
 
-from fake_neon_state import NeonState
+from fakes.neon_state import NeonState
 from pydantic import SecretStr
 
 from rollback.resources.database.errors import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from fakes import FakeClock
+from fakes.clock import FakeClock
 
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import (

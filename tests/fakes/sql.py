@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from fake_neon import FakeNeon
+from fakes.neon import FakeNeon
 from pydantic import SecretStr
 
 from rollback.domain.database.sequences import Name, SequenceValue

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import NOW, SERVICE
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from fakes import FakeClock
-from simulation import CANDIDATE, PROMOTED, Simulation
-from worlds import DEGRADED
+from fakes.clock import FakeClock
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
+from simulations.service import CANDIDATE, PROMOTED, Simulation
+from simulations.worlds import DEGRADED
+from support.builders import NOW, SERVICE
 
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.migration_impact import ADDITIVE, breaking

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders import SERVICE, definition
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from simulation import FAMILY, PROMOTED, Simulation, deployment_event
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
+from simulations.service import FAMILY, PROMOTED, Simulation, deployment_event
+from support.builders import SERVICE, definition
 
 from rollback.database.observation.schedule import observe_on_deployment
 from rollback.domain.database.branch_observation import Observation

@@ -7,23 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from builders import NOW, SERVICE, definition, image, release
-from fakes import (
-    Behaviour,
-    FakeAlarms,
-    FakeClock,
-    FakeHttp,
-    FakeImages,
-    FakeLedger,
-    FakeMetrics,
-    FakeNotifications,
-    FakeScaling,
-    FakeServices,
-    FakeStacks,
-    FakeWorkflow,
-    execution_arn,
-)
-from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
+from fakes.aws.alarms import FakeAlarms
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.cloudformation import FakeStacks
+from fakes.aws.ecs_services import Behaviour, FakeServices
+from fakes.aws.images import FakeImages
+from fakes.aws.metrics import FakeMetrics
+from fakes.aws.sns import FakeNotifications
+from fakes.aws.step_functions import FakeWorkflow, execution_arn
+from fakes.clock import FakeClock
+from fakes.http import FakeHttp
+from fakes.ledger import FakeLedger
+from simulations.worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
+from support.builders import NOW, SERVICE, definition, image, release
 
 from rollback.check import Check
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from builders import SERVICE
-from simulation import Simulation
+from simulations.service import Simulation
+from support.builders import SERVICE
 
 from rollback.ports.world import World
 from rollback_cli import deployed_stack, direct_mode, requester

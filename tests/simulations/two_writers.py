@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from builders import NOW, SERVICE, definition, release
-from database_simulation import FIRST, DatabaseSimulation, applied
-from fake_tasks import FakeTasks
-from fake_writers import FakeWriters, ecs_name
-from fakes import FakeScaling, FakeServices, FakeTargets
-from simulation import PROMOTED
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.ecs_writers import FakeWriters, ecs_name
+from fakes.aws.elb import FakeTargets
+from simulations.database import FIRST, DatabaseSimulation, applied
+from simulations.service import PROMOTED
+from support.builders import NOW, SERVICE, definition, release
 
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.releases.release import normalised_definition

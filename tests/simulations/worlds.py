@@ -3,26 +3,23 @@
 from dataclasses import replace
 from typing import Any
 
-from builders import NOW, SERVICE
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from fake_tasks import FakeTasks
-from fakes import (
-    FakeAlarms,
-    FakeClock,
-    FakeHttp,
-    FakeImages,
-    FakeLedger,
-    FakeMetrics,
-    FakeNotifications,
-    FakeReferences,
-    FakeScaling,
-    FakeSecrets,
-    FakeServices,
-    FakeStacks,
-    FakeTargets,
-    FakeWorkflow,
-)
+from fakes.aws.alarms import FakeAlarms
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.cloudformation import FakeStacks
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.elb import FakeTargets
+from fakes.aws.images import FakeImages, FakeReferences
+from fakes.aws.metrics import FakeMetrics
+from fakes.aws.secrets import FakeSecrets
+from fakes.aws.sns import FakeNotifications
+from fakes.aws.step_functions import FakeWorkflow
+from fakes.clock import FakeClock
+from fakes.http import FakeHttp
+from fakes.ledger import FakeLedger
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
+from support.builders import NOW, SERVICE
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from builders import NOW, SERVICE, definition, release
-from fake_tasks import FakeTasks
-from fake_writers import FakeWriters, ecs_name
-from fakes import FakeScaling, FakeServices, FakeTargets
-from simulation import PROMOTED
-from two_writer_simulation import WORKER, TwoWriterSimulation
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.ecs_writers import FakeWriters, ecs_name
+from fakes.aws.elb import FakeTargets
+from simulations.service import PROMOTED
+from simulations.two_writers import WORKER, TwoWriterSimulation
+from support.builders import NOW, SERVICE, definition, release
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection

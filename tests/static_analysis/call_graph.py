@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
+LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"

@@ -1,4 +1,4 @@
-"""Check the prose of code and docs: `python tests/prose.py [--count] [PATH ...]`.
+"""Check the prose of code and docs: `python tests/static_analysis/prose.py [--count] [PATH ...]`.
 
 Texts are docstrings, comments, messages and Markdown. Consecutive lines of comment are one text.
 

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from call_graph import LAMBDAS, CallGraph
+from static_analysis.call_graph import LAMBDAS, CallGraph
 
 _PORTS = """
 from typing import Protocol

@@ -1,5 +1,5 @@
 """Fixtures that several test files share."""
 
-from terminal import terminal
+from simulations.terminal import terminal
 
 __all__ = ["terminal"]

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from fakes import TARGET_GROUP, FakeTargets
-from faults.database_endings import raise_error
-from simulation import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
-from worlds import DEGRADED, OUTAGE, SETTINGS
+from fakes.aws.alarms import TARGET_GROUP
+from fakes.aws.elb import FakeTargets
+from faults.scenarios.database_endings import raise_error
+from simulations.service import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
+from simulations.worlds import DEGRADED, OUTAGE, SETTINGS
+from support.builders import NOW, SERVICE
 
 from rollback.check import Verdict
 from rollback.domain.releases.release import ReleaseState

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition
 from hypothesis import given as fuzz
 from hypothesis import settings, strategies
-from nasty import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
-from simulation import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from terminal import At
-from worlds import OUTAGE
+from simulations.service import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from simulations.terminal import At
+from simulations.worlds import OUTAGE
+from support.builders import NOW, SERVICE, definition
+from support.hostile_values import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
 
 from rollback.check import Check, Verdict
 from rollback.domain.operator import Operator

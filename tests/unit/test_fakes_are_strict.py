@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import examples_aws as aws
-import examples_database as database
-import examples_ledger as kept
+import examples.ledger as kept
 import pytest
-from example_calls import Example, is_indifferent_to, record_call
-from port_methods import PORTS, methods, parameters
+from examples import aws, database
+from examples.calls import Example, is_indifferent_to, record_call
+from support.port_methods import PORTS, methods, parameters
 
 EXAMPLES = aws.EXAMPLES | database.EXAMPLES | kept.EXAMPLES
 

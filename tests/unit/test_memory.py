@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE
-from builders import rollback as a_rollback
-from database_simulation import DatabaseSimulation
-from fakes import FakeLedger
-from simulation import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from two_writer_simulation import WORKER, TwoWriterSimulation
-from worlds import DEGRADED, OUTAGE
+from fakes.ledger import FakeLedger
+from simulations.database import DatabaseSimulation
+from simulations.service import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from simulations.two_writers import WORKER, TwoWriterSimulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE
+from support.builders import rollback as a_rollback
 
 from rollback.check import Verdict
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from database_simulation import DatabaseSimulation
-from fakes import FakeScaling
-from simulation import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
-from stand_ins import DenyingPort, RecordingPort, UnavailablePort, access_denied_error
-from worlds import OUTAGE
+from fakes.aws.autoscaling import FakeScaling
+from simulations.database import DatabaseSimulation
+from simulations.service import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
+from simulations.worlds import OUTAGE
+from support.builders import SERVICE, image
+from support.stand_ins import DenyingPort, RecordingPort, UnavailablePort, access_denied_error
 
 from rollback.adapters.patience import fail_fast_after_silence
 from rollback.check import Verdict

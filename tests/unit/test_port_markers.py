@@ -3,8 +3,8 @@
 from typing import get_type_hints
 
 import pytest
-from faults.crash import EFFECTS
-from port_methods import PORTS, methods
+from faults.scenarios.crash import EFFECTS
+from support.port_methods import PORTS, methods
 
 from rollback.ports import holders
 from rollback.ports.effects import Access, access_of, changes_state, reads

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
-from fakes import TARGET_GROUP, FakeAlarms
+from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from contract.real_world import real_world
-from fakes import FakeImages
+from fakes.aws.images import FakeImages
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecr.images import VERSION_ANNOTATION, push_image

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import eventually
 from contract.real_world import real_world
-from fakes import FakeHttp, FakeNotifications, FakeWorkflow, SentNotification, execution_arn
+from fakes.aws.sns import FakeNotifications, SentNotification
+from fakes.aws.step_functions import FakeWorkflow, execution_arn
+from fakes.http import FakeHttp
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.listing import list_all

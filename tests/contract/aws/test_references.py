@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from contract.real_world import real_world
-from fakes import FakeReferences
+from fakes.aws.images import FakeReferences
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.references import DefinitionReferences

@@ -7,10 +7,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from builders import SERVICE, definition
 from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
-from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, FakeServices
+from support.builders import SERVICE, definition
 
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.domain.settings.environment import ServiceSettings

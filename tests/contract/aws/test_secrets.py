@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 from contract.real_world import real_world
-from fakes import FakeSecrets
+from fakes.aws.secrets import FakeSecrets
 from pydantic import SecretStr
 
 from local_cloud.deployment.server import LocalCloud

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
-from builders import SERVICE
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
-from fake_writers import FakeWriters
-from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
+from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, Behaviour, FakeServices
+from fakes.aws.ecs_writers import FakeWriters
+from fakes.aws.elb import FakeTargets
+from fakes.aws.images import FakeImages
+from fakes.clock import FakeClock
+from support.builders import SERVICE
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.listing import list_all

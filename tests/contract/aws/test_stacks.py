@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from contract.real_world import real_world
-from fakes import FakeStacks
+from fakes.aws.cloudformation import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.ports.cloudformation import Stacks

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
-from builders import SERVICE, image
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
-from fake_tasks import FakeTasks
-from fake_writers import FakeWriters
-from fakes import CLUSTER, ECS_SERVICE, FakeServices
+from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.ecs_writers import FakeWriters
+from support.builders import SERVICE, image
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.domain.settings.environment import ServiceSettings

@@ -20,7 +20,7 @@ import botocore.endpoint
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
-from builders import image, release
+from support.builders import image, release
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecs import tasks as ecs_tasks

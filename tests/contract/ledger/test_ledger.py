@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, definition, release, rollback
-from fakes import FakeLedger
-from ledger_tables import new_table
+from fakes.ledger import FakeLedger
+from support.builders import NOW, SERVICE, definition, release, rollback
+from support.ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.canonical_json import sha256_of

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, release, rollback
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from ledger_tables import new_table
-from simulation import alarm_event
-from two_writer_simulation import WORKER, TwoWriterSimulation
-from worlds import DEGRADED
+from simulations.service import alarm_event
+from simulations.two_writers import WORKER, TwoWriterSimulation
+from simulations.worlds import DEGRADED
+from support.builders import NOW, SERVICE, definition, release, rollback
+from support.ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries

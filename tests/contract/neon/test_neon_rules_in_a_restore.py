@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
-from builders import SERVICE, rollback
 from contract.neon_projects import LocalProject
 from contract.postgres.test_database_restore import admitted
 from contract.postgres.test_database_strategies import NAME, SECRET, StrategyHarness, preview_of
-from fakes import FakeLedger
+from fakes.ledger import FakeLedger
 from pydantic import SecretStr
+from support.builders import SERVICE, rollback
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon

@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from builders import release, rollback
 from contract.neon_projects import LocalProject
-from fakes import FakeClock
+from fakes.clock import FakeClock
 from psycopg.conninfo import make_conninfo
-from worlds import make_ports
+from simulations.worlds import make_ports
+from support.builders import release, rollback
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits

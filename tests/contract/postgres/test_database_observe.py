@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from builders import SERVICE
 from contract.neon_projects import LocalProject
-from fakes import FakeClock
-from migration_simulation import BEGAN, DATABASE, DROPS, FIRST, MigrationSimulation
+from fakes.clock import FakeClock
+from simulations.migrations import BEGAN, DATABASE, DROPS, FIRST, MigrationSimulation
+from support.builders import SERVICE
 
 from local_cloud.neon.cluster import DATABASE as NAME
 from local_cloud.neon.project import Limits

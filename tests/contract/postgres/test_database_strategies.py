@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE, definition, release, rollback
 from contract.neon_projects import LocalProject
-from fake_tasks import FakeTasks
-from fakes import FakeClock, FakeLedger, FakeSecrets, FakeServices
-from progress import narrow
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.secrets import FakeSecrets
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
 from pydantic import SecretStr
-from worlds import make_ports
+from simulations.worlds import make_ports
+from support.builders import SERVICE, definition, release, rollback
+from support.database_progress import narrow
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
-from builders import SERVICE, definition, rollback
 from contract.local_cloud.workload import eventually
 from contract.neon_projects import LocalProject
-from fakes import FakeClock, FakeLedger, FakeServices
-from worlds import make_ports
+from fakes.aws.ecs_services import FakeServices
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
+from simulations.worlds import make_ports
+from support.builders import SERVICE, definition, rollback
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon

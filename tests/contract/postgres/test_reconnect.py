@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE, release, rollback
 from contract.local_cloud.workload import CRASHING, Workload
 from contract.real_world import real_world
-from fakes import FakeLedger
+from fakes.ledger import FakeLedger
+from support.builders import SERVICE, release, rollback
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.database.reconnection.step import reconnect

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from builders import SERVICE, definition, rollback
 from contract.neon_projects import LocalProject
-from fakes import FakeClock, FakeLedger, FakeServices
-from progress import narrow
+from fakes.aws.ecs_services import FakeServices
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
-from worlds import make_ports
+from simulations.worlds import make_ports
+from support.builders import SERVICE, definition, rollback
+from support.database_progress import narrow
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits

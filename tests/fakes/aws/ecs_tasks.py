@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fake_aws import check_request, refuse
-from fakes import EcsServices, FakeServices
+from fakes.aws.ecs_services import EcsServices, FakeServices
+from fakes.aws.request_models import check_request, refuse
 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fakes import FakeClock, FakeScaling, FakeServices
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import FakeServices
+from fakes.clock import FakeClock
 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView

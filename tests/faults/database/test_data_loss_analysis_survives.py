@@ -4,13 +4,13 @@ The rollback is concluded before. In every case its outcome stays, no lease is h
 """
 
 import pytest
-from builders import SERVICE
-from database_simulation import BAD, BRANCH, GOOD
-from fakes import execution_arn
+from fakes.aws.step_functions import execution_arn
+from faults.scenarios.crash import FaultInjector, ProcessKilled
+from faults.scenarios.full import SCALED, V1, FullIncident
+from faults.scenarios.service import EVENT
+from simulations.database import BAD, BRANCH, GOOD
+from support.builders import SERVICE
 
-from faults.crash import FaultInjector, ProcessKilled
-from faults.full_scenario import SCALED, V1, FullIncident
-from faults.scenario import EVENT
 from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow import janitor

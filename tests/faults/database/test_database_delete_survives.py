@@ -1,11 +1,11 @@
 """Crashes of a deletion: a pull request's branch is deleted once, and no other branch ever is."""
 
 import pytest
-from builders import SERVICE
+from faults.scenarios.branch import NAME, DeleteScenario
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import WORKER
+from support.builders import SERVICE
 
-from faults.branch_scenario import NAME, DeleteScenario
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import WORKER
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 

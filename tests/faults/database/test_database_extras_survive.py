@@ -5,9 +5,9 @@ and IP Allow "to protected branches only" lifts the limits from all other branch
 """
 
 import pytest
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, RestoreScenario
 
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import BAD, GOOD, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import RequestRefused
 from rollback.resources.database.neon import AllowedIps

@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from builders import SERVICE
-from progress import narrow
+from faults.scenarios.branch import KEY, NAME, OTHER, SECRET, RecreateScenario, backup_of
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, STAGED, WORKER
+from faults.scenarios.database_endings import raise_error
 from pydantic import SecretStr
+from support.builders import SERVICE
+from support.database_progress import narrow
 
-from faults.branch_scenario import KEY, NAME, OTHER, SECRET, RecreateScenario, backup_of
-from faults.crash import FaultInjector, crash_points
-from faults.database_endings import raise_error
-from faults.database_scenario import BAD, GOOD, STAGED, WORKER
 from rollback.check import Check
 from rollback.domain.database.progress import DatabaseOutcome, RecreateProgress
 from rollback.domain.rollback import Outcome

@@ -1,10 +1,10 @@
 """Crashes of a reset from a configured source before and after every external call, and lost answers."""
 
 import pytest
-from builders import SERVICE
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, STAGED, WORKER, ResetScenario
+from support.builders import SERVICE
 
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario
 from rollback.check import Verdict
 from rollback.database.preflight.preflight import preflight_of_reset
 from rollback.domain.database.progress import DatabaseOutcome

@@ -1,10 +1,10 @@
 """Crashes of a production restore before and after every external call, and a lost answer to every change."""
 
 import pytest
-from builders import SERVICE
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, CHANGES, GOOD, SCALED, WORKER, RestoreScenario
+from support.builders import SERVICE
 
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.rollback import Outcome

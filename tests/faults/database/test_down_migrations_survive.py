@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from progress import narrow
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, WORKER
+from faults.scenarios.database_endings import raise_error
+from faults.scenarios.down_migrations import NEWER, OLDER, DownMigrationsScenario
+from support.builders import SERVICE
+from support.database_progress import narrow
 
-from faults.crash import FaultInjector, crash_points
-from faults.database_endings import raise_error
-from faults.database_scenario import BAD, GOOD, WORKER
-from faults.down_scenario import NEWER, OLDER, DownMigrationsScenario
 from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.environment import ServiceSettings

@@ -4,13 +4,13 @@ Before a call the world is as after the previous call, so a crash there would re
 """
 
 import pytest
-from builders import SERVICE
-from database_simulation import BAD, BRANCH, GOOD
-from simulation import alarm_event
-from worlds import DEGRADED, OUTAGE
+from faults.scenarios.crash import FaultInjector, ProcessKilled
+from faults.scenarios.full import SCALED, V1, V2, FullIncident
+from simulations.database import BAD, BRANCH, GOOD
+from simulations.service import alarm_event
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import SERVICE
 
-from faults.crash import FaultInjector, ProcessKilled
-from faults.full_scenario import SCALED, V1, V2, FullIncident
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.rollback import Outcome
 

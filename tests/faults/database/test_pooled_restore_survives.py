@@ -1,11 +1,11 @@
 """Crashes and lost answers of a restore behind a pooler, whose sessions end by a restart of the compute."""
 
 import pytest
-from builders import SERVICE
+from faults.scenarios.branch import RecreateScenario
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, WORKER, ResetScenario, RestoreScenario
+from support.builders import SERVICE
 
-from faults.branch_scenario import RecreateScenario
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import BAD, GOOD, WORKER, ResetScenario, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import Outcome
 from rollback.resources.database.postgres import ClientSession

@@ -4,12 +4,12 @@ In every case a reader gets new tasks once, a command runs once, and the restore
 """
 
 import pytest
-from database_simulation import GOOD
-from two_writer_simulation import WORKER
-from writers_and_reader_simulation import REPORTS, find_connection, find_connection_check
+from faults.scenarios.crash import FaultInjector, ProcessKilled
+from faults.scenarios.reconnect import PING, RESET, ReconnectScenario
+from simulations.database import GOOD
+from simulations.two_writers import WORKER
+from simulations.writers_and_reader import REPORTS, find_connection, find_connection_check
 
-from faults.crash import FaultInjector, ProcessKilled
-from faults.reconnect_scenario import PING, RESET, ReconnectScenario
 from rollback.check import Verdict
 from rollback.domain.rollback import Outcome
 from rollback.reports.report import message

@@ -1,9 +1,9 @@
 """Crashes of an undo at every call; its backup was to expire and is a child of the branch."""
 
 import pytest
+from faults.scenarios.crash import FaultInjector, crash_points
+from faults.scenarios.database import BAD, GOOD, STAGED, UndoScenario
 
-from faults.crash import FaultInjector, crash_points
-from faults.database_scenario import BAD, GOOD, STAGED, UndoScenario
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import AccessRefused
 

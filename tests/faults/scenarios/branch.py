@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from fakes import FakeSecrets
+from fakes.aws.secrets import FakeSecrets
+from faults.scenarios.crash import FaultInjector
+from faults.scenarios.database import STAGED, RestoreScenario
 from pydantic import SecretStr
 
-from faults.crash import FaultInjector
-from faults.database_scenario import STAGED, RestoreScenario
 from rollback.database.delete.reconciler import delete
 from rollback.database.recreate.reconciler import recreate
 from rollback.domain.database.plan import DatabasePlan

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container
 from typing import Any
 
-from port_methods import PORTS, methods
+from support.port_methods import PORTS, methods
 
 from rollback.ports.effects import Access, access_of
 

@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
-from builders import NOW, SERVICE, definition, rollback
-from fake_neon import FakeNeon
-from fake_sql import FakeSql
-from fake_writers import FakeWriters, ecs_name
-from fakes import FakeClock, FakeLedger
-from worlds import SETTINGS, make_ports
+from fakes.aws.ecs_writers import FakeWriters, ecs_name
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
+from fakes.neon import FakeNeon
+from fakes.sql import FakeSql
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from simulations.worlds import SETTINGS, make_ports
+from support.builders import NOW, SERVICE, definition, rollback
 
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.conclusion.obligations import discharge_obligation
 from rollback.database.preflight.context import PreviewJudge, RestoreContext
 from rollback.database.restore.reconciler import restore

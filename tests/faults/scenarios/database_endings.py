@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from builders import SERVICE
+from faults.scenarios.database import BAD, GOOD, WORKER, RestoreScenario
+from support.builders import SERVICE
 
-from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
 
 

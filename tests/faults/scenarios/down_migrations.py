@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from builders import SERVICE, release
-from fake_tasks import FakeTasks
+from fakes.aws.ecs_tasks import FakeTasks
+from faults.scenarios.crash import FaultInjector
+from faults.scenarios.database import RestoreScenario
+from support.builders import SERVICE, release
 
-from faults.crash import FaultInjector
-from faults.database_scenario import RestoreScenario
 from rollback.check import Check, Verdict
 from rollback.database.down_migrations.reconciler import run_down_migrations
 from rollback.domain.database.plan import DatabasePlan

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from builders import release
-from database_simulation import BAD, BRANCH, GOOD, DatabaseSimulation
-from fakes import FakeScaling
+from fakes.aws.autoscaling import FakeScaling
+from faults.scenarios.crash import EFFECTS, CrashingProxy
+from faults.scenarios.service import EVENT, PORTS, Incident
+from simulations.database import BAD, BRANCH, GOOD, DatabaseSimulation
+from support.builders import release
 
-from faults.crash import EFFECTS, CrashingProxy
-from faults.scenario import EVENT, PORTS, Incident
 from rollback.domain.database.progress import BACKUP_PREFIX
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy

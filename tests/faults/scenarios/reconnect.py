@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from builders import SERVICE
-from two_writer_simulation import WORKER
-from writers_and_reader_simulation import FULL, REPORTS, WritersAndReaderSimulation
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from simulations.two_writers import WORKER
+from simulations.writers_and_reader import FULL, REPORTS, WritersAndReaderSimulation
+from support.builders import SERVICE
 
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.errors import RollbackError

@@ -5,20 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from builders import NOW, SERVICE, definition, release
-from fakes import (
-    FakeAlarms,
-    FakeClock,
-    FakeLedger,
-    FakeNotifications,
-    FakeScaling,
-    FakeServices,
-    FakeWorkflow,
-    execution_arn,
-)
-from worlds import DEGRADED, OUTAGE, SETTINGS, make_ports
+from fakes.aws.alarms import FakeAlarms
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.sns import FakeNotifications
+from fakes.aws.step_functions import FakeWorkflow, execution_arn
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from simulations.worlds import DEGRADED, OUTAGE, SETTINGS, make_ports
+from support.builders import NOW, SERVICE, definition, release
 
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy

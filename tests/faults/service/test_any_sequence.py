@@ -4,16 +4,16 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from builders import SERVICE, definition, release
-from fakes import execution_arn
+from fakes.aws.step_functions import execution_arn
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from faults.scenarios.service import PORTS, Incident
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
-from simulation import alarm_event, deployment_event
-from worlds import DEGRADED, OUTAGE
+from simulations.service import alarm_event, deployment_event
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import SERVICE, definition, release
 
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from faults.scenario import PORTS, Incident
 from rollback.domain.operator import Pause
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.request import Trigger

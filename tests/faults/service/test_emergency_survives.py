@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from builders import SERVICE, image, release
-from fakes import FakeServices, execution_arn
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.step_functions import execution_arn
+from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
+from faults.scenarios.service import EVENT, Incident
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import SERVICE, image, release
 
-from faults.crash import FaultInjector, ProcessKilled, crash_points
-from faults.scenario import EVENT, Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy

@@ -6,13 +6,13 @@ The rollback that takes over is killed after every external call, and resumed or
 from collections.abc import Callable
 
 import pytest
-from builders import SERVICE
-from database_simulation import BAD, BRANCH, GOOD
-from fakes import execution_arn
+from fakes.aws.step_functions import execution_arn
+from faults.scenarios.crash import FaultInjector, ProcessKilled
+from faults.scenarios.full import V1, V2, FullIncident
+from faults.scenarios.service import EVENT
+from simulations.database import BAD, BRANCH, GOOD
+from support.builders import SERVICE
 
-from faults.crash import FaultInjector, ProcessKilled
-from faults.full_scenario import V1, V2, FullIncident
-from faults.scenario import EVENT
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, definition, release
-from simulation import deployment_event
-from worlds import DEGRADED
+from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
+from faults.scenarios.service import EVENT, Incident
+from simulations.service import deployment_event
+from simulations.worlds import DEGRADED
+from support.builders import NOW, SERVICE, definition, release
 
-from faults.crash import FaultInjector, ProcessKilled, crash_points
-from faults.scenario import EVENT, Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.promotion.promote import NextState, adopt_running_releases, judge_bake, record_deployment

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from builders import SERVICE, release
+from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
+from faults.scenarios.service import Incident
+from support.builders import SERVICE, release
 
-from faults.crash import FaultInjector, ProcessKilled, crash_points
-from faults.scenario import Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from builders import NOW, release, rollback
+from support.builders import NOW, release, rollback
 
 from rollback.adapters.aws.cloudwatch import dimension_of, is_transition_to_alarm
 from rollback.adapters.aws.ecr import parse

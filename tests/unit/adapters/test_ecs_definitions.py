@@ -7,7 +7,7 @@ from typing import Any, cast
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from builders import definition
+from support.builders import definition
 
 from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.domain.releases.release import normalised_definition

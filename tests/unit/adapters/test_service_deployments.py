@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import NOW
+from support.builders import NOW
 
 from rollback.adapters.aws.ecs.service_deployments import list_recent_deployments
 from rollback.domain.settings.environment import ServiceSettings

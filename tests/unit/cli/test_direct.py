@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from simulation import Simulation, start_simulation
+from simulations.service import Simulation, start_simulation
+from support.builders import SERVICE
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError

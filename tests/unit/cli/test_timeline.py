@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
 from rich.console import Console
-from simulation import Simulation, start_simulation
+from simulations.service import Simulation, start_simulation
+from support.builders import NOW, SERVICE
 
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.rollback import Outcome, Rollback

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import SERVICE, image
-from fakes import FakeStacks
-from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation, start_simulation_at_zero
-from terminal import At
+from fakes.aws.cloudformation import FakeStacks
+from simulations.service import PROMOTED, QUARANTINED, Simulation, start_simulation, start_simulation_at_zero
+from simulations.terminal import At
+from support.builders import SERVICE, image
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome

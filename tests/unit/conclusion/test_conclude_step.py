@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from simulation import QUARANTINED, Simulation, start_simulation
+from simulations.service import QUARANTINED, Simulation, start_simulation
 
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, image
-from database_simulation import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
-from two_writer_simulation import WORKER, TwoWriterSimulation
+from simulations.database import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
+from simulations.two_writers import WORKER, TwoWriterSimulation
+from support.builders import NOW, SERVICE, image
 
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.obligation import ObligationKind

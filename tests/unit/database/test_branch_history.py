@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from builders import NOW, SERVICE
-from database_simulation import AFTER, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
-from faults.database_scenario import RestoreScenario
-from simulation import CANDIDATE
+from faults.scenarios.database import RestoreScenario
+from simulations.database import AFTER, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
+from simulations.service import CANDIDATE
+from support.builders import NOW, SERVICE
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history

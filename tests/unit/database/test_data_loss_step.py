@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from builders import SERVICE
-from database_simulation import BRANCH, GOOD, DatabaseSimulation
-from progress import narrow
+from simulations.database import BRANCH, GOOD, DatabaseSimulation
+from support.builders import SERVICE
+from support.database_progress import narrow
 
 from rollback.domain.database.data_loss_analysis import ComparisonBase, comparison_branch_name
 from rollback.domain.database.progress import ResetProgress

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from faults.database_endings import assert_nothing_was_changed, raise_error
-from faults.database_scenario import RestoreScenario
+from faults.scenarios.database import RestoreScenario
+from faults.scenarios.database_endings import assert_nothing_was_changed, raise_error
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.preflight import preflight_of_restore

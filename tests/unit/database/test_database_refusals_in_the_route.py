@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from database_simulation import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
-from fakes import FakeScaling, FakeSecrets
-from worlds import DEGRADED
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.secrets import FakeSecrets
+from simulations.database import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
+from simulations.worlds import DEGRADED
+from support.builders import SERVICE, image
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import Strategy

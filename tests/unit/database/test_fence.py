@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from builders import SERVICE
-from faults.database_endings import assert_nothing_was_changed, assert_refused
-from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
+from faults.scenarios.database import BAD, GOOD, WORKER, RestoreScenario
+from faults.scenarios.database_endings import assert_nothing_was_changed, assert_refused
+from support.builders import SERVICE
 
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.obligation import ObligationKind

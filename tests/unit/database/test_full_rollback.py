@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, definition, image, release
-from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, DatabaseSimulation, applied
-from simulation import FAMILY
+from simulations.database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, DatabaseSimulation, applied
+from simulations.service import FAMILY
+from support.builders import NOW, SERVICE, definition, image, release
 
 from rollback.check import Verdict
 from rollback.domain.database.release_schema import ReleaseSchema

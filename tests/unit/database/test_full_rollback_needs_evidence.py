@@ -4,8 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, DatabaseSimulation, applied
+from simulations.database import (
+    ADDS,
+    AFTER,
+    BAD,
+    BEFORE,
+    BRANCH,
+    DROPS,
+    FIRST,
+    GOOD,
+    WIDER,
+    DatabaseSimulation,
+    applied,
+)
+from support.builders import SERVICE, image
 
 from rollback.domain.database.migration_impact import breaking, unknown
 from rollback.domain.database.progress import DatabaseOutcome

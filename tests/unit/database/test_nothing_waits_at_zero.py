@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from faults.branch_scenario import RecreateScenario
-from faults.database_scenario import WORKER, ResetScenario, RestoreScenario, UndoScenario
-from faults.down_scenario import DownMigrationsScenario
+from faults.scenarios.branch import RecreateScenario
+from faults.scenarios.database import WORKER, ResetScenario, RestoreScenario, UndoScenario
+from faults.scenarios.down_migrations import DownMigrationsScenario
+from support.builders import SERVICE
 
 from rollback.database.down_migrations.next_action import DownMigrationMove
 from rollback.database.recreate.next_action import RecreateMove

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from faults.branch_scenario import RecreateScenario
-from faults.database_scenario import GOOD, WORKER, ResetScenario, RestoreScenario
+from faults.scenarios.branch import RecreateScenario
+from faults.scenarios.database import GOOD, WORKER, ResetScenario, RestoreScenario
+from support.builders import NOW, SERVICE
 
 from rollback.database.preflight.own_operations import (
     changes_data,

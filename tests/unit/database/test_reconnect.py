@@ -4,17 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from database_simulation import BRANCH, GOOD
-from simulation import deployment_event
-from two_writer_simulation import WORKER
-from writers_and_reader_simulation import (
+from simulations.database import BRANCH, GOOD
+from simulations.service import deployment_event
+from simulations.two_writers import WORKER
+from simulations.writers_and_reader import (
     FULL,
     REPORTS,
     WritersAndReaderSimulation,
     find_connection,
     find_connection_check,
 )
+from support.builders import SERVICE
 
 from rollback.check import Verdict
 from rollback.domain.database.reconnection import ReconnectMethod

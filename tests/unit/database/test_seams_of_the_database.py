@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import NoReturn
 
 import pytest
-from builders import SERVICE
-from database_simulation import AFTER, BRANCH, GOOD, DatabaseSimulation
-from faults.database_scenario import BAD, WORKER, RestoreScenario
-from progress import narrow
+from faults.scenarios.database import BAD, WORKER, RestoreScenario
 from pydantic import SecretStr
-from two_writer_simulation import TwoWriterSimulation
+from simulations.database import AFTER, BRANCH, GOOD, DatabaseSimulation
+from simulations.two_writers import TwoWriterSimulation
+from support.builders import SERVICE
+from support.database_progress import narrow
 
 from rollback.domain.database.progress import DatabaseOutcome, RestoreProgress, backup_name
 from rollback.domain.operator import Operator

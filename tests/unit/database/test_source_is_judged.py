@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from database_simulation import BAD, BEFORE, FIRST, GOOD, applied
-from faults.branch_scenario import RecreateScenario
-from faults.database_scenario import WORKER, ResetScenario, RestoreScenario, UndoScenario
-from two_writer_simulation import WORKER as OTHER
-from two_writer_simulation import TwoWriterSimulation
+from faults.scenarios.branch import RecreateScenario
+from faults.scenarios.database import WORKER, ResetScenario, RestoreScenario, UndoScenario
+from simulations.database import BAD, BEFORE, FIRST, GOOD, applied
+from simulations.two_writers import WORKER as OTHER
+from simulations.two_writers import TwoWriterSimulation
+from support.builders import NOW, SERVICE
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.progress import DatabaseOutcome

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from builders import image
-from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
-from fake_tasks import FakeTasks
-from fakes import FakeSecrets
-from faults.crash import ProcessKilled
-from progress import narrow
+from fakes.aws.ecs_tasks import FakeTasks
+from fakes.aws.secrets import FakeSecrets
+from faults.scenarios.crash import ProcessKilled
 from pydantic import SecretStr
-from worlds import DEGRADED
+from simulations.database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
+from simulations.worlds import DEGRADED
+from support.builders import image
+from support.database_progress import narrow
 
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
 from rollback.domain.database.progress import DownMigrationProgress, backup_name

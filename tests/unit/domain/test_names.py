@@ -1,8 +1,8 @@
 """Names: two resources never share one."""
 
 import pytest
-from builders import SERVICE, definition
-from simulation import FAMILY, PROMOTED, Simulation
+from simulations.service import FAMILY, PROMOTED, Simulation
+from support.builders import SERVICE, definition
 
 from rollback.names import (
     is_named_as_ours,

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, image
-from database_simulation import BAD, GOOD, DatabaseSimulation
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
-from terminal import terminal  # noqa: F401
-from worlds import DEGRADED, OUTAGE, SETTINGS
+from simulations.database import BAD, GOOD, DatabaseSimulation
+from simulations.service import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
+from simulations.terminal import terminal  # noqa: F401
+from simulations.worlds import DEGRADED, OUTAGE, SETTINGS
+from support.builders import NOW, SERVICE, definition, image
 
 from rollback.domain.releases.newer_release import (
     DeploymentStatus,

@@ -1,7 +1,7 @@
 """Obligations of a rollback, and the typed views of a rollback that has come far enough."""
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.plan import Plan

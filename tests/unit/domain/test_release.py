@@ -1,6 +1,6 @@
-from builders import definition, image, release
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import definition, image, release
 
 from rollback.domain.releases.release import Release, ReleaseState, fingerprint, last_known_good
 from rollback.resources.aws.task_definition import UNRESOLVED

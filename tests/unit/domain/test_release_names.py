@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from builders import image, release
-from simulation import CANDIDATE, QUARANTINED, SUSPECT
+from simulations.service import CANDIDATE, QUARANTINED, SUSPECT
+from support.builders import image, release
 
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import find_last_known_good, find_release, release_label

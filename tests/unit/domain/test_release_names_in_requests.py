@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, release
-from database_simulation import DatabaseSimulation
-from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation
-from terminal import At
+from simulations.database import DatabaseSimulation
+from simulations.service import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation
+from simulations.terminal import At
+from support.builders import NOW, SERVICE, definition, release
 
 from rollback.canonical_json import sha256_of
 from rollback.check import Verdict

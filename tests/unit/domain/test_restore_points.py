@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from builders import release
+from support.builders import release
 
 from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point, find_start_point
 from rollback.resources.database.wal_position import Lsn

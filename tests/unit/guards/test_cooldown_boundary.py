@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict
 from rollback.domain.ledger.index import build_change_entry

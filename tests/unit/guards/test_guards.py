@@ -4,9 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, release, rollback
-from simulation import CANDIDATE, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
-from worlds import DEGRADED, OUTAGE, SETTINGS
+from simulations.service import (
+    CANDIDATE,
+    PROMOTED,
+    QUARANTINED,
+    Simulation,
+    alarm_event,
+    deployment_event,
+    start_simulation,
+)
+from simulations.worlds import DEGRADED, OUTAGE, SETTINGS
+from support.builders import NOW, SERVICE, definition, release, rollback
 
 from rollback.check import Verdict
 from rollback.domain.ledger.index import ChangeEntry, build_change_entry

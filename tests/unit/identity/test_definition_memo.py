@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from fakes import FakeServices
-from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.ecs_services import FakeServices
+from simulations.service import CANDIDATE, FAMILY, PROMOTED, Simulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import SERVICE
 
 from rollback.identity.task_definition import with_definition_memo
 from rollback.promotion.readiness import prepare_standing_plan

@@ -5,10 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, release
-from fakes import FakeImages
-from faults.down_scenario import DownMigrationsScenario
-from simulation import (
+from fakes.aws.images import FakeImages
+from faults.scenarios.down_migrations import DownMigrationsScenario
+from simulations.service import (
     CANDIDATE,
     FAMILY,
     PROMOTED,
@@ -18,6 +17,7 @@ from simulation import (
     deployment_event,
     start_simulation,
 )
+from support.builders import NOW, SERVICE, definition, release
 
 from rollback.check import Verdict
 from rollback.database.down_migrations.reconciler import run_down_migrations

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
-from builders import SERVICE, definition, release
-from fakes import FakeReferences, FakeScaling, FakeSecrets
-from simulation import FAMILY, PROMOTED, Simulation
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.images import FakeReferences
+from fakes.aws.secrets import FakeSecrets
+from simulations.service import FAMILY, PROMOTED, Simulation
+from support.builders import SERVICE, definition, release
 
 from rollback.adapters.aws.ecs.parse import require_supported_service
 from rollback.canonical_json import sha256_of

@@ -1,10 +1,11 @@
 """Inconclusive target groups: no load balancer routes to them, or they were deleted."""
 
 import pytest
-from builders import SERVICE, image
-from fakes import TARGET_GROUP, FakeTargets
-from simulation import PROMOTED, Simulation, start_simulation
-from stand_ins import DenyingPort, access_denied_error
+from fakes.aws.alarms import TARGET_GROUP
+from fakes.aws.elb import FakeTargets
+from simulations.service import PROMOTED, Simulation, start_simulation
+from support.builders import SERVICE, image
+from support.stand_ins import DenyingPort, access_denied_error
 
 from rollback.check import Check, Verdict
 from rollback.domain.escalation import EscalationLevel

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, definition
-from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation
+from simulations.service import CANDIDATE, FAMILY, PROMOTED, Simulation
+from support.builders import NOW, SERVICE, definition
 
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome

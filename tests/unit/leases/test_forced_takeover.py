@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from builders import SERVICE, image
-from database_simulation import BAD, GOOD, DatabaseSimulation
+from simulations.database import BAD, GOOD, DatabaseSimulation
+from support.builders import SERVICE, image
 
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator

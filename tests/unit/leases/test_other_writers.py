@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
-from builders import SERVICE
-from database_simulation import AFTER, BRANCH, GOOD
-from simulation import alarm_event
-from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
+from simulations.database import AFTER, BRANCH, GOOD
+from simulations.service import alarm_event
+from simulations.two_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
+from support.builders import SERVICE
 
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.rollback import Outcome, Rollback

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, image, release, rollback
-from fakes import execution_arn
-from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.step_functions import execution_arn
+from simulations.service import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE, definition, image, release, rollback
 
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.obligation import Obligation, ObligationKind

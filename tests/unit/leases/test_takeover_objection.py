@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.database.progress import OriginalBranch, RestorePoint, RestoreProgress
 from rollback.domain.lease import Lease

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from builders import NOW, SERVICE
-from migration_simulation import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
-from simulation import PROMOTED, Simulation
-from terminal import At
+from simulations.migrations import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
+from simulations.service import PROMOTED, Simulation
+from simulations.terminal import At
+from support.builders import NOW, SERVICE
 
 from rollback.database.observation.observe import observe
 from rollback.domain.database.migration_impact import Impact

@@ -1,8 +1,8 @@
 """Deploy check: whether an image may be deployed."""
 
 import pytest
-from builders import SERVICE, definition, image, release
-from simulation import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Simulation, start_simulation
+from simulations.service import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Simulation, start_simulation
+from support.builders import SERVICE, definition, image, release
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from builders import rollback as a_rollback
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from simulation import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from simulations.service import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
+from support.builders import SERVICE
+from support.builders import rollback as a_rollback
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback

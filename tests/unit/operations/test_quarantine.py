@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE, definition, image, release
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from simulations.service import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
+from support.builders import SERVICE, definition, image, release
 
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, normalised_definition

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from database_simulation import DatabaseSimulation
-from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from faults.database_endings import raise_error
-from simulation import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from faults.scenarios.database_endings import raise_error
+from simulations.database import DatabaseSimulation
+from simulations.service import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
+from support.builders import SERVICE
 
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.timeline import BranchHistory, OwnRestore

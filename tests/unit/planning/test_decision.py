@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
-from worlds import make_ports
+from simulations.worlds import make_ports
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan

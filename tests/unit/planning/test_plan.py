@@ -1,4 +1,4 @@
-from builders import NOW, SERVICE, release
+from support.builders import NOW, SERVICE, release
 
 from rollback.check import Verdict
 from rollback.domain.plan import Plan, judge_plan

@@ -1,6 +1,6 @@
 """A plan warns, from the last observation, of a restore's side effects on child branches and IP limits."""
 
-from database_simulation import BRANCH, DatabaseSimulation
+from simulations.database import BRANCH, DatabaseSimulation
 
 from rollback.check import Check, Verdict
 from rollback.database.observation.observe import observe

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from fakes import TARGET_GROUP
-from faults.database_endings import raise_error
-from simulation import PROMOTED, Simulation, start_simulation
-from worlds import SETTINGS
+from fakes.aws.alarms import TARGET_GROUP
+from faults.scenarios.database_endings import raise_error
+from simulations.service import PROMOTED, Simulation, start_simulation
+from simulations.worlds import SETTINGS
+from support.builders import SERVICE
 
 from rollback.check import Check, Verdict
 from rollback.errors import ExternalServiceError

@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from builders import NOW, SERVICE, definition, image
 from pydantic import ValidationError
-from simulation import FAMILY, Simulation
+from simulations.service import FAMILY, Simulation
+from support.builders import NOW, SERVICE, definition, image
 
 from rollback.adapters.aws.ecr import EcrImages
 from rollback.domain.settings.commit_source import CommitSource, find_commit_in_tag
@@ -88,7 +88,7 @@ def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monke
     def down(self: Any, image: str, name: str) -> str:
         raise ExternalServiceError("ECR does not answer")
 
-    monkeypatch.setattr("fakes.FakeImages.label", down)
+    monkeypatch.setattr("fakes.aws.images.FakeImages.label", down)
     assert recorded(f"label:{REVISION}", "v1", revision=SHA) is None
 
 

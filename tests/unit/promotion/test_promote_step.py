@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from builders import SERVICE, image, release
-from simulation import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
-from worlds import DEGRADED
+from simulations.service import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
+from simulations.worlds import DEGRADED
+from support.builders import SERVICE, image, release
 
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from fakes import FakeMetrics, FakeServices
-from simulation import PROMOTED, Simulation, deployment_event
-from stand_ins import access_denied_error
-from worlds import OUTAGE, SETTINGS
+from fakes.aws.ecs_services import FakeServices
+from fakes.aws.metrics import FakeMetrics
+from simulations.service import PROMOTED, Simulation, deployment_event
+from simulations.worlds import OUTAGE, SETTINGS
+from support.builders import SERVICE, image
+from support.stand_ins import access_denied_error
 
 from rollback.check import Verdict
 from rollback.domain.standing_plan import StandingPlan

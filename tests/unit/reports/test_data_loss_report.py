@@ -1,6 +1,6 @@
 """The data loss report: its lines, and its size."""
 
-from builders import SERVICE, rollback
+from support.builders import SERVICE, rollback
 
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.obligation import Obligation, ObligationKind

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import typer
-from builders import NOW, SERVICE, definition
-from database_simulation import AFTER, BRANCH, DatabaseSimulation
-from simulation import Simulation, start_simulation
-from stand_ins import DenyingPort
+from simulations.database import AFTER, BRANCH, DatabaseSimulation
+from simulations.service import Simulation, start_simulation
+from support.builders import NOW, SERVICE, definition
+from support.stand_ins import DenyingPort
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy

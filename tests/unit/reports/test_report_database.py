@@ -1,6 +1,6 @@
 """The report's condition of a database that did not go back as planned."""
 
-from builders import NOW, release, rollback
+from support.builders import NOW, release, rollback
 
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress

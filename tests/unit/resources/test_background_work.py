@@ -1,11 +1,11 @@
 """A plan names everything that a restore deletes and that writes behind a fence, before it stops anything."""
 
 import pytest
-from builders import SERVICE
-from faults.branch_scenario import RecreateScenario
-from faults.database_endings import assert_nothing_was_changed
-from faults.database_scenario import WORKER, ResetScenario, RestoreScenario
-from faults.down_scenario import DownMigrationsScenario
+from faults.scenarios.branch import RecreateScenario
+from faults.scenarios.database import WORKER, ResetScenario, RestoreScenario
+from faults.scenarios.database_endings import assert_nothing_was_changed
+from faults.scenarios.down_migrations import DownMigrationsScenario
+from support.builders import SERVICE
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.progress import DatabaseOutcome

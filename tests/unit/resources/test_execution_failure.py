@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from builders import SERVICE
 from hypothesis import given
 from hypothesis import strategies as some
-from simulation import alarm_event, start_simulation
+from simulations.service import alarm_event, start_simulation
+from support.builders import SERVICE
 
 from rollback import handlers
 from rollback.resources.aws.execution_failure import ExecutionFailure

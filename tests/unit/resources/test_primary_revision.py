@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW
+from support.builders import NOW
 
 from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment
 from rollback.resources.aws.primary_revision import primary_revision

@@ -6,7 +6,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from builders import definition, image, release
+from support.builders import definition, image, release
 
 from rollback.domain.releases.identity import build_identity, find_matching_release, former_fingerprint
 from rollback.domain.releases.release import fingerprint, normalised_definition

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from builders import SERVICE
-from database_simulation import ADDS, FIRST, DatabaseSimulation
+from simulations.database import ADDS, FIRST, DatabaseSimulation
+from support.builders import SERVICE
 
 from rollback.domain.database.migration_impact import unknown
 from rollback.domain.database.release_schema import ShippedMigration

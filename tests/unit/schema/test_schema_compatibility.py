@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import typer.main
-from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import release
 
 from rollback.check import Verdict
 from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, MigrationImpact, breaking, unknown

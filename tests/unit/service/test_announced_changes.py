@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, image
-from database_simulation import BAD, GOOD, DatabaseSimulation
-from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
-from two_writer_simulation import TwoWriterSimulation
+from simulations.database import BAD, GOOD, DatabaseSimulation
+from simulations.service import PROMOTED, QUARANTINED, Simulation, start_simulation
+from simulations.two_writers import TwoWriterSimulation
+from support.builders import NOW, SERVICE, image
 
 from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch, backup_name
 from rollback.domain.obligation import ObligationKind

@@ -1,10 +1,10 @@
 """Escalation: service → emergency → restart from zero → operator (rule 4: healthy targets decide)."""
 
 import pytest
-from builders import image
-from fakes import FakeServices
-from simulation import Simulation, start_simulation
-from worlds import DEGRADED
+from fakes.aws.ecs_services import FakeServices
+from simulations.service import Simulation, start_simulation
+from simulations.worlds import DEGRADED
+from support.builders import image
 
 from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, next_escalation
 from rollback.domain.rollback import Outcome

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders import release
+from support.builders import release
 
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.service.next_action import (

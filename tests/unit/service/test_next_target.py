@@ -1,10 +1,10 @@
 """Choice of the next target: ECS must be able to run it, and it is tried before all tasks are stopped."""
 
 import pytest
-from builders import SERVICE, image
-from fakes import FakeServices
-from simulation import PROMOTED, QUARANTINED, Simulation, alarm_event
-from worlds import OUTAGE
+from fakes.aws.ecs_services import FakeServices
+from simulations.service import PROMOTED, QUARANTINED, Simulation, alarm_event
+from simulations.worlds import OUTAGE
+from support.builders import SERVICE, image
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict

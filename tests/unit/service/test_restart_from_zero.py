@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from builders import SERVICE
-from fakes import FakeTargets
-from simulation import PROMOTED, Simulation, start_simulation
-from simulation import start_simulation_at_zero as at_zero_scaled
-from worlds import OUTAGE
+from fakes.aws.elb import FakeTargets
+from simulations.service import PROMOTED, Simulation, start_simulation
+from simulations.service import start_simulation_at_zero as at_zero_scaled
+from simulations.worlds import OUTAGE
+from support.builders import SERVICE
 
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.obligation import ObligationKind

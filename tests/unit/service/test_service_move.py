@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import release
 
 from rollback.service.next_action import ServiceMove, ServiceSnapshot, desired_count_for, next_service_move
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from fakes import FakeScaling, FakeServices
-from simulation import (
+from fakes.aws.autoscaling import FakeScaling
+from fakes.aws.ecs_services import FakeServices
+from simulations.service import (
     AUTOSCALED,
     CANDIDATE,
     PROMOTED,
@@ -14,6 +14,7 @@ from simulation import (
     start_simulation,
     start_simulation_at_zero,
 )
+from support.builders import SERVICE, image
 
 from rollback.domain.database.progress import OriginalBranch, RecreateProgress
 from rollback.domain.obligation import ObligationKind

@@ -3,10 +3,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from fakes import FakeAlarms, FakeClock, FakeLedger
-from simulation import PROMOTED, Simulation, start_simulation
-from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
+from fakes.aws.alarms import FakeAlarms
+from fakes.clock import FakeClock
+from fakes.ledger import FakeLedger
+from simulations.service import PROMOTED, Simulation, start_simulation
+from simulations.worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
+from support.builders import NOW, SERVICE
 
 from rollback.check import Verdict
 from rollback.domain.request import Trigger

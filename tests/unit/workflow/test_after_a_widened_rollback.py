@@ -1,8 +1,8 @@
 """An emergency after a rollback that the schema escalated to a full one: the service alone does not fit."""
 
-from builders import image
-from database_simulation import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
-from worlds import OUTAGE
+from simulations.database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
+from simulations.worlds import OUTAGE
+from support.builders import image
 
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
-from stand_ins import RecordingPort, UnavailablePort
-from worlds import OUTAGE
+from simulations.service import PROMOTED, QUARANTINED, Simulation, start_simulation
+from simulations.worlds import OUTAGE
+from support.builders import SERVICE, image
+from support.stand_ins import RecordingPort, UnavailablePort
 
 from rollback.check import Verdict
 from rollback.domain.operator import Pause

@@ -5,11 +5,11 @@ import shlex
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from migration_simulation import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
-from simulation import Simulation, start_simulation
-from stand_ins import RecordingPort, UnavailablePort
-from worlds import OUTAGE
+from simulations.migrations import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
+from simulations.service import Simulation, start_simulation
+from simulations.worlds import OUTAGE
+from support.builders import SERVICE, image
+from support.stand_ins import RecordingPort, UnavailablePort
 
 from rollback.check import Check, Verdict
 from rollback.database.observation.observe import observe

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
-from worlds import DEGRADED, OUTAGE
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, RollbackType

@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from builders import rollback as a_rollback
-from fakes import execution_arn
-from faults.database_endings import raise_error
-from simulation import PROMOTED, Simulation, alarm_event, start_simulation
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.step_functions import execution_arn
+from faults.scenarios.database_endings import raise_error
+from simulations.service import PROMOTED, Simulation, alarm_event, start_simulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE
+from support.builders import rollback as a_rollback
 
 from rollback.domain.rollback import Outcome, TriggerEvent
 from rollback.errors import ExternalServiceError, RollbackError

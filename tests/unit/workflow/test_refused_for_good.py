@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, image
-from database_simulation import BRANCH, GOOD, DatabaseSimulation
-from fakes import FakeScaling
-from simulation import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from stand_ins import DenyingPort, access_denied_error
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.autoscaling import FakeScaling
+from simulations.database import BRANCH, GOOD, DatabaseSimulation
+from simulations.service import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import NOW, SERVICE, image
+from support.stand_ins import DenyingPort, access_denied_error
 
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.rollback import Outcome, Rollback

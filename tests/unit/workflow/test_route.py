@@ -4,9 +4,9 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from builders import NOW, SERVICE, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.plan import DatabasePlan

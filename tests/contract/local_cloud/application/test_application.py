@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.local_cloud.running_application import Running
+from contract.local_cloud.application.running_application import Running
 
 
 @pytest.fixture

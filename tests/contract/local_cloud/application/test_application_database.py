@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from contract.local_cloud.running_application import Running
+from contract.local_cloud.application.running_application import Running
 from contract.neon_projects import LocalProject
 
 from local_cloud.app import command as application_command

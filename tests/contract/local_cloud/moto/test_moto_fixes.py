@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract.local_cloud.unfixed_moto import PROBES
+from contract.local_cloud.moto.unfixed_moto import PROBES
 
 from local_cloud import moto_fixes
 

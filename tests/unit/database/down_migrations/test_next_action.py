@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import NOW, release, rollback
 
 from rollback.database.down_migrations.next_action import (
     Command,

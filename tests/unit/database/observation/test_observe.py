@@ -4,8 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from migration_simulation import (
+from simulations.migrations import (
     ADDS,
     BEGAN,
     BRANCH,
@@ -17,7 +16,8 @@ from migration_simulation import (
     MigrationSimulation,
     users,
 )
-from simulation import CANDIDATE, PROMOTED, Simulation
+from simulations.service import CANDIDATE, PROMOTED, Simulation
+from support.builders import NOW, SERVICE
 
 from rollback.check import Check, Verdict
 from rollback.conclusion.release_state import set_release_state as judge_release

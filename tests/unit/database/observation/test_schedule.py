@@ -5,8 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, rollback
-from migration_simulation import (
+from simulations.migrations import (
     ADDS,
     BEGAN,
     BRANCH,
@@ -18,8 +17,9 @@ from migration_simulation import (
     MigrationSimulation,
     users,
 )
-from simulation import PROMOTED, Simulation, deployment_event
-from worlds import ECS_SERVICE_ARN
+from simulations.service import PROMOTED, Simulation, deployment_event
+from simulations.worlds import ECS_SERVICE_ARN
+from support.builders import NOW, SERVICE, definition, rollback
 
 from rollback import handlers
 from rollback.database.observation.observe import observe

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any, Literal
 
-from builders import NOW, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import NOW, release, rollback
 
 from rollback.database.recreate.next_action import (
     RecreateMove,

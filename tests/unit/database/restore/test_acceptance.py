@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE
-from faults.database_endings import assert_refused
-from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario, RestoreScenario
+from faults.scenarios.database import BAD, GOOD, STAGED, WORKER, ResetScenario, RestoreScenario
+from faults.scenarios.database_endings import assert_refused
+from support.builders import NOW, SERVICE
 
 from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
 from rollback.domain.database.progress import (

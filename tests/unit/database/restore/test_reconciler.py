@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from builders import SERVICE
-from faults.database_endings import assert_refused, raise_error
-from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
+from faults.scenarios.database import BAD, GOOD, WORKER, RestoreScenario
+from faults.scenarios.database_endings import assert_refused, raise_error
+from support.builders import SERVICE
 
 from rollback.check import Check
 from rollback.conclusion.obligation_kinds import ensure_branch_protected

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders import NOW
+from support.builders import NOW
 
 from rollback.check import Check
 from rollback.database.restore.next_action import (

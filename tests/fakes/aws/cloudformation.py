@@ -1,0 +1,13 @@
+"""CloudFormation stacks and the image tags of their templates."""
+
+from rollback.resources.aws.cloudformation_stack import StackView
+
+
+class FakeStacks:
+    """One stack by name; None: there is none."""
+
+    def __init__(self, stack: StackView | None = None) -> None:
+        self.stack = stack
+
+    def describe(self, stack: str) -> StackView | None:
+        return self.stack if self.stack is not None and self.stack.name == stack else None

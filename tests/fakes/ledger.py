@@ -1,0 +1,302 @@
+"""The ledger in dictionaries, with the same conditions as the table."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from fakes.copy import T
+
+from rollback.canonical_json import sha256_of
+from rollback.domain.database.branch_observation import Observation
+from rollback.domain.database.reconnection import CausedDeployment
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.lease import Lease
+from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.page_count import PageCount
+from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.rollback import Rollback
+from rollback.domain.standing_plan import Bake, StandingPlan
+from rollback.domain.stored import ReadResult, SkippedItem
+from rollback.errors import (
+    Conflict,
+    LeaseLost,
+    UnreadableItem,
+)
+
+
+class FakeLedger:
+    """The ledger in dictionaries, with the same conditions as the table.
+
+    The index is derived from the documents at each call: what the real table keeps has to say the same.
+    """
+
+    def __init__(self) -> None:
+        self._documents: dict[tuple[str, str], Rollback] = {}
+        self._events: dict[str, str] = {}
+        self._executions: dict[str, tuple[str, str]] = {}
+        self._leases: dict[str, Lease] = {}
+        self._counters: dict[str, int] = {}
+        self._releases: dict[tuple[str, str], Release] = {}
+        self._definitions: dict[str, dict[str, Any]] = {}
+        self._plans: dict[str, StandingPlan] = {}
+        self._bakes: dict[str, Bake] = {}
+        self._schemas: dict[str, ReleaseSchema] = {}
+        self._points: list[RecordedPoint] = []
+        self._observations: dict[str, Observation] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._caused_deployments: dict[str, CausedDeployment] = {}
+        self._actions: list[OperatorAction] = []
+        self._set_aside: dict[str, SkippedItem] = {}
+        self._settled: set[tuple[str, str]] = set()
+        self._pages: dict[tuple[str, str], PageCount] = {}
+
+    def create(self, rollback: Rollback) -> Rollback:
+        at = (rollback.service_name, rollback.id)
+        if at in self._documents:
+            return self._documents[at]
+        if rollback.event is not None:
+            if rollback.event.id in self._events:
+                raise Conflict(f"event {rollback.event.id} was taken by another rollback already")
+            self._events[rollback.event.id] = rollback.id
+        self._documents[at] = rollback
+        self._executions[rollback.execution or rollback.id] = at
+        return rollback
+
+    def read(self, service: str, rollback_id: str) -> Rollback:
+        return self._documents[service, rollback_id]
+
+    def find_by_execution(self, execution: str) -> tuple[str, str] | None:
+        return self._executions.get(execution)
+
+    def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
+        if under_lease_until is not None:
+            lease = self._leases.get(rollback.service_name)
+            ours = lease is not None and (lease.holder, lease.counter) == (rollback.id, rollback.lease_counter)
+            if lease is None or not ours or lease.expires_at <= under_lease_until:
+                raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
+        at = (rollback.service_name, rollback.id)
+        if at not in self._documents or self._documents[at].version != rollback.version:
+            raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again")
+        self._documents[at] = rollback.evolve(version=rollback.version + 1)
+        return self._documents[at]
+
+    def reopen(self, rollback: Rollback) -> Rollback:
+        saved = self.save(rollback)
+        self._executions[rollback.execution or rollback.id] = (saved.service_name, saved.id)
+        return saved
+
+    def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
+        yield from self.history(service, before)
+
+    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
+        mine = [r for (of, _), r in self._documents.items() if of == service and (before is None or r.id < before)]
+        yield from sorted(mine, key=lambda r: r.id, reverse=True)
+
+    def _entries(self, kind: type[T]) -> Iterator[T]:
+        for (service, rollback_id), rollback in self._documents.items():
+            if (service, rollback_id) not in self._settled or kind not in (PendingEntry, ObligationsEntry):
+                yield from (entry for entry in build_entries(rollback).values() if isinstance(entry, kind))
+
+    def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
+        found = [one for one in self._entries(PendingEntry) if service in (None, one.service)]
+        return ReadResult(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
+
+    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
+        found = [one for one in self._entries(ObligationsEntry) if one.service == service]
+        return ReadResult(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
+
+    def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
+        ours = {r.id for (of, _), r in self._documents.items() if of == service}
+        found = [one for one in self._entries(ChangeEntry) if one.rollback_id in ours and one.admitted_at >= since]
+        return ReadResult(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
+
+    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+        ours = {r.id for (of, _), r in self._documents.items() if of == service}
+        found = [
+            one
+            for one in self._entries(AnswerEntry)
+            if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
+        ]
+        return ReadResult(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
+
+    def clear_unreadable(self, service: str, rollback_id: str) -> None:
+        self._settled.add((service, rollback_id))
+
+    def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
+        assert at.tzinfo is not None
+        self._set_aside.setdefault(unreadable.key, SkippedItem(key=unreadable.key, why=unreadable.why))
+
+    def unreadable(self) -> tuple[SkippedItem, ...]:
+        return tuple(sorted(self._set_aside.values(), key=lambda one: one.key, reverse=True))
+
+    def mark_reported(self, unreadable: SkippedItem) -> None:
+        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_reported=True)
+
+    def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
+        assert services
+        assert now.tzinfo is not None
+        return True
+
+    def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
+        return self._pages.get((service, aggregation_key))
+
+    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+        if self._pages.get((count.service, count.aggregation_key)) != read:
+            raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
+        self._pages[count.service, count.aggregation_key] = count
+
+    def page_counts(self) -> tuple[PageCount, ...]:
+        return tuple(count for count in self._pages.values() if count.unreported)
+
+    def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
+        held = self._leases.get(service)
+        if held is not None and held.expires_at > now:
+            return held if held.holder == rollback_id else None
+        counter = self._counters[service] = self._counters.get(service, 0) + 1
+        lease = Lease(service=service, holder=rollback_id, counter=counter, expires_at=until)
+        self._leases[service] = lease
+        return lease
+
+    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
+        held = self._leases.get(lease.service)
+        same = held is not None and (held.holder, held.counter) == (lease.holder, lease.counter)
+        if held is None or not same or held.expires_at <= now:
+            raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}")
+        renewed = lease.model_copy(update={"expires_at": until})
+        self._leases[lease.service] = renewed
+        return renewed
+
+    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        now_held = self._leases.get(held.service)
+        if now_held is not None and (now_held.holder, now_held.counter) == (rollback_id, held.counter + 1):
+            return now_held
+        if now_held is None or (now_held.holder, now_held.counter) != (held.holder, held.counter):
+            return None
+        counter = self._counters[held.service] = held.counter + 1
+        lease = Lease(service=held.service, holder=rollback_id, counter=counter, expires_at=until)
+        self._leases[held.service] = lease
+        return lease
+
+    def release_lease(self, service: str, rollback_id: str) -> None:
+        held = self._leases.get(service)
+        if held is not None and held.holder == rollback_id:
+            del self._leases[service]
+
+    def lease(self, service: str) -> Lease | None:
+        return self._leases.get(service)
+
+    def record(self, release: Release, definition: dict[str, Any]) -> None:
+        if sha256_of(definition) != release.definition_sha256:
+            raise ValueError(f"the definition of {release.version} is not the one that the release names")
+        self._definitions.setdefault(release.definition_sha256, definition)
+        self._releases.setdefault((release.service, release.fingerprint), release)
+
+    def definition(self, sha256: str) -> dict[str, Any]:
+        return self._definitions[sha256]
+
+    def release(self, service: str, fingerprint: str) -> Release | None:
+        return self._releases.get((service, fingerprint))
+
+    def find(self, service: str, name: str) -> tuple[Release, ...]:
+        def has(release: Release) -> bool:
+            digests = [f"sha256:{image.rpartition('@sha256:')[2]}" for image in release.images.values()]
+            hashes = any(of.startswith(name.lower()) for of in (release.fingerprint, *digests))
+            bare = any(of.startswith(f"sha256:{name.lower()}") for of in digests)
+            begins = hashes or bare or (release.commit or "").startswith(name)
+            return release.version == name or (len(name) >= 7 and begins)
+
+        return tuple(release for release in self.releases(service) if has(release))
+
+    def promoted(self, service: str) -> Iterator[Release]:
+        return (release for release in self.releases(service) if release.state is ReleaseState.PROMOTED)
+
+    def releases(self, service: str, *, since: datetime | None = None) -> Iterator[Release]:
+        mine = [r for (of, _), r in self._releases.items() if of == service]
+        young = [r for r in mine if since is None or r.first_deployed_at >= since]
+        return iter(sorted(young, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
+
+    def bake(self, service: str) -> Bake | None:
+        return self._bakes.get(service)
+
+    def put_bake(self, bake: Bake) -> None:
+        self._bakes[bake.service] = bake
+
+    def standing_plan(self, service: str) -> StandingPlan | None:
+        return self._plans.get(service)
+
+    def put_standing_plan(self, plan: StandingPlan) -> None:
+        held = self._plans.get(plan.service)
+        if held is None or held.computed_at <= plan.computed_at:
+            self._plans[plan.service] = plan
+
+    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+        if self._plans.get(read.service) != read:
+            raise Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
+        self._plans[read.service] = amended
+
+    def pause(self, service: str) -> Pause | None:
+        return self._pauses.get(service)
+
+    def put_pause(self, pause: Pause) -> None:
+        self._pauses.setdefault(pause.service, pause)
+
+    def end_pause(self, service: str) -> None:
+        self._pauses.pop(service, None)
+
+    def caused_deployment(self, service: str) -> CausedDeployment | None:
+        return self._caused_deployments.get(service)
+
+    def put_caused_deployment(self, caused: CausedDeployment) -> None:
+        before = self._caused_deployments.get(caused.service)
+        if before is None or before.asked_at <= caused.asked_at:
+            self._caused_deployments[caused.service] = caused
+
+    def record_action(self, action: OperatorAction) -> None:
+        self._actions.append(action)
+
+    def actions(self, service: str) -> Iterator[OperatorAction]:
+        mine = [action for action in self._actions if action.service == service]
+        yield from sorted(mine, key=lambda action: action.at, reverse=True)
+
+    def put_schema(self, schema: ReleaseSchema) -> None:
+        self._schemas.setdefault(schema.sha256, schema)
+
+    def schema(self, sha256: str) -> ReleaseSchema:
+        return self._schemas[sha256]
+
+    def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
+        key = (release.service, release.fingerprint)
+        if self._releases[key] != release:
+            raise Conflict(f"release {release.version} was changed meanwhile: read it again")
+        self._releases[key] = release.model_copy(update={"schema_sha256": schema_sha256})
+        return self._releases[key]
+
+    def put_restore_point(self, point: RecordedPoint) -> None:
+        def key(one: RecordedPoint) -> tuple[object, ...]:
+            return one.branch, one.recorded_at, one.service, one.version
+
+        if all(key(point) != key(known) for known in self._points):
+            self._points.append(point)
+
+    def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
+        of_it = [point for point in self._points if point.branch == branch]
+        young = [point for point in of_it if since is None or point.recorded_at >= since]
+        return iter(sorted(young, key=lambda point: point.recorded_at, reverse=True))
+
+    def observation(self, branch: str) -> Observation | None:
+        return self._observations.get(branch)
+
+    def put_observation(self, observation: Observation) -> None:
+        before = self._observations.get(observation.branch)
+        if before is None or before.observed_at <= observation.observed_at:
+            self._observations[observation.branch] = observation
+
+    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
+        key = (release.service, release.fingerprint)
+        if self._releases[key].state is not release.state:
+            raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
+        changes = {"state": state, "state_since": at, "state_reason": reason}
+        self._releases[key] = self._releases[key].model_copy(update=changes)
+        return self._releases[key]
