@@ -53,7 +53,8 @@ def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
     Step Functions or Lambda may pause for longer than a lease. Ending for that could leave a service at zero tasks.
 
     Returns:
-        The lease's counter.
+        The lease's counter. It is newer than the document's after the lease was taken again, in this round or in one
+        whose save was lost. The document has to be saved with it before any change.
 
     Raises:
         LeaseLost: another rollback has taken the lease since.
@@ -66,7 +67,7 @@ def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
         held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
         if held is not None:
             return held.counter
-    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
+    if held is None or held.holder != rollback.id:
         raise LeaseLost(_describe_loss(rollback, held))
     if held.expires_at <= now:
         held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)

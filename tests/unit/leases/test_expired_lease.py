@@ -13,6 +13,7 @@ from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
+from rollback.leases.hold import lease_end
 from rollback.operations.pause_abort_unlock import unlock
 from rollback.workflow import janitor
 from rollback.workflow.route import next_step
@@ -205,3 +206,18 @@ def test_the_janitor_pages_about_a_dead_restore_that_has_changed_no_data_and_sta
     assert (ended.outcome, ended.left_to_operator()) == (Outcome.FAILED, ())
     assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD + BAD, image("v2"), 2)
     assert ended.id in stage.pages()[-1]
+
+
+@pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
+def test_a_round_whose_save_was_lost_after_it_took_the_expired_lease_again_is_repeated(moment: Moment) -> None:
+    """The ledger's lease then has a newer counter than the document."""
+    stage = DatabaseSimulation(APPROVED)
+    first = slow_rollback(stage, moment)
+    now = stage.clock.now()
+    retaken = stage.ledger.acquire(SERVICE, first.id, now, lease_end(now, stage.world))
+    assert retaken is not None
+    assert retaken.counter != first.lease_counter
+    done = stage.run_to_end(first)
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD, image("v1"), 2)
+    assert stage.neon.calls.count("restore") == 1
