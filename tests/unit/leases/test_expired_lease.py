@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from database_simulation import BAD, GOOD, DatabaseSimulation
-from simulation import Simulation
-from worlds import OUTAGE
+from fakes import execution_arn
+from simulation import Simulation, alarm_event
+from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
+from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.operator import Operator
@@ -15,7 +17,9 @@ from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.leases.hold import lease_end
 from rollback.operations.pause_abort_unlock import unlock
+from rollback.resources.database.errors import OutcomeUnknown
 from rollback.workflow import janitor
+from rollback.workflow.admit import admit
 from rollback.workflow.route import next_step
 from rollback.workflow.runner import run_step
 
@@ -72,6 +76,52 @@ def fences_left_to_operator(rollback: Rollback) -> int:
     return sum(owed.kind is ObligationKind.FENCE for owed in rollback.left_to_operator())
 
 
+@pytest.mark.parametrize("by", [OUTAGE, DEGRADED, BY_HAND, EMERGENCY], ids=["outage", "degraded", "by-hand", "urgent"])
+@pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
+def test_a_trigger_leaves_the_expired_lease_to_a_rollback_that_may_have_changed_data(moment: Moment, by: Any) -> None:
+    stage = DatabaseSimulation(APPROVED)
+    first = slow_rollback(stage, moment)
+    expired = stage.ledger.lease(SERVICE)
+    second = trigger(stage, by)
+
+    assert second.outcome is Outcome.SUPPRESSED
+    assert f"{first.id} may have changed the database, and is not concluded" in second.reason
+    assert stage.check(second, "fence-is-settled").suppresses
+    assert (second.recheck_at is not None) is (second.event is not None)
+    assert second.obligations == ()
+    assert stage.ledger.lease(SERVICE) == expired
+    assert stage.workflow.stopped == []
+
+
+@pytest.mark.parametrize("by", [OUTAGE, BY_HAND], ids=["outage", "by-hand"])
+@pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
+def test_a_slow_restore_goes_on_to_its_end_after_a_trigger_that_had_to_wait(moment: Moment, by: Any) -> None:
+    stage = DatabaseSimulation(APPROVED)
+    first = slow_rollback(stage, moment)
+    second = stage.run_to_end(trigger(stage, by))
+    done = stage.run_to_end(first)
+
+    assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
+    assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD, image("v1"), 2)
+    assert stage.neon.calls.count("restore") == 1
+    assert all(owed.discharged_at is not None for owed in done.obligations)
+    assert stage.pages() == []
+
+
+def test_a_slow_restore_whose_request_never_arrived_is_sent_again_after_a_trigger_that_had_to_wait() -> None:
+    stage = DatabaseSimulation(APPROVED)
+    stage.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
+    first = slow_rollback(stage, is_announced)
+    assert (stage.rows(), stage.neon.calls.count("restore")) == (GOOD + BAD, 1)
+    second = stage.run_to_end(trigger(stage, OUTAGE))
+    done = stage.run_to_end(first)
+
+    assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
+    assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD, image("v1"), 2)
+    assert stage.neon.calls.count("restore") == 2
+    assert stage.pages() == []
+
+
 @pytest.mark.parametrize("by", [OUTAGE, BY_HAND], ids=["outage", "by-hand"])
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
 def test_a_slow_restore_that_resumes_before_the_trigger_holds_its_lease_again(moment: Moment, by: Any) -> None:
@@ -88,6 +138,18 @@ def test_a_slow_restore_that_resumes_before_the_trigger_holds_its_lease_again(mo
     assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD, image("v1"), 2)
     assert stage.neon.calls.count("restore") == 1
     assert stage.pages() == []
+
+
+def test_the_next_trigger_begins_once_the_slow_restore_has_ended() -> None:
+    stage = DatabaseSimulation(APPROVED)
+    first = slow_rollback(stage, is_seen_in_neon)
+    trigger(stage, OUTAGE)
+    stage.run_to_end(first)
+    third = stage.admit({}, "execution-3")
+    assert (third.outcome, third.supersedes, third.obligations) == (None, None, ())
+    held = stage.ledger.lease(SERVICE)
+    assert held is not None
+    assert held.is_held_by(third.id, stage.clock.now())
 
 
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
@@ -221,3 +283,34 @@ def test_a_round_whose_save_was_lost_after_it_took_the_expired_lease_again_is_re
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert (stage.rows(), stage.running(), stage.services.desired_count) == (GOOD, image("v1"), 2)
     assert stage.neon.calls.count("restore") == 1
+
+
+def trigger_of_worker(stage: TwoWriterSimulation, by: Any) -> Rollback:
+    """Admit a trigger of the other writer, whose lease the fence took and let expire."""
+    now = stage.clock.now()
+    if by == WORKER_OUTAGE:
+        stage.alarms.fire(WORKER_OUTAGE, now)
+        by = alarm_event("worker-1", WORKER_OUTAGE, now)
+    return admit(by, execution_arn("worker-1"), now, stage.world)
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        WORKER_OUTAGE,
+        {"type": "service", "service": WORKER, "target_version": "w1"},
+        {"type": "emergency", "service": WORKER, "target_version": "w1"},
+    ],
+    ids=["outage", "by-hand", "urgent"],
+)
+@pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
+def test_no_trigger_starts_another_writer_in_the_middle_of_a_slow_restore(moment: Moment, by: Any) -> None:
+    stage = TwoWriterSimulation(APPROVED)
+    first = slow_rollback(stage, moment)
+    of_worker = trigger_of_worker(stage, by)
+    assert of_worker.outcome is Outcome.SUPPRESSED
+    assert f"{first.id} may have changed the database, and is not concluded" in of_worker.reason
+    assert stage.worker.desired_count == 0
+    done = stage.run_to_end(first)
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert (stage.rows(), stage.services.desired_count, stage.worker.desired_count) == (GOOD, 2, 2)
