@@ -11,6 +11,7 @@ from simulation import Simulation, alarm_event
 from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
 from worlds import DEGRADED, OUTAGE
 
+from rollback.database.branch_lease import hold_branch_lease
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
@@ -314,3 +315,20 @@ def test_no_trigger_starts_another_writer_in_the_middle_of_a_slow_restore(moment
     done = stage.run_to_end(first)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert (stage.rows(), stage.services.desired_count, stage.worker.desired_count) == (GOOD, 2, 2)
+
+
+@pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
+def test_a_rollback_of_a_service_that_does_not_write_leaves_the_expired_lease_on_the_branch(moment: Moment) -> None:
+    """The fence takes no lease on that service, so Admit does not see the slow restore."""
+    stage = TwoWriterSimulation(APPROVED, writers=(SERVICE,))
+    first = slow_rollback(stage, moment)
+    expired = stage.ledger.lease(stage.branch_key)
+    of_worker = trigger_of_worker(stage, {"type": "full", "service": WORKER, "target_version": "w1"})
+    assert of_worker.admitted_at is not None
+    plan = stage.read(first).plan
+    assert plan is not None
+    assert plan.database is not None
+    assert hold_branch_lease(of_worker, plan.database, stage.database, stage.world) == first.id
+    assert stage.ledger.lease(stage.branch_key) == expired
+    done = stage.run_to_end(first)
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
