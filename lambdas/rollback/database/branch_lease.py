@@ -7,6 +7,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, branch_key
 from rollback.errors import LeaseLost
 from rollback.leases.hold import hold_lease
+from rollback.leases.holder import find_unsettled_holder
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasClock
 
@@ -16,6 +17,9 @@ def hold_branch_lease(
 ) -> str | None:
     """Acquire or renew the lease on the branch.
 
+    An expired lease stays with a rollback that may have changed the branch and is not concluded, unless an operator
+    forces the takeover.
+
     Returns:
         None: the lease is held. Otherwise the other holder's rollback id, and this rollback has changed nothing yet.
 
@@ -23,6 +27,10 @@ def hold_branch_lease(
         LeaseLost: this rollback held the lease, another took it, and services stand at zero tasks.
     """
     key = branch_key(settings.project_id, plan.branch)
+    if rollback.database is None and not rollback.is_forced_by_operator:
+        unsettled = find_unsettled_holder(key, world)
+        if unsettled is not None:
+            return unsettled.id
     if hold_lease(key, rollback.id, world) is not None:
         return None
     held = world.ledger.lease(key)

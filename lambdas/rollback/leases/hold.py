@@ -53,27 +53,32 @@ def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
     Step Functions or Lambda may pause for longer than a lease. Ending for that could leave a service at zero tasks.
 
     Returns:
-        The lease's counter.
+        The lease's counter. It is newer than the document's after the lease was taken again, in this round or in one
+        whose save was lost. The document has to be saved with it before any change.
 
     Raises:
         LeaseLost: another rollback has taken the lease since.
     """
     now = world.clock.now()
     until = lease_end(now, world)
-    lost = f"{rollback.id} no longer holds the lease on {rollback.service_name}"
     try:
         held = world.ledger.lease(rollback.service_name)
     except UnreadableItem:  # no rollback can prove that it holds an unreadable lease: the first to ask takes it
         held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
         if held is not None:
             return held.counter
-    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
-        raise LeaseLost(lost)
+    if held is None or held.holder != rollback.id:
+        raise LeaseLost(_describe_loss(rollback, held))
     if held.expires_at <= now:
         held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
         if held is None:
-            raise LeaseLost(f"{lost}: it expired")
+            raise LeaseLost(_describe_loss(rollback, world.ledger.lease(rollback.service_name)))
     return world.ledger.renew(held, now, until).counter
+
+
+def _describe_loss(rollback: Rollback, held: Lease | None) -> str:
+    holder = held.holder if held is not None else "no rollback"
+    return f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)"
 
 
 def release_leases(rollback: Rollback, world: LeasePorts) -> None:
@@ -102,8 +107,7 @@ def assert_lease(rollback: Rollback, world: LeasePorts, timeout_seconds: float |
     held = world.ledger.lease(rollback.service_name)
     until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
     if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
-        holder = held.holder if held is not None else "no rollback"
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")
+        raise LeaseLost(_describe_loss(rollback, held))
 
 
 def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: LeasePorts) -> None:

@@ -127,6 +127,27 @@ def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
     return predecessor.admitted_at is not None and is_unfinished
 
 
+def find_unsettled_holder(name: str, world: LeaseReadPorts) -> Rollback | None:
+    """The rollback that let a lease expire and has to be concluded first; None: the lease may be taken if it is free.
+
+    Its execution may only be slow. If another rollback took the lease, even for a moment, the slow one would end at its
+    next step, with services at zero tasks.
+
+    Args:
+        name: name of the service, or key of the branch.
+        world: the ports.
+    """
+    try:
+        held = world.ledger.lease(name)
+    except UnreadableItem:  # no rollback can prove that it holds an unreadable lease
+        return None
+    if held is None or held.expires_at > world.clock.now():
+        return None
+    holder = holder_of(held, world)
+    is_unsettled = holder is not None and holder.concluded_at is None and must_conclude_first(holder)
+    return holder if is_unsettled else None
+
+
 def inherited_obligations(predecessors: list[Rollback]) -> tuple[Obligation, ...]:
     """Open obligations of all predecessors, in the order in which they were made."""
     return tuple(owed for predecessor in reversed(predecessors) for owed in reversed(predecessor.open_obligations()))

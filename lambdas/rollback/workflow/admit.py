@@ -25,6 +25,7 @@ from rollback.intents.caused import check_not_caused_by_rollback
 from rollback.leases.holder import (
     find_predecessors,
     find_rollback,
+    find_unsettled_holder,
     inherited_obligations,
     is_resumable,
     must_conclude_first,
@@ -173,6 +174,9 @@ def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: AdmissionP
 def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: AdmissionPorts) -> Rollback:
     """Take the lease; inherit the obligations of predecessors, and continue the newest of them that can be resumed."""
     now = world.clock.now()
+    unsettled = find_unsettled_holder(rollback.service_name, world) if not rollback.is_forced_by_operator else None
+    if unsettled is not None:
+        return _suppress_behind_fence(rollback, checks, unsettled, world)
     taken = take_service_lease(rollback, now, world)
     if isinstance(taken, LeaseDenied):
         recheck_at = _recheck_time(now, world)
@@ -181,7 +185,8 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: Adm
     predecessors, unreadable = find_predecessors(rollback, world)
     checks = (*checks, *unreadable)
     fenced = next((earlier for earlier in predecessors if must_conclude_first(earlier)), None)
-    if fenced is not None and not rollback.is_forced_by_operator:
+    if fenced is not None and not rollback.is_forced_by_operator:  # its own lease was given back or taken before
+        world.ledger.release_lease(rollback.service_name, rollback.id)
         return _suppress_behind_fence(rollback, checks, fenced, world)
     admitted = rollback.evolve(
         admission=checks,
@@ -202,15 +207,15 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: Adm
 def _suppress_behind_fence(
     rollback: Rollback, checks: tuple[Check, ...], fenced: Rollback, world: LeasePorts
 ) -> Rollback:
-    """Give the lease back and wait: a successor would lift the fence of a rollback whose lease expired.
+    """Wait without a lease: a successor would lift the fence of a rollback whose lease expired.
 
-    The janitor concludes that rollback first, which leaves the fence to an operator.
+    That rollback goes on at its next step. If its execution has ended, the janitor concludes it, which leaves the fence
+    to an operator.
     """
-    world.ledger.release_lease(rollback.service_name, rollback.id)
-    why = "has changed the database" if fenced.has_changed_data else "was ended by an operator behind its fence"
+    why = "may have changed the database" if fenced.has_changed_data else "was ended by an operator behind its fence"
     reason = (
-        f"{fenced.id} {why}, and is not concluded: no rollback begins before that; the janitor concludes it within "
-        f"minutes, or `rollback abort {rollback.environment} {fenced.id} --reason '…'`"
+        f"{fenced.id} {why}, and is not concluded: no rollback begins before that; its execution goes on, or the "
+        f"janitor concludes it within minutes; `rollback abort {rollback.environment} {fenced.id} --reason '…'` ends it"
     )
     recheck_at = _recheck_time(world.clock.now(), world)
     check = Check.failed("fence-is-settled", reason, suppresses=True, recheck_due_at=recheck_at)
