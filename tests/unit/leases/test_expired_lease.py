@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from builders import SERVICE, image
-from database_simulation import BAD, GOOD, DatabaseSimulation
-from fakes import execution_arn
-from simulation import Simulation, alarm_event
-from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
-from worlds import DEGRADED, OUTAGE
+from fakes.aws.step_functions import execution_arn
+from simulations.database import BAD, GOOD, DatabaseSimulation
+from simulations.service import Simulation, alarm_event
+from simulations.two_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
+from simulations.worlds import DEGRADED, OUTAGE
+from support.builders import SERVICE, image
 
 from rollback.database.branch_lease import hold_branch_lease
 from rollback.domain.database.progress import DatabaseProgress
