@@ -13,8 +13,9 @@ from support.builders import SERVICE, image
 
 from rollback.database.branch_lease import hold_branch_lease
 from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.leases.hold import lease_end
 from rollback.operations.pause_abort_unlock import unlock
