@@ -111,7 +111,6 @@ PURE = (
     "rollback.reports.*",
     "rollback.*.rules",
     "rollback.*_rules",
-    "rollback.*_rule",
     "rollback.*.next_action",
     "rollback.leases.takeover",
     "rollback.service.drain_status",
