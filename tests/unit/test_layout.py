@@ -118,7 +118,6 @@ PURE = (
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
-    "rollback.database.restore.acceptance",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

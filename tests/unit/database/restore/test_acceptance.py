@@ -7,7 +7,7 @@ from builders import NOW, SERVICE
 from faults.database_endings import assert_refused
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario, RestoreScenario
 
-from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
+from rollback.database.restore.next_action import is_accepted, is_restore_request_lost
 from rollback.domain.database.progress import (
     DatabaseOutcome,
     OriginalBranch,
