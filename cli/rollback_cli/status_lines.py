@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from rollback.check import Verdict
-from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import ReleaseState, last_known_good
 from rollback.domain.releases.release_names import release_label
@@ -103,7 +102,7 @@ def _describe_readiness(standing: StandingPlan) -> str:
 def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     """Describe what the janitor recorded of the branch; no line for a service without a database."""
     settings = world.settings.database
-    if settings is None or not writes_to_standing_branch(service.name, world.settings):
+    if settings is None or not world.settings.writes_to_standing_branch(service.name):
         return
     branch, never = settings.lease_of(None), "[yellow]never[/]"
     observation = world.ledger.observation(branch)

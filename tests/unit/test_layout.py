@@ -111,7 +111,6 @@ PURE = (
     "rollback.reports.*",
     "rollback.*.rules",
     "rollback.*_rules",
-    "rollback.*_rule",
     "rollback.*.next_action",
     "rollback.leases.takeover",
     "rollback.service.drain_status",
@@ -119,7 +118,6 @@ PURE = (
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
-    "rollback.database.restore.acceptance",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

@@ -37,7 +37,7 @@ WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg'} & set(sys.modules), sorted(sy
 # Modules that each handler imports when Lambda calls it.
 LATE_IMPORTS = {
     "decide": ("planning.step", "planning.database"),
-    "service": ("planning.emergency", "workflow.emergency", "service.reconciler"),
+    "service": ("planning.emergency", "workflow.runner", "service.reconciler"),
     "report": ("workflow.janitor", "verification.step", "conclusion.step"),
     "promote": ("promotion.promote",),
     "database": ("database.observation.schedule", "database.step"),

@@ -8,7 +8,7 @@ reported after the conclusion (`data_loss`).
 from contextlib import suppress
 from datetime import timedelta
 
-from rollback.database.branch_lease import hold_branch_lease, may_wait_for_predecessor
+from rollback.database.changes.begin import refused_progress
 from rollback.database.changes.ports import WaitPorts
 from rollback.database.delete.reconciler import delete
 from rollback.database.down_migrations.reconciler import run_down_migrations
@@ -21,7 +21,6 @@ from rollback.database.live_schema_check import (
     why_down_migrations_differ,
 )
 from rollback.database.observation.observe import observe_after_change
-from rollback.database.outcome import apply_outcome, refuse
 from rollback.database.ports import DatabasePorts, LiveSchemaPorts, StrategyPorts
 from rollback.database.preflight.branch_rules import list_branch_names
 from rollback.database.preflight.context import RestoreContext
@@ -32,14 +31,14 @@ from rollback.database.restored_schema_check import make_preview_judge
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.database.restore_target import RestoreTarget
-from rollback.domain.rollback import Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.intents.announce import seconds_to_wait
-from rollback.leases.hold import renew_leases_of_stopped_services
-from rollback.ports.holders import HasDatabases, HasSettings
+from rollback.leases.hold import hold_branch_lease, renew_leases_of_stopped_services
+from rollback.ports.holders import HasClock, HasDatabases, HasSettings
 from rollback.resources.database.errors import RetryLater
-from rollback.service.newer_deployment import yield_before_data_changes
+from rollback.service.newer_deployment import end_as_superseded, yield_before_data_changes
 
 
 def database(rollback: Rollback, world: DatabasePorts) -> Rollback:
@@ -72,24 +71,32 @@ def database(rollback: Rollback, world: DatabasePorts) -> Rollback:
     except CallRefused as refused:
         if rollback.database is not None:
             raise
-        return refuse(rollback, plan.branch, f"database-access: {refused}", world)
+        return _refuse(rollback, plan.branch, f"database-access: {refused}", world)
 
 
 def _wait_or_refuse(
     rollback: Rollback, plan: DatabasePlan, holder: str, settings: DatabaseSettings, world: WaitPorts
 ) -> Rollback:
-    if may_wait_for_predecessor(rollback, holder, settings, world):
+    if _may_wait_for_predecessor(rollback, holder, settings, world):
         since = rollback.database_waits_since or world.clock.now()
         return rollback.evolve(database_waits_since=since, wait_seconds=world.settings.policy.poll_seconds)
     why = f"{holder} is changing branch {plan.branch}: wait until it has concluded, and start again"
-    return refuse(rollback, plan.branch, why, world, has_collided=True)
+    return _refuse(rollback, plan.branch, why, world, has_collided=True)
+
+
+def _may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, world: HasClock) -> bool:
+    """Whether the holder is the rollback that this one took over, and still has time to conclude."""
+    if holder != rollback.supersedes:
+        return False
+    since = rollback.database_waits_since
+    return since is None or world.clock.now() - since <= timedelta(minutes=settings.restore_timeout_minutes)
 
 
 def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: DatabasePorts) -> Rollback:
     try:
         branch_id = _find_branch_id(rollback, plan, settings, world)
     except CallRefused as refused:
-        return refuse(rollback, plan.branch, f"database-access: {refused}", world)
+        return _refuse(rollback, plan.branch, f"database-access: {refused}", world)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # a deletion succeeds if the branch is gone already
         return _refuse_unknown_branch(rollback, plan, settings, world)
     restoring = RestoreContext(
@@ -102,7 +109,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         decided = _check_live_schema(rollback, plan, settings, restoring, world)
         if decided is not None:
             return decided
-    rollback = apply_outcome(_run_strategy(rollback, plan, restoring, world), world)
+    rollback = _apply_outcome(_run_strategy(rollback, plan, restoring, world), world)
     progress = rollback.database
     if progress is not None and progress.is_over and progress.database_outcome is not DatabaseOutcome.REFUSED:
         branch_id = progress.current_branch_id or restoring.target.branch_id
@@ -124,10 +131,10 @@ def _check_live_schema(
         return revert_to_service_only(rollback, verdict)
     if not verdict.is_attributed:
         rollback, why = refuse_unconfirmed(rollback, verdict, world)
-        return refuse(rollback, plan.branch, why, world)
+        return _refuse(rollback, plan.branch, why, world)
     difference = why_down_migrations_differ(plan, verdict)
     if difference is not None:
-        return refuse(rollback, plan.branch, difference, world, has_collided=True)
+        return _refuse(rollback, plan.branch, difference, world, has_collided=True)
     return None
 
 
@@ -139,7 +146,7 @@ def _refuse_unknown_branch(
         f"project {settings.project_id} has no branch {plan.branch}: check the pull request's number, and "
         f"branch_pattern in the settings; its branches: {known}"
     )
-    return refuse(rollback, plan.branch, why, world)
+    return _refuse(rollback, plan.branch, why, world)
 
 
 def _retry_later(
@@ -150,7 +157,7 @@ def _retry_later(
     since = rollback.database_waits_since or now
     if now - since > timedelta(minutes=limit):
         why = f"Neon could not be asked in {limit:g} minutes: {later}"
-        return refuse(rollback, plan.branch, why, world, has_collided=True)
+        return _refuse(rollback, plan.branch, why, world, has_collided=True)
     return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, world))
 
 
@@ -168,6 +175,43 @@ def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreCont
             return run_down_migrations(rollback, plan, restoring, world)
         case _:
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
+
+
+def _apply_outcome(rollback: Rollback, world: WaitPorts) -> Rollback:
+    """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
+
+    A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
+    A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay in ALARM.
+    """
+    progress = rollback.database
+    if progress is None or progress.database_outcome is None:
+        return rollback
+    if progress.database_outcome is DatabaseOutcome.DELETED:
+        reason = rollback.plan.summary if rollback.plan is not None else ""
+        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=reason, wait_seconds=0)
+    if progress.has_succeeded:
+        return rollback
+    is_refused = progress.database_outcome is DatabaseOutcome.REFUSED
+    reason = f"database: {progress.why_not}"
+    if is_refused and rollback.newer is not None:
+        return end_as_superseded(rollback, rollback.newer)
+    if is_refused and progress.has_collided and rollback.event is not None:
+        recheck_at = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+        return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)
+    return rollback.evolve(outcome=Outcome.REFUSED if is_refused else Outcome.FAILED, reason=reason, wait_seconds=0)
+
+
+def _refuse(rollback: Rollback, branch: str, why: str, world: WaitPorts, *, has_collided: bool = False) -> Rollback:
+    """Refuse the database's part before anything was changed.
+
+    Args:
+        branch: name of the branch that stays as it is.
+        has_collided: whether another rollback or a newer observation is the reason, so that a later evaluation may go
+            on.
+    """
+    now = world.clock.now()
+    progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)
+    return _apply_outcome(rollback.evolve(database=progress), world)
 
 
 def _find_branch_id(

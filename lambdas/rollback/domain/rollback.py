@@ -24,8 +24,7 @@ from rollback.domain.releases.newer_release import NewerRelease
 from rollback.domain.releases.release import Release
 from rollback.domain.request import DATABASE_TYPES, Request, RollbackType, Trigger
 from rollback.domain.service_progress import ServiceProgress
-from rollback.domain.settings.environment import Settings
-from rollback.domain.settings.stored_settings import StoredSettings
+from rollback.domain.settings.environment import Settings, StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
 from rollback.errors import RollbackError, StageNotReached
 from rollback.text import StoredText

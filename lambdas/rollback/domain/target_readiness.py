@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from rollback.check import Check, Verdict
+from rollback.domain.releases.release import Release
 
 NOT_KNOWN = "not_known"  # key in a check's evidence: the check could not be made
 
@@ -32,6 +33,14 @@ def is_ready(checks: Iterable[Check]) -> bool | None:
 def not_known(name: str, why: str) -> Check:
     """A check that could not be made: a warning that does not count against the target."""
     return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
+
+
+def check_digests_known(target: Release) -> tuple[Check, ...]:
+    """A failed check if the digest of the target's image was never known; no check otherwise. Needs no call."""
+    if target.is_resolved:
+        return ()
+    reason = f"{target.version} ran an image whose digest was never known"
+    return (Check.failed("image-exists", reason),)
 
 
 def check_existence(name: str, seen: Mapping[str, Existence], mend: str) -> Check:

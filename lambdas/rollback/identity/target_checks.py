@@ -50,14 +50,6 @@ def run_check(name: str, question: Callable[[], Check]) -> Check:
         return not_known(name, str(failure))
 
 
-def check_digests_known(target: Release) -> tuple[Check, ...]:
-    """A failed check if the digest of the target's image was never known; no check otherwise. Needs no call."""
-    if target.is_resolved:
-        return ()
-    reason = f"{target.version} ran an image whose digest was never known"
-    return (Check.failed("image-exists", reason),)
-
-
 def check_images_exist(target: Release, world: HasImages) -> Check:
     """Check that every image of a release can still be pulled by digest."""
     existence = {name: world.images.exists(image) for name, image in sorted(target.images.items())}

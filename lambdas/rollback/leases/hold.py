@@ -1,4 +1,4 @@
-"""Hold leases: on the rollback's own service, and on the services that its fence keeps at zero tasks.
+"""Hold leases: on the rollback's own service, on the branch, and on the services that a fence keeps at zero tasks.
 
 Rule 9: the lease is read immediately before each change. Rule 8: a fence names every service that writes to the branch,
 and no other rollback may begin on a stopped service until it starts again.
@@ -7,11 +7,13 @@ and no other rollback may begin on a stopped service until it starts again.
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback
-from rollback.domain.settings.database import branch_key
+from rollback.domain.settings.database import DatabaseSettings, branch_key
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost, UnreadableItem
+from rollback.leases.holder import find_unsettled_holder
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasLedger, HasSettings
 
@@ -124,6 +126,34 @@ def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...],
             continue  # the runner renews the lease on the rollback's own service
         if hold_lease(service.name, rollback.id, world) is None:
             raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
+
+
+def hold_branch_lease(
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: LeasePorts
+) -> str | None:
+    """Acquire or renew the lease on the branch, so that one rollback at a time changes it.
+
+    An expired lease stays with a rollback that may have changed the branch and is not concluded, unless an operator
+    forces the takeover.
+
+    Returns:
+        None: the lease is held. Otherwise the other holder's rollback id, and this rollback has changed nothing yet.
+
+    Raises:
+        LeaseLost: this rollback held the lease, another took it, and services stand at zero tasks.
+    """
+    key = branch_key(settings.project_id, plan.branch)
+    if rollback.database is None and not rollback.is_forced_by_operator:
+        unsettled = find_unsettled_holder(key, world)
+        if unsettled is not None:
+            return unsettled.id
+    if hold_lease(key, rollback.id, world) is not None:
+        return None
+    held = world.ledger.lease(key)
+    holder = held.holder if held is not None else "another rollback"
+    if rollback.database is not None:
+        raise LeaseLost(f"{holder} holds the lease on {key}")
+    return holder
 
 
 def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> frozenset[str]:

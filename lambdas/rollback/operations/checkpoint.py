@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from rollback.database.observation.observe import live_schema
-from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
@@ -60,7 +59,7 @@ def checkpoint(
             f"no database is set for {environment}: add `database` to its settings and deploy its rollback stack; "
             "nothing was recorded"
         )
-    if database.branch_id is None or not writes_to_standing_branch(service_name, world.settings):
+    if database.branch_id is None or not world.settings.writes_to_standing_branch(service_name):
         why = (
             f"its branches are those of pull requests, {database.branch_pattern}"
             if database.branch_id is None

@@ -7,7 +7,6 @@ trigger (pause, budget, one step per window) hold for an emergency too.
 from datetime import datetime
 
 from rollback.check import Check
-from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.identity import find_matching_release
@@ -15,15 +14,14 @@ from rollback.domain.releases.release import Release, last_known_good
 from rollback.domain.request import SERVICE_ONLY_TYPES
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import StandingPlan
+from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import RollbackError
 from rollback.guards.evidence import automatic_guards
 from rollback.identity.candidates import candidates
 from rollback.identity.identify import build_release, find_known_release
-from rollback.identity.target_checks import check_digests_known
-from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
+from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
 from rollback.planning.ports import EmergencyPlanPorts
 from rollback.planning.schema_policy import apply_schema_verdict
-from rollback.planning.starting_point import revision_to_replace
 from rollback.ports.holders import HasLedger
 from rollback.schema.compatibility_check import CHECK_NAME
 from rollback.schema.ports import SchemaVerdictPorts
@@ -55,7 +53,7 @@ def _identify_running(inputs: PlanInputs, world: EmergencyPlanPorts) -> Release:
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
     without evidence.
     """
-    built = build_release(revision_to_replace(inputs.rollback, inputs.view, world), inputs.view, inputs.service, world)
+    built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
     standing = inputs.standing
     planned = (
         find_matching_release(built.identity, (target.release for target in standing.targets))
@@ -140,7 +138,7 @@ def _standing_schema_verdict(
     Returns:
         None: the service writes to no database.
     """
-    if not writes_to_standing_branch(target.service, world.settings):
+    if not world.settings.writes_to_standing_branch(target.service):
         return None
     planned = standing.target_of(target.fingerprint) if standing is not None else None
     observed_at = standing.database_seen_at if standing is not None else None

@@ -6,19 +6,25 @@ how the target is chosen, and which checks are made.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from rollback.check import Check
+from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan, judge_plan
-from rollback.domain.releases.newer_release import newest_known_at
+from rollback.domain.releases.newer_release import DeploymentStatus, newest_known_at
 from rollback.domain.releases.release import Release
-from rollback.domain.rollback import Rollback
+from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
+from rollback.guards.failed_deployment import find_revision_to_replace
 from rollback.identity.task_definition import standing_plan
-from rollback.planning.decision import decide
-from rollback.planning.starting_point import find_rollback_to_resume
-from rollback.resources.aws.ecs_service import ServiceView
+from rollback.leases.holder import find_rollback
+from rollback.names import DESIRED_COUNT_CHECK
+from rollback.planning.ports import DecisionPorts
+from rollback.ports.holders import HasClock
+from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
+from rollback.service.newer_deployment import newer_release
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import NewerReleasePorts
 
@@ -130,5 +136,91 @@ def _read_inputs(rollback: Rollback, world: NewerReleasePorts) -> PlanInputs:
         service=service,
         view=view,
         standing=standing_plan(service.name, world),
-        resumed=find_rollback_to_resume(rollback, view, world),
+        resumed=_find_rollback_to_resume(rollback, view, world),
     )
+
+
+def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: NewerReleasePorts) -> Rollback | None:
+    """The rollback that was taken over and whose plan is kept; None: the plan is made again.
+
+    A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it stands. PRIMARY may run
+    that plan's target already, and a step back from there would be one too many. The rollback may have ended since it
+    found its lease lost.
+
+    An operator who names a version gets that version. A release that the team deployed after the kept plan was made is
+    judged again, unless the database was changed or the service is fenced.
+    """
+    if rollback.supersedes is None or rollback.request.target_version is not None:
+        return None
+    earlier = find_rollback(rollback.supersedes, world)
+    if earlier is None or earlier.plan is None or earlier.plan.target is None:
+        return None
+    was_stopped = earlier.superseded_by == rollback.id or earlier.is_aborted_midway
+    if earlier.outcome is not None and not was_stopped:
+        return None
+    if not earlier.has_changed_data and not earlier.is_fenced:
+        newer, standing = newer_release(earlier, view, world)
+        if newer is not None and standing is not DeploymentStatus.FAILED:
+            return None
+    has_begun = (
+        earlier.has_moved_service
+        or earlier.has_changed_data
+        or (earlier.service is not None and earlier.service.intent is not None)
+    )
+    return earlier if has_begun or earlier.trigger in OPERATOR_TRIGGERS else None
+
+
+def revision_to_replace(inputs: PlanInputs, world: DecisionPorts) -> DeployedRevision:
+    """The revision that the service is to be moved away from (`guards.failed_deployment`)."""
+    rollback = inputs.rollback
+    is_failed_deployment = rollback.trigger is Trigger.DEPLOYMENT_FAILED and rollback.event is not None
+    return find_revision_to_replace(
+        inputs.view,
+        failed_id=rollback.event.deployment_id if is_failed_deployment and rollback.event is not None else None,
+        by_hand=rollback.trigger is Trigger.MANUAL,
+        since=world.clock.now() - timedelta(minutes=world.settings.policy.correlation_window_minutes),
+    )
+
+
+def decide(rollback: Rollback, plan: Plan, world: DecisionPorts, *, resumed: Rollback | None) -> Rollback:
+    """Return the rollback with its plan; ended if the plan refuses, or if nothing may be done (dry run, observe).
+
+    Args:
+        rollback: the rollback.
+        plan: its plan with all checks.
+        world: the ports.
+        resumed: the rollback that this one continues; a `--force` given there still holds.
+    """
+    rollback = rollback.evolve(plan=plan, wait_seconds=0)
+    at_zero = next((c for c in plan.checks if c.name == DESIRED_COUNT_CHECK and c.verdict is Verdict.FAIL), None)
+    if at_zero is not None:
+        return _suppress_at_zero_tasks(rollback, at_zero, world)
+    forced = rollback.request.force or (resumed is not None and resumed.request.force)
+    refusals = plan.refusals(forced=forced)
+    if refusals:
+        suppressing = [check for check in refusals if check.suppresses]
+        outcome = Outcome.SUPPRESSED if suppressing else Outcome.REFUSED
+        reason = "; ".join(check.reason for check in (suppressing or refusals))
+        return rollback.evolve(outcome=outcome, reason=reason, recheck_at=_recheck_at(rollback, suppressing))
+    why_not_acted = "dry run" if rollback.request.dry_run else "the environment only observes"
+    if rollback.request.dry_run or world.settings.policy.mode == "observe":
+        return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{why_not_acted}: {plan.summary}")
+    return rollback.evolve(reason=plan.summary)
+
+
+def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: HasClock) -> Rollback:
+    """End the rollback whatever the other checks say: the count is 0, or the tasks have had no time to start."""
+    is_zero_wanted = check.evidence["desired_count"] == 0
+    return rollback.evolve(
+        outcome=Outcome.SUPPRESSED,
+        reason=check.reason,
+        recheck_at=_recheck_at(rollback, [check]),
+        zero_desired_seen_at=world.clock.now() if is_zero_wanted else None,
+    )
+
+
+def _recheck_at(rollback: Rollback, suppressing: list[Check]) -> datetime | None:
+    """When the last of the reasons may be over; None: one of them is final, or no event triggered the rollback."""
+    due = [check.recheck_due_at for check in suppressing]
+    times = [at for at in due if at is not None]
+    return max(times) if rollback.event is not None and times and len(times) == len(due) else None

@@ -5,21 +5,23 @@ from datetime import timedelta
 from rollback.check import Check
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import DATABASE_TYPES, RollbackType, Trigger
 from rollback.domain.rollback import Rollback
+from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
 from rollback.identity.candidates import candidates
 from rollback.identity.identify import identify_release, is_ours
 from rollback.identity.ports import DefinitionPorts
-from rollback.identity.target_checks import check_digests_known, check_images_exist, run_check
+from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import find_registered_definition
+from rollback.leases.holder import find_rollback
+from rollback.leases.ports import LeasePorts
 from rollback.names import family_of
 from rollback.planning.database import find_rollback_to_undo, plan_database_part
-from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
+from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
 from rollback.planning.ports import PlanPorts
 from rollback.planning.schema_policy import judge_observed_schema
-from rollback.planning.starting_point import revision_to_replace, why_wait_for_other_restore
 from rollback.ports.holders import HasImages, HasServices
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ServiceView
@@ -37,10 +39,27 @@ def plan(rollback: Rollback, world: PlanPorts) -> Rollback:
     if stack.state is StackState.ROLLING_BACK and world.clock.now() - rollback.created_at < patience:
         reason = f"CloudFormation is rolling {service.stack} back by itself: the plan is made once that has ended"
         return rollback.evolve(reason=reason, wait_seconds=policy.poll_seconds)
-    why_wait = why_wait_for_other_restore(rollback, world)
+    why_wait = _why_wait_for_other_restore(rollback, world)
     if why_wait is not None:
         return rollback.evolve(reason=why_wait, wait_seconds=policy.poll_seconds)
     return make_plan(rollback, _recipe(stack), world)
+
+
+def _why_wait_for_other_restore(rollback: Rollback, world: LeasePorts) -> str | None:
+    """Return the reason to wait before the database is planned; None: no change of the other rollback is pending.
+
+    The other's Conclude gives up after half of its time limit, and records that the outcome is not known. After the
+    whole limit no outcome will come: the plan then assumes that the other's restore was made.
+    """
+    if rollback.supersedes is None or rollback.request.type not in DATABASE_TYPES:
+        return None
+    before = find_rollback(rollback.supersedes, world)
+    if before is None or before.database is None or not before.database.has_unanswered_change:
+        return None
+    since = rollback.admitted_at or rollback.created_at
+    if world.clock.now() - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
+        return None
+    return f"{before.id} has sent a change of the database: the plan is made once Neon has reported its outcome"
 
 
 def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
@@ -59,9 +78,7 @@ def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
 
 def _record_running(inputs: PlanInputs, world: PlanPorts) -> Release:
     """Identify the release to replace, and record it in the ledger."""
-    identified = identify_release(
-        revision_to_replace(inputs.rollback, inputs.view, world), inputs.view, inputs.service, world
-    )
+    identified = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
     world.ledger.record(identified.release, identified.definition)
     return identified.release
 

@@ -30,9 +30,7 @@ def schema_verdict(target: Release, world: SchemaVerdictPorts, running: Release)
         running: the release that the service runs.
     """
     database = world.settings.database
-    if database is None or database.branch_id is None:
-        return None
-    if target.service not in {service.name for service in world.settings.writers()}:
+    if database is None or not world.settings.writes_to_standing_branch(target.service):
         return None
     branch = database.lease_of(None)
     observation = world.ledger.observation(branch)

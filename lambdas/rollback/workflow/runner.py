@@ -24,10 +24,11 @@ from rollback.planning.step import plan
 from rollback.ports.world import World
 from rollback.service.reconciler import service
 from rollback.verification.step import verify
-from rollback.workflow.emergency import start_emergency_rollback
+from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
+_MOST_EMERGENCY_ROUNDS = 10
 _MOST_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
 
@@ -52,7 +53,9 @@ def cursor_of(rollback: Rollback) -> Cursor:
 
 
 def start_emergency(given: object, execution: str, started_at: datetime, world: World) -> Cursor:
-    """Admit, plan and deploy in one invocation, with short timeouts.
+    """Admit, plan, and make the first change to ECS in one invocation, with short timeouts.
+
+    Called again, it continues where the document stands.
 
     Args:
         given: an operator's input or an EventBridge event, unchanged.
@@ -64,7 +67,13 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
         InvalidRequest: the input can't be understood; nothing was changed.
     """
     fast = with_definition_memo(world.with_short_timeouts())
-    return cursor_of(start_emergency_rollback(given, execution, started_at, fast, _run_round))
+    rollback = admit(given, execution, started_at, fast)
+    for _ in range(_MOST_EMERGENCY_ROUNDS):
+        step = next_step(rollback)
+        if step not in (Step.EMERGENCY, Step.SERVICE) or rollback.wait_seconds:
+            break
+        rollback = _run_round(rollback, step, fast)
+    return cursor_of(rollback)
 
 
 def run_step(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:

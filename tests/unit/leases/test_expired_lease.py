@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from fakes.aws.step_functions import execution_arn
+from rollback.database.branch_lease import hold_branch_lease
 from simulations.database import BAD, GOOD, DatabaseSimulation
 from simulations.service import Simulation, alarm_event
 from simulations.two_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
 from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import SERVICE, image
 
-from rollback.database.branch_lease import hold_branch_lease
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator

@@ -13,7 +13,7 @@ from rollback.domain.request import Request
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.domain.settings.policy import Policy
 from rollback.names import DESIRED_COUNT_CHECK
-from rollback.planning.decision import decide
+from rollback.planning.pipeline import decide
 
 EVENT = TriggerEvent(id="e1", at=NOW, alarm="a-degraded")
 SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=5)

@@ -1,12 +1,20 @@
-"""Report the data loss after the analysis: a second report, which never changes the outcome and is never a page."""
+"""Report the data loss after the analysis, once the branch and the computes that the analysis created are deleted.
 
-from datetime import timedelta
+It is a second report, which never changes the outcome and is never a page.
 
-from rollback.database.data_loss.cleanup import delete_next_resource
+A compute of the backup accepts production's passwords, on a branch that may be unprotected. "IP Allow on protected
+branches only" leaves such a branch open to every address. So the compute is deleted as soon as the analysis ends.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+
 from rollback.database.data_loss.open_analysis import OpenAnalysis
-from rollback.database.data_loss.ports import DataLossReportPorts
+from rollback.database.data_loss.ports import CleanupPorts, DataLossReportPorts
+from rollback.domain.database.data_loss_analysis import DataLossAnalysis, comparison_branch_name
 from rollback.domain.rollback import Rollback
-from rollback.errors import CallRefused, ExternalServiceError
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
+from rollback.ports.holders import HasDatabases, HasSettings
 from rollback.reports.report import message, report_id, subject
 
 
@@ -15,7 +23,7 @@ def report_data_loss(rollback: Rollback, world: DataLossReportPorts) -> Rollback
     opened, now = OpenAnalysis.of(rollback), world.clock.now()
     cleaned_up_at = opened.analysis.cleaned_up_at
     if cleaned_up_at is None:
-        return delete_next_resource(opened, now, world)
+        return _delete_next_resource(opened, now, world)
     reported = opened.analysis.evolve(reported_at=now)
     if opened.progress.backup_id is None and not opened.analysis.left:  # nothing was compared, and nothing is left over
         return opened.save(reported)
@@ -44,3 +52,91 @@ def _send_data_loss_report(opened: OpenAnalysis, world: DataLossReportPorts) -> 
     service = world.settings.service(rollback.service_name)
     topic = "lost writes" if opened.progress.backup_id is not None else "left over"
     world.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
+
+
+def _delete_next_resource(opened: OpenAnalysis, now: datetime, world: CleanupPorts) -> Rollback:
+    """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
+
+    The end of the analysis, which is saved, announces the deletions.
+    """
+    poll = world.settings.policy.poll_seconds
+    try:
+        is_deleting = _delete_one_resource(opened, world)
+    except (CallRefused, InvalidRequest) as refused:
+        return _note_leftovers(opened, str(refused), now)
+    except ExternalServiceError as failure:
+        limit = world.settings.policy.conclude_timeout_minutes
+        began_at = opened.analysis.ended_at or opened.analysis.began_at
+        if now - began_at > timedelta(minutes=limit):
+            return _note_leftovers(opened, f"{failure}, for {limit:g} minutes", now)
+        return opened.rollback.evolve(wait_seconds=poll)
+    if is_deleting:
+        return opened.rollback.evolve(wait_seconds=poll)
+    return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), world)
+
+
+def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: HasSettings) -> Rollback:
+    progress = opened.progress.evolve(data_loss_analysis=analysis)
+    if analysis.computes:
+        project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
+        progress = progress.add_note(
+            f"The compute that was made to read {', '.join(analysis.computes)} is deleted, so that no password opens "
+            f"the branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
+        )
+    return opened.rollback.evolve(database=progress, wait_seconds=0)
+
+
+def _delete_one_resource(opened: OpenAnalysis, world: HasDatabases) -> bool:
+    """Ask Neon to delete the first resource that is still there.
+
+    A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
+
+    Returns:
+        Whether a resource was there to delete. Call again until none is.
+
+    Raises:
+        CallRefused: Neon refuses to delete the resources that are left.
+    """
+    deletions = [partial(_delete_compute, branch_id, world) for branch_id in opened.analysis.computes]
+    if opened.analysis.child_requested_at is not None:
+        deletions.insert(0, partial(_delete_child, comparison_branch_name(opened.rollback.id), world))
+    refusals: list[CallRefused] = []
+    for delete in deletions:
+        try:
+            if delete():
+                return True
+        except CallRefused as refused:
+            refusals.append(refused)
+    if refusals:
+        raise refusals[0]
+    return False
+
+
+def _delete_child(name: str, world: HasDatabases) -> bool:
+    child = world.databases.branch_named(name)
+    if child is None:
+        return False
+    world.databases.delete_branch(child.id)
+    return True
+
+
+def _delete_compute(branch_id: str, world: HasDatabases) -> bool:
+    if world.databases.branch(branch_id) is None:
+        return False
+    endpoints = world.databases.endpoints(branch_id)
+    if not endpoints:
+        return False
+    world.databases.delete_endpoint(endpoints[0].id)
+    return True
+
+
+def _note_leftovers(opened: OpenAnalysis, why: str, now: datetime) -> Rollback:
+    analysis = opened.analysis
+    child = f"branch {comparison_branch_name(opened.rollback.id)}" if analysis.child_requested_at is not None else ""
+    computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
+    left = " and ".join(part for part in (child, computes) if part)
+    note = f"Delete {left} in Neon's console, if it exists: it could not be deleted: {why}"
+    progress = opened.progress.add_note(note) if left else opened.progress
+    return opened.rollback.evolve(
+        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0
+    )

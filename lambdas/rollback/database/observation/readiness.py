@@ -8,7 +8,6 @@ import contextlib
 from rollback.database.observation.ports import DatabaseReadinessPorts, SchemaRecordPorts
 from rollback.database.observation.readiness_rules import CHECK_NAME, check_restore_available, unchecked_restore_point
 from rollback.domain.releases.release import Release
-from rollback.domain.settings.environment import Settings
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict
 from rollback.identity.identify import find_or_build_release
@@ -17,12 +16,6 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.schema.verdict_from_ledger import schema_verdict
 
 _TRIES = 5
-
-
-def writes_to_standing_branch(service_name: str, settings: Settings) -> bool:
-    """Whether a service writes to a branch that is observed ahead of need. Pull requests' branches are not."""
-    has_branch = settings.database is not None and settings.database.branch_id is not None
-    return has_branch and service_name in {service.name for service in settings.writers()}
 
 
 def judge_standing_plan(service_name: str, world: DatabaseReadinessPorts) -> None:
@@ -54,7 +47,7 @@ def judge_database(plan: StandingPlan, view: ServiceView, world: DatabaseReadine
     """
     others = tuple(check for check in plan.readiness if check.name != CHECK_NAME)
     database = world.settings.database
-    if database is None or not writes_to_standing_branch(plan.service, world.settings):
+    if database is None or not world.settings.writes_to_standing_branch(plan.service):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = unchecked_restore_point(
             "no database is set that the service writes to, or each pull request has its own"

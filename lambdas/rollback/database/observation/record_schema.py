@@ -38,9 +38,7 @@ def record_schema(release: Release, world: SchemaRecordPorts) -> Release:
 def _schema_seen_with(release: Release, world: SchemaRecordPorts) -> ReleaseSchema | None:
     """The observed schema, if the observation is younger than the running deployment: before, another release ran."""
     database = world.settings.database
-    if database is None or database.branch_id is None:
-        return None
-    if release.service not in {service.name for service in world.settings.writers()}:
+    if database is None or not world.settings.writes_to_standing_branch(release.service):
         return None
     branch = database.lease_of(None)
     seen = world.ledger.observation(branch)

@@ -10,7 +10,6 @@ from typing import Any
 
 from rollback.database.observation.observe import live_schema, observe
 from rollback.database.observation.ports import DeploymentObservationPorts, ObservationPorts, SchemaRecordPorts
-from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.domain.event import find_service_of_event, parse_deployment_event
@@ -39,7 +38,7 @@ def observe_on_deployment(event: Mapping[str, Any], world: DeploymentObservation
     )
     if event_name not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{event_name} is not for this function; nothing was changed")
-    if not writes_to_standing_branch(service_name, world.settings):
+    if not world.settings.writes_to_standing_branch(service_name):
         return [f"{service_name} writes to no branch that is observed ahead of need"]
     done: list[str] = []
     if event_name == _BEGAN:

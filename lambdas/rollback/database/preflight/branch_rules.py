@@ -1,5 +1,8 @@
 """Rules about the branch that a rollback changes: may Neon restore, replace or delete it? One function for each rule.
 
+Two rules are about the source, the branch whose head a reset or a recreate copies. One is about the address of a
+recreated branch, whose services need the new host.
+
 Neon refuses to delete a protected branch, the default branch and a branch with children, and binds `expires_at` to the
 same conditions (https://neon.com/docs/manage/branches). A recreate gives the old branch an expiry, so the same rules
 hold for it. No rule of a recreate or a deletion can be forced, because such a branch can't be brought back.
@@ -10,7 +13,7 @@ from collections.abc import Sequence
 
 from rollback.check import Check
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.resources.database.neon import Branch, Endpoint, Project
+from rollback.resources.database.neon import Branch, Endpoint, Operation, Project
 
 _PR = re.escape("{pr}")
 _MOST_NAMES = 20
@@ -118,3 +121,40 @@ def branch_can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Che
     elif not endpoints or any(endpoint.disabled for endpoint in endpoints):
         objection = f"{branch.name} has no enabled compute: the result of a restore could not be checked by SQL"
     return Check.failed_if(objection, "branch-can-be-restored", f"{branch.name} is ready")
+
+
+def source_exists(source_branch_id: str | None, branch: Branch, project_name: str, branches: Sequence[Branch]) -> Check:
+    """The project has the source, and the source is another branch than the target."""
+    source = find_branch(branches, source_branch_id)
+    if source is None or source is branch:
+        return branch_is_unknown("source-exists", source_branch_id, project_name, branches)
+    return Check.passed("source-exists", f"{source.name} is {source.id}")
+
+
+def source_is_quiet(source: Branch, busy: Sequence[Operation]) -> Check:
+    """No operation changes the source now.
+
+    Args:
+        busy: the source's operations that change data and are not over.
+    """
+    running = ", ".join(sorted({operation.action for operation in busy}))
+    objection = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
+    is_quiet = source.is_ready and not busy
+    return Check.failed_if(None if is_quiet else objection, "source-is-quiet", f"{source.name} is ready")
+
+
+def services_get_new_address(settings: DatabaseSettings, writers: Sequence[str], unreadable: str | None) -> Check:
+    """The new connection URI can be written to the secret from which the services read it.
+
+    Args:
+        writers: names of the services that write to the branch.
+        unreadable: why the new URI can't be written to the secret; None: it can.
+    """
+    name = "connection-secret"
+    if settings.connection_secret_arn is None:
+        objection = (
+            f"{', '.join(writers)} would keep the address of the old branch: set connection_secret_arn, the secret "
+            "that holds their connection URI; or reset the branch instead, which keeps its host"
+        )
+        return Check.failed_if(objection if writers else None, name, "no service reads the branch's address from us")
+    return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")

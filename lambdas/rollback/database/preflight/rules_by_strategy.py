@@ -16,6 +16,8 @@ from rollback.database.preflight.branch_rules import (
     branch_is_root,
     branch_name_matches_pattern,
     find_branch,
+    source_exists,
+    source_is_quiet,
 )
 from rollback.database.preflight.restore_rules import (
     backup_has_room,
@@ -23,7 +25,6 @@ from rollback.database.preflight.restore_rules import (
     ip_limits_hold,
     restore_point_is_in_window,
 )
-from rollback.database.preflight.source_rules import source_exists, source_is_quiet
 from rollback.domain.database.progress import RestorePoint
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.settings.database import DatabaseSettings

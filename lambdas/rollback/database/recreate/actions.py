@@ -6,9 +6,9 @@ from functools import partial
 from pydantic import SecretStr
 
 from rollback.database.changes.send import DatabaseChange, SendResult, operations_of
-from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
+from rollback.database.recreate.observe import service_address
 from rollback.database.recreate.ports import BranchSecretPorts
 from rollback.domain.database.progress import RecreateProgress, backup_name
 from rollback.domain.rollback import Rollback

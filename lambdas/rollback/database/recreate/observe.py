@@ -2,8 +2,9 @@
 
 from typing import Literal
 
+from pydantic import SecretStr
+
 from rollback.database.changes.send import may_still_arrive
-from rollback.database.changes.service_address import service_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
 from rollback.database.recreate.ports import BranchSecretPorts
@@ -13,7 +14,8 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.ports.holders import HasClock, HasSecrets
-from rollback.resources.database.connection_secret import SecretKeys, has_uri
+from rollback.resources.database.connection_secret import SecretKeys, has_uri, is_pooled, role_in
+from rollback.resources.database.errors import NotFound
 from rollback.resources.database.neon import Branch
 
 
@@ -91,3 +93,32 @@ def _known_address(
         return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
     except (ExternalServiceError, InvalidRequest):
         return "unknown"
+
+
+def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, restoring: RestoreContext) -> SecretStr:
+    """Ask Neon for the URI by which services reach a branch: the secret names their role, and whether they are pooled.
+
+    Neon has no password of a role that it does not know. Then the URI is that of the settings' role, from which
+    `connection_secret.with_uri` takes only the host.
+
+    Raises:
+        InvalidRequest: the secret can't be read.
+        ExternalServiceError: Neon can't be asked.
+    """
+    target, pooled = restoring.target, is_pooled(secret, keys)
+    role = role_in(secret, keys) or target.role
+    try:
+        return restoring.databases.connection_uri(branch_id, target.database, role, pooled=pooled)
+    except NotFound:
+        if role == target.role:
+            raise
+        return restoring.databases.connection_uri(branch_id, target.database, target.role, pooled=pooled)
+
+
+def is_known_to_neon(branch_id: str, role: str, restoring: RestoreContext) -> bool:
+    """Whether Neon has the role's password on a branch."""
+    try:
+        restoring.databases.connection_uri(branch_id, restoring.target.database, role)
+    except NotFound:
+        return False
+    return True

@@ -13,10 +13,9 @@ from rollback.database.changes.fence import recheck_fence
 from rollback.database.changes.lost_replication import note_lost_replication
 from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
 from rollback.database.changes.send import make_change, may_still_arrive
-from rollback.database.changes.service_address import is_known_to_neon
 from rollback.database.changes.source import judge_source
 from rollback.database.changes.strategy import DatabaseStrategy
-from rollback.database.preflight.connection_rule import services_get_new_address
+from rollback.database.preflight.branch_rules import services_get_new_address
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_recreate
 from rollback.database.recreate.actions import describe_change, describe_secret_change
@@ -27,7 +26,7 @@ from rollback.database.recreate.next_action import (
     find_recreate_objection,
     next_recreate_move,
 )
-from rollback.database.recreate.observe import apply_observation, take_snapshot
+from rollback.database.recreate.observe import apply_observation, is_known_to_neon, take_snapshot
 from rollback.database.recreate.ports import RecreatePorts
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RecreateProgress, backup_name

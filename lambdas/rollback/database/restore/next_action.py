@@ -1,4 +1,4 @@
-"""Decide the next move of a restore or reset from Neon's description of the branches.
+"""Decide from Neon's description of the branches: the next move of a restore or reset, and whether Neon accepted it.
 
 A restore has two phases. The restore point is checked on a preview branch first. Then the branch itself is restored to
 exactly the LSN that was checked. A reset goes to another branch's head, and has no preview.
@@ -13,7 +13,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.database.restore.acceptance import is_made_by_operator
 from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.resources.database.neon import Branch
 
@@ -146,6 +145,48 @@ def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -
     if progress.backup_id is not None and seen.hosts != progress.before.hosts:
         return f"the hosts of {name} were {progress.before.hosts} and are {seen.hosts}: services connect to nothing"
     return None
+
+
+def is_accepted(progress: OverwriteProgress, branch: Branch | None, backup: Branch | None, *, has_begun: bool) -> bool:
+    """Whether Neon accepted the restore that we requested, by the traces that a restore leaves.
+
+    Neon makes the backup under a name that follows from the rollback's id, and refuses a name that is taken. So a
+    backup of that name proves our restore. No document says whether a restore of a branch to its own past sets
+    `last_reset_at`.
+
+    An operator may have made a branch of that name. Such a branch has the restored branch as its parent. The backup of
+    a root is a root (https://neon.com/docs/introduction/branch-restore), which no operator can make.
+
+    Args:
+        progress: the progress of the restore.
+        branch: the branch as it is now; None: there is none.
+        backup: the branch with the backup's name; None: there is none.
+        has_begun: Neon's operations show that the branch got new storage since the request.
+    """
+    if (
+        backup is None
+        or branch is None
+        or progress.data_change_announced_at is None
+        or is_made_by_operator(backup, branch)
+    ):
+        return False
+    if progress.before.parent_id is None and backup.is_root:
+        return True
+    return progress.restore_answered_at is not None or progress.before.is_reset(branch) or has_begun
+
+
+def is_made_by_operator(backup: Branch, branch: Branch) -> bool:
+    """Whether a branch with the backup's name has the branch as its parent. No restore leaves such a backup."""
+    return backup.parent_id == branch.id
+
+
+def is_restore_request_lost(
+    progress: OverwriteProgress, branch: Branch, backup: Branch | None, *, has_begun: bool
+) -> bool:
+    """Whether a requested restore left no trace: its request was lost, and not only the answer."""
+    if progress.restore_answered_at is not None or has_begun or progress.before.is_reset(branch):
+        return False
+    return backup is None or is_made_by_operator(backup, branch)
 
 
 def _settle(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:

@@ -10,8 +10,7 @@ from rollback.database.preflight.own_operations import (
     has_restore_evidence,
     is_blocking,
 )
-from rollback.database.restore.acceptance import is_accepted
-from rollback.database.restore.next_action import RestoreSnapshot
+from rollback.database.restore.next_action import RestoreSnapshot, is_accepted
 from rollback.domain.database.progress import (
     DatabaseProgress,
     OriginalBranch,

@@ -21,7 +21,6 @@ from rollback.database.changes.strategy import DatabaseStrategy
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.database.preflight.restore_rules import has_protected_only_ip_allow
-from rollback.database.restore.acceptance import is_restore_request_lost
 from rollback.database.restore.actions import describe_change, describe_source_keeping
 from rollback.database.restore.next_action import (
     MOVES_BEHIND_FENCE,
@@ -29,6 +28,7 @@ from rollback.database.restore.next_action import (
     RestoreMove,
     RestoreSnapshot,
     find_restore_objection,
+    is_restore_request_lost,
     next_restore_move,
 )
 from rollback.database.restore.observe import apply_observation, take_snapshot

@@ -2,12 +2,14 @@
 
 The variable has compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an
 emergency must not depend on a parameter store. Names known at deployment only (table, topic, state machine) have
-variables of their own.
+variables of their own. An open rollback's document has a copy, which is read leniently: another version may have other
+settings.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
@@ -107,6 +109,11 @@ class Settings(BaseModel):
         """Services that connect to the database without writing to it, and keep running during a restore."""
         return tuple(self.service(name) for name in self.database.readers) if self.database is not None else ()
 
+    def writes_to_standing_branch(self, service_name: str) -> bool:
+        """Whether a service writes to a branch that is observed ahead of need. Pull requests' branches are not."""
+        has_branch = self.database is not None and self.database.branch_id is not None
+        return has_branch and service_name in {service.name for service in self.writers()}
+
     @property
     def runs_connection_tasks(self) -> bool:
         """Whether a connection's command of some service runs as a task."""
@@ -151,3 +158,45 @@ class Settings(BaseModel):
             known = ", ".join(self.service_names)
             raise InvalidRequest(f"this environment has several services; add --service: {known}; nothing was changed")
         return self.services[0]
+
+
+def read_leniently(given: Any) -> Settings | None:
+    """Parse settings without the fields that this version does not know.
+
+    None: the rest is not valid either, and the deployed settings are used.
+    """
+    if given is None or isinstance(given, Settings):
+        return given
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return Settings.model_validate(_known_part(Settings, given))
+    except ValidationError:
+        return None
+
+
+StoredSettings = Annotated[Settings | None, BeforeValidator(read_leniently)]
+
+
+def _known_part(kind: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _known_value(field.annotation, given[name]) for name, field in kind.model_fields.items() if name in given
+    }
+
+
+def _known_value(annotation: Any, value: Any) -> Any:
+    """Descend into models, optional models and tuples of models; return every other value as it is."""
+    model = _model_in(annotation)
+    if model is None:
+        return value
+    if isinstance(value, Mapping):
+        return _known_part(model, value)
+    if isinstance(value, list | tuple):
+        return [_known_part(model, one) if isinstance(one, Mapping) else one for one in value]
+    return value
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)

@@ -7,7 +7,7 @@ from faults.scenarios.database import BAD, GOOD, STAGED, WORKER, ResetScenario, 
 from faults.scenarios.database_endings import assert_refused
 from support.builders import NOW, SERVICE
 
-from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
+from rollback.database.restore.next_action import is_accepted, is_restore_request_lost
 from rollback.domain.database.progress import (
     DatabaseOutcome,
     OriginalBranch,
