@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from fakes.aws.step_functions import execution_arn
-from rollback.database.branch_lease import hold_branch_lease
 from simulations.database import BAD, GOOD, DatabaseSimulation
 from simulations.service import Simulation, alarm_event
 from simulations.two_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
@@ -17,7 +16,7 @@ from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.leases.hold import lease_end
+from rollback.leases.hold import hold_branch_lease, lease_end
 from rollback.operations.pause_abort_unlock import unlock
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.workflow import janitor
