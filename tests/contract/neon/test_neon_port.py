@@ -444,31 +444,13 @@ def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
 
 
-def test_a_compute_is_suspended_and_started(project: NeonProject) -> None:
+def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
     (endpoint,) = project.databases.endpoints(child(project).id)
-    states = []
-    for change in (
-        project.databases.suspend_endpoint,
-        project.databases.start_endpoint,
-        project.databases.restart_endpoint,
-    ):
-        change(endpoint.id)
-        project.settle()
-        states.append(project.databases.endpoints(endpoint.branch_id)[0].current_state)
-    assert states == ["idle", "active", "active"]
+    project.databases.restart_endpoint(endpoint.id)
+    project.settle()
+    assert project.databases.endpoints(endpoint.branch_id)[0].current_state == "active"
     with pytest.raises(NotFound):
-        project.databases.start_endpoint("ep-none")
-
-
-def test_schemas_are_told_and_compared_at_positions(project: NeonProject) -> None:
-    root = main(project)
-    lsn, _ = project.position(root.id)
-    project.define(root.id, "users")
-    assert "CREATE TABLE public.users (" in project.databases.schema(root.id, "app")
-    assert "users" not in project.databases.schema(root.id, "app", lsn)
-    assert project.databases.schema_difference(root.id, root.id, "app") == ""
-    added = project.databases.schema_difference(root.id, root.id, "app", base_at=lsn)
-    assert "+CREATE TABLE public.users (" in added.splitlines()
+        project.databases.restart_endpoint("ep-none")
 
 
 # Refusals of Neon
@@ -494,14 +476,10 @@ def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProj
         project.sql.client_sessions(pooled)
 
 
-def test_a_database_that_is_not_there_has_no_address_and_no_schema(project: NeonProject) -> None:
+def test_a_database_that_is_not_there_has_no_address(project: NeonProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
-    with pytest.raises(NotFound):
-        project.databases.schema(root.id, "no-such-database")
-    with pytest.raises(NotFound):
-        project.databases.schema_difference(root.id, root.id, "no-such-database")
 
 
 def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: NeonProject) -> None:
