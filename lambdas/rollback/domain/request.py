@@ -42,7 +42,6 @@ class Trigger(StrEnum):
 
     ALARM = "alarm"
     DEPLOYMENT_FAILED = "deployment_failed"
-    HEALTH_CHECK = "health_check"
     MANUAL = "manual"
     DRILL = "drill"
 
