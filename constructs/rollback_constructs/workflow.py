@@ -176,7 +176,6 @@ class StateMachine(Construct):
         name: str,
         definition: Definition,
         functions: dict[str, lambda_.Function],
-        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
         retain_logs: bool = False,
         log_key: kms.IKey | None = None,
     ) -> None:
@@ -185,7 +184,7 @@ class StateMachine(Construct):
             self,
             "Logs",
             log_group_name=f"/aws/vendedlogs/states/{name}",  # this prefix keeps the account's log policy small
-            retention=log_retention,
+            retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=RemovalPolicy.RETAIN if retain_logs else RemovalPolicy.DESTROY,
             encryption_key=log_key,
         )

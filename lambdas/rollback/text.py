@@ -47,9 +47,9 @@ def several_lines(text: str, limit: int = LINE_LIMIT) -> str:
     return "\n".join(one_line(line, limit) for line in truncate(text, limit).split("\n"))
 
 
-def paragraph(text: str, limit: int = LINE_LIMIT) -> list[str]:
+def paragraph(text: str) -> list[str]:
     """Turn a text into lines of a report; all but the first are indented, so that they can't pass for report lines."""
-    first, *others = several_lines(text, limit).split("\n")
+    first, *others = several_lines(text).split("\n")
     return [first, *(f"  {line}" for line in others)]
 
 
@@ -63,16 +63,16 @@ def is_showable(text: str) -> bool:
     return all(_shown(character) == character for character in text)
 
 
-def recorded_name(text: str, limit: int = NAME_LIMIT) -> str:
+def recorded_name(text: str) -> str:
     """Clean a team's name for the ledger.
 
     A changed name ends with a digest of the original, so that different names stay different.
     """
-    shown = one_line(text.strip(), limit)
+    shown = one_line(text.strip(), NAME_LIMIT)
     if shown == text:
         return text
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{shown[: limit - len(mark) - 1].rstrip()}~{mark}"
+    return f"{shown[: NAME_LIMIT - len(mark) - 1].rstrip()}~{mark}"
 
 
 def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:

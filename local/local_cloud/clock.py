@@ -39,11 +39,6 @@ def configure(scale: float) -> None:
     _Current.clock = CloudClock(scale)
 
 
-def current() -> CloudClock:
-    """Return the configured clock."""
-    return _Current.clock
-
-
 def real_seconds(simulated: float) -> float:
     """Return the real seconds that simulated seconds take on the configured clock."""
     return _Current.clock.real_seconds(simulated)

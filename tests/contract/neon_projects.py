@@ -33,14 +33,13 @@ _CALLS = {
 
 
 class NeonProject(Protocol):
-    """A project whose default branch is `main`; `write` and `define` commit, `rows` reads."""
+    """A project whose default branch is `main`; `write` commits, `rows` reads."""
 
     databases: Databases
     sql: Sql
 
     def write(self, branch_id: str, row: int) -> None: ...
     def rows(self, branch_id: str) -> list[int]: ...
-    def define(self, branch_id: str, table: str) -> None: ...
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         """After all that was written, and before all that will be."""
         ...
@@ -81,9 +80,6 @@ class FakeProject:
             self._neon.fail_next,
         )
         self.now, self.restrict, self.lose_next = self._clock.now, self._neon.restrict, self._neon.lose_next
-
-    def define(self, branch_id: str, table: str) -> None:
-        self._neon.define(branch_id, f"CREATE TABLE public.{table} (")
 
     def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
         return self._sql.connected(branch_id, ROLE, application)

@@ -119,9 +119,7 @@ EXAMPLES: dict[str, Example] = {
     "Documents.find_by_execution": Example(
         {"execution": "execution-1"}, {"execution": EachOf(("execution-2", "none"))}
     ),
-    "Documents.history": Example(
-        {"service": SERVICE, "before": None}, {"service": OTHER, "before": EachOf((ID, OPEN.id))}
-    ),
+    "Documents.history": Example({"service": SERVICE}, {"service": OTHER}),
     "Documents.records": Example(
         {"service": SERVICE, "before": None}, {"service": OTHER, "before": EachOf((ID, OPEN.id))}
     ),

@@ -88,10 +88,10 @@ class FakeLedger:
         return saved
 
     def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
-        yield from self.history(service, before)
+        yield from (r for r in self.history(service) if before is None or r.id < before)
 
-    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
-        mine = [r for (of, _), r in self._documents.items() if of == service and (before is None or r.id < before)]
+    def history(self, service: str) -> Iterator[Rollback]:
+        mine = [r for (of, _), r in self._documents.items() if of == service]
         yield from sorted(mine, key=lambda r: r.id, reverse=True)
 
     def _entries(self, kind: type[T]) -> Iterator[T]:

@@ -1,6 +1,5 @@
 """A Neon project in memory; the contract tests hold it to the same promises as the client on the local Neon."""
 
-import difflib
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -66,23 +65,6 @@ class FakeNeon(NeonState):
         if self.endpoints(branch_id):
             for database in self.known_databases:
                 yield from (self.connection_uri(branch_id, database, role) for role in self.roles)
-
-    def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
-        self._get(branch_id)
-        self._refuse_unknown(database)
-        state = self._logs[branch_id].state(self._resolve(branch_id, at))
-        return "".join(f"{what}\n" for what in state if isinstance(what, str))
-
-    def schema_difference(
-        self,
-        branch_id: str,
-        base_branch_id: str,
-        database: str,
-        at: Position | None = None,
-        base_at: Position | None = None,
-    ) -> str:
-        before, after = self.schema(base_branch_id, database, base_at), self.schema(branch_id, database, at)
-        return "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True)))
 
     def create_branch(
         self,
@@ -206,23 +188,15 @@ class FakeNeon(NeonState):
 
         return self._do("delete_endpoint", work)
 
-    def start_endpoint(self, endpoint_id: str) -> EndpointChange:
-        return self._endpoint(endpoint_id, "start_endpoint", "start_compute")
-
-    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
-        return self._endpoint(endpoint_id, "suspend_endpoint", "suspend_compute")
-
     def restart_endpoint(self, endpoint_id: str) -> EndpointChange:
-        return self._endpoint(endpoint_id, "restart_endpoint", "suspend_compute", "start_compute")
-
-    def _endpoint(self, endpoint_id: str, call: str, *actions: str) -> EndpointChange:
         def work() -> EndpointChange:
             if endpoint_id not in self._endpoints:
                 raise NotFound(f"there is no endpoint {endpoint_id}")
             endpoint = self._endpoints[endpoint_id]
-            return EndpointChange(endpoint=endpoint, operations=self._begin(endpoint.branch_id, *actions))
+            begun = self._begin(endpoint.branch_id, "suspend_compute", "start_compute")
+            return EndpointChange(endpoint=endpoint, operations=begun)
 
-        return self._do(call, work)
+        return self._do("restart_endpoint", work)
 
 
 def _refuse_restore(

@@ -49,7 +49,7 @@ class MigratedState:
 
 @dataclass
 class Log:
-    """A branch's history since it was made or restored; entries are (lsn, time, row or schema line)."""
+    """A branch's history since it was made or restored; entries are (lsn, time, row or migrated state)."""
 
     begin: int = 100
     start: tuple[object, ...] = ()
@@ -100,9 +100,6 @@ class NeonState:
 
     def write(self, branch_id: str, row: int) -> None:
         self._append(branch_id, row)
-
-    def define(self, branch_id: str, line: str) -> None:
-        self._append(branch_id, line)
 
     def rows(self, branch_id: str) -> list[int]:
         return [what for what in self._logs[branch_id].state() if isinstance(what, int)]

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from rollback import ports
+from rollback.ports.effects import MARK, Access
 
 _NO_PORTS = frozenset({"effects", "holders", "world"})  # markers, and records or protocols of whole ports
 
@@ -31,6 +32,11 @@ def methods(port: type) -> dict[str, Any]:
         if getattr(base, "_is_protocol", False) and base is not Protocol:
             found |= {name: what for name, what in vars(base).items() if inspect.isfunction(what) and name[0] != "_"}
     return found
+
+
+def access_of(method: object) -> Access | None:
+    """The access that a method is marked with; None: it has no marker."""
+    return getattr(method, MARK, None)
 
 
 def parameters(method: Any) -> dict[str, inspect.Parameter]:

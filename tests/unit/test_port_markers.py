@@ -4,10 +4,10 @@ from typing import get_type_hints
 
 import pytest
 from faults.scenarios.crash import EFFECTS
-from support.port_methods import PORTS, methods
+from support.port_methods import PORTS, access_of, methods
 
 from rollback.ports import holders
-from rollback.ports.effects import Access, access_of, changes_state, reads
+from rollback.ports.effects import Access, changes_state, reads
 from rollback.ports.world import World
 
 METHODS = [(port, name) for port, protocol in PORTS.items() for name in methods(protocol)]

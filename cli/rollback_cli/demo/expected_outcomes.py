@@ -135,10 +135,7 @@ def _wait_for_conclusion(environment: "DemoEnvironment") -> Rollback:
             return None
         return rollback
 
-    wait_until("a rollback has concluded", lambda: find_concluded() is not None, 240)
-    rollback = find_concluded()
-    assert rollback is not None  # noqa: S101 - concluded documents stay
-    return rollback
+    return wait_until("a rollback has concluded", find_concluded, 240)
 
 
 def _service_settings(environment: "DemoEnvironment") -> dict[str, Any]:

@@ -36,7 +36,7 @@ def send_report_once(rollback: Rollback, world: ReportPorts) -> Rollback:
         send_report(rollback, world)
     if key is not None:
         count = last_count.with_unsent_page(rollback, now) if last_count is not None and is_only_counted else None
-        world.ledger.put_page_count(count or page_count.first_page(rollback, now, last_count), last_count)
+        world.ledger.put_page_count(count or page_count.first_page(rollback, key, now, last_count), last_count)
     return reported
 
 

@@ -47,13 +47,14 @@ def _settle_changes(rollback: Rollback, now: datetime, world: ConclusionPorts) -
     renew_leases_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, world)
-    is_unanswered = rollback.database is not None and rollback.database.has_unanswered_change
-    if is_unanswered and rollback.has_changed_data:
-        return resolve_database_change(rollback, world)
+    progress = rollback.database
+    unanswered = progress if progress is not None and progress.has_unanswered_change else None
+    if unanswered is not None and rollback.has_changed_data:
+        return resolve_database_change(rollback, unanswered, world)
     if rollback.open_obligations():
         return _discharge_next_obligation(rollback, now, world)
-    if is_unanswered:
-        return resolve_database_change(rollback, world)
+    if unanswered is not None:
+        return resolve_database_change(rollback, unanswered, world)
     return None
 
 

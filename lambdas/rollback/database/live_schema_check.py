@@ -13,7 +13,7 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
-from rollback.domain.settings.database import Strategy
+from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.holders import HasSettings
 from rollback.resources.database.errors import RetryLater
@@ -28,7 +28,9 @@ def is_live_check_needed(rollback: Rollback) -> bool:
     return rollback.escalated_from_type is not None and rollback.database is None
 
 
-def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: LiveSchemaPorts) -> SchemaVerdict:
+def judge_live_schema(
+    rollback: Rollback, settings: DatabaseSettings, restoring: RestoreContext, world: LiveSchemaPorts
+) -> SchemaVerdict:
     """Judge the target against the live schema.
 
     Raises:
@@ -37,7 +39,7 @@ def judge_live_schema(rollback: Rollback, restoring: RestoreContext, world: Live
     """
     planned = rollback.planned()
     live = _read_live_schema(restoring)
-    return verdict_on(planned.target, live, world.clock.now(), world, planned.plan.running)
+    return verdict_on(planned.target, live, world.clock.now(), settings.lease_of(None), world, planned.plan.running)
 
 
 def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:

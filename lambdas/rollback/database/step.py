@@ -48,9 +48,7 @@ def database(rollback: Rollback, world: DatabasePorts) -> Rollback:
         LeaseLost: another rollback holds a lease that this one held. That rollback decides now (rule 3).
         ExternalServiceError: Neon or AWS did not answer. The record is complete; call again.
     """
-    assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a database
-    assert rollback.plan.database is not None  # noqa: S101
-    plan, settings = rollback.plan.database, _database_settings(world)
+    plan, settings = rollback.planned_database(), _database_settings(world)
     holder = hold_branch_lease(rollback, plan, settings, world)
     if holder is not None:
         return _wait_or_refuse(rollback, plan, holder, settings, world)
@@ -125,7 +123,7 @@ def _check_live_schema(
     world: LiveSchemaPorts,
 ) -> Rollback | None:
     """Decide again, on the live schema, whether the database is rolled back too. None: yes, as planned."""
-    verdict = judge_live_schema(rollback, restoring, world)
+    verdict = judge_live_schema(rollback, settings, restoring, world)
     if is_compatible(verdict):
         world.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
         return revert_to_service_only(rollback, verdict)

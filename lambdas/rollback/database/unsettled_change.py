@@ -43,21 +43,27 @@ class _NotAnsweredYet(Exception):
     """Neon can't answer yet; the text names the missing event."""
 
 
-def resolve_database_change(rollback: Rollback, world: UnsettledChangePorts) -> Rollback:
-    """Observe once. The answer ends the database step. Without an answer in time, the record says "not known"."""
-    progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
-    assert progress is not None  # noqa: S101 - `conclude` calls this only for an announced change
+def resolve_database_change(
+    rollback: Rollback, progress: StoredDatabaseProgress, world: UnsettledChangePorts
+) -> Rollback:
+    """Observe once. The answer ends the database step. Without an answer in time, the record says "not known".
+
+    Args:
+        rollback: the document.
+        progress: its progress of the database, with an announced change.
+        world: ports and settings.
+    """
+    planned, settings = rollback.plan.database if rollback.plan is not None else None, world.settings.database
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    if planned is None or world.settings.database is None:
+    if planned is None or settings is None:
         return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
     target = RestoreTarget.of(world.settings, progress.before.id or planned.branch)
     restoring = RestoreContext(target=target, databases=world.databases, sql=world.sql)
     if now < _change_deadline(progress, restoring, world):
         return rollback.evolve(wait_seconds=poll)
     try:
-        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, restoring, world)
-        assert seen.database is not None  # noqa: S101 - an observation keeps the progress
-        return _save_answer(seen, seen.database, now)
+        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, restoring, world)
+        return _save_answer(*seen, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
         if may_answer_later and not _is_out_of_time(rollback, now, world):
@@ -89,31 +95,28 @@ def _observe_branch(
     rollback: Rollback,
     progress: StoredDatabaseProgress,
     planned: DatabasePlan,
+    settings: DatabaseSettings,
     restoring: RestoreContext,
     world: UnsettledChangePorts,
-) -> Rollback:
-    settings = world.settings.database
-    assert settings is not None  # noqa: S101 - the caller checked
+) -> tuple[Rollback, DatabaseProgress]:
     match progress:
         case RestoreProgress() | ResetProgress():
             return _observe_restore(rollback, progress, restoring, world)
         case RecreateProgress():
-            return rollback.evolve(database=_observe_recreate(rollback, progress, settings, restoring, world))
+            return rollback, _observe_recreate(rollback, progress, settings, restoring, world)
         case DeletionProgress():
-            return rollback.evolve(database=_observe_delete(progress, restoring, world))
+            return rollback, _observe_delete(progress, restoring, world)
         case DownMigrationProgress():
-            return rollback.evolve(
-                database=_observe_down_migrations(rollback, progress, planned, settings, restoring, world)
-            )
+            return rollback, _observe_down_migrations(rollback, progress, planned, settings, restoring, world)
         case RefusedProgress():
-            return rollback.evolve(database=progress)
+            return rollback, progress
         case _:
             assert_never(progress)
 
 
 def _observe_restore(
     rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: HasClock
-) -> Rollback:
+) -> tuple[Rollback, OverwriteProgress]:
     now = world.clock.now()
     seen = database_look.take_snapshot(rollback, progress, restoring, now)
     _require_idle(busy=seen.operations == "running", what="its operations on the branch")
@@ -134,7 +137,7 @@ def _observe_restore(
         )
     if progress.data_change_announced_at is not None and progress.backup_id is None:
         progress = _infer_unseen_restore(rollback, progress, seen)
-    return rollback.evolve(database=progress)
+    return rollback, progress
 
 
 def _infer_unseen_restore(rollback: Rollback, progress: OverwriteProgress, seen: RestoreSnapshot) -> OverwriteProgress:
@@ -176,9 +179,8 @@ def _observe_recreate(
 
 
 def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world: HasClock) -> DeletionProgress:
-    now = world.clock.now()
-    assert progress.before.id is not None  # noqa: S101 - it was there when the deletion began
-    branch = restoring.databases.branch(progress.before.id)
+    now, branch_id = world.clock.now(), progress.before.id  # None: the branch was gone when the deletion began
+    branch = restoring.databases.branch(branch_id) if branch_id is not None else None
     _require_idle(
         busy=database_look.operation_status(progress, (branch,), restoring, now) == "running",
         what="its operation on the branch",

@@ -42,9 +42,9 @@ class Trigger(StrEnum):
 
     ALARM = "alarm"
     DEPLOYMENT_FAILED = "deployment_failed"
-    HEALTH_CHECK = "health_check"
+    HEALTH_CHECK = "health_check"  # a failed check after a deployment; no command starts such a rollback yet
     MANUAL = "manual"
-    DRILL = "drill"
+    DRILL = "drill"  # no command starts a drill yet
 
 
 OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
+from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.escalation import EscalationLevel
@@ -45,7 +46,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUSED = "refused"
-    REJECTED = "rejected"
+    REJECTED = "rejected"  # an approver declined it; no command asks for approval yet
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
@@ -288,6 +289,26 @@ class Rollback(BaseModel):
         if progress is None:
             raise StageNotReached(f"{self.id} has no progress of its service: its service step has not begun")
         return DeployingRollback(self, planned.plan, planned.target, progress)
+
+    def planned_database(self) -> DatabasePlan:
+        """Return the database's part of the plan, for the database step and the steps after it.
+
+        Raises:
+            StageNotReached: the rollback has no plan, or its plan leaves the database as it is.
+        """
+        if self.plan is None or self.plan.database is None:
+            raise StageNotReached(f"{self.id} has no plan for the database: a database step began without one")
+        return self.plan.database
+
+    def begun_database(self) -> StoredDatabaseProgress:
+        """Return the progress of the database, for the steps after the database step.
+
+        Raises:
+            StageNotReached: the database step has not begun.
+        """
+        if self.database is None:
+            raise StageNotReached(f"{self.id} has no progress of its database: its database step has not begun")
+        return self.database
 
     def service_of_obligation(self, owed: Obligation) -> str:
         """Name of the service that an obligation is about."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-_ATTRIBUTE = "port_access"
+MARK = "port_access"
 
 
 class Access(StrEnum):
@@ -21,16 +21,11 @@ class Access(StrEnum):
 
 def reads(method: Method) -> Method:
     """Mark a method that leaves everything outside as it is, so that a crash around the call changes nothing."""
-    vars(method)[_ATTRIBUTE] = Access.READ
+    vars(method)[MARK] = Access.READ
     return method
 
 
 def changes_state(method: Method) -> Method:
     """Mark a method that may change something outside, so that a process may die before or after the change."""
-    vars(method)[_ATTRIBUTE] = Access.CHANGE
+    vars(method)[MARK] = Access.CHANGE
     return method
-
-
-def access_of(method: object) -> Access | None:
-    """Return the access that a method is marked with, or None without a marker."""
-    return getattr(method, _ATTRIBUTE, None)

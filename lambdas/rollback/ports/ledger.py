@@ -75,7 +75,7 @@ class Documents(Protocol):
         ...
 
     @reads
-    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
+    def history(self, service: str) -> Iterator[Rollback]:
         """Iterate over the `records` that can be read."""
         ...
 

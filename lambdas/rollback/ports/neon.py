@@ -54,23 +54,6 @@ class Databases(Protocol):
         """Return the connection URI of a branch, with the role's password."""
         ...
 
-    @reads
-    def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
-        """Return a database's schema as SQL, at a position or else at the head of the branch."""
-        ...
-
-    @reads
-    def schema_difference(
-        self,
-        branch_id: str,
-        base_branch_id: str,
-        database: str,
-        at: Position | None = None,
-        base_at: Position | None = None,
-    ) -> str:
-        """Return a unified diff from the base's schema to the branch's; equal schemas give an empty text."""
-        ...
-
     @changes_state
     def create_branch(
         self,
@@ -144,16 +127,6 @@ class Databases(Protocol):
 
         The data of the branch stays.
         """
-        ...
-
-    @changes_state
-    def start_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """Start a compute; a running compute stays as it is."""
-        ...
-
-    @changes_state
-    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """Suspend a compute and drop its connections; the next connection starts the compute again."""
         ...
 
     @changes_state

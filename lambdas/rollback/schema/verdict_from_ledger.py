@@ -40,16 +40,27 @@ def schema_verdict(target: Release, world: SchemaVerdictPorts, running: Release)
         when = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
         return unknown_verdict(f"the database was last observed on {when}")
     live = stored_schema(observation.schema_sha256, world)
-    return verdict_on(target, live, observation.observed_at, world, running)
+    return verdict_on(target, live, observation.observed_at, branch, world, running)
 
 
 def verdict_on(
-    target: Release, live: ReleaseSchema, observed_at: datetime, world: SchemaVerdictPorts, running: Release
+    target: Release,
+    live: ReleaseSchema,
+    observed_at: datetime,
+    branch: str,
+    world: SchemaVerdictPorts,
+    running: Release,
 ) -> SchemaVerdict:
-    """Judge a rollback of the service alone on a schema that was observed at a time."""
-    database = world.settings.database
-    assert database is not None  # noqa: S101 - its schema was observed
-    branch = database.lease_of(None)
+    """Judge a rollback of the service alone on a schema that was observed at a time.
+
+    Args:
+        target: the release to go back to.
+        live: the schema as observed.
+        observed_at: the time of the observation.
+        branch: the branch's partition in the ledger.
+        world: ports and settings.
+        running: the release that the service runs.
+    """
     if live.recorded_schema is None:
         return unknown_verdict("the last observation of the database did not read its tables")
     if live.journal is None and not live.has_searched_all_journals:

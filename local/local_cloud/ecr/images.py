@@ -85,15 +85,6 @@ def pull(image_reference: str) -> PulledImage:
     )
 
 
-def behaviour_of(image_reference: str) -> dict[str, Any]:
-    """Return the behaviour of an image's application.
-
-    Raises:
-        CannotPullContainerError: the image does not exist.
-    """
-    return pull(image_reference).behaviour
-
-
 def pinned(image_reference: str, digest: str) -> str:
     """Return the reference to the same repository by digest, as ECS pulls an image whose tag it has resolved."""
     name = image_reference.partition("@")[0]

@@ -8,13 +8,14 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 from local_cloud import clock
 from local_cloud.ecr import images
 from local_cloud.ecs import process, secrets, shared
 from local_cloud.ecs.task_log import TaskLog
 from local_cloud.elb import target_health
+from local_cloud.processes import child_processes
 
 PROVISIONING_SECONDS = 2.0  # simulated; Fargate takes longer
 STABLE_SECONDS = 5.0  # simulated; how long a task without a load balancer must run to count as started
@@ -192,7 +193,7 @@ class Task:
             self._process = process.run(main, self.command, environments[name])
         else:
             self._process = process.serve(main, self._application(main), environments[name])
-        arguments = (self._process, log)
+        arguments = (child_processes.output_of(self._process), log)
         self._reader = threading.Thread(target=self._read_output, args=arguments, name=f"log {self.id}", daemon=True)
         self._reader.start()
 
@@ -229,9 +230,8 @@ class Task:
         self._enter("STOPPED")
         self.stopped_at = datetime.now(UTC)
 
-    def _read_output(self, server: subprocess.Popen[str], log: TaskLog) -> None:
-        assert server.stdout is not None  # noqa: S101 (`process` opens a pipe)
-        with server.stdout as lines:
+    def _read_output(self, output: IO[str], log: TaskLog) -> None:
+        with output as lines:
             for line in lines:
                 if line.startswith("listening "):
                     self.port = int(line.split()[1])

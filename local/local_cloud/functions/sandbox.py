@@ -208,8 +208,7 @@ class Sandbox:
         }
 
     def _read_output(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101
-        with self._process.stdout as output:
+        with child_processes.output_of(self._process) as output:
             for line in output:
                 self._lines.append(line.rstrip("\n"))
         status = self._process.wait()

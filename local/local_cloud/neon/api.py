@@ -1,6 +1,5 @@
 """Routes of Neon's API v2, for the calls that the rollback makes."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,9 +152,9 @@ def _create_endpoint(request: NeonRequest) -> Answer:
     }
 
 
-def _change_endpoint(request: NeonRequest) -> Answer:
+def _restart_endpoint(request: NeonRequest) -> Answer:
     compute = request.project.compute(request.ids["endpoint_id"])
-    operations = request.project.change_compute(compute, request.ids["verb"])
+    operations = request.project.restart_compute(compute)
     return 200, {
         "endpoint": endpoint_answer(request.project, compute),
         "operations": _operation_answers(request, operations),
@@ -226,29 +225,6 @@ def _create_role(request: NeonRequest) -> Answer:
     return 201, {"role": role_answer(request.branch, role, password), "operations": []}
 
 
-def _schema(request: NeonRequest) -> Answer:
-    return 200, {"sql": _schema_at(request, request.branch, _position(request.query, ""))}
-
-
-def _compare_schema(request: NeonRequest) -> Answer:
-    base = request.project.branch(request.query.get("base_branch_id") or request.branch.parent_id or "")
-    before = _schema_at(request, base, _position(request.query, "base_")).splitlines(keepends=True)
-    after = _schema_at(request, request.branch, _position(request.query, "")).splitlines(keepends=True)
-    return 200, {"diff": "".join(difflib.unified_diff(before, after, "a", "b"))}
-
-
-def _schema_at(request: NeonRequest, branch: Branch, at: Position | None) -> str:
-    database = request.query["db_name"]
-    if database != DATABASE and database not in branch.storage().databases():
-        raise NeonApiError(404, f"database {database} not found")
-    storage, temporary = request.project.storage_at(branch, at)
-    try:
-        return storage.dump_schema(database)
-    finally:
-        if temporary:
-            storage.delete()
-
-
 def _branch_with_operations(request: NeonRequest, branch: Branch, operations: Sequence[Operation]) -> Json:
     return {"branch": branch_answer(request.project, branch), "operations": _operation_answers(request, operations)}
 
@@ -296,11 +272,9 @@ _ROUTES = (
     _route("POST", "/branches/{branch_id}/databases", _create_database),
     _route("GET", "/branches/{branch_id}/roles", _list_roles),
     _route("POST", "/branches/{branch_id}/roles", _create_role),
-    _route("GET", "/branches/{branch_id}/schema", _schema),
-    _route("GET", "/branches/{branch_id}/compare_schema", _compare_schema),
     _route("POST", "/endpoints", _create_endpoint),
     _route("DELETE", "/endpoints/{endpoint_id}", _delete_endpoint),
-    _route("POST", "/endpoints/{endpoint_id}/(?P<verb>start|suspend|restart)", _change_endpoint),
+    _route("POST", "/endpoints/{endpoint_id}/restart", _restart_endpoint),
     _route("GET", "/operations", _list_operations),
     _route("GET", "/operations/{operation_id}", _get_operation),
     _route("GET", "/connection_uri", _connection_uri),

@@ -14,8 +14,6 @@ REQUEST_FAILED = "Control plane request failed"
 QUOTA_EXCEEDED = f"{REQUEST_FAILED}: endpoint is temporarily unavailable. Check your quotas and/or contact our support."
 ENDPOINT_DISABLED = f"{REQUEST_FAILED}: endpoint is disabled"
 ENDPOINT_NOT_FOUND = f"{REQUEST_FAILED}: endpoint cannot be found"
-COULD_NOT_CONNECT = "Couldn't connect to compute node"  # transient
-TOO_MANY_CONNECTIONS = "Too many connections to this endpoint. Please try again later."  # transient
 UNPOOLED = (
     ". Please use unpooled connection or remove this parameter from the startup package. More details: "
     "https://neon.tech/docs/connect/connection-errors#unsupported-startup-parameter"

@@ -249,12 +249,11 @@ class Project:
         del self.computes[compute.id]
         return self._add_operations(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
 
-    def change_compute(self, compute: Compute, verb: str) -> Sequence[Operation]:
-        """Carry out `start`, `suspend` or `restart`."""
+    def restart_compute(self, compute: Compute) -> Sequence[Operation]:
+        """Suspend a compute and start it again."""
         self.refuse_if_locked()
-        suspending = [("suspend_compute", compute.suspend)] if verb in {"suspend", "restart"} else []
-        starting = _start_actions(compute) if verb in {"start", "restart"} else []
-        return self._add_operations(self.branch(compute.branch_id), *suspending, *starting)
+        restarting = (("suspend_compute", compute.suspend), *_start_actions(compute))
+        return self._add_operations(self.branch(compute.branch_id), *restarting)
 
     def create_database(self, branch: Branch, name: str, owner: str) -> None:
         """Create an empty database."""
@@ -280,13 +279,6 @@ class Project:
             if branch.expires_at is not None and branch.expires_at <= now():
                 with contextlib.suppress(NeonApiError):  # locked, protected or with children: the next call tries again
                     self.delete_branch(branch)
-
-    def storage_at(self, branch: Branch, at: Position | None) -> tuple[Timeline, bool]:
-        """Return storage at a position, and whether it is a temporary copy that the caller must delete."""
-        storage = self._unarchive_storage(branch)
-        if at is None:
-            return storage, False
-        return storage.fork(self._new_folder(), self._position(branch, at)), True
 
     def close(self) -> None:
         """Stop every server and listener, and remove all data."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from psycopg import sql
 
 from local_cloud.neon import postgres as neon_postgres
-from local_cloud.neon.cluster import ADMIN, DATABASE, Cluster
+from local_cloud.neon.cluster import DATABASE, Cluster
 from local_cloud.neon.replication import LOGICAL_REPLICATION, drop_subscriptions
 from rollback.resources.database.wal_position import Lsn, Position
 
@@ -34,7 +34,6 @@ GRANT pg_signal_backend TO neon_superuser WITH ADMIN OPTION
 _DATABASES = """
 SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname <> 'template1' ORDER BY oid
 """
-_NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ in each dump
 
 
 class OutsideHistoryError(ValueError):
@@ -237,14 +236,6 @@ class Timeline:
                     session.execute(_alter_role_statement(role, password))
         if self.logical_replication:
             drop_subscriptions(self._base)
-
-    def dump_schema(self, database: str) -> str:
-        """Return the schema as SQL, without the lines that differ in each dump."""
-        with self.running_cluster() as cluster:
-            dump = neon_postgres.run(
-                "pg_dump", "--schema-only", f"--host={cluster.data}", f"--username={ADMIN}", database
-            )
-        return "".join(f"{line}\n" for line in dump.splitlines() if line and not line.startswith(_NOT_SCHEMA))
 
     def _begin(self) -> Lsn:
         return Lsn.parse(self._base.control()[_CHECKPOINT])

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 from local_cloud.processes.signals import defer_signals
 
@@ -50,6 +50,17 @@ def run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[
         with _lock:
             _running.discard(process)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def output_of(process: "subprocess.Popen[str]") -> IO[str]:
+    """Return the pipe that a server writes its output to.
+
+    Raises:
+        RuntimeError: the server was started without such a pipe.
+    """
+    if process.stdout is None:
+        raise RuntimeError(f"process {process.pid} has no pipe for its output: start it with `stdout=subprocess.PIPE`")
+    return process.stdout
 
 
 def end(process: "subprocess.Popen[str]") -> None:

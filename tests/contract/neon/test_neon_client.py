@@ -172,9 +172,7 @@ def test_the_application_needs_its_password(project: LocalProject) -> None:
 def test_a_suspended_compute_wakes_at_the_first_connection(project: LocalProject) -> None:
     root = main(project)
     project.write(root.id, 1)
-    (endpoint,) = project.databases.endpoints(root.id)
-    project.databases.suspend_endpoint(endpoint.id)
-    project.settle()
+    project.compute(root.id).suspend()
     assert project.rows(root.id) == [1]
 
 

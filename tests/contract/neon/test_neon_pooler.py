@@ -164,12 +164,8 @@ def test_a_restart_of_the_endpoint_ends_all_pooled_sessions(project: LocalProjec
         assert again.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_suspended_compute_is_woken_by_a_pooled_client(
-    project: LocalProject, root: str, compute: Compute, pooled: str
-) -> None:
-    (endpoint,) = project.databases.endpoints(root)
-    project.databases.suspend_endpoint(endpoint.id)
-    project.settle()
+def test_a_suspended_compute_is_woken_by_a_pooled_client(compute: Compute, pooled: str) -> None:
+    compute.suspend()
     assert compute.state == "idle"
     with psycopg.connect(pooled) as client:
         assert client.execute("SELECT 1").fetchone() == (1,)

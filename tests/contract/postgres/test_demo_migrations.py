@@ -1,4 +1,4 @@
-"""The demo's migrations, applied to real Postgres as Drizzle applies them, and stepped down again."""
+"""The demo's migrations, applied to real Postgres as Drizzle applies them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from contract.neon_projects import LocalProject
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.domain.database.migration_impact import Impact
-from rollback_cli.demo.database.migrations import apply, check_out, down_commands
+from rollback_cli.demo.database.migrations import apply, check_out
 from rollback_cli.demo.database.seed import seed_statements
 from rollback_cli.demo.scenarios import SCENARIOS
 from rollback_cli.migrations.tools.drizzle import read_drizzle
@@ -81,21 +81,3 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(branch: Branch, tmp_pat
 def test_the_classifiers_call_the_second_migration_breaking_and_the_first_not(tmp_path: Path) -> None:
     users, drop = read_drizzle(check_out(tmp_path / "v2", 2))
     assert (users.impact.impact, drop.impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
-
-
-def test_a_step_down_brings_the_column_back_without_its_data_and_forgets_the_migration(
-    branch: Branch, tmp_path: Path
-) -> None:
-    folder = check_out(tmp_path / "v2", 2, with_down=True)
-    apply(branch.uri, folder)
-    ((line, command),) = down_commands(folder).items()
-    assert line == f"pnpm db:migrate:down {DROP}"
-    with psycopg.connect(branch.uri) as session:
-        session.execute(command["sql"].encode())
-    assert branch.run(READS_EMAIL)[0] == (1, "user-1@example.invalid")
-    assert branch.journal() == [(one.hash, one.created_at) for one in read_drizzle(check_out(tmp_path / "v1", 1))]
-
-
-def test_down_files_are_shipped_only_by_who_says_so(tmp_path: Path) -> None:
-    assert [one.has_down for one in read_drizzle(check_out(tmp_path / "without", 2))] == [False, False]
-    assert [one.has_down for one in read_drizzle(check_out(tmp_path / "with", 2, with_down=True))] == [False, True]

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Container
 from typing import Any
 
-from support.port_methods import PORTS, methods
+from support.port_methods import PORTS, access_of, methods
 
-from rollback.ports.effects import Access, access_of
+from rollback.ports.effects import Access
 
 # A crash around a read leaves the outside as the call before it did, so only effects are worth a crash.
 EFFECTS = frozenset(

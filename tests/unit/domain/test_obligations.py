@@ -3,10 +3,13 @@
 import pytest
 from support.builders import NOW, SERVICE, release, rollback
 
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import OriginalBranch, RefusedProgress
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.service_progress import ServiceProgress
+from rollback.domain.settings.database import Strategy
 from rollback.errors import StageNotReached
 
 V1, V2 = release("v1", state=ReleaseState.PROMOTED, hours_ago=20), release("v2")
@@ -67,3 +70,19 @@ def test_a_deploying_rollback_has_progress_of_its_service_too() -> None:
         rollback(plan=plan).deploying()
     with pytest.raises(StageNotReached, match="has no plan with a target"):
         rollback(service=progress).deploying()
+
+
+def test_a_database_step_needs_a_plan_for_the_database() -> None:
+    planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-main")
+    plan = Plan(running=V2, target=V1, checks=())
+    assert rollback(plan=plan.model_copy(update={"database": planned})).planned_database() == planned
+    for unplanned in (rollback(), rollback(plan=plan)):
+        with pytest.raises(StageNotReached, match="has no plan for the database"):
+            unplanned.planned_database()
+
+
+def test_a_step_after_the_database_step_needs_its_progress() -> None:
+    progress = RefusedProgress(started_at=NOW, before=OriginalBranch(name="main", protected=False))
+    assert rollback(database=progress).begun_database() == progress
+    with pytest.raises(StageNotReached, match="database step has not begun"):
+        rollback().begun_database()

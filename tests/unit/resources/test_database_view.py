@@ -7,7 +7,7 @@ import pytest
 
 from rollback.adapters.neon.errors import translate_response
 from rollback.errors import ExternalServiceError
-from rollback.resources.database.neon import Branch, Operation, Project, restore_window, summarize_operations
+from rollback.resources.database.neon import Branch, Operation, Project, restore_window
 from rollback.resources.database.wal_position import Lsn, rfc3339
 
 NOW = datetime(2026, 3, 1, 3, 0, 0, 500_000, tzinfo=UTC)
@@ -73,12 +73,6 @@ def test_only_a_branch_at_rest_is_ready_and_an_archived_one_is(state: str, pendi
     assert branch(current_state=state, pending_state=pending).is_ready is ready
 
 
-def test_a_reset_in_the_second_of_the_request_counts_as_ours() -> None:
-    reset = branch(last_reset_at=NOW.replace(microsecond=0))
-    assert reset.was_reset_since(NOW)
-    assert not reset.was_reset_since(NOW + timedelta(seconds=1))
-
-
 def test_the_window_is_what_the_project_keeps_and_begins_again_with_a_restore() -> None:
     project = Project(id="p", name="p", history_retention_seconds=86_400)
     assert restore_window(project, branch(), NOW).earliest == NOW - 24 * HOUR
@@ -124,24 +118,25 @@ def test_a_plan_allows_so_many_roots_and_of_others_it_is_not_known(plan: str, ro
 
 
 @pytest.mark.parametrize(
-    ("statuses", "expected"),
+    ("status", "succeeded", "failed"),
     [
-        (["finished", "skipped"], "succeeded"),
-        ([], "succeeded"),
-        (["finished", "running"], "running"),
-        (["finished", "failed"], "running"),
-        (["running", "error"], "failed"),
-        (["cancelled"], "failed"),
-        (["something_new"], "running"),
+        ("finished", True, False),
+        ("skipped", True, False),
+        ("running", False, False),
+        ("failed", False, False),
+        ("error", False, True),
+        ("cancelled", False, True),
+        ("something_new", False, False),
     ],
 )
-def test_a_change_has_succeeded_when_all_its_operations_have(statuses: list[str], expected: str) -> None:
-    assert summarize_operations([operation(status) for status in statuses], NOW) == expected
+def test_an_operation_with_an_unknown_status_is_unfinished(status: str, succeeded: bool, failed: bool) -> None:
+    now = operation(status)
+    assert (now.has_succeeded, now.has_failed(NOW), now.is_over(NOW)) == (succeeded, failed, succeeded or failed)
 
 
 def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> None:
-    assert summarize_operations([operation("failed", timedelta(seconds=59))], NOW) == "running"
-    assert summarize_operations([operation("failed", timedelta(seconds=60))], NOW) == "failed"
+    assert not operation("failed", timedelta(seconds=59)).has_failed(NOW)
+    assert operation("failed", timedelta(seconds=60)).has_failed(NOW)
 
 
 @pytest.mark.parametrize(

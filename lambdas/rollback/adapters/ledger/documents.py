@@ -103,9 +103,9 @@ class LedgerDocuments:
             raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again") from error
         return saved
 
-    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
+    def history(self, service: str) -> Iterator[Rollback]:
         """Leave the unreadable items out."""
-        return (record for record in self.records(service, before) if isinstance(record, Rollback))
+        return (record for record in self.records(service) if isinstance(record, Rollback))
 
     def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
         """Query by the id in the sort key: ids sort by the time at which their rollbacks began."""

@@ -89,29 +89,6 @@ class NeonDatabases:
         with _translate_parse_errors(path):
             return SecretStr(answer["uri"])
 
-    def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
-        """GET …/branches/{id}/schema."""
-        path = f"{self._path('branches', branch_id)}/schema"
-        return str(self._http.read(path, {"db_name": database, **_position_query("", at)}).get("sql", ""))
-
-    def schema_difference(
-        self,
-        branch_id: str,
-        base_branch_id: str,
-        database: str,
-        at: Position | None = None,
-        base_at: Position | None = None,
-    ) -> str:
-        """GET …/branches/{id}/compare_schema."""
-        path = f"{self._path('branches', branch_id)}/compare_schema"
-        query = {
-            "db_name": database,
-            "base_branch_id": base_branch_id,
-            **_position_query("", at),
-            **_position_query("base_", base_at),
-        }
-        return str(self._http.read(path, query).get("diff", ""))
-
     def create_branch(
         self,
         name: str,
@@ -178,17 +155,10 @@ class NeonDatabases:
             return None
         return _parse_change(EndpointChange, f"DELETE {path}", answer) if answer else None
 
-    def start_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """POST …/endpoints/{id}/start."""
-        return self._endpoint(endpoint_id, "start")
-
-    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
-        """POST …/endpoints/{id}/suspend."""
-        return self._endpoint(endpoint_id, "suspend")
-
     def restart_endpoint(self, endpoint_id: str) -> EndpointChange:
         """POST …/endpoints/{id}/restart."""
-        return self._endpoint(endpoint_id, "restart")
+        path = f"{self._path('endpoints', endpoint_id)}/restart"
+        return _parse_change(EndpointChange, f"POST {path}", self._http.change("POST", path))
 
     def _path(self, collection: str, identity: str) -> str:
         return f"{self._project}/{collection}/{quote(identity, safe='')}"
@@ -207,10 +177,6 @@ class NeonDatabases:
 
     def _change(self, method: str, path: str, body: Json) -> BranchChange:
         return _parse_change(BranchChange, f"{method} {path}", self._http.change(method, path, body))
-
-    def _endpoint(self, endpoint_id: str, verb: str) -> EndpointChange:
-        path = f"{self._path('endpoints', endpoint_id)}/{verb}"
-        return _parse_change(EndpointChange, f"POST {path}", self._http.change("POST", path))
 
 
 def _position_query(prefix: str, position: Position | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from rollback.database.observation.ports import DeploymentObservationPorts, Obse
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.domain.event import find_service_of_event, parse_deployment_event
+from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import InvalidRequest
 from rollback.identity.identify import find_or_build_release, is_ours
 from rollback.leases.holder import find_live_database_lease, find_live_lease
@@ -38,11 +39,12 @@ def observe_on_deployment(event: Mapping[str, Any], world: DeploymentObservation
     )
     if event_name not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{event_name} is not for this function; nothing was changed")
-    if not world.settings.writes_to_standing_branch(service_name):
+    database = world.settings.database
+    if database is None or database.branch_id is None or not world.settings.writes_to_standing_branch(service_name):
         return [f"{service_name} writes to no branch that is observed ahead of need"]
     done: list[str] = []
     if event_name == _BEGAN:
-        done.append(_record_point(service_name, deployment_id, world))
+        done.append(_record_point(service_name, deployment_id, database, database.branch_id, world))
     return [*done, _describe_observation(observe(world))]
 
 
@@ -68,15 +70,14 @@ def observe_if_due(world: ObservationPorts) -> list[str]:
     return [_describe_observation(observe(world))]
 
 
-def _record_point(service_name: str, deployment_id: str | None, world: ObservationPorts) -> str:
+def _record_point(
+    service_name: str, deployment_id: str | None, database: DatabaseSettings, branch_id: str, world: ObservationPorts
+) -> str:
     """Record one restore point for a deployment, however often its event arrives.
 
     Deployments by a rollback, and those of a release that ran before, get none: their release began earlier, with other
     data.
     """
-    database = world.settings.database
-    assert database is not None  # noqa: S101 - it has a branch that the service writes to
-    assert database.branch_id is not None  # noqa: S101
     branch, service = database.lease_of(None), world.settings.service(service_name)
     if find_live_lease(service_name, world) is not None or find_live_lease(branch, world) is not None:
         return "a rollback is in progress: its deployments are not releases"
@@ -94,7 +95,7 @@ def _record_point(service_name: str, deployment_id: str | None, world: Observati
     for point in world.ledger.restore_points(branch):
         if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
             return f"the restore point before {release.version} is recorded already"
-    address = world.databases.connection_uri(database.branch_id, database.database, database.role)
+    address = world.databases.connection_uri(branch_id, database.database, database.role)
     head, schema = world.sql.head(address), live_schema(address, world.sql)
     world.ledger.put_schema(schema)
     world.ledger.put_restore_point(

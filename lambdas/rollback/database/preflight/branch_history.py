@@ -36,15 +36,14 @@ def read_branch_history(branch: str, since: datetime, world: BranchHistoryPorts)
 def _find_restore(change: ChangeEntry, branch: str, world: BranchHistoryPorts) -> OwnRestore | None:
     """The restore that a rollback made. None: another branch was changed, or down-migrations kept the history."""
     rollback = find_rollback(change.rollback_id, world)
-    if rollback is None:  # its record can't be read, so it counts as a restore
+    if rollback is not None and not _replaced_data(rollback, branch, world):
+        return None
+    progress = rollback.database if rollback is not None else None
+    if progress is None:  # no record of its change can be read, so it counts as a restore
         at = change.concluded_at or change.admitted_at + _LONGEST_ROLLBACK
         return OwnRestore(change.rollback_id, min(at, world.clock.now()), backup_name(change.rollback_id))
-    if not _replaced_data(rollback, branch, world):
-        return None
-    progress = rollback.database
-    assert progress is not None  # noqa: S101 - it changed data
     at = progress.accepted_at or progress.ended_at or progress.data_change_announced_at or world.clock.now()
-    return OwnRestore(rollback.id, at, backup_name(rollback.id))
+    return OwnRestore(change.rollback_id, at, backup_name(change.rollback_id))
 
 
 def _replaced_data(rollback: Rollback, branch: str, world: HasSettings) -> bool:

@@ -12,6 +12,7 @@ from rollback.database.changes.ports import WaitPorts
 from rollback.database.reconnection.ports import CommandPorts, ReconnectionPorts
 from rollback.database.reconnection.proof import prove_connection
 from rollback.database.reconnection.turn import (
+    Turn,
     assert_leases,
     database_settings,
     finish_service,
@@ -22,7 +23,8 @@ from rollback.database.reconnection.turn import (
     timeout_reason,
     wait_for_service,
 )
-from rollback.domain.database.progress import CommandRun, DatabaseIntent
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import CommandRun, DatabaseIntent, DatabaseProgress
 from rollback.domain.database.reconnection import Reconnection, ReconnectMethod, ServiceConnection
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback
@@ -47,9 +49,10 @@ def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
         LeaseLost: another rollback holds the lease on the rollback's own service.
         ExternalServiceError: AWS or Neon did not answer. The record is complete; call again.
     """
+    planned, database = rollback.planned_database(), rollback.begun_database()
     now, progress = world.clock.now(), rollback.reconnection
     if progress is None:
-        return rollback.evolve(reconnection=_start_reconnection(rollback, world), wait_seconds=0)
+        return rollback.evolve(reconnection=_start_reconnection(planned, world), wait_seconds=0)
     for connection in progress.services:
         if connection.method is ReconnectMethod.STARTED and connection.finished_at is None:
             hold_service_lease(rollback, connection, world)  # hold the lease from before its tasks start until they run
@@ -59,16 +62,17 @@ def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
     current = progress.current
     if current is None:
         return rollback.evolve(reconnection=progress.ended(now), wait_seconds=0)
+    turn = Turn(rollback, progress, current, _data_changed_at(planned, database))
     if current.began_at is None:
-        return save_connection(rollback, current.evolve(began_at=now), 0)
+        return save_connection(turn, current.evolve(began_at=now), 0)
     try:
-        return _reconcile_service(rollback, current, world)
+        return _reconcile_service(turn, world)
     except (CallRefused, UnsupportedService) as refused:
-        return finish_service(rollback, current.failed(str(refused), now), world)
+        return finish_service(turn, current.failed(str(refused), now), world)
     except ExternalServiceError as failure:
         if not is_late(current, world):
             raise
-        return finish_service(rollback, current.failed(timeout_reason(str(failure), world), now), world)
+        return finish_service(turn, current.failed(timeout_reason(str(failure), world), now), world)
 
 
 def announces_reconnection(before: Rollback, after: Rollback) -> bool:
@@ -83,9 +87,7 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
     )
 
 
-def _start_reconnection(rollback: Rollback, world: WaitPorts) -> Reconnection:
-    planned = rollback.plan.database if rollback.plan is not None else None
-    assert planned is not None  # noqa: S101 - the route comes here only with a plan that names them
+def _start_reconnection(planned: DatabasePlan, world: WaitPorts) -> Reconnection:
     known = [name for name in planned.reconnecting_services if name in world.settings.service_names]
     services = tuple(
         ServiceConnection(service=name, method=_choose_method(name, planned.strategy, world)) for name in known
@@ -113,89 +115,85 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
     return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
 
 
-def _reconcile_service(rollback: Rollback, connection: ServiceConnection, world: ReconnectionPorts) -> Rollback:
+def _reconcile_service(turn: Turn, world: ReconnectionPorts) -> Rollback:
+    rollback, connection = turn.rollback, turn.connection
     if connection.method is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
         held = world.ledger.lease(connection.service)
         holder = held.holder if held is not None else "another rollback"
-        return wait_for_service(rollback, connection, f"{holder} holds the lease on {connection.service}", world)
+        return wait_for_service(turn, connection, f"{holder} holds the lease on {connection.service}", world)
     if connection.reconnected_at is not None:
-        return prove_connection(rollback, connection, world)
+        return prove_connection(turn, connection.reconnected_at, world)
     view = world.services.describe(world.settings.service(connection.service))
     if connection.method is ReconnectMethod.STARTED:
-        return _wait_for_writer(rollback, connection, view, world)
+        return _wait_for_writer(turn, view, world)
     if view.desired_count == 0:
-        return finish_service(rollback, connection.evolve(note="has zero tasks: nothing connects"), world)
+        return finish_service(turn, connection.evolve(note="has zero tasks: nothing connects"), world)
     if connection.method is ReconnectMethod.COMMAND:
-        return _run_command(rollback, connection, view, world)
-    return _deploy(rollback, connection, view, world)
+        return _run_command(turn, view, world)
+    return _deploy(turn, view, world)
 
 
-def _wait_for_writer(
-    rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: ReconnectionPorts
-) -> Rollback:
+def _wait_for_writer(turn: Turn, view: ServiceView, world: ReconnectionPorts) -> Rollback:
     """Wait for a writer that the Service step or the lifted fence started, then restore its scaling (rule 2)."""
-    now = world.clock.now()
+    now, rollback, connection = world.clock.now(), turn.rollback, turn.connection
     if connection.service == rollback.service_name:
-        return save_connection(rollback, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
+        return save_connection(turn, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
     owed_to_writer = [
         owed for owed in rollback.obligations if owed.service == connection.service and owed.discharged_at is None
     ]
     if any(owed.kind is ObligationKind.FENCE for owed in owed_to_writer):
         why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
-        return finish_service(rollback, connection.failed(why, now), world)
+        return finish_service(turn, connection.failed(why, now), world)
     if view.desired_count == 0:
-        return finish_service(rollback, connection.evolve(note="had zero tasks before: nothing connects"), world)
+        return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), world)
     if view.why_not_stable:
-        return wait_for_service(rollback, connection, f"it was started: {', '.join(view.why_not_stable)}", world)
+        return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", world)
     scaling = next(
         (owed for owed in owed_to_writer if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None
     )
     if scaling is not None and not is_late(connection, world):
         return discharge_obligation(rollback, scaling, now, world)
     return save_connection(
-        rollback, connection.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
+        turn, connection.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
     )
 
 
-def _deploy(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: NewerReleasePorts) -> Rollback:
+def _deploy(turn: Turn, view: ServiceView, world: NewerReleasePorts) -> Rollback:
     """Deploy the running release again. Any deployment that began after the data changed serves as well."""
-    now, since, primary = world.clock.now(), _data_changed_at(rollback), view.primary
+    connection, now, since, primary = turn.connection, world.clock.now(), turn.data_changed_at, view.primary
     if _has_failed(connection, view, since):
         why = "its new deployment failed: old tasks may run on, with connections to data that is gone"
-        return finish_service(rollback, connection.failed(why, now), world)
+        return finish_service(turn, connection.failed(why, now), world)
     if primary.created_at > since:
-        return _wait_for_tasks(rollback, connection, view, world)
+        return _wait_for_tasks(turn, view, world)
     if connection.asked_at is not None:
-        return wait_for_service(rollback, connection, "ECS does not show its new deployment yet", world)
+        return wait_for_service(turn, connection, "ECS does not show its new deployment yet", world)
     stack = read_stack_status(world.settings.service(connection.service), world)
     if stack.state is not StackState.STABLE and not stack.is_for_good:  # rule 6: no update while CloudFormation acts
         return wait_for_service(
-            rollback, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", world
+            turn, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", world
         )
     if connection.intent is None or connection.replaced_deployment_id != primary.id:
         announced = connection.evolve(
             intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id
         )
-        _remember_caused(rollback, announced, view, world)
-        return save_connection(rollback, announced, 0)
-    assert_leases(rollback, connection, world)
+        _remember_caused(turn.rollback, announced, now, view, world)
+        return save_connection(turn, announced, 0)
+    assert_leases(turn.rollback, connection, world)
     world.services.update(world.settings.service(connection.service), force_new_deployment=True)
-    return save_connection(rollback, connection.evolve(asked_at=now), world.settings.policy.poll_seconds)
+    return save_connection(turn, connection.evolve(asked_at=now), world.settings.policy.poll_seconds)
 
 
-def _wait_for_tasks(
-    rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: LeasePorts
-) -> Rollback:
+def _wait_for_tasks(turn: Turn, view: ServiceView, world: LeasePorts) -> Rollback:
+    connection = turn.connection
     if connection.deployment_id != view.primary.id:
         found = connection.evolve(deployment_id=view.primary.id)
         if connection.intent is not None:
-            _remember_caused(rollback, found, view, world)
-        return save_connection(rollback, found, 0)
+            _remember_caused(turn.rollback, found, connection.intent.at, view, world)
+        return save_connection(turn, found, 0)
     if view.why_not_stable:
-        return wait_for_service(rollback, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
-    return save_connection(
-        rollback, connection.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0
-    )
+        return wait_for_service(turn, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
+    return save_connection(turn, connection.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0)
 
 
 def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetime) -> bool:
@@ -206,31 +204,31 @@ def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetim
     return (asked and went_back) or (primary.created_at > since and primary.rollout_state == "FAILED")
 
 
-def _remember_caused(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: HasLedger) -> None:
+def _remember_caused(
+    rollback: Rollback, connection: ServiceConnection, announced_at: datetime, view: ServiceView, world: HasLedger
+) -> None:
     """Record the deployment before the call, and again with its id: ECS may report a failure any time (rule 5)."""
-    assert connection.intent is not None  # noqa: S101 - the callers looked
     known = {"replaced_deployment_id": connection.replaced_deployment_id, "deployment_id": connection.deployment_id}
-    record_caused_deployment(connection.service, view, connection.intent.at, world, rollback_id=rollback.id, **known)
+    record_caused_deployment(connection.service, view, announced_at, world, rollback_id=rollback.id, **known)
 
 
-def _run_command(rollback: Rollback, connection: ServiceConnection, view: ServiceView, world: CommandPorts) -> Rollback:
+def _run_command(turn: Turn, view: ServiceView, world: CommandPorts) -> Rollback:
+    connection = turn.connection
     now, words = world.clock.now(), world.settings.service(connection.service).connection.reconnect_command
-    run = run_task(rollback, connection, connection.run, words, RECONNECT_ACTION, view, world)
+    run = run_task(turn, connection.run, words, RECONNECT_ACTION, view, world)
     if not isinstance(run, CommandRun):
         return run
     connection = connection.evolve(run=run, intent=None)
     if run.ended_at is None:
-        return save_connection(rollback, connection, world.settings.policy.poll_seconds)
+        return save_connection(turn, connection, world.settings.policy.poll_seconds)
     why = why_failed(run)
     if why is not None:
-        return finish_service(rollback, connection.failed(why, now), world)
-    return save_connection(rollback, connection.evolve(reconnected_at=now, waiting_reason=""), 0)
+        return finish_service(turn, connection.failed(why, now), world)
+    return save_connection(turn, connection.evolve(reconnected_at=now, waiting_reason=""), 0)
 
 
-def _data_changed_at(rollback: Rollback) -> datetime:
+def _data_changed_at(planned: DatabasePlan, progress: DatabaseProgress) -> datetime:
     """When the data and its address last changed; earlier connections are old."""
-    progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
-    assert progress is not None  # noqa: S101 - the route comes here only after data changed
-    if planned is not None and planned.strategy is Strategy.RECREATE and progress.ended_at is not None:
+    if planned.strategy is Strategy.RECREATE and progress.ended_at is not None:
         return progress.ended_at  # the new address was written to the secret before
     return progress.verified_at or progress.accepted_at or progress.started_at

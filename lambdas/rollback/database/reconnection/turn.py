@@ -1,11 +1,12 @@
 """One service's turn in Reconnect: save the turn, let it wait, end it, hold its lease, run its task."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from rollback.database.changes.ports import WaitPorts
 from rollback.database.reconnection.ports import CommandPorts
 from rollback.domain.database.progress import CommandRun, DatabaseIntent
-from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnection
+from rollback.domain.database.reconnection import Reconnection, ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, InvalidRequest
@@ -16,26 +17,40 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.one_off_task import begin_task, follow_task
 
 
-def save_connection(rollback: Rollback, connection: ServiceConnection, wait_seconds: int) -> Rollback:
+@dataclass(frozen=True)
+class Turn:
+    """One service's turn, as the document has it at the start of the round.
+
+    Attributes:
+        data_changed_at: when the data and its address last changed; earlier connections are old.
+    """
+
+    rollback: Rollback
+    reconnection: Reconnection
+    connection: ServiceConnection
+    data_changed_at: datetime
+
+
+def save_connection(turn: Turn, connection: ServiceConnection, wait_seconds: int) -> Rollback:
     """The rollback with the connection of one service replaced."""
-    assert rollback.reconnection is not None  # noqa: S101 - `reconnect` looked
-    return rollback.evolve(reconnection=rollback.reconnection.with_service(connection), wait_seconds=wait_seconds)
+    return turn.rollback.evolve(reconnection=turn.reconnection.with_service(connection), wait_seconds=wait_seconds)
 
 
-def wait_for_service(rollback: Rollback, connection: ServiceConnection, why: str, world: LeasePorts) -> Rollback:
+def wait_for_service(turn: Turn, connection: ServiceConnection, why: str, world: LeasePorts) -> Rollback:
     """Wait for the next round. A turn that takes too long ends as a failure."""
     if is_late(connection, world):
-        return finish_service(rollback, connection.failed(timeout_reason(why, world), world.clock.now()), world)
-    return save_connection(rollback, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
+        return finish_service(turn, connection.failed(timeout_reason(why, world), world.clock.now()), world)
+    return save_connection(turn, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def finish_service(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> Rollback:
+def finish_service(turn: Turn, connection: ServiceConnection, world: LeasePorts) -> Rollback:
     """End the turn, and give the service's lease back, unless the service still has zero tasks."""
+    rollback = turn.rollback
     is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
         world.ledger.release_lease(connection.service, rollback.id)
     ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or world.clock.now())
-    return save_connection(rollback, ended, 0)
+    return save_connection(turn, ended, 0)
 
 
 def is_late(connection: ServiceConnection, world: WaitPorts) -> bool:
@@ -79,8 +94,7 @@ def assert_leases(rollback: Rollback, connection: ServiceConnection, world: Leas
 
 
 def run_task(
-    rollback: Rollback,
-    connection: ServiceConnection,
+    turn: Turn,
     run: CommandRun | None,
     words: tuple[str, ...],
     purpose: str,
@@ -92,18 +106,17 @@ def run_task(
     Returns:
         The run, once the task was started; until then the rollback to save.
     """
+    rollback, connection = turn.rollback, turn.connection
     service, now = world.settings.service(connection.service), world.clock.now()
     if run is not None:
         return follow_task(service, run, database_settings(world).task_timeout_minutes, world)
     if connection.intent is None or connection.intent.action != purpose:
-        return save_connection(rollback, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
+        return save_connection(turn, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
     if is_late(connection, world):
-        return finish_service(
-            rollback, connection.failed(timeout_reason(f"{purpose} did not begin", world), now), world
-        )
+        return finish_service(turn, connection.failed(timeout_reason(f"{purpose} did not begin", world), now), world)
     assert_leases(rollback, connection, world)
     begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, world)
-    return begun if begun is not None else save_connection(rollback, connection, world.settings.policy.poll_seconds)
+    return begun if begun is not None else save_connection(turn, connection, world.settings.policy.poll_seconds)
 
 
 def database_settings(world: HasSettings) -> DatabaseSettings:

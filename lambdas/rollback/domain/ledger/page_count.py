@@ -63,10 +63,15 @@ def aggregation_key(rollback: Rollback) -> str | None:
     return f"{source}: {rollback.answer}"
 
 
-def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> PageCount:
-    """The count after a page that is sent now."""
-    key = aggregation_key(rollback)
-    assert key is not None  # noqa: S101 - the caller calls it for counted pages only
+def first_page(rollback: Rollback, key: str, now: datetime, before: PageCount | None) -> PageCount:
+    """The count after a page that is sent now.
+
+    Args:
+        rollback: the rollback that the page is about.
+        key: its `aggregation_key`.
+        now: time of the page.
+        before: the count before; None: no page with the same key was sent.
+    """
     total, version = (before.total + 1, before.version + 1) if before is not None else (1, 0)
     return PageCount(
         service=rollback.service_name,

@@ -102,15 +102,17 @@ def former_fingerprint(definition: Mapping[str, Any], images: Mapping[str, str])
             if container.get(member)
         }
         containers.append({**container, **ordered, "image": image})
-    pruned = _without_empty({**kept, "containerDefinitions": containers})
-    assert isinstance(pruned, dict)  # noqa: S101 - a mapping stays a mapping
-    return sha256_of(pruned)
+    return sha256_of(_without_empty_members({**kept, "containerDefinitions": containers}))
+
+
+def _without_empty_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    pruned = {key: _without_empty(item) for key, item in members.items()}
+    return {key: item for key, item in pruned.items() if item not in (None, [], {})}
 
 
 def _without_empty(value: Any) -> Any:
     if isinstance(value, Mapping):
-        pruned = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in pruned.items() if item not in (None, [], {})}
+        return _without_empty_members(value)
     if isinstance(value, list | tuple):
         return [_without_empty(item) for item in value]
     return value

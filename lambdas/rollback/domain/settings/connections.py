@@ -41,8 +41,3 @@ class ConnectionSettings(BaseModel):
     def runs_tasks(self) -> bool:
         """Whether a command is run as a task."""
         return bool(self.reconnect_command or self.command)
-
-    @property
-    def has_proof(self) -> bool:
-        """Whether anything could prove the connection."""
-        return bool(self.check_path or self.command or self.application_name)

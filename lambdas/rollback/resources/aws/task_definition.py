@@ -204,8 +204,7 @@ def normal_form(definition: Mapping[str, Any], images: Mapping[str, str]) -> dic
         definition: as described, as stored, or as it was given to be registered: all three are equal here.
         images: container name → image by digest, as ECS resolved it; a container that is not named keeps its own.
     """
-    form = _allowed({**definition, "containerDefinitions": with_images(definition, images)}, ALLOWED, "")
-    assert isinstance(form, dict)  # noqa: S101 - a mapping stays a mapping
+    form = _structure({**definition, "containerDefinitions": with_images(definition, images)}, ALLOWED, "")
     if form.get("networkMode") in ("awsvpc", "host"):  # in these modes a missing host port is the container's
         for container in form.get("containerDefinitions", ()):
             for port in container.get("portMappings", ()):

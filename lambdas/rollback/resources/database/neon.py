@@ -3,10 +3,9 @@
 Facts about Neon are from its API specification and https://neon.com/docs/introduction/branch-restore.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
@@ -77,10 +76,6 @@ class Branch(_View):
         """Time of creation or of the last restore, which replaces the history; the backup has the older history."""
         return self.last_reset_at or self.created_at
 
-    def was_reset_since(self, t0: datetime) -> bool:
-        """Report whether Neon accepted a restore at `t0` or later, in whole seconds as Neon reports them."""
-        return self.last_reset_at is not None and self.last_reset_at >= t0.replace(microsecond=0)
-
     def why_not(self, action: str) -> str | None:
         """Return Neon's reason for refusing an action now, or None if Neon does not refuse it."""
         return next((restricted.reason for restricted in self.restricted_actions if restricted.name == action), None)
@@ -126,14 +121,6 @@ class Operation(_View):
         Neon may retry an operation in the status `failed`. It is final when nothing has changed for a minute.
         """
         return self.status in _LOST or (self.status == "failed" and now - self.updated_at >= _RETRIED_BY_NEON)
-
-
-def summarize_operations(operations: Iterable[Operation], now: datetime) -> Literal["running", "succeeded", "failed"]:
-    """Summarize the operations of one change; a failed operation makes the change a failure."""
-    known = tuple(operations)
-    if any(operation.has_failed(now) for operation in known):
-        return "failed"
-    return "succeeded" if all(operation.has_succeeded for operation in known) else "running"
 
 
 class AllowedIps(_View):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.ecr.images import CannotPullContainerError, behaviour_of, pinned, push_image
+from local_cloud.ecr.images import CannotPullContainerError, pinned, pull, push_image
 
 
 class Repository:
@@ -45,16 +45,16 @@ def test_each_push_has_its_own_digest(repository: Repository) -> None:
 
 def test_an_images_behaviour_is_found_by_tag_and_by_digest(repository: Repository) -> None:
     digest = repository.push("v1", {"kind": "errors", "rate": 0.5})
-    assert behaviour_of(f"{repository.uri}:v1") == {"kind": "errors", "rate": 0.5}
-    assert behaviour_of(f"{repository.uri}@{digest}") == {"kind": "errors", "rate": 0.5}
-    assert behaviour_of(f"{repository.uri}:gone@{digest}") == {"kind": "errors", "rate": 0.5}
+    assert pull(f"{repository.uri}:v1").behaviour == {"kind": "errors", "rate": 0.5}
+    assert pull(f"{repository.uri}@{digest}").behaviour == {"kind": "errors", "rate": 0.5}
+    assert pull(f"{repository.uri}:gone@{digest}").behaviour == {"kind": "errors", "rate": 0.5}
 
 
 def test_a_tag_that_moves_leaves_the_old_image_in_place(repository: Repository) -> None:
     old = repository.push("latest", {"kind": "healthy"})
     new = repository.push("latest", {"kind": "unhealthy"})
     assert repository.get(imageTag="latest")["images"][0]["imageId"] == {"imageDigest": new, "imageTag": "latest"}
-    assert behaviour_of(f"{repository.uri}@{old}") == {"kind": "healthy"}
+    assert pull(f"{repository.uri}@{old}").behaviour == {"kind": "healthy"}
     described = repository.ecr.describe_images(repositoryName=repository.name)["imageDetails"]
     assert {image["imageDigest"]: image.get("imageTags") or [] for image in described} == {old: [], new: ["latest"]}
 
@@ -85,7 +85,7 @@ def test_a_deleted_image_cannot_be_pulled(repository: Repository) -> None:
     answer = repository.ecr.batch_delete_image(repositoryName=repository.name, imageIds=[{"imageDigest": digest}])
     assert answer["imageIds"] == [{"imageDigest": digest}]
     with pytest.raises(CannotPullContainerError, match="not found"):
-        behaviour_of(f"{repository.uri}@{digest}")
+        pull(f"{repository.uri}@{digest}")
 
 
 def test_a_missing_image_is_a_failure_that_names_the_request(repository: Repository) -> None:
@@ -95,11 +95,11 @@ def test_a_missing_image_is_a_failure_that_names_the_request(repository: Reposit
     assert answer["failures"][0]["imageId"] == {"imageDigest": digest}
     assert answer["failures"][0]["failureCode"] == "ImageNotFound"
     with pytest.raises(CannotPullContainerError):
-        behaviour_of(f"{repository.uri}:nothing")
+        pull(f"{repository.uri}:nothing")
 
 
 def test_an_image_of_another_registry_counts_as_healthy() -> None:
-    assert behaviour_of("public.ecr.aws/nginx/nginx:1.27") == {"kind": "healthy"}
+    assert pull("public.ecr.aws/nginx/nginx:1.27").behaviour == {"kind": "healthy"}
 
 
 @pytest.mark.parametrize("reference", ["host:5000/app", "host:5000/app:v1", "host:5000/app@sha256:aa"])
