@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import PROMOTED, Simulation, alarm_event
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import NOW, SERVICE, definition, release, rollback
 from support.ledger_tables import new_table
 
@@ -102,25 +102,25 @@ def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, 
     ledger = DynamoLedger(client, name)
     ledger.build_index((SERVICE,), NOW - timedelta(hours=1))
     fill(ledger, age)
-    stage = Simulation(ledger=ledger)  # type: ignore[arg-type]
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    prepare_standing_plan(SERVICE, stage.world)
+    simulation = Simulation(ledger=ledger)  # type: ignore[arg-type]
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    prepare_standing_plan(SERVICE, simulation.ports)
     counter, figures = CallCounter(client), {}
     for alarm in (DEGRADED, OUTAGE):
-        stage.alarms.fire(alarm, NOW)
+        simulation.alarms.fire(alarm, NOW)
     admitted: list[Any] = []
-    figures["Admit"] = counter.measure(lambda: admitted.append(stage.admit(alarm_event())))
-    figures["Plan"] = counter.measure(lambda: run_step(admitted[0].id, Step.PLAN, stage.world))
-    stage.run_to_end(admitted[0])
-    figures["janitor, a sweep"] = counter.measure(lambda: janitor.sweep(stage.world))
-    service = stage.world.settings.services[0]
-    figures["status"] = counter.measure(lambda: list(status_lines(service, stage.world)))
-    stage.clock.pass_time(minutes=200)
-    stage.ship("v3", hours_ago=-3.2)
+    figures["Admit"] = counter.measure(lambda: admitted.append(simulation.admit(alarm_event())))
+    figures["Plan"] = counter.measure(lambda: run_step(admitted[0].id, Step.PLAN, simulation.ports))
+    simulation.run_to_end(admitted[0])
+    figures["janitor, a sweep"] = counter.measure(lambda: janitor.sweep(simulation.ports))
+    service = simulation.ports.settings.services[0]
+    figures["status"] = counter.measure(lambda: list(status_lines(service, simulation.ports)))
+    simulation.clock.pass_time(minutes=200)
+    simulation.ship("v3", hours_ago=-3.2)
     given = {"type": "emergency"}
     figures["emergency, to UpdateService"] = counter.measure(
-        lambda: start_emergency(given, "e", stage.clock.now(), stage.world)
+        lambda: start_emergency(given, "e", simulation.clock.now(), simulation.ports)
     )
     return figures
 

@@ -12,7 +12,7 @@ from rollback.bootstrap import make_ports
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import InvalidRequest
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class DeployedStack:
     critical_topic_arn: str
     workflow_arn: str
 
-    def world(self) -> World:
+    def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
 
         Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
-        world = make_ports(
+        ports = make_ports(
             self.settings,
             ledger_table=self.ledger_table,
             topic_arn=self.topic_arn,
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
         )
-        return replace(world, metrics=_NullMetrics())
+        return replace(ports, metrics=_NullMetrics())
 
 
 class _NullMetrics:

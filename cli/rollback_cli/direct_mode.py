@@ -8,7 +8,7 @@ from typing import Any
 from rollback.domain.rollback import DIRECT, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, RollbackError
 from rollback.leases.holder import find_live_lease
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
 from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
@@ -20,7 +20,7 @@ _GRACE_SECONDS = 5  # until EventBridge has told the concluding function that an
 
 def run_directly(
     given: Mapping[str, Any],
-    world: World,
+    ports: AllPorts,
     on_progress: Callable[[Cursor], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Cursor:
@@ -30,22 +30,22 @@ def run_directly(
 
     Args:
         given: fields of the request.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         on_progress: called with each cursor that differs from the one before.
         sleep: waits that many seconds.
 
     Raises:
         RollbackError: a step failed for good; the ledger shows how far the rollback went.
     """
-    started_at = world.clock.now()
+    started_at = ports.clock.now()
     execution = f"{DIRECT}{requester.requester_name()}:{uuid.uuid4()}"
     if entrance(given) is Step.EMERGENCY:
-        cursor = _run_with_retry(lambda: start_emergency(given, execution, started_at, world), sleep)
+        cursor = _run_with_retry(lambda: start_emergency(given, execution, started_at, ports), sleep)
     else:
-        cursor = _run_with_retry(lambda: cursor_of(admit(given, execution, started_at, world)), sleep)
+        cursor = _run_with_retry(lambda: cursor_of(admit(given, execution, started_at, ports)), sleep)
     on_progress(cursor)
     while cursor.next is not Step.DONE:
-        before, cursor = cursor, _advance(cursor, world, sleep)
+        before, cursor = cursor, _advance(cursor, ports, sleep)
         if cursor != before:
             on_progress(cursor)
         if cursor.wait_seconds and cursor.next is not Step.DONE:
@@ -53,15 +53,15 @@ def run_directly(
     return cursor
 
 
-def _advance(cursor: Cursor, world: World, sleep: Callable[[float], None]) -> Cursor:
+def _advance(cursor: Cursor, ports: AllPorts, sleep: Callable[[float], None]) -> Cursor:
     """Run one step with the state machine's Retry and Catch: no other process may be there to conclude."""
     try:
-        return _run_with_retry(lambda: run_step(cursor.rollback_id, cursor.next, world), sleep)
+        return _run_with_retry(lambda: run_step(cursor.rollback_id, cursor.next, ports), sleep)
     except RollbackError as error:
         if cursor.next is Step.CONCLUDE:
             raise
         failure = f"{type(error).__name__}: {error}"
-        return _run_with_retry(lambda: run_step(cursor.rollback_id, Step.CONCLUDE, world, failure), sleep)
+        return _run_with_retry(lambda: run_step(cursor.rollback_id, Step.CONCLUDE, ports, failure), sleep)
 
 
 def _run_with_retry(step: Callable[[], Cursor], sleep: Callable[[float], None]) -> Cursor:
@@ -75,7 +75,7 @@ def _run_with_retry(step: Callable[[], Cursor], sleep: Callable[[float], None]) 
     return step()
 
 
-def wait_until_concluded(rollback_id: str, world: World, sleep: Callable[[float], None] = time.sleep) -> Rollback:
+def wait_until_concluded(rollback_id: str, ports: AllPorts, sleep: Callable[[float], None] = time.sleep) -> Rollback:
     """Wait until a rollback that has its outcome is concluded; conclude it here if no other process does.
 
     A stopped execution is concluded by the EventBridge rule on executions, a rollback in direct mode by its own
@@ -85,25 +85,25 @@ def wait_until_concluded(rollback_id: str, world: World, sleep: Callable[[float]
     Raises:
         ExternalServiceError: a service doesn't answer; nothing is lost, the janitor concludes the rollback.
     """
-    policy, service_name = world.settings.policy, service_of(rollback_id)
+    policy, service_name = ports.settings.policy, service_of(rollback_id)
     patience = max(policy.poll_seconds, policy.verify_interval_seconds) + _GRACE_SECONDS
-    lease = find_live_lease(service_name, world)
+    lease = find_live_lease(service_name, ports)
     wait = patience if lease is not None and lease.holder == rollback_id else 0
-    while (rollback := world.ledger.read(service_name, rollback_id)).concluded_at is None:
-        if wait and _changes_within(wait, rollback, world, sleep):
+    while (rollback := ports.ledger.read(service_name, rollback_id)).concluded_at is None:
+        if wait and _changes_within(wait, rollback, ports, sleep):
             continue
         try:
             wait = 0  # no other process runs its steps: conclude it here
-            sleep(run_step(rollback_id, Step.CONCLUDE, world).wait_seconds)
+            sleep(run_step(rollback_id, Step.CONCLUDE, ports).wait_seconds)
         except Conflict:
             wait = patience
-    run_step(rollback_id, Step.DONE, world)  # returns the lease, should the concluding process have died before
+    run_step(rollback_id, Step.DONE, ports)  # returns the lease, should the concluding process have died before
     return rollback
 
 
-def _changes_within(seconds: int, rollback: Rollback, world: World, sleep: Callable[[float], None]) -> bool:
+def _changes_within(seconds: int, rollback: Rollback, ports: AllPorts, sleep: Callable[[float], None]) -> bool:
     for _ in range(seconds):
         sleep(1)
-        if world.ledger.read(rollback.service_name, rollback.id).version != rollback.version:
+        if ports.ledger.read(rollback.service_name, rollback.id).version != rollback.version:
             return True
     return False

@@ -14,7 +14,7 @@ from rollback.domain.request import Request, RollbackType, parse_request
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import ExternalServiceError
 from rollback.leases.holder import describe_holder, find_live_lease
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.runner import Cursor
 from rollback_cli import deployed_stack, direct_mode, requester
@@ -42,25 +42,25 @@ def start_and_follow(environment: str, given: dict[str, Any], *, in_process: boo
     fields["requested_by"] = requester.requester_name()
     request = parse_request(fields, deployment.settings.service_names)
     if not request.dry_run:
-        _confirm(request, deployment.world(), yes=yes)
+        _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
     if in_process:
-        cursor = direct_mode.run_directly(fields, deployment.world(), lambda c: _print_cursor(console, c))
-        ended = deployment.world().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+        cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
+        ended = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
         ended = _run_in_step_functions(console, deployment, fields)
     print_report(console, ended, deployment.settings)
     raise typer.Exit(0 if ended.outcome in _SUCCESS_OUTCOMES else 1)
 
 
-def _confirm(request: Request, world: World, *, yes: bool) -> None:
+def _confirm(request: Request, ports: AllPorts, *, yes: bool) -> None:
     """Ask before a take-over and before a database rollback.
 
     Rule 1: an operator may take over a live rollback; the command first prints the state of the data.
     """
-    lease = find_live_lease(request.service, world) if request.force else None
+    lease = find_live_lease(request.service, ports) if request.force else None
     if lease is not None:
-        print_paragraph(describe_holder(lease, world))
+        print_paragraph(describe_holder(lease, ports))
         if not yes:
             typer.confirm("Take it over?", abort=True)
     if request.type in _DATABASE_TYPES and not yes:
@@ -86,7 +86,7 @@ def _run_in_step_functions(
         answer = client.start_execution(stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(given))
     arn = answer["executionArn"]
     print_paragraph(f"started {arn}", console)
-    ledger, printed = deployment.world().ledger, ""
+    ledger, printed = deployment.ports().ledger, ""
     while True:
         key = ledger.find_by_execution(arn)
         if key is not None:

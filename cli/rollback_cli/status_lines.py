@@ -15,7 +15,7 @@ from rollback.identity.identify import running_fingerprint
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.operations.unfence import list_obligations_of_operator
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.service.stack import describe_drift
 from rollback_cli.terminal_text import escape_markup
 
@@ -24,9 +24,9 @@ _COMPATIBILITY_COLOURS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNO
 _VERDICT_COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
 
 
-def status_lines(service: ServiceSettings, world: World) -> Iterator[str]:
+def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """Describe a service, a line `label  text` each, in rich's markup."""
-    sections: tuple[tuple[str, Callable[[ServiceSettings, World], Iterator[str]]], ...] = (
+    sections: tuple[tuple[str, Callable[[ServiceSettings, AllPorts], Iterator[str]]], ...] = (
         ("runs", _running_release),
         ("ready", _readiness),
         ("database", _database),
@@ -39,7 +39,7 @@ def status_lines(service: ServiceSettings, world: World) -> Iterator[str]:
     )
     for label, section in sections:
         try:
-            yield from section(service, world)
+            yield from section(service, ports)
         except RollbackError as failure:
             yield _line(label, f"[yellow]{escape_markup(str(failure))}[/]")
 
@@ -48,18 +48,18 @@ def _line(label: str, text: str) -> str:
     return f"  {label:10} {text}"
 
 
-def _running_release(service: ServiceSettings, world: World) -> Iterator[str]:
-    view = world.services.describe(service)
-    fingerprint = running_fingerprint(view, service, world)
-    release = world.ledger.release(service.name, fingerprint)
+def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    view = ports.services.describe(service)
+    fingerprint = running_fingerprint(view, service, ports)
+    release = ports.ledger.release(service.name, fingerprint)
     yield _line(
         "runs", f"{escape_markup(release.version)} ({release.state})" if release else "unknown to the ledger (—)"
     )
     rollout = escape_markup(view.primary.rollout_state)
     yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {rollout}")
-    target = last_known_good(world.ledger.promoted(service.name), fingerprint)
+    target = last_known_good(ports.ledger.promoted(service.name), fingerprint)
     if target is not None:
-        label = release_label(target, find_releases_by_name(service.name, target.version, world))
+        label = release_label(target, find_releases_by_name(service.name, target.version, ports))
         yield _line("back to", escape_markup(label))
     elif release is not None and release.state is ReleaseState.PROMOTED:
         only = escape_markup(release.version)
@@ -68,18 +68,18 @@ def _running_release(service: ServiceSettings, world: World) -> Iterator[str]:
         )
     else:
         yield _line("back to", "[red]none: the ledger has no promoted release; `rollback promote` makes one[/]")
-    drift = describe_drift(service, view.primary.definition_arn, world)
+    drift = describe_drift(service, view.primary.definition_arn, ports)
     if drift:
         yield _line("drift", f"[yellow]{escape_markup(drift)}[/]")
 
 
-def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
+def _readiness(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """List the checks of the standing plan that warn or fail."""
-    standing = world.ledger.standing_plan(service.name)
+    standing = ports.ledger.standing_plan(service.name)
     if standing is None:
         yield _line("ready", "[red]no rollback target: the standing plan was never computed[/]")
         return
-    minutes = (world.clock.now() - standing.computed_at).total_seconds() / 60
+    minutes = (ports.clock.now() - standing.computed_at).total_seconds() / 60
     checked = f"checked at {standing.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
     yield _line("ready", f"{_describe_readiness(standing)}, {checked}")
     for check in standing.readiness:
@@ -99,23 +99,23 @@ def _describe_readiness(standing: StandingPlan) -> str:
     return "[red]no rollback target is ready[/]"
 
 
-def _database(service: ServiceSettings, world: World) -> Iterator[str]:
+def _database(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """Describe what the janitor recorded of the branch; no line for a service without a database."""
-    settings = world.settings.database
-    if settings is None or not world.settings.writes_to_standing_branch(service.name):
+    settings = ports.settings.database
+    if settings is None or not ports.settings.writes_to_standing_branch(service.name):
         return
     branch, never = settings.lease_of(None), "[yellow]never[/]"
-    observation = world.ledger.observation(branch)
+    observation = ports.ledger.observation(branch)
     observed = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC" if observation else never
     yield _line("database", f"observed {observed}")
-    point = next((p for p in world.ledger.restore_points(branch) if p.service == service.name), None)
+    point = next((p for p in ports.ledger.restore_points(branch) if p.service == service.name), None)
     if point is None:
         yield _line("point", never)
     else:
         recorded = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
         yield _line("point", escape_markup(recorded))
-    standing = world.ledger.standing_plan(service.name)
-    fingerprint = running_fingerprint(world.services.describe(service), service, world)
+    standing = ports.ledger.standing_plan(service.name)
+    fingerprint = running_fingerprint(ports.services.describe(service), service, ports)
     target = standing.target_for(fingerprint) if standing is not None else None
     if target is not None and target.schema_verdict is not None:
         verdict = target.schema_verdict
@@ -124,47 +124,47 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
         yield _line("schema", f"[{colour}]{verdict.compatibility}[/] with {version}: {reason}")
 
 
-def _alarms(service: ServiceSettings, world: World) -> Iterator[str]:
-    prefix = world.settings.prefix
-    states = world.alarms.states((degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name)))
+def _alarms(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    prefix = ports.settings.prefix
+    states = ports.alarms.states((degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name)))
     listed = ", ".join(escape_markup(f"{name} {state}") for name, state in sorted(states.items()))
     yield _line("alarms", listed or "none")
 
 
-def _open_rollback(service: ServiceSettings, world: World) -> Iterator[str]:
-    lease = find_live_lease(service.name, world)
+def _open_rollback(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    lease = find_live_lease(service.name, ports)
     yield _line("rollback", f"[yellow]{escape_markup(lease.holder)}[/]" if lease else "none in progress")
 
 
-def _pause(service: ServiceSettings, world: World) -> Iterator[str]:
-    pause = world.ledger.pause(service.name)
+def _pause(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    pause = ports.ledger.pause(service.name)
     if pause is not None:
         since = f"since {pause.since:%Y-%m-%d %H:%M} UTC by {pause.by}: {pause.reason}"
         yield _line("paused", f"[yellow]no automatic rollbacks[/] {escape_markup(since)}")
 
 
-def _obligations(service: ServiceSettings, world: World) -> Iterator[str]:
+def _obligations(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """List what the operator has to put back, then what other services' open rollbacks will put back."""
-    handed_over = list_obligations_of_operator(service.name, world)
+    handed_over = list_obligations_of_operator(service.name, ports)
     for obligation in handed_over:
         yield _line("left to you", f"[red]{escape_markup(str(obligation))}[/]")
-    for owed in world.ledger.owed(service.name).items:
+    for owed in ports.ledger.owed(service.name).items:
         if owed.is_open and owed.rollback_service != service.name:
             kinds = escape_markup(", ".join(o.kind for o in owed.obligations if o.handed_to is None))
             yield _line("owed", f"[yellow]{escape_markup(owed.rollback_id)} changed and will put back: {kinds}[/]")
     if handed_over:
-        unfence = f"rollback unfence {world.settings.environment} --service {service.name} --reason '…'"
+        unfence = f"rollback unfence {ports.settings.environment} --service {service.name} --reason '…'"
         yield _line("", f"put it back: {unfence}")
 
 
-def _unreadable_items(service: ServiceSettings, world: World) -> Iterator[str]:
+def _unreadable_items(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """List items of the ledger that could not be read: those of this service, and those that name no service."""
-    for item in world.ledger.unreadable():
+    for item in ports.ledger.unreadable():
         if service.name in item.key or "SERVICE#" not in item.key:
             yield _line("unreadable", f"[yellow]{escape_markup(item.key)}: {escape_markup(item.why)}[/]")
 
 
-def _operator_actions(service: ServiceSettings, world: World) -> Iterator[str]:
-    for action in islice(world.ledger.actions(service.name), _MAX_ACTIONS):
+def _operator_actions(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    for action in islice(ports.ledger.actions(service.name), _MAX_ACTIONS):
         verb = f"{action.verb} {action.subject}".strip()
         yield _line("by hand", escape_markup(f"{action.at:%Y-%m-%d %H:%M} {verb}, {action.by}: {action.reason}"))

@@ -32,11 +32,11 @@ from rollback.domain.settings.environment import (
     Settings,
 )
 from rollback.errors import InvalidRequest
+from rollback.ports.all_ports import AllPorts, OptionalPorts
 from rollback.ports.http import Http
 from rollback.ports.neon import Databases
 from rollback.ports.postgres import Sql
 from rollback.ports.references import Secrets
-from rollback.ports.world import OptionalPorts, World
 from rollback.resources.aws.account_and_region import Home
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
@@ -57,7 +57,7 @@ _WRITE_CONFIG = Config(
 )
 
 
-def ports_from_environment() -> World:
+def ports_from_environment() -> AllPorts:
     """Make the ports of a Lambda function from its environment variables.
 
     Raises:
@@ -85,7 +85,7 @@ def make_ports(
     critical_topic_arn: str,
     workflow_arn: str | None = None,
     session: boto3.Session | None = None,
-) -> World:
+) -> AllPorts:
     """Make the real adapter of every port.
 
     Args:
@@ -103,7 +103,7 @@ def make_ports(
     def databases_of(given: Settings) -> Databases:
         return cast(Databases, LazyProxy(lambda: _databases(given, secrets)))
 
-    return World(
+    return AllPorts(
         settings=settings,
         clock=SystemClock(),
         ledger=DynamoLedger(clients.of("dynamodb"), ledger_table, settings.policy.suspect_release_days),

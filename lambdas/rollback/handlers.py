@@ -7,7 +7,7 @@ from typing import Any
 
 from rollback.bootstrap import ports_from_environment
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
@@ -17,7 +17,7 @@ Payload = dict[str, Any]
 
 
 @cache
-def _world() -> World:
+def _ports() -> AllPorts:
     return ports_from_environment()
 
 
@@ -50,7 +50,7 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
     """
     if event.get("step") == Step.ADMIT:
         started_at = datetime.fromisoformat(event["started_at"])
-        return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _world())))
+        return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _ports())))
     return _run_step(event)
 
 
@@ -63,7 +63,7 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """
     if event.get("step") == Step.EMERGENCY:
         started_at = datetime.fromisoformat(event["started_at"])
-        return _as_payload(start_emergency(event["input"], event["execution"], started_at, _world()))
+        return _as_payload(start_emergency(event["input"], event["execution"], started_at, _ports()))
     return _run_step(event)
 
 
@@ -78,13 +78,13 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
         case None:
             return _run_step(event)
         case "Scheduled Event":
-            return {"done": sweep(_world())}
+            return {"done": sweep(_ports())}
         case "Step Functions Execution Status Change":
             detail = event["detail"]
             by_hand = detail["status"] == "ABORTED"
             failure = ExecutionFailure.read(detail.get("error"), detail.get("cause"))
             why = f"its execution ended as {detail['status']}: {failure.text}"
-            ended = conclude_execution(detail["executionArn"], why, _world(), error=failure.error, by_hand=by_hand)
+            ended = conclude_execution(detail["executionArn"], why, _ports(), error=failure.error, by_hand=by_hand)
             return {"done": ended}
         case other:
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
@@ -100,12 +100,12 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
         case ((Step.DATABASE | Step.RECONNECT | Step.DATA_LOSS), _):
             return _run_step(event)
         case _, "ECS Deployment State Change":
-            return {"done": watch_database.observe_on_deployment(event, _world())}
+            return {"done": watch_database.observe_on_deployment(event, _ports())}
         case _, "Scheduled Event":
             return {
                 "done": [
-                    *resume_abandoned_comparisons(_world()),
-                    *watch_database.observe_if_due(_world()),
+                    *resume_abandoned_comparisons(_ports()),
+                    *watch_database.observe_if_due(_ports()),
                 ]
             }
         case step, kind:
@@ -119,14 +119,14 @@ def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
     match event.get("step"), event.get("detail-type"):
         case "record", _:
-            return promotion.record_deployment(event["event"], _world()).model_dump(mode="json")
+            return promotion.record_deployment(event["event"], _ports()).model_dump(mode="json")
         case "judge", _:
             cursor = promotion.PromotionCursor.model_validate(event["cursor"])
-            return promotion.judge_bake(cursor, _world()).model_dump(mode="json")
+            return promotion.judge_bake(cursor, _ports()).model_dump(mode="json")
         case _, "ECS Deployment State Change":
-            return promotion.record_deployment(event, _world()).model_dump(mode="json")
+            return promotion.record_deployment(event, _ports()).model_dump(mode="json")
         case _, "Scheduled Event":
-            return {"done": [cursor.summary for cursor in promotion.adopt_running_releases(_world())]}
+            return {"done": [cursor.summary for cursor in promotion.adopt_running_releases(_ports())]}
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
 
@@ -136,7 +136,7 @@ def _run_step(event: Payload) -> Payload:
     given = event["cursor"]
     error = given.get("error")
     failure = ExecutionFailure.read(error.get("Error"), error.get("Cause")).text if isinstance(error, dict) else None
-    return _as_payload(run_step(given["rollback_id"], Step(event["step"]), _world(), failure))
+    return _as_payload(run_step(given["rollback_id"], Step(event["step"]), _ports(), failure))
 
 
 def _as_payload(cursor: Cursor) -> Payload:

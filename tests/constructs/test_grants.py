@@ -198,12 +198,12 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
 @pytest.mark.parametrize(
     ("file", "name", "planted", "function", "action"),
     [
-        ("verification/step.py", "verify", "world.images.add_tag('i', 't')", "report", "ecr:PutImage"),
-        ("conclusion/step.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
-        ("planning/step.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
+        ("verification/step.py", "verify", "ports.images.add_tag('i', 't')", "report", "ecr:PutImage"),
+        ("conclusion/step.py", "conclude", "(ports.tasks.stop, 1)", "report", "ecs:StopTask"),
+        ("planning/step.py", "plan", "[one.stop_deployment('a') for one in [ports.services]]", "decide",
          "ecs:StopServiceDeployment"),
-        ("verification/step.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
-        ("promotion/readiness.py", "prepare_standing_plan", "getattr(world, 'x').stop_deployment('a')", "promote",
+        ("verification/step.py", "verify", "{'a': ports.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
+        ("promotion/readiness.py", "prepare_standing_plan", "getattr(ports, 'x').stop_deployment('a')", "promote",
          "ecs:StopServiceDeployment"),
     ],
 )  # fmt: skip

@@ -27,8 +27,8 @@ def cloud(policy: str | None, *, with_database: bool) -> Iterator[LocalCloud]:
             yield running
     else:
         timeline = Timeline(Console(stderr=True))
-        with DemoEnvironment(timeline, policy=json.loads(policy), with_database=with_database) as stage:
-            yield stage.cloud
+        with DemoEnvironment(timeline, policy=json.loads(policy), with_database=with_database) as deployed:
+            yield deployed.cloud
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def cloud() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def stage(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
+def deployed(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
     """Deployed environment whose one release runs and is promoted; a file's tests share it in one process."""
     with pointed_at(cloud):
         live = DeployedEnvironment()
@@ -68,15 +68,15 @@ def stage(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
 
 
 @pytest.fixture
-def good(stage: DeployedEnvironment) -> Iterator[Release]:
+def good(deployed: DeployedEnvironment) -> Iterator[Release]:
     """The only promoted release; before and after a test it runs, every rollback is concluded and the alarm is OK."""
-    yield _assert_good_release_runs(stage)
-    stage.turn_alarm("OK")
-    assert all(r.concluded_at is not None for r in stage.history())
-    _assert_good_release_runs(stage)
+    yield _assert_good_release_runs(deployed)
+    deployed.turn_alarm("OK")
+    assert all(r.concluded_at is not None for r in deployed.history())
+    _assert_good_release_runs(deployed)
 
 
-def _assert_good_release_runs(stage: DeployedEnvironment) -> Release:
-    (promoted,) = stage.promoted()
-    assert stage.running_digests() == {promoted.images[stage.service.container].rpartition("@")[2]}
+def _assert_good_release_runs(deployed: DeployedEnvironment) -> Release:
+    (promoted,) = deployed.promoted()
+    assert deployed.running_digests() == {promoted.images[deployed.service.container].rpartition("@")[2]}
     return promoted

@@ -39,7 +39,7 @@ class DeployedEnvironment(Pipeline):
         name = stack_name(ENVIRONMENT)
         outputs = list_all(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
         self.deployed: DeployedStack = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
-        self.world = self.deployed.world()
+        self.ports = self.deployed.ports()
         self._versions = itertools.count(1)
         self._pager = Pager(self.client("sns"), self.client("sqs"), self.deployed.critical_topic_arn)
 
@@ -65,19 +65,19 @@ class DeployedEnvironment(Pipeline):
         return wait_for(lambda: self.find_release(version))
 
     def promote(self, version: str) -> Release:
-        return promote_by_hand(self.service.name, version, "a test", self.world)
+        return promote_by_hand(self.service.name, version, "a test", self.ports)
 
     def find_release(self, version: str) -> Release | None:
         return next((r for r in self.releases() if r.version == version), None)
 
     def releases(self) -> tuple[Release, ...]:
-        return tuple(self.world.ledger.releases(self.service.name))
+        return tuple(self.ports.ledger.releases(self.service.name))
 
     def promoted(self) -> tuple[Release, ...]:
         return tuple(r for r in self.releases() if r.state is ReleaseState.PROMOTED)
 
     def history(self) -> list[Rollback]:
-        return list(self.world.ledger.history(self.service.name))
+        return list(self.ports.ledger.history(self.service.name))
 
     def start(self, given: Mapping[str, Any]) -> str:
         """Start the state machine as the console of Step Functions does; return the execution's ARN."""
@@ -125,7 +125,7 @@ class DeployedEnvironment(Pipeline):
         """State of every alarm of the service by its name; alarms have no data until the first release runs."""
         prefix, service = self.deployed.settings.prefix, self.service.name
         leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
-        return self.world.alarms.states((self.alarm, outage_alarm(prefix, service), *leaves))
+        return self.ports.alarms.states((self.alarm, outage_alarm(prefix, service), *leaves))
 
     def alarm_event(self, event_id: str) -> dict[str, Any]:
         """Build the event that CloudWatch sends when the alarm turns to ALARM now."""
@@ -153,5 +153,5 @@ class DeployedEnvironment(Pipeline):
         """Deployments, desired count, lease and releases: a start that changes nothing leaves them as they are."""
         service = self.describe_service()
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
-        lease = self.world.ledger.lease(self.service.name)
+        lease = self.ports.ledger.lease(self.service.name)
         return deployments, service["desiredCount"], lease, self.releases()

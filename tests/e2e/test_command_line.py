@@ -23,7 +23,7 @@ def rollback(cloud: dict[str, str]) -> Rollback:
 
 
 def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
-    stage: DeployedEnvironment, good: Release, rollback: Rollback
+    deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     done = rollback("status production")
 
@@ -35,15 +35,15 @@ def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
 
 
 def test_a_typo_is_refused_before_an_execution_is_started(
-    stage: DeployedEnvironment, good: Release, rollback: Rollback
+    deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    before = stage.history()
+    before = deployed.history()
 
     done = rollback("start production --type servcie")
 
     assert done.returncode == 2
     assert "did you mean 'service'?" in done.stdout
-    assert stage.history() == before
+    assert deployed.history() == before
 
 
 def test_an_environment_without_a_stack_is_refused_with_the_command_that_deploys_it(rollback: Rollback) -> None:
@@ -54,29 +54,29 @@ def test_an_environment_without_a_stack_is_refused_with_the_command_that_deploys
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_executes_it(
-    stage: DeployedEnvironment, good: Release, rollback: Rollback
+    deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    bad = stage.release()
-    before = stage.state_summary()
+    bad = deployed.release()
+    before = deployed.state_summary()
 
     planned = rollback("start production --dry-run --reason 'only looking'")
 
     assert planned.returncode == 0, planned.stdout
     assert f"planned dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
-    assert stage.state_summary() == before
+    assert deployed.state_summary() == before
 
-    _assert_succeeded(rollback("start production --reason 'it is bad'"), bad, stage)
-    assert stage.history()[0].execution.startswith("arn:aws:states:")
+    _assert_succeeded(rollback("start production --reason 'it is bad'"), bad, deployed)
+    assert deployed.history()[0].execution.startswith("arn:aws:states:")
 
 
 def test_a_direct_rollback_runs_without_step_functions_and_is_in_the_ledger(
-    stage: DeployedEnvironment, good: Release, rollback: Rollback
+    deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    bad = stage.release()
+    bad = deployed.release()
 
-    _assert_succeeded(rollback("start production --direct --reason 'it is bad'"), bad, stage)
+    _assert_succeeded(rollback("start production --direct --reason 'it is bad'"), bad, deployed)
 
-    newest = stage.history()[0]
+    newest = deployed.history()[0]
     assert newest.execution.startswith("direct:")
     shown = rollback("versions production").stdout
     assert re.search(rf"▶ +│ {re.escape(good.version)} +│ promoted", shown)
@@ -89,7 +89,7 @@ def test_a_direct_rollback_runs_without_step_functions_and_is_in_the_ledger(
 
 
 def test_an_unknown_rollback_is_refused_in_one_line(
-    stage: DeployedEnvironment, good: Release, rollback: Rollback
+    deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     done = rollback("show production express-api-20200101T000000Z-00000000")
 
@@ -99,9 +99,9 @@ def test_an_unknown_rollback_is_refused_in_one_line(
     ]
 
 
-def _assert_succeeded(done: CompletedProcess[str], bad: Release, stage: DeployedEnvironment) -> None:
+def _assert_succeeded(done: CompletedProcess[str], bad: Release, deployed: DeployedEnvironment) -> None:
     assert done.returncode == 0, done.stdout
-    newest = stage.history()[0]
+    newest = deployed.history()[0]
     assert f"Rollback {newest.id}: succeeded" in done.stdout
     assert f"Plan: from {bad.version} to " in done.stdout
     assert newest.request.reason == "it is bad"

@@ -19,7 +19,7 @@ from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
 from pydantic import SecretStr
-from simulations.worlds import SETTINGS
+from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, image, rollback
 
 from rollback.resources.aws.cloudformation_stack import StackView

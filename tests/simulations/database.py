@@ -6,8 +6,8 @@ from typing import Any
 from fakes.clock import FakeClock
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
+from simulations.fake_ports import DEGRADED
 from simulations.service import CANDIDATE, PROMOTED, Simulation
-from simulations.worlds import DEGRADED
 from support.builders import NOW, SERVICE
 
 from rollback.domain.database.branch_observation import Observation
@@ -66,12 +66,12 @@ class DatabaseSimulation(Simulation):
         """Play the history before `NOW`: v1 and its rows, v2's migration, v2 and its rows."""
         given = policy or Policy(database_approval="none", on_incompatible_schema="full")
         super().__init__(policy=given, clock=FakeClock(NOW - timedelta(minutes=90)))
-        neon, sql = self.world.databases, self.world.sql
+        neon, sql = self.ports.databases, self.ports.sql
         assert isinstance(neon, FakeNeon)
         assert isinstance(sql, FakeSql)
         self.neon, self.sql = neon, sql
         self.database = DatabaseSettings(project_id="local", branch_id=BRANCH, api_key_secret_arn=KEY, **database)
-        self.replace(settings=self.world.settings.model_copy(update={"database": self.database}))
+        self.replace(settings=self.ports.settings.model_copy(update={"database": self.database}))
         self.branch_key = self.database.lease_of(None)
         self.neon.update_branch(BRANCH, protected=True)
         self.neon.settle()

@@ -55,20 +55,20 @@ class MigrationSimulation(Simulation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.replace(settings=self.world.settings.model_copy(update={"database": self.settings}))
+        self.replace(settings=self.ports.settings.model_copy(update={"database": self.settings}))
         self.alarms.in_alarm.clear()
         self.ship("v1", PROMOTED, hours_ago=48)
         self.apply_migrations(users("id", "name"), FIRST)
 
     @property
     def neon(self) -> FakeNeon:
-        assert isinstance(self.world.databases, FakeNeon)
-        return self.world.databases
+        assert isinstance(self.ports.databases, FakeNeon)
+        return self.ports.databases
 
     @property
     def sql(self) -> FakeSql:
-        assert isinstance(self.world.sql, FakeSql)
-        return self.world.sql
+        assert isinstance(self.ports.sql, FakeSql)
+        return self.ports.sql
 
     def apply_migrations(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
         """Give the branch the structure and the journal that migrations leave."""
@@ -79,7 +79,7 @@ class MigrationSimulation(Simulation):
 
     def deploy_release(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
         """Make a checkpoint, migrate and deploy, and deliver ECS's events about the deployment's begin and end."""
-        checkpoint(SERVICE, version, shipped, self.world)
+        checkpoint(SERVICE, version, shipped, self.ports)
         self.apply_migrations(structure, *shipped)
         self.pass_time(minutes=5)
         self.start_versioned_deployment(version)
@@ -98,8 +98,8 @@ class MigrationSimulation(Simulation):
 
     def deliver_event(self, event: dict[str, Any]) -> list[str]:
         """Deliver an event to the promote and the database function; return the database function's actions."""
-        record_deployment(event, self.world)
-        return observe_on_deployment(event, self.world)
+        record_deployment(event, self.ports)
+        return observe_on_deployment(event, self.ports)
 
     def release(self, version: str) -> Release:
         return next(r for r in self.ledger.releases(SERVICE) if r.version == version)

@@ -18,14 +18,14 @@ from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
 from fakes.ledger import FakeLedger
-from simulations.worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
+from simulations.fake_ports import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 from support.builders import NOW, SERVICE, definition, image, release
 
 from rollback.check import Check
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance, next_step
@@ -78,7 +78,7 @@ class Simulation:
         self.services = FakeServices(self.clock, self.images)
         self.scaling = FakeScaling(self.services)
         self.stacks = FakeStacks()
-        self.world: World = make_ports(
+        self.ports: AllPorts = make_ports(
             self.policy,
             clock=self.clock,
             ledger=self.ledger,
@@ -94,8 +94,8 @@ class Simulation:
         )
 
     def replace(self, **parts: Any) -> None:
-        """Exchange ports of the world from now on."""
-        self.world = replace(self.world, **parts)
+        """Exchange ports of the ports from now on."""
+        self.ports = replace(self.ports, **parts)
 
     # Actions of the team
 
@@ -128,9 +128,9 @@ class Simulation:
         given = alarm_event() if given is None else given
         execution = execution_arn(execution)
         if entrance(given) is Step.EMERGENCY:
-            cursor = start_emergency(given, execution, self.clock.now(), self.world)
+            cursor = start_emergency(given, execution, self.clock.now(), self.ports)
             return self.ledger.read(SERVICE, cursor.rollback_id)
-        return admit(given, execution, self.clock.now(), self.world)
+        return admit(given, execution, self.clock.now(), self.ports)
 
     def run_alarm_rollback(self, alarm: str = DEGRADED, execution: str | None = None) -> Rollback:
         """Turn an alarm to ALARM now, and run its execution to the end."""
@@ -147,7 +147,7 @@ class Simulation:
 
     def run_due_step(self, rollback: Rollback) -> Rollback:
         """Invoke the step that is due; let time pass if the step asks to wait."""
-        cursor = run_step(rollback.id, next_step(self.read(rollback)), self.world)
+        cursor = run_step(rollback.id, next_step(self.read(rollback)), self.ports)
         if cursor.wait_seconds:
             self.pass_time(seconds=cursor.wait_seconds)
         return self.read(rollback)
@@ -168,7 +168,7 @@ class Simulation:
     def run_to_end(self, rollback: Rollback) -> Rollback:
         """Run a rollback on to the end, where it releases its leases."""
         rollback = self.run_until(rollback)
-        run_step(rollback.id, Step.DONE, self.world)
+        run_step(rollback.id, Step.DONE, self.ports)
         return rollback
 
     # Time and observations
@@ -177,7 +177,7 @@ class Simulation:
         """Advance the clock and ECS; alarms turn to OK once a release of `healthy_versions` has completed."""
         self.clock.pass_time(**duration)
         self.services.tick()
-        primary = self.services.describe(self.world.settings.services[0]).primary if self.services.is_active else None
+        primary = self.services.describe(self.ports.settings.services[0]).primary if self.services.is_active else None
         if (
             primary is not None
             and primary.rollout_state == "COMPLETED"
@@ -195,7 +195,7 @@ class Simulation:
 
     def running(self) -> str:
         """Image, by digest, that the PRIMARY deployment runs."""
-        primary = self.services.describe(self.world.settings.services[0]).primary
+        primary = self.services.describe(self.ports.settings.services[0]).primary
         deployed = self.services.definition(primary.definition_arn)
         assert deployed is not None
         return str(deployed["containerDefinitions"][0]["image"])
@@ -216,10 +216,10 @@ class Simulation:
 
 def start_simulation(**parts: Any) -> Simulation:
     """Ship v1, which is promoted, and then v2, which runs now and has no evidence yet."""
-    stage = Simulation(**parts)
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    return stage
+    simulation = Simulation(**parts)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    return simulation
 
 
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
@@ -227,18 +227,18 @@ AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromk
 
 def start_simulation_at_zero() -> tuple[Simulation, Rollback]:
     """Run an emergency until it has stopped all tasks and suspended scaling, while no release can start."""
-    stage = start_simulation()
-    stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
-    stage.alarms.fire(OUTAGE, stage.clock.now())
-    rollback = stage.admit({"type": "emergency"})
+    simulation = start_simulation()
+    simulation.replace(scaling=FakeScaling(simulation.services, AUTOSCALED))
+    simulation.alarms.fire(OUTAGE, simulation.clock.now())
+    rollback = simulation.admit({"type": "emergency"})
     for _ in range(200):
         for arn in (
-            *stage.arns.values(),
-            stage.services.describe(stage.world.settings.services[0]).primary.definition_arn,
+            *simulation.arns.values(),
+            simulation.services.describe(simulation.ports.settings.services[0]).primary.definition_arn,
         ):
-            stage.services.behaviours[arn] = "crashing"
-        rollback = stage.run_due_step(rollback)
-        if stage.services.desired_count == 0:
-            stage.workflow.running.add(rollback.execution)
-            return stage, rollback
+            simulation.services.behaviours[arn] = "crashing"
+        rollback = simulation.run_due_step(rollback)
+        if simulation.services.desired_count == 0:
+            simulation.workflow.running.add(rollback.execution)
+            return simulation, rollback
     raise AssertionError(f"the emergency never stopped the tasks: {rollback}")

@@ -9,7 +9,7 @@ import pytest
 from simulations.service import Simulation
 from support.builders import SERVICE
 
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback_cli import deployed_stack, direct_mode, requester
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.main import main
@@ -21,8 +21,8 @@ class SimulatedDeployment(DeployedStack):
 
     simulation: Simulation
 
-    def world(self) -> World:
-        return self.simulation.world
+    def ports(self) -> AllPorts:
+        return self.simulation.ports
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Terminal:
 def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulation], Terminal]:
     def at(simulation: Simulation) -> Terminal:
         def find_deployment(environment: str) -> DeployedStack:
-            return SimulatedDeployment(simulation.world.settings, "ledger", "topic", "critical", "workflow", simulation)
+            return SimulatedDeployment(simulation.ports.settings, "ledger", "topic", "critical", "workflow", simulation)
 
         def sleep(seconds: float) -> None:
             simulation.pass_time(seconds=seconds)

@@ -33,7 +33,7 @@ class TwoWriterSimulation(DatabaseSimulation):
         super().__init__(policy, **database)
         self.worker = FakeServices(self.clock, ecs_service=ecs_name(WORKER), beside=self.services)
         self.worker.target_groups = ()
-        worker = self.world.settings.services[0].model_copy(
+        worker = self.ports.settings.services[0].model_copy(
             update={"name": WORKER, "ecs_service": ecs_name(WORKER), "base_url": None}
         )
         writers = FakeWriters(
@@ -45,7 +45,7 @@ class TwoWriterSimulation(DatabaseSimulation):
             scaling=writers.as_scaling,
             targets=FakeTargets(writers),
             tasks=FakeTasks(writers),
-            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, worker)}),
+            settings=self.ports.settings.model_copy(update={"services": (*self.ports.settings.services, worker)}),
         )
         no_tables = ReleaseSchema(journal=applied(FIRST), recorded_schema=LiveSchema(tables={}))
         self.ledger.put_schema(no_tables)
@@ -59,7 +59,7 @@ class TwoWriterSimulation(DatabaseSimulation):
 
     @property
     def worker_settings(self) -> ServiceSettings:
-        return self.world.settings.service(WORKER)
+        return self.ports.settings.service(WORKER)
 
     def pass_time(self, **duration: float) -> None:
         super().pass_time(**duration)

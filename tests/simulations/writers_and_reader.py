@@ -31,7 +31,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         super().__init__(policy, writers=writers, readers=(REPORTS,), **database)
         self.reports = FakeServices(self.clock, ecs_service=ecs_name(REPORTS), beside=self.services)
         self.reports.target_groups = ()
-        reports = self.world.settings.services[0].model_copy(
+        reports = self.ports.settings.services[0].model_copy(
             update={"name": REPORTS, "ecs_service": ecs_name(REPORTS), "base_url": "http://reports.test"}
         )
         services = FakeWriters(
@@ -45,7 +45,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
             scaling=services.as_scaling,
             targets=FakeTargets(services),
             tasks=self.tasks,
-            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, reports)}),
+            settings=self.ports.settings.model_copy(update={"services": (*self.ports.settings.services, reports)}),
         )
         arn = self.reports.register_release(definition("r1"), _FAMILY)
         stored = release("r1", state=PROMOTED, hours_ago=24, service=REPORTS, definition_arn=arn)
@@ -58,13 +58,13 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         given = ConnectionSettings.model_validate(connection)
         services = tuple(
             service.model_copy(update={"connection": given}) if service.name == name else service
-            for service in self.world.settings.services
+            for service in self.ports.settings.services
         )
-        self.replace(settings=self.world.settings.model_copy(update={"services": services}))
+        self.replace(settings=self.ports.settings.model_copy(update={"services": services}))
 
     @property
     def reports_settings(self) -> ServiceSettings:
-        return self.world.settings.service(REPORTS)
+        return self.ports.settings.service(REPORTS)
 
     def reports_deployments(self) -> list[dict[str, Any]]:
         """Arguments of the reader's UpdateService calls."""

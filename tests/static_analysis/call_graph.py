@@ -1,8 +1,8 @@
 """Static call graph of `lambdas/rollback`: functions and AWS operations that an entry point may call.
 
 Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
-makes. A protocol made of holders (`rollback.ports.holders`) stands for `World`, whose fields are all ports. A receiver
-whose type is not known means every class with a method of that name, so that nothing is missed.
+makes. A protocol made of holders (`rollback.ports.holders`) stands for `AllPorts`, whose fields are all ports. A
+receiver whose type is not known means every class with a method of that name, so that nothing is missed.
 Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
 
@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
-_PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
+_PACKAGE, _BOOTSTRAP, _ALL_PORTS = "rollback", "rollback.bootstrap", "rollback.ports.all_ports.AllPorts"
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
-_MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
+_MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
 _NO_CALL = frozenset({"exceptions", "meta", "close"})
@@ -88,7 +88,7 @@ class CallGraph:
             name = waiting.popleft()
             for callee in sorted(self.body(name, known).callees | self._constructors(name)):
                 # `make_ports` makes the adapters and calls none of them.
-                if callee not in ways and callee in self.functions and callee != _MAKE_WORLD:
+                if callee not in ways and callee in self.functions and callee != _MAKE_PORTS:
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
         return ways
@@ -109,13 +109,13 @@ class CallGraph:
         """Classes that `make_ports` makes for each port."""
         made = next(
             node
-            for node in ast.walk(self.functions[_MAKE_WORLD][2])
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "World"
+            for node in ast.walk(self.functions[_MAKE_PORTS][2])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "AllPorts"
         )
         found: dict[str, frozenset[str]] = {}
         for keyword in made.keywords:
-            annotation = self.classes[_WORLD].fields[str(keyword.arg)]
-            for port in self.annotated(annotation, "rollback.ports.world"):
+            annotation = self.classes[_ALL_PORTS].fields[str(keyword.arg)]
+            for port in self.annotated(annotation, "rollback.ports.all_ports"):
                 methods = self._methods_of(port.removeprefix("of "))
                 some = frozenset(c for c in self._made_in(keyword.value) if methods and methods <= set(self.methods(c)))
                 if some:
@@ -190,7 +190,7 @@ class CallGraph:
         if target == _SELF:
             return frozenset({"self"})
         if target in self.classes:
-            return frozenset({f"of {_WORLD if self._holds_ports(target) else target}"})
+            return frozenset({f"of {_ALL_PORTS if self._holds_ports(target) else target}"})
         if target in self.constants:  # an alias of a type
             module, value = self.constants[target]
             return self.annotated(value, module)
@@ -251,14 +251,14 @@ class CallGraph:
     def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
         """Collect the classes of `rollback.adapters` that an expression of `make_ports` makes, also through names."""
         found: set[str] = set()
-        local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
+        local = dict(_assignments(self.functions[_MAKE_PORTS][2]))
         for part in ast.walk(node):
             if not isinstance(part, ast.Name) or part.id in seen:
                 continue
             target = self.symbols[_BOOTSTRAP].get(part.id, "")
             if target.startswith(f"{_PACKAGE}.adapters.") and target in self.classes:
                 found.add(target)
-            elif target in self.functions and target != _MAKE_WORLD:
+            elif target in self.functions and target != _MAKE_PORTS:
                 found |= self._made_in(self.functions[target][2], seen | {part.id})
             elif part.id in local:
                 found |= self._made_in(local[part.id], seen | {part.id})
@@ -273,7 +273,7 @@ class CallGraph:
     def _factory_functions(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for name, (module, _, node) in self.functions.items():
-            if module == _BOOTSTRAP and name != _MAKE_WORLD:
+            if module == _BOOTSTRAP and name != _MAKE_PORTS:
                 for part in ast.walk(node):
                     made = (
                         self.symbols[module].get(part.func.id, "")

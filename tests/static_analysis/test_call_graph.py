@@ -1,4 +1,4 @@
-"""The call graph follows a package's own protocol of ports as it follows the whole `World`."""
+"""The call graph follows a package's own protocol of ports as it follows the whole `AllPorts`."""
 
 import shutil
 
@@ -9,7 +9,7 @@ _PORTS = """
 from typing import Protocol
 
 from rollback.ports.holders import HasClock, HasReadinessChecks, HasServices
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 
 class ProbePorts(HasReadinessChecks, HasServices, Protocol):
@@ -20,16 +20,16 @@ class WiderProbePorts(ProbePorts, HasClock, Protocol):
     pass
 
 
-def with_world(world: World) -> None:
-    world.for_readiness_checks().services.describe(None)
+def with_all_ports(ports: AllPorts) -> None:
+    ports.for_readiness_checks().services.describe(None)
 
 
-def with_protocol(world: ProbePorts) -> None:
-    world.for_readiness_checks().services.describe(None)
+def with_protocol(ports: ProbePorts) -> None:
+    ports.for_readiness_checks().services.describe(None)
 
 
-def with_extended_protocol(world: WiderProbePorts) -> None:
-    world.for_readiness_checks().services.describe(None)
+def with_extended_protocol(ports: WiderProbePorts) -> None:
+    ports.for_readiness_checks().services.describe(None)
 """
 
 
@@ -48,8 +48,8 @@ def aws_calls(graph: CallGraph, entry: str) -> set[str]:
 
 
 @pytest.mark.parametrize("entry", ["with_protocol", "with_extended_protocol"])
-def test_a_protocol_of_holders_reaches_the_aws_calls_that_the_world_reaches(graph: CallGraph, entry: str) -> None:
-    through_world = aws_calls(graph, "rollback.probe.with_world")
-    assert "ecs:describe_services" in through_world
-    assert "ecs:update_service" not in through_world
-    assert aws_calls(graph, f"rollback.probe.{entry}") == through_world
+def test_a_protocol_of_holders_reaches_the_aws_calls_that_all_ports_reach(graph: CallGraph, entry: str) -> None:
+    through_all_ports = aws_calls(graph, "rollback.probe.with_all_ports")
+    assert "ecs:describe_services" in through_all_ports
+    assert "ecs:update_service" not in through_all_ports
+    assert aws_calls(graph, f"rollback.probe.{entry}") == through_all_ports

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from rollback import ports
 from rollback.ports.effects import MARK, Access
 
-_NO_PORTS = frozenset({"effects", "holders", "world"})  # markers, and records or protocols of whole ports
+_NO_PORTS = frozenset({"effects", "holders", "all_ports"})  # markers, and records or protocols of whole ports
 
 
 def _load_ports() -> dict[str, type]:

@@ -1,4 +1,4 @@
-"""Stand-ins for a part of the world, where a test is about whether it is asked at all."""
+"""Stand-ins for a port, where a test is about whether the port is called at all."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from rollback.resources.aws import refusal as aws_refusal
 
 
 class UnavailablePort:
-    """A part of the world that fails at everything."""
+    """A port that fails at everything."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -35,7 +35,7 @@ class RecordingPort:
 
 
 class DenyingPort:
-    """A part of the world that refuses some methods for good, as a missing permission does; counts how often."""
+    """A port that refuses some methods for good, as a missing permission does; counts how often."""
 
     def __init__(self, real: object, *methods: str, refused: CallRefused | None = None) -> None:
         self._real = real

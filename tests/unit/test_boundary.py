@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given as fuzz
 from hypothesis import settings, strategies
+from simulations.fake_ports import OUTAGE
 from simulations.service import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
 from simulations.terminal import At
-from simulations.worlds import OUTAGE
 from support.builders import NOW, SERVICE, definition
 from support.hostile_values import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
 
@@ -56,31 +56,31 @@ class MeasuringLedger:
         self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
 
 
-def end_of(stage: Simulation, given: object) -> Rollback | None:
+def end_of(simulation: Simulation, given: object) -> Rollback | None:
     """Run an input to its end, and hold its reports to printable text and its document to DynamoDB's limit.
 
     Returns:
         The end_of rollback; None: the input was refused.
     """
-    ledger = MeasuringLedger(stage.ledger)
-    stage.replace(ledger=ledger)
+    ledger = MeasuringLedger(simulation.ledger)
+    simulation.replace(ledger=ledger)
     try:
-        rollback = stage.read(stage.run(given))
+        rollback = simulation.read(simulation.run(given))
     except InvalidRequest as refused:
         message = str(refused)
         assert len(message) <= ERROR_LIMIT
         assert message.isprintable()
-        assert list(stage.ledger.history(SERVICE)) == [], "the input was refused after a document was created"
+        assert list(simulation.ledger.history(SERVICE)) == [], "the input was refused after a document was created"
         return None
     assert rollback.outcome is not None
     assert rollback.concluded_at is not None
     assert ledger.largest < ITEM_LIMIT - ROOM
-    assert_reports_are_plain(stage)
+    assert_reports_are_plain(simulation)
     return rollback
 
 
-def assert_reports_are_plain(stage: Simulation) -> None:
-    for sent in stage.notifications.sent:
+def assert_reports_are_plain(simulation: Simulation) -> None:
+    for sent in simulation.notifications.sent:
         assert sent.subject.isascii()
         assert sent.subject.isprintable()
         assert len(sent.message.encode()) < 250_000
@@ -90,9 +90,9 @@ def assert_reports_are_plain(stage: Simulation) -> None:
 
 def start_without_alarm() -> Simulation:
     """Run v2 while no alarm is in ALARM."""
-    stage = start_simulation()
-    stage.alarms.recover(*stage.alarms.in_alarm)
-    return stage
+    simulation = start_simulation()
+    simulation.alarms.recover(*simulation.alarms.in_alarm)
+    return simulation
 
 
 REQUEST_FIELDS = tuple(Request.model_fields)
@@ -109,10 +109,10 @@ def test_any_field_of_a_request_may_hold_anything(field: str, value: Any) -> Non
 
 @pytest.mark.parametrize("name", [name for name, value in VALUES.items() if not isinstance(value, Mapping)])
 def test_an_input_that_is_no_object_is_refused(name: str) -> None:
-    stage = start_without_alarm()
+    simulation = start_without_alarm()
     with pytest.raises(InvalidRequest, match="JSON object"):
-        admit(VALUES[name], "execution-1", NOW, stage.world)
-    assert list(stage.ledger.history(SERVICE)) == []
+        admit(VALUES[name], "execution-1", NOW, simulation.ports)
+    assert list(simulation.ledger.history(SERVICE)) == []
 
 
 EVENTS = {"alarm": alarm_event(), "outage": alarm_event(alarm=OUTAGE), "deployment": deployment_event()}
@@ -143,9 +143,9 @@ def with_part(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in PARTS.items() for path in paths])
 @pytest.mark.parametrize("value", [MISSING, *VALUES.values()], ids=["missing", *VALUES])
 def test_any_part_of_an_event_may_hold_anything(kind: str, path: tuple[str, ...], value: Any) -> None:
-    stage = start_simulation()
-    stage.alarms.fire(OUTAGE, NOW)
-    end_of(stage, with_part(EVENTS[kind], path, value))
+    simulation = start_simulation()
+    simulation.alarms.fire(OUTAGE, NOW)
+    end_of(simulation, with_part(EVENTS[kind], path, value))
 
 
 JSON = strategies.recursive(
@@ -179,15 +179,15 @@ def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
     changes=strategies.lists(strategies.tuples(strategies.integers(0, 15), JSON), min_size=1, max_size=3),
 )
 def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
-    event, stage = EVENTS[kind], start_simulation()
-    stage.alarms.fire(OUTAGE, NOW)
+    event, simulation = EVENTS[kind], start_simulation()
+    simulation.alarms.fire(OUTAGE, NOW)
     for number, value in changes:
         path = PARTS[kind][number % len(PARTS[kind])]
         try:
             event = with_part(event, path, value)
         except (TypeError, KeyError, AttributeError, IndexError):
             continue  # an earlier change took that part away
-    end_of(stage, event)
+    end_of(simulation, event)
 
 
 # Releases that a team ships
@@ -195,30 +195,30 @@ def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tup
 
 def ship_version(version: str) -> Simulation:
     """Run a release that gives itself this version; v1 is promoted."""
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
     task_definition = definition("v2")
     task_definition["containerDefinitions"][0]["environment"] = [
         {"name": "APP_VERSION", "value": version},
         {"name": "GIT_COMMIT", "value": version},
     ]
-    arn = stage.services.register_release(task_definition, FAMILY)
-    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
-    stage.services.calls.clear()
-    return stage
+    arn = simulation.services.register_release(task_definition, FAMILY)
+    simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
+    simulation.services.calls.clear()
+    return simulation
 
 
 @pytest.mark.parametrize("alarm", [alarm_event(), alarm_event(alarm=OUTAGE)], ids=["degraded", "outage"])
 @pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
 def test_a_release_is_rolled_back_whatever_version_it_gives_itself(version: str, alarm: dict[str, Any]) -> None:
-    stage = ship_version(version)
-    stage.alarms.fire(OUTAGE, NOW)
-    rollback = end_of(stage, alarm)
+    simulation = ship_version(version)
+    simulation.alarms.fire(OUTAGE, NOW)
+    rollback = end_of(simulation, alarm)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.plan is not None
     assert len(rollback.plan.running.version) <= 128
-    report = stage.notifications.sent[-1].message
+    report = simulation.notifications.sent[-1].message
     assert not any(line.startswith(("Rollback done", "Next:")) for line in report.split("\n"))
 
 
@@ -237,28 +237,32 @@ def test_two_long_versions_with_the_same_beginning_stay_different() -> None:
 
 def test_a_refused_reason_pages_no_operator() -> None:
     """Step Functions names an error by its class, and the janitor pages for every class but InvalidRequest."""
-    stage = start_without_alarm()
+    simulation = start_without_alarm()
     with pytest.raises(InvalidRequest) as refused:
-        stage.admit({"reason": "x" * 1_001})
+        simulation.admit({"reason": "x" * 1_001})
     why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
-    assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world, error="InvalidRequest") == []
-    assert stage.pages() == []
+    assert (
+        janitor.conclude_execution("arn:aws:states:::execution:x", why, simulation.ports, error="InvalidRequest") == []
+    )
+    assert simulation.pages() == []
 
 
 def test_a_page_about_an_execution_has_no_escape_sequence_and_no_forged_line() -> None:
-    stage = start_without_alarm()
-    janitor.conclude_execution("arn:aws:states:::execution:x", f"end_of as FAILED: {ESCAPES}\n{FORGED}", stage.world)
-    (page,) = stage.pages()
+    simulation = start_without_alarm()
+    janitor.conclude_execution(
+        "arn:aws:states:::execution:x", f"end_of as FAILED: {ESCAPES}\n{FORGED}", simulation.ports
+    )
+    (page,) = simulation.pages()
     assert "\x1b" not in page
     assert not any(line.startswith(("Rollback done", "Next:")) for line in page.split("\n"))
 
 
 def test_a_refused_dry_run_pages_no_operator() -> None:
-    stage = start_without_alarm()
-    refused = end_of(stage, {"target_version": "v9", "dry_run": True})
+    simulation = start_without_alarm()
+    refused = end_of(simulation, {"target_version": "v9", "dry_run": True})
     assert refused is not None
     assert refused.outcome is Outcome.REFUSED
-    assert stage.severities() == ["info"]
+    assert simulation.severities() == ["info"]
     without_dry_run = start_without_alarm()
     end_of(without_dry_run, {"target_version": "v9"})
     assert without_dry_run.severities() == ["page"]
@@ -290,9 +294,9 @@ OURS = {"account": HOME.account, "region": HOME.region}
 
 
 def start_in_our_account() -> Simulation:
-    stage = start_simulation()
-    stage.replace(home=HOME)
-    return stage
+    simulation = start_simulation()
+    simulation.replace(home=HOME)
+    return simulation
 
 
 STRANGERS = {
@@ -314,65 +318,65 @@ STRANGERS = {
 
 @pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
 def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(event: dict[str, Any]) -> None:
-    stage = start_in_our_account()
-    rollback = end_of(stage, event)
+    simulation = start_in_our_account()
+    rollback = end_of(simulation, event)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUPPRESSED
-    assert stage.check(rollback, "event-is-ours").verdict is Verdict.FAIL
+    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.FAIL
     assert "123456789012" in rollback.reason
-    assert stage.changes() == []
+    assert simulation.changes() == []
 
 
 @pytest.mark.parametrize("event", [alarm_event(), deployment_event()], ids=["alarm", "deployment"])
 def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> None:
-    stage = start_in_our_account()
+    simulation = start_in_our_account()
     if event["detail-type"] == "ECS Deployment State Change":
-        stage.begin_deployment("v3", "crashing")
+        simulation.begin_deployment("v3", "crashing")
         for _ in range(3):
-            stage.services.tick()
-    rollback = end_of(stage, {**event, **OURS})
+            simulation.services.tick()
+    rollback = end_of(simulation, {**event, **OURS})
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
 
 
 def test_the_check_of_an_events_account_is_skipped_where_our_own_account_is_unknown() -> None:
-    stage = start_simulation()
-    rollback = end_of(stage, {**alarm_event(), "account": "999999999999"})
+    simulation = start_simulation()
+    rollback = end_of(simulation, {**alarm_event(), "account": "999999999999"})
     assert rollback is not None
-    assert stage.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
+    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
 
 
 @pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
 def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, outcome: Outcome) -> None:
-    stage = start_simulation()
-    rollback = end_of(stage, alarm_event(at=NOW + timedelta(seconds=ahead)))
+    simulation = start_simulation()
+    rollback = end_of(simulation, alarm_event(at=NOW + timedelta(seconds=ahead)))
     assert rollback is not None
     assert rollback.outcome is outcome
-    fresh = stage.check(rollback, "event-is-fresh")
+    fresh = simulation.check(rollback, "event-is-fresh")
     assert (fresh.verdict is Verdict.FAIL) == (outcome is Outcome.SUPPRESSED)
     assert ("in the future" in fresh.reason) == (outcome is Outcome.SUPPRESSED)
 
 
 def test_an_event_that_the_janitor_makes_is_of_our_own_account() -> None:
-    stage = start_in_our_account()
-    stage.alarms.fire(OUTAGE, NOW)
-    stage.pass_time(minutes=30)
+    simulation = start_in_our_account()
+    simulation.alarms.fire(OUTAGE, NOW)
+    simulation.pass_time(minutes=30)
     for alarm in (OUTAGE,):
-        stage.alarms.fire(alarm, stage.clock.now() - timedelta(minutes=29))
-    janitor.sweep(stage.world)
-    assert stage.workflow.started
-    _, event = stage.workflow.started[0]
-    rollback = end_of(stage, event)
+        simulation.alarms.fire(alarm, simulation.clock.now() - timedelta(minutes=29))
+    janitor.sweep(simulation.ports)
+    assert simulation.workflow.started
+    _, event = simulation.workflow.started[0]
+    rollback = end_of(simulation, event)
     assert rollback is not None
-    assert stage.check(rollback, "event-is-ours").verdict is Verdict.PASS
+    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.PASS
 
 
 # Command line
 
 
 @contextmanager
-def run_command(stage: Simulation, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
-    type_ = terminal(stage)
+def run_command(simulation: Simulation, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
+    type_ = terminal(simulation)
     code = type_(*words)
     for line in type_.said.split("\n"):
         assert line.isprintable(), repr(line)
@@ -402,21 +406,21 @@ def test_a_mistyped_start_is_one_plain_line(terminal: At, words: tuple[str, ...]
 
 @pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
 def test_a_rollback_on_the_command_line_survives_any_version(terminal: At, version: str) -> None:
-    stage = ship_version(version)
-    with run_command(stage, terminal, "start", "production", "--direct", "--reason", f"see {MARKUP}") as (code, _):
+    simulation = ship_version(version)
+    with run_command(simulation, terminal, "start", "production", "--direct", "--reason", f"see {MARKUP}") as (code, _):
         assert code == 0
     for verb in (("status",), ("versions",), ("history",)):
-        with run_command(stage, terminal, verb[0], "production", *verb[1:]) as (code, _):
+        with run_command(simulation, terminal, verb[0], "production", *verb[1:]) as (code, _):
             assert code == 0
 
 
 def test_a_reason_in_brackets_is_shown_unchanged(terminal: At) -> None:
-    stage = start_without_alarm()
-    pause(SERVICE, Operator(name="ann", reason="see [/wiki/incident-7] :boom:"), stage.world)
-    with run_command(stage, terminal, "status", "production") as (_, output):
+    simulation = start_without_alarm()
+    pause(SERVICE, Operator(name="ann", reason="see [/wiki/incident-7] :boom:"), simulation.ports)
+    with run_command(simulation, terminal, "status", "production") as (_, output):
         assert "see [/wiki/incident-7] :boom:" in output
-    stage.run({"target_version": "v9", "reason": "x"})
-    with run_command(stage, terminal, "history", "production") as (code, _):
+    simulation.run({"target_version": "v9", "reason": "x"})
+    with run_command(simulation, terminal, "history", "production") as (code, _):
         assert code == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rollback import handlers
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RollbackError, Throttled
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback_constructs.workflow import transient_retries
 
 for _where in ("resources.database.errors", "adapters.neon.http"):  # so that their errors are among the subclasses
@@ -26,7 +26,7 @@ def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> E
         raise error
 
     monkeypatch.setattr(handlers, "run_step", fail)
-    monkeypatch.setattr(handlers, "_world", lambda: cast("World", None))
+    monkeypatch.setattr(handlers, "_ports", lambda: cast("AllPorts", None))
     with pytest.raises(RollbackError) as raised:
         handlers.database({"step": "database", "cursor": {"rollback_id": "a-b-c"}}, None)
     return raised.value

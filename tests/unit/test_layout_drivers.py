@@ -51,22 +51,22 @@ def run(program: str) -> None:
 @pytest.mark.parametrize("function", LATE_IMPORTS)
 def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_database(function: str) -> None:
     late = "".join(f"import rollback.{module}\n" for module in LATE_IMPORTS[function])
-    make = f"from rollback.handlers import {function}, _world\nworld = _world()\n"
-    run(f"{late}{make}assert world.settings.database is not None\n{WITHOUT_DRIVERS}")
+    make = f"from rollback.handlers import {function}, _ports\nports = _ports()\n"
+    run(f"{late}{make}assert ports.settings.database is not None\n{WITHOUT_DRIVERS}")
 
 
 def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
     call_neon = (
-        "try:\n    world.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
+        "try:\n    ports.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
     )
     run(
-        "from rollback.handlers import _world\nfrom rollback.errors import ExternalServiceError\nworld = _world()\n"
+        "from rollback.handlers import _ports\nfrom rollback.errors import ExternalServiceError\nports = _ports()\n"
         f"{call_neon}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
     )
 
 
 def test_a_query_loads_psycopg() -> None:
-    run("from rollback.handlers import _world\n_world().sql.head\nassert 'psycopg' in sys.modules\n")
+    run("from rollback.handlers import _ports\n_world().sql.head\nassert 'psycopg' in sys.modules\n")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from fakes.ledger import FakeLedger
 from simulations.database import DatabaseSimulation
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
 from simulations.two_writers import WORKER, TwoWriterSimulation
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import NOW, SERVICE
 from support.builders import rollback as a_rollback
 
@@ -31,160 +31,162 @@ from rollback_cli.status_lines import status_lines
 ANN = Operator(name="ann", reason="I look at the data first")
 
 
-def abort_at_the_fence(stage: DatabaseSimulation) -> Rollback:
+def abort_at_the_fence(simulation: DatabaseSimulation) -> Rollback:
     """Abort a full rollback behind its fence by an operator, who now has the service at zero tasks."""
-    rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
-    while stage.services.desired_count:
-        rollback = stage.run_due_step(rollback)
-    abort(rollback.id, ANN, stage.world)
-    conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
-    rollback = stage.read(rollback)
+    rollback = simulation.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
+    while simulation.services.desired_count:
+        rollback = simulation.run_due_step(rollback)
+    abort(rollback.id, ANN, simulation.ports)
+    conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
+    rollback = simulation.read(rollback)
     assert rollback.concluded_at is not None
     assert not rollback.has_changed_data
     return rollback
 
 
-def run_janitor(stage: Simulation, days: float, every_minutes: int = 5) -> None:
+def run_janitor(simulation: Simulation, days: float, every_minutes: int = 5) -> None:
     """Run the janitor at this interval, and to their ends the executions that it starts."""
     for _ in range(round(days * 24 * 60 / every_minutes)):
-        stage.clock.pass_time(minutes=every_minutes)
-        stage.services.tick()
-        sweep(stage.world)
-        while stage.workflow.started:
-            name, given = stage.workflow.started.pop(0)
-            stage.run(given, name)
+        simulation.clock.pass_time(minutes=every_minutes)
+        simulation.services.tick()
+        sweep(simulation.ports)
+        while simulation.workflow.started:
+            name, given = simulation.workflow.started.pop(0)
+            simulation.run(given, name)
 
 
 def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_forty_days() -> None:
-    stage = DatabaseSimulation()
-    stage.healthy_versions = set()
-    abort_at_the_fence(stage)
-    rows = stage.rows()
-    stage.alarms.fire(DEGRADED, stage.clock.now())
-    stage.alarms.fire(OUTAGE, stage.clock.now())
-    stage.services.calls.clear()
-    stage.neon.calls.clear()
-    before = len(stage.pages())
-    run_janitor(stage, days=2)
-    run_janitor(stage, days=36, every_minutes=30)  # an eighth of the executions: at five minutes all of it took 109 s
-    run_janitor(stage, days=2)
-    assert stage.changes() == []
-    assert [call for call in stage.neon.calls if call == "restore"] == []
-    assert stage.rows() == rows
-    assert len(stage.pages()) == before  # the page about the abort is open, and no new fact is to be reported
-    assert len(list(stage.ledger.history(SERVICE))) <= 4  # evaluations are in the document that they repeat
-    unfenced = unfence(SERVICE, ANN, stage.world)
+    simulation = DatabaseSimulation()
+    simulation.healthy_versions = set()
+    abort_at_the_fence(simulation)
+    rows = simulation.rows()
+    simulation.alarms.fire(DEGRADED, simulation.clock.now())
+    simulation.alarms.fire(OUTAGE, simulation.clock.now())
+    simulation.services.calls.clear()
+    simulation.neon.calls.clear()
+    before = len(simulation.pages())
+    run_janitor(simulation, days=2)
+    run_janitor(
+        simulation, days=36, every_minutes=30
+    )  # an eighth of the executions: at five minutes all of it took 109 s
+    run_janitor(simulation, days=2)
+    assert simulation.changes() == []
+    assert [call for call in simulation.neon.calls if call == "restore"] == []
+    assert simulation.rows() == rows
+    assert len(simulation.pages()) == before  # the page about the abort is open, and no new fact is to be reported
+    assert len(list(simulation.ledger.history(SERVICE))) <= 4  # evaluations are in the document that they repeat
+    unfenced = unfence(SERVICE, ANN, simulation.ports)
     assert unfenced.done[0].obligation.kind is ObligationKind.FENCE
-    assert stage.services.desired_count == 2
+    assert simulation.services.desired_count == 2
 
 
 def test_the_janitor_concludes_an_open_rollback_however_many_documents_follow_it() -> None:
-    stage = start_simulation()
-    before = dict(stage.services.deployment_configuration)
-    rollback = stage.run_due_step(stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE)))
+    simulation = start_simulation()
+    before = dict(simulation.services.deployment_configuration)
+    rollback = simulation.run_due_step(simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE)))
     assert rollback.open_obligations()
     for number in range(250):
-        stage.clock.pass_time(seconds=20)
-        stale = alarm_event(f"n{number}", at=stage.clock.now() - timedelta(minutes=7))
-        ended = admit(stale, f"n{number}", stage.clock.now(), stage.world)
+        simulation.clock.pass_time(seconds=20)
+        stale = alarm_event(f"n{number}", at=simulation.clock.now() - timedelta(minutes=7))
+        ended = admit(stale, f"n{number}", simulation.clock.now(), simulation.ports)
         assert ended.outcome is Outcome.SUPPRESSED
-        run_step(ended.id, Step.CONCLUDE, stage.world)
+        run_step(ended.id, Step.CONCLUDE, simulation.ports)
     for _ in range(24):
-        stage.pass_time(minutes=5)
-        sweep(stage.world)
-    rollback = stage.read(rollback)
+        simulation.pass_time(minutes=5)
+        sweep(simulation.ports)
+    rollback = simulation.read(rollback)
     assert rollback.concluded_at is not None
     assert rollback.open_obligations() == ()
-    assert stage.services.deployment_configuration == before
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.services.deployment_configuration == before
+    assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_the_obligations_of_a_fence_are_known_per_service() -> None:
-    stage = TwoWriterSimulation()
-    abort_at_the_fence(stage)
-    assert {debt.service.name for debt in list_obligations_of_operator(WORKER, stage.world)} == {WORKER}
-    assert {debt.service.name for debt in list_obligations_of_operator(SERVICE, stage.world)} == {SERVICE}
-    unfence(WORKER, ANN, stage.world)
-    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 2)
-    assert list_obligations_of_operator(WORKER, stage.world) == []
-    assert list_obligations_of_operator(SERVICE, stage.world) != []
+    simulation = TwoWriterSimulation()
+    abort_at_the_fence(simulation)
+    assert {debt.service.name for debt in list_obligations_of_operator(WORKER, simulation.ports)} == {WORKER}
+    assert {debt.service.name for debt in list_obligations_of_operator(SERVICE, simulation.ports)} == {SERVICE}
+    unfence(WORKER, ANN, simulation.ports)
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 2)
+    assert list_obligations_of_operator(WORKER, simulation.ports) == []
+    assert list_obligations_of_operator(SERVICE, simulation.ports) != []
 
 
 def test_a_writer_is_unfenced_although_the_other_writer_can_not_start() -> None:
-    stage = TwoWriterSimulation()
-    abort_at_the_fence(stage)
-    for arn in stage.arns.values():
-        stage.services.behaviours[arn] = "crashing"
-    unfence(SERVICE, ANN, stage.world, force=True)
-    assert unfence(WORKER, ANN, stage.world).left == ()
-    assert stage.worker.desired_count == 2
+    simulation = TwoWriterSimulation()
+    abort_at_the_fence(simulation)
+    for arn in simulation.arns.values():
+        simulation.services.behaviours[arn] = "crashing"
+    unfence(SERVICE, ANN, simulation.ports, force=True)
+    assert unfence(WORKER, ANN, simulation.ports).left == ()
+    assert simulation.worker.desired_count == 2
 
 
 @pytest.mark.parametrize("flaps", [3, 300])
 def test_a_flapping_alarm_of_a_promoted_release_makes_one_page_and_one_page_with_the_count(flaps: int) -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
     for number in range(flaps):
-        stage.alarms.fire(DEGRADED, stage.clock.now())
-        stage.run(alarm_event(f"flap-{number}", at=stage.clock.now()), f"flap-{number}")
-        stage.alarms.recover(DEGRADED)
-        stage.clock.pass_time(seconds=5)
-    assert len(stage.pages()) == 1
-    stage.clock.pass_time(minutes=stage.policy.page_aggregation_minutes)
-    sweep(stage.world)
-    sweep(stage.world)
-    assert len(stage.pages()) == 2
-    assert f"{flaps - 1} more rollbacks of {SERVICE}" in stage.pages()[-1]
-    assert f"{flaps} in all" in stage.pages()[-1]
+        simulation.alarms.fire(DEGRADED, simulation.clock.now())
+        simulation.run(alarm_event(f"flap-{number}", at=simulation.clock.now()), f"flap-{number}")
+        simulation.alarms.recover(DEGRADED)
+        simulation.clock.pass_time(seconds=5)
+    assert len(simulation.pages()) == 1
+    simulation.clock.pass_time(minutes=simulation.policy.page_aggregation_minutes)
+    sweep(simulation.ports)
+    sweep(simulation.ports)
+    assert len(simulation.pages()) == 2
+    assert f"{flaps - 1} more rollbacks of {SERVICE}" in simulation.pages()[-1]
+    assert f"{flaps} in all" in simulation.pages()[-1]
 
 
 def test_a_dry_run_delays_no_outage() -> None:
-    stage = start_simulation()
-    stage.alarms.recover(DEGRADED)
-    dry = stage.admit({"dry_run": True}, "dry")
-    stage.workflow.running.add(dry.execution)
-    assert stage.ledger.lease(SERVICE) is None
-    outage = stage.run(stage.fire_alarm(OUTAGE), "outage")
+    simulation = start_simulation()
+    simulation.alarms.recover(DEGRADED)
+    dry = simulation.admit({"dry_run": True}, "dry")
+    simulation.workflow.running.add(dry.execution)
+    assert simulation.ledger.lease(SERVICE) is None
+    outage = simulation.run(simulation.fire_alarm(OUTAGE), "outage")
     assert outage.outcome is Outcome.SUCCEEDED
-    assert stage.run_to_end(dry).concluded_at is not None
+    assert simulation.run_to_end(dry).concluded_at is not None
 
 
 def test_a_stopped_rollback_does_not_block_the_next_trigger_of_its_service() -> None:
     """An operator stops the execution half a minute into a rollback; an outage comes a minute later."""
-    stage = start_simulation()
-    stage.healthy_versions = set()
-    rollback = stage.admit(alarm_event(), "first")
+    simulation = start_simulation()
+    simulation.healthy_versions = set()
+    rollback = simulation.admit(alarm_event(), "first")
     while not rollback.has_acted:
-        rollback = stage.run_due_step(rollback)
-    conclude_execution("first", "its execution ended as ABORTED: by ann", stage.world, by_hand=True)
-    stage.pass_time(minutes=1)
-    second = stage.run(stage.fire_alarm(OUTAGE), "second")
+        rollback = simulation.run_due_step(rollback)
+    conclude_execution("first", "its execution ended as ABORTED: by ann", simulation.ports, by_hand=True)
+    simulation.pass_time(minutes=1)
+    second = simulation.run(simulation.fire_alarm(OUTAGE), "second")
     assert second.outcome is not Outcome.SUPPRESSED, second.reason
     for _ in range(4):
-        stage.pass_time(minutes=5)
-        sweep(stage.world)
-    assert stage.read(rollback).concluded_at is not None
-    assert stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] is True
+        simulation.pass_time(minutes=5)
+        sweep(simulation.ports)
+    assert simulation.read(rollback).concluded_at is not None
+    assert simulation.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] is True
 
 
 def test_a_failed_deployment_during_a_pause_is_evaluated_when_the_pause_is_over() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.alarms.recover(DEGRADED)
-    stage.begin_deployment("v2", "crashing")
-    stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] = False
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.alarms.recover(DEGRADED)
+    simulation.begin_deployment("v2", "crashing")
+    simulation.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] = False
     for _ in range(3):
-        stage.services.tick()
-    stage.ledger.put_pause(Pause(service=SERVICE, since=NOW, by="ann", reason="maintenance"))
-    suppressed = stage.run(deployment_event(), "suppressed")
+        simulation.services.tick()
+    simulation.ledger.put_pause(Pause(service=SERVICE, since=NOW, by="ann", reason="maintenance"))
+    suppressed = simulation.run(deployment_event(), "suppressed")
     assert suppressed.outcome is Outcome.SUPPRESSED
-    stage.clock.pass_time(minutes=10)
-    sweep(stage.world)
-    assert stage.workflow.started == []
-    stage.ledger.end_pause(SERVICE)
-    sweep(stage.world)
-    (name, given) = stage.workflow.started.pop()
-    again = stage.run(given, name)
+    simulation.clock.pass_time(minutes=10)
+    sweep(simulation.ports)
+    assert simulation.workflow.started == []
+    simulation.ledger.end_pause(SERVICE)
+    sweep(simulation.ports)
+    (name, given) = simulation.workflow.started.pop()
+    again = simulation.run(given, name)
     assert (again.id, again.evaluations, again.outcome) == (suppressed.id, 2, Outcome.SUCCEEDED)
 
 
@@ -194,36 +196,36 @@ def test_ids_of_rollbacks_of_one_second_sort_by_time() -> None:
 
 
 def test_the_fake_ledger_derives_its_pending_rollbacks_from_the_documents() -> None:
-    stage = start_simulation()
-    rollback = stage.admit()
-    assert isinstance(stage.ledger, FakeLedger)
-    assert [entry.rollback_id for entry in stage.ledger.pending(SERVICE).items] == [rollback.id]
-    stage.run_to_end(rollback)
-    assert stage.ledger.pending().items == ()
+    simulation = start_simulation()
+    rollback = simulation.admit()
+    assert isinstance(simulation.ledger, FakeLedger)
+    assert [entry.rollback_id for entry in simulation.ledger.pending(SERVICE).items] == [rollback.id]
+    simulation.run_to_end(rollback)
+    assert simulation.ledger.pending().items == ()
 
 
 def test_a_full_rollback_that_meets_another_lease_is_evaluated_again_and_succeeds() -> None:
-    stage = TwoWriterSimulation()
-    now = stage.clock.now()
+    simulation = TwoWriterSimulation()
+    now = simulation.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
-    assert stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
-    blocked = stage.run(alarm_event("blocked", DEGRADED, now), "blocked")
+    assert simulation.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
+    blocked = simulation.run(alarm_event("blocked", DEGRADED, now), "blocked")
     assert blocked.outcome is Outcome.SUPPRESSED
     assert blocked.recheck_at is not None
-    stage.ledger.release_lease(WORKER, other)
-    stage.clock.pass_time(minutes=stage.policy.recheck_minutes)
-    sweep(stage.world)
-    (name, given) = stage.workflow.started.pop()
-    again = stage.run(given, name)
+    simulation.ledger.release_lease(WORKER, other)
+    simulation.clock.pass_time(minutes=simulation.policy.recheck_minutes)
+    sweep(simulation.ports)
+    (name, given) = simulation.workflow.started.pop()
+    again = simulation.run(given, name)
     assert (again.id, again.outcome) == (blocked.id, Outcome.SUCCEEDED)
 
 
 def test_an_operators_full_rollback_is_refused_while_another_rollback_holds_the_lease() -> None:
-    stage = TwoWriterSimulation()
-    now = stage.clock.now()
+    simulation = TwoWriterSimulation()
+    now = simulation.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
-    stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
-    blocked = stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "blocked")
+    simulation.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
+    blocked = simulation.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "blocked")
     assert (blocked.outcome, blocked.recheck_at) == (Outcome.REFUSED, None)
 
 
@@ -231,45 +233,45 @@ class TestSettingsChangeUnderAnOpenRollback:
     """Deployments of the stack that remove a service or a database of an open rollback."""
 
     def fence(self) -> tuple[TwoWriterSimulation, Rollback]:
-        stage = TwoWriterSimulation()
-        rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
-        while stage.services.desired_count or stage.worker.desired_count:
-            rollback = stage.run_due_step(rollback)
-        return stage, rollback
+        simulation = TwoWriterSimulation()
+        rollback = simulation.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
+        while simulation.services.desired_count or simulation.worker.desired_count:
+            rollback = simulation.run_due_step(rollback)
+        return simulation, rollback
 
-    def remove_service(self, stage: TwoWriterSimulation, name: str) -> None:
-        kept = tuple(service for service in stage.world.settings.services if service.name != name)
-        stage.replace(settings=stage.world.settings.model_copy(update={"services": kept}))
+    def remove_service(self, simulation: TwoWriterSimulation, name: str) -> None:
+        kept = tuple(service for service in simulation.ports.settings.services if service.name != name)
+        simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": kept}))
 
     def test_a_removed_writer_is_started_again_by_the_rollback(self) -> None:
-        stage, rollback = self.fence()
-        self.remove_service(stage, WORKER)
-        ended = stage.run_to_end(rollback)
+        simulation, rollback = self.fence()
+        self.remove_service(simulation, WORKER)
+        ended = simulation.run_to_end(rollback)
         assert ended.outcome is Outcome.SUCCEEDED
-        assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+        assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
     def test_the_janitor_concludes_the_open_rollback_of_a_removed_service(self) -> None:
-        stage, rollback = self.fence()
-        self.remove_service(stage, SERVICE)
+        simulation, rollback = self.fence()
+        self.remove_service(simulation, SERVICE)
         for _ in range(6):
-            stage.clock.pass_time(minutes=5)
-            stage.services.tick()
-            stage.worker.tick()
-            sweep(stage.world)
-        ended = stage.read(rollback)
+            simulation.clock.pass_time(minutes=5)
+            simulation.services.tick()
+            simulation.worker.tick()
+            sweep(simulation.ports)
+        ended = simulation.read(rollback)
         assert ended.concluded_at is not None
-        assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+        assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
     def test_a_rollback_keeps_its_database_after_the_stack_removed_it(self) -> None:
-        stage, rollback = self.fence()
-        stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
-        assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+        simulation, rollback = self.fence()
+        simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": None}))
+        assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
     """The first evaluation waited for Neon to its limit; the next evaluation has the whole limit again."""
-    stage = TwoWriterSimulation()
-    first = stage.ledger.create(
+    simulation = TwoWriterSimulation()
+    first = simulation.ledger.create(
         a_rollback(
             event=TriggerEvent(id="e", at=NOW, alarm=DEGRADED),
             request={"type": "full", "service": SERVICE},
@@ -281,39 +283,41 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
             concluded_at=NOW,
         )
     )
-    stage.alarms.fire(DEGRADED, NOW)
-    sweep(stage.world)
-    (name, given) = stage.workflow.started.pop()
-    again = stage.admit(given, name)
+    simulation.alarms.fire(DEGRADED, NOW)
+    sweep(simulation.ports)
+    (name, given) = simulation.workflow.started.pop()
+    again = simulation.admit(given, name)
     assert (again.id, again.evaluations, again.last_reported_answer) == (first.id, 2, first.last_reported_answer)
     assert again.database_waits_since is None
-    assert stage.run_to_end(again).outcome is Outcome.SUCCEEDED
+    assert simulation.run_to_end(again).outcome is Outcome.SUCCEEDED
 
 
 def test_an_unreadable_index_is_no_evidence_that_no_rollback_is_open() -> None:
-    stage = start_simulation()
-    stage.clock.pass_time(minutes=30)  # in ALARM for long, and no rollback has answered
+    simulation = start_simulation()
+    simulation.clock.pass_time(minutes=30)  # in ALARM for long, and no rollback has answered
 
     def fail(service: str | None = None) -> object:
         raise ExternalServiceError("Query on ledger got no answer")
 
-    stage.ledger.pending = fail  # type: ignore[method-assign, assignment]
+    simulation.ledger.pending = fail  # type: ignore[method-assign, assignment]
     with pytest.raises(ExternalServiceError):
-        sweep(stage.world)
-    assert stage.workflow.started == []
-    assert stage.metrics.sweeps == 1
+        sweep(simulation.ports)
+    assert simulation.workflow.started == []
+    assert simulation.metrics.sweeps == 1
 
 
 def test_many_unreadable_items_make_one_page_and_status_lists_them() -> None:
-    stage = start_simulation()
-    stage.alarms.recover(DEGRADED)
+    simulation = start_simulation()
+    simulation.alarms.recover(DEGRADED)
     for number in range(50):
-        stage.ledger.record_unreadable(UnreadableItem(f"SERVICE#{SERVICE} / RELEASE#{number:02}", "no JSON"), NOW)
-    sweep(stage.world)
-    sweep(stage.world)
-    (page,) = stage.pages()
+        simulation.ledger.record_unreadable(UnreadableItem(f"SERVICE#{SERVICE} / RELEASE#{number:02}", "no JSON"), NOW)
+    sweep(simulation.ports)
+    sweep(simulation.ports)
+    (page,) = simulation.pages()
     assert "and 30 more" in page
-    assert sum("no JSON" in line for line in status_lines(stage.world.settings.services[0], stage.world)) == 50
+    assert (
+        sum("no JSON" in line for line in status_lines(simulation.ports.settings.services[0], simulation.ports)) == 50
+    )
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])

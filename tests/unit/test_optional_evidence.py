@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fakes.aws.autoscaling import FakeScaling
 from simulations.database import DatabaseSimulation
+from simulations.fake_ports import OUTAGE
 from simulations.service import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
-from simulations.worlds import OUTAGE
 from support.builders import SERVICE, image
 from support.stand_ins import DenyingPort, RecordingPort, UnavailablePort, access_denied_error
 
@@ -16,7 +16,7 @@ from rollback.check import Verdict
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
-from rollback.ports.world import OptionalPorts
+from rollback.ports.all_ports import OptionalPorts
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
@@ -25,18 +25,18 @@ from rollback.workflow.route import Step
 OPTIONAL = ("targets", "scaling", "stacks", "images", "alarms", "workflow", "secrets", "references", "http")
 
 
-def with_stack(stage: Simulation, status: str = "UPDATE_COMPLETE") -> Simulation:
-    service = stage.world.settings.services[0].model_copy(update={"stack": "S"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
-    stage.stacks.stack = StackView(name="S", status=status)
-    return stage
+def with_stack(simulation: Simulation, status: str = "UPDATE_COMPLETE") -> Simulation:
+    service = simulation.ports.settings.services[0].model_copy(update={"stack": "S"})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
+    simulation.stacks.stack = StackView(name="S", status=status)
+    return simulation
 
 
-def minutes_to_verify(stage: Simulation) -> float:
+def minutes_to_verify(simulation: Simulation) -> float:
     """Run a rollback to Verify, and return the minutes that this took."""
-    began = stage.clock.now()
-    stage.run_until(stage.admit(alarm_event(at=began)), Step.VERIFY)
-    return (stage.clock.now() - began).total_seconds() / 60
+    began = simulation.clock.now()
+    simulation.run_until(simulation.admit(alarm_event(at=began)), Step.VERIFY)
+    return (simulation.clock.now() - began).total_seconds() / 60
 
 
 # Emergency
@@ -44,30 +44,30 @@ def minutes_to_verify(stage: Simulation) -> float:
 
 @pytest.mark.parametrize("port", OPTIONAL)
 def test_an_emergency_updates_the_service_without_an_optional_port(port: str) -> None:
-    stage = with_stack(start_simulation())
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.replace(**{port: UnavailablePort(port)})
-    stage.admit(stage.fire_alarm(OUTAGE))
-    assert stage.changes() == ["update"]
-    assert stage.running() == image("v1")
+    simulation = with_stack(start_simulation())
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.replace(**{port: UnavailablePort(port)})
+    simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert simulation.changes() == ["update"]
+    assert simulation.running() == image("v1")
 
 
 def test_an_emergency_calls_only_its_ports_with_short_timeouts() -> None:
-    stage = start_simulation()
-    prepare_standing_plan(SERVICE, stage.world)
+    simulation = start_simulation()
+    prepare_standing_plan(SERVICE, simulation.ports)
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
-    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    emergency_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    stage.replace(**usual_ports, emergency_ports=lambda: OptionalPorts(**emergency_ports))
-    stage.admit(stage.fire_alarm(OUTAGE))
+    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
+    emergency_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
+    simulation.replace(**usual_ports, emergency_ports=lambda: OptionalPorts(**emergency_ports))
+    simulation.admit(simulation.fire_alarm(OUTAGE))
     assert emergency_ports["alarms"].called
     assert {name: port.called for name, port in usual_ports.items() if port.called} == {}
 
 
 def test_a_service_rollback_does_not_use_the_ports_with_short_timeouts() -> None:
-    stage = start_simulation()
-    stage.replace(emergency_ports=lambda: pytest.fail("a service rollback uses an emergency's ports"))
-    assert stage.run().outcome is Outcome.SUCCEEDED
+    simulation = start_simulation()
+    simulation.replace(emergency_ports=lambda: pytest.fail("a service rollback uses an emergency's ports"))
+    assert simulation.run().outcome is Outcome.SUCCEEDED
 
 
 def test_a_service_that_gave_no_answer_is_not_called_again_in_the_same_invocation() -> None:
@@ -94,137 +94,139 @@ def test_a_throttled_or_refused_call_is_an_answer_and_the_next_call_is_sent(answ
 
 
 def test_the_standing_plan_has_ports_of_its_own() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
-    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    readiness_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    stage.replace(**usual_ports, readiness_ports=lambda: OptionalPorts(**readiness_ports))
-    prepare_standing_plan(SERVICE, stage.world)
+    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
+    readiness_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
+    simulation.replace(**usual_ports, readiness_ports=lambda: OptionalPorts(**readiness_ports))
+    prepare_standing_plan(SERVICE, simulation.ports)
     assert readiness_ports["images"].called
     assert {name: port.called for name, port in usual_ports.items() if port.called} == {}
 
 
 @pytest.mark.parametrize("port", ["targets", "scaling", "secrets", "references", "images"])
 def test_a_standing_plan_is_made_although_a_service_gives_no_answer(port: str) -> None:
-    stage = start_simulation()
-    stage.replace(**{port: UnavailablePort(port)})
-    assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v1"]
+    simulation = start_simulation()
+    simulation.replace(**{port: UnavailablePort(port)})
+    assert [target.release.version for target in prepare_standing_plan(SERVICE, simulation.ports).targets] == ["v1"]
 
 
 # CloudFormation
 
 
-def silence_cloudformation(stage: Simulation) -> Simulation:
+def silence_cloudformation(simulation: Simulation) -> Simulation:
     """Give the service a stack about which CloudFormation does not answer."""
-    with_stack(stage).replace(stacks=UnavailablePort("stacks"))
-    return stage
+    with_stack(simulation).replace(stacks=UnavailablePort("stacks"))
+    return simulation
 
 
 def test_a_stack_that_could_not_be_described_is_a_warning_in_the_plan() -> None:
-    stage = silence_cloudformation(start_simulation())
-    rollback = stage.run_until(stage.admit(), Step.SERVICE)
-    check = stage.check(rollback, "stack-is-quiet")
+    simulation = silence_cloudformation(start_simulation())
+    rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
+    check = simulation.check(rollback, "stack-is-quiet")
     assert check.verdict is Verdict.WARN
     assert "could not be asked" in check.reason
 
 
 def test_rule_6_without_an_answer_of_cloudformation_an_update_waits_until_it_counts_as_stuck() -> None:
-    stage = silence_cloudformation(start_simulation(policy=Policy(stuck_minutes=2)))
-    rollback = stage.run_until(stage.admit(), Step.SERVICE)
-    began = stage.clock.now()
-    while not stage.changes():
-        rollback = stage.run_due_step(rollback)
-    waited = (stage.clock.now() - began).total_seconds() / 60
+    simulation = silence_cloudformation(start_simulation(policy=Policy(stuck_minutes=2)))
+    rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
+    began = simulation.clock.now()
+    while not simulation.changes():
+        rollback = simulation.run_due_step(rollback)
+    waited = (simulation.clock.now() - began).total_seconds() / 60
     assert 2 <= waited < 3
     assert rollback.service is not None
     assert any("CloudFormation could not be asked whether" in note for note in rollback.service.notes)
-    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+    assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_rule_6_without_an_answer_of_cloudformation_a_deployment_in_flight_is_stopped() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2")
-    silence_cloudformation(stage)
-    stage.run_until(stage.admit(), Step.VERIFY)
-    assert stage.changes() == ["stop_deployment"]
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2")
+    silence_cloudformation(simulation)
+    simulation.run_until(simulation.admit(), Step.VERIFY)
+    assert simulation.changes() == ["stop_deployment"]
 
 
 def test_a_rollback_does_not_wait_for_an_answer_that_cloudformation_refuses() -> None:
-    stage = with_stack(start_simulation())
-    stage.replace(stacks=DenyingPort(stage.stacks, "describe", refused=access_denied_error("describe")))
-    began = stage.clock.now()
-    rollback = stage.run_until(stage.admit(), Step.SERVICE)
-    while not stage.changes():
-        rollback = stage.run_due_step(rollback)
-    assert (stage.clock.now() - began).total_seconds() < 60
+    simulation = with_stack(start_simulation())
+    simulation.replace(stacks=DenyingPort(simulation.stacks, "describe", refused=access_denied_error("describe")))
+    began = simulation.clock.now()
+    rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
+    while not simulation.changes():
+        rollback = simulation.run_due_step(rollback)
+    assert (simulation.clock.now() - began).total_seconds() < 60
 
 
 @pytest.mark.parametrize(
     "status", ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
 )
 def test_a_rollback_does_not_wait_for_a_stack_that_only_removes_old_resources(status: str) -> None:
-    stage = with_stack(start_simulation(), status)
-    assert minutes_to_verify(stage) < 3
-    assert stage.running() == image("v1")
+    simulation = with_stack(start_simulation(), status)
+    assert minutes_to_verify(simulation) < 3
+    assert simulation.running() == image("v1")
 
 
 # Plan
 
 
 def test_a_registry_that_does_not_answer_is_a_warning_in_the_plan() -> None:
-    stage = start_simulation()
-    stage.replace(images=deny_image_lookup(stage))
-    ended = stage.run()
+    simulation = start_simulation()
+    simulation.replace(images=deny_image_lookup(simulation))
+    ended = simulation.run()
     assert ended.outcome is Outcome.SUCCEEDED
-    assert stage.check(ended, "image-exists").reason.startswith("could not be asked")
+    assert simulation.check(ended, "image-exists").reason.startswith("could not be asked")
 
 
-def deny_image_lookup(stage: Simulation) -> Any:
-    return DenyingPort(stage.images, "exists", refused=CallRefused("ECR: no"))
+def deny_image_lookup(simulation: Simulation) -> Any:
+    return DenyingPort(simulation.images, "exists", refused=CallRefused("ECR: no"))
 
 
 # Fence
 
 
-def add_predictive_scaling(stage: Simulation) -> None:
+def add_predictive_scaling(simulation: Simulation) -> None:
     target = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
-    scaling = FakeScaling(stage.services, target)
+    scaling = FakeScaling(simulation.services, target)
     scaling.predictive = ("by-forecast",)
-    stage.replace(scaling=scaling)
+    simulation.replace(scaling=scaling)
 
 
 def test_a_fence_that_predictive_scaling_could_break_is_refused() -> None:
     """No flag of SuspendedState suspends predictive scaling, which could start writers during a restore."""
-    stage = DatabaseSimulation()
-    add_predictive_scaling(stage)
-    ended = stage.read(stage.run())
+    simulation = DatabaseSimulation()
+    add_predictive_scaling(simulation)
+    ended = simulation.read(simulation.run())
     assert ended.outcome is Outcome.REFUSED
     assert "by-forecast" in ended.reason
-    assert stage.changes() == []
-    assert stage.neon.calls == []
+    assert simulation.changes() == []
+    assert simulation.neon.calls == []
 
 
 def test_a_service_rollback_ignores_predictive_scaling() -> None:
-    stage = start_simulation()
-    add_predictive_scaling(stage)
-    assert stage.run().outcome is Outcome.SUCCEEDED
+    simulation = start_simulation()
+    add_predictive_scaling(simulation)
+    assert simulation.run().outcome is Outcome.SUCCEEDED
 
 
 def test_scaling_that_can_not_be_read_before_a_fence_is_a_warning() -> None:
-    stage = DatabaseSimulation()
-    stage.replace(
-        scaling=DenyingPort(stage.scaling, "predictive_policies", refused=access_denied_error("predictive_policies"))
+    simulation = DatabaseSimulation()
+    simulation.replace(
+        scaling=DenyingPort(
+            simulation.scaling, "predictive_policies", refused=access_denied_error("predictive_policies")
+        )
     )
-    ended = stage.read(stage.run())
+    ended = simulation.read(simulation.run())
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert stage.check(ended, "nothing-starts-tasks").verdict is Verdict.WARN
+    assert simulation.check(ended, "nothing-starts-tasks").verdict is Verdict.WARN
 
 
 def test_the_state_of_a_release_is_no_optional_evidence() -> None:
     """A release without a promotion is refused: the tests above can't pass by skipping every check."""
-    stage = Simulation()
-    stage.ship("v1", CANDIDATE, hours_ago=48)
-    stage.ship("v2")
-    assert stage.run().outcome is Outcome.REFUSED
-    assert replace(stage.world).ledger is stage.world.ledger
+    simulation = Simulation()
+    simulation.ship("v1", CANDIDATE, hours_ago=48)
+    simulation.ship("v2")
+    assert simulation.run().outcome is Outcome.REFUSED
+    assert replace(simulation.ports).ledger is simulation.ports.ledger

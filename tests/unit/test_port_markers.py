@@ -7,8 +7,8 @@ from faults.scenarios.crash import EFFECTS
 from support.port_methods import PORTS, access_of, methods
 
 from rollback.ports import holders
+from rollback.ports.all_ports import AllPorts
 from rollback.ports.effects import Access, changes_state, reads
-from rollback.ports.world import World
 
 METHODS = [(port, name) for port, protocol in PORTS.items() for name in methods(protocol)]
 
@@ -32,8 +32,8 @@ def test_a_marker_tells_effects_from_reads() -> None:
     assert access_of(changes_state(method)) is Access.CHANGE
 
 
-def test_every_field_of_the_world_has_a_holder() -> None:
-    made_by_bootstrap = {"databases_of", "emergency_ports", "readiness_ports"}  # methods of the world call them
+def test_every_field_of_all_ports_has_a_holder() -> None:
+    made_by_bootstrap = {"databases_of", "emergency_ports", "readiness_ports"}  # methods of the ports call them
     held = {
         name: get_type_hints(attribute.fget)["return"]
         for holder in vars(holders).values()
@@ -41,5 +41,5 @@ def test_every_field_of_the_world_has_a_holder() -> None:
         for name, attribute in vars(holder).items()
         if isinstance(attribute, property)
     }
-    fields = get_type_hints(World)
+    fields = get_type_hints(AllPorts)
     assert held == {name: fields[name] for name in fields.keys() - made_by_bootstrap}

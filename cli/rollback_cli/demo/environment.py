@@ -16,7 +16,7 @@ from local_cloud.elb.load import LoadGenerator
 from local_cloud.processes import child_processes, owned_folders
 from local_cloud.processes.signals import defer_signals
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.ecs_service import ScalableTarget
 from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.profile import (
@@ -68,7 +68,7 @@ class DemoEnvironment(Pipeline):
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: DeployedStack
-        self.world: World
+        self.ports: AllPorts
         self._pager: Pager
         self.load: LoadGenerator | None = None
 
@@ -117,7 +117,7 @@ class DemoEnvironment(Pipeline):
         outputs = deploy_assembly(self.cloud, self._folder)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
-        self.world = self.deployed.world()  # made once: its clients take a while to make
+        self.ports = self.deployed.ports()  # made once: its clients take a while to make
         self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"CloudFormation has deployed {', '.join(outputs)}")
 
@@ -179,7 +179,7 @@ class DemoEnvironment(Pipeline):
 
     def describe_autoscaling(self) -> ScalableTarget | None:
         """Return the scalable target as the product's own adapter reads it."""
-        return self.world.scaling.describe(self.service)
+        return self.ports.scaling.describe(self.service)
 
     def _scalable_target_id(self) -> dict[str, str]:
         return {

@@ -41,7 +41,7 @@ class ExpectedOutcome:
 
 def find_answering_rollback(environment: "DemoEnvironment") -> Rollback | None:
     """Find the first rollback that acted on the service, was refused, or failed before it could act."""
-    history = environment.world.ledger.history(environment.service.name)
+    history = environment.ports.ledger.history(environment.service.name)
     answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
     return answers[-1] if answers else None
 
@@ -82,7 +82,7 @@ def _expect_data_recovery(environment: "DemoEnvironment") -> None:
         raise ExpectationFailed(f"the branch, its host or the connection secret changed: {database.address()[:2]}")
 
     def reread() -> Rollback:
-        return environment.world.ledger.read(environment.service.name, rollback.id)
+        return environment.ports.ledger.read(environment.service.name, rollback.id)
 
     wait_until("the data loss report is sent", lambda: not reread().is_data_loss_report_due, _DATA_LOSS_REPORT_SECONDS)
     _expect_exact_data_loss_report(message(reread(), environment.service), rollback.id, database)

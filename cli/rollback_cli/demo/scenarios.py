@@ -119,5 +119,5 @@ def _ship_first_release(version: str, environment: "DemoEnvironment") -> None:
 
 
 def _promotion_condition(environment: "DemoEnvironment") -> Callable[[], bool]:
-    ledger = environment.world.ledger
+    ledger = environment.ports.ledger
     return lambda: any(r.state == "promoted" for r in ledger.releases(environment.service.name))

@@ -46,7 +46,7 @@ def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
 
 
 def restore_setting(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> bool:
     """Discharge an obligation about a service.
 
@@ -56,9 +56,9 @@ def restore_setting(
     entry = discharge_of(owed.kind)
     if not isinstance(entry, ServiceDischarge):
         return False
-    if entry.is_discharged(owed, service, view, world):
+    if entry.is_discharged(owed, service, view, ports):
         return True
-    entry.discharge(owed, service, view, world)
+    entry.discharge(owed, service, view, ports)
     return False
 
 
@@ -81,14 +81,14 @@ def _has_recorded_configuration(
     owed: Obligation,
     service: ServiceSettings,  # noqa: ARG001
     view: ServiceView,
-    world: SettingDischargePorts,  # noqa: ARG001
+    ports: SettingDischargePorts,  # noqa: ARG001
 ) -> bool:
     current = view.deployment_configuration
     return all(current.get(part) == recorded for part, recorded in owed.before.items())
 
 
 def _restore_configuration(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that others changed meanwhile stay.
 
@@ -96,20 +96,20 @@ def _restore_configuration(
     reference, DeploymentEarlySuccessCriteria).
     """
     if view.primary.rollout_state == "COMPLETED":
-        world.services.update(service, deployment_configuration=owed.before)
+        ports.services.update(service, deployment_configuration=owed.before)
 
 
 def _has_recorded_desired_count(
     owed: Obligation,
     service: ServiceSettings,  # noqa: ARG001
     view: ServiceView,
-    world: SettingDischargePorts,  # noqa: ARG001
+    ports: SettingDischargePorts,  # noqa: ARG001
 ) -> bool:
     return view.desired_count >= int(owed.before["desired_count"])
 
 
 def _restore_desired_count(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Start at least as many tasks of PRIMARY as ran before the fence.
 
@@ -117,26 +117,26 @@ def _restore_desired_count(
     """
     has_failed = view.primary.rollout_state == "FAILED"
     if has_failed:
-        record_caused_deployment(service.name, view, world.clock.now(), world)
-    world.services.update(service, desired_count=int(owed.before["desired_count"]), force_new_deployment=has_failed)
+        record_caused_deployment(service.name, view, ports.clock.now(), ports)
+    ports.services.update(service, desired_count=int(owed.before["desired_count"]), force_new_deployment=has_failed)
 
 
 def _has_recorded_scaling(
     owed: Obligation,
     service: ServiceSettings,
     view: ServiceView,  # noqa: ARG001
-    world: SettingDischargePorts,
+    ports: SettingDischargePorts,
 ) -> bool:
-    return world.scaling.describe(service) == ScalableTarget.model_validate(owed.before)
+    return ports.scaling.describe(service) == ScalableTarget.model_validate(owed.before)
 
 
 def _restore_scaling(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, world: SettingDischargePorts
+    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Rule 2: put the exact prior scaling back only once the service runs on at least its minimum of tasks."""
     recorded = ScalableTarget.model_validate(owed.before)
     if min(view.running_count, view.desired_count) >= recorded.min_capacity:
-        world.scaling.put(service, recorded)
+        ports.scaling.put(service, recorded)
 
 
 def _is_branch_protected(owed: Obligation, databases: Databases) -> bool:

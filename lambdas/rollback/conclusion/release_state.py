@@ -12,7 +12,7 @@ from rollback.identity.task_definition import standing_plan
 from rollback.ports.holders import HasLedger
 
 
-def mark_previous_release(rollback: Rollback, now: datetime, world: PreviousReleasePorts) -> None:
+def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousReleasePorts) -> None:
     """Mark the previous release as suspect, or as quarantined if verification passed without it. Safe to repeat.
 
     The release keeps its state where the rollback proves nothing about it:
@@ -27,11 +27,11 @@ def mark_previous_release(rollback: Rollback, now: datetime, world: PreviousRele
     if rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
         return
     has_succeeded = rollback.outcome is Outcome.SUCCEEDED
-    target = _find_in_ledger(plan.target, world)
-    previous = _find_in_ledger(plan.running, world) or _record_release(plan.running, world)
+    target = _find_in_ledger(plan.target, ports)
+    previous = _find_in_ledger(plan.running, ports) or _record_release(plan.running, ports)
     if has_succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
         reason = f"{rollback.id} went back to this release, and verified it"
-        set_release_state(target, ReleaseState.CANDIDATE, reason, now, world)
+        set_release_state(target, ReleaseState.CANDIDATE, reason, now, ports)
     if previous is None or previous.fingerprint == plan.target.fingerprint:
         return
     if plan.target.first_deployed_at > previous.first_deployed_at:
@@ -40,43 +40,43 @@ def mark_previous_release(rollback: Rollback, now: datetime, world: PreviousRele
         return
     state = ReleaseState.QUARANTINED if has_succeeded else ReleaseState.SUSPECT
     if previous.state not in (state, ReleaseState.QUARANTINED):
-        set_release_state(previous, state, f"left by {rollback.id}", now, world)
+        set_release_state(previous, state, f"left by {rollback.id}", now, ports)
 
 
 def set_release_state(
-    release: Release, state: ReleaseState, reason: str, now: datetime, world: ReleaseStatePorts
+    release: Release, state: ReleaseState, reason: str, now: datetime, ports: ReleaseStatePorts
 ) -> None:
     """Set the state of a release. A release that loses its promotion leaves the standing plan first.
 
     A crash between the two changes then leaves a standing plan without a good release, never one with a bad release.
     """
     if state is not ReleaseState.PROMOTED:
-        _remove_from_standing_plan(release, now, world)
+        _remove_from_standing_plan(release, now, ports)
     try:
-        world.ledger.set_release_state(release, state, now, reason)
+        ports.ledger.set_release_state(release, state, now, reason)
     except Conflict:
         return  # another writer set a state meanwhile: that verdict is the later one
     except UnreadableItem as unreadable:  # an unreadable release is never a target, so its state may stay unset
-        world.ledger.record_unreadable(unreadable, now)
+        ports.ledger.record_unreadable(unreadable, now)
 
 
-def _remove_from_standing_plan(release: Release, now: datetime, world: ReleaseStatePorts) -> None:
-    standing = standing_plan(release.service, world)
+def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseStatePorts) -> None:
+    standing = standing_plan(release.service, ports)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
-        world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
+        ports.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
-def _find_in_ledger(release: Release, world: HasLedger) -> Release | None:
-    return world.ledger.release(release.service, release.fingerprint)
+def _find_in_ledger(release: Release, ports: HasLedger) -> Release | None:
+    return ports.ledger.release(release.service, release.fingerprint)
 
 
-def _record_release(release: Release, world: PreviousReleasePorts) -> Release | None:
+def _record_release(release: Release, ports: PreviousReleasePorts) -> Release | None:
     """Record the release that an emergency left without recording it. None: ECS no longer has its task definition."""
-    raw = world.services.definition(release.definition_arn)
+    raw = ports.services.definition(release.definition_arn)
     if raw is None:
         return None
     definition = normalised_definition(raw, release.images)
     recorded = release.model_copy(update={"definition_sha256": sha256_of(definition)})
-    world.ledger.record(recorded, definition)
+    ports.ledger.record(recorded, definition)
     return recorded

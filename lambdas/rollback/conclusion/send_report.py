@@ -8,7 +8,7 @@ from rollback.errors import CallRefused, ExternalServiceError
 from rollback.reports.report import message, report_id, subject
 
 
-def send_report(rollback: Rollback, world: ReportPorts) -> None:
+def send_report(rollback: Rollback, ports: ReportPorts) -> None:
     """Publish the report. Readers recognise a duplicate by its `report_id`."""
     attributes = {
         "report_id": report_id(rollback),
@@ -16,11 +16,11 @@ def send_report(rollback: Rollback, world: ReportPorts) -> None:
         "environment": rollback.environment,
         "severity": "page" if is_page(rollback) else "info",
     }
-    service = world.settings.service(rollback.service_name)
-    world.notifications.publish(subject(rollback), message(rollback, service), attributes)
+    service = ports.settings.service(rollback.service_name)
+    ports.notifications.publish(subject(rollback), message(rollback, service), attributes)
 
 
-def send_report_once(rollback: Rollback, world: ReportPorts) -> Rollback:
+def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:
     """Send the report, unless the last report gave the same answer. A page may only be counted (`page_count`).
 
     Raises:
@@ -29,18 +29,18 @@ def send_report_once(rollback: Rollback, world: ReportPorts) -> Rollback:
     reported = rollback.evolve(reported=True, last_reported_answer=rollback.answer, wait_seconds=0)
     if rollback.last_reported_answer == rollback.answer:
         return reported
-    now, key = world.clock.now(), page_count.aggregation_key(rollback)
-    last_count = world.ledger.page_count(rollback.service_name, key) if key is not None else None
-    is_only_counted = page_count.is_aggregated(last_count, now, world.settings.policy.page_aggregation_minutes)
+    now, key = ports.clock.now(), page_count.aggregation_key(rollback)
+    last_count = ports.ledger.page_count(rollback.service_name, key) if key is not None else None
+    is_only_counted = page_count.is_aggregated(last_count, now, ports.settings.policy.page_aggregation_minutes)
     if not is_only_counted:
-        send_report(rollback, world)
+        send_report(rollback, ports)
     if key is not None:
         count = last_count.with_unsent_page(rollback, now) if last_count is not None and is_only_counted else None
-        world.ledger.put_page_count(count or page_count.first_page(rollback, key, now, last_count), last_count)
+        ports.ledger.put_page_count(count or page_count.first_page(rollback, key, now, last_count), last_count)
     return reported
 
 
-def try_to_report(rollback: Rollback, world: ReportPorts) -> Rollback:
+def try_to_report(rollback: Rollback, ports: ReportPorts) -> Rollback:
     """Send the report if SNS takes it. A failure changes no outcome.
 
     Returns:
@@ -48,8 +48,8 @@ def try_to_report(rollback: Rollback, world: ReportPorts) -> Rollback:
         the call, `wait_seconds` is 0: the janitor sends the report later.
     """
     try:
-        return send_report_once(rollback, world)
+        return send_report_once(rollback, ports)
     except CallRefused:
         return rollback.evolve(wait_seconds=0)
     except ExternalServiceError:
-        return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
+        return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)

@@ -9,7 +9,7 @@ from rollback.leases.ports import LeaseReadPorts
 from rollback.resources.aws.ecs_service import ServiceView
 
 
-def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: StayFencedPorts) -> bool:
+def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
     """Whether a service at zero tasks has to stay there, with its scaling suspended.
 
     - Rule 3: after an operator's abort while fenced, the service stays fenced. The operator knows why.
@@ -23,29 +23,29 @@ def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, 
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False
-    if rollback.outcome is not None and _inherits_fence_of_operator(rollback, world):
+    if rollback.outcome is not None and _inherits_fence_of_operator(rollback, ports):
         return True
     if not rollback.has_changed_data:
-        return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, world)
-    return not (_has_data_as_planned(rollback) and _runs_planned_release(rollback, owed, view, world))
+        return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, ports)
+    return not (_has_data_as_planned(rollback) and _runs_planned_release(rollback, owed, view, ports))
 
 
-def _inherits_fence_of_operator(rollback: Rollback, world: LeaseReadPorts) -> bool:
+def _inherits_fence_of_operator(rollback: Rollback, ports: LeaseReadPorts) -> bool:
     """Whether an operator ended a rollback behind the fence that this one inherited: only success lifts that fence."""
     if rollback.inherits_fence_of is None:
         return False
-    before = find_rollback(rollback.inherits_fence_of, world)
-    return before is None or before.is_aborted_by_operator or _inherits_fence_of_operator(before, world)
+    before = find_rollback(rollback.inherits_fence_of, ports)
+    return before is None or before.is_aborted_by_operator or _inherits_fence_of_operator(before, ports)
 
 
-def _took_over_changed_data(rollback: Rollback, world: LeaseReadPorts) -> bool:
+def _took_over_changed_data(rollback: Rollback, ports: LeaseReadPorts) -> bool:
     """Whether this rollback took over one that had modified the database. An unreadable record counts as modified.
 
     Until this rollback succeeds, it is unknown whether the running release fits the data.
     """
     if rollback.supersedes is None:
         return False
-    before = find_rollback(rollback.supersedes, world)
+    before = find_rollback(rollback.supersedes, ports)
     return before is None or before.has_changed_data
 
 
@@ -53,9 +53,9 @@ def _has_data_as_planned(rollback: Rollback) -> bool:
     return rollback.database is not None and rollback.database.has_succeeded
 
 
-def _runs_planned_release(rollback: Rollback, owed: Obligation, view: ServiceView, world: StayFencedPorts) -> bool:
+def _runs_planned_release(rollback: Rollback, owed: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
     """Whether PRIMARY is the target. Another writer keeps its release, which is always the planned one."""
     target = rollback.plan.target if rollback.plan is not None else None
     if target is None or rollback.service_of_obligation(owed) != rollback.service_name:
         return True
-    return identify_running(view, world.settings.service(target.service), world).is_release(target)
+    return identify_running(view, ports.settings.service(target.service), ports).is_release(target)

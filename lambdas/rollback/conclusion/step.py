@@ -23,72 +23,72 @@ from rollback.service.stack import describe_drift
 from rollback.service.unsettled_change import resolve_service_change
 
 
-def conclude(rollback: Rollback, world: ConclusionPorts) -> Rollback:
+def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
     """Do the next task of the conclusion; after the conclusion, report the data loss."""
-    now = world.clock.now()
+    now = ports.clock.now()
     if rollback.concluded_at is not None:
-        return report_data_loss(rollback, world)
+        return report_data_loss(rollback, ports)
     if rollback.outcome is None:
         return rollback.evolve(outcome=Outcome.FAILED, reason=rollback.reason or "ended before it had an outcome")
     if rollback.conclusion_started_at is None:
-        return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, world), wait_seconds=0)
+        return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, ports), wait_seconds=0)
     if is_page(rollback) and not rollback.reported:
-        sent = try_to_report(rollback, world)
+        sent = try_to_report(rollback, ports)
         if sent.reported:
             return sent
-    return _settle_changes(rollback, now, world) or _report_and_close(rollback, now, world)
+    return _settle_changes(rollback, now, ports) or _report_and_close(rollback, now, ports)
 
 
-def _settle_changes(rollback: Rollback, now: datetime, world: ConclusionPorts) -> Rollback | None:
+def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback | None:
     """Determine the outcome of announced changes, and discharge obligations. None: nothing is left to do.
 
     Changed data comes before the obligations, because its outcome decides whether a fence may be lifted.
     """
-    renew_leases_while_concluding(rollback, world)
+    renew_leases_while_concluding(rollback, ports)
     if rollback.service is not None and rollback.service.intent is not None:
-        return resolve_service_change(rollback, now, world)
+        return resolve_service_change(rollback, now, ports)
     progress = rollback.database
     unanswered = progress if progress is not None and progress.has_unanswered_change else None
     if unanswered is not None and rollback.has_changed_data:
-        return resolve_database_change(rollback, unanswered, world)
+        return resolve_database_change(rollback, unanswered, ports)
     if rollback.open_obligations():
-        return _discharge_next_obligation(rollback, now, world)
+        return _discharge_next_obligation(rollback, now, ports)
     if unanswered is not None:
-        return resolve_database_change(rollback, unanswered, world)
+        return resolve_database_change(rollback, unanswered, ports)
     return None
 
 
-def _report_and_close(rollback: Rollback, now: datetime, world: ConclusionPorts) -> Rollback:
-    mark_previous_release(rollback, now, world)
+def _report_and_close(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback:
+    mark_previous_release(rollback, now, ports)
     if not rollback.reported:
-        sent = try_to_report(rollback, world)
-        if sent.reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, world)):
+        sent = try_to_report(rollback, ports)
+        if sent.reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
             return sent
-    world.metrics.record_conclusion(rollback)
+    ports.metrics.record_conclusion(rollback)
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)
 
 
-def _discharge_next_obligation(rollback: Rollback, now: datetime, world: DischargePorts) -> Rollback:
+def _discharge_next_obligation(rollback: Rollback, now: datetime, ports: DischargePorts) -> Rollback:
     """Discharge the last change first.
 
     If that is a branch's protection and Neon does not answer, the next service is tried in the same round, so that Neon
     keeps no service waiting at zero tasks.
     """
     owed = rollback.open_obligations()
-    attempted = discharge_obligation(rollback, owed[0], now, world)
+    attempted = discharge_obligation(rollback, owed[0], now, ports)
     for_services = [other for other in owed if other.kind is not ObligationKind.BRANCH_PROTECTION]
     if owed[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
         return attempted
-    return discharge_obligation(attempted, for_services[0], now, world)
+    return discharge_obligation(attempted, for_services[0], now, ports)
 
 
-def _describe_drift(rollback: Rollback, world: ConclusionPorts) -> str:
+def _describe_drift(rollback: Rollback, ports: ConclusionPorts) -> str:
     """Describe for the report how CloudFormation's template differs from ECS. Empty if ECS can't be asked."""
     if rollback.service is None:
         return ""
-    service = world.settings.service(rollback.service_name)
+    service = ports.settings.service(rollback.service_name)
     try:
-        view = world.services.describe(service)
+        view = ports.services.describe(service)
     except (ExternalServiceError, UnsupportedService):
         return ""
-    return describe_drift(service, view.primary.definition_arn, world)
+    return describe_drift(service, view.primary.definition_arn, ports)

@@ -29,7 +29,7 @@ def is_live_check_needed(rollback: Rollback) -> bool:
 
 
 def judge_live_schema(
-    rollback: Rollback, settings: DatabaseSettings, restoring: RestoreContext, world: LiveSchemaPorts
+    rollback: Rollback, settings: DatabaseSettings, restoring: RestoreContext, ports: LiveSchemaPorts
 ) -> SchemaVerdict:
     """Judge the target against the live schema.
 
@@ -39,7 +39,7 @@ def judge_live_schema(
     """
     planned = rollback.planned()
     live = _read_live_schema(restoring)
-    return verdict_on(planned.target, live, world.clock.now(), settings.lease_of(None), world, planned.plan.running)
+    return verdict_on(planned.target, live, ports.clock.now(), settings.lease_of(None), ports, planned.plan.running)
 
 
 def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
@@ -74,14 +74,14 @@ def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollba
     )
 
 
-def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, world: HasSettings) -> tuple[Rollback, str]:
+def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, ports: HasSettings) -> tuple[Rollback, str]:
     """Add the check that refuses the rollback: the verdict is unknown, or no shipped migration explains it.
 
     Returns:
         The rollback with that check in its plan, and the reason of the refusal.
     """
     planned = rollback.planned()
-    needs_force = world.settings.policy.database_approval == "required"
+    needs_force = ports.settings.policy.database_approval == "required"
     target = planned.target
     remark = f"{explain_no_full_rollback(verdict)}; the live schema was read before any task was stopped"
     named = (rollback.environment, target.service, target.version)

@@ -24,14 +24,14 @@ from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_si
 
 
 def make_preview_judge(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: WriterCheckPorts
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: WriterCheckPorts
 ) -> PreviewJudge:
     """Make the function that judges the tables of the preview: one check of the target, one of each other writer."""
     refused_verdicts = _refused_verdicts(rollback, plan, settings)
 
     def judge_preview(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
-        expected = stored_schema(plan.schema_sha256, world) if plan.schema_sha256 is not None else None
-        verdict = judge_schema(expected, schema, migrations, _shipped_migrations(rollback, settings, world))
+        expected = stored_schema(plan.schema_sha256, ports) if plan.schema_sha256 is not None else None
+        verdict = judge_schema(expected, schema, migrations, _shipped_migrations(rollback, settings, ports))
         is_refused = verdict.compatibility in refused_verdicts and not rollback.request.force
         is_compatible = verdict.compatibility is Compatibility.COMPATIBLE
         target_check = Check(
@@ -41,7 +41,7 @@ def make_preview_judge(
             evidence=evidence_of(verdict),
             forceable=is_refused,
         )
-        return (target_check, *_check_other_writers(rollback, schema, migrations, world))
+        return (target_check, *_check_other_writers(rollback, schema, migrations, ports))
 
     return judge_preview
 
@@ -64,24 +64,24 @@ def _refused_verdicts(rollback: Rollback, plan: DatabasePlan, settings: Database
 
 
 def _shipped_migrations(
-    rollback: Rollback, settings: DatabaseSettings, world: HasLedger
+    rollback: Rollback, settings: DatabaseSettings, ports: HasLedger
 ) -> tuple[ShippedMigration, ...]:
     """Migrations that the restored branch may have applied. Without their class, their effect would be unknown."""
     plan = rollback.plan
     if plan is None or plan.target is None or settings.branch_id is None:
         return ()
-    return shipped_migrations_since(plan.target, settings.lease_of(None), world)
+    return shipped_migrations_since(plan.target, settings.lease_of(None), ports)
 
 
 def _check_other_writers(
-    rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, world: WriterCheckPorts
+    rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, ports: WriterCheckPorts
 ) -> tuple[Check, ...]:
     """One check for each writer except the rollback's own service, on the tables of the preview.
 
     An unknown release or schema warns only, because those services did not cause the alarm.
     """
-    others = (service for service in world.settings.writers() if service.name != rollback.service_name)
-    return tuple(_check_writer(service, rollback, schema, migrations, world) for service in others)
+    others = (service for service in ports.settings.writers() if service.name != rollback.service_name)
+    return tuple(_check_writer(service, rollback, schema, migrations, ports) for service in others)
 
 
 def _check_writer(
@@ -89,21 +89,21 @@ def _check_writer(
     rollback: Rollback,
     schema: LiveSchema,
     migrations: tuple[Migration, ...] | None,
-    world: WriterCheckPorts,
+    ports: WriterCheckPorts,
 ) -> Check:
     try:
-        view = world.services.describe(service)
-        release = find_known_release(service.name, identify_running(view, service, world), world)
+        view = ports.services.describe(service)
+        release = find_known_release(service.name, identify_running(view, service, ports), ports)
     except (ExternalServiceError, UnsupportedService) as failure:
         verdict = unknown_verdict(f"its running release could not be identified ({failure})")
         return _to_check(service, None, verdict, force=False)
     if release is None:
         return _to_check(service, None, unknown_verdict("the ledger does not know its running release"), force=False)
     shipped: tuple[ShippedMigration, ...] = ()
-    if world.settings.database is not None:
-        branch = world.settings.database.lease_of(rollback.request.pr)
-        shipped = shipped_migrations_since(release, branch, world)
-    verdict = judge_schema(schema_of(release, world), schema, migrations, shipped)
+    if ports.settings.database is not None:
+        branch = ports.settings.database.lease_of(rollback.request.pr)
+        shipped = shipped_migrations_since(release, branch, ports)
+    verdict = judge_schema(schema_of(release, ports), schema, migrations, shipped)
     return _to_check(service, release, verdict, force=rollback.request.force)
 
 

@@ -41,77 +41,77 @@ from rollback.resources.database.errors import RetryLater
 from rollback.service.newer_deployment import end_as_superseded, yield_before_data_changes
 
 
-def database(rollback: Rollback, world: DatabasePorts) -> Rollback:
+def database(rollback: Rollback, ports: DatabasePorts) -> Rollback:
     """Observe once, and make at most one change.
 
     Raises:
         LeaseLost: another rollback holds a lease that this one held. That rollback decides now (rule 3).
         ExternalServiceError: Neon or AWS did not answer. The record is complete; call again.
     """
-    plan, settings = rollback.planned_database(), _database_settings(world)
-    holder = hold_branch_lease(rollback, plan, settings, world)
+    plan, settings = rollback.planned_database(), _database_settings(ports)
+    holder = hold_branch_lease(rollback, plan, settings, ports)
     if holder is not None:
-        return _wait_or_refuse(rollback, plan, holder, settings, world)
+        return _wait_or_refuse(rollback, plan, holder, settings, ports)
     progress = rollback.database
     if progress is not None and (progress.why_not is not None or progress.ended_at is not None):
         with suppress(LeaseLost):  # cleaning up needs no other service's lease, but those services stand at zero tasks
-            renew_leases_of_stopped_services(rollback, world)
+            renew_leases_of_stopped_services(rollback, ports)
     if plan.strategy is not Strategy.DELETE:  # a closed pull request has no release to yield to
-        rollback, is_over = yield_before_data_changes(rollback, world)
+        rollback, is_over = yield_before_data_changes(rollback, ports)
         if is_over:
             return rollback
     try:
-        return _run_round(rollback, plan, settings, world)
+        return _run_round(rollback, plan, settings, ports)
     except RetryLater as later:
         if rollback.database is not None:
             raise
-        return _retry_later(rollback, plan, later, settings, world)
+        return _retry_later(rollback, plan, later, settings, ports)
     except CallRefused as refused:
         if rollback.database is not None:
             raise
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", world)
+        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
 
 
 def _wait_or_refuse(
-    rollback: Rollback, plan: DatabasePlan, holder: str, settings: DatabaseSettings, world: WaitPorts
+    rollback: Rollback, plan: DatabasePlan, holder: str, settings: DatabaseSettings, ports: WaitPorts
 ) -> Rollback:
-    if _may_wait_for_predecessor(rollback, holder, settings, world):
-        since = rollback.database_waits_since or world.clock.now()
-        return rollback.evolve(database_waits_since=since, wait_seconds=world.settings.policy.poll_seconds)
+    if _may_wait_for_predecessor(rollback, holder, settings, ports):
+        since = rollback.database_waits_since or ports.clock.now()
+        return rollback.evolve(database_waits_since=since, wait_seconds=ports.settings.policy.poll_seconds)
     why = f"{holder} is changing branch {plan.branch}: wait until it has concluded, and start again"
-    return _refuse(rollback, plan.branch, why, world, has_collided=True)
+    return _refuse(rollback, plan.branch, why, ports, has_collided=True)
 
 
-def _may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, world: HasClock) -> bool:
+def _may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, ports: HasClock) -> bool:
     """Whether the holder is the rollback that this one took over, and still has time to conclude."""
     if holder != rollback.supersedes:
         return False
     since = rollback.database_waits_since
-    return since is None or world.clock.now() - since <= timedelta(minutes=settings.restore_timeout_minutes)
+    return since is None or ports.clock.now() - since <= timedelta(minutes=settings.restore_timeout_minutes)
 
 
-def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: DatabasePorts) -> Rollback:
+def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: DatabasePorts) -> Rollback:
     try:
-        branch_id = _find_branch_id(rollback, plan, settings, world)
+        branch_id = _find_branch_id(rollback, plan, settings, ports)
     except CallRefused as refused:
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", world)
+        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # a deletion succeeds if the branch is gone already
-        return _refuse_unknown_branch(rollback, plan, settings, world)
+        return _refuse_unknown_branch(rollback, plan, settings, ports)
     restoring = RestoreContext(
-        target=RestoreTarget.of(world.settings, branch_id or plan.branch),
-        databases=world.databases,
-        sql=world.sql,
-        judge_preview=make_preview_judge(rollback, plan, settings, world),
+        target=RestoreTarget.of(ports.settings, branch_id or plan.branch),
+        databases=ports.databases,
+        sql=ports.sql,
+        judge_preview=make_preview_judge(rollback, plan, settings, ports),
     )
     if is_live_check_needed(rollback):
-        decided = _check_live_schema(rollback, plan, settings, restoring, world)
+        decided = _check_live_schema(rollback, plan, settings, restoring, ports)
         if decided is not None:
             return decided
-    rollback = _apply_outcome(_run_strategy(rollback, plan, restoring, world), world)
+    rollback = _apply_outcome(_run_strategy(rollback, plan, restoring, ports), ports)
     progress = rollback.database
     if progress is not None and progress.is_over and progress.database_outcome is not DatabaseOutcome.REFUSED:
         branch_id = progress.current_branch_id or restoring.target.branch_id
-        observe_after_change(restoring, branch_id, world, settled=progress.has_succeeded)
+        observe_after_change(restoring, branch_id, ports, settled=progress.has_succeeded)
     return rollback
 
 
@@ -120,62 +120,62 @@ def _check_live_schema(
     plan: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: LiveSchemaPorts,
+    ports: LiveSchemaPorts,
 ) -> Rollback | None:
     """Decide again, on the live schema, whether the database is rolled back too. None: yes, as planned."""
-    verdict = judge_live_schema(rollback, settings, restoring, world)
+    verdict = judge_live_schema(rollback, settings, restoring, ports)
     if is_compatible(verdict):
-        world.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
+        ports.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
         return revert_to_service_only(rollback, verdict)
     if not verdict.is_attributed:
-        rollback, why = refuse_unconfirmed(rollback, verdict, world)
-        return _refuse(rollback, plan.branch, why, world)
+        rollback, why = refuse_unconfirmed(rollback, verdict, ports)
+        return _refuse(rollback, plan.branch, why, ports)
     difference = why_down_migrations_differ(plan, verdict)
     if difference is not None:
-        return _refuse(rollback, plan.branch, difference, world, has_collided=True)
+        return _refuse(rollback, plan.branch, difference, ports, has_collided=True)
     return None
 
 
 def _refuse_unknown_branch(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: DatabasePorts
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: DatabasePorts
 ) -> Rollback:
-    known = list_branch_names(tuple(world.databases.branches()))
+    known = list_branch_names(tuple(ports.databases.branches()))
     why = (
         f"project {settings.project_id} has no branch {plan.branch}: check the pull request's number, and "
         f"branch_pattern in the settings; its branches: {known}"
     )
-    return _refuse(rollback, plan.branch, why, world)
+    return _refuse(rollback, plan.branch, why, ports)
 
 
 def _retry_later(
-    rollback: Rollback, plan: DatabasePlan, later: RetryLater, settings: DatabaseSettings, world: WaitPorts
+    rollback: Rollback, plan: DatabasePlan, later: RetryLater, settings: DatabaseSettings, ports: WaitPorts
 ) -> Rollback:
     """Ask Neon again for as long as a restore may take. Nothing has begun, so nothing waits at zero tasks."""
-    now, limit = world.clock.now(), settings.restore_timeout_minutes
+    now, limit = ports.clock.now(), settings.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since > timedelta(minutes=limit):
         why = f"Neon could not be asked in {limit:g} minutes: {later}"
-        return _refuse(rollback, plan.branch, why, world, has_collided=True)
-    return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, world))
+        return _refuse(rollback, plan.branch, why, ports, has_collided=True)
+    return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
 
 
-def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: StrategyPorts) -> Rollback:
+def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: StrategyPorts) -> Rollback:
     match plan.strategy:
         case Strategy.RESTORE if plan.point is not None:
-            return restore(rollback, plan.point, restoring, world)
+            return restore(rollback, plan.point, restoring, ports)
         case Strategy.RESET if plan.source_branch_id is not None:
-            return reset(rollback, plan.source_branch_id, restoring, world, undone_rollback_id=plan.undone_rollback_id)
+            return reset(rollback, plan.source_branch_id, restoring, ports, undone_rollback_id=plan.undone_rollback_id)
         case Strategy.RECREATE:
-            return recreate(rollback, plan, restoring, world)
+            return recreate(rollback, plan, restoring, ports)
         case Strategy.DELETE:
-            return delete(rollback, plan, restoring, world)
+            return delete(rollback, plan, restoring, ports)
         case Strategy.DOWN_MIGRATIONS:
-            return run_down_migrations(rollback, plan, restoring, world)
+            return run_down_migrations(rollback, plan, restoring, ports)
         case _:
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
 
 
-def _apply_outcome(rollback: Rollback, world: WaitPorts) -> Rollback:
+def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
 
     A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
@@ -194,12 +194,12 @@ def _apply_outcome(rollback: Rollback, world: WaitPorts) -> Rollback:
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
     if is_refused and progress.has_collided and rollback.event is not None:
-        recheck_at = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+        recheck_at = ports.clock.now() + timedelta(minutes=ports.settings.policy.recheck_minutes)
         return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)
     return rollback.evolve(outcome=Outcome.REFUSED if is_refused else Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
-def _refuse(rollback: Rollback, branch: str, why: str, world: WaitPorts, *, has_collided: bool = False) -> Rollback:
+def _refuse(rollback: Rollback, branch: str, why: str, ports: WaitPorts, *, has_collided: bool = False) -> Rollback:
     """Refuse the database's part before anything was changed.
 
     Args:
@@ -207,13 +207,13 @@ def _refuse(rollback: Rollback, branch: str, why: str, world: WaitPorts, *, has_
         has_collided: whether another rollback or a newer observation is the reason, so that a later evaluation may go
             on.
     """
-    now = world.clock.now()
+    now = ports.clock.now()
     progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)
-    return _apply_outcome(rollback.evolve(database=progress), world)
+    return _apply_outcome(rollback.evolve(database=progress), ports)
 
 
 def _find_branch_id(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: HasDatabases
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: HasDatabases
 ) -> str | None:
     """Neon's id of the branch. None: the project has no branch of that name.
 
@@ -223,11 +223,11 @@ def _find_branch_id(
         return settings.branch_id
     if rollback.database is not None and rollback.database.before.id is not None:
         return rollback.database.before.id
-    found = world.databases.branch_named(plan.branch)
+    found = ports.databases.branch_named(plan.branch)
     return found.id if found is not None else None
 
 
-def _database_settings(world: HasSettings) -> DatabaseSettings:
-    if world.settings.database is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more; nothing was changed")
-    return world.settings.database
+def _database_settings(ports: HasSettings) -> DatabaseSettings:
+    if ports.settings.database is None:
+        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more; nothing was changed")
+    return ports.settings.database

@@ -44,44 +44,44 @@ class _NotAnsweredYet(Exception):
 
 
 def resolve_database_change(
-    rollback: Rollback, progress: StoredDatabaseProgress, world: UnsettledChangePorts
+    rollback: Rollback, progress: StoredDatabaseProgress, ports: UnsettledChangePorts
 ) -> Rollback:
     """Observe once. The answer ends the database step. Without an answer in time, the record says "not known".
 
     Args:
         rollback: the document.
         progress: its progress of the database, with an announced change.
-        world: ports and settings.
+        ports: access to the ledger, and the settings.
     """
-    planned, settings = rollback.plan.database if rollback.plan is not None else None, world.settings.database
-    now, poll = world.clock.now(), world.settings.policy.poll_seconds
+    planned, settings = rollback.plan.database if rollback.plan is not None else None, ports.settings.database
+    now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if planned is None or settings is None:
         return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
-    target = RestoreTarget.of(world.settings, progress.before.id or planned.branch)
-    restoring = RestoreContext(target=target, databases=world.databases, sql=world.sql)
-    if now < _change_deadline(progress, restoring, world):
+    target = RestoreTarget.of(ports.settings, progress.before.id or planned.branch)
+    restoring = RestoreContext(target=target, databases=ports.databases, sql=ports.sql)
+    if now < _change_deadline(progress, restoring, ports):
         return rollback.evolve(wait_seconds=poll)
     try:
-        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, restoring, world)
+        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, restoring, ports)
         return _save_answer(*seen, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
-        if may_answer_later and not _is_out_of_time(rollback, now, world):
+        if may_answer_later and not _is_out_of_time(rollback, now, ports):
             return rollback.evolve(wait_seconds=poll)
         return _save_answer(rollback, progress.evolve(not_known=str(failure) or type(failure).__name__), now)
 
 
-def _is_out_of_time(rollback: Rollback, now: datetime, world: HasSettings) -> bool:
+def _is_out_of_time(rollback: Rollback, now: datetime, ports: HasSettings) -> bool:
     """Whether half of the time to conclude is over: the other half is for discharging obligations."""
     since = rollback.conclusion_started_at or now
-    return now - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes / 2)
+    return now - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes / 2)
 
 
-def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, world: HasSettings) -> datetime:
+def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, ports: HasSettings) -> datetime:
     """The time after which the last announced change can no longer take effect."""
     if progress.intent is None:
         return progress.started_at
-    return change_deadline(progress.intent.last_sent_at, restoring.target.lost_answer_seconds, world)
+    return change_deadline(progress.intent.last_sent_at, restoring.target.lost_answer_seconds, ports)
 
 
 def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:
@@ -97,17 +97,17 @@ def _observe_branch(
     planned: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: UnsettledChangePorts,
+    ports: UnsettledChangePorts,
 ) -> tuple[Rollback, DatabaseProgress]:
     match progress:
         case RestoreProgress() | ResetProgress():
-            return _observe_restore(rollback, progress, restoring, world)
+            return _observe_restore(rollback, progress, restoring, ports)
         case RecreateProgress():
-            return rollback, _observe_recreate(rollback, progress, settings, restoring, world)
+            return rollback, _observe_recreate(rollback, progress, settings, restoring, ports)
         case DeletionProgress():
-            return rollback, _observe_delete(progress, restoring, world)
+            return rollback, _observe_delete(progress, restoring, ports)
         case DownMigrationProgress():
-            return rollback, _observe_down_migrations(rollback, progress, planned, settings, restoring, world)
+            return rollback, _observe_down_migrations(rollback, progress, planned, settings, restoring, ports)
         case RefusedProgress():
             return rollback, progress
         case _:
@@ -115,9 +115,9 @@ def _observe_branch(
 
 
 def _observe_restore(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: HasClock
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock
 ) -> tuple[Rollback, OverwriteProgress]:
-    now = world.clock.now()
+    now = ports.clock.now()
     seen = database_look.take_snapshot(rollback, progress, restoring, now)
     _require_idle(busy=seen.operations == "running", what="its operations on the branch")
     rollback, progress = database_look.apply_observation(rollback, progress, seen, now)
@@ -161,11 +161,11 @@ def _observe_recreate(
     progress: RecreateProgress,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: UnsettledChangePorts,
+    ports: UnsettledChangePorts,
 ) -> RecreateProgress:
-    seen = database_recreate_look.take_snapshot(progress, settings, restoring, world)
+    seen = database_recreate_look.take_snapshot(progress, settings, restoring, ports)
     _require_idle(busy=seen.operations == "running", what="its operations on the branches")
-    progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, world)
+    progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, ports)
     name, backup = progress.before.name, backup_name(rollback.id)
     if seen.old is None:
         raise _NotAnsweredYet(f"branch {name} is gone: see in Neon's console who deleted it")
@@ -178,8 +178,8 @@ def _observe_recreate(
     return progress
 
 
-def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, world: HasClock) -> DeletionProgress:
-    now, branch_id = world.clock.now(), progress.before.id  # None: the branch was gone when the deletion began
+def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, ports: HasClock) -> DeletionProgress:
+    now, branch_id = ports.clock.now(), progress.before.id  # None: the branch was gone when the deletion began
     branch = restoring.databases.branch(branch_id) if branch_id is not None else None
     _require_idle(
         busy=database_look.operation_status(progress, (branch,), restoring, now) == "running",
@@ -197,11 +197,11 @@ def _observe_down_migrations(
     planned: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: UnsettledChangePorts,
+    ports: UnsettledChangePorts,
 ) -> DownMigrationProgress:
-    seen = down_migrations.take_snapshot(rollback, progress, restoring, world.clock.now())
+    seen = down_migrations.take_snapshot(rollback, progress, restoring, ports.clock.now())
     progress = down_migrations.apply_observation(
-        rollback, progress, build_commands(settings, planned.migrations), world
+        rollback, progress, build_commands(settings, planned.migrations), ports
     )
     _require_idle(busy=seen.operations == "running", what="its operations on the branch")
     running = find_running_command(progress)

@@ -18,7 +18,7 @@ ALARM_IS_IN_ALARM = "alarm-is-in-alarm"  # a check of Admit; a warning if CloudW
 
 
 def automatic_guards(
-    rollback: Rollback, running: Release, view: ServiceView, world: GuardPorts, resumed: Rollback | None = None
+    rollback: Rollback, running: Release, view: ServiceView, ports: GuardPorts, resumed: Rollback | None = None
 ) -> list[Check]:
     """Make the guards of every automatic trigger, an emergency's included.
 
@@ -26,34 +26,34 @@ def automatic_guards(
         rollback: the rollback.
         running: the release to replace.
         view: the service as ECS describes it now.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         resumed: the rollback that this one continues.
     """
-    policy, now = world.settings.policy, world.clock.now()
-    check_not_paused = guards.check_not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
+    policy, now = ports.settings.policy, ports.clock.now()
+    check_not_paused = guards.check_not_paused(rollback, ports.ledger.pause(rollback.service_name), policy, now)
     if resumed is not None:
         return [check_not_paused, *guards.skip_guards_on_takeover(resumed)]
-    began = _team_deployment_began_at(view, world)
-    service = world.settings.service(rollback.service_name)
-    runs = frozenset({running.fingerprint}) | identify_running(view, service, world).identifiers
-    changes = world.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
-    owed = world.ledger.owed(rollback.service_name)
+    began = _team_deployment_began_at(view, ports)
+    service = ports.settings.service(rollback.service_name)
+    runs = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
+    changes = ports.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
+    owed = ports.ledger.owed(rollback.service_name)
     return [
         check_not_paused,
         *guards.check_history(rollback, runs, changes, policy, now),
         guards.check_not_left_at_zero(rollback, view.desired_count, owed, policy, now),
         guards.check_desired_count(rollback, view.desired_count, owed, policy, now),
-        *_check_outage_alarm(rollback, view, world),
+        *_check_outage_alarm(rollback, view, ports),
         guards.check_no_fix_in_flight(
-            rollback, began, _trigger_in_alarm_since(rollback, world) if began else None, policy, now
+            rollback, began, _trigger_in_alarm_since(rollback, ports) if began else None, policy, now
         ),
     ]
 
 
-def traffic_guard(rollback: Rollback, view: ServiceView, world: TrafficPorts) -> Check:
+def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) -> Check:
     """Check for too few requests; never for an outage (rule 11: `outage` is never mute)."""
-    policy, now = world.settings.policy, world.clock.now()
-    prefix, service = world.settings.prefix, rollback.service_name
+    policy, now = ports.settings.policy, ports.clock.now()
+    prefix, service = ports.settings.prefix, rollback.service_name
     alarm = (
         rollback.event.alarm if rollback.event is not None else None
     )  # an emergency may have escalated to a full rollback
@@ -61,39 +61,39 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: TrafficPorts) ->
     if rollback.trigger is not Trigger.ALARM or outage:
         return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
     leaves = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
-    in_alarm = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
+    in_alarm = [name for name, state in ports.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = _count_requests(view, since, world) if set(in_alarm) & set(rates) else None
+    counted = _count_requests(view, since, ports) if set(in_alarm) & set(rates) else None
     return guards.check_enough_traffic(in_alarm, rates, counted, policy, now)
 
 
-def _count_requests(view: ServiceView, since: datetime, world: HasAlarms) -> float | None:
+def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> float | None:
     """Count requests; None: CloudWatch refused permanently, as for a deleted target group."""
     try:
-        return world.alarms.requests_since(view.target_groups, since)
+        return ports.alarms.requests_since(view.target_groups, since)
     except CallRefused:
         return None
 
 
-def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: OutagePorts) -> tuple[Check, ...]:
+def _check_outage_alarm(rollback: Rollback, view: ServiceView, ports: OutagePorts) -> tuple[Check, ...]:
     """Check the outage alarm, in a rollback that it triggered, if CloudWatch answered before."""
-    prefix, service = world.settings.prefix, rollback.service_name
+    prefix, service = ports.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
         return ()
     cloudwatch_is_silent = any(c.name == ALARM_IS_IN_ALARM and c.verdict is Verdict.WARN for c in rollback.admission)
-    return () if cloudwatch_is_silent else (check_outage_against_elb(service, view, world),)
+    return () if cloudwatch_is_silent else (check_outage_against_elb(service, view, ports),)
 
 
-def check_outage_against_elb(service: str, view: ServiceView, world: OutagePorts) -> Check:
+def check_outage_against_elb(service: str, view: ServiceView, ports: OutagePorts) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
-    prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
+    prefix, policy, now = ports.settings.prefix, ports.settings.policy, ports.clock.now()
     try:
-        states = world.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
+        states = ports.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
         in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
-            group: sum(target.state == "healthy" for target in world.targets.health(group))
+            group: sum(target.state == "healthy" for target in ports.targets.health(group))
             for group in (view.target_groups if in_alarm else ())
         }
     except ExternalServiceError as failure:
@@ -101,21 +101,21 @@ def check_outage_against_elb(service: str, view: ServiceView, world: OutagePorts
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 
-def _team_deployment_began_at(view: ServiceView, world: HasServices) -> datetime | None:
+def _team_deployment_began_at(view: ServiceView, ports: HasServices) -> datetime | None:
     """Start of a deployment in flight that no rollback made (rule 5); None: there is none."""
     newest = view.newest
-    if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, world):
+    if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, ports):
         return None
     return newest.created_at
 
 
-def _trigger_in_alarm_since(rollback: Rollback, world: HasAlarms) -> datetime | None:
+def _trigger_in_alarm_since(rollback: Rollback, ports: HasAlarms) -> datetime | None:
     """Start of ALARM of the triggering alarm; None: not known. An emergency goes on without CloudWatch's answer."""
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:
         return None
     try:
-        return world.alarms.in_alarm_since((alarm,)).get(alarm)
+        return ports.alarms.in_alarm_since((alarm,)).get(alarm)
     except ExternalServiceError:
         if rollback.request.type is RollbackType.EMERGENCY:
             return None

@@ -15,43 +15,43 @@ _NEWEST_GOOD = 5  # promoted releases: the running one may be among them, and so
 _LISTED_RELEASES = 20  # releases that an error names
 
 
-def candidates(request: Request, service_name: str, running: Release, world: HasLedger) -> tuple[Release, ...]:
+def candidates(request: Request, service_name: str, running: Release, ports: HasLedger) -> tuple[Release, ...]:
     """The promoted releases, or those of the requested name; without any, the newest ones, for the error message."""
     name = request.target_version
     if name is not None and name not in SYNONYMS_OF_LAST_KNOWN_GOOD:
-        return find_releases_by_name(service_name, name, world)
-    good = tuple(islice(world.ledger.promoted(service_name), _NEWEST_GOOD))
+        return find_releases_by_name(service_name, name, ports)
+    good = tuple(islice(ports.ledger.promoted(service_name), _NEWEST_GOOD))
     if last_known_good(good, running.fingerprint) is not None:
         return good
-    return list_newest_releases(service_name, world)
+    return list_newest_releases(service_name, ports)
 
 
-def find_releases_by_name(service_name: str, name: str, world: HasLedger) -> tuple[Release, ...]:
+def find_releases_by_name(service_name: str, name: str, ports: HasLedger) -> tuple[Release, ...]:
     """Releases that a name may mean (`release_names`); without any, the newest releases, for the error message."""
     parts = (name, name.partition("@")[0], name.rpartition("@")[2])
-    releases = (release for part in dict.fromkeys(parts) for release in world.ledger.find(service_name, part))
+    releases = (release for part in dict.fromkeys(parts) for release in ports.ledger.find(service_name, part))
     by_fingerprint = {release.fingerprint: release for release in releases}
-    return tuple(by_fingerprint.values()) or list_newest_releases(service_name, world)
+    return tuple(by_fingerprint.values()) or list_newest_releases(service_name, ports)
 
 
-def list_newest_releases(service_name: str, world: HasLedger) -> tuple[Release, ...]:
+def list_newest_releases(service_name: str, ports: HasLedger) -> tuple[Release, ...]:
     """The newest releases, for an operator to choose from."""
-    return tuple(islice(world.ledger.releases(service_name), _LISTED_RELEASES))
+    return tuple(islice(ports.ledger.releases(service_name), _LISTED_RELEASES))
 
 
-def release_named(service_name: str, name: str, world: HasLedger, prefer: Collection[ReleaseState]) -> Release:
+def release_named(service_name: str, name: str, ports: HasLedger, prefer: Collection[ReleaseState]) -> Release:
     """Find the release that an operator names (`release_names.find_release`).
 
     Args:
         service_name: name of the service.
         name: version, commit or fingerprint.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         prefer: states that decide between several releases of one version.
 
     Raises:
         InvalidRequest: the name means no release, or several, which the error lists.
     """
-    match = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
+    match = find_release(name, find_releases_by_name(service_name, name, ports), prefer=prefer)
     if match.release is None:
         raise InvalidRequest(
             f"release {quoted(name)} of {service_name} is not known: {match.why_not}; nothing was changed"

@@ -34,34 +34,34 @@ class IdentifiedRelease:
 
 
 def identify_deployment(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: HasServices
 ) -> Identity:
     """Identify a deployment by its images, as ECS resolved them; a rollback's own definition by its release tag.
 
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    raw, images = _resolve_images(deployed, view, service, world)
+    raw, images = _resolve_images(deployed, view, service, ports)
     return build_identity(raw, images, registered_for(raw))
 
 
-def identify_running(view: ServiceView, service: ServiceSettings, world: HasServices) -> Identity:
+def identify_running(view: ServiceView, service: ServiceSettings, ports: HasServices) -> Identity:
     """Identify the PRIMARY deployment.
 
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    return identify_deployment(view.primary.deployed, view, service, world)
+    return identify_deployment(view.primary.deployed, view, service, ports)
 
 
-def running_fingerprint(view: ServiceView, service: ServiceSettings, world: KnownReleasePorts) -> str:
+def running_fingerprint(view: ServiceView, service: ServiceSettings, ports: KnownReleasePorts) -> str:
     """Fingerprint of the PRIMARY deployment's release in the ledger; else the one computed from ECS.
 
     Raises:
         ExternalServiceError: ECS no longer describes the task definition, or ECS or the ledger do not answer.
     """
-    running = identify_running(view, service, world)
-    release = find_known_release(service.name, running, world)
+    running = identify_running(view, service, ports)
+    release = find_known_release(service.name, running, ports)
     return release.fingerprint if release is not None else running.fingerprint
 
 
@@ -72,7 +72,7 @@ def registered_for(raw: Mapping[str, Any]) -> str | None:
     return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
-def is_ours(definition_arn: str, world: HasServices) -> bool:
+def is_ours(definition_arn: str, ports: HasServices) -> bool:
     """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
 
     Raises:
@@ -80,11 +80,11 @@ def is_ours(definition_arn: str, world: HasServices) -> bool:
     """
     if not is_named_as_ours(family_of(definition_arn)):
         return False
-    raw = world.services.definition(definition_arn)
+    raw = ports.services.definition(definition_arn)
     return raw is not None and registered_for(raw) is not None
 
 
-def find_known_release(service_name: str, seen: Identity, world: HasLedger) -> Release | None:
+def find_known_release(service_name: str, seen: Identity, ports: HasLedger) -> Release | None:
     """Find the release of an identity in the ledger; None: the ledger does not have it.
 
     It is found by fingerprint. A release that was recorded under a former fingerprint, or by less evidence, is found by
@@ -93,38 +93,38 @@ def find_known_release(service_name: str, seen: Identity, world: HasLedger) -> R
     Raises:
         UnreadableItem: the release's record is damaged.
     """
-    release = world.ledger.release(service_name, seen.fingerprint)
+    release = ports.ledger.release(service_name, seen.fingerprint)
     if release is not None:
         return release
     digests = sorted({image.rpartition("@")[2] for image in seen.images.values() if is_pinned(image)})
     for digest in digests:
-        release = find_matching_release(seen, world.ledger.find(service_name, digest))
+        release = find_matching_release(seen, ports.ledger.find(service_name, digest))
         if release is not None:
             return release
     return None
 
 
 def identify_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: IdentifyPorts
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: IdentifyPorts
 ) -> IdentifiedRelease:
     """Identify a deployment's release: as the ledger has it, else built from ECS and not recorded yet.
 
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    built = build_release(deployed, view, service, world)
-    recorded = find_known_release(service.name, built.identity, world)
+    built = build_release(deployed, view, service, ports)
+    recorded = find_known_release(service.name, built.identity, ports)
     if recorded is None:
-        return _add_commit_label(built, service, world)
+        return _add_commit_label(built, service, ports)
     try:
-        return IdentifiedRelease(recorded, world.ledger.definition(recorded.definition_sha256), built.identity)
+        return IdentifiedRelease(recorded, ports.ledger.definition(recorded.definition_sha256), built.identity)
     except (KeyError, UnreadableItem):  # the new copy may have members that the earlier one lacked: its digest differs
         copied = recorded.model_copy(update={"definition_sha256": built.release.definition_sha256})
         return IdentifiedRelease(copied, built.definition, built.identity)
 
 
 def find_or_build_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: KnownReleasePorts
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: KnownReleasePorts
 ) -> Release:
     """A deployment's release: as the ledger has it, else as ECS describes it.
 
@@ -133,17 +133,17 @@ def find_or_build_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    built = build_release(deployed, view, service, world)
-    return find_known_release(service.name, built.identity, world) or built.release
+    built = build_release(deployed, view, service, ports)
+    return find_known_release(service.name, built.identity, ports) or built.release
 
 
-def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, world: HasImages) -> IdentifiedRelease:
+def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, ports: HasImages) -> IdentifiedRelease:
     """Add the commit from a label of the image. An emergency never gets here: only this function asks the registry."""
     source, image = service.commit_source, _own_image(built.release.images, service)
     if source.kind is not Source.LABEL or image is None:
         return built
     try:
-        commit = clean_commit(world.images.label(image, source.name))
+        commit = clean_commit(ports.images.label(image, source.name))
     except ExternalServiceError:
         return built  # an unknown commit is no reason to leave the release unrecorded
     return IdentifiedRelease(built.release.model_copy(update={"commit": commit}), built.definition, built.identity)
@@ -154,7 +154,7 @@ def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | Non
 
 
 def build_release(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: HasServices
 ) -> IdentifiedRelease:
     """Build a deployment's release from ECS alone.
 
@@ -164,7 +164,7 @@ def build_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    raw, images = _resolve_images(deployed, view, service, world)
+    raw, images = _resolve_images(deployed, view, service, ports)
     computed = build_identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
@@ -185,19 +185,19 @@ def build_release(
 
 
 def _resolve_images(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: HasServices
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the definition and each container's image: of the service revision, else of running tasks, else as named.
 
     The registry is never asked: the tag may have moved since the deployment began.
     """
-    raw = world.services.definition(deployed.definition_arn)
+    raw = ports.services.definition(deployed.definition_arn)
     if raw is None:
         raise ExternalServiceError(f"ECS no longer describes {deployed.definition_arn}: its release is not known")
     named = {str(container["name"]): str(container["image"]) for container in raw["containerDefinitions"]}
     images = {n: image for n, image in view.images_of(deployed.revision_arn).items() if n in named}
     missing = [name for name, image in named.items() if name not in images and not is_pinned(image)]
-    by_tasks = _images_of_tasks(deployed, view, service, world) if missing else {}
+    by_tasks = _images_of_tasks(deployed, view, service, ports) if missing else {}
     own = service.container if service.container in named else next(iter(named))
     for name in missing:
         otherwise = f"{named[name]}{UNRESOLVED}" if name == own else named[name]
@@ -215,7 +215,7 @@ def why_unresolved(release: Release) -> str:
 
 
 def _images_of_tasks(
-    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: HasServices
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: HasServices
 ) -> dict[str, str]:
     """Images of running tasks; of the deployment's own tasks if other deployments or revisions share the definition."""
     sharing = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]
@@ -225,7 +225,7 @@ def _images_of_tasks(
         return {}
     deployment_id = deployed.deployment_id if is_shared else None
     try:
-        return dict(world.services.task_images(service, deployed.definition_arn, deployment_id))
+        return dict(ports.services.task_images(service, deployed.definition_arn, deployment_id))
     except RollbackError:
         return {}  # an unknown image is no reason to keep the running release
 

@@ -25,7 +25,7 @@ _KINDS = {
 
 
 def target_checks(
-    release: Release, definition_arn: str, view: ServiceView, world: TargetCheckPorts
+    release: Release, definition_arn: str, view: ServiceView, ports: TargetCheckPorts
 ) -> tuple[Check, ...]:
     """Make all checks of a target, in a fixed order.
 
@@ -33,12 +33,12 @@ def target_checks(
         release: the target.
         definition_arn: ARN of the definition that is registered for the release.
         view: the service as ECS describes it now.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
     return (
-        run_check("image-exists", lambda: check_images_exist(release, world)),
-        *_check_definition(definition_arn, view, world),
-        run_check("health-check-unchanged", lambda: _check_health_check_unchanged(release, view, world)),
+        run_check("image-exists", lambda: check_images_exist(release, ports)),
+        *_check_definition(definition_arn, view, ports),
+        run_check("health-check-unchanged", lambda: _check_health_check_unchanged(release, view, ports)),
     )
 
 
@@ -50,9 +50,9 @@ def run_check(name: str, question: Callable[[], Check]) -> Check:
         return not_known(name, str(failure))
 
 
-def check_images_exist(target: Release, world: HasImages) -> Check:
+def check_images_exist(target: Release, ports: HasImages) -> Check:
     """Check that every image of a release can still be pulled by digest."""
-    existence = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
+    existence = {name: ports.images.exists(image) for name, image in sorted(target.images.items())}
     missing = [target.images[name] for name, exists in existence.items() if exists is False]
     unreadable = [target.images[name] for name, exists in existence.items() if exists is None]
     evidence = {"images": dict(sorted(target.images.items()))}
@@ -72,9 +72,9 @@ def check_images_exist(target: Release, world: HasImages) -> Check:
     return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
 
-def _check_definition(definition_arn: str, view: ServiceView, world: TargetCheckPorts) -> Iterator[Check]:
+def _check_definition(definition_arn: str, view: ServiceView, ports: TargetCheckPorts) -> Iterator[Check]:
     try:
-        definition = world.services.definition(definition_arn)
+        definition = ports.services.definition(definition_arn)
     except ExternalServiceError as failure:
         yield not_known("definition-is-registered", str(failure))
         return
@@ -84,47 +84,47 @@ def _check_definition(definition_arn: str, view: ServiceView, world: TargetCheck
         yield Check.warned("definition-is-registered", reason)
         return
     yield check_fits_service(definition, view.shape)
-    yield from reference_checks(definition, world)
+    yield from reference_checks(definition, ports)
 
 
-def reference_checks(definition: Mapping[str, Any], world: ReferenceCheckPorts) -> Iterator[Check]:
+def reference_checks(definition: Mapping[str, Any], ports: ReferenceCheckPorts) -> Iterator[Check]:
     """Check the resources that a definition refers to, by kind; the last check lists kinds that are not looked up."""
     wanted = references(definition)
     for name, (kinds, mend) in _KINDS.items():
         some = [reference for reference in wanted if reference.kind in kinds]
         if some or ReferenceKind.OTHER not in kinds:
-            yield run_check(name, lambda name=name, some=some, mend=mend: _check_references(name, some, mend, world))  # type: ignore[misc]
+            yield run_check(name, lambda name=name, some=some, mend=mend: _check_references(name, some, mend, ports))  # type: ignore[misc]
 
 
-def _check_references(name: str, wanted: list[Reference], mend: str, world: ReferenceCheckPorts) -> Check:
-    return check_existence(name, {reference.in_words: _look_up(reference, world) for reference in wanted}, mend)
+def _check_references(name: str, wanted: list[Reference], mend: str, ports: ReferenceCheckPorts) -> Check:
+    return check_existence(name, {reference.in_words: _look_up(reference, ports) for reference in wanted}, mend)
 
 
-def _look_up(reference: Reference, world: ReferenceCheckPorts) -> Existence:
+def _look_up(reference: Reference, ports: ReferenceCheckPorts) -> Existence:
     """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
-    of_home = world.home is None or reference.account() in (None, world.home.account)
+    of_home = ports.home is None or reference.account() in (None, ports.home.account)
     if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
         return Existence.HIDDEN
-    exists = _exists(reference, world)
+    exists = _exists(reference, ports)
     return Existence.HIDDEN if exists is None else Existence.THERE if exists else Existence.GONE
 
 
-def _exists(reference: Reference, world: ReferenceCheckPorts) -> bool | None:
+def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
     value = reference.value
     match reference.kind:
         case ReferenceKind.ROLE:
-            return world.references.role_exists(value)
+            return ports.references.role_exists(value)
         case ReferenceKind.LOG_GROUP:
-            return world.references.log_group_exists(value, reference.region)
+            return ports.references.log_group_exists(value, reference.region)
         case ReferenceKind.FILE:
-            return world.references.file_exists(value)
+            return ports.references.file_exists(value)
         case ReferenceKind.SECRET:
-            arn = value if value.startswith("arn:") else _secret_arn(value, world.home)
-            return world.secrets.exists(arn) if arn is not None else None
+            arn = value if value.startswith("arn:") else _secret_arn(value, ports.home)
+            return ports.secrets.exists(arn) if arn is not None else None
         case ReferenceKind.PARAMETER:
-            return world.secrets.exists(value)
+            return ports.secrets.exists(value)
         case _:
             return None
 
@@ -136,12 +136,12 @@ def _secret_arn(name: str, home: Home | None) -> str | None:
     return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
-def _check_health_check_unchanged(release: Release, view: ServiceView, world: HasTargets) -> Check:
+def _check_health_check_unchanged(release: Release, view: ServiceView, ports: HasTargets) -> Check:
     """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
     name = "health-check-unchanged"
     if not release.health_checks:
         return Check.skipped(name, "no health check was recorded with the release")
-    now = world.targets.health_checks(view.target_groups)
+    now = ports.targets.health_checks(view.target_groups)
     differ = [
         f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
         for arn, recorded in release.health_checks.items()

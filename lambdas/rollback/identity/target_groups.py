@@ -6,15 +6,15 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupHealth, GroupState, is_possibly_unused
 
 
-def group_health(arn: str, world: HasTargets) -> GroupHealth:
+def group_health(arn: str, ports: HasTargets) -> GroupHealth:
     """Read the health of one target group; a deleted group is a result, not an error.
 
     Raises:
         ExternalServiceError: the load balancer did not answer.
     """
     try:
-        targets = world.targets.health(arn)
-        used = not is_possibly_unused(targets) or world.targets.has_load_balancer(arn)
+        targets = ports.targets.health(arn)
+        used = not is_possibly_unused(targets) or ports.targets.has_load_balancer(arn)
     except CallRefused as refused:
         if refused.kind is not RefusalKind.NOT_FOUND:
             raise
@@ -22,10 +22,10 @@ def group_health(arn: str, world: HasTargets) -> GroupHealth:
     return GroupHealth(arn=arn, state=GroupState.CHECKED if used else GroupState.UNUSED, targets=targets)
 
 
-def read_group_health(view: ServiceView, world: HasTargets) -> tuple[GroupHealth, ...]:
+def read_group_health(view: ServiceView, ports: HasTargets) -> tuple[GroupHealth, ...]:
     """Read the health of all target groups of a service.
 
     Raises:
         ExternalServiceError: the load balancer did not answer about one of them.
     """
-    return tuple(group_health(arn, world) for arn in view.target_groups)
+    return tuple(group_health(arn, ports) for arn in view.target_groups)

@@ -12,29 +12,29 @@ from rollback.errors import UnreadableItem
 from rollback.identity.identify import is_ours, registered_for
 from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
+from rollback.ports.all_ports import AllPorts
 from rollback.ports.ecs import Services
 from rollback.ports.holders import HasServices
-from rollback.ports.world import World
 from rollback.resources.aws.task_definition import is_pinned
 
 
-def standing_plan(service_name: str, world: StandingPlanPorts) -> StandingPlan | None:
+def standing_plan(service_name: str, ports: StandingPlanPorts) -> StandingPlan | None:
     """Read the standing plan; None: there is none, or it can't be read, and is then recorded for an operator."""
     try:
-        return world.ledger.standing_plan(service_name)
+        return ports.ledger.standing_plan(service_name)
     except UnreadableItem as unreadable:
-        world.ledger.record_unreadable(unreadable, world.clock.now())
+        ports.ledger.record_unreadable(unreadable, ports.clock.now())
         return None
 
 
 def ensure_registered_definition(
-    release: Release, world: DefinitionPorts, *, is_last_known_good: bool, newest_of_family: bool = False
+    release: Release, ports: DefinitionPorts, *, is_last_known_good: bool, newest_of_family: bool = False
 ) -> str:
     """Return the ARN to deploy. A retry after a crash finds the definition that the earlier call registered.
 
     Args:
         release: the release.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         is_last_known_good: whether to register it in the family of the last known good.
         newest_of_family: whether it has to be the newest revision of that family, which the family's name alone means
             (decision 2).
@@ -45,45 +45,45 @@ def ensure_registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    registered = find_registered_definition(release, world) if not newest_of_family else None
+    registered = find_registered_definition(release, ports) if not newest_of_family else None
     if registered is not None:
         return registered
-    family = team_family(release.definition_arn, world)
+    family = team_family(release.definition_arn, ports)
     name_of = last_known_good_family if is_last_known_good else rollback_family
-    ours = name_of(family, world.settings.environment, release.service)
-    newest = world.services.definition(ours)
-    if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
+    ours = name_of(family, ports.settings.environment, release.service)
+    newest = ports.services.definition(ours)
+    if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, ports):
         return str(newest["taskDefinitionArn"])
-    definition = world.ledger.definition(release.definition_sha256)
-    return world.services.register(definition, ours, release.fingerprint, _team_tags(release, world))
+    definition = ports.ledger.definition(release.definition_sha256)
+    return ports.services.register(definition, ours, release.fingerprint, _team_tags(release, ports))
 
 
-def team_family(definition_arn: str, world: HasServices) -> str:
+def team_family(definition_arn: str, ports: HasServices) -> str:
     """Family that the team registers in: the definition's own, unless a rollback registered the definition."""
     family = family_of(definition_arn)
-    return original_family(family) if is_ours(definition_arn, world) else family
+    return original_family(family) if is_ours(definition_arn, ports) else family
 
 
-def _team_tags(release: Release, world: HasServices) -> dict[str, str]:
+def _team_tags(release: Release, ports: HasServices) -> dict[str, str]:
     """Tags of the team's definition: if a policy demands tags, ECS refuses a registration without them.
 
     Reserved tags and our own are left out. A deleted definition has no tags.
     """
-    raw = world.services.definition(release.definition_arn)
+    raw = ports.services.definition(release.definition_arn)
     tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (raw or {}).get("tags", ())}
     return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
 
 
-def find_registered_definition(release: Release, world: DefinitionPorts) -> str | None:
+def find_registered_definition(release: Release, ports: DefinitionPorts) -> str | None:
     """ARN of the standing plan's definition of a release; None: there is none that ECS would deploy."""
-    plan = standing_plan(release.service, world)
+    plan = standing_plan(release.service, ports)
     registered = plan.definition_of(release.fingerprint) if plan is not None else None
-    return registered if registered is not None and _is_usable(registered, release, world) else None
+    return registered if registered is not None and _is_usable(registered, release, ports) else None
 
 
-def _is_usable(definition_arn: str, release: Release, world: HasServices) -> bool:
+def _is_usable(definition_arn: str, release: Release, ports: HasServices) -> bool:
     """Whether a definition is ACTIVE (ECS refuses INACTIVE ones), and is this release with its images by digest."""
-    raw = world.services.definition(definition_arn)
+    raw = ports.services.definition(definition_arn)
     if raw is None or raw.get("status") != "ACTIVE":
         return False
     if any(not is_pinned(c["image"]) and c["name"] not in release.pinned_by_reference for c in _containers(raw)):
@@ -123,8 +123,8 @@ class DefinitionMemo:
         return definition
 
 
-def with_definition_memo(world: World) -> World:
+def with_definition_memo(ports: AllPorts) -> AllPorts:
     """Return the ports for one invocation; ports that were made for the invocation already are returned as they are."""
-    if isinstance(world.services, DefinitionMemo):
-        return world
-    return replace(world, services=cast(Services, DefinitionMemo(world.services)))
+    if isinstance(ports.services, DefinitionMemo):
+        return ports
+    return replace(ports, services=cast(Services, DefinitionMemo(ports.services)))

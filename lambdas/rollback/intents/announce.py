@@ -33,7 +33,7 @@ def announce(
     part: Literal["service", "database"],
     progress: AnnouncingProgress,
     action: str,
-    world: HasClock,
+    ports: HasClock,
     *,
     obligations: Iterable[Obligation] = (),
     **fields: object,
@@ -45,30 +45,30 @@ def announce(
         part: the document's field that holds the progress.
         progress: the progress of the step.
         action: name of the change.
-        world: gives the time.
+        ports: gives the time.
         obligations: settings to restore later. Those that are already recorded are dropped: the first value counts.
         fields: fields of the progress that hold from the announcement on.
     """
-    announced = progress.announce(action, world.clock.now(), **fields)
+    announced = progress.announce(action, ports.clock.now(), **fields)
     owed = (*rollback.obligations, *rollback.keep_unrecorded(obligations))
     return rollback.evolve(**{part: announced}, obligations=owed, wait_seconds=0)
 
 
 def send_under_lease(
-    rollback: Rollback, send: Callable[[], Answer], world: LeasePorts, timeout_seconds: float | None = None
+    rollback: Rollback, send: Callable[[], Answer], ports: LeasePorts, timeout_seconds: float | None = None
 ) -> Answer:
     """Send an announced change, and read the lease immediately before.
 
     Args:
         rollback: the document, whose lease is read.
         send: makes the call.
-        world: gives the ledger.
+        ports: gives the ledger.
         timeout_seconds: time limit of the Lambda function that sends; by default that of the service function.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
     """
-    assert_lease(rollback, world, timeout_seconds)
+    assert_lease(rollback, ports, timeout_seconds)
     return send()
 
 
@@ -82,21 +82,21 @@ def has_new_intent(before: Rollback, after: Rollback) -> bool:
     return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
 
 
-def seconds_to_wait(later: RetryLater, world: HasSettings) -> int:
+def seconds_to_wait(later: RetryLater, ports: HasSettings) -> int:
     """Return the seconds that the service asked to wait, at least one polling interval."""
-    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+    return max(ports.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
 
 
-def change_deadline(announced_at: datetime, lost_answer_seconds: float, world: HasSettings) -> datetime:
+def change_deadline(announced_at: datetime, lost_answer_seconds: float, ports: HasSettings) -> datetime:
     """Return the time by which an announced change of the database was made or never will be.
 
     Rule 9: the intent is written before the change. The Lambda function that sends the change ends first. A request
     whose answer was lost may still reach Neon after that.
     """
-    return announced_at + timedelta(seconds=max(world.settings.policy.database_timeout_seconds, lost_answer_seconds))
+    return announced_at + timedelta(seconds=max(ports.settings.policy.database_timeout_seconds, lost_answer_seconds))
 
 
-def is_conclusion_overdue(rollback: Rollback, now: datetime, world: HasSettings) -> bool:
+def is_conclusion_overdue(rollback: Rollback, now: datetime, ports: HasSettings) -> bool:
     """Whether the time to conclude is over: the report lists open obligations, and the janitor sends unsent reports."""
     started = rollback.conclusion_started_at or now
-    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)
+    return now - started > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes)

@@ -16,7 +16,7 @@ _MAX_CLOCK_SKEW = timedelta(minutes=1)  # between ECS and Lambda
 
 
 def check_not_caused_by_rollback(
-    service_name: str, deployment_id: str | None, view: ServiceView, world: HasLedger
+    service_name: str, deployment_id: str | None, view: ServiceView, ports: HasLedger
 ) -> Check:
     """Check that a failed deployment is the team's, and not one that gave a service new connections.
 
@@ -24,9 +24,9 @@ def check_not_caused_by_rollback(
         service_name: the service.
         deployment_id: `ecs-svc/…` as the event names it; None: the event named none and means the newest one.
         view: ECS's description of the service.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
-    caused = world.ledger.caused_deployment(service_name)
+    caused = ports.ledger.caused_deployment(service_name)
     if caused is None or not _is_same_deployment(caused, deployment_id, view):
         reason = "no rollback asked for it"
         return Check.passed(CHECK_NAME, reason)
@@ -42,7 +42,7 @@ def record_caused_deployment(
     service_name: str,
     view: ServiceView,
     asked_at: datetime,
-    world: HasLedger,
+    ports: HasLedger,
     *,
     rollback_id: str = "",
     replaced_deployment_id: str | None = None,
@@ -57,7 +57,7 @@ def record_caused_deployment(
         replaced_deployment_id=replaced_deployment_id or view.primary.id,
         deployment_id=deployment_id,
     )
-    world.ledger.put_caused_deployment(caused)
+    ports.ledger.put_caused_deployment(caused)
 
 
 def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:

@@ -18,18 +18,18 @@ from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasLedger, HasSettings
 
 
-def lease_end(now: datetime, world: HasSettings) -> datetime:
+def lease_end(now: datetime, ports: HasSettings) -> datetime:
     """End of a lease that is taken or renewed now."""
-    return now + timedelta(minutes=world.settings.policy.lease_minutes)
+    return now + timedelta(minutes=ports.settings.policy.lease_minutes)
 
 
-def hold_lease(name: str, rollback_id: str, world: LeasePorts) -> Lease | None:
+def hold_lease(name: str, rollback_id: str, ports: LeasePorts) -> Lease | None:
     """Take a lease, or renew it if the rollback holds it already.
 
     Args:
         name: name of the service, or key of the branch.
         rollback_id: the rollback that is to hold the lease.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Returns:
         The lease; None: another rollback holds it.
@@ -37,19 +37,19 @@ def hold_lease(name: str, rollback_id: str, world: LeasePorts) -> Lease | None:
     Raises:
         LeaseLost: the lease expired between the two calls; call again.
     """
-    now = world.clock.now()
-    until = lease_end(now, world)
-    lease = world.ledger.acquire(name, rollback_id, now, until)
-    return world.ledger.renew(lease, now, until) if lease is not None else None
+    now = ports.clock.now()
+    until = lease_end(now, ports)
+    lease = ports.ledger.acquire(name, rollback_id, now, until)
+    return ports.ledger.renew(lease, now, until) if lease is not None else None
 
 
-def holds_lease(rollback: Rollback, now: datetime, world: HasLedger) -> bool:
+def holds_lease(rollback: Rollback, now: datetime, ports: HasLedger) -> bool:
     """Whether a rollback holds an unexpired lease on its service."""
-    held = world.ledger.lease(rollback.service_name)
+    held = ports.ledger.lease(rollback.service_name)
     return held is not None and held.is_held_by(rollback.id, now)
 
 
-def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
+def renew_service_lease(rollback: Rollback, ports: LeasePorts) -> int:
     """Renew the lease on the rollback's own service; an expired lease that no other rollback took is taken again.
 
     Step Functions or Lambda may pause for longer than a lease. Ending for that could leave a service at zero tasks.
@@ -61,21 +61,21 @@ def renew_service_lease(rollback: Rollback, world: LeasePorts) -> int:
     Raises:
         LeaseLost: another rollback has taken the lease since.
     """
-    now = world.clock.now()
-    until = lease_end(now, world)
+    now = ports.clock.now()
+    until = lease_end(now, ports)
     try:
-        held = world.ledger.lease(rollback.service_name)
+        held = ports.ledger.lease(rollback.service_name)
     except UnreadableItem:  # no rollback can prove that it holds an unreadable lease: the first to ask takes it
-        held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        held = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
         if held is not None:
             return held.counter
     if held is None or held.holder != rollback.id:
         raise LeaseLost(_describe_loss(rollback, held))
     if held.expires_at <= now:
-        held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        held = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
         if held is None:
-            raise LeaseLost(_describe_loss(rollback, world.ledger.lease(rollback.service_name)))
-    return world.ledger.renew(held, now, until).counter
+            raise LeaseLost(_describe_loss(rollback, ports.ledger.lease(rollback.service_name)))
+    return ports.ledger.renew(held, now, until).counter
 
 
 def _describe_loss(rollback: Rollback, held: Lease | None) -> str:
@@ -83,36 +83,36 @@ def _describe_loss(rollback: Rollback, held: Lease | None) -> str:
     return f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)"
 
 
-def release_leases(rollback: Rollback, world: LeasePorts) -> None:
+def release_leases(rollback: Rollback, ports: LeasePorts) -> None:
     """Give back all leases of a concluded rollback: its service's, the branch's, and those of all services of it."""
-    world.ledger.release_lease(rollback.service_name, rollback.id)
-    settings = world.settings.database
+    ports.ledger.release_lease(rollback.service_name, rollback.id)
+    settings = ports.settings.database
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None or settings is None:
         return
-    world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
-    for service in (*world.settings.writers(), *world.settings.readers()):
-        world.ledger.release_lease(service.name, rollback.id)
+    ports.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
+    for service in (*ports.settings.writers(), *ports.settings.readers()):
+        ports.ledger.release_lease(service.name, rollback.id)
 
 
-def assert_lease(rollback: Rollback, world: LeasePorts, timeout_seconds: float | None = None) -> None:
+def assert_lease(rollback: Rollback, ports: LeasePorts, timeout_seconds: float | None = None) -> None:
     """Check, immediately before a change, that the lease outlasts the function that makes the change.
 
     Args:
         rollback: the rollback that makes the change.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         timeout_seconds: timeout of that function; None: of the service function.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease expires before the function's timeout.
     """
-    held = world.ledger.lease(rollback.service_name)
-    until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
+    held = ports.ledger.lease(rollback.service_name)
+    until = ports.clock.now() + timedelta(seconds=timeout_seconds or ports.settings.policy.act_timeout_seconds)
     if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
         raise LeaseLost(_describe_loss(rollback, held))
 
 
-def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: LeasePorts) -> None:
+def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], ports: LeasePorts) -> None:
     """Take the leases on all other services that write to the branch.
 
     `renew_leases_of_stopped_services` keeps each lease until its service starts; Conclude gives each back with the last
@@ -124,12 +124,12 @@ def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...],
     for service in writers:
         if service.name == rollback.service_name:
             continue  # the runner renews the lease on the rollback's own service
-        if hold_lease(service.name, rollback.id, world) is None:
+        if hold_lease(service.name, rollback.id, ports) is None:
             raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
 
 
 def hold_branch_lease(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: LeasePorts
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: LeasePorts
 ) -> str | None:
     """Acquire or renew the lease on the branch, so that one rollback at a time changes it.
 
@@ -144,19 +144,19 @@ def hold_branch_lease(
     """
     key = branch_key(settings.project_id, plan.branch)
     if rollback.database is None and not rollback.is_forced_by_operator:
-        unsettled = find_unsettled_holder(key, world)
+        unsettled = find_unsettled_holder(key, ports)
         if unsettled is not None:
             return unsettled.id
-    if hold_lease(key, rollback.id, world) is not None:
+    if hold_lease(key, rollback.id, ports) is not None:
         return None
-    held = world.ledger.lease(key)
+    held = ports.ledger.lease(key)
     holder = held.holder if held is not None else "another rollback"
     if rollback.database is not None:
         raise LeaseLost(f"{holder} holds the lease on {key}")
     return holder
 
 
-def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> frozenset[str]:
+def renew_leases_of_stopped_services(rollback: Rollback, ports: LeasePorts) -> frozenset[str]:
     """Renew the leases on the other services that still stand at zero tasks for this rollback.
 
     Returns:
@@ -168,7 +168,7 @@ def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> f
     lost, expired = set(), None
     for name in sorted({owed.service for owed in rollback.open_obligations() if owed.service is not None}):
         try:
-            if hold_lease(name, rollback.id, world) is None:
+            if hold_lease(name, rollback.id, ports) is None:
                 lost.add(name)
         except LeaseLost as error:  # the other leases are renewed all the same
             expired = error
@@ -177,7 +177,7 @@ def renew_leases_of_stopped_services(rollback: Rollback, world: LeasePorts) -> f
     return frozenset(lost)
 
 
-def renew_leases_while_concluding(rollback: Rollback, world: LeasePorts) -> None:
+def renew_leases_while_concluding(rollback: Rollback, ports: LeasePorts) -> None:
     """Renew all leases that a rollback still needs while Neon or ECS is asked about the outcome of its changes.
 
     Without this, another rollback might begin on a service with zero tasks, or on the branch. Leases that
@@ -186,11 +186,11 @@ def renew_leases_while_concluding(rollback: Rollback, world: LeasePorts) -> None
     if not rollback.open_obligations():
         return
     with suppress(LeaseLost):
-        if hold_lease(rollback.service_name, rollback.id, world) is None:
+        if hold_lease(rollback.service_name, rollback.id, ports) is None:
             return
     planned = rollback.plan.database if rollback.plan is not None else None
-    if planned is not None and world.settings.database is not None:
+    if planned is not None and ports.settings.database is not None:
         with suppress(LeaseLost):
-            hold_lease(branch_key(world.settings.database.project_id, planned.branch), rollback.id, world)
+            hold_lease(branch_key(ports.settings.database.project_id, planned.branch), rollback.id, ports)
     with suppress(LeaseLost):
-        renew_leases_of_stopped_services(rollback, world)
+        renew_leases_of_stopped_services(rollback, ports)

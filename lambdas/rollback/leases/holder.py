@@ -9,31 +9,31 @@ from rollback.leases.ports import LeaseLivenessPorts, LeasePorts, LeaseReadPorts
 from rollback.leases.takeover import describe_takeover_state
 
 
-def find_live_lease(name: str, world: LeaseReadPorts) -> Lease | None:
+def find_live_lease(name: str, ports: LeaseReadPorts) -> Lease | None:
     """The unexpired lease on a service, or on a branch by its key; None: there is none."""
-    held = world.ledger.lease(name)
-    return held if held is not None and held.expires_at > world.clock.now() else None
+    held = ports.ledger.lease(name)
+    return held if held is not None and held.expires_at > ports.clock.now() else None
 
 
-def find_live_database_lease(world: LeasePorts) -> Lease | None:
+def find_live_database_lease(ports: LeasePorts) -> Lease | None:
     """The unexpired lease of a rollback that may be changing the environment's branch; None: there is none.
 
     Such a rollback holds a lease on the branch, or on a service that writes to the branch.
     """
-    database = world.settings.database
+    database = ports.settings.database
     if database is None or database.branch_id is None:
         return None
-    names = (database.lease_of(None), *(service.name for service in world.settings.writers()))
-    leases = (find_live_lease(name, world) for name in names)
+    names = (database.lease_of(None), *(service.name for service in ports.settings.writers()))
+    leases = (find_live_lease(name, ports) for name in names)
     return next((lease for lease in leases if lease is not None), None)
 
 
-def holder_of(lease: Lease, world: LeaseReadPorts) -> Rollback | None:
+def holder_of(lease: Lease, ports: LeaseReadPorts) -> Rollback | None:
     """The rollback that holds a lease; None: its record is missing or can't be read."""
-    return find_rollback(lease.holder, world)
+    return find_rollback(lease.holder, ports)
 
 
-def find_rollback(rollback_id: str, world: LeaseReadPorts) -> Rollback | None:
+def find_rollback(rollback_id: str, ports: LeaseReadPorts) -> Rollback | None:
     """A rollback by its id, of any service: a rollback may hold leases on other services, and on a branch.
 
     Returns:
@@ -41,63 +41,63 @@ def find_rollback(rollback_id: str, world: LeaseReadPorts) -> Rollback | None:
     """
     service_name = service_of(rollback_id)
     try:
-        return world.ledger.read(service_name, rollback_id)
+        return ports.ledger.read(service_name, rollback_id)
     except KeyError:
         return None
     except UnreadableItem as unreadable:
-        world.ledger.record_unreadable(unreadable, world.clock.now())
+        ports.ledger.record_unreadable(unreadable, ports.clock.now())
         return None
 
 
-def why_lease_is_alive(lease: Lease, world: LeaseLivenessPorts) -> str | None:
+def why_lease_is_alive(lease: Lease, ports: LeaseLivenessPorts) -> str | None:
     """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended."""
-    holder = holder_of(lease, world)
+    holder = holder_of(lease, ports)
     if holder is not None and holder.concluded_at is not None:
         return None
-    if holder is not None and world.workflow.is_running(holder.execution):
+    if holder is not None and ports.workflow.is_running(holder.execution):
         return "its execution runs"
-    if lease.expires_at > world.clock.now():
+    if lease.expires_at > ports.clock.now():
         return f"its lease holds until {lease.expires_at:%H:%M:%S} UTC"
     return None
 
 
-def describe_holder(lease: Lease, world: LeaseReadPorts) -> str:
+def describe_holder(lease: Lease, ports: LeaseReadPorts) -> str:
     """The state of the holder, for an operator who is about to interfere with it."""
-    holder = holder_of(lease, world)
+    holder = holder_of(lease, ports)
     if holder is None:
         return f"{lease.holder} holds the lease, and there is no record of what it has done"
     return describe_takeover_state(holder)
 
 
-def successor_of(rollback: Rollback, world: LeaseReadPorts) -> str | None:
+def successor_of(rollback: Rollback, ports: LeaseReadPorts) -> str | None:
     """Id of the rollback that took the lease over and continues this one; None: no rollback does."""
     try:
-        held = world.ledger.lease(rollback.service_name)
+        held = ports.ledger.lease(rollback.service_name)
     except UnreadableItem:
         return None
     if held is None or held.holder == rollback.id:
         return None
-    successor = holder_of(held, world)
+    successor = holder_of(held, ports)
     if successor is None:
         return None
     return successor.id if successor.admitted_at is None or successor.supersedes == rollback.id else None
 
 
-def find_predecessors(rollback: Rollback, world: LeaseReadPorts) -> tuple[list[Rollback], tuple[Check, ...]]:
+def find_predecessors(rollback: Rollback, ports: LeaseReadPorts) -> tuple[list[Rollback], tuple[Check, ...]]:
     """Rollbacks of the same service that have not concluded, newest first.
 
     Returns:
         The rollbacks, and a warning about those that can't be read: an operator has to put their settings back.
     """
-    pending = world.ledger.pending(rollback.service_name)
+    pending = ports.ledger.pending(rollback.service_name)
     for item in pending.unreadable:
-        world.ledger.record_unreadable(item, world.clock.now())
+        ports.ledger.record_unreadable(item, ports.clock.now())
     unreadable = [item.key for item in pending.unreadable]
     predecessors: list[Rollback] = []
     for entry in pending.items:
         if not entry.is_open or not entry.can_act or entry.rollback_id == rollback.id:
             continue
-        predecessor = find_rollback(entry.rollback_id, world)
+        predecessor = find_rollback(entry.rollback_id, ports)
         if predecessor is None:
             unreadable.append(entry.rollback_id)
         elif predecessor.concluded_at is None:
@@ -127,7 +127,7 @@ def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
     return predecessor.admitted_at is not None and is_unfinished
 
 
-def find_unsettled_holder(name: str, world: LeaseReadPorts) -> Rollback | None:
+def find_unsettled_holder(name: str, ports: LeaseReadPorts) -> Rollback | None:
     """The rollback that let a lease expire and has to be concluded first; None: the lease may be taken if it is free.
 
     Its execution may only be slow. If another rollback took the lease, even for a moment, the slow one would end at its
@@ -135,15 +135,15 @@ def find_unsettled_holder(name: str, world: LeaseReadPorts) -> Rollback | None:
 
     Args:
         name: name of the service, or key of the branch.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
     try:
-        held = world.ledger.lease(name)
+        held = ports.ledger.lease(name)
     except UnreadableItem:  # no rollback can prove that it holds an unreadable lease
         return None
-    if held is None or held.expires_at > world.clock.now():
+    if held is None or held.expires_at > ports.clock.now():
         return None
-    holder = holder_of(held, world)
+    holder = holder_of(held, ports)
     is_unsettled = holder is not None and holder.concluded_at is None and must_conclude_first(holder)
     return holder if is_unsettled else None
 

@@ -12,40 +12,40 @@ from rollback.ports.holders import HasSettings
 _LEASE_IN_USE = timedelta(minutes=1)  # a lease renewed so recently: an operator may be unfencing under it
 
 
-def release_leases_of_concluded(service: str, world: LeasePorts) -> Iterator[str]:
+def release_leases_of_concluded(service: str, ports: LeasePorts) -> Iterator[str]:
     """Give back leases on a service, and on its branch, that a concluded rollback still holds.
 
     Yields:
         What was given back, a line each.
     """
-    for name in (service, *_branch_key_of_first_writer(service, world)):
+    for name in (service, *_branch_key_of_first_writer(service, ports)):
         try:
-            held = world.ledger.lease(name)
+            held = ports.ledger.lease(name)
         except UnreadableItem as unreadable:
-            world.ledger.record_unreadable(unreadable, world.clock.now())
+            ports.ledger.record_unreadable(unreadable, ports.clock.now())
             continue
-        holder = holder_of(held, world) if held is not None else None
+        holder = holder_of(held, ports) if held is not None else None
         if held is None or holder is None:
             continue  # without a readable holder the lease expires, and the metric of stale leases shows that
-        now = world.clock.now()
-        was_just_renewed = held.expires_at > lease_end(now, world) - _LEASE_IN_USE
+        now = ports.clock.now()
+        was_just_renewed = held.expires_at > lease_end(now, ports) - _LEASE_IN_USE
         if holder.concluded_at is not None and not was_just_renewed:
-            world.ledger.release_lease(name, holder.id)
+            ports.ledger.release_lease(name, holder.id)
             yield f"{holder.id}: lease on {name} given back"
 
 
-def is_lease_stale(service: str, world: LeaseReadPorts) -> bool:
+def is_lease_stale(service: str, ports: LeaseReadPorts) -> bool:
     """Whether a service's lease expired without being given back or taken over, or can't be read."""
     try:
-        held = world.ledger.lease(service)
+        held = ports.ledger.lease(service)
     except UnreadableItem:
         return True
-    return held is not None and held.expires_at <= world.clock.now()
+    return held is not None and held.expires_at <= ports.clock.now()
 
 
-def _branch_key_of_first_writer(service: str, world: HasSettings) -> tuple[str, ...]:
+def _branch_key_of_first_writer(service: str, ports: HasSettings) -> tuple[str, ...]:
     """The key of the branch if this service is the branch's first writer: so each branch is checked once."""
-    database, writers = world.settings.database, world.settings.writers()
+    database, writers = ports.settings.database, ports.settings.writers()
     if database is None or database.branch_id is None or not writers or writers[0].name != service:
         return ()
     return (database.lease_of(None),)

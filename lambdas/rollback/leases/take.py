@@ -34,38 +34,38 @@ class LeaseDenied:
     why: str
 
 
-def take_service_lease(rollback: Rollback, now: datetime, world: LeasePorts) -> LeaseTaken | LeaseDenied:
+def take_service_lease(rollback: Rollback, now: datetime, ports: LeasePorts) -> LeaseTaken | LeaseDenied:
     """Acquire a free or expired lease; take over a held one where rule 1 allows it.
 
     Rule 1: an automatic trigger never takes over a rollback that is fenced, changes a database, or is an emergency.
     """
-    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, lease_end(now, world))
-    return LeaseTaken(lease) if lease is not None else _take_over(rollback, now, world)
+    lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, lease_end(now, ports))
+    return LeaseTaken(lease) if lease is not None else _take_over(rollback, now, ports)
 
 
-def _take_over(rollback: Rollback, now: datetime, world: LeasePorts) -> LeaseTaken | LeaseDenied:
-    until, held = lease_end(now, world), world.ledger.lease(rollback.service_name)
+def _take_over(rollback: Rollback, now: datetime, ports: LeasePorts) -> LeaseTaken | LeaseDenied:
+    until, held = lease_end(now, ports), ports.ledger.lease(rollback.service_name)
     if held is None:  # given back at this moment
-        lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
         return LeaseTaken(lease) if lease is not None else LeaseDenied("the lease has just changed")
-    holder = holder_of(held, world)
+    holder = holder_of(held, ports)
     why_not = (
         find_takeover_objection(rollback, holder)
         if holder is not None
-        else _find_objection_without_record(rollback, held, world)
+        else _find_objection_without_record(rollback, held, ports)
     )
-    is_paused = rollback.trigger not in OPERATOR_TRIGGERS and world.ledger.pause(rollback.service_name) is not None
+    is_paused = rollback.trigger not in OPERATOR_TRIGGERS and ports.ledger.pause(rollback.service_name) is not None
     if why_not is None and is_paused:  # the holder would be ended for nothing: Plan suppresses a paused trigger
         why_not = f"automatic rollbacks are paused, and {held.holder} goes on"
     if why_not is not None:
         return LeaseDenied(why_not)
-    lease = world.ledger.take_over(held, rollback.id, until)
+    lease = ports.ledger.take_over(held, rollback.id, until)
     if lease is None:
         return LeaseDenied(f"the lease on {rollback.service_name} has just changed hands")
     return LeaseTaken(lease, holder)
 
 
-def _find_objection_without_record(rollback: Rollback, held: Lease, world: HasLedger) -> str | None:
+def _find_objection_without_record(rollback: Rollback, held: Lease, ports: HasLedger) -> str | None:
     """Why to wait for a holder whose record is missing or unreadable; None: the lease may be taken over.
 
     An emergency takes over unless the holder has fenced the service (rule 1). The ledger's index has a rollback's
@@ -73,7 +73,7 @@ def _find_objection_without_record(rollback: Rollback, held: Lease, world: HasLe
     """
     if rollback.is_forced_by_operator:
         return None
-    owed = world.ledger.owed(rollback.service_name)
+    owed = ports.ledger.owed(rollback.service_name)
     is_fenced = any(
         entry.rollback_id == held.holder and any(o.kind is ObligationKind.FENCE for o in entry.obligations)
         for entry in owed.items

@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 def checkpoint(
-    service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, world: CheckpointPorts
+    service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, ports: CheckpointPorts
 ) -> Checkpoint:
     """Record a checkpoint. Several may be recorded: the last one before the deployment counts.
 
@@ -44,7 +44,7 @@ def checkpoint(
         service_name: name of the service.
         version: the version that is about to be deployed.
         shipped: all migrations in the version's repository; None: not known.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Raises:
         InvalidRequest: the environment has no branch that the service writes to.
@@ -53,28 +53,28 @@ def checkpoint(
     """
     if not version.strip():
         raise InvalidRequest("the version is empty: it is the image's tag, or its APP_VERSION; nothing was recorded")
-    database, environment = world.settings.database, world.settings.environment
+    database, environment = ports.settings.database, ports.settings.environment
     if database is None:
         raise InvalidRequest(
             f"no database is set for {environment}: add `database` to its settings and deploy its rollback stack; "
             "nothing was recorded"
         )
-    if database.branch_id is None or not world.settings.writes_to_standing_branch(service_name):
+    if database.branch_id is None or not ports.settings.writes_to_standing_branch(service_name):
         why = (
             f"its branches are those of pull requests, {database.branch_pattern}"
             if database.branch_id is None
-            else f"its writers are {', '.join(writer.name for writer in world.settings.writers())}"
+            else f"its writers are {', '.join(writer.name for writer in ports.settings.writers())}"
         )
         raise InvalidRequest(
             f"{service_name} writes to no branch of {environment} that has restore points ({why}); nothing was recorded"
         )
-    lease = find_live_database_lease(world)
+    lease = find_live_database_lease(ports)
     if lease is not None:
         raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
-    now = world.clock.now()
-    address = world.databases.connection_uri(database.branch_id, database.database, database.role)
-    head, schema = world.sql.head(address), live_schema(address, world.sql)
-    world.ledger.put_schema(schema)
+    now = ports.clock.now()
+    address = ports.databases.connection_uri(database.branch_id, database.database, database.role)
+    head, schema = ports.sql.head(address), live_schema(address, ports.sql)
+    ports.ledger.put_schema(schema)
     point = RecordedPoint(
         branch=database.lease_of(None),
         service=service_name,
@@ -87,7 +87,7 @@ def checkpoint(
         shipped=shipped,
         schema_sha256=schema.sha256,
     )
-    world.ledger.put_restore_point(point)
+    ports.ledger.put_restore_point(point)
     new = None
     if shipped is not None:
         new = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))

@@ -23,27 +23,27 @@ class DeployDecision:
     why: str
 
 
-def check_deploy(service_name: str, image: str, world: DeployCheckPorts) -> DeployDecision:
+def check_deploy(service_name: str, image: str, ports: DeployCheckPorts) -> DeployDecision:
     """Check an image, by tag or digest, against the ledger.
 
     Raises:
         InvalidRequest: the image's digest is not known.
         ExternalServiceError: the registry or the ledger do not answer: the image is not allowed.
     """
-    digest = _digest_of(image, world)
-    lease = find_live_lease(service_name, world)
+    digest = _digest_of(image, ports)
+    lease = find_live_lease(service_name, ports)
     if lease is not None:
         return DeployDecision(
             False, f"a rollback of {service_name} is in progress ({lease.holder}): deploy when it has ended"
         )
-    service = world.settings.service(service_name)
-    releases = world.ledger.find(service_name, digest)
+    service = ports.settings.service(service_name)
+    releases = ports.ledger.find(service_name, digest)
     bad = next(
         (r for r in releases if r.state in ROLLED_BACK_STATES and _is_image_of(r, digest, service.container, releases)),
         None,
     )
     if bad is not None:
-        name, environment = release_label(bad, releases), world.settings.environment
+        name, environment = release_label(bad, releases), ports.settings.environment
         unquarantine = f"rollback unquarantine {environment} {name} --service {service_name}"
         why = f"{image} is of {bad.version}, which is {bad.state} ({bad.state_reason}); `{unquarantine}` clears it"
         return DeployDecision(False, why)
@@ -65,9 +65,9 @@ def _has_image(release: Release, digest: str) -> bool:
     return any(image.endswith(digest) for image in release.images.values())
 
 
-def _digest_of(image: str, world: HasImages) -> str:
+def _digest_of(image: str, ports: HasImages) -> str:
     named = _BY_DIGEST.fullmatch(image)
-    by_digest = image if named else (world.images.digest_of(image) if "@" not in image else None)
+    by_digest = image if named else (ports.images.digest_of(image) if "@" not in image else None)
     if not by_digest:
         raise InvalidRequest(
             f"the digest of image {image!r} is not known: it is not in ECR, or can't be read there; push it first, or "

@@ -18,13 +18,13 @@ TRIES = 5  # attempts at a compare-and-set while a step saves the same document
 
 
 def record_operator_action(
-    verb: str, service_name: str, operator: Operator, world: OperatorActionPorts, subject: str = ""
+    verb: str, service_name: str, operator: Operator, ports: OperatorActionPorts, subject: str = ""
 ) -> None:
     """Record an operator's action in the ledger."""
-    world.ledger.record_action(
+    ports.ledger.record_action(
         OperatorAction(
             service=service_name,
-            at=world.clock.now(),
+            at=ports.clock.now(),
             verb=verb,
             subject=subject,
             by=operator.name,
@@ -33,44 +33,44 @@ def record_operator_action(
     )
 
 
-def pause(service_name: str, operator: Operator, world: LeasePorts) -> str:
+def pause(service_name: str, operator: Operator, ports: LeasePorts) -> str:
     """Pause automatic rollbacks of a service until `resume`; a rollback that has begun continues.
 
     Raises:
         InvalidRequest: they are paused already.
     """
-    _refuse_second_pause(world.ledger.pause(service_name))
-    ours = Pause(service=service_name, since=world.clock.now(), by=operator.name, reason=operator.reason.strip())
-    record_operator_action("pause", service_name, operator, world)
-    world.ledger.put_pause(ours)
-    current = world.ledger.pause(service_name)
+    _refuse_second_pause(ports.ledger.pause(service_name))
+    ours = Pause(service=service_name, since=ports.clock.now(), by=operator.name, reason=operator.reason.strip())
+    record_operator_action("pause", service_name, operator, ports)
+    ports.ledger.put_pause(ours)
+    current = ports.ledger.pause(service_name)
     if current != ours:  # two operators at once: the first pause holds
         _refuse_second_pause(current)
     result = f"automatic rollbacks of {service_name} are paused; operators can still start them"
-    lease = find_live_lease(service_name, world)
+    lease = find_live_lease(service_name, ports)
     if lease is None:
         return result
-    return f"{result}; {lease.holder} goes on: `rollback abort {world.settings.environment} {lease.holder}` ends it"
+    return f"{result}; {lease.holder} goes on: `rollback abort {ports.settings.environment} {lease.holder}` ends it"
 
 
-def resume(service_name: str, operator: Operator, world: OperatorActionPorts) -> str:
+def resume(service_name: str, operator: Operator, ports: OperatorActionPorts) -> str:
     """End the pause of automatic rollbacks of a service.
 
     Raises:
         InvalidRequest: they are not paused.
     """
-    current = world.ledger.pause(service_name)
+    current = ports.ledger.pause(service_name)
     if current is None:
         raise InvalidRequest(f"automatic rollbacks of {service_name} are not paused; nothing was changed")
-    record_operator_action("resume", service_name, operator, world)
-    world.ledger.end_pause(service_name)
+    record_operator_action("resume", service_name, operator, ports)
+    ports.ledger.end_pause(service_name)
     return (
         f"automatic rollbacks of {service_name} are on again (paused since {current.since:%Y-%m-%d %H:%M} UTC by "
         f"{current.by}); the janitor evaluates an alarm that is still in ALARM within minutes"
     )
 
 
-def abort(rollback_id: str, operator: Operator, world: AbortPorts) -> Rollback:
+def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
     """Abort an open rollback: save its outcome by compare-and-set, then stop its execution. Conclude does the rest.
 
     The next step finds the outcome and goes to Conclude. The save of a step that runs now is refused, and Conclude
@@ -80,76 +80,76 @@ def abort(rollback_id: str, operator: Operator, world: AbortPorts) -> Rollback:
         InvalidRequest: there is no such rollback, or it has ended.
         Conflict: other processes kept saving the rollback; call again.
     """
-    _find_abortable(rollback_id, world)
-    record_operator_action("abort", service_of(rollback_id), operator, world, rollback_id)
+    _find_abortable(rollback_id, ports)
+    record_operator_action("abort", service_of(rollback_id), operator, ports, rollback_id)
     for _ in range(TRIES):
-        rollback = _find_abortable(rollback_id, world)
+        rollback = _find_abortable(rollback_id, ports)
         if rollback.outcome is not None:  # an earlier abort was interrupted here
             break
         ended = rollback.evolve(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
-            superseded_by=successor_of(rollback, world),
+            superseded_by=successor_of(rollback, ports),
             is_operator_abort=True,
             wait_seconds=0,
         )
         try:
-            rollback = world.ledger.save(ended)
+            rollback = ports.ledger.save(ended)
         except Conflict:
             continue
         break
     else:
         raise Conflict(f"{rollback_id} changed {TRIES} times while it was being aborted; call it again")
     with suppress(RollbackError):  # the execution finds the outcome by itself, only later
-        world.workflow.stop(rollback.execution, rollback.reason)
+        ports.workflow.stop(rollback.execution, rollback.reason)
     return rollback
 
 
-def unlock(service_name: str, operator: Operator, world: AbortPorts, *, force: bool = False) -> str:
+def unlock(service_name: str, operator: Operator, ports: AbortPorts, *, force: bool = False) -> str:
     """Give back the lease of a rollback that no process works on any more.
 
     Args:
         service_name: name of the service.
         operator: who unlocks it, and why.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         force: give back the lease of a live rollback too. That rollback finds its lease lost, ends as aborted, and
             stays fenced if it is (rule 3: aborted while fenced, stay fenced).
 
     Raises:
         InvalidRequest: there is no lease, or its holder is alive.
     """
-    environment, lease = world.settings.environment, world.ledger.lease(service_name)
+    environment, lease = ports.settings.environment, ports.ledger.lease(service_name)
     if lease is None:
         raise InvalidRequest(f"no rollback holds the lease on {service_name}; nothing was changed")
-    alive = why_lease_is_alive(lease, world)
+    alive = why_lease_is_alive(lease, ports)
     if alive is not None and not force:
         raise InvalidRequest(
-            f"{lease.holder} is alive ({alive}): {describe_holder(lease, world)}; end it with `rollback abort "
+            f"{lease.holder} is alive ({alive}): {describe_holder(lease, ports)}; end it with `rollback abort "
             f"{environment} {lease.holder}`, or take its lease with --force; nothing was changed"
         )
-    holder = holder_of(lease, world)
-    record_operator_action("unlock", service_name, operator, world, lease.holder)
+    holder = holder_of(lease, ports)
+    record_operator_action("unlock", service_name, operator, ports, lease.holder)
     if alive is not None and holder is not None:
-        _mark_ended_by_operator(holder.id, world)
-    world.ledger.release_lease(service_name, lease.holder)
+        _mark_ended_by_operator(holder.id, ports)
+    ports.ledger.release_lease(service_name, lease.holder)
     result = f"the lease on {service_name} is free; {lease.holder} held it"
     if holder is not None and holder.concluded_at is None:
         result += "; the janitor concludes it, or the next rollback continues it"
     return result
 
 
-def _mark_ended_by_operator(rollback_id: str, world: HasLedger) -> None:
+def _mark_ended_by_operator(rollback_id: str, ports: HasLedger) -> None:
     """Mark a rollback as aborted by an operator before its lease is gone: the lost lease is then no crash.
 
     Raises:
         Conflict: other processes kept saving the rollback; call again.
     """
     for _ in range(TRIES):
-        rollback = world.ledger.read(service_of(rollback_id), rollback_id)
+        rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
         if rollback.concluded_at is not None or rollback.is_operator_abort:
             return
         with suppress(Conflict):
-            world.ledger.save(rollback.evolve(is_operator_abort=True))
+            ports.ledger.save(rollback.evolve(is_operator_abort=True))
             return
     raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
 
@@ -162,10 +162,10 @@ def _refuse_second_pause(current: Pause | None) -> None:
         )
 
 
-def _find_abortable(rollback_id: str, world: LeasePorts) -> Rollback:
-    environment = world.settings.environment
+def _find_abortable(rollback_id: str, ports: LeasePorts) -> Rollback:
+    environment = ports.settings.environment
     try:
-        rollback = world.ledger.read(service_of(rollback_id), rollback_id)
+        rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
     except KeyError as error:
         raise InvalidRequest(
             f"there is no rollback {rollback_id}; `rollback history {environment}` lists them; nothing was changed"

@@ -20,7 +20,7 @@ ROLLED_BACK_STATES = frozenset({ReleaseState.SUSPECT, ReleaseState.QUARANTINED})
 _NOT_QUARANTINED = frozenset(ReleaseState) - {ReleaseState.QUARANTINED}
 
 
-def quarantine(service_name: str, name: str, operator: Operator, world: PreparationPorts) -> str:
+def quarantine(service_name: str, name: str, operator: Operator, ports: PreparationPorts) -> str:
     """Quarantine a release: no target without `--force`, and out of the standing plan at once.
 
     An interrupted call may be repeated.
@@ -28,58 +28,58 @@ def quarantine(service_name: str, name: str, operator: Operator, world: Preparat
     Raises:
         InvalidRequest: the ledger has no such release.
     """
-    release = release_named(service_name, name, world, _NOT_QUARANTINED)
-    record_operator_action("quarantine", service_name, operator, world, name)
-    _quarantine(release, f"by {operator}", world)
-    return f"{_describe_release(release)} quarantined; {_new_standing_plan(service_name, world)}"
+    release = release_named(service_name, name, ports, _NOT_QUARANTINED)
+    record_operator_action("quarantine", service_name, operator, ports, name)
+    _quarantine(release, f"by {operator}", ports)
+    return f"{_describe_release(release)} quarantined; {_new_standing_plan(service_name, ports)}"
 
 
-def unquarantine(service_name: str, name: str, operator: Operator, world: LeasePorts) -> str:
+def unquarantine(service_name: str, name: str, operator: Operator, ports: LeasePorts) -> str:
     """Make a quarantined or suspect release a candidate again: it may be named as a target, and be promoted.
 
     Raises:
         InvalidRequest: the ledger has no such release, or the release is neither.
         Conflict: the release's state was changed meanwhile.
     """
-    release = release_named(service_name, name, world, ROLLED_BACK_STATES)
+    release = release_named(service_name, name, ports, ROLLED_BACK_STATES)
     if release.state not in ROLLED_BACK_STATES:
         raise InvalidRequest(
             f"{release.version} is {release.state}, neither quarantined nor suspect; nothing was changed"
         )
-    record_operator_action("unquarantine", service_name, operator, world, name)
-    set_release_state(release, ReleaseState.CANDIDATE, f"cleared by {operator}", world.clock.now(), world)
-    now = _reread_release(release, world)
+    record_operator_action("unquarantine", service_name, operator, ports, name)
+    set_release_state(release, ReleaseState.CANDIDATE, f"cleared by {operator}", ports.clock.now(), ports)
+    now = _reread_release(release, ports)
     if now.state is not ReleaseState.CANDIDATE:
         raise Conflict(f"{now.version} was judged meanwhile: {now.state}, {now.state_reason}; look, and call again")
-    version = release_label(release, world.ledger.releases(service_name))
-    promote = f"{shlex.join(('rollback', 'promote', world.settings.environment))} --version {version}"
+    version = release_label(release, ports.ledger.releases(service_name))
+    promote = f"{shlex.join(('rollback', 'promote', ports.settings.environment))} --version {version}"
     return f"{_describe_release(release)} candidate again; `{promote}` makes it the last known good"
 
 
-def _quarantine(release: Release, reason: str, world: OperatorActionPorts) -> None:
+def _quarantine(release: Release, reason: str, ports: OperatorActionPorts) -> None:
     """Set the state, and repeat if a promotion or a readiness check interferes."""
     for _ in range(TRIES):
-        now = _reread_release(release, world)
-        standing = standing_plan(release.service, world)
+        now = _reread_release(release, ports)
+        standing = standing_plan(release.service, ports)
         is_planned = standing is not None and standing.definition_of(release.fingerprint) is not None
         if now.state is ReleaseState.QUARANTINED and not is_planned:
             return
-        set_release_state(now, ReleaseState.QUARANTINED, reason, world.clock.now(), world)
+        set_release_state(now, ReleaseState.QUARANTINED, reason, ports.clock.now(), ports)
     raise Conflict(f"{release.version} was judged {TRIES} times meanwhile; look, and call it again")
 
 
-def _reread_release(release: Release, world: HasLedger) -> Release:
-    return world.ledger.release(release.service, release.fingerprint) or release
+def _reread_release(release: Release, ports: HasLedger) -> Release:
+    return ports.ledger.release(release.service, release.fingerprint) or release
 
 
 def _describe_release(release: Release) -> str:
     return f"{release.version} ({release.fingerprint[:12]}) is"
 
 
-def _new_standing_plan(service_name: str, world: PreparationPorts) -> str:
+def _new_standing_plan(service_name: str, ports: PreparationPorts) -> str:
     """Compute the standing plan again, with the next promoted release in its place, also in ECS (decision 2)."""
     try:
-        plan = prepare_standing_plan(service_name, world)
+        plan = prepare_standing_plan(service_name, ports)
     except (RollbackError, KeyError) as failure:
         return (
             f"the standing plan is without it, and could not be computed again ({failure}): the next "

@@ -61,32 +61,32 @@ class UnfenceResult:
     stands: str
 
 
-def list_obligations_of_operator(service_name: str, world: LeasePorts) -> list[OpenObligation]:
+def list_obligations_of_operator(service_name: str, ports: LeasePorts) -> list[OpenObligation]:
     """List the obligations about a service that an operator has to discharge, in order, of rollbacks of any service.
 
     A rollback whose record can't be read is listed too: no rollback continues it.
     """
     debts = []
-    for entry in world.ledger.owed(service_name).items:
-        rollback = find_rollback(entry.rollback_id, world)
-        service = service_settings(service_name, rollback, world)
+    for entry in ports.ledger.owed(service_name).items:
+        rollback = find_rollback(entry.rollback_id, ports)
+        service = service_settings(service_name, rollback, ports)
         left = entry.obligations if rollback is None else entry.left_to_operator()
         debts += [OpenObligation(service, entry.rollback_id, entry.rollback_service, rollback, owed) for owed in left]
     return debts
 
 
-def service_settings(service_name: str, rollback: Rollback | None, world: HasSettings) -> ServiceSettings:
+def service_settings(service_name: str, rollback: Rollback | None, ports: HasSettings) -> ServiceSettings:
     """Settings of a service; from the rollback if the service has left the environment's settings.
 
     Raises:
         InvalidRequest: neither has the service.
     """
-    if service_name not in world.settings.service_names and rollback is not None and rollback.settings is not None:
+    if service_name not in ports.settings.service_names and rollback is not None and rollback.settings is not None:
         return rollback.settings.service(service_name)
-    return world.settings.service(service_name)
+    return ports.settings.service(service_name)
 
 
-def unfence(service_name: str, operator: Operator, world: UnfencePorts, *, force: bool = False) -> UnfenceResult:
+def unfence(service_name: str, operator: Operator, ports: UnfencePorts, *, force: bool = False) -> UnfenceResult:
     """Discharge the obligations about one service that can be discharged safely now, under its lease.
 
     A later call continues. Each service is unfenced by itself, so that none waits for another that can't be started.
@@ -94,84 +94,84 @@ def unfence(service_name: str, operator: Operator, world: UnfencePorts, *, force
     Args:
         service_name: name of the service.
         operator: who unfences it, and why.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         force: unfence beside a live rollback, and despite objections.
 
     Raises:
         InvalidRequest: no obligation was handed to an operator, a rollback is live, or there are objections.
     """
-    debts = list_obligations_of_operator(service_name, world)
-    lease = find_live_lease(service_name, world)
+    debts = list_obligations_of_operator(service_name, ports)
+    lease = find_live_lease(service_name, ports)
     if not debts:
-        world.settings.service(service_name)  # an unknown name is the likelier cause: report that first
-        going_on = f"; {describe_holder(lease, world)}" if lease is not None else ""
+        ports.settings.service(service_name)  # an unknown name is the likelier cause: report that first
+        going_on = f"; {describe_holder(lease, ports)}" if lease is not None else ""
         raise InvalidRequest(f"no setting of {service_name} was left to an operator{going_on}; nothing was changed")
     if not force:
-        _refuse_beside_live_lease(lease, world)
-        objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, world)]
+        _refuse_beside_live_lease(lease, ports)
+        objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, ports)]
         if objections:
             raise InvalidRequest(
                 f"{'; '.join(objections)}; --force puts the setting back all the same; nothing was changed"
             )
-    record_operator_action("unfence", service_name, operator, world, debts[0].rollback_id)
-    held_by = _take_lease(service_name, debts[0].rollback_id, world) if lease is None else None
+    record_operator_action("unfence", service_name, operator, ports, debts[0].rollback_id)
+    held_by = _take_lease(service_name, debts[0].rollback_id, ports) if lease is None else None
     try:
-        done = list(_discharge_in_order(debts, world))
+        done = list(_discharge_in_order(debts, ports))
     finally:
         if held_by is not None:
-            world.ledger.release_lease(service_name, held_by.holder)
+            ports.ledger.release_lease(service_name, held_by.holder)
     left = tuple(debt for debt in debts if debt not in done)
-    _clear_unreadable(done, left, world)
+    _clear_unreadable(done, left, ports)
     return UnfenceResult(
-        tuple(done), left, _describe_service(debts[0].service, world.services.describe(debts[0].service))
+        tuple(done), left, _describe_service(debts[0].service, ports.services.describe(debts[0].service))
     )
 
 
-def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: HasLedger) -> None:
+def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], ports: HasLedger) -> None:
     """Clear unreadable records whose last obligation is discharged: they can't be marked."""
     for debt in done:
         if debt.rollback is None and all(other.rollback_id != debt.rollback_id for other in left):
-            world.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
+            ports.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
 
 
-def _discharge_in_order(debts: list[OpenObligation], world: UnfencePorts) -> Iterator[OpenObligation]:
+def _discharge_in_order(debts: list[OpenObligation], ports: UnfencePorts) -> Iterator[OpenObligation]:
     """Discharge one obligation after the other, each confirmed before the next: scaling after the fence.
 
     A branch's protection is independent of the others, since Neon may not be reachable from the operator's machine.
     """
     for debt in debts:
-        own_world = world.for_settings(debt.rollback.settings if debt.rollback is not None else None)
-        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(debt.obligation, own_world):
-            _mark_discharged(debt, world)
+        own_ports = ports.for_settings(debt.rollback.settings if debt.rollback is not None else None)
+        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(debt.obligation, own_ports):
+            _mark_discharged(debt, ports)
             yield debt
     for debt in debts:
         if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
         service, owed = debt.service, debt.obligation
         # The first call may make the change, the second sees that it was made.
-        if not any(restore_setting(owed, service, world.services.describe(service), world) for _ in range(2)):
+        if not any(restore_setting(owed, service, ports.services.describe(service), ports) for _ in range(2)):
             return
-        _mark_discharged(debt, world)
+        _mark_discharged(debt, ports)
         yield debt
 
 
-def _is_protected(owed: Obligation, world: HasDatabases) -> bool:
+def _is_protected(owed: Obligation, ports: HasDatabases) -> bool:
     try:
-        return any(ensure_branch_protected(owed, world.databases) for _ in range(2))
+        return any(ensure_branch_protected(owed, ports.databases) for _ in range(2))
     except (ExternalServiceError, InvalidRequest):  # the settings have no database any more
         return False
 
 
-def _mark_discharged(debt: OpenObligation, world: OperatorActionPorts) -> None:
+def _mark_discharged(debt: OpenObligation, ports: OperatorActionPorts) -> None:
     """Save the discharge in the rollback that left the obligation."""
     if debt.rollback is None:
         return
     for _ in range(TRIES):
-        rollback = world.ledger.read(debt.rollback_service, debt.rollback_id)
+        rollback = ports.ledger.read(debt.rollback_service, debt.rollback_id)
         if debt.obligation not in rollback.obligations:
             return  # another process discharged it
         try:
-            world.ledger.save(rollback.discharge(debt.obligation, world.clock.now()))
+            ports.ledger.save(rollback.discharge(debt.obligation, ports.clock.now()))
         except Conflict:
             continue
         return
@@ -186,17 +186,17 @@ def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
     return f"{state}: a failed deployment starts no tasks, `{again}` makes another one"
 
 
-def _refuse_beside_live_lease(lease: Lease | None, world: LeasePorts) -> None:
+def _refuse_beside_live_lease(lease: Lease | None, ports: LeasePorts) -> None:
     if lease is not None:
         raise InvalidRequest(
-            f"a rollback is in progress: {describe_holder(lease, world)}; wait for it, or end it with `rollback abort "
-            f"{world.settings.environment} {lease.holder}`, or add --force; nothing was changed"
+            f"a rollback is in progress: {describe_holder(lease, ports)}; wait for it, or end it with `rollback abort "
+            f"{ports.settings.environment} {lease.holder}`, or add --force; nothing was changed"
         )
 
 
-def _take_lease(service_name: str, rollback_id: str, world: LeasePorts) -> Lease:
+def _take_lease(service_name: str, rollback_id: str, ports: LeasePorts) -> Lease:
     """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
-    lease = hold_lease(service_name, rollback_id, world)
+    lease = hold_lease(service_name, rollback_id, ports)
     if lease is None:
         raise Conflict(
             f"a rollback of {service_name} has just begun; nothing was changed. Check rollback status, and call again"
@@ -204,14 +204,14 @@ def _take_lease(service_name: str, rollback_id: str, world: LeasePorts) -> Lease
     return lease
 
 
-def _find_objections(owed: Obligation, service: ServiceSettings, world: UnfencePorts) -> Iterator[str]:
+def _find_objections(owed: Obligation, service: ServiceSettings, ports: UnfencePorts) -> Iterator[str]:
     """Reasons not to discharge: the setting was changed since, or the release that would start is known to be bad."""
-    view = world.services.describe(service)
+    view = ports.services.describe(service)
     match owed.kind:
         case ObligationKind.FENCE if view.desired_count < int(owed.before["desired_count"]):
-            yield from _find_bad_release(service, view, world)
+            yield from _find_bad_release(service, view, ports)
         case ObligationKind.SCALING:
-            before, now = ScalableTarget.model_validate(owed.before), world.scaling.describe(service)
+            before, now = ScalableTarget.model_validate(owed.before), ports.scaling.describe(service)
             if now not in (before, before.all_suspended()):
                 yield (
                     f"scaling is {now!r} now, neither the recorded value ({before!r}) nor the value "
@@ -228,10 +228,10 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: UnfenceP
                     yield f"{part} is {now_is} now, neither the recorded value nor the value that the rollback set"
 
 
-def _find_bad_release(service: ServiceSettings, view: ServiceView, world: UnfencePorts) -> Iterator[str]:
-    release = find_known_release(service.name, identify_running(view, service, world), world)
+def _find_bad_release(service: ServiceSettings, view: ServiceView, ports: UnfencePorts) -> Iterator[str]:
+    release = find_known_release(service.name, identify_running(view, service, ports), ports)
     if release is not None and release.state in ROLLED_BACK_STATES:
-        emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
+        emergency = f"rollback start {ports.settings.environment} --type emergency --service {service.name}"
         yield (
             f"{release.version} would be started, which is {release.state} ({release.state_reason}): "
             f"`{emergency}` starts the last known good instead"

@@ -35,115 +35,115 @@ from rollback.schema.verdict_from_ledger import (
 )
 
 
-def find_rollback_to_undo(rollback: Rollback, world: LeaseReadPorts) -> Rollback | None:
+def find_rollback_to_undo(rollback: Rollback, ports: LeaseReadPorts) -> Rollback | None:
     """The rollback that the request undoes; None: the request is no undo, or the ledger has no such rollback."""
     undo = rollback.request.undo
     if undo is None or service_of(undo) != rollback.service_name:
         return None
-    return find_rollback(undo, world)
+    return find_rollback(undo, ports)
 
 
-def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: DatabasePlanPorts) -> Plan:
+def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], ports: DatabasePlanPorts) -> Plan:
     """Add the database's part to a plan, if the request includes the database.
 
     Args:
         rollback: the rollback.
         made: the plan of the service, with its checks.
         releases: releases that the request may mean (`candidates`).
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
     request = rollback.request
     if request.type not in DATABASE_TYPES:
         return made
-    settings = world.settings.database
+    settings = ports.settings.database
     works_with = made.target  # the release after the rollback; a database rollback keeps the running one
 
     def fits(point: RecordedPoint) -> bool:
-        return works_with is not None and is_compatible_at(works_with, point, world)
+        return works_with is not None and is_compatible_at(works_with, point, ports)
 
-    undone = find_rollback_to_undo(rollback, world)
+    undone = find_rollback_to_undo(rollback, ports)
     full = request.type is RollbackType.FULL
     named = NameMatch(made.target) if full else choose_data_release(request, releases, made.running)
     target = named.release
-    verdict = schema_verdict(target, world, made.running) if target is not None else None
+    verdict = schema_verdict(target, ports, made.running) if target is not None else None
     later: tuple[Release, ...] = ()
     points: tuple[RecordedPoint, ...] = ()
     if target is not None:
-        later = tuple(world.ledger.releases(rollback.service_name, since=target.first_deployed_at))
-        points = restore_points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
-    shipped = shipped_migrations_of(made.running, world)
-    history = _read_history(rollback, target, world)
+        later = tuple(ports.ledger.releases(rollback.service_name, since=target.first_deployed_at))
+        points = restore_points_about(target, settings.lease_of(request.pr), ports) if settings is not None else ()
+    shipped = shipped_migrations_of(made.running, ports)
+    history = _read_history(rollback, target, ports)
     inputs = PlanningInputs(
-        settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped, history
+        settings, ports.settings.policy, later or releases, points, undone, fits, verdict, shipped, history
     )
     planned, checks = plan_database(request, made.running, target, inputs)
     chosen = planned.point if planned is not None else None
     point = next((recorded for recorded in points if chosen is not None and recorded.point == chosen), None)
-    others = _check_other_writers(rollback.service_name, point, world) if point is not None else ()
-    ahead = _observed_warnings(rollback, planned, world)
-    checks = (*check_named_release(request, named, releases), *checks, *others, *ahead, *_check_fences_hold(world))
+    others = _check_other_writers(rollback.service_name, point, ports) if point is not None else ()
+    ahead = _observed_warnings(rollback, planned, ports)
+    checks = (*check_named_release(request, named, releases), *checks, *others, *ahead, *_check_fences_hold(ports))
     if planned is not None:
         planned = planned.model_copy(
-            update={"reconnecting_services": _services_to_reconnect(rollback.service_name, planned, world)}
+            update={"reconnecting_services": _services_to_reconnect(rollback.service_name, planned, ports)}
         )
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
 
 
-def _read_history(rollback: Rollback, target: Release | None, world: BranchHistoryPorts) -> BranchHistory:
+def _read_history(rollback: Rollback, target: Release | None, ports: BranchHistoryPorts) -> BranchHistory:
     """Read the branch's history since the earliest position that the plan may choose."""
-    settings, to = world.settings.database, rollback.request.to
+    settings, to = ports.settings.database, rollback.request.to
     since = [at for at in (to, earliest_point_time(target) if target is not None else None) if at is not None]
     if settings is None or not since:
         return BranchHistory()
-    return read_branch_history(settings.lease_of(rollback.request.pr), min(since), world)
+    return read_branch_history(settings.lease_of(rollback.request.pr), min(since), ports)
 
 
-def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: HasSettings) -> tuple[str, ...]:
+def _services_to_reconnect(service_name: str, planned: DatabasePlan, ports: HasSettings) -> tuple[str, ...]:
     """All services of the branch, the rollback's own first: the others need connections once that one serves again."""
     if planned.strategy is Strategy.DELETE:
         return ()
-    names = [service.name for service in (*world.settings.writers(), *world.settings.readers())]
+    names = [service.name for service in (*ports.settings.writers(), *ports.settings.readers())]
     return tuple(sorted(dict.fromkeys(names), key=lambda name: (name != service_name, names.index(name))))
 
 
 def _observed_warnings(
-    rollback: Rollback, planned: DatabasePlan | None, world: SchemaVerdictPorts
+    rollback: Rollback, planned: DatabasePlan | None, ports: SchemaVerdictPorts
 ) -> tuple[Check, ...]:
     """Warnings about side effects (moving child branches, lifted IP limits), as the last observation found them."""
-    settings = world.settings.database
+    settings = ports.settings.database
     if planned is None or settings is None or settings.branch_id is None:
         return ()
     if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
         return ()
-    observation = world.ledger.observation(settings.lease_of(None))
+    observation = ports.ledger.observation(settings.lease_of(None))
     return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
 
 
-def _check_fences_hold(world: DatabasePlanPorts) -> tuple[Check, ...]:
+def _check_fences_hold(ports: DatabasePlanPorts) -> tuple[Check, ...]:
     """Check for each writer that scaling can't start tasks behind its fence; without an answer the check warns."""
     return tuple(
-        run_check(CHECK_OF_FENCE, lambda service=service: _check_fence_holds(service, world))  # type: ignore[misc]
-        for service in world.settings.writers()
+        run_check(CHECK_OF_FENCE, lambda service=service: _check_fence_holds(service, ports))  # type: ignore[misc]
+        for service in ports.settings.writers()
     )
 
 
-def _check_fence_holds(service: ServiceSettings, world: HasScaling) -> Check:
-    return check_scaling_hazards(service, world.scaling.predictive_policies(service), is_fenced_next=True)
+def _check_fence_holds(service: ServiceSettings, ports: HasScaling) -> Check:
+    return check_scaling_hazards(service, ports.scaling.predictive_policies(service), is_fenced_next=True)
 
 
-def _check_other_writers(service_name: str, point: RecordedPoint, world: DatabasePlanPorts) -> tuple[Check, ...]:
+def _check_other_writers(service_name: str, point: RecordedPoint, ports: DatabasePlanPorts) -> tuple[Check, ...]:
     """Check that the other writers' releases, which keep running, work with the restored tables.
 
     An unknown result is a warning: these services have no incident, and a later failure pages with their names.
     """
     checks = []
-    for service in world.settings.writers():
+    for service in ports.settings.writers():
         if service.name == service_name:
             continue
-        view = world.services.describe(service)
-        release = find_known_release(service.name, identify_running(view, service, world), world)
+        view = ports.services.describe(service)
+        release = find_known_release(service.name, identify_running(view, service, ports), ports)
         verdict = (
-            verdict_at(release, point, world)
+            verdict_at(release, point, ports)
             if release is not None
             else unknown_verdict("its running release is not known")
         )

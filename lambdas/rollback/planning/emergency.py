@@ -34,7 +34,7 @@ from rollback.service.next_target import (
 )
 
 
-def plan_emergency(rollback: Rollback, world: EmergencyPlanPorts) -> Rollback:
+def plan_emergency(rollback: Rollback, ports: EmergencyPlanPorts) -> Rollback:
     """Make an emergency's plan. If the schema escalates the rollback to a full one, Plan makes the plan instead."""
     recipe = PlanRecipe(
         identify_running=_identify_running,
@@ -44,16 +44,16 @@ def plan_emergency(rollback: Rollback, world: EmergencyPlanPorts) -> Rollback:
         name_skipped=_name_skipped,
         add_database=None,
     )
-    return make_plan(rollback, recipe, world)
+    return make_plan(rollback, recipe, ports)
 
 
-def _identify_running(inputs: PlanInputs, world: EmergencyPlanPorts) -> Release:
+def _identify_running(inputs: PlanInputs, ports: EmergencyPlanPorts) -> Release:
     """The release to replace, with its evidence from the standing plan, else from one request of the ledger.
 
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
     without evidence.
     """
-    built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    built = build_release(revision_to_replace(inputs, ports), inputs.view, inputs.service, ports)
     standing = inputs.standing
     planned = (
         find_matching_release(built.identity, (target.release for target in standing.targets))
@@ -63,12 +63,12 @@ def _identify_running(inputs: PlanInputs, world: EmergencyPlanPorts) -> Release:
     if planned is not None:
         return planned
     try:
-        return find_known_release(built.release.service, built.identity, world) or built.release
+        return find_known_release(built.release.service, built.identity, ports) or built.release
     except RollbackError:
         return built.release
 
 
-def _choose_target(inputs: PlanInputs, running: Release, world: HasLedger) -> TargetChoice:
+def _choose_target(inputs: PlanInputs, running: Release, ports: HasLedger) -> TargetChoice:
     """The resumed plan's target, else the standing plan's. Without either, or for a named version, read the ledger."""
     request, resumed, standing = inputs.rollback.request, inputs.resumed_plan, inputs.standing
     target = resumed.target if resumed is not None else None
@@ -77,7 +77,7 @@ def _choose_target(inputs: PlanInputs, running: Release, world: HasLedger) -> Ta
         target = planned.release if planned is not None else None
     if target is not None:
         return TargetChoice(target)
-    releases = candidates(request, inputs.service.name, running, world)
+    releases = candidates(request, inputs.service.name, running, ports)
     newest = last_known_good(releases, running.fingerprint) if request.target_version is None else None
     return TargetChoice(newest, releases)
 
@@ -92,7 +92,7 @@ def _make_checks(
     inputs: PlanInputs,
     drafted: Plan,
     choice: TargetChoice,  # noqa: ARG001 - the recipe's shape
-    world: EmergencyPlanPorts,
+    ports: EmergencyPlanPorts,
 ) -> list[Check]:
     target, running = drafted.target, drafted.running
     return [
@@ -100,7 +100,7 @@ def _make_checks(
         *(check_digests_known(target) if target is not None else ()),
         _check_standing_plan(inputs.standing, target),
         *(check_target_readiness(target, running, inputs.standing) if target is not None else ()),
-        *automatic_guards(inputs.rollback, running, inputs.view, world, inputs.resumed),
+        *automatic_guards(inputs.rollback, running, inputs.view, ports, inputs.resumed),
     ]
 
 
@@ -112,7 +112,7 @@ def _check_standing_plan(standing: StandingPlan | None, target: Release | None) 
     return Check.warned(name, "the target is not in the standing plan")
 
 
-def _judge_schema(inputs: PlanInputs, drafted: Plan, world: SchemaVerdictPorts) -> tuple[Rollback, tuple[Check, ...]]:
+def _judge_schema(inputs: PlanInputs, drafted: Plan, ports: SchemaVerdictPorts) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
 
     A resumed rollback that included the database does not: its target fitted the restored data, which says nothing
@@ -126,35 +126,35 @@ def _judge_schema(inputs: PlanInputs, drafted: Plan, world: SchemaVerdictPorts) 
     kept = tuple(check for check in earlier if check.name == CHECK_NAME)
     if kept:
         return rollback, kept
-    verdict = _standing_schema_verdict(drafted.target, drafted.running, inputs.standing, world)
-    return apply_schema_verdict(rollback, drafted.target, verdict, world)
+    verdict = _standing_schema_verdict(drafted.target, drafted.running, inputs.standing, ports)
+    return apply_schema_verdict(rollback, drafted.target, verdict, ports)
 
 
 def _standing_schema_verdict(
-    target: Release, running: Release, standing: StandingPlan | None, world: SchemaVerdictPorts
+    target: Release, running: Release, standing: StandingPlan | None, ports: SchemaVerdictPorts
 ) -> SchemaVerdict | None:
     """The standing plan's verdict, if the database was observed after the running release was deployed.
 
     Returns:
         None: the service writes to no database.
     """
-    if not world.settings.writes_to_standing_branch(target.service):
+    if not ports.settings.writes_to_standing_branch(target.service):
         return None
     planned = standing.target_of(target.fingerprint) if standing is not None else None
     observed_at = standing.database_seen_at if standing is not None else None
     if planned is None or planned.schema_verdict is None:
-        return schema_verdict(target, world, running)
+        return schema_verdict(target, ports, running)
     if observed_at is None or observed_at >= running.first_deployed_at:
         is_compatible = planned.schema_verdict.compatibility is Compatibility.COMPATIBLE
-        is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, world)
-        return schema_verdict(target, world, running) if is_old else planned.schema_verdict
+        is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, ports)
+        return schema_verdict(target, ports, running) if is_old else planned.schema_verdict
     return unknown_verdict(
         f"the database was last observed on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
     )
 
 
-def _has_later_checkpoint(observed_at: datetime, world: SchemaVerdictPorts) -> bool:
+def _has_later_checkpoint(observed_at: datetime, ports: SchemaVerdictPorts) -> bool:
     """Whether a pipeline may have migrated since the observation: one query, which mostly finds nothing."""
-    database = world.settings.database
-    points = world.ledger.restore_points(database.lease_of(None), since=observed_at) if database is not None else ()
+    database = ports.settings.database
+    points = ports.ledger.restore_points(database.lease_of(None), since=observed_at) if database is not None else ()
     return any(point.by == "checkpoint" for point in points)

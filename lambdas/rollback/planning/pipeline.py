@@ -94,27 +94,27 @@ class PlanRecipe(Generic[PortsT]):
     add_database: Callable[[Rollback, Plan, tuple[Release, ...], PortsT], Plan] | None
 
 
-def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], world: PortsT) -> Rollback:
+def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> Rollback:
     """Make the plan by a recipe, and decide whether the rollback goes on or ends here."""
-    inputs = _read_inputs(rollback, world)
-    running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, world)
-    choice = recipe.choose_target(inputs, running, world)
+    inputs = _read_inputs(rollback, ports)
+    running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, ports)
+    choice = recipe.choose_target(inputs, running, ports)
     drafted = judge_plan(
         rollback.request,
         rollback.trigger,
         choice.releases,
         running,
-        world.settings.policy,
-        world.clock.now(),
+        ports.settings.policy,
+        ports.clock.now(),
         choice.target,
         is_continuation=inputs.resumed is not None,
     )
-    rollback, schema_checks = recipe.judge_schema(inputs, drafted, world)
+    rollback, schema_checks = recipe.judge_schema(inputs, drafted, ports)
     if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:
         # Escalated to a full rollback: the recipe that plans the database plans it again.
         admission = (*rollback.admission, *schema_checks)
         return rollback.evolve(admission=admission, reason=schema_checks[0].reason, wait_seconds=0)
-    checks = (*recipe.make_checks(inputs, drafted, choice, world), *schema_checks)
+    checks = (*recipe.make_checks(inputs, drafted, choice, ports), *schema_checks)
     plan = drafted.model_copy(
         update={
             "checks": checks,
@@ -124,23 +124,23 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], world: PortsT) -> 
         }
     )
     if recipe.add_database is not None:
-        plan = recipe.add_database(rollback, plan, choice.releases, world)
-    return decide(rollback, plan, world, resumed=inputs.resumed)
+        plan = recipe.add_database(rollback, plan, choice.releases, ports)
+    return decide(rollback, plan, ports, resumed=inputs.resumed)
 
 
-def _read_inputs(rollback: Rollback, world: NewerReleasePorts) -> PlanInputs:
-    service = world.settings.service(rollback.service_name)
-    view = world.services.describe(service)
+def _read_inputs(rollback: Rollback, ports: NewerReleasePorts) -> PlanInputs:
+    service = ports.settings.service(rollback.service_name)
+    view = ports.services.describe(service)
     return PlanInputs(
         rollback=rollback,
         service=service,
         view=view,
-        standing=standing_plan(service.name, world),
-        resumed=_find_rollback_to_resume(rollback, view, world),
+        standing=standing_plan(service.name, ports),
+        resumed=_find_rollback_to_resume(rollback, view, ports),
     )
 
 
-def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: NewerReleasePorts) -> Rollback | None:
+def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, ports: NewerReleasePorts) -> Rollback | None:
     """The rollback that was taken over and whose plan is kept; None: the plan is made again.
 
     A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it stands. PRIMARY may run
@@ -152,14 +152,14 @@ def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: Newer
     """
     if rollback.supersedes is None or rollback.request.target_version is not None:
         return None
-    earlier = find_rollback(rollback.supersedes, world)
+    earlier = find_rollback(rollback.supersedes, ports)
     if earlier is None or earlier.plan is None or earlier.plan.target is None:
         return None
     was_stopped = earlier.superseded_by == rollback.id or earlier.is_aborted_midway
     if earlier.outcome is not None and not was_stopped:
         return None
     if not earlier.has_changed_data and not earlier.is_fenced:
-        newer, standing = newer_release(earlier, view, world)
+        newer, standing = newer_release(earlier, view, ports)
         if newer is not None and standing is not DeploymentStatus.FAILED:
             return None
     has_begun = (
@@ -170,7 +170,7 @@ def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, world: Newer
     return earlier if has_begun or earlier.trigger in OPERATOR_TRIGGERS else None
 
 
-def revision_to_replace(inputs: PlanInputs, world: DecisionPorts) -> DeployedRevision:
+def revision_to_replace(inputs: PlanInputs, ports: DecisionPorts) -> DeployedRevision:
     """The revision that the service is to be moved away from (`guards.failed_deployment`)."""
     rollback = inputs.rollback
     is_failed_deployment = rollback.trigger is Trigger.DEPLOYMENT_FAILED and rollback.event is not None
@@ -178,23 +178,23 @@ def revision_to_replace(inputs: PlanInputs, world: DecisionPorts) -> DeployedRev
         inputs.view,
         failed_id=rollback.event.deployment_id if is_failed_deployment and rollback.event is not None else None,
         by_hand=rollback.trigger is Trigger.MANUAL,
-        since=world.clock.now() - timedelta(minutes=world.settings.policy.correlation_window_minutes),
+        since=ports.clock.now() - timedelta(minutes=ports.settings.policy.correlation_window_minutes),
     )
 
 
-def decide(rollback: Rollback, plan: Plan, world: DecisionPorts, *, resumed: Rollback | None) -> Rollback:
+def decide(rollback: Rollback, plan: Plan, ports: DecisionPorts, *, resumed: Rollback | None) -> Rollback:
     """Return the rollback with its plan; ended if the plan refuses, or if nothing may be done (dry run, observe).
 
     Args:
         rollback: the rollback.
         plan: its plan with all checks.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         resumed: the rollback that this one continues; a `--force` given there still holds.
     """
     rollback = rollback.evolve(plan=plan, wait_seconds=0)
     at_zero = next((c for c in plan.checks if c.name == DESIRED_COUNT_CHECK and c.verdict is Verdict.FAIL), None)
     if at_zero is not None:
-        return _suppress_at_zero_tasks(rollback, at_zero, world)
+        return _suppress_at_zero_tasks(rollback, at_zero, ports)
     forced = rollback.request.force or (resumed is not None and resumed.request.force)
     refusals = plan.refusals(forced=forced)
     if refusals:
@@ -203,19 +203,19 @@ def decide(rollback: Rollback, plan: Plan, world: DecisionPorts, *, resumed: Rol
         reason = "; ".join(check.reason for check in (suppressing or refusals))
         return rollback.evolve(outcome=outcome, reason=reason, recheck_at=_recheck_at(rollback, suppressing))
     why_not_acted = "dry run" if rollback.request.dry_run else "the environment only observes"
-    if rollback.request.dry_run or world.settings.policy.mode == "observe":
+    if rollback.request.dry_run or ports.settings.policy.mode == "observe":
         return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{why_not_acted}: {plan.summary}")
     return rollback.evolve(reason=plan.summary)
 
 
-def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: HasClock) -> Rollback:
+def _suppress_at_zero_tasks(rollback: Rollback, check: Check, ports: HasClock) -> Rollback:
     """End the rollback whatever the other checks say: the count is 0, or the tasks have had no time to start."""
     is_zero_wanted = check.evidence["desired_count"] == 0
     return rollback.evolve(
         outcome=Outcome.SUPPRESSED,
         reason=check.reason,
         recheck_at=_recheck_at(rollback, [check]),
-        zero_desired_seen_at=world.clock.now() if is_zero_wanted else None,
+        zero_desired_seen_at=ports.clock.now() if is_zero_wanted else None,
     )
 
 

@@ -20,7 +20,7 @@ from rollback.schema.verdict_from_ledger import schema_verdict
 
 
 def judge_observed_schema(
-    inputs: PlanInputs, drafted: Plan, world: SchemaVerdictPorts
+    inputs: PlanInputs, drafted: Plan, ports: SchemaVerdictPorts
 ) -> tuple[Rollback, tuple[Check, ...]]:
     """Judge the target on the last observed schema: refuse, or escalate to full where the environment says so.
 
@@ -30,12 +30,12 @@ def judge_observed_schema(
     rollback = inputs.rollback
     if rollback.request.type not in SERVICE_ONLY_TYPES or drafted.target is None:
         return rollback, ()
-    verdict = schema_verdict(drafted.target, world, drafted.running)
-    return apply_schema_verdict(rollback, drafted.target, verdict, world)
+    verdict = schema_verdict(drafted.target, ports, drafted.running)
+    return apply_schema_verdict(rollback, drafted.target, verdict, ports)
 
 
 def apply_schema_verdict(
-    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: HasSettings
+    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, ports: HasSettings
 ) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply a verdict to a rollback of the service alone.
 
@@ -43,7 +43,7 @@ def apply_schema_verdict(
         rollback: the rollback.
         target: its target.
         verdict: None: the service writes to no database that is set.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Returns:
         The rollback, escalated or not, and the check.
@@ -51,7 +51,7 @@ def apply_schema_verdict(
     if verdict is None:
         reason = "no database is set that the service writes to"
         return rollback, (Check.skipped(CHECK_NAME, reason),)
-    request, policy = rollback.request, world.settings.policy
+    request, policy = rollback.request, ports.settings.policy
     escalated = escalate_to_full(request, verdict, policy.on_incompatible_schema)
     if escalated.type is request.type:
         needs_force = policy.database_approval == "required"

@@ -31,21 +31,21 @@ from rollback.service.stack import StackStatus, read_stack_status
 _EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, of another clock
 
 
-def plan(rollback: Rollback, world: PlanPorts) -> Rollback:
+def plan(rollback: Rollback, ports: PlanPorts) -> Rollback:
     """Make the plan, unless CloudFormation or a replaced rollback is still changing what it would be made of."""
-    policy, service = world.settings.policy, world.settings.service(rollback.service_name)
-    stack = read_stack_status(service, world)
+    policy, service = ports.settings.policy, ports.settings.service(rollback.service_name)
+    stack = read_stack_status(service, ports)
     patience = timedelta(minutes=policy.service_timeout_minutes)
-    if stack.state is StackState.ROLLING_BACK and world.clock.now() - rollback.created_at < patience:
+    if stack.state is StackState.ROLLING_BACK and ports.clock.now() - rollback.created_at < patience:
         reason = f"CloudFormation is rolling {service.stack} back by itself: the plan is made once that has ended"
         return rollback.evolve(reason=reason, wait_seconds=policy.poll_seconds)
-    why_wait = _why_wait_for_other_restore(rollback, world)
+    why_wait = _why_wait_for_other_restore(rollback, ports)
     if why_wait is not None:
         return rollback.evolve(reason=why_wait, wait_seconds=policy.poll_seconds)
-    return make_plan(rollback, _recipe(stack), world)
+    return make_plan(rollback, _recipe(stack), ports)
 
 
-def _why_wait_for_other_restore(rollback: Rollback, world: LeasePorts) -> str | None:
+def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | None:
     """Return the reason to wait before the database is planned; None: no change of the other rollback is pending.
 
     The other's Conclude gives up after half of its time limit, and records that the outcome is not known. After the
@@ -53,18 +53,18 @@ def _why_wait_for_other_restore(rollback: Rollback, world: LeasePorts) -> str | 
     """
     if rollback.supersedes is None or rollback.request.type not in DATABASE_TYPES:
         return None
-    before = find_rollback(rollback.supersedes, world)
+    before = find_rollback(rollback.supersedes, ports)
     if before is None or before.database is None or not before.database.has_unanswered_change:
         return None
     since = rollback.admitted_at or rollback.created_at
-    if world.clock.now() - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
+    if ports.clock.now() - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes):
         return None
     return f"{before.id} has sent a change of the database: the plan is made once Neon has reported its outcome"
 
 
 def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
-    def make_checks(inputs: PlanInputs, drafted: Plan, choice: TargetChoice, world: PlanPorts) -> list[Check]:
-        return _make_checks(inputs, drafted, choice, stack, world)
+    def make_checks(inputs: PlanInputs, drafted: Plan, choice: TargetChoice, ports: PlanPorts) -> list[Check]:
+        return _make_checks(inputs, drafted, choice, stack, ports)
 
     return PlanRecipe(
         identify_running=_record_running,
@@ -76,28 +76,28 @@ def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
     )
 
 
-def _record_running(inputs: PlanInputs, world: PlanPorts) -> Release:
+def _record_running(inputs: PlanInputs, ports: PlanPorts) -> Release:
     """Identify the release to replace, and record it in the ledger."""
-    identified = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
-    world.ledger.record(identified.release, identified.definition)
+    identified = identify_release(revision_to_replace(inputs, ports), inputs.view, inputs.service, ports)
+    ports.ledger.record(identified.release, identified.definition)
     return identified.release
 
 
-def _choose_target(inputs: PlanInputs, running: Release, world: PlanPorts) -> TargetChoice:
+def _choose_target(inputs: PlanInputs, running: Release, ports: PlanPorts) -> TargetChoice:
     """The release that an undo brings back, else the resumed plan's target, else a substitute for the last known good.
 
     Without any of them `judge_plan` chooses.
     """
     rollback, resumed = inputs.rollback, inputs.resumed_plan
     target = resumed.target if resumed is not None else None
-    undone = find_rollback_to_undo(rollback, world)
+    undone = find_rollback_to_undo(rollback, ports)
     if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
         target = undone.plan.running
-    releases = candidates(rollback.request, inputs.service.name, running, world)
+    releases = candidates(rollback.request, inputs.service.name, running, ports)
     if target is not None:
         skipped = resumed.skipped_last_known_good if resumed is not None else ""
         return TargetChoice(target, releases, skipped_last_known_good=skipped)
-    target, checks, skipped = choose_substitute_target(rollback, releases, running, inputs.standing, world)
+    target, checks, skipped = choose_substitute_target(rollback, releases, running, inputs.standing, ports)
     return TargetChoice(target, releases, checks, skipped)
 
 
@@ -106,27 +106,27 @@ def _name_skipped(inputs: PlanInputs, drafted: Plan, choice: TargetChoice) -> st
 
 
 def _make_checks(
-    inputs: PlanInputs, drafted: Plan, choice: TargetChoice, stack: StackStatus, world: PlanPorts
+    inputs: PlanInputs, drafted: Plan, choice: TargetChoice, stack: StackStatus, ports: PlanPorts
 ) -> list[Check]:
     rollback, running, target = inputs.rollback, drafted.running, drafted.target
     checks = [
         *drafted.checks,
-        *automatic_guards(rollback, running, inputs.view, world, inputs.resumed),
-        traffic_guard(rollback, inputs.view, world),
-        _check_is_a_release(rollback, running, world),
+        *automatic_guards(rollback, running, inputs.view, ports, inputs.resumed),
+        traffic_guard(rollback, inputs.view, ports),
+        _check_is_a_release(rollback, running, ports),
         _check_is_the_latest(rollback, inputs.view),
         *stack.doubts,
     ]
     if target is not None:
         checks += choice.checks or check_target_readiness(target, running, inputs.standing)
-        checks += [_check_definition_is_stored(target, world), *_check_images_exist(target, world)]
+        checks += [_check_definition_is_stored(target, ports), *_check_images_exist(target, ports)]
     return checks
 
 
-def _check_is_a_release(rollback: Rollback, running: Release, world: HasServices) -> Check:
+def _check_is_a_release(rollback: Rollback, running: Release, ports: HasServices) -> Check:
     """Rule 5: deployments that a rollback makes never trigger a rollback."""
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
-    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, world):
+    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, ports):
         reason = f"{family} was deployed by a rollback, not by a release"
         return Check.failed(name, reason, suppresses=True)
     return Check.passed(name, "the failed deployment is not a rollback's")
@@ -143,11 +143,11 @@ def _check_is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
     return Check.passed(name, "no deployment is newer than the failed deployment")
 
 
-def _check_definition_is_stored(target: Release, world: DefinitionPorts) -> Check:
+def _check_definition_is_stored(target: Release, ports: DefinitionPorts) -> Check:
     try:
-        world.ledger.definition(target.definition_sha256)
+        ports.ledger.definition(target.definition_sha256)
     except (KeyError, UnreadableItem):
-        registered = find_registered_definition(target, world)
+        registered = find_registered_definition(target, ports)
         if registered is not None:
             reason = f"the ledger has no readable copy of it, but {registered.rsplit('/', 1)[-1]} is registered for it"
             return Check.warned("definition-is-usable", reason)
@@ -156,5 +156,5 @@ def _check_definition_is_stored(target: Release, world: DefinitionPorts) -> Chec
     return Check.passed("definition-is-usable", "the ledger has a copy that can be registered")
 
 
-def _check_images_exist(target: Release, world: HasImages) -> tuple[Check, ...]:
-    return check_digests_known(target) or (run_check("image-exists", lambda: check_images_exist(target, world)),)
+def _check_images_exist(target: Release, ports: HasImages) -> tuple[Check, ...]:
+    return check_digests_known(target) or (run_check("image-exists", lambda: check_images_exist(target, ports)),)

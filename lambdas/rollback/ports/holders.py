@@ -6,7 +6,7 @@
 A protocol may extend protocols of its package or of a package above it in the order of packages. Where Python can't put
 the bases of two protocols into one order (MRO), a protocol lists the holders instead.
 
-The record `rollback.ports.world.World` satisfies every one of them.
+The record `rollback.ports.all_ports.AllPorts` satisfies every one of them.
 """
 
 from typing import Protocol, Self

@@ -16,21 +16,21 @@ from rollback.resources.aws.ecs_service import ServiceView
 _DATA_WINDOW = timedelta(hours=1)
 
 
-def alarm_checks(service: ServiceSettings, view: ServiceView, world: AlarmReadinessPorts) -> tuple[Check, ...]:
+def alarm_checks(service: ServiceSettings, view: ServiceView, ports: AlarmReadinessPorts) -> tuple[Check, ...]:
     """Make the checks of the alarms; none for a service without a load balancer."""
     if not view.target_groups:
         return ()
-    return _check_alarms_have_data(service, view, world), _check_load_balancer_is_exclusive(service, view, world)
+    return _check_alarms_have_data(service, view, ports), _check_load_balancer_is_exclusive(service, view, ports)
 
 
-def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: AlarmReadinessPorts) -> Check:
+def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, ports: AlarmReadinessPorts) -> Check:
     """Check that the alarms have data. ELB counts the hosts of each used target group: no data means a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
         return Check.skipped(name, "no task runs, so ELB counts no target")
-    names = leaf_alarms(world.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
+    names = leaf_alarms(ports.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
     try:
-        silent = world.alarms.without_data(names, world.clock.now() - _DATA_WINDOW)
+        silent = ports.alarms.without_data(names, ports.clock.now() - _DATA_WINDOW)
     except ExternalServiceError as failure:
         return Check.warned(name, f"could not be asked: {failure}")
     if not silent:
@@ -42,11 +42,11 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: 
     return Check.warned(name, reason)
 
 
-def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: HasTargets) -> Check:
+def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, ports: HasTargets) -> Check:
     """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
     name, shared = "load-balancer-is-its-own", "shared: errors that the load balancer itself returns are not counted"
     try:
-        others = world.targets.sibling_target_groups(view.target_groups)
+        others = ports.targets.sibling_target_groups(view.target_groups)
     except ExternalServiceError as failure:
         if service.load_balancer_shared:
             return Check.skipped(name, shared)

@@ -52,35 +52,35 @@ class PromotionCursor(BaseModel):
     summary: str = ""
 
 
-def record_deployment(event: Mapping[str, Any], world: PreparationPorts) -> PromotionCursor:
+def record_deployment(event: Mapping[str, Any], ports: PreparationPorts) -> PromotionCursor:
     """Record the release of a deployment (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
 
     Raises:
         InvalidRequest: the event is about a service of another environment, account or region.
     """
-    service_name = find_service_of_event(event, world.settings, world.home)
-    cursor = record_running(service_name, world)
-    prepare_standing_plan(service_name, world)  # another release runs: check that a rollback is still available
+    service_name = find_service_of_event(event, ports.settings, ports.home)
+    cursor = record_running(service_name, ports)
+    prepare_standing_plan(service_name, ports)  # another release runs: check that a rollback is still available
     return cursor
 
 
-def record_running(service_name: str, world: RecordRunningPorts) -> PromotionCursor:
+def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCursor:
     """Record PRIMARY's release, unless a rollback deployed it."""
-    now = world.clock.now()
-    service = world.settings.service(service_name)
-    if find_live_lease(service_name, world) is not None:
+    now = ports.clock.now()
+    service = ports.settings.service(service_name)
+    if find_live_lease(service_name, ports) is not None:
         return _finish(service_name, now, "a rollback is in progress: its deployments are not releases")
-    view = world.services.describe(service)
+    view = ports.services.describe(service)
     primary = view.primary
-    if is_ours(primary.definition_arn, world):
+    if is_ours(primary.definition_arn, ports):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    identified = identify_release(primary.deployed, view, service, world)
+    identified = identify_release(primary.deployed, view, service, ports)
     release = identified.release
     if not release.is_resolved:
         return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
     note = _note_unpinned_images(release)
-    health_checks = world.targets.health_checks(view.target_groups)
-    world.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
+    health_checks = ports.targets.health_checks(view.target_groups)
+    ports.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
@@ -88,10 +88,10 @@ def record_running(service_name: str, world: RecordRunningPorts) -> PromotionCur
         return _finish(
             service_name, now, f"{release.version} is recorded; its bake begins once only its tasks run ({why}){note}"
         )
-    bake = world.ledger.bake(service_name)
+    bake = ports.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
-        world.ledger.put_bake(bake)
+        ports.ledger.put_bake(bake)
     cursor = PromotionCursor(
         next=NextState.WAIT,
         service=service_name,
@@ -100,38 +100,38 @@ def record_running(service_name: str, world: RecordRunningPorts) -> PromotionCur
         recorded_at=now,
         summary=f"{release.version} is recorded and bakes{note}",
     )
-    left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
+    left = bake.since + timedelta(minutes=ports.settings.policy.bake_minutes) - now
     return _bake_on(cursor, left, cursor.summary)
 
 
-def judge_bake(cursor: PromotionCursor, world: PromotionPorts) -> PromotionCursor:
+def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCursor:
     """Promote a release whose bake is over without objections; else extend the bake, or give up after its timeout."""
-    now, policy = world.clock.now(), world.settings.policy
-    bake, duration = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
+    now, policy = ports.clock.now(), ports.settings.policy
+    bake, duration = ports.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
     if bake is None or bake.deployment_id != cursor.deployment_id:
         return _finish(cursor.service, now, "another deployment has begun to bake since")
     if now < bake.since + duration:
         return _bake_on(cursor, bake.since + duration - now, "the bake is not over")
-    release = world.ledger.release(cursor.service, cursor.fingerprint)
+    release = ports.ledger.release(cursor.service, cursor.fingerprint)
     if release is None or release.state is not ReleaseState.CANDIDATE:
         return _finish(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
-    if find_live_lease(cursor.service, world) is not None:
+    if find_live_lease(cursor.service, ports) is not None:
         return _bake_on(cursor, duration, "a rollback is in progress")
-    objection = _find_alarms(release.service, bake.since, world)
+    objection = _find_alarms(release.service, bake.since, ports)
     if objection is not None:  # after an alarm the bake starts again
-        world.ledger.put_bake(bake.model_copy(update={"since": now}))
-    objection = objection or _find_objection(release, bake.since, world)
+        ports.ledger.put_bake(bake.model_copy(update={"since": now}))
+    objection = objection or _find_objection(release, bake.since, ports)
     if objection is not None:
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
             return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
         return _bake_on(cursor, duration, objection)
-    promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", world)
+    promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports)
     return _finish(cursor.service, now, f"{release.version} is promoted")
 
 
-def adopt_running_releases(world: PromotionPorts) -> list[PromotionCursor]:
+def adopt_running_releases(ports: PromotionPorts) -> list[PromotionCursor]:
     """Record running releases without a promotion, and judge each once it has baked.
 
     This adopts services that ran before the rollback stack was deployed, and releases whose event was lost.
@@ -141,11 +141,11 @@ def adopt_running_releases(world: PromotionPorts) -> list[PromotionCursor]:
     """
     cursors: list[PromotionCursor] = []
     failures: list[RollbackError] = []
-    for service_name in world.settings.service_names:
+    for service_name in ports.settings.service_names:
         try:
-            cursor = record_running(service_name, world)
-            cursors.append(judge_bake(cursor, world) if cursor.next is NextState.WAIT else cursor)
-            prepare_standing_plan_if_due(service_name, world)
+            cursor = record_running(service_name, ports)
+            cursors.append(judge_bake(cursor, ports) if cursor.next is NextState.WAIT else cursor)
+            prepare_standing_plan_if_due(service_name, ports)
         except RollbackError as failure:
             failures.append(failure)
     if failures:
@@ -153,46 +153,46 @@ def adopt_running_releases(world: PromotionPorts) -> list[PromotionCursor]:
     return cursors
 
 
-def promote(release: Release, reason: str, world: PreparationPorts) -> None:
+def promote(release: Release, reason: str, ports: PreparationPorts) -> None:
     """Make a release the last known good: tag its images, compute the standing plan with it, set its state last."""
     for image in filter(is_pinned, release.images.values()):
-        if world.images.exists(image) is not None:
-            world.images.add_tag(image, last_known_good_tag(world.settings.environment, image))
-    schema = _schema_of_running(release, world)
-    judged = {**schema, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
-    prepare_standing_plan(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
-    world.ledger.set_release_state(release, ReleaseState.PROMOTED, world.clock.now(), reason)
+        if ports.images.exists(image) is not None:
+            ports.images.add_tag(image, last_known_good_tag(ports.settings.environment, image))
+    schema = _schema_of_running(release, ports)
+    judged = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
+    prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=judged))
+    ports.ledger.set_release_state(release, ReleaseState.PROMOTED, ports.clock.now(), reason)
 
 
-def _schema_of_running(release: Release, world: SchemaRecordPorts) -> dict[str, str | None]:
+def _schema_of_running(release: Release, ports: SchemaRecordPorts) -> dict[str, str | None]:
     """Record the live schema with the release. Without an answer a later observation of the database adds it."""
     try:
-        return {"schema_sha256": record_schema(release, world).schema_sha256}
+        return {"schema_sha256": record_schema(release, ports).schema_sha256}
     except RollbackError:
         return {}
 
 
-def promote_by_hand(service_name: str, version: str | None, who: str, world: PreparationPorts) -> Release:
+def promote_by_hand(service_name: str, version: str | None, who: str, ports: PreparationPorts) -> Release:
     """Promote the named or the running release at an operator's request (`rollback promote`).
 
     Args:
         service_name: name of the service.
         version: the release; None: the running one.
         who: the operator, for the record.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Raises:
         InvalidRequest: the ledger has no such release, it is quarantined, or its images are not known by digest.
     """
-    record_running(service_name, world)
-    service = world.settings.service(service_name)
-    view = world.services.describe(service)
+    record_running(service_name, ports)
+    service = ports.settings.service(service_name)
+    view = ports.services.describe(service)
     if version is not None:
         # The operator decides which of several releases is good: none is preferred.
-        chosen = release_named(service_name, version, world, prefer=())
+        chosen = release_named(service_name, version, ports, prefer=())
     else:
-        identified = identify_release(view.primary.deployed, view, service, world)
-        running, recorded = identified.release, find_known_release(service_name, identified.identity, world)
+        identified = identify_release(view.primary.deployed, view, service, ports)
+        running, recorded = identified.release, find_known_release(service_name, identified.identity, ports)
         if recorded is None:
             raise InvalidRequest(f"the running release {running.version} is not in the ledger; nothing was changed")
         chosen = recorded
@@ -201,8 +201,8 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Pre
     if not chosen.is_resolved:
         raise InvalidRequest(f"{chosen.version} can't be promoted: {why_unresolved(chosen)}; nothing was changed")
     if chosen.state is not ReleaseState.PROMOTED:
-        promote(chosen, f"by hand: {who}", world)
-    return world.ledger.release(service_name, chosen.fingerprint) or chosen
+        promote(chosen, f"by hand: {who}", ports)
+    return ports.ledger.release(service_name, chosen.fingerprint) or chosen
 
 
 def _note_unpinned_images(release: Release) -> str:
@@ -211,27 +211,27 @@ def _note_unpinned_images(release: Release) -> str:
     return f"; the digest of {names} is not known, so the tasks run the image that the tag names" if names else ""
 
 
-def _find_alarms(service_name: str, since: datetime, world: AlarmReadinessPorts) -> str | None:
-    names = (degraded_alarm(world.settings.prefix, service_name), outage_alarm(world.settings.prefix, service_name))
-    in_alarm = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
-    fired = in_alarm or world.alarms.fired_since(names, since)
+def _find_alarms(service_name: str, since: datetime, ports: AlarmReadinessPorts) -> str | None:
+    names = (degraded_alarm(ports.settings.prefix, service_name), outage_alarm(ports.settings.prefix, service_name))
+    in_alarm = [name for name, state in ports.alarms.states(names).items() if state == "ALARM"]
+    fired = in_alarm or ports.alarms.fired_since(names, since)
     return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
 
 
-def _find_objection(release: Release, since: datetime, world: ReleaseCheckPorts) -> str | None:
+def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts) -> str | None:
     """The first objection against a promotion; None: there is none, and enough requests were served."""
-    service = world.settings.service(release.service)
-    view = world.services.describe(service)
+    service = ports.settings.service(release.service)
+    view = ports.services.describe(service)
     if view.desired_count == 0:
         return "the desired count is 0: there is no running task to judge"
-    checks = run_checks(service.name, release, view, world, alarms=AlarmHandling.IGNORE)
+    checks = run_checks(service.name, release, view, ports, alarms=AlarmHandling.IGNORE)
     failing = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)
-    wanted = world.settings.policy.bake_minimum_requests
+    wanted = ports.settings.policy.bake_minimum_requests
     if view.target_groups and wanted:
-        counted = tuple(group.arn for group in conclusive_groups(read_group_health(view, world)))
-        served = world.alarms.requests_since(counted, since) if counted else 0
+        counted = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
+        served = ports.alarms.requests_since(counted, since) if counted else 0
         if served < wanted:
             return f"{served:.0f} requests during the bake, {wanted} are needed"
     return None

@@ -29,51 +29,51 @@ _MOST_CHECKED = 5  # promoted releases: some may have lost the copy of their def
 
 
 def prepare_standing_plan(
-    service_name: str, world: PreparationPorts, about_to_be_promoted: Release | None = None
+    service_name: str, ports: PreparationPorts, about_to_be_promoted: Release | None = None
 ) -> StandingPlan:
     """Compute the standing plan with its checks, and register the definitions of its targets.
 
     Args:
         service_name: name of the service.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         about_to_be_promoted: a release that counts as promoted already, so that its state can be set last.
 
     Raises:
         ExternalServiceError: ECS or the ledger do not answer, or the newest target can't be registered. The present
             standing plan stays.
     """
-    world = world.for_readiness_checks()
-    service = world.settings.service(service_name)
-    view = world.services.describe(service)
-    running = running_fingerprint(view, service, world)
-    targets = _standing_targets(service_name, about_to_be_promoted, view, running, world)
-    plan = StandingPlan(service=service_name, targets=targets, computed_at=world.clock.now())
+    ports = ports.for_readiness_checks()
+    service = ports.settings.service(service_name)
+    view = ports.services.describe(service)
+    running = running_fingerprint(view, service, ports)
+    targets = _standing_targets(service_name, about_to_be_promoted, view, running, ports)
+    plan = StandingPlan(service=service_name, targets=targets, computed_at=ports.clock.now())
     newest = plan.newest_other(running) or next(iter(targets), None)
     checks = (
         _check_has_target(targets),
         *(newest.checks if newest is not None else ()),
         *((_check_target_is_ready(plan, running),) if targets else ()),
         arn_format(view.arn),
-        run_check("target-groups", lambda: _check_target_groups(view, world)),
-        run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, world)),
-        *_check_running_is_known(view, service, world),
+        run_check("target-groups", lambda: _check_target_groups(view, ports)),
+        run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, ports)),
+        *_check_running_is_known(view, service, ports),
         _check_circuit_breaker(view),
-        _check_container_insights(service, world),
-        *alarm_checks(service, view, world),
+        _check_container_insights(service, ports),
+        *alarm_checks(service, view, ports),
     )
     plan = plan.model_copy(update={"readiness": checks})
-    plan = judge_database(plan, view, world)  # last: an observation of the database may be made at this moment
-    world.ledger.put_standing_plan(plan)
+    plan = judge_database(plan, view, ports)  # last: an observation of the database may be made at this moment
+    ports.ledger.put_standing_plan(plan)
     return plan
 
 
-def prepare_standing_plan_if_due(service_name: str, world: PreparationPorts) -> StandingPlan | None:
+def prepare_standing_plan_if_due(service_name: str, ports: PreparationPorts) -> StandingPlan | None:
     """Compute the standing plan if the present one is older than `readiness_minutes`; None: it is not due."""
-    standing = standing_plan(service_name, world)
-    every = timedelta(minutes=world.settings.policy.readiness_minutes)
-    if standing is not None and world.clock.now() - standing.computed_at < every and standing.readiness:
+    standing = standing_plan(service_name, ports)
+    every = timedelta(minutes=ports.settings.policy.readiness_minutes)
+    if standing is not None and ports.clock.now() - standing.computed_at < every and standing.readiness:
         return None
-    return prepare_standing_plan(service_name, world)
+    return prepare_standing_plan(service_name, ports)
 
 
 def _standing_targets(
@@ -81,13 +81,13 @@ def _standing_targets(
     about_to_be_promoted: Release | None,
     view: ServiceView,
     running_fingerprint: str,
-    world: PreparationPorts,
+    ports: PreparationPorts,
 ) -> tuple[StandingTarget, ...]:
     """Register and check the newest promoted releases: two, and more if one fails its checks.
 
     The newest is registered in the family of the last known good, whose newest revision it must stay (decision 2).
     """
-    good = list(islice((r for r in world.ledger.promoted(service_name) if r.is_resolved), _MOST_CHECKED))
+    good = list(islice((r for r in ports.ledger.promoted(service_name) if r.is_resolved), _MOST_CHECKED))
     extra = about_to_be_promoted
     if extra is not None and all(release.fingerprint != extra.fingerprint for release in good):
         good.append(extra)
@@ -96,14 +96,14 @@ def _standing_targets(
     for release in good:
         newest = not targets
         try:
-            arn = ensure_registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest)
+            arn = ensure_registered_definition(release, ports, is_last_known_good=newest, newest_of_family=newest)
         except (KeyError, UnreadableItem):  # a release without a copy of its definition is no target
             continue
         except CallRefused:
             if newest:  # the present standing plan is better than one without the newest release
                 raise
             continue
-        checks = target_checks(release, arn, view, world)
+        checks = target_checks(release, arn, view, ports)
         targets.append(StandingTarget(release=release, definition_arn=arn, checks=checks))
         possible = [target for target in targets if target.is_ready is not False]
         others = [target for target in possible if target.release.fingerprint != running_fingerprint]
@@ -142,25 +142,25 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
     return Check.passed(name, f"to {newest.release.version}")
 
 
-def _check_target_groups(view: ServiceView, world: HasTargets) -> Check:
+def _check_target_groups(view: ServiceView, ports: HasTargets) -> Check:
     """Check for target groups whose targets' health says nothing about a release."""
     name = "target-groups"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
-    silent = describe_inconclusive_groups(read_group_health(view, world))
+    silent = describe_inconclusive_groups(read_group_health(view, ports))
     if silent:
         reason = f"{silent}; its health says nothing about a release: remove it from the service, or give it a listener"
         return Check.warned(name, reason)
     return Check.passed(name, "a load balancer routes to each")
 
 
-def _check_fence_holds(service: ServiceSettings, world: HasScaling) -> Check:
-    return check_scaling_hazards(service, world.scaling.predictive_policies(service))
+def _check_fence_holds(service: ServiceSettings, ports: HasScaling) -> Check:
+    return check_scaling_hazards(service, ports.scaling.predictive_policies(service))
 
 
-def _check_running_is_known(view: ServiceView, service: ServiceSettings, world: HasServices) -> tuple[Check, ...]:
+def _check_running_is_known(view: ServiceView, service: ServiceSettings, ports: HasServices) -> tuple[Check, ...]:
     """Warn if the running release can't be recorded: then it can't be promoted, and is no target later."""
-    running = build_release(view.primary.deployed, view, service, world).release
+    running = build_release(view.primary.deployed, view, service, ports).release
     if running.is_resolved:
         return ()
     reason = f"{running.version} runs, and can't be recorded: {why_unresolved(running)}"
@@ -175,10 +175,10 @@ def _check_circuit_breaker(view: ServiceView) -> Check:
     return Check.warned(name, reason)
 
 
-def _check_container_insights(service: ServiceSettings, world: HasServices) -> Check:
+def _check_container_insights(service: ServiceSettings, ports: HasServices) -> Check:
     name = "container-insights"
     try:
-        is_on = world.services.has_container_insights(service.cluster)
+        is_on = ports.services.has_container_insights(service.cluster)
     except ExternalServiceError as failure:
         return Check.warned(name, f"could not be asked: {failure}")
     if is_on:

@@ -18,7 +18,7 @@ _PIPELINE_MIGRATES_WITHIN = timedelta(minutes=10)  # after its checkpoint; later
 _CHECKPOINT_BEFORE = timedelta(days=7)  # longest time from a checkpoint to the deployment of its release
 
 
-def schema_verdict(target: Release, world: SchemaVerdictPorts, running: Release) -> SchemaVerdict | None:
+def schema_verdict(target: Release, ports: SchemaVerdictPorts, running: Release) -> SchemaVerdict | None:
     """Judge a rollback of the service alone; None: the service does not write to the environment's branch.
 
     An observation from before the running release's first deployment proves nothing. The running release may also
@@ -26,21 +26,21 @@ def schema_verdict(target: Release, world: SchemaVerdictPorts, running: Release)
 
     Args:
         target: the release to go back to.
-        world: ports and settings.
+        ports: access to the ledger, and the settings.
         running: the release that the service runs.
     """
-    database = world.settings.database
-    if database is None or not world.settings.writes_to_standing_branch(target.service):
+    database = ports.settings.database
+    if database is None or not ports.settings.writes_to_standing_branch(target.service):
         return None
     branch = database.lease_of(None)
-    observation = world.ledger.observation(branch)
+    observation = ports.ledger.observation(branch)
     if observation is None:
         return unknown_verdict("the database has not been observed yet")
     if observation.observed_at < running.first_deployed_at:
         when = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
         return unknown_verdict(f"the database was last observed on {when}")
-    live = stored_schema(observation.schema_sha256, world)
-    return verdict_on(target, live, observation.observed_at, branch, world, running)
+    live = stored_schema(observation.schema_sha256, ports)
+    return verdict_on(target, live, observation.observed_at, branch, ports, running)
 
 
 def verdict_on(
@@ -48,7 +48,7 @@ def verdict_on(
     live: ReleaseSchema,
     observed_at: datetime,
     branch: str,
-    world: SchemaVerdictPorts,
+    ports: SchemaVerdictPorts,
     running: Release,
 ) -> SchemaVerdict:
     """Judge a rollback of the service alone on a schema that was observed at a time.
@@ -58,7 +58,7 @@ def verdict_on(
         live: the schema as observed.
         observed_at: the time of the observation.
         branch: the branch's partition in the ledger.
-        world: ports and settings.
+        ports: access to the ledger, and the settings.
         running: the release that the service runs.
     """
     if live.recorded_schema is None:
@@ -66,14 +66,14 @@ def verdict_on(
     if live.journal is None and not live.has_searched_all_journals:
         return unknown_verdict("the last observation of the database searched for the journal of Drizzle only")
     verdict = judge_schema(
-        schema_of(target, world), live.recorded_schema, live.journal, shipped_migrations_since(target, branch, world)
+        schema_of(target, ports), live.recorded_schema, live.journal, shipped_migrations_since(target, branch, ports)
     )
     if verdict.compatibility is not Compatibility.COMPATIBLE:
         return verdict
-    pending = _unapplied_tags(shipped_migrations_of(running, world), live.journal)
+    pending = _unapplied_tags(shipped_migrations_of(running, ports), live.journal)
     if pending:
         return unknown_verdict(f"{running.version} may have applied {', '.join(pending)} since the last observation")
-    awaited = find_awaited_migrations(branch, live.journal, observed_at, world, apart_from=target)
+    awaited = find_awaited_migrations(branch, live.journal, observed_at, ports, apart_from=target)
     if awaited:
         return unknown_verdict(f"a pipeline may have applied {', '.join(awaited)} since the last observation")
     return verdict
@@ -83,7 +83,7 @@ def find_awaited_migrations(
     branch: str,
     journal: tuple[Migration, ...] | None,
     observed_at: datetime,
-    world: HasLedger,
+    ports: HasLedger,
     *,
     apart_from: Release | None = None,
 ) -> tuple[str, ...]:
@@ -96,11 +96,11 @@ def find_awaited_migrations(
         branch: the branch's partition in the ledger.
         journal: the journal as observed.
         observed_at: the time of the observation.
-        world: ports and settings.
+        ports: access to the ledger, and the settings.
         apart_from: the release to go back to, which works with its own migrations.
     """
     tags: list[str] = []
-    for point in world.ledger.restore_points(branch, since=observed_at - _PIPELINE_MIGRATES_WITHIN):
+    for point in ports.ledger.restore_points(branch, since=observed_at - _PIPELINE_MIGRATES_WITHIN):
         is_own = apart_from is not None and (point.service, point.version) == (apart_from.service, apart_from.version)
         if point.by != "checkpoint" or is_own:
             continue
@@ -122,46 +122,46 @@ def _unapplied_tags(shipped: tuple[ShippedMigration, ...], journal: tuple[Migrat
     )
 
 
-def is_compatible_at(release: Release, point: RecordedPoint, world: HasLedger) -> bool:
+def is_compatible_at(release: Release, point: RecordedPoint, ports: HasLedger) -> bool:
     """Whether a release is known to work with the tables of a restore point."""
-    return verdict_at(release, point, world).compatibility is Compatibility.COMPATIBLE
+    return verdict_at(release, point, ports).compatibility is Compatibility.COMPATIBLE
 
 
-def verdict_at(release: Release, point: RecordedPoint, world: HasLedger) -> SchemaVerdict:
+def verdict_at(release: Release, point: RecordedPoint, ports: HasLedger) -> SchemaVerdict:
     """Judge a release on the tables and the journal of a restore point."""
-    schema = stored_schema(point.schema_sha256, world)
+    schema = stored_schema(point.schema_sha256, ports)
     if schema.recorded_schema is None:
         return unknown_verdict("the tables at the restore point were not recorded")
     if schema.journal is None and not schema.has_searched_all_journals:
         return unknown_verdict("at the restore point only the journal of Drizzle was searched for")
-    known = shipped_migrations_since(release, point.branch, world)
-    return judge_schema(schema_of(release, world), schema.recorded_schema, schema.journal, known)
+    known = shipped_migrations_since(release, point.branch, ports)
+    return judge_schema(schema_of(release, ports), schema.recorded_schema, schema.journal, known)
 
 
-def schema_of(release: Release, world: HasLedger) -> ReleaseSchema | None:
+def schema_of(release: Release, ports: HasLedger) -> ReleaseSchema | None:
     """The schema that a release worked with; None: none was recorded, or the ledger can't read it."""
     if release.schema_sha256 is None:
         return None
     try:
-        return world.ledger.schema(release.schema_sha256)
+        return ports.ledger.schema(release.schema_sha256)
     except KeyError:
         return None
 
 
-def stored_schema(sha256: str | None, world: HasLedger) -> ReleaseSchema:
+def stored_schema(sha256: str | None, ports: HasLedger) -> ReleaseSchema:
     """A stored schema; an empty one, which proves nothing, if none was stored or the ledger can't read it."""
     try:
-        return world.ledger.schema(sha256) if sha256 is not None else ReleaseSchema()
+        return ports.ledger.schema(sha256) if sha256 is not None else ReleaseSchema()
     except KeyError:
         return ReleaseSchema()
 
 
-def restore_points_about(release: Release, branch: str, world: HasLedger) -> tuple[RecordedPoint, ...]:
+def restore_points_about(release: Release, branch: str, ports: HasLedger) -> tuple[RecordedPoint, ...]:
     """Restore points that may belong to a release or to later ones, newest first.
 
     A pipeline records a point before it deploys the release.
     """
-    return tuple(world.ledger.restore_points(branch, since=earliest_point_time(release)))
+    return tuple(ports.ledger.restore_points(branch, since=earliest_point_time(release)))
 
 
 def earliest_point_time(release: Release) -> datetime:
@@ -169,13 +169,13 @@ def earliest_point_time(release: Release) -> datetime:
     return release.first_deployed_at - _CHECKPOINT_BEFORE
 
 
-def shipped_migrations_since(release: Release, branch: str, world: HasLedger) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_since(release: Release, branch: str, ports: HasLedger) -> tuple[ShippedMigration, ...]:
     """Migrations that pipelines recorded with a release and with later ones.
 
     Plain files of another service are left out if they were recorded before the release: it ran with them. No journal
     lists which plain files are applied.
     """
-    points = restore_points_about(release, branch, world)
+    points = restore_points_about(release, branch, ports)
     others = [p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at]
     earlier_files = {(m.id, m.hash) for m in _list_shipped(others) if m.tool == MigrationTool.SQL}
     shipped = _list_shipped(points)
@@ -187,11 +187,11 @@ def _list_shipped(points: Iterable[RecordedPoint]) -> Iterator[ShippedMigration]
         yield from point.shipped or ()
 
 
-def shipped_migrations_of(release: Release, world: SchemaVerdictPorts) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_of(release: Release, ports: SchemaVerdictPorts) -> tuple[ShippedMigration, ...]:
     """Migrations of a release, as its pipeline read them; empty if the pipeline recorded none."""
-    database = world.settings.database
+    database = ports.settings.database
     if database is None or database.branch_id is None:
         return ()
-    points = restore_points_about(release, database.lease_of(None), world)
+    points = restore_points_about(release, database.lease_of(None), ports)
     of_release = (p for p in points if (p.service, p.version) == (release.service, release.version))
     return next((point.shipped for point in of_release if point.shipped), ())

@@ -19,7 +19,7 @@ _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYME
 
 
 def announce_change(
-    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, world: ServiceChangePorts
+    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, ports: ServiceChangePorts
 ) -> Rollback:
     """Write down the call that the next round makes. The runner saves a fresh intent only under the lease.
 
@@ -28,7 +28,7 @@ def announce_change(
         move: the move that makes the change.
         view: ECS's description of the service.
         wanted: desired count for the target.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
     rollback, progress = deploying.rollback, deploying.progress
     arguments: dict[str, Any] = {"desired_count": wanted}
@@ -36,13 +36,13 @@ def announce_change(
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
-        parameters, configuration = _deployment_parameters(deploying, view, world)
+        parameters, configuration = _deployment_parameters(deploying, view, ports)
         arguments |= parameters
         owed += configuration
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
         arguments["replaced_deployment_id"] = view.primary.id
     if move is ServiceMove.SUSPEND_SCALING:
-        arguments, scaling = _suspension_parameters(rollback, world)
+        arguments, scaling = _suspension_parameters(rollback, ports)
         owed += scaling
     if move is ServiceMove.SCALE_TO_ZERO:
         arguments = {"desired_count": 0}
@@ -53,7 +53,7 @@ def announce_change(
         "service",
         progress,
         move,
-        world,
+        ports,
         obligations=owed,
         arguments=arguments,
         target_definition_arn=definition_arn,
@@ -74,30 +74,30 @@ def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> b
 
 
 def send_change(
-    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: ServiceChangePorts
+    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, ports: ServiceChangePorts
 ) -> None:
     """Send the announced change.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
     """
-    send_under_lease(rollback, partial(_call_ecs, rollback, move, intent, view, world), world)
+    send_under_lease(rollback, partial(_call_ecs, rollback, move, intent, view, ports), ports)
 
 
 def _call_ecs(
-    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, world: ServiceChangePorts
+    rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, ports: ServiceChangePorts
 ) -> None:
-    settings, given = world.settings.service(rollback.service_name), intent.arguments
+    settings, given = ports.settings.service(rollback.service_name), intent.arguments
     match move:
         case ServiceMove.STOP_DEPLOYMENT:
-            world.services.stop_deployment(given["service_deployment_arn"])
+            ports.services.stop_deployment(given["service_deployment_arn"])
         case ServiceMove.SUSPEND_SCALING:
             if given:
-                world.scaling.put(settings, ScalableTarget.model_validate(given))
+                ports.scaling.put(settings, ScalableTarget.model_validate(given))
         case ServiceMove.RAISE_CAPACITY | ServiceMove.SCALE_TO_ZERO:
-            world.services.update(settings, desired_count=given["desired_count"])
+            ports.services.update(settings, desired_count=given["desired_count"])
         case _:
-            world.services.update(
+            ports.services.update(
                 settings,
                 definition_arn=given["definition_arn"],
                 desired_count=max(given["desired_count"], view.desired_count),
@@ -125,11 +125,11 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
 
 
 def _deployment_parameters(
-    deploying: DeployingRollback, view: ServiceView, world: ServiceChangePorts
+    deploying: DeployingRollback, view: ServiceView, ports: ServiceChangePorts
 ) -> tuple[dict[str, Any], list[Obligation]]:
     newest_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(deploying.target, world, is_last_known_good=newest_good)
+        "definition_arn": ensure_registered_definition(deploying.target, ports, is_last_known_good=newest_good)
     }
     quiet = disable_ecs_rollback(view.deployment_configuration, deploying.progress.escalation_level)
     before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
@@ -140,9 +140,9 @@ def _deployment_parameters(
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
 
 
-def _suspension_parameters(rollback: Rollback, world: ServiceChangePorts) -> tuple[dict[str, Any], list[Obligation]]:
+def _suspension_parameters(rollback: Rollback, ports: ServiceChangePorts) -> tuple[dict[str, Any], list[Obligation]]:
     """Suspend scaling in, out and scheduled, and record the exact prior state (rule 2)."""
-    scalable = world.scaling.describe(world.settings.service(rollback.service_name))
+    scalable = ports.scaling.describe(ports.settings.service(rollback.service_name))
     if scalable is None:
         return {}, []
     owed = Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump())

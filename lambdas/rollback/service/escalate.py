@@ -32,19 +32,19 @@ _END_REASONS = {
 }
 
 
-def escalate(rollback: Rollback, why: str, view: ServiceView, world: EscalationPorts) -> Rollback:
+def escalate(rollback: Rollback, why: str, view: ServiceView, ports: EscalationPorts) -> Rollback:
     """Take the next escalation level or target, or end the rollback.
 
     Args:
         rollback: the document.
         why: what did not come about on this level.
         view: ECS's description of the service.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
     deploying = rollback.deploying()
-    progress, now, policy = deploying.progress, world.clock.now(), world.settings.policy
+    progress, now, policy = deploying.progress, ports.clock.now(), ports.settings.policy
     attempts = (*progress.attempts, _record_attempt(deploying, why, view, now))
-    service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
+    service_health, another = assess_service_health(rollback, view, ports), find_next_target(rollback, ports)
     step = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
     )
@@ -68,15 +68,15 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: EscalationP
     )
 
 
-def reassert_target(rollback: Rollback, view: ServiceView, world: EscalationPorts) -> Rollback | None:
+def reassert_target(rollback: Rollback, view: ServiceView, ports: EscalationPorts) -> Rollback | None:
     """Repeat the level once if another deployment took the target's place and did not stand; None: none did.
 
     A second repetition would let two pipelines deploy over each other without end.
     """
     deploying = rollback.deploying()
-    progress, now, target = deploying.progress, world.clock.now(), deploying.target
+    progress, now, target = deploying.progress, ports.clock.now(), deploying.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
-    if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
+    if is_ours or identify_running(view, ports.settings.service(target.service), ports).is_release(target):
         return None
     level = progress.escalation_level
     if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.attempts):
@@ -133,14 +133,14 @@ def _is_attempt_for(attempt: EscalationAttempt, target: Release) -> bool:
     return attempt.target_fingerprint in ("", target.fingerprint)
 
 
-def assess_service_health(rollback: Rollback, view: ServiceView, world: EscalationPorts) -> ServiceHealth:
+def assess_service_health(rollback: Rollback, view: ServiceView, ports: EscalationPorts) -> ServiceHealth:
     """Assess which release runs, and how many of its targets are healthy."""
     deploying = rollback.deploying()
     primary, target = view.primary, deploying.target
-    service = world.settings.service(rollback.service_name)
+    service = ports.settings.service(rollback.service_name)
     is_target = primary.definition_arn == deploying.progress.target_definition_arn
-    is_target = is_target or identify_running(view, service, world).is_release(target)
-    healthy = healthy_targets(view, world)
+    is_target = is_target or identify_running(view, service, ports).is_release(target)
+    healthy = healthy_targets(view, ports)
     return ServiceHealth(
         is_target_running=is_target and primary.running_count >= view.desired_count > 0,
         healthy_targets=min(healthy) if healthy is not None else None,
@@ -150,7 +150,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, world: Escalati
     )
 
 
-def healthy_targets(view: ServiceView, world: HasTargets) -> tuple[int, ...] | None:
+def healthy_targets(view: ServiceView, ports: HasTargets) -> tuple[int, ...] | None:
     """Count the healthy targets of each target group with health checks; running tasks if the service has no group.
 
     Returns:
@@ -159,7 +159,7 @@ def healthy_targets(view: ServiceView, world: HasTargets) -> tuple[int, ...] | N
     if not view.target_groups:
         return (view.running_count,)
     try:
-        groups = conclusive_groups(read_group_health(view, world))
+        groups = conclusive_groups(read_group_health(view, ports))
     except ExternalServiceError:
         return None
     return tuple(group.healthy for group in groups) or None

@@ -23,7 +23,7 @@ from rollback.service.ports import NewerReleasePorts
 _WAIT_MOVE = "wait_for_newer_release"
 
 
-def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: NewerReleasePorts) -> tuple[Rollback, bool]:
+def yield_to_newer_release(rollback: Rollback, view: ServiceView, ports: NewerReleasePorts) -> tuple[Rollback, bool]:
     """Record a newer release of the team.
 
     Returns:
@@ -32,7 +32,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: NewerRe
     Raises:
         ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
-    newer, standing = newer_release(rollback, view, world)
+    newer, standing = newer_release(rollback, view, ports)
     if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
     why_replaced = _why_unfit_for_data(rollback, newer)
@@ -40,16 +40,16 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: NewerRe
         return rollback.evolve(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
     # Behind our fence the newer release could not start: Conclude lifts the fence, and the release starts.
     stands = standing is DeploymentStatus.STANDS or rollback.is_fenced
-    if stands and world.clock.now() >= _own_calls_deadline(rollback, world):
+    if stands and ports.clock.now() >= _own_calls_deadline(rollback, ports):
         return end_as_superseded(rollback, newer), True
     service = rollback.service
     if service is not None and service.moves[-1:] != (_WAIT_MOVE,):
         service = service.evolve(moves=(*service.moves, _WAIT_MOVE))
-    policy = world.settings.policy
+    policy = ports.settings.policy
     return rollback.evolve(service=service, newer=newer, wait_seconds=policy.poll_seconds), True
 
 
-def yield_before_data_changes(rollback: Rollback, world: NewerReleasePorts) -> tuple[Rollback, bool]:
+def yield_before_data_changes(rollback: Rollback, ports: NewerReleasePorts) -> tuple[Rollback, bool]:
     """Yield as `yield_to_newer_release` does, as long as the data is untouched. A begun change is cleaned up first.
 
     Raises:
@@ -58,14 +58,14 @@ def yield_before_data_changes(rollback: Rollback, world: NewerReleasePorts) -> t
     progress = rollback.database
     if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
         return rollback, False
-    view = world.services.describe(world.settings.service(rollback.service_name))
-    newer, standing = newer_release(rollback, view, world)
+    view = ports.services.describe(ports.settings.service(rollback.service_name))
+    newer, standing = newer_release(rollback, view, ports)
     if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
     if progress is None:
         return end_as_superseded(rollback, newer), True
     why = f"{newer.in_words} is newer than this rollback; the data was not touched"
-    return rollback.evolve(newer=newer, database=progress.mark_failed(why, world.clock.now())), False
+    return rollback.evolve(newer=newer, database=progress.mark_failed(why, ports.clock.now())), False
 
 
 def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
@@ -80,7 +80,7 @@ def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
 
 
 def newer_release(
-    rollback: Rollback, view: ServiceView, world: NewerReleasePorts
+    rollback: Rollback, view: ServiceView, ports: NewerReleasePorts
 ) -> tuple[NewerRelease | None, DeploymentStatus]:
     """Find a deployment that the team made after the plan, and its status; None: there is none.
 
@@ -94,37 +94,37 @@ def newer_release(
         return None, latest.standing
     if not may_be_newer(latest, plan.newest_deployment_at or rollback.created_at):
         return None, latest.standing
-    if is_ours(latest.deployed.definition_arn, world):
+    if is_ours(latest.deployed.definition_arn, ports):
         return None, latest.standing
-    service = world.settings.service(rollback.service_name)
-    seen = identify_deployment(latest.deployed, view, service, world)
-    if seen.is_release(plan.target) or _is_of_stack(service, latest, world):
+    service = ports.settings.service(rollback.service_name)
+    seen = identify_deployment(latest.deployed, view, service, ports)
+    if seen.is_release(plan.target) or _is_of_stack(service, latest, ports):
         return None, latest.standing
     newer = NewerRelease(
-        version=_version_of_newer(rollback, latest, view, service, world),
+        version=_version_of_newer(rollback, latest, view, service, ports),
         definition_arn=latest.deployed.definition_arn,
         began_at=latest.began_at,
         is_replaced_release_redeployed=seen.is_release(plan.running),
     )
-    return newer, expire_in_flight(latest, world.clock.now(), _deployment_timeout(rollback, world))
+    return newer, expire_in_flight(latest, ports.clock.now(), _deployment_timeout(rollback, ports))
 
 
 def _version_of_newer(
-    rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, world: KnownReleasePorts
+    rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, ports: KnownReleasePorts
 ) -> str:
     """Return the version, read once: each round finds the same deployment again."""
     seen = rollback.newer
     if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
         return seen.version
-    return find_or_build_release(latest.deployed, view, service, world).version
+    return find_or_build_release(latest.deployed, view, service, ports).version
 
 
-def _own_calls_deadline(rollback: Rollback, world: HasSettings) -> datetime:
+def _own_calls_deadline(rollback: Rollback, ports: HasSettings) -> datetime:
     """Return until when a call announced by this rollback, or by the one it took over, may replace the newer release.
 
     Rule 9: the intent is written before the change.
     """
-    service, limit = rollback.service, timedelta(seconds=world.settings.policy.act_timeout_seconds)
+    service, limit = rollback.service, timedelta(seconds=ports.settings.policy.act_timeout_seconds)
     if service is None:
         return rollback.created_at
     intended = service.intent.at + limit if service.intent is not None else rollback.created_at
@@ -143,19 +143,19 @@ def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
     return "it was deployed while the data was being changed, and was not made for the data that is there now"
 
 
-def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: HasStacks) -> bool:
+def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, ports: HasStacks) -> bool:
     """Whether CloudFormation rolled back to the deployment. Without an answer, the deployment counts as the team's."""
     if service.stack is None:
         return False
     try:
-        stack = world.stacks.describe(service.stack)
+        stack = ports.stacks.describe(service.stack)
     except ExternalServiceError:
         return False
     return stack is not None and stack.has_stack_rolled_back_to(latest.deployed.definition_arn)
 
 
-def _deployment_timeout(rollback: Rollback, world: HasSettings) -> timedelta:
-    policy = world.settings.policy
+def _deployment_timeout(rollback: Rollback, ports: HasSettings) -> timedelta:
+    policy = ports.settings.policy
     escalation_level = rollback.service.escalation_level if rollback.service is not None else EscalationLevel.SERVICE
     is_plain = escalation_level is EscalationLevel.SERVICE and not rollback.is_emergency
     return timedelta(minutes=policy.service_timeout_minutes if is_plain else policy.emergency_timeout_minutes)

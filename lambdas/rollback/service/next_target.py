@@ -66,7 +66,7 @@ def choose_substitute_target(
     releases: tuple[Release, ...],
     running: Release,
     standing: StandingPlan | None,
-    world: SubstituteTargetPorts,
+    ports: SubstituteTargetPorts,
 ) -> tuple[Release | None, tuple[Check, ...], str]:
     """Choose a substitute for a last known good that ECS can't run.
 
@@ -77,7 +77,7 @@ def choose_substitute_target(
         releases: the releases that the request may mean (`rollback.identity.candidates`).
         running: the release that runs.
         standing: the plan computed ahead of need; None: there is none.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Returns:
         The substitute, or None; the check with the reasons; and the version of the skipped last known good.
@@ -89,17 +89,17 @@ def choose_substitute_target(
     others = [r for r in good if r.fingerprint != running.fingerprint]
     skipped: list[str] = []
     for release in others:
-        why = _why_not_ready(release, standing, world)
+        why = _why_not_ready(release, standing, ports)
         if why:
             skipped.append(f"{release.version} is skipped: {why}")
         elif not skipped:
             return None, (), ""
-        elif _is_compatible(schema_verdict(release, world, running)):
+        elif _is_compatible(schema_verdict(release, ports, running)):
             return release, (_warn("; ".join(skipped)),), others[0].version
     return None, (), ""
 
 
-def find_next_target(rollback: Rollback, world: NextTargetPorts) -> StandingTarget | None:
+def find_next_target(rollback: Rollback, ports: NextTargetPorts) -> StandingTarget | None:
     """Find the next target after one that did not come to serve; None: there is none.
 
     There is none either if the data goes with the target, or an operator named the target.
@@ -107,14 +107,14 @@ def find_next_target(rollback: Rollback, world: NextTargetPorts) -> StandingTarg
     plan, service = rollback.plan, rollback.service
     if plan is None or plan.target is None or service is None or is_operator_choice(rollback):
         return None
-    if rollback.database is not None or plan.database is not None or _has_taken_over_data_changes(rollback, world):
+    if rollback.database is not None or plan.database is not None or _has_taken_over_data_changes(rollback, ports):
         return None
     try:
-        standing = standing_plan(rollback.service_name, world)
+        standing = standing_plan(rollback.service_name, ports)
         tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.attempts)}
         candidates = standing.usable_targets(plan.running.fingerprint) if standing is not None else ()
         untried = (target for target in candidates if target.release.fingerprint not in tried)
-        return next((one for one in untried if _is_compatible(schema_verdict(one.release, world, plan.running))), None)
+        return next((one for one in untried if _is_compatible(schema_verdict(one.release, ports, plan.running))), None)
     except RollbackError:  # escalation goes on without another target if the ledger can't be read
         return None
 
@@ -148,10 +148,10 @@ def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bo
     return chosen or (before is not None and is_operator_choice(before))
 
 
-def _why_not_ready(release: Release, standing: StandingPlan | None, world: HasImages) -> str:
+def _why_not_ready(release: Release, standing: StandingPlan | None, ports: HasImages) -> str:
     """Return why ECS can't run the release: its images are checked now, the rest is the standing plan's verdict."""
     planned = standing.target_of(release.fingerprint) if standing is not None else None
-    images = run_check("image-exists", lambda: check_images_exist(release, world))
+    images = run_check("image-exists", lambda: check_images_exist(release, ports))
     known = [check for check in (planned.checks if planned is not None else ()) if check.name != images.name]
     return join_failures((images, *known))
 
@@ -161,12 +161,12 @@ def _is_last_known_good_wanted(rollback: Rollback) -> bool:
     return asked_for is None or asked_for in SYNONYMS_OF_LAST_KNOWN_GOOD
 
 
-def _has_taken_over_data_changes(rollback: Rollback, world: NextTargetPorts) -> bool:
+def _has_taken_over_data_changes(rollback: Rollback, ports: NextTargetPorts) -> bool:
     """Whether this rollback took over one that changed the data, or may have."""
     if rollback.supersedes is None:
         return False
     try:
-        before = find_rollback(rollback.supersedes, world)
+        before = find_rollback(rollback.supersedes, ports)
     except ExternalServiceError:
         return True
     return before is None or before.has_changed_data

@@ -29,7 +29,7 @@ def begin_task(
     words: tuple[str, ...],
     rollback_id: str,
     purpose: str,
-    world: TaskPorts,
+    ports: TaskPorts,
 ) -> CommandRun | None:
     """Find the announced task, or request it. None: ECS gave no clear answer, call again.
 
@@ -37,38 +37,38 @@ def begin_task(
         CallRefused: no task was started, and none will be.
         ExternalServiceError: ECS could not be asked.
     """
-    now, name = world.clock.now(), started_by_label(rollback_id, service.name, purpose)
-    found = next(iter(world.tasks.started_by(service, name)), None)
+    now, name = ports.clock.now(), started_by_label(rollback_id, service.name, purpose)
+    found = next(iter(ports.tasks.started_by(service, name)), None)
     if found is not None:
         return CommandRun(name=purpose, arn=found.arn, asked_at=now)
     token = sha256_of({"rollback": rollback_id, "service": service.name, "runs": purpose})
     try:
-        arn = world.tasks.run(service, definition_arn, words, name, token)
+        arn = ports.tasks.run(service, definition_arn, words, name, token)
     except (OutcomeUnknown, Throttled):
         return None
     return CommandRun(name=purpose, arn=arn, asked_at=now)
 
 
-def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, world: TaskPorts) -> CommandRun:
+def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, ports: TaskPorts) -> CommandRun:
     """Update the run from ECS. A task that takes too long is stopped, and has failed."""
-    now = world.clock.now()
-    task = world.tasks.describe(service, run.arn)
+    now = ports.clock.now()
+    task = ports.tasks.describe(service, run.arn)
     if task is None:
         return run.evolve(ended_at=now, reason="ECS does not know the task any more", started=True)
     if task.is_stopped:
-        lines = _last_lines(service, run, _LOG_LINES if task.exit_code else _FEW_LINES, world)
+        lines = _last_lines(service, run, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
         return run.evolve(ended_at=now, started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
     if now - run.asked_at <= timedelta(minutes=limit_minutes):
         return run
-    return _stop_overdue_task(service, run, f"did not end in {limit_minutes:g} minutes", now, world)
+    return _stop_overdue_task(service, run, f"did not end in {limit_minutes:g} minutes", now, ports)
 
 
 def _stop_overdue_task(
-    service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: HasTasks
+    service: ServiceSettings, run: CommandRun, why: str, now: datetime, ports: HasTasks
 ) -> CommandRun:
     """Ask ECS to stop the task, and end the run as failed, since its later effects prove nothing."""
     try:
-        world.tasks.stop(service, run.arn, why)
+        ports.tasks.stop(service, run.arn, why)
     except ExternalServiceError as failure:
         why = f"{why}, and could not be stopped: {failure}"
     return run.evolve(ended_at=now, stop_asked_at=now, started=True, reason=why)
@@ -86,10 +86,10 @@ def why_failed(run: CommandRun) -> str | None:
     return f"{run.name} ended with exit code {run.exit_code}{said}"
 
 
-def _last_lines(service: ServiceSettings, run: CommandRun, count: int, world: HasTasks) -> tuple[str, ...]:
+def _last_lines(service: ServiceSettings, run: CommandRun, count: int, ports: HasTasks) -> tuple[str, ...]:
     """Read the last log lines for the report. A log that can't be read does not change how the run ended."""
     try:
-        lines = world.tasks.logs(service, run.arn, count)
+        lines = ports.tasks.logs(service, run.arn, count)
     except (ExternalServiceError, CallRefused) as failure:
         lines = (f"its log can't be read: {failure}",)
     return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])

@@ -63,32 +63,32 @@ class ServiceObservation:
     is_stuck: bool = False
 
 
-def service(rollback: Rollback, world: ServicePorts) -> Rollback:
+def service(rollback: Rollback, ports: ServicePorts) -> Rollback:
     """Observe the service once, and make at most one change.
 
     A strategy of a database has a fence and a clean-up around the same three parts. The service step has neither: a
     target that can't be reached escalates instead.
     """
-    deploying = rollback.deploying(_new_progress(rollback, world))
-    if world.clock.now() < _inherited_change_deadline(rollback, world):
-        return rollback.evolve(service=deploying.progress, wait_seconds=world.settings.policy.poll_seconds)
-    seen = observe(deploying, world)
+    deploying = rollback.deploying(_new_progress(rollback, ports))
+    if ports.clock.now() < _inherited_change_deadline(rollback, ports):
+        return rollback.evolve(service=deploying.progress, wait_seconds=ports.settings.policy.poll_seconds)
+    seen = observe(deploying, ports)
     if isinstance(seen, Rollback):
         return seen
-    return act(next_action(seen), seen, world)
+    return act(next_action(seen), seen, ports)
 
 
-def observe(deploying: DeployingRollback, world: ServicePorts) -> ServiceObservation | Rollback:
+def observe(deploying: DeployingRollback, ports: ServicePorts) -> ServiceObservation | Rollback:
     """Read the state of ECS, autoscaling, CloudFormation and the load balancer.
 
     Returns:
         The observation; or the document, if a newer release or a scaling to zero ends this round.
     """
-    now, target, rollback = world.clock.now(), deploying.target, deploying.rollback
-    view = world.services.describe(world.settings.service(rollback.service_name))
+    now, target, rollback = ports.clock.now(), deploying.target, deploying.rollback
+    view = ports.services.describe(ports.settings.service(rollback.service_name))
     rollback = record_service_running(rollback, rollback.service_name, view, now)
     rollback, is_over = yield_to_newer_release(
-        rollback.evolve(service=_recover_unsaved_restart(deploying.progress, view)), view, world
+        rollback.evolve(service=_recover_unsaved_restart(deploying.progress, view)), view, ports
     )
     if is_over:
         return rollback
@@ -97,21 +97,21 @@ def observe(deploying: DeployingRollback, world: ServicePorts) -> ServiceObserva
             f"the service was scaled to zero meanwhile, so no task is started; {target.version} is not known to run"
         )
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    progress = record_scaling_maximum(target, rollback.service or deploying.progress, view, world)
-    wanted = _wanted_task_count(rollback, target, progress, view, world)
-    progress, stack = _check_stack(progress, target, now, world)
+    progress = record_scaling_maximum(target, rollback.service or deploying.progress, view, ports)
+    wanted = _wanted_task_count(rollback, target, progress, view, ports)
+    progress, stack = _check_stack(progress, target, now, ports)
     state: DrainStatus | ServiceSnapshot
-    if _is_restarting(progress, view, world):
-        state = read_drain_status(world.settings.service(target.service), view, world)
+    if _is_restarting(progress, view, ports):
+        state = read_drain_status(ports.settings.service(target.service), view, ports)
     else:
-        state = _take_snapshot(view, progress, target, world)
+        state = _take_snapshot(view, progress, target, ports)
     return ServiceObservation(
         deploying=rollback.evolve(service=progress).deploying(),
         view=view,
         wanted=wanted,
         stack=stack,
         state=state,
-        is_stuck=_is_stuck(progress, view, now, world),
+        is_stuck=_is_stuck(progress, view, now, ports),
     )
 
 
@@ -133,21 +133,21 @@ def next_action(seen: ServiceObservation) -> ServiceMove:
     )
 
 
-def act(move: ServiceMove, seen: ServiceObservation, world: ServicePorts) -> Rollback:
+def act(move: ServiceMove, seen: ServiceObservation, ports: ServicePorts) -> Rollback:
     """End the step, escalate, wait, or make the move's change: announced first."""
-    now, rollback, progress = world.clock.now(), seen.deploying.rollback, seen.deploying.progress
+    now, rollback, progress = ports.clock.now(), seen.deploying.rollback, seen.deploying.progress
     if move is ServiceMove.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
         return rollback.evolve(service=progress.evolve(done_at=now, intent=None), wait_seconds=0)
-    limit = _level_timeout(progress.escalation_level, world)
+    limit = _level_timeout(progress.escalation_level, ports)
     if now - progress.escalation_level_since > limit:
         why = f"{seen.deploying.target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
-        return _escalate_on_timeout(seen.deploying, why, seen.view, world)
+        return _escalate_on_timeout(seen.deploying, why, seen.view, ports)
     if move not in SERVICE_CHANGES:
         waiting = progress.evolve(moves=_append_move(progress.moves, move))
-        return rollback.evolve(service=waiting, wait_seconds=world.settings.policy.poll_seconds)
+        return rollback.evolve(service=waiting, wait_seconds=ports.settings.policy.poll_seconds)
     if progress.intent is None or not is_intent_current(progress.intent, move, seen.view):
-        return announce_change(seen.deploying, move, seen.view, seen.wanted, world)
-    return _make_change(seen.deploying, progress.intent, move, seen.view, world)
+        return announce_change(seen.deploying, move, seen.view, seen.wanted, ports)
+    return _make_change(seen.deploying, progress.intent, move, seen.view, ports)
 
 
 def _had_wanted_tasks(rollback: Rollback) -> bool:
@@ -156,14 +156,14 @@ def _had_wanted_tasks(rollback: Rollback) -> bool:
     return any(c.name == DESIRED_COUNT_CHECK and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
 
-def _new_progress(rollback: Rollback, world: ServicePorts) -> ServiceProgress:
+def _new_progress(rollback: Rollback, ports: ServicePorts) -> ServiceProgress:
     """Begin the step. After a takeover, the target is asserted until the other rollback's function has run out.
 
     Rule 9: the intent is written before the change, so a call of the other rollback may still land until then.
     """
-    now = world.clock.now()
+    now = ports.clock.now()
     emergency = rollback.request.type is RollbackType.EMERGENCY
-    limit = timedelta(seconds=world.settings.policy.act_timeout_seconds)
+    limit = timedelta(seconds=ports.settings.policy.act_timeout_seconds)
     return ServiceProgress(
         started_at=now,
         escalation_level=EscalationLevel.EMERGENCY if emergency else EscalationLevel.SERVICE,
@@ -172,21 +172,21 @@ def _new_progress(rollback: Rollback, world: ServicePorts) -> ServiceProgress:
     )
 
 
-def _inherited_change_deadline(rollback: Rollback, world: LeasePorts) -> datetime:
+def _inherited_change_deadline(rollback: Rollback, ports: LeasePorts) -> datetime:
     """Return until when a change of the database may land that a rollback announced before it was taken over.
 
     Rule 9: the intent is written before the change.
     """
-    before = find_rollback(rollback.supersedes, world) if rollback.supersedes is not None else None
+    before = find_rollback(rollback.supersedes, ports) if rollback.supersedes is not None else None
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
         return rollback.created_at
-    lost = world.settings.database.lost_answer_seconds if world.settings.database is not None else 0
-    return change_deadline(intent.last_sent_at, lost, world)
+    lost = ports.settings.database.lost_answer_seconds if ports.settings.database is not None else 0
+    return change_deadline(intent.last_sent_at, lost, ports)
 
 
 def _check_stack(
-    progress: ServiceProgress, target: Release, now: datetime, world: ServicePorts
+    progress: ServiceProgress, target: Release, now: datetime, ports: ServicePorts
 ) -> tuple[ServiceProgress, StackState]:
     """Ask CloudFormation for its activity. An emergency proceeds over CloudFormation (rule 6), and does not ask.
 
@@ -196,10 +196,10 @@ def _check_stack(
     """
     if progress.escalation_level is not EscalationLevel.SERVICE:
         return progress, StackState.STABLE
-    stack = read_stack_status(world.settings.service(target.service), world)
+    stack = read_stack_status(ports.settings.service(target.service), ports)
     if stack.state is not StackState.NOT_KNOWN:
         return progress, stack.state
-    patience = timedelta(minutes=world.settings.policy.stuck_minutes)
+    patience = timedelta(minutes=ports.settings.policy.stuck_minutes)
     if not stack.is_for_good and now - progress.escalation_level_since < patience:
         return progress, StackState.UPDATING
     note = "CloudFormation could not be asked whether it changes the service; the rollback went on without an answer"
@@ -212,28 +212,28 @@ def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
     return has_new_address and progress.acted_at is None
 
 
-def _is_restarting(progress: ServiceProgress, view: ServiceView, world: HasTargets) -> bool:
+def _is_restarting(progress: ServiceProgress, view: ServiceView, ports: HasTargets) -> bool:
     """Whether to go on to zero tasks (rule 4: only with zero healthy targets). Healthy targets stop the restart."""
     if progress.escalation_level is not EscalationLevel.RESTART_FROM_ZERO or progress.restarted_at is not None:
         return False
-    healthy = healthy_targets(view, world) if view.desired_count > 0 else ()
+    healthy = healthy_targets(view, ports) if view.desired_count > 0 else ()
     return healthy is not None and not any(healthy)
 
 
 def _take_snapshot(
-    view: ServiceView, progress: ServiceProgress, target: Release, world: ServiceReadPorts
+    view: ServiceView, progress: ServiceProgress, target: Release, ports: ServiceReadPorts
 ) -> ServiceSnapshot:
     """Cut the description to what decides. A definition that we deployed counts as the target: no update is sent twice.
 
     Such a definition names the service's image by digest.
     """
-    primary, newest, service = view.primary, view.newest, world.settings.service(target.service)
+    primary, newest, service = view.primary, view.newest, ports.settings.service(target.service)
     deployed = primary.definition_arn == progress.target_definition_arn
     stoppable = newest is not None and newest.status in IN_FLIGHT and not progress.stop_refused
     source = newest.source if newest is not None and stoppable else None
 
     def fingerprint(revision: DeployedRevision) -> str:
-        release = identify_deployment(revision, view, service, world)
+        release = identify_deployment(revision, view, service, ports)
         return target.fingerprint if release.is_release(target) else release.fingerprint
 
     return ServiceSnapshot(
@@ -247,18 +247,18 @@ def _take_snapshot(
     )
 
 
-def read_drain_status(service: ServiceSettings, view: ServiceView, world: DrainPorts) -> DrainStatus:
+def read_drain_status(service: ServiceSettings, view: ServiceView, ports: DrainPorts) -> DrainStatus:
     """Read how far a service is on its way to zero tasks."""
-    scalable = world.scaling.describe(service)
+    scalable = ports.scaling.describe(service)
     return DrainStatus(
         scaling_is_active=scalable is not None and scalable.is_active,
         desired_count=view.desired_count,
-        unstopped_tasks=world.services.unstopped_tasks(service),
+        unstopped_tasks=ports.services.unstopped_tasks(service),
     )
 
 
 def _wanted_task_count(
-    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: HasSettings
+    rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, ports: HasSettings
 ) -> int:
     """Return the desired count: the largest of the current, the recorded and the one before our fence.
 
@@ -270,7 +270,7 @@ def _wanted_task_count(
         if owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == target.service
     ]
     least = (
-        world.settings.policy.restart_desired_count
+        ports.settings.policy.restart_desired_count
         if progress.escalation_level is EscalationLevel.RESTART_FROM_ZERO
         else 0
     )
@@ -280,7 +280,7 @@ def _wanted_task_count(
 
 
 def record_scaling_maximum(
-    target: Release, progress: ServiceProgress, view: ServiceView, world: ServicePorts
+    target: Release, progress: ServiceProgress, view: ServiceView, ports: ServicePorts
 ) -> ServiceProgress:
     """Record autoscaling's maximum if the target was recorded with more tasks than are wanted now.
 
@@ -290,7 +290,7 @@ def record_scaling_maximum(
         return progress
     recorded = f"{target.version} was recorded with a desired count of {target.desired_count}"
     try:
-        scalable = world.scaling.describe(world.settings.service(target.service))
+        scalable = ports.scaling.describe(ports.settings.service(target.service))
     except ExternalServiceError as failure:
         if progress.scaling_maximum is not None:
             return progress
@@ -313,27 +313,27 @@ def _recover_unsaved_restart(progress: ServiceProgress, view: ServiceView) -> Se
     return progress.evolve(restarted_at=intent.at, intent=None)
 
 
-def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: HasSettings) -> bool:
+def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, ports: HasSettings) -> bool:
     """Whether to force a deployment, once and never after a restart: tasks did not start in time, or ECS gave it up."""
     if progress.redeployment_forced_at is not None or progress.restarted_at is not None:
         return False
     acted = progress.acted_at or progress.started_at
     since = max(acted, progress.started_at, progress.target_since or progress.started_at)
-    waited = now - since > timedelta(minutes=world.settings.policy.stuck_minutes)
+    waited = now - since > timedelta(minutes=ports.settings.policy.stuck_minutes)
     too_few = view.primary.running_count < view.desired_count  # others may take minutes to drain
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceView, world: EscalationPorts) -> Rollback:
+def _escalate_on_timeout(deploying: DeployingRollback, why: str, view: ServiceView, ports: EscalationPorts) -> Rollback:
     """Escalate, unless the target serves while old tasks drain: Verify judges that."""
-    if assess_service_health(deploying.rollback, view, world).is_healthy:
-        done = deploying.progress.evolve(done_at=world.clock.now(), intent=None)
+    if assess_service_health(deploying.rollback, view, ports).is_healthy:
+        done = deploying.progress.evolve(done_at=ports.clock.now(), intent=None)
         return deploying.rollback.evolve(service=done, wait_seconds=0)
-    return escalate(deploying.rollback, why, view, world)
+    return escalate(deploying.rollback, why, view, ports)
 
 
-def _level_timeout(escalation_level: EscalationLevel, world: HasSettings) -> timedelta:
-    policy = world.settings.policy
+def _level_timeout(escalation_level: EscalationLevel, ports: HasSettings) -> timedelta:
+    policy = ports.settings.policy
     minutes = {
         EscalationLevel.SERVICE: policy.service_timeout_minutes,
         EscalationLevel.EMERGENCY: policy.emergency_timeout_minutes,
@@ -343,16 +343,16 @@ def _level_timeout(escalation_level: EscalationLevel, world: HasSettings) -> tim
 
 
 def _make_change(
-    deploying: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, world: ServiceChangePorts
+    deploying: DeployingRollback, intent: Intent, move: ServiceMove, view: ServiceView, ports: ServiceChangePorts
 ) -> Rollback:
     rollback, progress = deploying.rollback, deploying.progress
     try:
-        send_change(rollback, move, intent, view, world)
+        send_change(rollback, move, intent, view, ports)
     except CallRefused as refused:
         if move is not ServiceMove.STOP_DEPLOYMENT:
             raise
         return rollback.evolve(service=progress.evolve(intent=None, stop_refused=str(refused)), wait_seconds=0)
-    now = world.clock.now()
+    now = ports.clock.now()
     done = progress.evolve(
         intent=None,
         acted_at=progress.acted_at or now,
@@ -360,7 +360,7 @@ def _make_change(
         restarted_at=now if move is ServiceMove.START_FROM_ZERO else progress.restarted_at,
         moves=_append_move(progress.moves, move),
     )
-    return rollback.evolve(service=done, wait_seconds=world.settings.policy.poll_seconds)
+    return rollback.evolve(service=done, wait_seconds=ports.settings.policy.poll_seconds)
 
 
 def _append_move(moves: tuple[str, ...], move: ServiceMove) -> tuple[str, ...]:

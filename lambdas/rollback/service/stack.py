@@ -30,7 +30,7 @@ class StackStatus:
         return (not_known("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
 
 
-def read_stack_status(service: ServiceSettings, world: HasStacks) -> StackStatus:
+def read_stack_status(service: ServiceSettings, ports: HasStacks) -> StackStatus:
     """Ask CloudFormation for the stack's activity (rule 6: wait for it). A service without a stack counts as stable.
 
     A missing answer is no failure: a plan changes nothing, and the service step asks again before each change.
@@ -38,13 +38,13 @@ def read_stack_status(service: ServiceSettings, world: HasStacks) -> StackStatus
     if service.stack is None:
         return StackStatus(StackState.STABLE)
     try:
-        stack = world.stacks.describe(service.stack)
+        stack = ports.stacks.describe(service.stack)
     except ExternalServiceError as failure:
         return StackStatus(StackState.NOT_KNOWN, str(failure), isinstance(failure, CallRefused))
     return StackStatus(stack.state if stack is not None else StackState.STABLE)
 
 
-def describe_drift(service: ServiceSettings, running_definition_arn: str, world: HasStacks) -> str:
+def describe_drift(service: ServiceSettings, running_definition_arn: str, ports: HasStacks) -> str:
     """Describe how the stack's definition differs from the running one; empty if it does not.
 
     Reports use the text. A missing answer delays no conclusion.
@@ -52,7 +52,7 @@ def describe_drift(service: ServiceSettings, running_definition_arn: str, world:
     if service.stack is None:
         return ""
     try:
-        stack = world.stacks.describe(service.stack)
+        stack = ports.stacks.describe(service.stack)
     except ExternalServiceError:
         return f"whether CloudFormation (stack {service.stack}) still records what runs could not be asked"
     return (drift(stack, running_definition_arn) if stack is not None else None) or ""

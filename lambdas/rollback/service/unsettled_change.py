@@ -12,7 +12,7 @@ from rollback.service.ports import ServiceReadPorts
 _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-def resolve_service_change(rollback: Rollback, now: datetime, world: ServiceReadPorts) -> Rollback:
+def resolve_service_change(rollback: Rollback, now: datetime, ports: ServiceReadPorts) -> Rollback:
     """Wait until the announced call can't land any more, then ask ECS whether it did.
 
     Rule 9: the intent is written before the change. The call ends with the Lambda function that sends it.
@@ -21,16 +21,16 @@ def resolve_service_change(rollback: Rollback, now: datetime, world: ServiceRead
     intent = progress.intent if progress is not None else None
     if progress is None or intent is None:
         return rollback
-    if now < intent.at + timedelta(seconds=world.settings.policy.act_timeout_seconds):
-        return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
+    if now < intent.at + timedelta(seconds=ports.settings.policy.act_timeout_seconds):
+        return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
     landed = None
     try:
-        landed = _has_landed(intent, world.services.describe(world.settings.service(rollback.service_name)))
+        landed = _has_landed(intent, ports.services.describe(ports.settings.service(rollback.service_name)))
     except (UnsupportedService, CallRefused):
         pass  # ECS will not answer later either
     except ExternalServiceError:
-        if not is_conclusion_overdue(rollback, now, world):
-            return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
+        if not is_conclusion_overdue(rollback, now, ports):
+            return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
     if not landed:
         seen = progress.evolve(intent=None)
         if landed is None:

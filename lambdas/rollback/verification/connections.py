@@ -14,7 +14,7 @@ OTHER_SERVICE = "another_service"  # in a check's evidence: no escalation of thi
 CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round would say the same
 
 
-def connection_checks(rollback: Rollback, world: ConnectionCheckPorts) -> tuple[Check, ...]:
+def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[Check, ...]:
     """Check the connection of each service of the branch; no check where no data changed.
 
     Any proof passes, a refutation fails, and no evidence warns. An app's health route may only check that a variable
@@ -22,21 +22,21 @@ def connection_checks(rollback: Rollback, world: ConnectionCheckPorts) -> tuple[
     """
     if rollback.reconnection is None:
         return ()
-    known = set(world.settings.service_names)
+    known = set(ports.settings.service_names)
     return tuple(
-        _check_connection(one, rollback, world) for one in rollback.reconnection.services if one.service in known
+        _check_connection(one, rollback, ports) for one in rollback.reconnection.services if one.service in known
     )
 
 
-def _check_connection(one: ServiceConnection, rollback: Rollback, world: ConnectionCheckPorts) -> Check:
-    name, service = f"connection {one.service}", world.settings.service(one.service)
+def _check_connection(one: ServiceConnection, rollback: Rollback, ports: ConnectionCheckPorts) -> Check:
+    name, service = f"connection {one.service}", ports.settings.service(one.service)
     other = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
         evidence = {CONNECTION_FAILED: one.service, **other}
         return Check.failed(name, f"{one.failure}; {suggest_fix(service)}", evidence=evidence)
     if one.note and one.reconnected_at is None:
         return Check.skipped(name, one.note)
-    answers = [] if service.connection.check_path is None else [_probe_endpoint(service, world)]
+    answers = [] if service.connection.check_path is None else [_probe_endpoint(service, ports)]
     refutations = [reason for is_well, reason in answers if not is_well]
     if refutations:
         return Check.failed(name, "; ".join(refutations), evidence=other)
@@ -58,12 +58,12 @@ def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> l
     return proofs
 
 
-def _probe_endpoint(service: ServiceSettings, world: HasHttp) -> tuple[bool, str]:
+def _probe_endpoint(service: ServiceSettings, ports: HasHttp) -> tuple[bool, str]:
     connection = service.connection
     if service.base_url is None:
         return False, f"no base_url is set, so {connection.check_path} can't be requested"
     url = f"{service.base_url.rstrip('/')}{connection.check_path}"
-    answer = world.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
+    answer = ports.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
     return _judge_answer(answer, connection)
 
 

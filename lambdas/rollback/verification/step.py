@@ -48,32 +48,32 @@ class AlarmHandling(StrEnum):
     IGNORE = "ignore"
 
 
-def verify(rollback: Rollback, world: VerificationPorts) -> Rollback:
+def verify(rollback: Rollback, ports: VerificationPorts) -> Rollback:
     """Run one round of checks; pass, escalate, fail or wait for the next round."""
     target = rollback.planned().target
-    view = world.services.describe(world.settings.service(rollback.service_name))
-    rollback, is_over = yield_to_newer_release(rollback, view, world)
+    view = ports.services.describe(ports.settings.service(rollback.service_name))
+    rollback, is_over = yield_to_newer_release(rollback, view, ports)
     if is_over:
         return rollback
-    reasserted = reassert_target(rollback, view, world)
+    reasserted = reassert_target(rollback, view, ports)
     if reasserted is not None:
         return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
         return _fail(
             rollback, f"not verified: the service was scaled to zero tasks, and {target.version} is not known to run"
         )
-    current = _run_round(rollback, target, view, world)
-    return _decide(rollback.evolve(verification=current), current, target, view, world)
+    current = _run_round(rollback, target, view, ports)
+    return _decide(rollback.evolve(verification=current), current, target, view, ports)
 
 
-def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: VerificationPorts) -> Verification:
+def _run_round(rollback: Rollback, target: Release, view: ServiceView, ports: VerificationPorts) -> Verification:
     """Run all checks once, and count the good rounds in a row."""
-    policy, now = world.settings.policy, world.clock.now()
+    policy, now = ports.settings.policy, ports.clock.now()
     before = rollback.verification or Verification(started_at=now)
     is_settled = now - before.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     alarm_handling = AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT
-    checks = run_checks(rollback.service_name, target, view, world, alarms=alarm_handling)
-    checks = (*_database_checks(rollback), *connection_checks(rollback, world), *checks)
+    checks = run_checks(rollback.service_name, target, view, ports, alarms=alarm_handling)
+    checks = (*_database_checks(rollback), *connection_checks(rollback, ports), *checks)
     is_good = all(_is_failed_for_good(check) for check in _failing(checks))
     current = Verification(
         started_at=before.started_at,
@@ -86,21 +86,21 @@ def _run_round(rollback: Rollback, target: Release, view: ServiceView, world: Ve
 
 
 def _decide(
-    rollback: Rollback, current: Verification, target: Release, view: ServiceView, world: VerificationPorts
+    rollback: Rollback, current: Verification, target: Release, view: ServiceView, ports: VerificationPorts
 ) -> Rollback:
     """Pass, fail, escalate, or wait for the next round."""
-    policy, failing = world.settings.policy, _failing(current.checks)
+    policy, failing = ports.settings.policy, _failing(current.checks)
     if current.passed_at is not None:
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0)
     why = "; ".join(f"{check.name}: {check.reason}" for check in failing) or "too few good rounds in a row"
     if _is_decided(current, policy):
         return _fail(rollback, f"not verified, though all other checks pass: {why}")
-    if world.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
+    if ports.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
         return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
     if failing and all(OTHER_SERVICE in check.evidence for check in failing):
         # Escalating this service repairs no other service.
         return _fail(rollback, f"not verified, though {target.version} is healthy: {why}")
-    return escalate(rollback, f"not verified: {why}", view, world)
+    return escalate(rollback, f"not verified: {why}", view, ports)
 
 
 def _failing(checks: tuple[Check, ...]) -> list[Check]:
@@ -146,17 +146,17 @@ def _describe_success(rollback: Rollback) -> str:
 
 
 def run_checks(
-    service_name: str, release: Release, view: ServiceView, world: ReleaseCheckPorts, *, alarms: AlarmHandling
+    service_name: str, release: Release, view: ServiceView, ports: ReleaseCheckPorts, *, alarms: AlarmHandling
 ) -> tuple[Check, ...]:
     """Run all checks of one release concurrently, in a fixed order. A question without an answer is a failed check."""
-    service = world.settings.service(service_name)
+    service = ports.settings.service(service_name)
     questions: list[tuple[str, Callable[[], Check]]] = [
-        ("ecs-steady-state", lambda: _check_steady_state(view, release, world)),
-        ("target-health", lambda: _check_target_health(view, world)),
-        ("alarms", lambda: _check_alarms(service, view, world, alarms)),
+        ("ecs-steady-state", lambda: _check_steady_state(view, release, ports)),
+        ("target-health", lambda: _check_target_health(view, ports)),
+        ("alarms", lambda: _check_alarms(service, view, ports, alarms)),
     ]
     for endpoint in service.endpoints:
-        questions.append((f"http {endpoint.path}", partial(_check_endpoint, service, endpoint, world)))
+        questions.append((f"http {endpoint.path}", partial(_check_endpoint, service, endpoint, ports)))
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
         return tuple(pool.map(lambda named: _run_timed(*named), questions))
 
@@ -172,10 +172,10 @@ def _run_timed(name: str, question: Callable[[], Check]) -> Check:
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 
-def _check_steady_state(view: ServiceView, release: Release, world: ServiceReadPorts) -> Check:
+def _check_steady_state(view: ServiceView, release: Release, ports: ServiceReadPorts) -> Check:
     primary = view.primary
     problems = list(view.why_not_stable)
-    if not identify_running(view, world.settings.service(release.service), world).is_release(release):
+    if not identify_running(view, ports.settings.service(release.service), ports).is_release(release):
         problems.insert(0, f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
     evidence = {"definition": primary.definition_arn, "running": view.running_count, "desired": view.desired_count}
     verdict = Verdict.FAIL if problems else Verdict.PASS
@@ -183,11 +183,11 @@ def _check_steady_state(view: ServiceView, release: Release, world: ServiceReadP
     return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
 
 
-def _check_target_health(view: ServiceView, world: HasTargets) -> Check:
+def _check_target_health(view: ServiceView, ports: HasTargets) -> Check:
     name = "target-health"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
-    groups = read_group_health(view, world)
+    groups = read_group_health(view, ports)
     inconclusive, gone = (
         describe_inconclusive_groups(groups),
         [group for group in groups if group.state is GroupState.GONE],
@@ -206,20 +206,20 @@ def _check_target_health(view: ServiceView, world: HasTargets) -> Check:
     return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
 
 
-def _check_alarms(service: ServiceSettings, view: ServiceView, world: OutagePorts, handling: AlarmHandling) -> Check:
+def _check_alarms(service: ServiceSettings, view: ServiceView, ports: OutagePorts, handling: AlarmHandling) -> Check:
     """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
     if handling is AlarmHandling.IGNORE:
         return Check.skipped("alarms", "not asked here")
-    outage = outage_alarm(world.settings.prefix, service.name)
-    names = (degraded_alarm(world.settings.prefix, service.name), outage)
-    states = world.alarms.states(names)
+    outage = outage_alarm(ports.settings.prefix, service.name)
+    names = (degraded_alarm(ports.settings.prefix, service.name), outage)
+    states = ports.alarms.states(names)
     red = sorted(name for name, state in states.items() if state == "ALARM")
     reason = f"in ALARM: {', '.join(red) or 'none'}"
     if red and handling is AlarmHandling.WAIT:
-        minutes = world.settings.policy.alarm_settle_minutes
+        minutes = ports.settings.policy.alarm_settle_minutes
         reason += f"; their periods include earlier minutes, so they have {minutes:g} minutes to turn OK"
         return Check.warned("alarms", reason, evidence=dict(states))
-    visibility = check_outage_against_elb(service.name, view, world) if red == [outage] else None
+    visibility = check_outage_against_elb(service.name, view, ports) if red == [outage] else None
     if visibility is not None and visibility.verdict is Verdict.FAIL:
         reason += f", which is not counted: {visibility.reason}"
         return Check.skipped("alarms", reason, evidence={**states, **visibility.evidence})
@@ -227,12 +227,12 @@ def _check_alarms(service: ServiceSettings, view: ServiceView, world: OutagePort
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
 
-def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, world: HasHttp) -> Check:
+def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, ports: HasHttp) -> Check:
     name = f"http {endpoint.path}"
     if service.base_url is None:
         return Check.skipped(name, "no base_url is set for the service")
     url = service.base_url.rstrip("/") + endpoint.path
-    result = world.http.get(url, endpoint.max_latency_seconds)
+    result = ports.http.get(url, endpoint.max_latency_seconds)
     evidence = {"url": url, "status": result.status, "seconds": round(result.seconds, 3)}
     if result.status != endpoint.status:
         got = result.status if result.status is not None else result.error

@@ -37,55 +37,55 @@ from rollback.workflow.ports import AdmissionPorts
 from rollback.workflow.recheck_event import find_recheck_rollback_id
 
 
-def admit(given: object, execution: str, started_at: datetime, world: AdmissionPorts) -> Rollback:
+def admit(given: object, execution: str, started_at: datetime, ports: AdmissionPorts) -> Rollback:
     """Admit one start. Called again with the same execution, Admit continues where it stopped.
 
     Args:
         given: an operator's input or an EventBridge event, unchanged.
         execution: ARN of the execution, or another text that is unique to this start.
         started_at: when the execution started; part of the document's id.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
     rechecked_id = find_recheck_rollback_id(given)
     if rechecked_id is not None:
-        return _admit_new(_reopen_suppressed(rechecked_id, given, execution, world), given, world)
-    request, trigger, event = _parse_input(given, world)
+        return _admit_new(_reopen_suppressed(rechecked_id, given, execution, ports), given, ports)
+    request, trigger, event = _parse_input(given, ports)
     new = Rollback(
         id=rollback_id(request.service, started_at, execution),
-        environment=world.settings.environment,
-        settings=world.settings,
+        environment=ports.settings.environment,
+        settings=ports.settings,
         request=request,
         trigger=trigger,
         event=event,
         execution=execution,
-        created_at=world.clock.now(),
+        created_at=ports.clock.now(),
     )
     try:
-        rollback = world.ledger.create(new)
+        rollback = ports.ledger.create(new)
     except Conflict as duplicate:
         # Event and outcome are written together: without its event, a retry would take the document for admissible.
         check = Check.failed("event-is-new", f"duplicate: {duplicate}", suppresses=True)
         ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
-        return world.ledger.create(new.evolve(**ended))
-    return _admit_new(rollback, given, world)
+        return ports.ledger.create(new.evolve(**ended))
+    return _admit_new(rollback, given, ports)
 
 
-def _parse_input(given: Any, world: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
+def _parse_input(given: Any, ports: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
     if is_event(given):
-        return read_event(given, world.settings)
-    return parse_request(given, world.settings.service_names), Trigger.MANUAL, None
+        return read_event(given, ports.settings)
+    return parse_request(given, ports.settings.service_names), Trigger.MANUAL, None
 
 
-def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: LeasePorts) -> Rollback:
+def _reopen_suppressed(rechecked_id: str, given: object, execution: str, ports: LeasePorts) -> Rollback:
     """Reopen the record of a suppressed trigger for another evaluation; a retry finds the reopened record.
 
     Raises:
         InvalidRequest: the ledger has no such record, or the record has no recheck due.
     """
-    rollback = find_rollback(rechecked_id, world)
+    rollback = find_rollback(rechecked_id, ports)
     if rollback is None:
         raise InvalidRequest(f"the ledger has no readable rollback {rechecked_id}; nothing was changed")
     if rollback.execution == execution:
@@ -93,52 +93,52 @@ def _reopen_suppressed(rechecked_id: str, given: object, execution: str, world: 
     if rollback.concluded_at is None or rollback.recheck_at is None:
         state = "is open" if rollback.concluded_at is None else f"ended finally ({rollback.outcome})"
         raise InvalidRequest(f"{rollback.id} is not due for another evaluation: it {state}; nothing was changed")
-    request, _, _ = _parse_input(given, world)
-    return world.ledger.reopen(rollback.begin_evaluation(request, execution, world.settings, world.clock.now()))
+    request, _, _ = _parse_input(given, ports)
+    return ports.ledger.reopen(rollback.begin_evaluation(request, execution, ports.settings, ports.clock.now()))
 
 
-def _admit_new(rollback: Rollback, given: object, world: AdmissionPorts) -> Rollback:
+def _admit_new(rollback: Rollback, given: object, ports: AdmissionPorts) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     try:
-        checks = _judge_trigger(rollback, given, world)
+        checks = _judge_trigger(rollback, given, ports)
     except CallRefused as refused:
-        return world.ledger.save(rollback.mark_refused(refused))
+        return ports.ledger.save(rollback.mark_refused(refused))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
-        return _suppress(rollback, checks, failed, world)
+        return _suppress(rollback, checks, failed, ports)
     if rollback.never_acts:  # it blocks no other rollback: it takes no lease, no obligations, and takes nothing over
-        return world.ledger.save(rollback.evolve(admission=checks, admitted_at=world.clock.now()))
-    return _admit_under_lease(rollback, checks, world)
+        return ports.ledger.save(rollback.evolve(admission=checks, admitted_at=ports.clock.now()))
+    return _admit_under_lease(rollback, checks, ports)
 
 
-def _judge_trigger(rollback: Rollback, given: object, world: AdmissionPorts) -> tuple[Check, ...]:
+def _judge_trigger(rollback: Rollback, given: object, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
-    checks = judge_event(given, world.settings.policy, rollback.began_at, world.home)
+    checks = judge_event(given, ports.settings.policy, rollback.began_at, ports.home)
     if any(check.verdict is Verdict.FAIL for check in checks):
         return checks
     if rollback.event.alarm is None:
-        return (*checks, *_judge_deployment(rollback, rollback.event, world))
-    return (*checks, *_judge_alarm(rollback, rollback.event.alarm, world))
+        return (*checks, *_judge_deployment(rollback, rollback.event, ports))
+    return (*checks, *_judge_alarm(rollback, rollback.event.alarm, ports))
 
 
-def _judge_alarm(rollback: Rollback, alarm: str, world: AdmissionPorts) -> tuple[Check, ...]:
+def _judge_alarm(rollback: Rollback, alarm: str, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Whether the alarm is in ALARM and not muted. If CloudWatch does not answer, an emergency believes the event."""
     try:
-        state = world.alarms.states((alarm,)).get(alarm, "gone")
+        state = ports.alarms.states((alarm,)).get(alarm, "gone")
     except ExternalServiceError as failure:
         if rollback.request.type is not RollbackType.EMERGENCY:
             raise
         return (Check.warned(ALARM_IS_IN_ALARM, f"CloudWatch could not be asked, so the event is believed: {failure}"),)
     if state == "ALARM":
-        return Check.passed(ALARM_IS_IN_ALARM, f"{alarm} is in ALARM"), _check_not_muted(alarm, world)
+        return Check.passed(ALARM_IS_IN_ALARM, f"{alarm} is in ALARM"), _check_not_muted(alarm, ports)
     reason = f"alarm {alarm} is {state}, not in ALARM any more"
     return (Check.failed(ALARM_IS_IN_ALARM, reason, suppresses=True),)
 
 
-def _check_not_muted(alarm: str, world: AdmissionPorts) -> Check:
+def _check_not_muted(alarm: str, ports: AdmissionPorts) -> Check:
     """Whether a mute rule of the team silences the alarm now; without an answer the alarm is believed.
 
     Mute rules suppress an alarm's actions, but not its state changes, which EventBridge delivers (CloudWatch User
@@ -146,23 +146,23 @@ def _check_not_muted(alarm: str, world: AdmissionPorts) -> Check:
     """
     name = "alarm-is-not-muted"
     try:
-        rules = world.alarms.mute_rules(alarm)
+        rules = ports.alarms.mute_rules(alarm)
     except ExternalServiceError as failure:
         return Check.warned(name, f"mute rules could not be read, so the alarm is believed: {failure}")
     if not rules:
         return Check.passed(name, "no mute rule is active")
     reason = f"{alarm} is muted by {', '.join(rules)}: evaluated again until that ends"
-    return Check.failed(name, reason, suppresses=True, recheck_due_at=_recheck_time(world.clock.now(), world))
+    return Check.failed(name, reason, suppresses=True, recheck_due_at=_recheck_time(ports.clock.now(), ports))
 
 
-def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: AdmissionPorts) -> tuple[Check, ...]:
+def _judge_deployment(rollback: Rollback, event: TriggerEvent, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Whether a failed deployment is the team's, is news, and is confirmed by ECS; the first objection decides."""
-    since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
-    answers = world.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
-    view = world.services.describe(world.settings.service(rollback.service_name))
+    since = rollback.created_at - timedelta(minutes=ports.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
+    answers = ports.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
+    view = ports.services.describe(ports.settings.service(rollback.service_name))
     newest = view.newest if answers else None
-    is_teams = newest is not None and not is_ours(newest.target_definition_arn, world)
-    not_caused = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, world)
+    is_teams = newest is not None and not is_ours(newest.target_definition_arn, ports)
+    not_caused = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, ports)
     if not_caused.verdict is Verdict.FAIL:
         return (not_caused,)
     is_new = judge_failure_is_new(rollback, answers, newest.created_at if newest is not None and is_teams else None)
@@ -171,23 +171,23 @@ def _judge_deployment(rollback: Rollback, event: TriggerEvent, world: AdmissionP
     return not_caused, is_new, judge_failed_deployment(view, event.deployment_id)
 
 
-def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: AdmissionPorts) -> Rollback:
+def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: AdmissionPorts) -> Rollback:
     """Take the lease; inherit the obligations of predecessors, and continue the newest of them that can be resumed."""
-    now = world.clock.now()
-    unsettled = find_unsettled_holder(rollback.service_name, world) if not rollback.is_forced_by_operator else None
+    now = ports.clock.now()
+    unsettled = find_unsettled_holder(rollback.service_name, ports) if not rollback.is_forced_by_operator else None
     if unsettled is not None:
-        return _suppress_behind_fence(rollback, checks, unsettled, world)
-    taken = take_service_lease(rollback, now, world)
+        return _suppress_behind_fence(rollback, checks, unsettled, ports)
+    taken = take_service_lease(rollback, now, ports)
     if isinstance(taken, LeaseDenied):
-        recheck_at = _recheck_time(now, world)
+        recheck_at = _recheck_time(now, ports)
         check = Check.failed("service-is-free", taken.why, suppresses=True, recheck_due_at=recheck_at)
-        return _suppress(rollback, (*checks, check), check, world)
-    predecessors, unreadable = find_predecessors(rollback, world)
+        return _suppress(rollback, (*checks, check), check, ports)
+    predecessors, unreadable = find_predecessors(rollback, ports)
     checks = (*checks, *unreadable)
     fenced = next((earlier for earlier in predecessors if must_conclude_first(earlier)), None)
     if fenced is not None and not rollback.is_forced_by_operator:  # its own lease was given back or taken before
-        world.ledger.release_lease(rollback.service_name, rollback.id)
-        return _suppress_behind_fence(rollback, checks, fenced, world)
+        ports.ledger.release_lease(rollback.service_name, rollback.id)
+        return _suppress_behind_fence(rollback, checks, fenced, ports)
     admitted = rollback.evolve(
         admission=checks,
         admitted_at=now,
@@ -196,16 +196,16 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], world: Adm
         inherits_fence_of=fenced.id if fenced is not None and fenced.is_fenced else None,
         obligations=inherited_obligations(predecessors),
     )
-    saved = world.ledger.save(admitted)
+    saved = ports.ledger.save(admitted)
     previous = taken.previous_holder
     if previous is not None and previous.outcome is None:  # one with an outcome hands over its obligations and ends
         with suppress(RollbackError):  # without its lease the previous holder ends by itself at its next step
-            world.workflow.stop(previous.execution, f"{rollback.id} took its lease over")
+            ports.workflow.stop(previous.execution, f"{rollback.id} took its lease over")
     return saved
 
 
 def _suppress_behind_fence(
-    rollback: Rollback, checks: tuple[Check, ...], fenced: Rollback, world: LeasePorts
+    rollback: Rollback, checks: tuple[Check, ...], fenced: Rollback, ports: LeasePorts
 ) -> Rollback:
     """Wait without a lease: a successor would lift the fence of a rollback whose lease expired.
 
@@ -217,17 +217,17 @@ def _suppress_behind_fence(
         f"{fenced.id} {why}, and is not concluded: no rollback begins before that; its execution goes on, or the "
         f"janitor concludes it within minutes; `rollback abort {rollback.environment} {fenced.id} --reason '…'` ends it"
     )
-    recheck_at = _recheck_time(world.clock.now(), world)
+    recheck_at = _recheck_time(ports.clock.now(), ports)
     check = Check.failed("fence-is-settled", reason, suppresses=True, recheck_due_at=recheck_at)
-    return _suppress(rollback, (*checks, check), check, world)
+    return _suppress(rollback, (*checks, check), check, ports)
 
 
-def _recheck_time(now: datetime, world: HasSettings) -> datetime:
-    return now + timedelta(minutes=world.settings.policy.recheck_minutes)
+def _recheck_time(now: datetime, ports: HasSettings) -> datetime:
+    return now + timedelta(minutes=ports.settings.policy.recheck_minutes)
 
 
-def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: HasLedger) -> Rollback:
-    return world.ledger.save(
+def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, ports: HasLedger) -> Rollback:
+    return ports.ledger.save(
         rollback.evolve(
             admission=checks,
             outcome=Outcome.SUPPRESSED,

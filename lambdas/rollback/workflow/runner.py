@@ -21,7 +21,7 @@ from rollback.leases.hold import release_leases, renew_leases_of_stopped_service
 from rollback.leases.holder import successor_of
 from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.service.reconciler import service
 from rollback.verification.step import verify
 from rollback.workflow.admit import admit
@@ -52,7 +52,7 @@ def cursor_of(rollback: Rollback) -> Cursor:
     )
 
 
-def start_emergency(given: object, execution: str, started_at: datetime, world: World) -> Cursor:
+def start_emergency(given: object, execution: str, started_at: datetime, ports: AllPorts) -> Cursor:
     """Admit, plan, and make the first change to ECS in one invocation, with short timeouts.
 
     Called again, it continues where the document stands.
@@ -61,12 +61,12 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
         given: an operator's input or an EventBridge event, unchanged.
         execution: ARN of the execution.
         started_at: when the execution started.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    fast = with_definition_memo(world.with_short_timeouts())
+    fast = with_definition_memo(ports.with_short_timeouts())
     rollback = admit(given, execution, started_at, fast)
     for _ in range(_MOST_EMERGENCY_ROUNDS):
         step = next_step(rollback)
@@ -76,13 +76,13 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
     return cursor_of(rollback)
 
 
-def run_step(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
+def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None = None) -> Cursor:
     """Run one step until it waits or another step is due; a retry finds the document further on and returns its cursor.
 
     Args:
         rollback_id: the rollback.
         due: the step that the caller's cursor names.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         failure: error of the step that Step Functions caught on the way to Conclude; None: no step failed.
 
     Raises:
@@ -91,61 +91,61 @@ def run_step(rollback_id: str, due: Step, world: World, failure: str | None = No
         ExternalServiceError: nothing is lost; call again (not after `CallRefused`).
         Conflict: another process saved the document; call again.
     """
-    rollback = world.ledger.read(service_of(rollback_id), rollback_id)
-    world = with_definition_memo(world.for_settings(rollback.settings))
+    rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
+    ports = with_definition_memo(ports.for_settings(rollback.settings))
     if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
-        world = world.with_short_timeouts()
+        ports = ports.with_short_timeouts()
     if failure is not None and rollback.outcome is None:
-        rollback = world.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
+        rollback = ports.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     if failure is not None and next_step(rollback) is Step.DATA_LOSS:
-        rollback = world.ledger.save(stop_comparison(rollback, failure, world.clock.now()))
+        rollback = ports.ledger.save(stop_comparison(rollback, failure, ports.clock.now()))
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
         if rollback.concluded_at is not None:  # the comparison of lost rows needs no lease
-            release_leases(rollback, world)
+            release_leases(rollback, ports)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
-        rollback = _run_round(rollback, step, world)
+        rollback = _run_round(rollback, step, ports)
         if rollback.wait_seconds:
             return cursor_of(rollback)
     raise Conflict(f"{rollback_id}: step {due} ran {_MOST_SAVES} rounds without waiting; call it again")
 
 
-def _run_round(rollback: Rollback, step: Step, world: World) -> Rollback:
+def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
     """Run and save one round of a step. A lost lease ends the rollback: its new holder acts and reports."""
     try:
         # Conclude may be reached without the lease, and takes the lease where it needs one.
         if step not in _WITHOUT_LEASE and not rollback.never_acts:
-            counter = renew_service_lease(rollback, world)
+            counter = renew_service_lease(rollback, ports)
             if counter != rollback.lease_counter:
-                return world.ledger.save(rollback.evolve(lease_counter=counter))
+                return ports.ledger.save(rollback.evolve(lease_counter=counter))
             if step is not Step.DATABASE:  # the database step holds these leases itself
-                renew_leases_of_stopped_services(rollback, world)
-        after = _action_of(step)(rollback, world)
-        return world.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, world))
+                renew_leases_of_stopped_services(rollback, ports)
+        after = _action_of(step)(rollback, ports)
+        return ports.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, ports))
     except (CallRefused, UnsupportedService) as refused:
         if step in _WITHOUT_LEASE:  # the outcome is known already: the janitor finishes what is left
             raise
-        return world.ledger.save(rollback.mark_refused(refused))
+        return ports.ledger.save(rollback.mark_refused(refused))
     except LeaseLost as lost:
-        return world.ledger.save(
+        return ports.ledger.save(
             rollback.evolve(
                 outcome=Outcome.ABORTED,
                 reason=str(lost),
-                superseded_by=successor_of(rollback, world),
+                superseded_by=successor_of(rollback, ports),
                 is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` records it
                 wait_seconds=0,
             )
         )
 
 
-def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: World) -> datetime | None:
+def _lease_needed_until(before: Rollback, after: Rollback, step: Step, ports: AllPorts) -> datetime | None:
     """When the function that makes an announced change has ended (rule 9: the lease outlasts the function).
 
     Returns:
         None: the round announced no change.
     """
-    policy, now = world.settings.policy, world.clock.now()
+    policy, now = ports.settings.policy, ports.clock.now()
     if step is Step.DATABASE:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if has_new_intent(before, after) else None
@@ -157,7 +157,7 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: Wo
     return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != earlier else None
 
 
-def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
+def _action_of(step: Step) -> Callable[[Rollback, AllPorts], Rollback]:
     match step:
         case Step.EMERGENCY:
             return plan_emergency

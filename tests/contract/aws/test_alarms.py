@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contract.local_cloud.workload import Workload, eventually
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
 
 from local_cloud.deployment.server import LocalCloud
@@ -39,7 +39,7 @@ class Watch:
             Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Sum", TreatMissingData="ignore",
         )  # fmt: skip
         self._client.put_composite_alarm(AlarmName=self.composite, AlarmRule=f'ALARM("{self.leaf}")')
-        self.alarms = real_world(cloud, monkeypatch).alarms
+        self.alarms = real_ports(cloud, monkeypatch).alarms
         self.recover()
 
     def _set(self, state: str) -> None:
@@ -139,7 +139,7 @@ class TestRequestsOfTheFake:
 
 
 def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    alarms, begin = real_world(cloud, monkeypatch).alarms, datetime.now(UTC)
+    alarms, begin = real_ports(cloud, monkeypatch).alarms, datetime.now(UTC)
     web = Workload(cloud)
     web.start_and_wait(web.release("v1"), desired=1)
     assert alarms.requests_since((web.target_group,), begin) == 0
@@ -155,7 +155,7 @@ def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatc
 def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetGroups"):
-        real_world(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
+        real_ports(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["", "n" * 256], ids=["empty", "too long"])

@@ -13,24 +13,24 @@ from typing import Any
 import boto3
 import pytest
 from contract.aws.throttled_emergency import EmergencyRunner, tasks_without_processes
-from contract.real_world import WEB, real_world
+from contract.real_ports import WEB, real_ports
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import Settings
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
 GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
 # Name in the variable → a look of an emergency at that service.
-OPTIONAL: dict[str, Callable[[World], object]] = {
-    "CLOUDWATCH": lambda world: world.alarms.states(("outage",)),
-    "ECR": lambda world: world.images.digest_of(IMAGE),
-    "ELASTIC_LOAD_BALANCING_V2": lambda world: world.targets.health(GROUP),
-    "CLOUDFORMATION": lambda world: world.stacks.describe("web"),
-    "APPLICATION_AUTO_SCALING": lambda world: world.scaling.describe(WEB),
-    "SFN": lambda world: world.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
+OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
+    "CLOUDWATCH": lambda ports: ports.alarms.states(("outage",)),
+    "ECR": lambda ports: ports.images.digest_of(IMAGE),
+    "ELASTIC_LOAD_BALANCING_V2": lambda ports: ports.targets.health(GROUP),
+    "CLOUDFORMATION": lambda ports: ports.stacks.describe("web"),
+    "APPLICATION_AUTO_SCALING": lambda ports: ports.scaling.describe(WEB),
+    "SFN": lambda ports: ports.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
 }
 _GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the patient clients take thirty
 
@@ -69,11 +69,11 @@ def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> 
 
     session: Any = Session()
     settings = Settings(application="a", environment="e", services=(WEB,))
-    world = make_ports(
+    ports = make_ports(
         settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session
     ).with_short_timeouts()
-    ports = (world.alarms, world.images, world.targets, world.stacks, world.scaling, world.workflow)
-    reads = [_client_of(port) for port in ports]
+    asked = (ports.alarms, ports.images, ports.targets, ports.stacks, ports.scaling, ports.workflow)
+    reads = [_client_of(port) for port in asked]
     for client in reads:
         assert client.meta.service_model is not None
     assert {service for service, _ in made} == {
@@ -99,10 +99,10 @@ def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_aske
 ) -> None:
     with black_hole() as address:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
-        world = real_world(cloud, monkeypatch).with_short_timeouts()
+        ports = real_ports(cloud, monkeypatch).with_short_timeouts()
         began = time.monotonic()
         with pytest.raises(ExternalServiceError):
-            OPTIONAL[service](world)
+            OPTIONAL[service](ports)
         assert time.monotonic() - began < _GENEROUS_SECONDS
 
 

@@ -10,37 +10,37 @@ from typing import Any, cast
 import boto3
 import pytest
 from botocore.exceptions import ParamValidationError
-from contract.real_world import WEB
+from contract.real_ports import WEB
 
 from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import Settings
 from rollback.errors import ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.ecs_service import ScalableTarget
 
 WRONG = cast(Any, 7)  # where AWS takes a text
 SCALABLE = ScalableTarget(min_capacity=WRONG, max_capacity=2, suspended={"DynamicScalingInSuspended": True})
 
-CALLS: dict[str, Callable[[World], object]] = {
-    "reading ECS": lambda world: world.services.has_container_insights(WRONG),
-    "changing ECS": lambda world: world.services.update(WEB, definition_arn=WRONG),
-    "targets": lambda world: world.targets.health(WRONG),
-    "scaling": lambda world: world.scaling.put(WEB, SCALABLE.model_copy(update={"min_capacity": "2"})),
-    "stacks": lambda world: world.stacks.describe(WRONG),
-    "notifications": lambda world: world.notifications.publish("s", "m", {"severity": WRONG}),
-    "workflow": lambda world: world.workflow.start(WRONG, {}),
+CALLS: dict[str, Callable[[AllPorts], object]] = {
+    "reading ECS": lambda ports: ports.services.has_container_insights(WRONG),
+    "changing ECS": lambda ports: ports.services.update(WEB, definition_arn=WRONG),
+    "targets": lambda ports: ports.targets.health(WRONG),
+    "scaling": lambda ports: ports.scaling.put(WEB, SCALABLE.model_copy(update={"min_capacity": "2"})),
+    "stacks": lambda ports: ports.stacks.describe(WRONG),
+    "notifications": lambda ports: ports.notifications.publish("s", "m", {"severity": WRONG}),
+    "workflow": lambda ports: ports.workflow.start(WRONG, {}),
 }
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_call_that_botocores_model_does_not_know_is_not_sent(
-    call: Callable[[World], object], monkeypatch: pytest.MonkeyPatch
+    call: Callable[[AllPorts], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     session = boto3.Session("key", "secret", region_name="eu-west-1")
     settings = Settings(application="macro-ai", environment="production", services=(WEB,))
     topic = "arn:aws:sns:eu-west-1:123456789012:none"
-    world = make_ports(
+    ports = make_ports(
         settings,
         ledger_table="none",
         topic_arn=topic,
@@ -50,6 +50,6 @@ def test_a_call_that_botocores_model_does_not_know_is_not_sent(
     )
 
     with pytest.raises(ExternalServiceError) as failure:
-        call(world)
+        call(ports)
 
     assert isinstance(failure.value.__cause__, ParamValidationError), failure.value

@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.images import FakeImages
 
 from local_cloud.deployment.server import LocalCloud
@@ -32,7 +32,7 @@ class Registry:
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._ecr = cloud.client("ecr")
         self._ecr.create_repository(repositoryName=self.name)
-        self.images = real_world(cloud, monkeypatch).images
+        self.images = real_ports(cloud, monkeypatch).images
 
     def push(self, tag: str) -> str:
         """The image by digest."""
@@ -122,7 +122,7 @@ def test_the_index_of_an_image_for_several_architectures_is_kept(
     ecr, name = cloud.client("ecr"), f"web-{uuid.uuid4().hex[:8]}"
     uri = ecr.create_repository(repositoryName=name)["repository"]["repositoryUri"]
     ecr.put_image(repositoryName=name, imageManifest=index, imageTag="v1", imageManifestMediaType=media_type)
-    images = real_world(cloud, monkeypatch).images
+    images = real_ports(cloud, monkeypatch).images
     by_digest = images.digest_of(f"{uri}:v1")
     assert by_digest is not None
     images.add_tag(by_digest, "kept")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from contract.local_cloud.workload import Workload
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.faults import lag
@@ -25,7 +25,7 @@ def web(cloud: LocalCloud) -> Iterator[Workload]:
 
 @pytest.fixture
 def services(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Services:
-    return real_world(cloud, monkeypatch).services
+    return real_ports(cloud, monkeypatch).services
 
 
 def settings(web: Workload) -> ServiceSettings:

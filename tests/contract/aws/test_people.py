@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from contract.local_cloud.workload import eventually
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.sns import FakeNotifications, SentNotification
 from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.http import FakeHttp
@@ -101,7 +101,7 @@ def test_a_message_reaches_the_subscribers(cloud: LocalCloud, monkeypatch: pytes
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     subject = "express-api → v1\n" + "x" * 200
-    notifications = real_world(cloud, monkeypatch, topic_arn=topic).notifications
+    notifications = real_ports(cloud, monkeypatch, topic_arn=topic).notifications
     notifications.publish(subject, "– how it went –", {"outcome": "succeeded", "empty": ""})
     (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
     body = json.loads(got["Body"])
@@ -113,7 +113,7 @@ def test_a_message_reaches_the_subscribers(cloud: LocalCloud, monkeypatch: pytes
 
 def test_a_topic_that_is_not_there_is_a_failure(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExternalServiceError, match="Publish on arn:aws:sns"):
-        real_world(cloud, monkeypatch).notifications.publish("s", "m", {})
+        real_ports(cloud, monkeypatch).notifications.publish("s", "m", {})
 
 
 def test_the_fake_keeps_what_was_sent() -> None:
@@ -133,7 +133,7 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         definition=json.dumps(waiting),
         roleArn=f"arn:aws:iam::{cloud.account}:role/none",
     )["stateMachineArn"]
-    return real_world(cloud, monkeypatch, workflow_arn=arn).workflow
+    return real_ports(cloud, monkeypatch, workflow_arn=arn).workflow
 
 
 def executions(machine: Any, cloud: LocalCloud) -> list[str]:
@@ -165,7 +165,7 @@ def test_what_was_never_started_does_not_run(machine: Workflow, execution: str) 
 
 def test_without_a_state_machine_nothing_is_started(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotAvailable, match="one"):
-        real_world(cloud, monkeypatch).workflow.start("one", {})
+        real_ports(cloud, monkeypatch).workflow.start("one", {})
 
 
 def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
@@ -177,7 +177,7 @@ def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
     ordinary = sns.create_topic(Name=f"{name}-ordinary")["TopicArn"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    notifications = real_world(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
+    notifications = real_ports(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
     notifications.publish("told", "it succeeded", {"severity": "info"})
     notifications.publish("paged", "it was refused", {"severity": "page"})
     (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
@@ -264,7 +264,7 @@ def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         return FakeNotifications()
     cloud: LocalCloud = request.getfixturevalue("cloud")
     arn = cloud.client("sns").create_topic(Name=f"told-{uuid.uuid4().hex[:8]}")["TopicArn"]
-    return real_world(cloud, monkeypatch, topic_arn=arn, critical_topic_arn=arn).notifications
+    return real_ports(cloud, monkeypatch, topic_arn=arn, critical_topic_arn=arn).notifications
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import uuid
 import boto3
 import pytest
 from botocore.stub import Stubber
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.images import FakeReferences
 
 from local_cloud.deployment.server import LocalCloud
@@ -29,7 +29,7 @@ class Account:
             return
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._iam, self._logs, self._s3 = (cloud.client(name) for name in ("iam", "logs", "s3"))
-        self.references = real_world(cloud, monkeypatch).references
+        self.references = real_ports(cloud, monkeypatch).references
 
     def role(self, path: str = "/") -> str:
         if self._fake is None:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from contract.local_cloud.workload import Workload
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, FakeServices
 from support.builders import SERVICE, definition
@@ -38,8 +38,8 @@ def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     web = Workload(cloud, balanced=False)
     web.start_and_wait(web.release("v1"), desired=1)
     settings = ServiceSettings(name=SERVICE, cluster=web.name, ecs_service=web.name, container="app")
-    world = real_world(cloud, monkeypatch, settings)
-    yield world.scaling, settings, lambda: world.services.describe(settings).desired_count
+    ports = real_ports(cloud, monkeypatch, settings)
+    yield ports.scaling, settings, lambda: ports.services.describe(settings).desired_count
     web.delete()
 
 
@@ -84,7 +84,7 @@ def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds(scaled:
 def test_scaling_of_a_service_that_is_not_there_is_a_failure(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scaling = real_world(request.getfixturevalue("cloud"), monkeypatch).scaling
+    scaling = real_ports(request.getfixturevalue("cloud"), monkeypatch).scaling
     with pytest.raises(ExternalServiceError, match="RegisterScalableTarget on service/macro-ai"):
         scaling.put(WEB, AUTOSCALED)
 

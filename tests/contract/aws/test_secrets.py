@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import ClientError
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.secrets import FakeSecrets
 from pydantic import SecretStr
 
@@ -29,7 +29,7 @@ class Store:
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._region, self._account = cloud.region, cloud.account
         self._manager, self._parameters = cloud.client("secretsmanager"), cloud.client("ssm")
-        self.secrets = real_world(cloud, monkeypatch).secrets
+        self.secrets = real_ports(cloud, monkeypatch).secrets
 
     def secret(self) -> str:
         if self._fake is not None:
@@ -83,7 +83,7 @@ def test_a_key_and_a_version_inside_a_secret_are_the_secret_s(store: Store) -> N
 def test_a_parameter_is_known_by_its_arn_too(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     name, arn = f"/shop/{uuid.uuid4().hex[:8]}", f"arn:aws:ssm:{cloud.region}:{cloud.account}:parameter"
     cloud.client("ssm").put_parameter(Name=name, Value="x", Type="String")
-    secrets = real_world(cloud, monkeypatch).secrets
+    secrets = real_ports(cloud, monkeypatch).secrets
     assert secrets.exists(f"{arn}{name}") is True
     assert secrets.exists(f"{arn}{name}-other") is False
 

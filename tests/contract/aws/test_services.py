@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 from contract.local_cloud.workload import Workload, eventually
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, Behaviour, FakeServices
 from fakes.aws.ecs_writers import FakeWriters
 from fakes.aws.elb import FakeTargets
@@ -94,8 +94,8 @@ class LocalCloudHarness:
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         self.web = Workload(cloud)
         self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
-        world = real_world(cloud, monkeypatch, self.settings)
-        self.services, self.targets = world.services, world.targets
+        ports = real_ports(cloud, monkeypatch, self.settings)
+        self.services, self.targets = ports.services, ports.targets
 
     def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
         crash: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
@@ -135,7 +135,7 @@ class LocalCloudHarness:
 
 
 @pytest.fixture(params=["fake", "cloud"])
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     if request.param == "fake":
         yield FakeHarness()
         return
@@ -163,10 +163,10 @@ def newest_status(view: ServiceView) -> str:
     return view.newest.status
 
 
-def test_a_service_at_rest_is_seen_whole(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    view = stage.wait(settled(first))
+def test_a_service_at_rest_is_seen_whole(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    view = harness.wait(settled(first))
     assert (view.desired_count, view.running_count, view.pending_count) == (2, 2, 0)
     assert view.newest is not None
     assert (view.newest.status, view.newest.target_definition_arn) == ("SUCCESSFUL", first)
@@ -178,11 +178,11 @@ def test_a_service_at_rest_is_seen_whole(stage: Harness) -> None:
     assert view.last_events
 
 
-def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
-    stage.run(first)
-    stage.services.update(stage.settings, definition_arn=second)
-    view = stage.services.describe(stage.settings)
+def test_a_deployment_in_flight_shows_its_source_and_both_images(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2", "unhealthy")
+    harness.run(first)
+    harness.services.update(harness.settings, definition_arn=second)
+    view = harness.services.describe(harness.settings)
     assert view.newest is not None
     assert view.newest.status in IN_FLIGHT
     assert view.newest.source_definition_arn == first
@@ -191,153 +191,153 @@ def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Harness)
     assert images_by_definition(view).keys() == {first, second}
 
 
-def test_an_update_completes_on_the_new_definition(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2")
-    stage.run(first)
-    stage.services.update(stage.settings, definition_arn=second, desired_count=3)
-    view = stage.wait(settled(second))
-    assert stage.wait(lambda v: v.running_count == 3).desired_count == 3
+def test_an_update_completes_on_the_new_definition(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2")
+    harness.run(first)
+    harness.services.update(harness.settings, definition_arn=second, desired_count=3)
+    view = harness.wait(settled(second))
+    assert harness.wait(lambda v: v.running_count == 3).desired_count == 3
     assert newest_status(view) == "SUCCESSFUL"
 
 
-def test_a_stopped_deployment_goes_back_to_its_source(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
-    stage.run(first)
-    stage.services.update(stage.settings, definition_arn=second)
-    newest = stage.services.describe(stage.settings).newest
+def test_a_stopped_deployment_goes_back_to_its_source(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2", "unhealthy")
+    harness.run(first)
+    harness.services.update(harness.settings, definition_arn=second)
+    newest = harness.services.describe(harness.settings).newest
     assert newest is not None
-    stage.services.stop_deployment(newest.arn)
-    view = stage.wait(settled(first))
+    harness.services.stop_deployment(newest.arn)
+    view = harness.wait(settled(first))
     assert newest_status(view) == "ROLLBACK_SUCCESSFUL"
     assert view.newest is not None
     assert (view.newest.arn, view.newest.source_definition_arn) == (newest.arn, first)
 
 
-def test_only_a_deployment_in_flight_can_be_stopped(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    newest = stage.wait(settled(first)).newest
+def test_only_a_deployment_in_flight_can_be_stopped(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    newest = harness.wait(settled(first)).newest
     assert newest is not None
     with pytest.raises(ExternalServiceError, match="StopServiceDeployment"):
-        stage.services.stop_deployment(newest.arn)
+        harness.services.stop_deployment(newest.arn)
 
 
-def test_the_breaker_returns_to_the_last_that_completed(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
-    stage.run(first)
-    stage.services.update(stage.settings, definition_arn=second)
-    stage.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or settled(first)(view))
-    assert newest_status(stage.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
+def test_the_breaker_returns_to_the_last_that_completed(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2", "unhealthy")
+    harness.run(first)
+    harness.services.update(harness.settings, definition_arn=second)
+    harness.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or settled(first)(view))
+    assert newest_status(harness.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
 
 
-def test_a_quiet_breaker_leaves_the_service_where_it_is(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2", "crashing")
-    stage.run(first)
-    stage.services.update(stage.settings, definition_arn=second, deployment_configuration=QUIET)
-    view = stage.wait(lambda view: view.primary.rollout_state == "FAILED")
+def test_a_quiet_breaker_leaves_the_service_where_it_is(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2", "crashing")
+    harness.run(first)
+    harness.services.update(harness.settings, definition_arn=second, deployment_configuration=QUIET)
+    view = harness.wait(lambda view: view.primary.rollout_state == "FAILED")
     assert view.primary.definition_arn == second
     assert newest_status(view) == "STOPPED"
 
 
-def test_a_configuration_alone_starts_no_deployment_and_stays(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    before = stage.wait(settled(first))
-    stage.services.update(stage.settings, deployment_configuration=QUIET)
-    after = stage.services.describe(stage.settings)
+def test_a_configuration_alone_starts_no_deployment_and_stays(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    before = harness.wait(settled(first))
+    harness.services.update(harness.settings, deployment_configuration=QUIET)
+    after = harness.services.describe(harness.settings)
     assert (after.newest, after.primary) == (before.newest, before.primary)
     assert after.deployment_configuration == {**before.deployment_configuration, **QUIET}
-    stage.services.update(stage.settings, deployment_configuration=before.deployment_configuration)
-    assert stage.services.describe(stage.settings).deployment_configuration == before.deployment_configuration
+    harness.services.update(harness.settings, deployment_configuration=before.deployment_configuration)
+    assert harness.services.describe(harness.settings).deployment_configuration == before.deployment_configuration
 
 
-def test_an_inactive_definition_is_described_but_refused(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2")
-    stage.run(second)
-    stage.deregister(first)
-    described = stage.services.definition(first)
+def test_an_inactive_definition_is_described_but_refused(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2")
+    harness.run(second)
+    harness.deregister(first)
+    described = harness.services.definition(first)
     assert described is not None
     assert described["status"] == "INACTIVE"
     with pytest.raises(ExternalServiceError, match="inactive"):
-        stage.services.update(stage.settings, definition_arn=first)
+        harness.services.update(harness.settings, definition_arn=first)
 
 
-def test_a_family_means_its_newest_active_revision(stage: Harness) -> None:
-    first, second = stage.release("v1"), stage.release("v2")
+def test_a_family_means_its_newest_active_revision(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2")
     family = second.rsplit("/")[-1].split(":")[0]
-    assert (stage.services.definition(family) or {})["taskDefinitionArn"] == second
-    stage.deregister(second)
-    assert (stage.services.definition(family) or {})["taskDefinitionArn"] == first
+    assert (harness.services.definition(family) or {})["taskDefinitionArn"] == second
+    harness.deregister(second)
+    assert (harness.services.definition(family) or {})["taskDefinitionArn"] == first
 
 
 @pytest.mark.parametrize(
     "name", ["no-such-family", "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"]
 )
-def test_a_definition_that_is_not_there_is_none(stage: Harness, name: str) -> None:
-    assert stage.services.definition(name) is None
+def test_a_definition_that_is_not_there_is_none(harness: Harness, name: str) -> None:
+    assert harness.services.definition(name) is None
 
 
-def test_a_stored_definition_is_registered_as_the_same_release(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    seen = stage.wait(settled(first))
+def test_a_stored_definition_is_registered_as_the_same_release(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    seen = harness.wait(settled(first))
     images = seen.images_of(seen.primary.revision_arn)
-    raw = stage.services.definition(first)
+    raw = harness.services.definition(first)
     assert raw is not None
-    arn = stage.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
-    again = stage.services.definition(arn)
+    arn = harness.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
+    again = harness.services.definition(arn)
     assert again is not None
     assert again["family"] == "web-last-known-good"
     assert fingerprint(again, {}) == fingerprint(raw, images)
 
 
-def test_a_service_that_is_not_there_is_named(stage: Harness) -> None:
-    with pytest.raises(UnsupportedService, match=stage.settings.ecs_service):
-        stage.services.describe(stage.settings)
+def test_a_service_that_is_not_there_is_named(harness: Harness) -> None:
+    with pytest.raises(UnsupportedService, match=harness.settings.ecs_service):
+        harness.services.describe(harness.settings)
 
 
-def test_targets_tell_whether_the_tasks_are_healthy(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first, grace_seconds=3600)
-    (group,) = stage.wait(settled(first)).target_groups
-    assert [t.state for t in stage.targets.health(group)] == ["healthy", "healthy"]
-    stage.services.update(stage.settings, definition_arn=stage.release("v2", "unhealthy"))
-    stage.wait(lambda view: "unhealthy" in {t.state for t in stage.targets.health(group)})
-    reasons = {t.reason for t in stage.targets.health(group) if t.state == "unhealthy"}
+def test_targets_tell_whether_the_tasks_are_healthy(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first, grace_seconds=3600)
+    (group,) = harness.wait(settled(first)).target_groups
+    assert [t.state for t in harness.targets.health(group)] == ["healthy", "healthy"]
+    harness.services.update(harness.settings, definition_arn=harness.release("v2", "unhealthy"))
+    harness.wait(lambda view: "unhealthy" in {t.state for t in harness.targets.health(group)})
+    reasons = {t.reason for t in harness.targets.health(group) if t.state == "unhealthy"}
     assert reasons == {"Target.ResponseCodeMismatch"}
 
 
-def test_a_target_group_that_is_not_there_is_a_failure(stage: Harness) -> None:
+def test_a_target_group_that_is_not_there_is_a_failure(harness: Harness) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetHealth"):
-        stage.targets.health(gone)
+        harness.targets.health(gone)
 
 
 # One definition, several service revisions
 
 
-def test_a_tag_that_moved_is_another_revision_of_the_same_definition(stage: Harness) -> None:
-    first = stage.release("latest")
-    stage.run(first)
-    before = stage.wait(settled(first))
-    stage.push("latest")
-    stage.services.update(stage.settings, force_new_deployment=True)
-    after = stage.wait(lambda view: settled(first)(view) and view.primary.id != before.primary.id)
+def test_a_tag_that_moved_is_another_revision_of_the_same_definition(harness: Harness) -> None:
+    first = harness.release("latest")
+    harness.run(first)
+    before = harness.wait(settled(first))
+    harness.push("latest")
+    harness.services.update(harness.settings, force_new_deployment=True)
+    after = harness.wait(lambda view: settled(first)(view) and view.primary.id != before.primary.id)
     was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (before, after))
     assert was != now
     assert after.newest is not None
     assert after.newest.source is not None
     assert after.images_of(after.newest.source.revision_arn)["app"] == was
-    assert stage.services.task_images(stage.settings, first, after.primary.id) == {"app": now}
-    assert stage.services.task_images(stage.settings, first, before.primary.id) == {}
+    assert harness.services.task_images(harness.settings, first, after.primary.id) == {"app": now}
+    assert harness.services.task_images(harness.settings, first, before.primary.id) == {}
 
 
-def test_members_of_a_deployment_configuration_that_are_not_sent_stay(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    before = stage.wait(settled(first)).deployment_configuration
-    stage.services.update(stage.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
-    after = stage.services.describe(stage.settings).deployment_configuration
+def test_members_of_a_deployment_configuration_that_are_not_sent_stay(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    before = harness.wait(settled(first)).deployment_configuration
+    harness.services.update(harness.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
+    after = harness.services.describe(harness.settings).deployment_configuration
     assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
 
 
@@ -345,56 +345,56 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake's tasks behave by definition: there `tests/unit/identity/test_service_revisions.py` arranges it."""
-    stage = LocalCloudHarness(cloud, monkeypatch)
-    first = stage.release("latest")
-    stage.run(first)
-    good = stage.wait(settled(first))
-    stage.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
-    stage.services.update(stage.settings, force_new_deployment=True)
-    back = stage.wait(  # two describe calls: the first may be of the moment before
+    harness = LocalCloudHarness(cloud, monkeypatch)
+    first = harness.release("latest")
+    harness.run(first)
+    good = harness.wait(settled(first))
+    harness.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
+    harness.services.update(harness.settings, force_new_deployment=True)
+    back = harness.wait(  # two describe calls: the first may be of the moment before
         lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL" and view.primary.rollout_state == "COMPLETED"
     )
     assert back.newest is not None
     assert back.primary.revision_arn == good.primary.revision_arn == back.newest.rollback_revision_arn
     bad = back.images_of(back.newest.target_revision_arn)
     assert bad != back.images_of(back.primary.revision_arn) == good.images_of(good.primary.revision_arn)
-    stage.web.delete()
+    harness.web.delete()
 
 
 def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = LocalCloudHarness(cloud, monkeypatch)
-    stage.web.push("latest", {"kind": "healthy"})
-    first = stage.web.register("latest", versionConsistency="disabled")
-    stage.run(first)
-    view = stage.wait(settled(first))
+    harness = LocalCloudHarness(cloud, monkeypatch)
+    harness.web.push("latest", {"kind": "healthy"})
+    first = harness.web.register("latest", versionConsistency="disabled")
+    harness.run(first)
+    view = harness.wait(settled(first))
     assert view.images_of(view.primary.revision_arn) == {}
-    told = stage.services.task_images(stage.settings, first, None)
+    told = harness.services.task_images(harness.settings, first, None)
     assert told.keys() == {"app"}
     assert "@sha256:" in told["app"]
-    stage.web.delete()
+    harness.web.delete()
 
 
 def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = LocalCloudHarness(cloud, monkeypatch)
-    first = stage.release("v1")
+    harness = LocalCloudHarness(cloud, monkeypatch)
+    first = harness.release("v1")
     early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
     configuration = {"earlySuccessCriteria": early, "minimumHealthyPercent": 50, "maximumPercent": 125}
-    stage.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
-    stage.wait(settled(first))
-    second = stage.release("v2")
-    stage.services.update(stage.settings, definition_arn=second)
+    harness.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
+    harness.wait(settled(first))
+    second = harness.release("v2")
+    harness.services.update(harness.settings, definition_arn=second)
 
     def is_completed(view: ServiceView) -> bool:
         return view.primary.definition_arn == second and view.primary.rollout_state == "COMPLETED"
 
-    completed = stage.wait(lambda view: is_completed(view) and bool(view.why_not_stable))
+    completed = harness.wait(lambda view: is_completed(view) and bool(view.why_not_stable))
     assert newest_status(completed) == "SUCCESSFUL"
-    assert stage.wait(lambda view: not view.why_not_stable).primary.definition_arn == second
-    stage.web.delete()
+    assert harness.wait(lambda view: not view.why_not_stable).primary.definition_arn == second
+    harness.web.delete()
 
 
 # Refusals of ECS
@@ -405,18 +405,18 @@ def others(settings: ServiceSettings) -> list[ServiceSettings]:
     return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
 
 
-def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    before = stage.wait(settled(first))
-    for other in others(stage.settings):
+def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    before = harness.wait(settled(first))
+    for other in others(harness.settings):
         with pytest.raises(UnsupportedService, match="not-there"):
-            stage.services.describe(other)
+            harness.services.describe(other)
         with pytest.raises(CallRefused) as refused:
-            stage.services.update(other, desired_count=1)
+            harness.services.update(other, desired_count=1)
         assert refused.value.kind is RefusalKind.NOT_FOUND
-    assert stage.services.describe(stage.settings).desired_count == before.desired_count
-    assert not stage.services.has_container_insights("not-there")
+    assert harness.services.describe(harness.settings).desired_count == before.desired_count
+    assert not harness.services.has_container_insights("not-there")
 
 
 @pytest.mark.parametrize(
@@ -428,13 +428,13 @@ def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: Ha
     ],
     ids=["definition", "setting", "type"],
 )
-def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Harness, changes: dict[str, Any]) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    before = stage.wait(settled(first))
+def test_an_update_that_ecs_does_not_understand_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    before = harness.wait(settled(first))
     with pytest.raises(CallRefused):
-        stage.services.update(stage.settings, **changes)
-    after = stage.services.describe(stage.settings)
+        harness.services.update(harness.settings, **changes)
+    after = harness.services.describe(harness.settings)
     assert (after.desired_count, after.primary, after.deployment_configuration) == (
         before.desired_count,
         before.primary,
@@ -447,19 +447,19 @@ def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Harness, 
     [{"containerDefinitions": "app"}, {"containerDefinitions": [{"name": 7}]}, {}],
     ids=["containers", "name", "nothing"],
 )
-def test_a_definition_of_the_wrong_shape_is_not_registered(stage: Harness, definition: dict[str, Any]) -> None:
+def test_a_definition_of_the_wrong_shape_is_not_registered(harness: Harness, definition: dict[str, Any]) -> None:
     family = f"web-{uuid.uuid4().hex[:8]}"
     with pytest.raises(CallRefused):
-        stage.services.register(definition, family, "f" * 64)
-    assert stage.services.definition(family) is None
+        harness.services.register(definition, family, "f" * 64)
+    assert harness.services.definition(family) is None
 
 
-def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(stage: Harness) -> None:
-    raw = stage.services.definition(stage.release("v1"))
+def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(harness: Harness) -> None:
+    raw = harness.services.definition(harness.release("v1"))
     assert raw is not None
     assert raw["tags"] == []
-    arn = stage.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64, {"team": "web"})
-    again = stage.services.definition(arn)
+    arn = harness.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64, {"team": "web"})
+    again = harness.services.definition(arn)
     assert again is not None
     tags = {tag["key"]: tag["value"] for tag in again["tags"]}
     assert tags == {RELEASE_TAG: "f" * 64, "team": "web"}
@@ -484,19 +484,19 @@ def test_the_fake_refuses_a_definition_as_ecs_does(family: str, containers: list
 
 def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
     """moto takes it."""
-    stage = FakeHarness()
-    stage.run(stage.release("v1"))
+    harness = FakeHarness()
+    harness.run(harness.release("v1"))
     with pytest.raises(CallRefused, match="desiredCount"):
-        stage.services.update(stage.settings, desired_count=-1)
+        harness.services.update(harness.settings, desired_count=-1)
 
 
 def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None:
     """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
-    stage = FakeHarness()
-    stage.run(stage.release("v1"))
-    for other in others(stage.settings):
+    harness = FakeHarness()
+    harness.run(harness.release("v1"))
+    for other in others(harness.settings):
         with pytest.raises(CallRefused) as refused:
-            stage.services.unstopped_tasks(other)
+            harness.services.unstopped_tasks(other)
         assert refused.value.kind is RefusalKind.NOT_FOUND
 
 
@@ -519,27 +519,27 @@ def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_defin
         both.describe(of_web.model_copy(update={"ecs_service": "a-third"}))
 
 
-def test_other_target_groups_of_the_load_balancer_are_told(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    (group,) = stage.wait(settled(first)).target_groups
-    assert stage.targets.sibling_target_groups((group,)) == ()
-    assert stage.targets.sibling_target_groups(()) == ()
-    other = stage.share_balancer()
-    assert stage.targets.sibling_target_groups((group,)) == (other,)
+def test_other_target_groups_of_the_load_balancer_are_told(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    (group,) = harness.wait(settled(first)).target_groups
+    assert harness.targets.sibling_target_groups((group,)) == ()
+    assert harness.targets.sibling_target_groups(()) == ()
+    other = harness.share_balancer()
+    assert harness.targets.sibling_target_groups((group,)) == (other,)
 
 
-def test_health_checks_are_told_of_groups_that_are_there(stage: Harness) -> None:
-    first = stage.release("v1")
-    stage.run(first)
-    (group,) = stage.wait(settled(first)).target_groups
-    assert stage.targets.health_checks((group,)).keys() == {group}
-    assert stage.targets.health_checks(()) == {}
+def test_health_checks_are_told_of_groups_that_are_there(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    (group,) = harness.wait(settled(first)).target_groups
+    assert harness.targets.health_checks((group,)).keys() == {group}
+    assert harness.targets.health_checks(()) == {}
     gone = group.replace("targetgroup/", "targetgroup/gone-")
-    assert stage.targets.health_checks((gone, group)).keys() == {group}
-    assert stage.targets.has_load_balancer(group)
+    assert harness.targets.health_checks((gone, group)).keys() == {group}
+    assert harness.targets.has_load_balancer(group)
     with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
-        stage.targets.has_load_balancer(gone)
+        harness.targets.has_load_balancer(gone)
     assert refused.value.kind is RefusalKind.NOT_FOUND
 
 

@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.cloudformation import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
@@ -37,7 +37,7 @@ class Deployment:
         self._fake = None
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._cloud, self._cloudformation = cloud, cloud.client("cloudformation")
-        self.stacks = real_world(cloud, monkeypatch).stacks
+        self.stacks = real_ports(cloud, monkeypatch).stacks
 
     def deploy(self) -> str:
         """The definition that the stack records by then."""

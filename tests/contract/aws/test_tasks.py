@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 from contract.local_cloud.workload import Workload, eventually
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters
@@ -86,7 +86,7 @@ class LocalCloudHarness:
         self.definition_arn = self.web.release("v1", {"commands": commands}, **settings)
         self.web.create(self.definition_arn, desired=0)
         self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
-        self.tasks = real_world(cloud, monkeypatch, self.settings).tasks
+        self.tasks = real_ports(cloud, monkeypatch, self.settings).tasks
 
     def deregister(self) -> None:
         self.web.ecs.deregister_task_definition(taskDefinition=self.definition_arn)
@@ -99,141 +99,141 @@ class LocalCloudHarness:
 
 
 @pytest.fixture(params=["fake", "cloud"])
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Harness:
+def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Harness:
     return (
         FakeHarness() if request.param == "fake" else LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
     )
 
 
-def run(stage: Harness, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
-    definition = definition_arn or stage.definition_arn
-    return stage.tasks.run(stage.settings, definition, command, WHO, token or uuid.uuid4().hex)
+def run(harness: Harness, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
+    definition = definition_arn or harness.definition_arn
+    return harness.tasks.run(harness.settings, definition, command, WHO, token or uuid.uuid4().hex)
 
 
-def ended(stage: Harness, arn: str) -> TaskView:
+def ended(harness: Harness, arn: str) -> TaskView:
     def stopped() -> TaskView | None:
-        view = stage.tasks.describe(stage.settings, arn)
+        view = harness.tasks.describe(harness.settings, arn)
         return view if view is not None and view.is_stopped else None
 
-    return stage.wait(stopped)
+    return harness.wait(stopped)
 
 
-def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(stage: Harness) -> None:
-    arn = run(stage, DOWN)
-    view = ended(stage, arn)
+def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(harness: Harness) -> None:
+    arn = run(harness, DOWN)
+    view = ended(harness, arn)
     assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
-    assert stage.tasks.logs(stage.settings, arn, 1) == (SAYS,)
+    assert harness.tasks.logs(harness.settings, arn, 1) == (SAYS,)
 
 
 @pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
-def test_a_command_that_fails_tells_so(stage: Harness, command: tuple[str, ...], code: int) -> None:
-    assert ended(stage, run(stage, command)).exit_code == code
+def test_a_command_that_fails_tells_so(harness: Harness, command: tuple[str, ...], code: int) -> None:
+    assert ended(harness, run(harness, command)).exit_code == code
 
 
-def test_the_same_token_starts_no_second_task_and_another_does(stage: Harness) -> None:
+def test_the_same_token_starts_no_second_task_and_another_does(harness: Harness) -> None:
     token = uuid.uuid4().hex
-    first = run(stage, FAILS, token)
-    assert run(stage, FAILS, token) == first
-    ended(stage, first)
-    assert run(stage, FAILS, token) == first
-    assert run(stage, FAILS) != first
+    first = run(harness, FAILS, token)
+    assert run(harness, FAILS, token) == first
+    ended(harness, first)
+    assert run(harness, FAILS, token) == first
+    assert run(harness, FAILS) != first
 
 
-def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(stage: Harness) -> None:
+def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(harness: Harness) -> None:
     token = uuid.uuid4().hex
-    first = run(stage, FAILS, token)
+    first = run(harness, FAILS, token)
     with pytest.raises(OutcomeUnknown):
-        run(stage, DOWN, token)
-    assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [first]
+        run(harness, DOWN, token)
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [first]
 
 
-def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(stage: Harness) -> None:
-    arn = run(stage, LONG)
-    assert [(task.arn, task.command) for task in stage.tasks.started_by(stage.settings, WHO)] == [(arn, LONG)]
-    assert stage.tasks.started_by(stage.settings, "somebody-else") == ()
-    stage.tasks.stop(stage.settings, arn, "it takes too long")
-    view = ended(stage, arn)
+def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(harness: Harness) -> None:
+    arn = run(harness, LONG)
+    assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, WHO)] == [(arn, LONG)]
+    assert harness.tasks.started_by(harness.settings, "somebody-else") == ()
+    harness.tasks.stop(harness.settings, arn, "it takes too long")
+    view = ended(harness, arn)
     assert view.exit_code != 0
     assert "it takes too long" in view.reason
-    stage.tasks.stop(stage.settings, arn, "again")
-    assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [arn]
+    harness.tasks.stop(harness.settings, arn, "again")
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [arn]
 
 
-def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(stage: Harness) -> None:
-    view = ended(stage, run(stage, FAILS, definition_arn=stage.unstartable()))
+def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(harness: Harness) -> None:
+    view = ended(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
     assert (view.started, view.exit_code) == (False, None)
     assert "CannotPullContainerError" in view.reason
-    assert stage.tasks.logs(stage.settings, view.arn, 5) == ()
+    assert harness.tasks.logs(harness.settings, view.arn, 5) == ()
 
 
-def test_a_definition_that_was_deregistered_is_refused(stage: Harness) -> None:
-    stage.deregister()
+def test_a_definition_that_was_deregistered_is_refused(harness: Harness) -> None:
+    harness.deregister()
     with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
-        run(stage, FAILS)
-    assert stage.tasks.started_by(stage.settings, WHO) == ()
+        run(harness, FAILS)
+    assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_a_task_that_ecs_does_not_know_is_none(stage: Harness) -> None:
-    cluster = stage.settings.cluster
+def test_a_task_that_ecs_does_not_know_is_none(harness: Harness) -> None:
+    cluster = harness.settings.cluster
     arn = f"arn:aws:ecs:eu-west-1:123456789012:task/{cluster}/{uuid.uuid4().hex}"
-    assert stage.tasks.describe(stage.settings, arn) is None
-    assert stage.tasks.logs(stage.settings, arn, 5) == ()
+    assert harness.tasks.describe(harness.settings, arn) is None
+    assert harness.tasks.logs(harness.settings, arn, 5) == ()
     with pytest.raises(ExternalServiceError):
-        stage.tasks.stop(stage.settings, arn, "gone")
+        harness.tasks.stop(harness.settings, arn, "gone")
 
 
-def test_a_service_that_is_not_there_is_refused(stage: Harness) -> None:
-    other = stage.settings.model_copy(update={"ecs_service": "other"})
+def test_a_service_that_is_not_there_is_refused(harness: Harness) -> None:
+    other = harness.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
-        stage.tasks.run(other, stage.definition_arn, DOWN, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, DOWN, WHO, uuid.uuid4().hex)
 
 
-def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(stage: Harness) -> None:
-    arn = run(stage, DOWN)
-    assert ended(stage, arn).exit_code == 0
-    other = stage.settings.model_copy(update={"container": "sidecar"})
-    view = stage.tasks.describe(other, arn)
+def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(harness: Harness) -> None:
+    arn = run(harness, DOWN)
+    assert ended(harness, arn).exit_code == 0
+    other = harness.settings.model_copy(update={"container": "sidecar"})
+    view = harness.tasks.describe(other, arn)
     assert view is not None
     assert (view.is_stopped, view.exit_code, view.command) == (True, None, ())
-    assert stage.tasks.logs(other, arn, 5) == ()
+    assert harness.tasks.logs(other, arn, 5) == ()
     with pytest.raises(CallRefused, match="GetLogEvents"):
-        stage.tasks.logs(stage.settings, arn, 0)
+        harness.tasks.logs(harness.settings, arn, 0)
 
 
 @pytest.mark.parametrize(
     ("started_by", "token"),
     [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
 )
-def test_names_and_tokens_that_ecs_does_not_take_are_refused(stage: Harness, started_by: str, token: str) -> None:
+def test_names_and_tokens_that_ecs_does_not_take_are_refused(harness: Harness, started_by: str, token: str) -> None:
     with pytest.raises(RequestRefused, match="no task was started"):
-        stage.tasks.run(stage.settings, stage.definition_arn, FAILS, started_by, token)
-    assert stage.tasks.started_by(stage.settings, WHO) == ()
+        harness.tasks.run(harness.settings, harness.definition_arn, FAILS, started_by, token)
+    assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_a_container_or_definition_that_is_not_there_is_refused(stage: Harness) -> None:
-    other = stage.settings.model_copy(update={"container": "sidecar"})
+def test_a_container_or_definition_that_is_not_there_is_refused(harness: Harness) -> None:
+    other = harness.settings.model_copy(update={"container": "sidecar"})
     with pytest.raises(RequestRefused, match="sidecar"):
-        stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex)
     with pytest.raises(RequestRefused, match="no task was started"):
-        run(stage, FAILS, definition_arn=f"{stage.definition_arn}99")
-    assert stage.tasks.started_by(stage.settings, WHO) == ()
+        run(harness, FAILS, definition_arn=f"{harness.definition_arn}99")
+    assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_another_cluster_knows_none_of_the_tasks(stage: Harness) -> None:
-    arn = run(stage, LONG)
-    other = stage.settings.model_copy(update={"cluster": "not-there"})
+def test_another_cluster_knows_none_of_the_tasks(harness: Harness) -> None:
+    arn = run(harness, LONG)
+    other = harness.settings.model_copy(update={"cluster": "not-there"})
     for call in (
-        lambda: stage.tasks.describe(other, arn),
-        lambda: stage.tasks.started_by(other, WHO),
-        lambda: stage.tasks.stop(other, arn, "not ours"),
-        lambda: stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex),
+        lambda: harness.tasks.describe(other, arn),
+        lambda: harness.tasks.started_by(other, WHO),
+        lambda: harness.tasks.stop(other, arn, "not ours"),
+        lambda: harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex),
     ):
         with pytest.raises(CallRefused):
             call()
-    view = stage.tasks.describe(stage.settings, arn)
+    view = harness.tasks.describe(harness.settings, arn)
     assert view is not None
     assert not view.is_stopped
-    stage.tasks.stop(stage.settings, arn, "the test is over")
+    harness.tasks.stop(harness.settings, arn, "the test is over")
 
 
 def test_the_same_token_in_another_cluster_is_another_task() -> None:

@@ -32,7 +32,7 @@ from rollback.domain.releases.release import Release, ReleaseState, fingerprint,
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
 from rollback.names import outage_alarm
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback_constructs.workflow import transient_retries
 
@@ -132,12 +132,12 @@ class EmergencyRunner:
         events: Any = session.events  # the stubs have no handler that answers in AWS's place
         events.register("before-send", throttle)
         target = self._create_service(name)
-        world = replace(self._world(name, session), clock=clock)
+        ports = replace(self._ports(name, session), clock=clock)
         try:
             with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(handlers, "_world", lambda: world)
+                patched.setattr(handlers, "_ports", lambda: ports)
                 patched.setattr(botocore.endpoint, "time", _Time(clock))
-                course = _Execution(world, clock, throttle.lot, _alarm_event(self._alarm(name), clock.now())).until(
+                course = _Execution(ports, clock, throttle.lot, _alarm_event(self._alarm(name), clock.now())).until(
                     lambda: self._runs(name) == target
                 )
             course = replace(course, refused=throttle.refused)
@@ -155,15 +155,15 @@ class EmergencyRunner:
             AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        world = self._world(name, self._unthrottled)
+        ports = self._ports(name, self._unthrottled)
         good, bad = self._register(name, "v1"), self._register(name, "v2")
         self._ecs.create_service(
             cluster=self._cluster, serviceName=name, taskDefinition=bad, desiredCount=DESIRED_COUNT,
             launchType="FARGATE",
         )  # fmt: skip
-        self._record(name, "v1", good, ReleaseState.PROMOTED, 48, world)
-        self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, world)
-        (standing,) = prepare_standing_plan(name, world).targets
+        self._record(name, "v1", good, ReleaseState.PROMOTED, 48, ports)
+        self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, ports)
+        (standing,) = prepare_standing_plan(name, ports).targets
         self._cloudwatch.put_metric_alarm(
             AlarmName=self._alarm(name), Namespace="test", MetricName="outage", Statistic="Sum", Period=60,
             EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
@@ -188,7 +188,7 @@ class EmergencyRunner:
         )  # fmt: skip
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
-    def _record(self, name: str, version: str, arn: str, state: ReleaseState, hours: float, world: World) -> None:
+    def _record(self, name: str, version: str, arn: str, state: ReleaseState, hours: float, ports: AllPorts) -> None:
         raw = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
         definition, at = normalised_definition(raw, {}), datetime.now(UTC) - timedelta(hours=hours)
         made: Release = release(
@@ -196,9 +196,9 @@ class EmergencyRunner:
             definition_sha256=sha256_of(definition), images={"app": image(version)}, first_deployed_at=at,
             state_since=at,
         )  # fmt: skip
-        world.ledger.record(made, definition)
+        ports.ledger.record(made, definition)
 
-    def _world(self, name: str, session: boto3.Session) -> World:
+    def _ports(self, name: str, session: boto3.Session) -> AllPorts:
         service = ServiceSettings(name=name, cluster=self._cluster, ecs_service=name, container="app")
         topic = f"arn:aws:sns:{self._cloud.region}:{self._cloud.account}:none"
         return make_ports(
@@ -220,8 +220,8 @@ class EmergencyRunner:
 class _Execution:
     """Run as Step Functions does: invoke the function, retry its errors, wait its waits."""
 
-    def __init__(self, world: World, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
-        self._policy: Policy = world.settings.policy
+    def __init__(self, ports: AllPorts, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
+        self._policy: Policy = ports.settings.policy
         self._clock, self._lot = clock, lot
         execution = f"arn:aws:states:eu-west-1:123456789012:execution:rollback:{uuid.uuid4()}"
         started_at = clock.now().isoformat()

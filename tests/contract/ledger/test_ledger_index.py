@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from simulations.fake_ports import DEGRADED
 from simulations.service import alarm_event
 from simulations.two_writers import WORKER, TwoWriterSimulation
-from simulations.worlds import DEGRADED
 from support.builders import NOW, SERVICE, definition, release, rollback
 from support.ledger_tables import new_table
 
@@ -34,9 +34,9 @@ def table(cloud: Any) -> tuple[Any, str]:
     return new_table(cloud.client("dynamodb"))
 
 
-def on_table(stage: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger:
-    """The stage goes on with a real table that has what its fake has."""
-    real, fake = DynamoLedger(*table), stage.ledger
+def on_table(simulation: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger:
+    """The simulation goes on with a real table that has what its fake has."""
+    real, fake = DynamoLedger(*table), simulation.ledger
     for kept in fake._releases.values():
         real.record(kept, fake._definitions[kept.definition_sha256])
     for schema in fake._schemas.values():
@@ -45,8 +45,8 @@ def on_table(stage: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger
         real.put_restore_point(point)
     for seen in fake._observations.values():
         real.put_observation(seen)
-    stage.ledger = real  # type: ignore[assignment]
-    stage.replace(ledger=real)
+    simulation.ledger = real  # type: ignore[assignment]
+    simulation.replace(ledger=real)
     return real
 
 
@@ -73,20 +73,20 @@ def agrees(ledger: DynamoLedger) -> None:
 
 
 def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any, str]) -> None:
-    stage = TwoWriterSimulation()
-    ledger = on_table(stage, table)
+    simulation = TwoWriterSimulation()
+    ledger = on_table(simulation, table)
     assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
     assert ledger.build_index((SERVICE, WORKER), LATER) is True
-    first = stage.admit(alarm_event(), "first")
+    first = simulation.admit(alarm_event(), "first")
     agrees(ledger)
     for _ in range(100):
-        if next_step(stage.read(first)) is Step.DONE:
+        if next_step(simulation.read(first)) is Step.DONE:
             break
-        stage.run_due_step(first)
+        simulation.run_due_step(first)
         agrees(ledger)
-    second = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1", "force": True}, "second")
-    abort(second.id, Operator(name="ann", reason="no"), stage.world)
-    stage.run_to_end(second)
+    second = simulation.admit({"type": "full", "service": SERVICE, "target_version": "v1", "force": True}, "second")
+    abort(second.id, Operator(name="ann", reason="no"), simulation.ports)
+    simulation.run_to_end(second)
     agrees(ledger)
     assert ledger.find_by_execution(second.execution) == (SERVICE, second.id)
 
@@ -205,40 +205,40 @@ def test_only_a_release_that_a_rollback_left_may_expire_and_only_if_it_is_set(
 
 def items_of_two_services(table: tuple[Any, str]) -> TwoWriterSimulation:
     """Both services have a promoted release before the one that runs, a standing plan, and a rollback that is over."""
-    stage = TwoWriterSimulation()
-    stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
-    for arn in (stage.services, stage.worker):
+    simulation = TwoWriterSimulation()
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": None}))
+    for arn in (simulation.services, simulation.worker):
         arn.calls.clear()
-    ledger = on_table(stage, table)
+    ledger = on_table(simulation, table)
     ledger.build_index((SERVICE, WORKER), NOW - timedelta(hours=1))
     ledger.build_index((SERVICE, WORKER), NOW)
     for service in (SERVICE, WORKER):
-        prepare_standing_plan(service, stage.world)
+        prepare_standing_plan(service, simulation.ports)
     dead = {"execution": "gone", "admitted_at": NOW - timedelta(hours=1), "created_at": NOW - timedelta(hours=1)}
     ledger.create(rollback(id=f"{WORKER}-20260301T020000000Z-00000001", request={"service": WORKER}, **dead))
     ledger.create(rollback(id=f"{SERVICE}-20260301T020000000Z-00000002", **dead))
-    stage.alarms.fire(DEGRADED, stage.clock.now())
-    stage.alarms.fire(WORKER_DEGRADED, stage.clock.now())
-    return stage
+    simulation.alarms.fire(DEGRADED, simulation.clock.now())
+    simulation.alarms.fire(WORKER_DEGRADED, simulation.clock.now())
+    return simulation
 
 
-def run(stage: TwoWriterSimulation, service: str, given: dict[str, Any], name: str) -> Outcome | None:
-    now = stage.clock.now()
+def run(simulation: TwoWriterSimulation, service: str, given: dict[str, Any], name: str) -> Outcome | None:
+    now = simulation.clock.now()
     if given.get("type") == "emergency":
-        cursor = start_emergency(given, name, now, stage.world)
+        cursor = start_emergency(given, name, now, simulation.ports)
     else:
-        cursor = cursor_of(admit(given, name, now, stage.world))
+        cursor = cursor_of(admit(given, name, now, simulation.ports))
     for _ in range(300):
         if cursor.next is Step.DONE:
             break
-        cursor = run_step(cursor.rollback_id, cursor.next, stage.world)
-        stage.clock.pass_time(seconds=max(cursor.wait_seconds, 1))
-        stage.services.tick()
-        stage.worker.tick()
-        for alarm in list(stage.alarms.in_alarm):
-            stage.alarms.recover(alarm)
-    run_step(cursor.rollback_id, Step.DONE, stage.world)
-    return stage.ledger.read(service, cursor.rollback_id).outcome
+        cursor = run_step(cursor.rollback_id, cursor.next, simulation.ports)
+        simulation.clock.pass_time(seconds=max(cursor.wait_seconds, 1))
+        simulation.services.tick()
+        simulation.worker.tick()
+        for alarm in list(simulation.alarms.in_alarm):
+            simulation.alarms.recover(alarm)
+    run_step(cursor.rollback_id, Step.DONE, simulation.ports)
+    return simulation.ledger.read(service, cursor.rollback_id).outcome
 
 
 DAMAGE = st.sampled_from(["no JSON", "wrong types", "unknown values", "attributes gone", "from the future"])
@@ -267,37 +267,37 @@ def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
 def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
     client = cloud.client("dynamodb")
     made = new_table(client)
-    stage = items_of_two_services(made)
+    simulation = items_of_two_services(made)
     items = sorted(client.scan(TableName=made[1])["Items"], key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
     item = data.draw(st.sampled_from(items))
     client.put_item(TableName=made[1], Item=damaged(item, data.draw(DAMAGE)))
     key = f"{item['pk']['S']} / {item['sk']['S']}"
     of_worker = WORKER in key
     mine, other = (WORKER, SERVICE) if of_worker else (SERVICE, WORKER)
-    stage.clock.pass_time(minutes=5)
-    janitor.sweep(stage.world)
+    simulation.clock.pass_time(minutes=5)
+    janitor.sweep(simulation.ports)
     alarm = DEGRADED if other == SERVICE else WORKER_DEGRADED
-    stage.alarms.fire(alarm, stage.clock.now())
-    ended = run(stage, other, alarm_event("e-other", alarm, stage.clock.now()), "other")
+    simulation.alarms.fire(alarm, simulation.clock.now())
+    ended = run(simulation, other, alarm_event("e-other", alarm, simulation.clock.now()), "other")
     assert ended is Outcome.SUCCEEDED, f"{key}: the other service {ended}"
-    ended = run(stage, mine, {"type": "emergency", "service": mine}, "mine")
+    ended = run(simulation, mine, {"type": "emergency", "service": mine}, "mine")
     assert ended is Outcome.SUCCEEDED, f"{key}: its own service by emergency {ended}"
 
 
 def test_a_damaged_open_record_is_paged_once_and_what_it_owes_can_be_put_back(table: tuple[Any, str]) -> None:
     client, name = table
-    stage = items_of_two_services(table)
+    simulation = items_of_two_services(table)
     key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{SERVICE}-20260301T020000000Z-00000002"}}
     client.put_item(TableName=name, Item={**key, "version": {"N": "0"}, "body": {"S": "{damaged"}})
     for _ in range(3):
-        stage.clock.pass_time(minutes=5)
-        janitor.sweep(stage.world)
-    about = [page for page in stage.pages() if "can't be read" in page]
+        simulation.clock.pass_time(minutes=5)
+        janitor.sweep(simulation.ports)
+    about = [page for page in simulation.pages() if "can't be read" in page]
     assert len(about) == 1
     assert "00000002" in about[0]
-    (aside,) = stage.ledger.unreadable()
+    (aside,) = simulation.ledger.unreadable()
     assert aside.is_reported
-    dead = stage.ledger.read(WORKER, f"{WORKER}-20260301T020000000Z-00000001")
+    dead = simulation.ledger.read(WORKER, f"{WORKER}-20260301T020000000Z-00000001")
     assert dead.concluded_at is not None  # the other service's was concluded all the same
 
 

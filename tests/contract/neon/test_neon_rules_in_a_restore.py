@@ -49,9 +49,9 @@ class Restored:
         project.databases.create_branch("staging", root.id)
         project.settle()
         project.databases.update_branch(root.id, protected=True)
-        self.world, self.services, self.document = admitted(project)
+        self.ports, self.services, self.document = admitted(project)
         target = RestoreTarget(
-            branch_id=root.id, database="app", role="app_owner", writers=self.world.settings.services,
+            branch_id=root.id, database="app", role="app_owner", writers=self.ports.settings.services,
             window_margin_minutes=0,
         )  # fmt: skip
         self.restoring = RestoreContext(target, project.databases, project.sql)
@@ -60,20 +60,20 @@ class Restored:
         return self._until_ended(undo=None)
 
     def undo(self, backup_id: str) -> DatabaseProgress:
-        undone, ledger, now = self.document.id, FakeLedger(), self.world.clock.now()
+        undone, ledger, now = self.document.id, FakeLedger(), self.ports.clock.now()
         identity = f"{SERVICE}-20260301T040000Z-11111111"
         lease = ledger.acquire(SERVICE, identity, now, now + timedelta(hours=1))
         assert lease is not None
-        self.world = replace(self.world, ledger=ledger)
+        self.ports = replace(self.ports, ledger=ledger)
         self.document = rollback(id=identity, lease_counter=lease.counter)
         return self._until_ended(undo=(backup_id, undone))
 
     def _until_ended(self, undo: tuple[str, str] | None) -> DatabaseProgress:
         for _ in range(200):
             if undo is None:
-                self.document = restore(self.document, self.point, self.restoring, self.world)
+                self.document = restore(self.document, self.point, self.restoring, self.ports)
             else:
-                self.document = reset(self.document, undo[0], self.restoring, self.world, undone_rollback_id=undo[1])
+                self.document = reset(self.document, undo[0], self.restoring, self.ports, undone_rollback_id=undo[1])
             if self.document.database is not None and self.document.database.ended_at is not None:
                 return self.document.database
             if self.document.wait_seconds:
@@ -127,15 +127,15 @@ def test_a_recreated_branch_is_reached_by_the_role_of_the_services_through_the_p
     project.databases.update_branch(root.id, protected=True)
     pooled = project.databases.connection_uri(old.id, "app", "express_api", pooled=True).get_secret_value()
     before = f"{pooled}&application_name=express-api&connect_timeout=9"
-    stage = StrategyHarness(
+    simulation = StrategyHarness(
         project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL"
     )
-    stage.secrets.values[SECRET] = SecretStr(json.dumps({"URL": before, "KEY": "kept"}))
+    simulation.secrets.values[SECRET] = SecretStr(json.dumps({"URL": before, "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
-    restoring = stage.restoring(old.id)
-    progress = stage.run_until_ended(lambda document: recreate(document, plan, restoring, stage.world))
+    restoring = simulation.restoring(old.id)
+    progress = simulation.run_until_ended(lambda document: recreate(document, plan, restoring, simulation.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
-    after = json.loads(stage.secrets.values[SECRET].get_secret_value())["URL"]
+    after = json.loads(simulation.secrets.values[SECRET].get_secret_value())["URL"]
     was, now = urlsplit(before), urlsplit(after)
     assert (now.scheme, now.username, now.path, now.query) == (was.scheme, "express_api", was.path, was.query)
     assert now.password != was.password

@@ -9,7 +9,7 @@ import pytest
 from contract.neon_projects import LocalProject
 from fakes.clock import FakeClock
 from psycopg.conninfo import make_conninfo
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import release, rollback
 
 from local_cloud.neon.cluster import DATABASE
@@ -53,9 +53,9 @@ class Branch:
         database = DatabaseSettings(
             project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **given
         )
-        world = make_ports(clock=FakeClock(self.project.now()))
-        settings = world.settings.model_copy(update={"database": database})
-        self.world = replace(world, databases=self.project.databases, sql=self.project.sql, settings=settings)
+        ports = make_ports(clock=FakeClock(self.project.now()))
+        settings = ports.settings.model_copy(update={"database": database})
+        self.ports = replace(ports, databases=self.project.databases, sql=self.project.sql, settings=settings)
 
     def run(self, statement: str, database: str | None = None) -> None:
         uri = self.project.uri(self.id)
@@ -71,7 +71,7 @@ class Branch:
 
     def restore(self) -> Rollback:
         """Restore the branch, and build the concluded rollback that the database step would leave."""
-        now, document = self.world.clock.now(), rollback()
+        now, document = self.ports.clock.now(), rollback()
         assert self.point is not None
         self.project.databases.restore(self.id, self.id, self.point, backup_name(document.id))
         self.project.settle()
@@ -94,7 +94,7 @@ class Branch:
 
     def account(self, document: Rollback) -> DataLossReport:
         for _ in range(40):
-            document = compare_lost_rows(document, self.world)
+            document = compare_lost_rows(document, self.ports)
             self.project.settle()
             assert document.database is not None
             if document.database.data_loss is not None:
@@ -346,8 +346,8 @@ def test_a_table_that_takes_too_long_is_named_and_the_others_are_compared(branch
     document = branch.restore()
     branch.project.databases.create_endpoint(branch.backup_id)
     branch.project.settle()
-    policy = branch.world.settings.policy.model_copy(update={"database_timeout_seconds": 10})
-    branch.world = replace(branch.world, settings=branch.world.settings.model_copy(update={"policy": policy}))
+    policy = branch.ports.settings.policy.model_copy(update={"database_timeout_seconds": 10})
+    branch.ports = replace(branch.ports, settings=branch.ports.settings.model_copy(update={"policy": policy}))
     with psycopg.connect(branch.project.uri(branch.backup_id)) as session:
         session.execute("LOCK TABLE a_slow IN ACCESS EXCLUSIVE MODE")
         report = branch.account(document)
@@ -374,7 +374,7 @@ def test_the_backup_s_compute_and_the_compared_branch_are_gone_after_the_report(
     assert branch.project.databases.endpoints(branch.backup_id) != ()
     document = branch.ended
     for _ in range(20):
-        document = report_data_loss(document, branch.world)
+        document = report_data_loss(document, branch.ports)
         branch.project.settle()
         assert document.database is not None
         if (

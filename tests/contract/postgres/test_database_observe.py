@@ -38,15 +38,15 @@ def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
     root = project.databases.branch_named("main")
     assert root is not None
     here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
-    stage = MigrationSimulation(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
-    stage.replace(databases=project.databases, sql=project.sql)
+    simulation = MigrationSimulation(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
+    simulation.replace(databases=project.databases, sql=project.sql)
     project.run(root.id, "CREATE SCHEMA drizzle")
     project.run(
         root.id,
         "CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
     )
     migrated(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
-    return stage, root.id
+    return simulation, root.id
 
 
 def migrated(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
@@ -58,33 +58,33 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
     project: LocalProject,
 ) -> None:
     """`SHOW neon.timeline_id` on Neon's computes: neondatabase/neon, `pgxn/neon/libpagestore.c`."""
-    stage, main = staged(project)
-    point = checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world).point
+    simulation, main = staged(project)
+    point = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports).point
     assert point.timeline is not None
     assert project.run(main, "SHOW neon.timeline_id") == [(point.timeline,)]
-    assert observe(stage.world) is not None
-    assert stage.observation().timeline == point.timeline
-    assert BranchHistory(timeline=stage.observation().timeline).has(point)
+    assert observe(simulation.ports) is not None
+    assert simulation.observation().timeline == point.timeline
+    assert BranchHistory(timeline=simulation.observation().timeline).has(point)
 
     project.run(main, "CREATE TABLE written_after (id int)")
     project.databases.restore(main, main, point.lsn, "rollback-backup-by-hand")
     project.settle()
     assert project.run(main, "SELECT to_regclass('written_after')") == [(None,)]
-    assert observe(stage.world) is not None
-    assert stage.observation().timeline not in (None, point.timeline)
-    assert not BranchHistory(timeline=stage.observation().timeline).has(point)
+    assert observe(simulation.ports) is not None
+    assert simulation.observation().timeline not in (None, point.timeline)
+    assert not BranchHistory(timeline=simulation.observation().timeline).has(point)
     backup = project.databases.branch_named("rollback-backup-by-hand")
     assert backup is not None
     with project._session(backup.id) as session:
         assert session.execute("SHOW neon.timeline_id").fetchall() == [(point.timeline,)]
 
-    target = RestoreTarget.of(stage.world.settings, main)
+    target = RestoreTarget.of(simulation.ports.settings, main)
     restoring = RestoreContext(target=target, databases=project.databases, sql=project.sql)
     checks = preflight_of_restore(point.point, restoring, project.now())
     (check,) = (one for one in checks if one.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert "rollback-backup-by-hand" in check.reason
-    after = checkpoint(SERVICE, "v3", (FIRST,), stage.world).point
+    after = checkpoint(SERVICE, "v3", (FIRST,), simulation.ports).point
     checks = preflight_of_restore(after.point, restoring, project.now())
     assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
 
@@ -92,29 +92,29 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
 def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_could_go_back(
     project: LocalProject,
 ) -> None:
-    stage, main = staged(project)
-    prepare_standing_plan(SERVICE, stage.world)
-    looked = observe(stage.world)
+    simulation, main = staged(project)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    looked = observe(simulation.ports)
     assert looked is not None
-    known = stage.ledger.schema(looked.schema_sha256)
+    known = simulation.ledger.schema(looked.schema_sha256)
     assert known.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
     assert known.recorded_schema is not None
     assert set(known.recorded_schema.tables["public.users"]) == {"id", "name"}
-    assert stage.release("v1").schema_sha256 is not None
+    assert simulation.release("v1").schema_sha256 is not None
 
-    made = checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
+    made = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
     assert made.new == (DROPS,)
     migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
-    stage.clock.pass_time(seconds=(project.now() - stage.clock.now()).total_seconds())
-    stage.start_versioned_deployment("v2")
-    done = stage.deliver_event(BEGAN)
+    simulation.clock.pass_time(seconds=(project.now() - simulation.clock.now()).total_seconds())
+    simulation.start_versioned_deployment("v2")
+    done = simulation.deliver_event(BEGAN)
     assert done[0].startswith("restore point before v2: ")
-    verdict = stage.target("v1").schema_verdict
+    verdict = simulation.target("v1").schema_verdict
     assert verdict is not None
     assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
     assert "column public.users.name is gone" in verdict.reason
-    assert {check.verdict for check in stage.observation().readiness} == {Verdict.PASS}
-    began, before = stage.ledger.restore_points(stage.settings.lease_of(None))
+    assert {check.verdict for check in simulation.observation().readiness} == {Verdict.PASS}
+    began, before = simulation.ledger.restore_points(simulation.settings.lease_of(None))
     assert (began.by, before.by) == ("deployment", "checkpoint")
     assert began.lsn > before.lsn
     assert began.at > before.at

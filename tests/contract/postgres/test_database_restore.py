@@ -8,7 +8,7 @@ from contract.neon_projects import LocalProject
 from fakes.aws.ecs_services import FakeServices
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import SERVICE, definition, rollback
 
 from local_cloud.neon.project import Limits
@@ -19,7 +19,7 @@ from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     local.close()
 
 
-def admitted(project: LocalProject) -> tuple[World, FakeServices, Rollback]:
+def admitted(project: LocalProject) -> tuple[AllPorts, FakeServices, Rollback]:
     clock, ledger = FakeClock(project.now()), FakeLedger()
     services = FakeServices(clock)
     services.run(services.register_release(definition("v1"), "family"))
     lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now() + timedelta(hours=1))
     assert lease is not None
-    world = make_ports(clock=clock, ledger=ledger, services=services)
-    return world, services, rollback(lease_counter=lease.counter)
+    ports = make_ports(clock=clock, ledger=ledger, services=services)
+    return ports, services, rollback(lease_counter=lease.counter)
 
 
 def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(project: LocalProject) -> None:
@@ -49,14 +49,14 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(pr
     project.databases.update_branch(root.id, protected=True)
     project.settle()
     address = project.uri(root.id)
-    world, services, document = admitted(project)
+    ports, services, document = admitted(project)
     target = RestoreTarget(
-        branch_id=root.id, database="app", role="app_owner", writers=world.settings.services, window_margin_minutes=0
+        branch_id=root.id, database="app", role="app_owner", writers=ports.settings.services, window_margin_minutes=0
     )
     restoring = RestoreContext(target, project.databases, project.sql)
     project.lose_next("restore")
     for _ in range(200):
-        document = restore(document, RestorePoint(at=at), restoring, world)
+        document = restore(document, RestorePoint(at=at), restoring, ports)
         assert document.database is not None
         if document.database.ended_at is not None:
             break
@@ -81,11 +81,11 @@ def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backu
     project.write(root.id, 1)
     project.write(staging.id, 2)
     address = project.uri(staging.id)
-    world, services, document = admitted(project)
-    target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=world.settings.services)
+    ports, services, document = admitted(project)
+    target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=ports.settings.services)
     restoring = RestoreContext(target, project.databases, project.sql)
     for _ in range(200):
-        document = reset(document, root.id, restoring, world)
+        document = reset(document, root.id, restoring, ports)
         assert document.database is not None
         if document.database.ended_at is not None:
             break

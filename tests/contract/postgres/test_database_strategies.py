@@ -14,7 +14,7 @@ from fakes.aws.secrets import FakeSecrets
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
 from pydantic import SecretStr
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import SERVICE, definition, release, rollback
 from support.database_progress import narrow
 
@@ -32,7 +32,7 @@ from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.neon import Branch
@@ -49,7 +49,7 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
 
 
 class StrategyHarness:
-    """A service that writes to a branch, and the world that a rollback of the branch sees."""
+    """A service that writes to a branch, and the ports that a rollback of the branch sees."""
 
     def __init__(self, project: LocalProject, **settings: Any) -> None:
         self.project = project
@@ -63,10 +63,10 @@ class StrategyHarness:
             "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
         }  # fmt: skip
         database = DatabaseSettings.model_validate({**given, **settings})
-        world = make_ports(
+        ports = make_ports(
             clock=self.clock, ledger=self.ledger, services=self.services, secrets=self.secrets, tasks=self.tasks
         )
-        self.world: World = replace(world, settings=world.settings.model_copy(update={"database": database}))
+        self.ports: AllPorts = replace(ports, settings=ports.settings.model_copy(update={"database": database}))
         self.begin(rollback().id)
 
     def begin(self, identity: str) -> None:
@@ -77,7 +77,7 @@ class StrategyHarness:
         self.document = rollback(id=identity, lease_counter=lease.counter)
 
     def restoring(self, branch_id: str, **more: Any) -> RestoreContext:
-        target = RestoreTarget.of(self.world.settings, branch_id)
+        target = RestoreTarget.of(self.ports.settings, branch_id)
         return RestoreContext(target, self.project.databases, self.project.sql, **more)
 
     def run_until_ended(self, step: Callable[[Rollback], Rollback]) -> DatabaseProgress:
@@ -111,28 +111,30 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     old = preview_of(project)
     root = project.databases.branch_named("main")
     assert root is not None
-    stage = StrategyHarness(
+    harness = StrategyHarness(
         project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL"
     )
-    stage.secrets.values[SECRET] = SecretStr(json.dumps({"URL": project.uri(old.id), "KEY": "kept"}))
+    harness.secrets.values[SECRET] = SecretStr(json.dumps({"URL": project.uri(old.id), "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
-    restoring = stage.restoring(old.id)
+    restoring = harness.restoring(old.id)
     project.lose_next("update_branch")
     project.lose_next("create_branch")
-    progress = stage.run_until_ended(lambda document: recreate(document, plan, restoring, stage.world))
+    progress = harness.run_until_ended(lambda document: recreate(document, plan, restoring, harness.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
-    new, backup = stage.named(NAME), stage.named(backup_name(stage.document.id))
+    new, backup = harness.named(NAME), harness.named(backup_name(harness.document.id))
     assert (project.rows(new.id), project.rows(backup.id), backup.id) == ([1], [1, 2], old.id)
-    assert json.loads(stage.secrets.values[SECRET].get_secret_value()) == {"URL": project.uri(new.id), "KEY": "kept"}
+    assert json.loads(harness.secrets.values[SECRET].get_secret_value()) == {"URL": project.uri(new.id), "KEY": "kept"}
     assert backup.expires_at is not None
 
 
 def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -> None:
     old = preview_of(project)
-    stage = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
+    harness = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
     project.lose_next("delete_branch")
-    progress = stage.run_until_ended(lambda document: delete(document, plan, stage.restoring(old.id), stage.world))
+    progress = harness.run_until_ended(
+        lambda document: delete(document, plan, harness.restoring(old.id), harness.ports)
+    )
     assert progress.database_outcome is DatabaseOutcome.DELETED, progress.why_not
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
@@ -151,7 +153,7 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     project.write(root.id, 1)
     project.run(root.id, JOURNAL)
     address = project.uri(root.id)
-    stage = StrategyHarness(project, branch_id=root.id, down_command=("pnpm", "db:down", "{tag}"))
+    harness = StrategyHarness(project, branch_id=root.id, down_command=("pnpm", "db:down", "{tag}"))
 
     def down(log: list[str]) -> int:
         project.run(root.id, DOWN)
@@ -162,27 +164,27 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
         fits = [one.created_at for one in journal or ()] == [1] and "nick" not in schema.tables["public.written"]
         return (Check(name="fits", verdict=Verdict.PASS if fits else Verdict.FAIL, reason=f"{journal}"),)
 
-    stage.tasks.commands["pnpm db:down 0002_nick"] = down
+    harness.tasks.commands["pnpm db:down 0002_nick"] = down
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=root.id, migrations=("0002_nick",))
-    planned = Plan(running=release("v2", definition_arn=stage.definition_arn), target=None, database=plan, checks=())
-    stage.document = stage.document.evolve(plan=planned)
-    restoring = stage.restoring(root.id, judge_preview=knows_the_first)
+    planned = Plan(running=release("v2", definition_arn=harness.definition_arn), target=None, database=plan, checks=())
+    harness.document = harness.document.evolve(plan=planned)
+    restoring = harness.restoring(root.id, judge_preview=knows_the_first)
     project.lose_next("create_branch")
-    progress = stage.run_until_ended(lambda document: run_down_migrations(document, plan, restoring, stage.world))
+    progress = harness.run_until_ended(lambda document: run_down_migrations(document, plan, restoring, harness.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.uri(root.id) == address
     assert project.rows(root.id) == [1]
     assert [run.logs for run in narrow(progress, DownMigrationProgress).ran] == [("stepped down 0002_nick",)]
-    backup = stage.named(backup_name(stage.document.id))
+    backup = harness.named(backup_name(harness.document.id))
     assert project.run(backup.id, "SELECT nick FROM written") == [("x",)]
 
-    undone = stage.document.id
-    stage.begin(f"{SERVICE}-20260301T040000Z-11111111")
-    undoing = stage.restoring(root.id)
-    progress = stage.run_until_ended(
-        lambda document: reset(document, backup.id, undoing, stage.world, undone_rollback_id=undone)
+    undone = harness.document.id
+    harness.begin(f"{SERVICE}-20260301T040000Z-11111111")
+    undoing = harness.restoring(root.id)
+    progress = harness.run_until_ended(
+        lambda document: reset(document, backup.id, undoing, harness.ports, undone_rollback_id=undone)
     )
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.run(root.id, "SELECT nick FROM written") == [("x",)]
     assert project.uri(root.id) == address
-    assert stage.named(backup_name(undone)).expires_at is None, "the branch comes from it now"
+    assert harness.named(backup_name(undone)).expires_at is None, "the branch comes from it now"

@@ -12,7 +12,7 @@ from contract.neon_projects import LocalProject
 from fakes.aws.ecs_services import FakeServices
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import SERVICE, definition, rollback
 
 from local_cloud.neon.project import Limits
@@ -46,15 +46,15 @@ class Restored:
         until = self.clock.now().replace(year=self.clock.now().year + 1)
         lease = ledger.acquire(SERVICE, rollback().id, self.clock.now(), until)
         assert lease is not None
-        self.world = make_ports(clock=self.clock, ledger=ledger, services=self.services)
+        self.ports = make_ports(clock=self.clock, ledger=ledger, services=self.services)
         given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
-        made = RestoreTarget.model_validate({"writers": self.world.settings.services, **given})
+        made = RestoreTarget.model_validate({"writers": self.ports.settings.services, **given})
         self.restoring = RestoreContext(made, project.databases, project.sql)
         self.document = rollback(lease_counter=lease.counter)
 
     def run_until_ended(self) -> DatabaseProgress:
         for _ in range(200):
-            self.document = restore(self.document, RestorePoint(at=self.at), self.restoring, self.world)
+            self.document = restore(self.document, RestorePoint(at=self.at), self.restoring, self.ports)
             progress = self.document.database
             assert progress is not None
             if progress.ended_at is not None:

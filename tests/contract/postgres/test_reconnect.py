@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contract.local_cloud.workload import CRASHING, Workload
-from contract.real_world import real_world
+from contract.real_ports import real_ports
 from fakes.ledger import FakeLedger
 from support.builders import SERVICE, release, rollback
 
@@ -21,7 +21,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings, Settings
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 READER = "reports"
 PING, RESET = ("pnpm", "db:ping"), ("pnpm", "db:reset-connection")
@@ -45,7 +45,7 @@ class Branch:
         )  # fmt: skip
         self.ledger = FakeLedger()
         settings = Settings(application="macro-ai", environment="production", services=services, database=database)
-        self.world: World = replace(real_world(cloud, monkeypatch), settings=settings, ledger=self.ledger)
+        self.ports: AllPorts = replace(real_ports(cloud, monkeypatch), settings=settings, ledger=self.ledger)
         now = datetime.now(UTC)
         lease = self.ledger.acquire(SERVICE, rollback().id, now, now + timedelta(hours=1))
         assert lease is not None
@@ -71,7 +71,7 @@ class Branch:
         until = time.monotonic() + 30
         while self.document.is_reconnection_due:
             assert time.monotonic() < until, self.document.reconnection
-            self.document = reconnect(self.document, self.world)
+            self.document = reconnect(self.document, self.ports)
             time.sleep(0.1 if self.document.wait_seconds else 0)
         return self.document
 

@@ -10,7 +10,7 @@ from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import SERVICE, definition, rollback
 from support.database_progress import narrow
 
@@ -50,15 +50,15 @@ class Restored:
         services.run(services.register_release(definition("v1"), "family"))
         lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now().replace(year=2100))
         assert lease is not None
-        world = make_ports(clock=clock, ledger=ledger, services=services)
-        given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": world.settings.services}
+        ports = make_ports(clock=clock, ledger=ledger, services=services)
+        given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": ports.settings.services}
         target = RestoreTarget.model_validate({**given, "window_margin_minutes": 0, **settings})
         restoring, document = (
             RestoreContext(target, self.project.databases, self.project.sql),
             rollback(lease_counter=lease.counter),
         )
         for _ in range(200):
-            document = restore(document, at, restoring, world)
+            document = restore(document, at, restoring, ports)
             assert document.database is not None
             if document.database.ended_at is not None:
                 return narrow(document.database, RestoreProgress)

@@ -27,14 +27,14 @@ class Accounting(FullIncident):
         super().__post_init__()
         name = execution_arn("execution-1")
         self.workflow.running.add(name)
-        self.cursor = cursor_of(admit(EVENT, name, self.clock.now(), self.world))
+        self.cursor = cursor_of(admit(EVENT, name, self.clock.now(), self.ports))
         while self.cursor.next is not Step.DATA_LOSS:
             self.step()
         self.neon.calls.clear()
         self.execution = name
 
     def step(self) -> None:
-        self.cursor = run_step(self.cursor.rollback_id, self.cursor.next, self.world)
+        self.cursor = run_step(self.cursor.rollback_id, self.cursor.next, self.ports)
         self.pass_time(seconds=self.cursor.wait_seconds)
 
     def run_until_done(self, *, retries: bool = True) -> None:
@@ -43,7 +43,7 @@ class Accounting(FullIncident):
                 return
             due = self.cursor
             done: Cursor = self._run_with_restarts(
-                lambda due=due: run_step(due.rollback_id, due.next, self.world), retries
+                lambda due=due: run_step(due.rollback_id, due.next, self.ports), retries
             )
             self.cursor = done
             self.pass_time(seconds=done.wait_seconds)
@@ -126,7 +126,7 @@ def test_the_janitor_cleans_up_and_reports_an_account_killed_at_any_call(kill_at
     incident.workflow.running.discard(incident.execution)
     for _ in range(12):
         incident.pass_time(minutes=5)
-        janitor.sweep(incident.world)
+        janitor.sweep(incident.ports)
     incident.assert_cleaned_up_and_reported()
 
 
@@ -138,8 +138,8 @@ def test_the_schedule_of_the_database_function_finishes_an_abandoned_account(kil
         incident.run_until_done(retries=False)
     for _ in range(12):
         incident.pass_time(minutes=5)
-        list(resume_abandoned_comparisons(incident.world))
-        janitor.sweep(incident.world)
+        list(resume_abandoned_comparisons(incident.ports))
+        janitor.sweep(incident.ports)
     assert_exact(incident)
 
 

@@ -1,14 +1,14 @@
 """Crashes of a full rollback after every external call; it is resumed or left to the janitor.
 
-Before a call the world is as after the previous call, so a crash there would repeat a test.
+Before a call the ports is as after the previous call, so a crash there would repeat a test.
 """
 
 import pytest
 from faults.scenarios.crash import FaultInjector, ProcessKilled
 from faults.scenarios.full import SCALED, V1, V2, FullIncident
 from simulations.database import BAD, BRANCH, GOOD
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import alarm_event
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import SERVICE
 
 from rollback.domain.obligation import ObligationKind

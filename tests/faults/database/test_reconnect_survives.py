@@ -35,14 +35,14 @@ def assert_reconnected_once(scenario: ReconnectScenario, *, by_command: bool) ->
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
     assert scenario.deployments() == (0 if by_command else 1)
     assert scenario.tasks_run() == [PING, PING, *([RESET] if by_command else [])]
-    assert scenario.stage.worker.desired_count == 2
+    assert scenario.simulation.worker.desired_count == 2
     for name in (WORKER, REPORTS):
         assert find_connection_check(ended, name).verdict is Verdict.PASS
-    assert scenario.stage.rows() == GOOD
+    assert scenario.simulation.rows() == GOOD
     assert not any(scenario.leases().values())
     assert ended.open_obligations() == ()
     if not by_command:
-        caused = scenario.stage.ledger.caused_deployment(REPORTS)
+        caused = scenario.simulation.ledger.caused_deployment(REPORTS)
         assert caused is not None
         assert caused.deployment_id == find_connection(ended, REPORTS).deployment_id
 
@@ -64,10 +64,10 @@ def test_the_report_of_a_reconnection_killed_after_any_call_names_services_with_
     with pytest.raises(ProcessKilled):
         scenario.run_to_conclusion(retries=False)
     ended = scenario.sweep_until_concluded()
-    assert scenario.stage.rows() == GOOD, "the restored data stays"
-    assert scenario.stage.services.desired_count == scenario.stage.worker.desired_count == 2
+    assert scenario.simulation.rows() == GOOD, "the restored data stays"
+    assert scenario.simulation.services.desired_count == scenario.simulation.worker.desired_count == 2
     assert scenario.deployments() <= 1
-    report = message(ended, scenario.stage.world.settings.services[0])
+    report = message(ended, scenario.simulation.ports.settings.services[0])
     reports = ended.reconnection.of(REPORTS) if ended.reconnection is not None else None
     if reports is None or reports.reconnected_at is None:
         assert "reports: NOT RECONNECTED" in report
@@ -80,6 +80,6 @@ def test_the_report_of_a_reconnection_killed_after_any_call_names_services_with_
 def test_a_reconnection_runs_no_task_twice_although_answers_are_lost(by_command: bool) -> None:
     scenario = ReconnectScenario(by_command=by_command)
     for _ in range(3):
-        scenario.stage.tasks.lose_next()
+        scenario.simulation.tasks.lose_next()
     scenario.run_to_conclusion()
     assert_reconnected_once(scenario, by_command=by_command)

@@ -43,8 +43,8 @@ class PullRequestScenario(RestoreScenario):
         self.secrets = FakeSecrets()
         self.before = self.neon.connection_uri(self.branch_id, "app", "owner").get_secret_value()
         self.secrets.values[SECRET] = SecretStr(f'{{"{OTHER}": "kept", "{KEY}": "{self.before}"}}')
-        world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
-        self.world = replace(world, secrets=self._crashing(self.secrets))
+        ports = replace(self.ports, settings=self.ports.settings.model_copy(update={"database": database}))
+        self.ports = replace(ports, secrets=self._crashing(self.secrets))
         self.plan = DatabasePlan(strategy=self.strategy, branch=NAME, source_branch_id=self.source_id)
 
     def _prepare_branch(self, main_id: str) -> str:
@@ -82,14 +82,14 @@ class RecreateScenario(PullRequestScenario):
     strategy = Strategy.RECREATE
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return recreate(rollback, self.plan, self.restoring, self.world)
+        return recreate(rollback, self.plan, self.restoring, self.ports)
 
 
 class DeleteScenario(PullRequestScenario):
     strategy = Strategy.DELETE
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return delete(rollback, self.plan, self.restoring, self.world)
+        return delete(rollback, self.plan, self.restoring, self.ports)
 
 
 def backup_of(scenario: PullRequestScenario) -> str:

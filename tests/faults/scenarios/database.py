@@ -10,7 +10,7 @@ from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
 from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
-from simulations.worlds import SETTINGS, make_ports
+from simulations.fake_ports import SETTINGS, make_ports
 from support.builders import NOW, SERVICE, definition, rollback
 
 from rollback.conclusion.obligations import discharge_obligation
@@ -23,7 +23,7 @@ from rollback.domain.obligation import Obligation
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import RollbackError
 from rollback.intents.announce import has_new_intent
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.resources.database.neon import Branch
 
@@ -69,7 +69,7 @@ class RestoreScenario:
             self.neon,
             self.sql,
         )
-        self.world: World = replace(
+        self.ports: AllPorts = replace(
             real, **{port: self._crashing(getattr(real, port)) for port in ("ledger", "services", "scaling")}
         )
         self.restoring = replace(
@@ -86,7 +86,7 @@ class RestoreScenario:
         return main_id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return restore(rollback, self.point, self.restoring, self.world)
+        return restore(rollback, self.point, self.restoring, self.ports)
 
     def _crashing_at_reads(self, real: object) -> Any:
         """Wrap a port of Neon, which may kill the process at each read too."""
@@ -135,13 +135,13 @@ class RestoreScenario:
     def run_round(self) -> None:
         """Renew the lease, run one step and save, as `run_step` does; an intent is saved only under the lease."""
         now = self.clock.now()
-        held = self.world.ledger.lease(SERVICE)
+        held = self.ports.ledger.lease(SERVICE)
         assert held is not None
-        self.world.ledger.renew(held, now, now + timedelta(minutes=10))
-        before = self.world.ledger.read(SERVICE, self.id)
+        self.ports.ledger.renew(held, now, now + timedelta(minutes=10))
+        before = self.ports.ledger.read(SERVICE, self.id)
         after = self._step(before)
         until = now + timedelta(seconds=60) if has_new_intent(before, after) else None
-        self.world.ledger.save(after, under_lease_until=until)
+        self.ports.ledger.save(after, under_lease_until=until)
         if after.wait_seconds:
             self.pass_time(seconds=after.wait_seconds)
 
@@ -168,7 +168,7 @@ class RestoreScenario:
             owed = next(iter(document.open_obligations()), None)
             if owed is None:
                 return
-            document = self.ledger.save(discharge_obligation(document, owed, self.clock.now(), self.world))
+            document = self.ledger.save(discharge_obligation(document, owed, self.clock.now(), self.ports))
             if document.wait_seconds:
                 self.pass_time(seconds=document.wait_seconds)
         raise AssertionError(f"obligations are still open: {document.open_obligations()}")
@@ -189,7 +189,7 @@ class ResetScenario(RestoreScenario):
         return created.branch.id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return reset(rollback, self.source_id, self.restoring, self.world)
+        return reset(rollback, self.source_id, self.restoring, self.ports)
 
 
 class UndoScenario(ResetScenario):
@@ -204,4 +204,4 @@ class UndoScenario(ResetScenario):
         return staging_id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return reset(rollback, self.source_id, self.restoring, self.world, undone_rollback_id="earlier")
+        return reset(rollback, self.source_id, self.restoring, self.ports, undone_rollback_id="earlier")

@@ -48,8 +48,8 @@ class DownMigrationsScenario(RestoreScenario):
             "pnpm db:verify": self._verify,
         }
         self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
-        world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
-        self.world = replace(world, tasks=self._crashing_at_reads(self.tasks))
+        ports = replace(self.ports, settings=self.ports.settings.model_copy(update={"database": database}))
+        self.ports = replace(ports, tasks=self._crashing_at_reads(self.tasks))
         self.judge_preview(_fits_first_migration)
         self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
         running = release("v2", definition_arn=self.definition_arn)
@@ -58,10 +58,10 @@ class DownMigrationsScenario(RestoreScenario):
 
     @property
     def definition_arn(self) -> str:
-        return self.writers.services[SERVICE].describe(self.world.settings.service(SERVICE)).primary.definition_arn
+        return self.writers.services[SERVICE].describe(self.ports.settings.service(SERVICE)).primary.definition_arn
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return run_down_migrations(rollback, self.plan, self.restoring, self.world)
+        return run_down_migrations(rollback, self.plan, self.restoring, self.ports)
 
     def journal(self) -> list[int]:
         return [migration.created_at for migration in self.sql.journals[self.branch_id]]

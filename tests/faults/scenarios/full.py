@@ -34,15 +34,19 @@ class FullIncident(Incident):
     policy: Policy = field(default_factory=lambda: FULL)
 
     def __post_init__(self) -> None:
-        stage = DatabaseSimulation(self.policy)
+        simulation = DatabaseSimulation(self.policy)
         self.acting_rollback_ids = frozenset()
-        self.clock, self.ledger, self.services = stage.clock, stage.ledger, stage.services
-        self.alarms, self.workflow, self.notifications = stage.alarms, stage.workflow, stage.notifications
-        self.scaling = FakeScaling(stage.services, SCALED)
-        stage.replace(scaling=self.scaling)
-        self.neon, self.branch_key = stage.neon, stage.branch_key
+        self.clock, self.ledger, self.services = simulation.clock, simulation.ledger, simulation.services
+        self.alarms, self.workflow, self.notifications = (
+            simulation.alarms,
+            simulation.workflow,
+            simulation.notifications,
+        )
+        self.scaling = FakeScaling(simulation.services, SCALED)
+        simulation.replace(scaling=self.scaling)
+        self.neon, self.branch_key = simulation.neon, simulation.branch_key
         self.before = self.services.deployment_configuration
-        self.real = stage.world
+        self.real = simulation.ports
         ports = (*PORTS, *_CRASHING_AT_READS)
         fragile = {
             port: cast(
@@ -51,7 +55,7 @@ class FullIncident(Incident):
             )
             for port in ports
         }
-        self.world = replace(self.real, **fragile)
+        self.ports = replace(self.real, **fragile)
 
     def backups(self) -> list[Branch]:
         """Branches that keep the state of before a restore."""
@@ -78,13 +82,13 @@ class FullIncident(Incident):
 
     def abort_while_fenced(self, execution: str) -> Rollback:
         """Stop the execution by hand once the branch is unprotected, and deliver EventBridge's event about it."""
-        rollback = admit(EVENT, execution, self.clock.now(), self.world)
+        rollback = admit(EVENT, execution, self.clock.now(), self.ports)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:
-            cursor = run_step(cursor.rollback_id, cursor.next, self.world)
+            cursor = run_step(cursor.rollback_id, cursor.next, self.ports)
             self.pass_time(seconds=cursor.wait_seconds)
         janitor.conclude_execution(
-            execution, "its execution ended as ABORTED: stopped by Ada", self.world, by_hand=True
+            execution, "its execution ended as ABORTED: stopped by Ada", self.ports, by_hand=True
         )
         self.sweep_until_quiet()
         return self.ledger.read(rollback.service_name, rollback.id)

@@ -26,21 +26,21 @@ class ReconnectScenario:
 
     def __init__(self, outside: FaultInjector | None = None, *, by_command: bool = False) -> None:
         self.outside = outside or FaultInjector()
-        self.stage = WritersAndReaderSimulation(_POLICY)
+        self.simulation = WritersAndReaderSimulation(_POLICY)
         own: dict[str, Any] = {"reconnect_command": RESET.split()} if by_command else {}
-        self.stage.connect(REPORTS, command=PING.split(), **own)
-        self.stage.connect(WORKER, command=PING.split())
+        self.simulation.connect(REPORTS, command=PING.split(), **own)
+        self.simulation.connect(WORKER, command=PING.split())
         for line in (PING, RESET):
-            self.stage.tasks.commands[line] = lambda log: 0
-        self.rollback = self.stage.run_until(self.stage.admit(FULL), Step.RECONNECT)
-        real = self.stage.world
+            self.simulation.tasks.commands[line] = lambda log: 0
+        self.rollback = self.simulation.run_until(self.simulation.admit(FULL), Step.RECONNECT)
+        real = self.simulation.ports
         fragile = {port: cast("Any", CrashingProxy(getattr(real, port), self.outside)) for port in _PORTS}
-        self.world = replace(real, **fragile)
+        self.ports = replace(real, **fragile)
 
     @property
     def document(self) -> Rollback:
         """Document of the ledger, through JSON as the table stores it."""
-        return Rollback.model_validate_json(self.stage.read(self.rollback).model_dump_json())
+        return Rollback.model_validate_json(self.simulation.read(self.rollback).model_dump_json())
 
     def run_to_conclusion(self, *, retries: bool = True) -> Rollback:
         """Run the steps as Step Functions does, with retries.
@@ -49,9 +49,9 @@ class ReconnectScenario:
             ProcessKilled: the process was killed, and `retries` is false.
         """
         for _ in range(400):
-            due = next_step(self.stage.read(self.rollback))
+            due = next_step(self.simulation.read(self.rollback))
             try:
-                wait = run_step(self.rollback.id, due, self.world).wait_seconds
+                wait = run_step(self.rollback.id, due, self.ports).wait_seconds
             except (ProcessKilled, RollbackError):
                 if not retries:
                     raise
@@ -60,27 +60,27 @@ class ReconnectScenario:
             if due is Step.DONE:
                 return self.document
             if wait:
-                self.stage.pass_time(seconds=wait)
+                self.simulation.pass_time(seconds=wait)
         raise AssertionError(f"the rollback never ended: {self.document.reconnection}")
 
     def sweep_until_concluded(self) -> Rollback:
         """Sweep until the janitor has concluded the abandoned rollback."""
         for _ in range(60):
-            self.stage.pass_time(minutes=5)
-            janitor.sweep(self.stage.world)
+            self.simulation.pass_time(minutes=5)
+            janitor.sweep(self.simulation.ports)
             if self.document.concluded_at is not None:
                 return self.document
         raise AssertionError(f"the janitor never concluded the rollback: {self.document}")
 
     def deployments(self) -> int:
         """Number of deployments of the reader that ECS was asked for."""
-        return len(self.stage.reports_deployments())
+        return len(self.simulation.reports_deployments())
 
     def tasks_run(self) -> list[str]:
-        return sorted(" ".join(task.command) for task in self.stage.tasks.tasks)
+        return sorted(" ".join(task.command) for task in self.simulation.tasks.tasks)
 
     def leases(self) -> dict[str, bool]:
         """Map each service to whether a rollback holds its lease now."""
-        held = {name: self.stage.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
-        now = self.stage.clock.now()
+        held = {name: self.simulation.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
+        now = self.simulation.clock.now()
         return {name: lease is not None and lease.expires_at > now for name, lease in held.items()}

@@ -13,7 +13,7 @@ from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
 from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
-from simulations.worlds import DEGRADED, OUTAGE, SETTINGS, make_ports
+from simulations.fake_ports import DEGRADED, OUTAGE, SETTINGS, make_ports
 from support.builders import NOW, SERVICE, definition, release
 
 from rollback.domain.releases.release import ReleaseState, normalised_definition
@@ -21,7 +21,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.errors import RollbackError
 from rollback.identity.identify import running_fingerprint
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
@@ -88,7 +88,7 @@ class Incident:
             notifications=self.notifications,
         )
         fragile = {port: cast("Any", CrashingProxy(getattr(self.real, port), self.outside)) for port in PORTS}
-        self.world: World = replace(self.real, **fragile)
+        self.ports: AllPorts = replace(self.real, **fragile)
 
     def documents(self) -> list[Rollback]:
         """All documents, oldest first."""
@@ -115,7 +115,7 @@ class Incident:
                     return
                 due = cursor
                 cursor = self._run_with_restarts(
-                    lambda due=due: run_step(due.rollback_id, due.next, self.world), retries
+                    lambda due=due: run_step(due.rollback_id, due.next, self.ports), retries
                 )
                 if cursor.wait_seconds:
                     self.pass_time(seconds=cursor.wait_seconds)
@@ -125,8 +125,8 @@ class Incident:
 
     def _enter(self, given: object, execution: str, started_at: datetime) -> Cursor:
         if entrance(given) is Step.EMERGENCY:
-            return start_emergency(given, execution, started_at, self.world)
-        return cursor_of(admit(given, execution, started_at, self.world))
+            return start_emergency(given, execution, started_at, self.ports)
+        return cursor_of(admit(given, execution, started_at, self.ports))
 
     def _run_with_restarts(self, invoke: Any, retries: bool) -> Any:
         for _ in range(10):
@@ -157,7 +157,7 @@ class Incident:
                 return
             self.pass_time(minutes=5)
             try:
-                janitor.sweep(self.world)
+                janitor.sweep(self.ports)
             except ProcessKilled:
                 self.outside.restart_process()
             except RollbackError:

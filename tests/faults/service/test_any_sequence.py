@@ -10,8 +10,8 @@ from faults.scenarios.service import PORTS, Incident
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import alarm_event, deployment_event
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import SERVICE, definition, release
 
 from rollback.domain.operator import Pause
@@ -119,7 +119,7 @@ class Incidents(RuleBasedStateMachine):
         }
         real = replace(real, **guarded)
         fragile: dict[str, Any] = {port: CrashingProxy(getattr(real, port), self.outside) for port in PORTS}
-        self.world = replace(real, **fragile)
+        self.ports = replace(real, **fragile)
         self.count = 0
 
     def _next(self) -> int:
@@ -226,10 +226,10 @@ class Incidents(RuleBasedStateMachine):
         now = self.incident.clock.now()
         self.incident.acting_rollback_ids = _RollbacksOfExecution(self.incident, of.arn)
         if of.cursor is not None:
-            return run_step(of.cursor.rollback_id, of.cursor.next, self.world)
+            return run_step(of.cursor.rollback_id, of.cursor.next, self.ports)
         if entrance(of.given) is Step.EMERGENCY:
-            return start_emergency(of.given, of.arn, now, self.world)
-        return cursor_of(admit(of.given, of.arn, now, self.world))
+            return start_emergency(of.given, of.arn, now, self.ports)
+        return cursor_of(admit(of.given, of.arn, now, self.ports))
 
     @rule(of=consumes(executions))
     def abandon(self, of: Execution) -> None:
@@ -255,7 +255,7 @@ class Incidents(RuleBasedStateMachine):
         self.incident.acting_rollback_ids = _AllRollbacks()
         self.outside.kill_at_call(kill_at, after=True)
         with contextlib.suppress(ProcessKilled, RollbackError):
-            janitor.sweep(self.world)
+            janitor.sweep(self.ports)
         self.outside.restart_process()
         started = [Execution(name, given) for name, given in self.incident.workflow.started]
         self.incident.workflow.started.clear()

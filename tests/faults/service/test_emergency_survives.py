@@ -7,7 +7,7 @@ from fakes.aws.ecs_services import FakeServices
 from fakes.aws.step_functions import execution_arn
 from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
 from faults.scenarios.service import EVENT, Incident
-from simulations.worlds import DEGRADED, OUTAGE
+from simulations.fake_ports import DEGRADED, OUTAGE
 from support.builders import SERVICE, image, release
 
 from rollback.domain.releases.release import ReleaseState

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
 from faults.scenarios.service import EVENT, Incident
+from simulations.fake_ports import DEGRADED
 from simulations.service import deployment_event
-from simulations.worlds import DEGRADED
 from support.builders import NOW, SERVICE, definition, release
 
 from rollback.domain.releases.release import ReleaseState
@@ -84,16 +84,16 @@ def start_promotion(outside: FaultInjector) -> Incident:
 
 
 def bake_and_judge(incident: Incident) -> None:
-    cursor = record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), incident.world)
+    cursor = record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), incident.ports)
     while cursor.next is NextState.WAIT:
         incident.pass_time(seconds=cursor.wait_seconds)
-        cursor = judge_bake(cursor, incident.world)
+        cursor = judge_bake(cursor, incident.ports)
 
 
 def adopt_after_a_bake(incident: Incident) -> None:
-    adopt_running_releases(incident.world)
+    adopt_running_releases(incident.ports)
     incident.pass_time(minutes=2)
-    adopt_running_releases(incident.world)
+    adopt_running_releases(incident.ports)
 
 
 def calls_of_a_promotion() -> int:

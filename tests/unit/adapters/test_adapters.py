@@ -1,4 +1,4 @@
-"""The pure parts of the adapters: views, names, errors, metrics, phases, and how the world is put together."""
+"""The pure parts of the adapters: views, names, errors, metrics, phases, and how the ports is put together."""
 
 import io
 import json
@@ -277,17 +277,17 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ports_from_environment()
 
 
-def test_a_world_is_made_without_a_region_a_client_or_httpx() -> None:
+def test_the_ports_are_made_without_a_region_a_client_or_httpx() -> None:
     program = """
 import os, sys
 service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
 os.environ.update(ROLLBACK_SETTINGS='{"application": "a", "environment": "e", "services": [%s]}' % service,
                   LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t", CRITICAL_TOPIC_ARN="arn:t")
 from rollback.bootstrap import ports_from_environment
-world = ports_from_environment()
+ports = ports_from_environment()
 assert "httpx" not in sys.modules
-assert "botocore.client" not in sys.modules or not world.services._reader._made
-world.http.get("http://[", 1)
+assert "botocore.client" not in sys.modules or not ports.services._reader._made
+ports.http.get("http://[", 1)
 assert "httpx" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)

@@ -13,7 +13,7 @@ from rollback_cli.direct_mode import run_directly
 
 def run(simulation: Simulation, given: dict[str, Any]) -> Rollback:
     cursor = run_directly(
-        given, simulation.world, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
+        given, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
     )
     return simulation.ledger.read(SERVICE, cursor.rollback_id)
 

@@ -54,7 +54,7 @@ class WatchedSimulation:
         self.pages: list[Page] = []
         primary = {"status": "PRIMARY", "taskDefinition": "task:2", "rolloutState": "COMPLETED", "runningCount": 2}
         environment: Any = SimpleNamespace(
-            world=simulation.world,
+            ports=simulation.ports,
             service=SimpleNamespace(name=SERVICE),
             client=lambda name: {"cloudwatch": self.cloudwatch}[name],
             describe_service=lambda: {"deployments": [primary]},
@@ -88,7 +88,7 @@ def run_rollback(watched: WatchedSimulation, is_poll_due: Callable[[Rollback], b
         if is_poll_due(rollback):
             watched.watcher.poll()
         if next_step(rollback) is Step.DONE:
-            run_step(rollback.id, Step.DONE, watched.simulation.world)
+            run_step(rollback.id, Step.DONE, watched.simulation.ports)
             return watched.simulation.read(rollback)
         rollback = watched.simulation.run_due_step(rollback)
     raise AssertionError(f"the rollback never ended: {rollback}")

@@ -48,10 +48,10 @@ def test_an_operators_verb_needs_a_reason(terminal: At, words: tuple[str, ...]) 
 @pytest.mark.parametrize("words", VERBS_WITH_SERVICE, ids=[words[0] for words in VERBS_WITH_SERVICE])
 def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, words: tuple[str, ...]) -> None:
     simulation = start_simulation()
-    only = simulation.world.settings.services[0]
+    only = simulation.ports.settings.services[0]
     both = (only, only.model_copy(update={"name": "worker"}))
-    simulation.world = replace(
-        simulation.world, settings=simulation.world.settings.model_copy(update={"services": both})
+    simulation.ports = replace(
+        simulation.ports, settings=simulation.ports.settings.model_copy(update={"services": both})
     )
     type_ = terminal(simulation)
     assert type_(*words, *REASON) == 2
@@ -144,7 +144,7 @@ def test_check_deploy_answers_with_an_exit_code_and_one_line(terminal: At) -> No
 
 def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
     simulation = start_simulation()
-    prepare_standing_plan(SERVICE, simulation.world)
+    prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
     lines = type_.said.splitlines()
@@ -156,18 +156,18 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
 
 def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At) -> None:
     simulation, rollback = start_simulation_at_zero()
-    abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), simulation.world)
+    abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), simulation.ports)
     direct_mode.wait_until_concluded(
-        rollback.id, simulation.world, lambda seconds: simulation.pass_time(seconds=seconds)
+        rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds)
     )
-    pause(SERVICE, Operator(name="ann@desk", reason="the [database] is being moved"), simulation.world)
+    pause(SERVICE, Operator(name="ann@desk", reason="the [database] is being moved"), simulation.ports)
     simulation.images.missing.add(image("v1"))
     simulation.services.container_insights = False
-    prepare_standing_plan(SERVICE, simulation.world)
-    only = simulation.world.settings.services[0].model_copy(update={"stack": "ServiceStack"})
+    prepare_standing_plan(SERVICE, simulation.ports)
+    only = simulation.ports.settings.services[0].model_copy(update={"stack": "ServiceStack"})
     stack = StackView(name="ServiceStack", status="UPDATE_COMPLETE", definition_arns=("arn:x/task:9",))
-    settings = simulation.world.settings.model_copy(update={"services": (only,)})
-    simulation.world = replace(simulation.world, settings=settings, stacks=FakeStacks(stack))
+    settings = simulation.ports.settings.model_copy(update={"services": (only,)})
+    simulation.ports = replace(simulation.ports, settings=settings, stacks=FakeStacks(stack))
     simulation.clock.pass_time(minutes=90)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
@@ -189,7 +189,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2")
     simulation.images.missing.add(image("v1"))
-    prepare_standing_plan(SERVICE, simulation.world)
+    prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
     assert "ready      not the last known good, but the next target, checked at" in type_.said
@@ -241,7 +241,7 @@ def test_a_service_that_does_not_answer_costs_its_own_line_of_the_status_only(te
 
 def test_an_emergency_in_direct_mode_goes_straight_to_ecs(terminal: At) -> None:
     simulation = start_simulation()
-    prepare_standing_plan(SERVICE, simulation.world)
+    prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
     assert type_("start", "production", "--type", "emergency", "--direct") == 0
     assert next(simulation.ledger.history(SERVICE)).outcome is Outcome.SUCCEEDED

@@ -8,8 +8,8 @@ from rollback.errors import ExternalServiceError
 from rollback.workflow.janitor import sweep
 
 
-def publishing_fails(stage: Simulation, times: int) -> None:
-    publish, left = stage.notifications.publish, [times]
+def publishing_fails(simulation: Simulation, times: int) -> None:
+    publish, left = simulation.notifications.publish, [times]
 
     def fails(*given: Any) -> None:
         if left[0] > 0:
@@ -17,38 +17,38 @@ def publishing_fails(stage: Simulation, times: int) -> None:
             raise ExternalServiceError("SNS is down")
         publish(*given)
 
-    stage.notifications.publish = fails  # type: ignore[method-assign, assignment]
+    simulation.notifications.publish = fails  # type: ignore[method-assign, assignment]
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_conclude_retries_the_report_until_sns_takes_it_and_sends_it_once(failures: int) -> None:
-    stage = start_simulation()
-    publishing_fails(stage, failures)
-    done = stage.run()
+    simulation = start_simulation()
+    publishing_fails(simulation, failures)
+    done = simulation.run()
     assert done.outcome is Outcome.SUCCEEDED
-    assert stage.severities() == ["info"]
-    assert stage.state_of("v2") == QUARANTINED
+    assert simulation.severities() == ["info"]
+    assert simulation.state_of("v2") == QUARANTINED
 
 
 def test_an_unsendable_report_changes_no_outcome_and_the_janitor_sends_it_later() -> None:
-    stage = start_simulation()
-    publishing_fails(stage, 150)
-    done = stage.run()
+    simulation = start_simulation()
+    publishing_fails(simulation, 150)
+    done = simulation.run()
     assert (done.outcome, done.reported) == (Outcome.SUCCEEDED, False)
     for _ in range(150):
-        sweep(stage.world)
-    assert stage.severities() == ["info"]
+        sweep(simulation.ports)
+    assert simulation.severities() == ["info"]
 
 
 def test_a_deleted_service_does_not_block_the_conclusion() -> None:
-    stage = start_simulation()
-    rollback = stage.admit()
+    simulation = start_simulation()
+    rollback = simulation.admit()
     for _ in range(2):
-        stage.run_due_step(rollback)
-    stage.services.status = "INACTIVE"
-    saved = stage.ledger.save(stage.read(rollback).evolve(outcome=Outcome.FAILED))
-    done = stage.run_until(saved)
+        simulation.run_due_step(rollback)
+    simulation.services.status = "INACTIVE"
+    saved = simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.FAILED))
+    done = simulation.run_until(saved)
     assert done.obligations[0].handed_to == "operator"
-    assert stage.severities() == ["page", "page"]
-    at_once, afterwards = (sent.attributes["report_id"] for sent in stage.notifications.sent)
+    assert simulation.severities() == ["page", "page"]
+    at_once, afterwards = (sent.attributes["report_id"] for sent in simulation.notifications.sent)
     assert afterwards == f"{at_once}:not-put-back"

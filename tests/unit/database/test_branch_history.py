@@ -58,75 +58,77 @@ def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it()
     assert backup_name("first") in history.judge(NOW - timedelta(minutes=30), "it").reason
 
 
-def went_back(stage: DatabaseSimulation) -> str:
+def went_back(simulation: DatabaseSimulation) -> str:
     """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
-    ended = stage.read(stage.run(FULL))
+    ended = simulation.read(simulation.run(FULL))
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert stage.rows() == GOOD
-    stage.neon.settle()
-    stage.clock.pass_time(minutes=1)
+    assert simulation.rows() == GOOD
+    simulation.neon.settle()
+    simulation.clock.pass_time(minutes=1)
     return ended.id
 
 
 def test_a_restore_point_from_before_our_restore_is_refused_with_the_name_of_its_backup() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = went_back(stage)
-    calls = list(stage.neon.calls)
-    again = stage.read(stage.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2"))
+    simulation = DatabaseSimulation(APPROVED)
+    first = went_back(simulation)
+    calls = list(simulation.neon.calls)
+    again = simulation.read(
+        simulation.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2")
+    )
 
     assert again.outcome is Outcome.REFUSED
-    check = stage.check(again, CHECK_NAME)
+    check = simulation.check(again, CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert f"before {first} restored the branch" in check.reason
     assert backup_name(first) in check.reason
-    assert stage.neon.calls == calls
+    assert simulation.neon.calls == calls
 
 
 def test_a_time_from_before_our_restore_is_refused_when_an_operator_names_it() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    before = stage.clock.now() - timedelta(minutes=10)
-    first = went_back(stage)
+    simulation = DatabaseSimulation(APPROVED)
+    before = simulation.clock.now() - timedelta(minutes=10)
+    first = went_back(simulation)
     given = {"type": "database", "to": before.isoformat(), "force": True, "reason": "by hand"}
-    again = stage.read(stage.run(given, "execution-2"))
+    again = simulation.read(simulation.run(given, "execution-2"))
 
     assert again.outcome is Outcome.REFUSED
-    assert first in stage.check(again, CHECK_NAME).reason
+    assert first in simulation.check(again, CHECK_NAME).reason
 
 
 def test_a_restore_point_recorded_after_the_restore_is_restored() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    went_back(stage)
-    stage.checkpoint("v3", (FIRST, DROPS))
-    stage.clock.pass_time(minutes=1)
-    stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
-    stage.ship("v3", CANDIDATE, hours_ago=(NOW - stage.clock.now()).total_seconds() / 3600)
-    stage.neon.write(BRANCH, 5)
-    stage.clock.pass_time(minutes=2)
-    stage.observe()
-    again = stage.read(stage.run(FULL, "execution-2"))
+    simulation = DatabaseSimulation(APPROVED)
+    went_back(simulation)
+    simulation.checkpoint("v3", (FIRST, DROPS))
+    simulation.clock.pass_time(minutes=1)
+    simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
+    simulation.ship("v3", CANDIDATE, hours_ago=(NOW - simulation.clock.now()).total_seconds() / 3600)
+    simulation.neon.write(BRANCH, 5)
+    simulation.clock.pass_time(minutes=2)
+    simulation.observe()
+    again = simulation.read(simulation.run(FULL, "execution-2"))
 
     assert again.outcome is Outcome.SUCCEEDED, again.reason
-    assert stage.rows() == GOOD
+    assert simulation.rows() == GOOD
 
 
 def test_an_observation_from_before_the_restore_proves_no_timeline() -> None:
     """Such an observation names the former timeline, on which every earlier restore point still seems to be."""
-    stage = DatabaseSimulation(APPROVED)
-    seen = stage.ledger.observation(stage.branch_key)
+    simulation = DatabaseSimulation(APPROVED)
+    seen = simulation.ledger.observation(simulation.branch_key)
     assert seen is not None
-    went_back(stage)
-    stage.ledger._observations[stage.branch_key] = seen  # the observation after the restore failed
-    history = read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world)
+    went_back(simulation)
+    simulation.ledger._observations[simulation.branch_key] = seen  # the observation after the restore failed
+    history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
     assert history.timeline is None
-    assert not any(history.has(one) for one in stage.ledger.restore_points(stage.branch_key))
+    assert not any(history.has(one) for one in simulation.ledger.restore_points(simulation.branch_key))
 
 
 def test_an_observation_after_the_restore_records_the_new_timeline() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    former = stage.neon.timeline(BRANCH)
-    went_back(stage)
-    history = read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world)
-    assert history.timeline == stage.neon.timeline(BRANCH) != former
+    simulation = DatabaseSimulation(APPROVED)
+    former = simulation.neon.timeline(BRANCH)
+    went_back(simulation)
+    history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
+    assert history.timeline == simulation.neon.timeline(BRANCH) != former
 
 
 def timeline_check(restore: RestoreScenario) -> Check:
@@ -170,11 +172,11 @@ def test_a_branch_restored_by_another_hand_before_the_fence_is_left_alone() -> N
 
 def test_down_migrations_leave_the_history_as_it_is() -> None:
     """Down-migrations run on the branch, and their backup is a copy."""
-    stage = DatabaseSimulation(APPROVED)
-    ended = stage.ledger.read(SERVICE, went_back(stage))
-    assert read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world).restores
+    simulation = DatabaseSimulation(APPROVED)
+    ended = simulation.ledger.read(SERVICE, went_back(simulation))
+    assert read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports).restores
     assert ended.plan is not None
     assert ended.plan.database is not None
     stepped_down = ended.plan.database.model_copy(update={"strategy": Strategy.DOWN_MIGRATIONS})
-    stage.ledger.save(ended.evolve(plan=ended.plan.model_copy(update={"database": stepped_down})))
-    assert read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world).restores == ()
+    simulation.ledger.save(ended.evolve(plan=ended.plan.model_copy(update={"database": stepped_down})))
+    assert read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports).restores == ()

@@ -9,7 +9,7 @@ import pytest
 from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.secrets import FakeSecrets
 from simulations.database import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
-from simulations.worlds import DEGRADED
+from simulations.fake_ports import DEGRADED
 from support.builders import SERVICE, image
 
 from rollback.domain.rollback import Outcome, Rollback
@@ -60,7 +60,7 @@ class Environment(DatabaseSimulation):
     def settled(self, **changes: Any) -> None:
         self.neon.settle()
         self.database = self.database.model_copy(update=changes)
-        self.replace(settings=self.world.settings.model_copy(update={"database": self.database}))
+        self.replace(settings=self.ports.settings.model_copy(update={"database": self.database}))
         self.neon.calls.clear()
 
     def child_of_main(self, name: str, row: int, *, protected: bool) -> str:
@@ -80,7 +80,7 @@ class Environment(DatabaseSimulation):
             "rows": [self.neon.rows(b.id) for b in self.neon.branches()],
             "running": self.running(),
             "desired": self.services.desired_count,
-            "scaling": self.world.scaling.describe(self.world.settings.services[0]),
+            "scaling": self.ports.scaling.describe(self.ports.settings.services[0]),
             "leases": [self.ledger.lease(key) for key in leases],
         }
 
@@ -155,49 +155,51 @@ class Cause:
     where: tuple[type[Environment], ...]
 
 
-def history_is_too_short(stage: Environment) -> None:
-    stage.neon.retention_seconds = 10 * 60
+def history_is_too_short(simulation: Environment) -> None:
+    simulation.neon.retention_seconds = 10 * 60
 
 
-def no_root_branch_is_left(stage: Environment) -> None:
-    stage.neon.root_branch_limit = 3
+def no_root_branch_is_left(simulation: Environment) -> None:
+    simulation.neon.root_branch_limit = 3
     for name in ("rollback-backup-1", "rollback-backup-2"):
-        stage.neon._branches[name] = stage.branch.model_copy(update={"id": name, "name": name, "protected": False})
-        stage.neon._logs[name] = stage.neon._logs[BRANCH]
+        simulation.neon._branches[name] = simulation.branch.model_copy(
+            update={"id": name, "name": name, "protected": False}
+        )
+        simulation.neon._logs[name] = simulation.neon._logs[BRANCH]
 
 
-def it_has_a_child(stage: Environment) -> None:
+def it_has_a_child(simulation: Environment) -> None:
     """Obstacles that only some settings or strategies have."""
-    stage.database = stage.database.model_copy(update={"children": "refuse"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"database": stage.database}))
-    stage.neon.create_branch("preview/child", stage.own)
-    stage.settled()
+    simulation.database = simulation.database.model_copy(update={"children": "refuse"})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": simulation.database}))
+    simulation.neon.create_branch("preview/child", simulation.own)
+    simulation.settled()
 
 
-def somebody_is_connected(stage: Environment) -> None:
+def somebody_is_connected(simulation: Environment) -> None:
     somebody = ClientSession(pid=1, role="reporting", application="metabase", address="10.0.0.9")
-    stage.sql.sessions[stage.own] = [somebody]
-    stage.sql.comes_back = {"metabase"}
+    simulation.sql.sessions[simulation.own] = [somebody]
+    simulation.sql.comes_back = {"metabase"}
 
 
-def the_key_is_wrong(stage: Environment) -> None:
+def the_key_is_wrong(simulation: Environment) -> None:
     def refuse(name: str) -> None:
         raise AccessRefused(f"{name} {WRONG_KEY}")
 
-    stage.neon_says(refuse)
+    simulation.neon_says(refuse)
 
 
-def the_project_is_unknown(stage: Environment) -> None:
+def the_project_is_unknown(simulation: Environment) -> None:
     def refuse(name: str) -> None:
         raise NotFound(f"{name} failed: 404: project not found; check the project and branch ids in the settings")
 
-    stage.neon_says(refuse)
+    simulation.neon_says(refuse)
 
 
-def the_branch_is_gone(stage: Environment) -> None:
-    stage.neon._branches["br-other"] = stage.branch.model_copy(update={"id": "br-other", "name": "other"})
-    stage.neon._logs["br-other"] = stage.neon._logs[BRANCH]
-    del stage.neon._branches[stage.own]
+def the_branch_is_gone(simulation: Environment) -> None:
+    simulation.neon._branches["br-other"] = simulation.branch.model_copy(update={"id": "br-other", "name": "other"})
+    simulation.neon._logs["br-other"] = simulation.neon._logs[BRANCH]
+    del simulation.neon._branches[simulation.own]
 
 
 CAUSES = (
@@ -215,8 +217,8 @@ CAUSES = (
 )  # fmt: skip
 
 
-def ended(stage: Environment) -> Rollback:
-    return stage.read(stage.run(stage.given))
+def ended(simulation: Environment) -> Rollback:
+    return simulation.read(simulation.run(simulation.given))
 
 
 @pytest.mark.parametrize(
@@ -226,24 +228,24 @@ def ended(stage: Environment) -> Rollback:
 def test_an_impossible_rollback_is_refused_with_the_next_step_and_changes_nothing(
     kind: type[Environment], cause: Cause
 ) -> None:
-    stage = kind()
-    cause.arrange(stage)
-    before = stage.state()
-    rollback = ended(stage)
+    simulation = kind()
+    cause.arrange(simulation)
+    before = simulation.state()
+    rollback = ended(simulation)
 
     assert rollback.outcome is Outcome.REFUSED, rollback.reason
-    assert stage.state() == before
+    assert simulation.state() == before
     assert rollback.open_obligations() == ()
     assert rollback.left_to_operator() == ()
     # These calls change no data: the preview, made and deleted while services run, and the restart behind the fence.
     preview = (
         ["create_branch", "delete_branch"]
-        if cause.name == "writer" and stage.neon.calls[:1] == ["create_branch"]
+        if cause.name == "writer" and simulation.neon.calls[:1] == ["create_branch"]
         else []
     )
-    restarts = [call for call in stage.neon.calls if call == "restart_endpoint"]
-    assert stage.neon.calls == [*preview, *restarts]
-    report = stage.pages()[-1]
+    restarts = [call for call in simulation.neon.calls if call == "restart_endpoint"]
+    assert simulation.neon.calls == [*preview, *restarts]
+    report = simulation.pages()[-1]
     for words in cause.said:
         assert words in report
     assert any(words in report for words in ("nothing was changed", "the database was not touched"))
@@ -252,84 +254,84 @@ def test_an_impossible_rollback_is_refused_with_the_next_step_and_changes_nothin
 @pytest.mark.parametrize("kind", ALL)
 def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Environment]) -> None:
     """Neon answers every change with 423, for two minutes from the first one on."""
-    stage = kind()
-    desired, since = stage.services.desired_count, dict[str, Any]()
+    simulation = kind()
+    desired, since = simulation.services.desired_count, dict[str, Any]()
     looks = {"project", "branches", "branch", "branch_named", "endpoints", "operation", "operations_since"}
 
     def refuse(name: str) -> None:
-        first = since.setdefault(name, stage.clock.now())
-        if name not in {*looks, "connection_uri"} and stage.clock.now() - first < timedelta(minutes=2):
+        first = since.setdefault(name, simulation.clock.now())
+        if name not in {*looks, "connection_uri"} and simulation.clock.now() - first < timedelta(minutes=2):
             raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
 
-    stage.neon_says(refuse)
-    stage.given = {**stage.given, "force": True}  # no schema of v2 was recorded
-    rollback = ended(stage)
+    simulation.neon_says(refuse)
+    simulation.given = {**simulation.given, "force": True}  # no schema of v2 was recorded
+    rollback = ended(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert rollback.open_obligations() == rollback.left_to_operator() == ()
-    assert stage.services.desired_count == desired
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.services.desired_count == desired
+    assert simulation.ledger.lease(SERVICE) is None
 
 
 @pytest.mark.parametrize("kind", FENCED)
 def test_a_project_whose_lock_answers_looks_too_is_waited_for(kind: type[Environment]) -> None:
-    stage = kind()
-    stage.given = {**stage.given, "force": True}  # no schema of v2 was recorded
-    until = stage.clock.now() + timedelta(minutes=2)
+    simulation = kind()
+    simulation.given = {**simulation.given, "force": True}  # no schema of v2 was recorded
+    until = simulation.clock.now() + timedelta(minutes=2)
 
     def refuse(name: str) -> None:
-        if stage.clock.now() < until:
+        if simulation.clock.now() < until:
             raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
 
-    stage.neon_says(refuse)
-    rollback = ended(stage)
+    simulation.neon_says(refuse)
+    rollback = ended(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
 
 
 def test_staging_is_reset_to_production_and_protected_again() -> None:
-    stage = Staging()
-    desired = stage.services.desired_count
-    rollback = ended(stage)
+    simulation = Staging()
+    desired = simulation.services.desired_count
+    rollback = ended(simulation)
 
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
-    branch, backup = stage.neon.branch(stage.own), stage.backup(rollback)
+    branch, backup = simulation.neon.branch(simulation.own), simulation.backup(rollback)
     assert branch is not None
     assert backup is not None
-    assert (branch.protected, branch.parent_id, stage.neon.rows(stage.own)) == (True, BRANCH, GOOD + BAD)
-    assert stage.neon.rows(backup.id) == [*GOOD, *BAD, STAGING_ROW]
-    assert (stage.services.desired_count, stage.running()) == (desired, image("v2"))
-    assert stage.branch.protected, "production's own"
-    assert stage.rows() == GOOD + BAD
-    assert stage.world.scaling.describe(stage.world.settings.services[0]) == SCALED
-    assert "gone: 1;" in stage.notifications.sent[-1].message
-    assert f"rollback undo production {rollback.id}" in stage.notifications.sent[-1].message
+    assert (branch.protected, branch.parent_id, simulation.neon.rows(simulation.own)) == (True, BRANCH, GOOD + BAD)
+    assert simulation.neon.rows(backup.id) == [*GOOD, *BAD, STAGING_ROW]
+    assert (simulation.services.desired_count, simulation.running()) == (desired, image("v2"))
+    assert simulation.branch.protected, "production's own"
+    assert simulation.rows() == GOOD + BAD
+    assert simulation.ports.scaling.describe(simulation.ports.settings.services[0]) == SCALED
+    assert "gone: 1;" in simulation.notifications.sent[-1].message
+    assert f"rollback undo production {rollback.id}" in simulation.notifications.sent[-1].message
 
 
 def test_a_preview_is_reset_by_default_and_keeps_its_address() -> None:
-    stage = Feature()
-    address = stage.neon.connection_uri(stage.own, "app", "owner").get_secret_value().split("@")[1]
-    rollback = ended(stage)
+    simulation = Feature()
+    address = simulation.neon.connection_uri(simulation.own, "app", "owner").get_secret_value().split("@")[1]
+    rollback = ended(simulation)
 
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
-    branch, backup = stage.neon.branch_named(PREVIEW), stage.backup(rollback)
+    branch, backup = simulation.neon.branch_named(PREVIEW), simulation.backup(rollback)
     assert branch is not None
     assert backup is not None
-    assert (branch.id, stage.neon.rows(branch.id)) == (stage.own, GOOD + BAD)
-    assert stage.neon.rows(backup.id) == [*GOOD, *BAD, PREVIEW_ROW]
-    assert stage.neon.connection_uri(branch.id, "app", "owner").get_secret_value().endswith(address)
+    assert (branch.id, simulation.neon.rows(branch.id)) == (simulation.own, GOOD + BAD)
+    assert simulation.neon.rows(backup.id) == [*GOOD, *BAD, PREVIEW_ROW]
+    assert simulation.neon.connection_uri(branch.id, "app", "owner").get_secret_value().endswith(address)
 
 
 class Failing:
     """Neon's calls count from the moment that the branch is un-protected. Call `at` fails, or all of its kind."""
 
     def __init__(
-        self, stage: Environment, at: int = 0, error: Exception | None = None, *, for_ever: bool = False
+        self, simulation: Environment, at: int = 0, error: Exception | None = None, *, for_ever: bool = False
     ) -> None:
         self.calls: list[str] = []
-        self._stage, self._at, self._error, self._for_ever = stage, at, error, for_ever
-        stage.neon_says(self._refuse)
+        self._simulation, self._at, self._error, self._for_ever = simulation, at, error, for_ever
+        simulation.neon_says(self._refuse)
 
     def _refuse(self, name: str) -> None:
-        if "update_branch" not in self._stage.neon.calls:
+        if "update_branch" not in self._simulation.neon.calls:
             return
         self.calls.append(name)
         is_it = len(self.calls) == self._at
@@ -338,31 +340,31 @@ class Failing:
             raise self._error
 
 
-def walked_as_step_functions_does(stage: Environment) -> Rollback:
+def walked_as_step_functions_does(simulation: Environment) -> Rollback:
     """Retry a failing step, and conclude after five failures, as the state machine does."""
-    rollback, tries = stage.admit(stage.given), 0
+    rollback, tries = simulation.admit(simulation.given), 0
     for _ in range(600):
-        rollback = stage.read(rollback)
+        rollback = simulation.read(rollback)
         due = next_step(rollback)
         if due is Step.DONE:
             return rollback
         try:
-            stage.run_due_step(rollback)
+            simulation.run_due_step(rollback)
             tries = 0
-            stage.neon.settle()
+            simulation.neon.settle()
         except ExternalServiceError as failure:
             tries += 1
-            stage.pass_time(seconds=5)
-            stage.neon.settle()
+            simulation.pass_time(seconds=5)
+            simulation.neon.settle()
             if tries == 5 and due is not Step.CONCLUDE:
-                run_step(rollback.id, Step.CONCLUDE, stage.world, f"{type(failure).__name__}: {failure}")
+                run_step(rollback.id, Step.CONCLUDE, simulation.ports, f"{type(failure).__name__}: {failure}")
     raise AssertionError(f"never concluded: {rollback}")
 
 
 def calls_while_unprotected(kind: type[Environment]) -> int:
-    stage = kind()
-    failing = Failing(stage)
-    rollback = ended(stage)
+    simulation = kind()
+    failing = Failing(simulation)
+    rollback = ended(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     return len(failing.calls) - failing.calls[::-1].index("update_branch")
 
@@ -376,14 +378,16 @@ def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
     kind: type[Environment], error: Exception, for_ever: bool
 ) -> None:
     for at in range(1, calls_while_unprotected(kind) + 1):
-        stage = kind()
-        failing = Failing(stage, at, error, for_ever=for_ever)
-        rollback = walked_as_step_functions_does(stage)
-        branch, what = stage.neon.branch(stage.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
+        simulation = kind()
+        failing = Failing(simulation, at, error, for_ever=for_ever)
+        rollback = walked_as_step_functions_does(simulation)
+        branch, what = simulation.neon.branch(simulation.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
         assert branch is not None
-        told = f'NOT PUT BACK: branch_protection, value before: {{"branch_id": "{stage.own}"'
-        assert branch.protected or (for_ever and failing.calls[at - 1] == "branch" and told in stage.pages()[-1]), what
+        told = f'NOT PUT BACK: branch_protection, value before: {{"branch_id": "{simulation.own}"'
+        assert branch.protected or (
+            for_ever and failing.calls[at - 1] == "branch" and told in simulation.pages()[-1]
+        ), what
         assert rollback.concluded_at is not None, what
         assert rollback.open_obligations() == (), what
         if rollback.outcome is Outcome.REFUSED:
-            assert stage.services.desired_count == 2, what
+            assert simulation.services.desired_count == 2, what

@@ -30,20 +30,20 @@ from rollback.schema.verdict_from_ledger import schema_verdict
 
 NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("no event reported it"))
 SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {
-    "attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
-    "not attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST)),
-    "unknown": lambda stage: stage.neon.migrate(BRANCH, BEFORE, applied(FIRST, NOBODY_TOLD)),
-    "fits": lambda stage: stage.neon.migrate(BRANCH, WIDER, applied(FIRST, DROPS)),
+    "attributed": lambda simulation: simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
+    "not attributed": lambda simulation: simulation.neon.migrate(BRANCH, AFTER, applied(FIRST)),
+    "unknown": lambda simulation: simulation.neon.migrate(BRANCH, BEFORE, applied(FIRST, NOBODY_TOLD)),
+    "fits": lambda simulation: simulation.neon.migrate(BRANCH, WIDER, applied(FIRST, DROPS)),
 }
 
 
 def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
-    stage = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
-    SEEN[ledger](stage)
-    stage.observe()
-    SEEN[live](stage)
-    stage.neon.calls.clear()
-    return stage
+    simulation = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
+    SEEN[ledger](simulation)
+    simulation.observe()
+    SEEN[live](simulation)
+    simulation.neon.calls.clear()
+    return simulation
 
 
 @pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
@@ -53,25 +53,25 @@ def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
 def test_only_an_attributed_verdict_that_is_true_live_restores(
     ledger: str, live: str, policy: str, asked: RollbackType
 ) -> None:
-    stage = arranged(ledger, policy, live)
-    ended = stage.read(stage.run({"type": asked.value}))
+    simulation = arranged(ledger, policy, live)
+    ended = simulation.read(simulation.run({"type": asked.value}))
     restores = (ledger, policy, live) == ("attributed", "full", "attributed")
     alone = ledger == "fits" or (ledger, policy, live) == ("attributed", "full", "fits")
-    assert (stage.rows() == GOOD, stage.backup(ended) is not None) == (restores, restores), ended.reason
-    assert restores or stage.rows() == [*GOOD, *BAD]
-    assert (stage.running() == image("v1")) == (restores or alone), ended.reason
+    assert (simulation.rows() == GOOD, simulation.backup(ended) is not None) == (restores, restores), ended.reason
+    assert restores or simulation.rows() == [*GOOD, *BAD]
+    assert (simulation.running() == image("v1")) == (restores or alone), ended.reason
     assert ended.outcome is (Outcome.SUCCEEDED if restores or alone else Outcome.REFUSED)
     assert ended.has_fenced == restores
     assert ended.open_obligations() == ()
-    assert stage.ledger.lease(stage.branch_key) is None
+    assert simulation.ledger.lease(simulation.branch_key) is None
 
 
 @pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
 def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all(
     asked: RollbackType,
 ) -> None:
-    stage = arranged("attributed", "full", "fits")
-    ended = stage.read(stage.run({"type": asked.value}))
+    simulation = arranged("attributed", "full", "fits")
+    ended = simulation.read(simulation.run({"type": asked.value}))
     assert (ended.request.type, ended.escalated_from_type, ended.database) == (asked, asked, None)
     assert ended.plan is not None
     assert ended.plan.database is None
@@ -90,24 +90,24 @@ def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all
     ],
 )
 def test_a_refusal_names_the_missing_evidence_and_the_operator_s_next_step(ledger: str, live: str, said: str) -> None:
-    stage = arranged(ledger, "full", live)
-    ended = stage.read(stage.run())
+    simulation = arranged(ledger, "full", live)
+    ended = simulation.read(simulation.run())
     assert ended.outcome is Outcome.REFUSED
     assert said in ended.reason
     assert f"rollback start production --type full --service {SERVICE} --target-version v1" in ended.reason
 
 
 def test_a_full_rollback_asks_an_unreachable_database_again_and_is_then_refused() -> None:
-    stage = DatabaseSimulation()
+    simulation = DatabaseSimulation()
     looked: list[int] = []
 
     def no(*_: Any) -> Any:
         looked.append(1)
         raise Unreachable("no session with the database")
 
-    stage.sql.live_schema = no  # type: ignore[assignment,method-assign]
-    ended = stage.read(stage.run({"type": "service"}))
-    assert (ended.outcome, ended.has_fenced, stage.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
+    simulation.sql.live_schema = no  # type: ignore[assignment,method-assign]
+    ended = simulation.read(simulation.run({"type": "service"}))
+    assert (ended.outcome, ended.has_fenced, simulation.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
     assert len(looked) > 1
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.REFUSED
@@ -115,9 +115,9 @@ def test_a_full_rollback_asks_an_unreachable_database_again_and_is_then_refused(
 
 
 def test_a_full_rollback_requested_by_an_operator_stays_full_though_the_target_fits() -> None:
-    stage = DatabaseSimulation(second=ADDS)
-    ended = stage.read(stage.run({"type": "full", "target_version": "v1"}))
-    assert (ended.outcome, ended.escalated_from_type, stage.rows()) == (Outcome.SUCCEEDED, None, GOOD)
+    simulation = DatabaseSimulation(second=ADDS)
+    ended = simulation.read(simulation.run({"type": "full", "target_version": "v1"}))
+    assert (ended.outcome, ended.escalated_from_type, simulation.rows()) == (Outcome.SUCCEEDED, None, GOOD)
 
 
 def test_a_preview_of_unknown_compatibility_refuses_unless_an_operator_forces_it() -> None:
@@ -137,19 +137,19 @@ def test_migrations_of_a_checkpoint_are_pending_until_their_pipeline_would_have_
     minutes: int, is_pending: bool
 ) -> None:
     """`minutes` is the time from v3's checkpoint to the last observation, which saw none of its migrations."""
-    stage = DatabaseSimulation(second=ADDS)
+    simulation = DatabaseSimulation(second=ADDS)
     drops = ShippedMigration(
         tag="0002_drop", created_at=3, hash=f"{4:064x}", impact=breaking("users: drop column email")
     )
     if minutes < 0:
-        stage.observe()
-        stage.clock.pass_time(minutes=-minutes)
-    stage.checkpoint("v3", (FIRST, ADDS, drops))
+        simulation.observe()
+        simulation.clock.pass_time(minutes=-minutes)
+    simulation.checkpoint("v3", (FIRST, ADDS, drops))
     if minutes > 0:
-        stage.clock.pass_time(minutes=minutes)
-        stage.observe()
-    v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
-    verdict = schema_verdict(v1, stage.world, v2)
+        simulation.clock.pass_time(minutes=minutes)
+        simulation.observe()
+    v1, v2 = (next(r for r in simulation.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
+    verdict = schema_verdict(v1, simulation.ports, v2)
     assert verdict is not None
     assert verdict.compatibility == ("unknown" if is_pending else "compatible")
     assert ("0002_drop" in verdict.reason) == is_pending

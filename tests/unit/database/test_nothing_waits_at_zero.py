@@ -210,7 +210,7 @@ def test_the_restored_data_is_served_though_neon_never_lets_the_branch_be_protec
     assert restore.clock.now() - began < timedelta(minutes=3)
     assert any("could not be protected again" in note for note in restore.progress.notes)
     neon_answers_again(restore)
-    restore.world = replace(restore.world, databases=restore.neon)
+    restore.ports = replace(restore.ports, databases=restore.neon)
     restore.unfence(Outcome.SUCCEEDED)
     assert restore.branch.protected
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -26,47 +26,47 @@ ADA = Operator(name="ada@desk", reason="stop it")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
-    rollback = stage.admit(FULL)
+def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
+    rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.fence.head is None:
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
     return rollback
 
 
 def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
     """Verification needs running writers, and comes before the success that lifts such a fence."""
-    stage = TwoWriterSimulation(Policy(database_approval="none"))
-    first = behind_its_fence(stage)
-    abort(first.id, ADA, stage.world)
-    heir = stage.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
+    simulation = TwoWriterSimulation(Policy(database_approval="none"))
+    first = behind_its_fence(simulation)
+    abort(first.id, ADA, simulation.ports)
+    heir = simulation.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
     assert heir.inherits_fence_of == first.id
-    stage.run_to_end(first)
-    done = stage.read(stage.run_to_end(heir))
+    simulation.run_to_end(first)
+    done = simulation.read(simulation.run_to_end(heir))
     assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert stage.rows() == GOOD
-    assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+    assert simulation.rows() == GOOD
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
     assert done.left_to_operator() == ()
 
 
 def test_an_unsent_page_is_sent_later_although_the_report_of_lost_writes_was_sent() -> None:
-    stage = DatabaseSimulation()
-    stage.healthy_versions.clear()  # v1 is no better: the rollback fails
-    rollback = stage.admit()
+    simulation = DatabaseSimulation()
+    simulation.healthy_versions.clear()  # v1 is no better: the rollback fails
+    rollback = simulation.admit()
     while rollback.outcome is None:
-        rollback = stage.run_due_step(rollback)
-    real = stage.notifications.publish
+        rollback = simulation.run_due_step(rollback)
+    real = simulation.notifications.publish
 
     def silent(*_: object, **__: object) -> None:
         raise ExternalServiceError("SNS does not answer")
 
-    stage.notifications.publish = silent  # type: ignore[method-assign]
-    rollback = stage.run_until(rollback, Step.DATA_LOSS)
+    simulation.notifications.publish = silent  # type: ignore[method-assign]
+    rollback = simulation.run_until(rollback, Step.DATA_LOSS)
     assert not rollback.reported
-    stage.notifications.publish = real  # type: ignore[method-assign]
-    stage.run_until(rollback)
-    assert stage.pages() == []
-    janitor_done = list(janitor.sweep(stage.world))
-    assert len(stage.pages()) == 1, janitor_done
+    simulation.notifications.publish = real  # type: ignore[method-assign]
+    simulation.run_until(rollback)
+    assert simulation.pages() == []
+    janitor_done = list(janitor.sweep(simulation.ports))
+    assert len(simulation.pages()) == 1, janitor_done
 
 
 def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service_at_zero() -> None:
@@ -95,7 +95,7 @@ def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_an
     while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
         restore.run_round()
     assert "restore" not in restore.neon.calls
-    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    restore.writers.services[WORKER].update(restore.ports.settings.service(WORKER), desired_count=1)
     restore.neon.write(restore.branch_id, 50)
     restore.run_round()
     assert restore.progress.fence.head is None
@@ -110,7 +110,7 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
     restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
     while "restore" not in restore.neon.calls:
         restore.run_round()
-    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    restore.writers.services[WORKER].update(restore.ports.settings.service(WORKER), desired_count=1)
     while restore.progress.fence.head is not None:
         restore.clock.pass_time(seconds=restore.document.wait_seconds)
         restore.run_round()
@@ -124,97 +124,97 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
     """An operator who lifts the fence has to know that new rows get ids of lost rows."""
-    stage = DatabaseSimulation(Policy(database_approval="none"))
-    rollback = stage.admit(FULL)
+    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
     assert narrow(rollback.database, RestoreProgress).sequences
     if ends == "fails":
-        stage.sql.schemas[BRANCH] = AFTER
+        simulation.sql.schemas[BRANCH] = AFTER
     else:
-        abort(rollback.id, ADA, stage.world)
-    stage.run_to_end(rollback)
-    assert "sequences were not continued" in stage.pages()[-1]
-    assert f"public.written_row_seq: {max(BAD)}" in stage.pages()[-1]
+        abort(rollback.id, ADA, simulation.ports)
+    simulation.run_to_end(rollback)
+    assert "sequences were not continued" in simulation.pages()[-1]
+    assert f"public.written_row_seq: {max(BAD)}" in simulation.pages()[-1]
 
 
-def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
+def refuse_to_show(simulation: DatabaseSimulation, branch_id: str) -> None:
     """Let Postgres refuse to show the tables of one branch."""
-    shown = stage.sql.live_schema
+    shown = simulation.sql.live_schema
 
     def refusing(address: SecretStr) -> LiveSchema:
-        if stage.sql._branch(address) == branch_id:
+        if simulation.sql._branch(address) == branch_id:
             raise QueryFailed("the database refused the query: InsufficientPrivilege")
         return shown(address)
 
-    stage.sql.live_schema = refusing  # type: ignore[method-assign]
+    simulation.sql.live_schema = refusing  # type: ignore[method-assign]
 
 
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
     """The compute has production's passwords, on a branch that may let every address in."""
-    stage = TwoWriterSimulation(Policy(database_approval="none"))
-    restored = stage.read(stage.run(FULL))
+    simulation = TwoWriterSimulation(Policy(database_approval="none"))
+    restored = simulation.read(simulation.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
     assert restored.database is not None
     backup = str(restored.database.backup_id)
-    assert stage.neon.endpoints(backup) == ()
-    stage.neon.settle()
-    refuse_to_show(stage, backup)
-    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    assert simulation.neon.endpoints(backup) == ()
+    simulation.neon.settle()
+    refuse_to_show(simulation, backup)
+    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
     assert undone.source_compute_branch_id == backup
-    assert stage.neon.endpoints(backup) == ()
+    assert simulation.neon.endpoints(backup) == ()
 
 
-def with_a_restored(stage: DatabaseSimulation) -> tuple[Rollback, str]:
-    restored = stage.read(stage.run(FULL))
+def with_a_restored(simulation: DatabaseSimulation) -> tuple[Rollback, str]:
+    restored = simulation.read(simulation.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
     assert restored.database is not None
-    stage.neon.settle()
-    stage.pass_time(minutes=30)
+    simulation.neon.settle()
+    simulation.pass_time(minutes=30)
     return restored, str(restored.database.backup_id)
 
 
 def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_started() -> None:
-    stage = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(stage)
-    undo = stage.admit({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
-    while not stage.neon.endpoints(backup):
-        undo = stage.run_due_step(undo)
+    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    restored, backup = with_a_restored(simulation)
+    undo = simulation.admit({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    while not simulation.neon.endpoints(backup):
+        undo = simulation.run_due_step(undo)
     assert undo.database is None
-    abort(undo.id, ADA, stage.world)
-    stage.run_to_end(undo)
-    assert stage.neon.endpoints(backup) == ()
-    assert stage.services.desired_count == 2
+    abort(undo.id, ADA, simulation.ports)
+    simulation.run_to_end(undo)
+    assert simulation.neon.endpoints(backup) == ()
+    assert simulation.services.desired_count == 2
 
 
 def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up() -> None:
     """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
-    stage = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(stage)
-    stage.neon.update_branch(backup, protected=True)
-    stage.neon.settle()
-    undone = stage.read(
-        stage.run({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    restored, backup = with_a_restored(simulation)
+    simulation.neon.update_branch(backup, protected=True)
+    simulation.neon.settle()
+    undone = simulation.read(
+        simulation.run({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
     )
     assert undone.outcome is not Outcome.REFUSED, undone.reason
     assert undone.database is not None
-    assert len(stage.neon.endpoints(backup)) == 1
-    assert stage.neon.endpoints(str(undone.database.backup_id)) == ()
-    assert "Delete" in stage.notifications.sent[-1].message
-    assert backup in stage.notifications.sent[-1].message
-    assert stage.severities()[-1] == "info"
+    assert len(simulation.neon.endpoints(backup)) == 1
+    assert simulation.neon.endpoints(str(undone.database.backup_id)) == ()
+    assert "Delete" in simulation.notifications.sent[-1].message
+    assert backup in simulation.notifications.sent[-1].message
+    assert simulation.severities()[-1] == "info"
 
 
 def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
-    stage = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(stage)
-    stage.neon.update_branch(backup, protected=True)
-    stage.neon.settle()
-    refuse_to_show(stage, backup)
-    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    restored, backup = with_a_restored(simulation)
+    simulation.neon.update_branch(backup, protected=True)
+    simulation.neon.settle()
+    refuse_to_show(simulation, backup)
+    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
-    last = stage.notifications.sent[-1]
+    last = simulation.notifications.sent[-1]
     assert last.subject.endswith("left over")
     assert f"Delete the compute of {backup} in Neon's console" in last.message
     assert last.attributes["severity"] == "info"
@@ -225,7 +225,7 @@ def test_a_writer_that_was_started_in_between_has_two_periods_at_zero() -> None:
     while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
     restore.clock.pass_time(minutes=1)
-    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    restore.writers.services[WORKER].update(restore.ports.settings.service(WORKER), desired_count=1)
     restore.clock.pass_time(minutes=3)
     restore.writers.services[WORKER].tick()
     restore.run_until_ended()

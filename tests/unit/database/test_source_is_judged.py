@@ -87,7 +87,7 @@ WITHOUT = LiveSchema(tables={"public.users": {"id": Column(type="integer", nulla
 DATA_OF_THEN = {"type": "database", "service": SERVICE, "to": (NOW - timedelta(minutes=25)).isoformat()}
 
 
-class StageOfAWorkerThatNeedsTheEmail(TwoWriterSimulation):
+class WorkerThatNeedsTheEmail(TwoWriterSimulation):
     """The worker's release needs a column that the tables of every branch lack from now on."""
 
     def lack_the_email(self) -> None:
@@ -101,34 +101,34 @@ class StageOfAWorkerThatNeedsTheEmail(TwoWriterSimulation):
 
 def test_another_writer_that_breaks_on_the_tables_at_a_time_refuses_before_the_restore() -> None:
     """`--to` names a time that the ledger does not know: the preview shows the tables for every writer."""
-    stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
-    stage.lack_the_email()
-    ended = stage.read(stage.run(DATA_OF_THEN))
+    simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    simulation.lack_the_email()
+    ended = simulation.read(simulation.run(DATA_OF_THEN))
     assert ended.outcome is Outcome.REFUSED, ended.reason
     assert f"writer-fits {OTHER}: w2 of {OTHER} on these tables" in ended.reason
-    assert stage.rows() == GOOD + BAD
-    assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+    assert simulation.rows() == GOOD + BAD
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
 
 def test_another_writer_that_breaks_on_the_backup_refuses_an_undo_before_anything_is_stopped() -> None:
-    stage = StageOfAWorkerThatNeedsTheEmail()
-    restored = stage.read(stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}))
+    simulation = WorkerThatNeedsTheEmail()
+    restored = simulation.read(simulation.run({"type": "full", "service": SERVICE, "target_version": "v1"}))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
-    stage.neon.settle()
-    stage.lack_the_email()
-    stage.services.calls.clear()
-    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    simulation.neon.settle()
+    simulation.lack_the_email()
+    simulation.services.calls.clear()
+    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
     assert f"writer-fits {OTHER}" in undone.reason
     assert undone.obligations == ()
-    assert stage.rows() == GOOD
+    assert simulation.rows() == GOOD
 
 
 def test_an_operator_s_force_turns_a_breaking_writer_into_a_reported_warning() -> None:
-    stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
-    stage.lack_the_email()
-    stage.neon.settle()
-    ended = stage.read(stage.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
+    simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    simulation.lack_the_email()
+    simulation.neon.settle()
+    ended = simulation.read(simulation.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
     told = {check.name: check.verdict for check in ended.database.schema_checks}

@@ -37,14 +37,14 @@ def test_a_familys_name_that_a_team_may_choose_counts_as_the_teams(family: str) 
 
 
 def test_another_service_of_the_same_family_does_not_overwrite_the_targets_definition() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare_standing_plan(SERVICE, stage.world)
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    prepare_standing_plan(SERVICE, simulation.ports)
     other = last_known_good_family(FAMILY, "production", "worker")
-    stage.services.register(definition("v9"), other, "f" * 64)
-    mine = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
+    simulation.services.register(definition("v9"), other, "f" * 64)
+    mine = simulation.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
     assert mine is not None
-    assert mine["taskDefinitionArn"] == stage.ledger.standing_plan(SERVICE).targets[0].definition_arn  # type: ignore[union-attr]
+    assert mine["taskDefinitionArn"] == simulation.ledger.standing_plan(SERVICE).targets[0].definition_arn  # type: ignore[union-attr]
 
 
 def test_leaf_alarms_are_numbered_from_the_second_on() -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from simulations.fake_ports import DEGRADED, OUTAGE, SETTINGS
 from simulations.service import (
     CANDIDATE,
     PROMOTED,
@@ -13,7 +14,6 @@ from simulations.service import (
     deployment_event,
     start_simulation,
 )
-from simulations.worlds import DEGRADED, OUTAGE, SETTINGS
 from support.builders import NOW, SERVICE, definition, release, rollback
 
 from rollback.check import Verdict
@@ -119,49 +119,49 @@ def test_the_guards_never_suppress_an_operator_s_request() -> None:
 
 
 def test_a_pause_suppresses_alarms_and_no_operator() -> None:
-    stage = start_simulation()
-    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
-    done = stage.run()
+    simulation = start_simulation()
+    simulation.ledger.put_pause(Pause(service=SERVICE, since=simulation.clock.now(), by="ada", reason="load test"))
+    done = simulation.run()
     assert done.outcome is Outcome.SUPPRESSED
     assert "paused since 2026-03-01 03:00 UTC by ada: load test" in done.reason
     assert done.recheck_at is not None
-    assert stage.changes() == []
-    by_hand = stage.run({}, "execution-2")
+    assert simulation.changes() == []
+    by_hand = simulation.run({}, "execution-2")
     assert by_hand.outcome is Outcome.SUCCEEDED
 
 
 def test_an_alarm_that_outlasts_a_pause_is_rechecked_when_the_service_is_resumed() -> None:
-    stage = start_simulation()
-    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
-    stage.run()
-    stage.pass_time(minutes=30)
-    sweep(stage.world)
-    assert stage.workflow.started == []
-    stage.ledger.end_pause(SERVICE)
-    sweep(stage.world)
-    ((name, given),) = stage.workflow.started
-    assert stage.run(given, name).outcome is Outcome.SUCCEEDED
+    simulation = start_simulation()
+    simulation.ledger.put_pause(Pause(service=SERVICE, since=simulation.clock.now(), by="ada", reason="load test"))
+    simulation.run()
+    simulation.pass_time(minutes=30)
+    sweep(simulation.ports)
+    assert simulation.workflow.started == []
+    simulation.ledger.end_pause(SERVICE)
+    sweep(simulation.ports)
+    ((name, given),) = simulation.workflow.started
+    assert simulation.run(given, name).outcome is Outcome.SUCCEEDED
 
 
 def test_an_environment_in_observe_mode_plans_and_reports_and_never_acts() -> None:
-    stage = start_simulation(policy=Policy(mode="observe"))
-    done = stage.run()
-    assert (done.outcome, stage.changes()) == (Outcome.PLANNED, [])
+    simulation = start_simulation(policy=Policy(mode="observe"))
+    done = simulation.run()
+    assert (done.outcome, simulation.changes()) == (Outcome.PLANNED, [])
     assert "v2 → v1" in done.reason
 
 
 def test_a_deployment_that_began_after_the_alarm_may_be_the_fix_and_is_given_time() -> None:
-    stage = start_simulation()
-    event = stage.fire_alarm(DEGRADED)
-    stage.pass_time(seconds=20)
-    arn = stage.services.register_release(definition("v3"), "macro-ai-production-task")
-    stage.services.deploy(arn)
-    done = stage.run(event)
+    simulation = start_simulation()
+    event = simulation.fire_alarm(DEGRADED)
+    simulation.pass_time(seconds=20)
+    arn = simulation.services.register_release(definition("v3"), "macro-ai-production-task")
+    simulation.services.deploy(arn)
+    done = simulation.run(event)
     assert done.outcome is Outcome.SUPPRESSED
-    assert stage.check(done, "no-fix-on-its-way").verdict is Verdict.FAIL
+    assert simulation.check(done, "no-fix-on-its-way").verdict is Verdict.FAIL
     assert "may be the fix" in done.reason
     assert done.recheck_at is not None
-    assert "update" not in stage.changes()
+    assert "update" not in simulation.changes()
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(14, "fail"), (16, "pass")])
@@ -173,21 +173,21 @@ def test_a_deployment_that_has_not_helped_within_its_timeout_is_no_fix(minutes: 
 
 
 def test_alarms_about_rates_are_suppressed_if_there_were_few_requests() -> None:
-    stage = start_simulation()
-    stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
-    stage.alarms.serve(stage.services.target_groups[0], 3, stage.clock.now())
-    done = stage.run()
+    simulation = start_simulation()
+    simulation.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
+    simulation.alarms.serve(simulation.services.target_groups[0], 3, simulation.clock.now())
+    done = simulation.run()
     assert done.outcome is Outcome.SUPPRESSED
     assert "3 requests in 5 minutes, 20 are needed" in done.reason
-    check = stage.check(done, "enough-traffic")
+    check = simulation.check(done, "enough-traffic")
     assert check.evidence == {"in_alarm": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
 
 
 @pytest.mark.parametrize("leaf", ["unhealthy-targets", "task-shortfall", "error-logs"])
 def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None:
-    stage = start_simulation()
-    stage.alarms.in_alarm |= {leaf_alarm(SETTINGS.prefix, SERVICE, name) for name in ("error-rate", leaf)}
-    assert stage.run().outcome is Outcome.SUCCEEDED
+    simulation = start_simulation()
+    simulation.alarms.in_alarm |= {leaf_alarm(SETTINGS.prefix, SERVICE, name) for name in ("error-rate", leaf)}
+    assert simulation.run().outcome is Outcome.SUCCEEDED
 
 
 def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> None:
@@ -199,20 +199,22 @@ def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> N
 
 
 def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_a_service() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
     worker = SETTINGS.services[0].model_copy(update={"name": "worker"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (SETTINGS.services[0], worker)}))
+    simulation.replace(
+        settings=simulation.ports.settings.model_copy(update={"services": (SETTINGS.services[0], worker)})
+    )
     admitted: list[Rollback] = []
     events = []
     for number in range(10):
         alarm = DEGRADED if number % 2 else DEGRADED.replace(SERVICE, "worker")
-        stage.alarms.fire(alarm, stage.clock.now())
-        events.append(alarm_event(f"e{number}", alarm, stage.clock.now()))
-        admitted.append(stage.admit(events[-1], f"execution-{number}"))
-        stage.clock.pass_time(seconds=6)
-    admitted.append(stage.admit(events[3], "the-same-again"))
-    late = alarm_event("late", DEGRADED, stage.clock.now() - timedelta(minutes=6))
-    admitted.append(stage.admit(late, "late"))
+        simulation.alarms.fire(alarm, simulation.clock.now())
+        events.append(alarm_event(f"e{number}", alarm, simulation.clock.now()))
+        admitted.append(simulation.admit(events[-1], f"execution-{number}"))
+        simulation.clock.pass_time(seconds=6)
+    admitted.append(simulation.admit(events[3], "the-same-again"))
+    late = alarm_event("late", DEGRADED, simulation.clock.now() - timedelta(minutes=6))
+    admitted.append(simulation.admit(late, "late"))
     assert [r.service_name for r in admitted if r.outcome is None] == ["worker", SERVICE]
     suppressed = [r for r in admitted if r.outcome is Outcome.SUPPRESSED]
     assert len(suppressed) == 10
@@ -223,35 +225,35 @@ def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_
 
 def test_a_rollback_loop_ends_after_the_budget_with_a_page_and_not_with_a_third_try() -> None:
     """Each last known good is bad too; the team ships another in between, so that no single step is repeated."""
-    stage = start_simulation(healthy_versions=set())
-    outcomes = [stage.run_alarm_rollback().outcome]
+    simulation = start_simulation(healthy_versions=set())
+    outcomes = [simulation.run_alarm_rollback().outcome]
     for number in range(4):
-        stage.pass_time(minutes=11)
-        stage.begin_deployment(f"v{number + 3}")
-        stage.pass_time(seconds=20)
-        stage.pass_time(seconds=20)
-        stage.alarms.in_alarm.clear()
-        outcomes.append(stage.run_alarm_rollback().outcome)
+        simulation.pass_time(minutes=11)
+        simulation.begin_deployment(f"v{number + 3}")
+        simulation.pass_time(seconds=20)
+        simulation.pass_time(seconds=20)
+        simulation.alarms.in_alarm.clear()
+        outcomes.append(simulation.run_alarm_rollback().outcome)
     assert outcomes[:2] == [Outcome.FAILED, Outcome.FAILED]
     assert outcomes[2:] == [Outcome.REFUSED] * 3
-    assert "attempt budget is spent: 2 of 2 attempts in 120 minutes" in stage.pages()[-1]
+    assert "attempt budget is spent: 2 of 2 attempts in 120 minutes" in simulation.pages()[-1]
 
 
 def test_an_alarm_that_persists_over_the_target_triggers_no_second_step_back() -> None:
-    stage = Simulation(healthy_versions=set())
-    stage.ship("v0", PROMOTED, hours_ago=48)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    stage.ship("v2")
-    stage.run()
+    simulation = Simulation(healthy_versions=set())
+    simulation.ship("v0", PROMOTED, hours_ago=48)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    simulation.ship("v2")
+    simulation.run()
     for _ in range(24):
-        stage.pass_time(minutes=5)
-        sweep(stage.world)
-        while stage.workflow.started:
-            name, given = stage.workflow.started.pop(0)
-            stage.run(given, name)
-    acted = [r for r in stage.ledger.history(SERVICE) if r.has_acted]
+        simulation.pass_time(minutes=5)
+        sweep(simulation.ports)
+        while simulation.workflow.started:
+            name, given = simulation.workflow.started.pop(0)
+            simulation.run(given, name)
+    acted = [r for r in simulation.ledger.history(SERVICE) if r.has_acted]
     assert len(acted) == 1
-    said = [r for r in stage.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
+    said = [r for r in simulation.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
     assert said
     assert "an operator has to act" in said[-1].reason
     assert len(said) <= 2  # no page every five minutes
@@ -260,50 +262,50 @@ def test_an_alarm_that_persists_over_the_target_triggers_no_second_step_back() -
 # CloudFormation and ECS at work (rule 6)
 
 
-def with_stack(stage: Simulation, status: str) -> None:
+def with_stack(simulation: Simulation, status: str) -> None:
     service = SETTINGS.services[0].model_copy(update={"stack": "MacroAiProductionStack"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
-    stage.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
+    simulation.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
 
 
 def test_rule_6_plan_waits_while_cloudformation_rolls_back_and_keeps_the_release_that_it_restored() -> None:
-    stage = start_simulation()
-    with_stack(stage, "UPDATE_ROLLBACK_IN_PROGRESS")
-    rollback_ = stage.admit()
+    simulation = start_simulation()
+    with_stack(simulation, "UPDATE_ROLLBACK_IN_PROGRESS")
+    rollback_ = simulation.admit()
     for _ in range(3):
-        rollback_ = stage.run_due_step(rollback_)
+        rollback_ = simulation.run_due_step(rollback_)
     assert rollback_.plan is None
     assert "CloudFormation is rolling MacroAiProductionStack back" in rollback_.reason
-    stage.services.update(stage.world.settings.services[0], definition_arn=stage.arns["v1"])
-    stage.pass_time(seconds=10)
-    stage.pass_time(seconds=10)
-    with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
-    stage.services.calls.clear()
-    done = stage.run_until(rollback_)
-    assert stage.changes() == []
+    simulation.services.update(simulation.ports.settings.services[0], definition_arn=simulation.arns["v1"])
+    simulation.pass_time(seconds=10)
+    simulation.pass_time(seconds=10)
+    with_stack(simulation, "UPDATE_ROLLBACK_COMPLETE")
+    simulation.services.calls.clear()
+    done = simulation.run_until(rollback_)
+    assert simulation.changes() == []
     assert done.outcome is Outcome.SUPPRESSED
     assert "v1 is promoted and has been deployed for" in done.reason
 
 
 def test_rule_6_during_a_stack_update_only_the_deployment_is_stopped() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2")
-    with_stack(stage, "UPDATE_IN_PROGRESS")
-    rollback_ = stage.admit()
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2")
+    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    rollback_ = simulation.admit()
     for _ in range(12):
-        rollback_ = stage.run_due_step(rollback_)
-    assert stage.changes() == ["stop_deployment"]
+        rollback_ = simulation.run_due_step(rollback_)
+    assert simulation.changes() == ["stop_deployment"]
     assert rollback_.outcome is None
-    with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
-    assert stage.run_until(rollback_).outcome is Outcome.SUCCEEDED
-    assert stage.changes() == ["stop_deployment"]
+    with_stack(simulation, "UPDATE_ROLLBACK_COMPLETE")
+    assert simulation.run_until(rollback_).outcome is Outcome.SUCCEEDED
+    assert simulation.changes() == ["stop_deployment"]
 
 
 def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_has_ended() -> None:
-    stage = start_simulation()
-    with_stack(stage, "UPDATE_IN_PROGRESS")
-    rollback_ = stage.run_until(stage.admit())
+    simulation = start_simulation()
+    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    rollback_ = simulation.run_until(simulation.admit())
     assert rollback_.service is not None
     # it waited for its whole timeout, and then overrode CloudFormation as an emergency; the service was down meanwhile
     assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
@@ -312,25 +314,25 @@ def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_
 
 
 def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
-    stage = start_simulation()
-    with_stack(stage, "UPDATE_IN_PROGRESS")
-    stage.admit(stage.fire_alarm(OUTAGE))
-    assert stage.changes() == ["update"]
+    simulation = start_simulation()
+    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert simulation.changes() == ["update"]
 
 
 @pytest.mark.parametrize(("state", "moves"), [(PROMOTED, []), (QUARANTINED, ["update"])])
 def test_rule_6_ecs_own_rollback_is_adopted_to_our_target_and_awaited_to_a_quarantined_release(
     state: Any, moves: list[str]
 ) -> None:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=72)
-    stage.ship("v1", state, hours_ago=48)
-    stage.begin_deployment("v2", "crashing")
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=72)
+    simulation.ship("v1", state, hours_ago=48)
+    simulation.begin_deployment("v2", "crashing")
     for _ in range(3):
-        stage.services.tick()
-    done = stage.run(deployment_event())
+        simulation.services.tick()
+    done = simulation.run(deployment_event())
     assert done.outcome is Outcome.SUCCEEDED
-    assert stage.changes()[: len(moves)] == moves
+    assert simulation.changes()[: len(moves)] == moves
     assert done.plan is not None
     assert done.plan.target is not None
     assert done.plan.target.version == ("v1" if state is PROMOTED else "v0")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from fakes.aws.ecs_services import FakeServices
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import CANDIDATE, FAMILY, PROMOTED, Simulation
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import SERVICE
 
 from rollback.identity.task_definition import with_definition_memo
@@ -32,50 +32,50 @@ class CountingServices:
 
 
 def simulation_with_bad_release() -> tuple[Simulation, CountingServices]:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=50)
-    stage.ship("v1", PROMOTED, hours_ago=20)
-    stage.ship("v2", CANDIDATE)
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.services.calls.clear()
-    counting = CountingServices(stage.services)
-    stage.replace(services=counting)
-    return stage, counting
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=50)
+    simulation.ship("v1", PROMOTED, hours_ago=20)
+    simulation.ship("v2", CANDIDATE)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.services.calls.clear()
+    counting = CountingServices(simulation.services)
+    simulation.replace(services=counting)
+    return simulation, counting
 
 
 def test_an_emergency_describes_each_definition_once_before_it_updates_the_service() -> None:
-    stage, counting = simulation_with_bad_release()
-    stage.admit(stage.fire_alarm(OUTAGE))
-    assert "update" in [name for name, _ in stage.services.calls]
-    assert counting.reads[stage.arns["v2"]] == 1
+    simulation, counting = simulation_with_bad_release()
+    simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert "update" in [name for name, _ in simulation.services.calls]
+    assert counting.reads[simulation.arns["v2"]] == 1
     assert max(counting.reads.values()) == 1
 
 
 def test_a_service_rollback_describes_the_running_definition_once_per_invocation() -> None:
-    stage, counting = simulation_with_bad_release()
-    event = stage.fire_alarm(DEGRADED)
+    simulation, counting = simulation_with_bad_release()
+    event = simulation.fire_alarm(DEGRADED)
     assert entrance(event) is Step.ADMIT
-    rollback = stage.admit(event)
+    rollback = simulation.admit(event)
     for step in (Step.PLAN, Step.SERVICE):
         assert cursor_of(rollback).next is step
         counting.reads.clear()
-        run_step(rollback.id, step, stage.world)
-        rollback = stage.ledger.read(SERVICE, rollback.id)
-        assert counting.reads[stage.arns["v2"]] == 1, step
+        run_step(rollback.id, step, simulation.ports)
+        rollback = simulation.ledger.read(SERVICE, rollback.id)
+        assert counting.reads[simulation.arns["v2"]] == 1, step
         assert max(counting.reads.values()) == 1, step
-    assert "update" in [name for name, _ in stage.services.calls]
+    assert "update" in [name for name, _ in simulation.services.calls]
 
 
 @pytest.mark.parametrize("missing", [FAMILY, "arn:aws:ecs:eu-west-1:123456789012:task-definition/gone:7"])
 def test_a_family_and_a_missing_revision_are_described_each_time(missing: str) -> None:
-    stage, counting = simulation_with_bad_release()
-    world = with_definition_memo(stage.world)
-    world.services.definition(missing)
-    world.services.definition(missing)
+    simulation, counting = simulation_with_bad_release()
+    ports = with_definition_memo(simulation.ports)
+    ports.services.definition(missing)
+    ports.services.definition(missing)
     assert counting.reads[missing] == 2
 
 
 def test_ports_that_remember_definitions_are_not_wrapped_again() -> None:
-    stage, _ = simulation_with_bad_release()
-    world = with_definition_memo(stage.world)
-    assert with_definition_memo(world) is world
+    simulation, _ = simulation_with_bad_release()
+    ports = with_definition_memo(simulation.ports)
+    assert with_definition_memo(ports) is ports

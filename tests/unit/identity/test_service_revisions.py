@@ -38,152 +38,152 @@ GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 LATEST = f"{REPOSITORY}:latest"
 
 
-def tagged(stage: Simulation, digest: str = GOOD, **of_container: Any) -> str:
+def tagged(simulation: Simulation, digest: str = GOOD, **of_container: Any) -> str:
     """Register a definition with a moving tag, which means this digest."""
     made = definition("x")
     made["containerDefinitions"][0] |= {"image": LATEST, **of_container}
-    stage.images.push(LATEST, digest)
-    stage.arns["x"] = stage.services.register_release(made, FAMILY)
-    return stage.arns["x"]
+    simulation.images.push(LATEST, digest)
+    simulation.arns["x"] = simulation.services.register_release(made, FAMILY)
+    return simulation.arns["x"]
 
 
 def on_latest(**parts: Any) -> Simulation:
     """The good digest has run for two days under a moving tag."""
-    stage = Simulation(**parts)
-    stage.alarms.in_alarm.clear()
-    stage.services.run(tagged(stage), desired_count=2, created_at=NOW - timedelta(hours=48))
-    return stage
+    simulation = Simulation(**parts)
+    simulation.alarms.in_alarm.clear()
+    simulation.services.run(tagged(simulation), desired_count=2, created_at=NOW - timedelta(hours=48))
+    return simulation
 
 
-def bake(stage: Simulation) -> None:
+def bake(simulation: Simulation) -> None:
     """Ninety minutes with traffic and the janitor's sweeps."""
     for _ in range(18):
         for _ in range(5):
-            stage.pass_time(minutes=1)
-            stage.alarms.serve(stage.services.target_groups[0], 200, stage.clock.now())
-        adopt_running_releases(stage.world)
+            simulation.pass_time(minutes=1)
+            simulation.alarms.serve(simulation.services.target_groups[0], 200, simulation.clock.now())
+        adopt_running_releases(simulation.ports)
 
 
-def states(stage: Simulation) -> dict[str, ReleaseState]:
-    return {r.images["api"].rpartition("@")[2]: r.state for r in stage.ledger.releases(SERVICE)}
+def states(simulation: Simulation) -> dict[str, ReleaseState]:
+    return {r.images["api"].rpartition("@")[2]: r.state for r in simulation.ledger.releases(SERVICE)}
 
 
 # One definition, several revisions
 
 
 def test_a_forced_deployment_with_another_digest_is_another_release() -> None:
-    stage = on_latest()
-    bake(stage)
-    stage.images.push(LATEST, BAD)
-    stage.services.deploy(stage.arns["x"])
-    stage.pass_time(seconds=30)
-    stage.pass_time(seconds=30)
-    record_running(SERVICE, stage.world)
-    assert states(stage) == {GOOD: PROMOTED, BAD: CANDIDATE}
+    simulation = on_latest()
+    bake(simulation)
+    simulation.images.push(LATEST, BAD)
+    simulation.services.deploy(simulation.arns["x"])
+    simulation.pass_time(seconds=30)
+    simulation.pass_time(seconds=30)
+    record_running(SERVICE, simulation.ports)
+    assert states(simulation) == {GOOD: PROMOTED, BAD: CANDIDATE}
 
 
 def test_a_bad_digest_is_rolled_back_to_the_good_digest_under_the_same_tag() -> None:
-    stage = on_latest()
-    bake(stage)
-    stage.images.push(LATEST, BAD)
-    stage.services.deploy(stage.arns["x"])
-    stage.pass_time(seconds=30)
-    stage.pass_time(seconds=30)
-    ended = stage.run(stage.fire_alarm("macro-ai-production-express-api-degraded"))
+    simulation = on_latest()
+    bake(simulation)
+    simulation.images.push(LATEST, BAD)
+    simulation.services.deploy(simulation.arns["x"])
+    simulation.pass_time(seconds=30)
+    simulation.pass_time(seconds=30)
+    ended = simulation.run(simulation.fire_alarm("macro-ai-production-express-api-degraded"))
     assert ended.plan is not None
     assert ended.plan.target is not None
     assert ended.plan.running.images["api"].endswith(BAD)
     assert ended.plan.target.images["api"].endswith(GOOD)
-    assert stage.running().endswith(GOOD)
+    assert simulation.running().endswith(GOOD)
 
 
 def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disagree() -> None:
     """PRIMARY is COMPLETED, and the newest service deployment is still in flight: one of the two is old."""
-    stage = on_latest()
-    bake(stage)
-    stage.images.push(LATEST, BAD)
-    stage.services.deploy(stage.arns["x"])
-    stage.services._deployments[0].rollout_state = "COMPLETED"
-    cursor = record_running(SERVICE, stage.world)
+    simulation = on_latest()
+    bake(simulation)
+    simulation.images.push(LATEST, BAD)
+    simulation.services.deploy(simulation.arns["x"])
+    simulation.services._deployments[0].rollout_state = "COMPLETED"
+    cursor = record_running(SERVICE, simulation.ports)
     assert cursor.next is NextState.DONE
     assert "the digest of api is not known" in cursor.summary
-    assert states(stage) == {GOOD: PROMOTED}
+    assert states(simulation) == {GOOD: PROMOTED}
 
 
 def gone_back(mode: str) -> Simulation:
     """A bad digest was pushed and deployed by force; ECS went back to the former revision of the same definition."""
-    stage = on_latest(policy=Policy.model_validate({"mode": mode}))
-    bake(stage)
-    stage.images.push(LATEST, BAD)
-    stage.services.behaviours[stage.arns["x"]] = "crashing"
-    stage.services.deploy(stage.arns["x"])
+    simulation = on_latest(policy=Policy.model_validate({"mode": mode}))
+    bake(simulation)
+    simulation.images.push(LATEST, BAD)
+    simulation.services.behaviours[simulation.arns["x"]] = "crashing"
+    simulation.services.deploy(simulation.arns["x"])
     for _ in range(8):
-        stage.pass_time(seconds=30)
-        if stage.services._service_deployments[0].rollback_revision is not None:
-            stage.services.behaviours[stage.arns["x"]] = "healthy"  # the former digest
-    assert stage.services._service_deployments[0].status == "ROLLBACK_SUCCESSFUL"
-    return stage
+        simulation.pass_time(seconds=30)
+        if simulation.services._service_deployments[0].rollback_revision is not None:
+            simulation.services.behaviours[simulation.arns["x"]] = "healthy"  # the former digest
+    assert simulation.services._service_deployments[0].status == "ROLLBACK_SUCCESSFUL"
+    return simulation
 
 
 @pytest.mark.parametrize("mode", ["observe", "act"])
 @pytest.mark.parametrize("is_event_lost", [False, True])
 def test_a_release_that_ecs_rolled_back_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
-    stage = gone_back(mode)
-    service = stage.world.settings.services[0]
-    view = stage.services.describe(service)
-    assert identify_release(view.primary.deployed, view, service, stage.world).release.images["api"].endswith(GOOD)
+    simulation = gone_back(mode)
+    service = simulation.ports.settings.services[0]
+    view = simulation.services.describe(service)
+    assert identify_release(view.primary.deployed, view, service, simulation.ports).release.images["api"].endswith(GOOD)
     if not is_event_lost:
-        ended = stage.run({**deployment_event(), "time": stage.clock.now().isoformat()})
+        ended = simulation.run({**deployment_event(), "time": simulation.clock.now().isoformat()})
         assert ended.plan is not None
         assert ended.plan.running.images["api"].endswith(BAD)
-    bake(stage)
-    assert states(stage).get(GOOD) is PROMOTED
-    assert states(stage).get(BAD) is not PROMOTED
+    bake(simulation)
+    assert states(simulation).get(GOOD) is PROMOTED
+    assert states(simulation).get(BAD) is not PROMOTED
 
 
 # Recorded digests
 
 
 def test_a_digest_that_the_revision_lacks_comes_from_running_tasks_and_not_from_today_s_tag() -> None:
-    stage = Simulation()
-    stage.alarms.in_alarm.clear()
-    stage.services.resolves_images = False
-    stage.services.run(tagged(stage, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48))
-    stage.images.push(LATEST, BAD)  # since
-    record_running(SERVICE, stage.world)
-    assert states(stage) == {GOOD: CANDIDATE}
+    simulation = Simulation()
+    simulation.alarms.in_alarm.clear()
+    simulation.services.resolves_images = False
+    simulation.services.run(tagged(simulation, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48))
+    simulation.images.push(LATEST, BAD)  # since
+    record_running(SERVICE, simulation.ports)
+    assert states(simulation) == {GOOD: CANDIDATE}
 
 
 def test_a_release_without_a_known_digest_is_not_recorded_and_readiness_names_the_fix() -> None:
-    stage = Simulation()
-    stage.services.resolves_images = False
-    arn = tagged(stage)
-    stage.services.run(arn, created_at=NOW - timedelta(hours=48))
-    stage.services._deployments[0].running = 0
-    cursor = record_running(SERVICE, stage.world)
+    simulation = Simulation()
+    simulation.services.resolves_images = False
+    arn = tagged(simulation)
+    simulation.services.run(arn, created_at=NOW - timedelta(hours=48))
+    simulation.services._deployments[0].running = 0
+    cursor = record_running(SERVICE, simulation.ports)
     assert cursor.next is NextState.DONE
     assert "by digest, or set the container's versionConsistency to enabled" in cursor.summary
-    assert states(stage) == {}
+    assert states(simulation) == {}
     check = next(
-        c for c in prepare_standing_plan(SERVICE, stage.world).readiness if c.name == "running-release-is-known"
+        c for c in prepare_standing_plan(SERVICE, simulation.ports).readiness if c.name == "running-release-is-known"
     )
     assert check.verdict is Verdict.WARN
     assert "api" in check.reason
 
 
 def test_an_unresolved_sidecar_blocks_no_promotion_and_is_reported() -> None:
-    stage = Simulation(policy=Policy(bake_minimum_requests=0))
-    stage.alarms.in_alarm.clear()
+    simulation = Simulation(policy=Policy(bake_minimum_requests=0))
+    simulation.alarms.in_alarm.clear()
     made = definition("v1")
     made["containerDefinitions"].append({"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False})
-    stage.arns["v1"] = stage.services.register_release(made, FAMILY)
-    stage.services.run(stage.arns["v1"], created_at=NOW - timedelta(hours=48))
-    assert "the digest of proxy is not known" in record_running(SERVICE, stage.world).summary
-    bake(stage)
-    (known,) = stage.ledger.releases(SERVICE)
+    simulation.arns["v1"] = simulation.services.register_release(made, FAMILY)
+    simulation.services.run(simulation.arns["v1"], created_at=NOW - timedelta(hours=48))
+    assert "the digest of proxy is not known" in record_running(SERVICE, simulation.ports).summary
+    bake(simulation)
+    (known,) = simulation.ledger.releases(SERVICE)
     assert known.state is PROMOTED
     assert known.images["proxy"] == "elsewhere.example/proxy:1"
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [
         f"{last_known_good_family(FAMILY, 'production', SERVICE)}:1"
     ]
@@ -195,26 +195,26 @@ def test_an_unresolved_sidecar_blocks_no_promotion_and_is_reported() -> None:
 
 
 def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_itself() -> None:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=96)
-    stage.ship("v1", PROMOTED, hours_ago=48, fingerprint="f" * 64)
-    ended = stage.run(alarm_event())
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=96)
+    simulation.ship("v1", PROMOTED, hours_ago=48, fingerprint="f" * 64)
+    ended = simulation.run(alarm_event())
     assert ended.outcome is Outcome.SUPPRESSED
     assert ended.plan is not None
     assert ended.plan.running.fingerprint == "f" * 64
-    assert stage.changes() == []
-    adopt_running_releases(stage.world)
-    assert [(r.version, r.state) for r in stage.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
+    assert simulation.changes() == []
+    adopt_running_releases(simulation.ports)
+    assert [(r.version, r.state) for r in simulation.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
 
 
 def test_a_member_that_ecs_begins_to_report_changes_no_fingerprint() -> None:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=96)
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    for each in stage.services._definitions.values():
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=96)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    for each in simulation.services._definitions.values():
         each |= {"enableFaultInjection": False, "ofTomorrow": "on"}
-    assert stage.run(alarm_event()).outcome is Outcome.SUPPRESSED
-    assert stage.changes() == []
+    assert simulation.run(alarm_event()).outcome is Outcome.SUPPRESSED
+    assert simulation.changes() == []
 
 
 # The failed deployment's own id
@@ -281,12 +281,12 @@ def test_the_failed_revision_is_replaced_and_never_the_one_that_ecs_rolled_back_
 
 
 def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release_that_failed() -> None:
-    stage = start_simulation()
-    stage.begin_deployment("v3", "crashing")
-    failed = stage.services._deployments[0].id
+    simulation = start_simulation()
+    simulation.begin_deployment("v3", "crashing")
+    failed = simulation.services._deployments[0].id
     for _ in range(4):
-        stage.pass_time(seconds=30)
-    newest = stage.services._service_deployments[0]
+        simulation.pass_time(seconds=30)
+    newest = simulation.services._service_deployments[0]
     assert newest.rollback_revision is not None
     newest.status, newest.rollback_revision, newest.finished_at = (
         "IN_PROGRESS",
@@ -294,14 +294,14 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
         None,
     )  # the other answer of ECS is late
     event = deployment_event()
-    event["time"] = stage.clock.now().isoformat()
+    event["time"] = simulation.clock.now().isoformat()
     event["detail"]["deploymentId"] = failed
-    stage.services.tick()
-    rollback = stage.admit(event)
-    ended = stage.run_to_end(rollback)
+    simulation.services.tick()
+    rollback = simulation.admit(event)
+    ended = simulation.run_to_end(rollback)
     assert ended.plan is not None
-    assert ended.plan.running.definition_arn == stage.arns["v3"]
-    assert stage.state_of("v2") is not QUARANTINED
+    assert ended.plan.running.definition_arn == simulation.arns["v3"]
+    assert simulation.state_of("v2") is not QUARANTINED
 
 
 # COMPLETED is not stable
@@ -309,19 +309,19 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
 
 def test_a_bake_begins_when_the_deployment_is_stable_and_not_when_it_is_completed() -> None:
     """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
-    stage = start_simulation()
-    stage.alarms.in_alarm.clear()
-    stage.begin_deployment("v3")
-    stage.services.tick()
-    beside = stage.services._deployments[1]
-    stage.services._complete()
-    stage.services._deployments.append(beside)
-    cursor = record_running(SERVICE, stage.world)
+    simulation = start_simulation()
+    simulation.alarms.in_alarm.clear()
+    simulation.begin_deployment("v3")
+    simulation.services.tick()
+    beside = simulation.services._deployments[1]
+    simulation.services._complete()
+    simulation.services._deployments.append(beside)
+    cursor = record_running(SERVICE, simulation.ports)
     assert (cursor.next, "an older deployment still has tasks" in cursor.summary) == (NextState.DONE, True)
-    assert stage.ledger.bake(SERVICE) is None
+    assert simulation.ledger.bake(SERVICE) is None
     beside.running = 0
-    stage.services._deployments.remove(beside)
-    assert record_running(SERVICE, stage.world).next is NextState.WAIT
+    simulation.services._deployments.remove(beside)
+    assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
 
 
 def test_former_tasks_that_only_current_service_revisions_list_count_as_running() -> None:
@@ -335,41 +335,41 @@ def test_former_tasks_that_only_current_service_revisions_list_count_as_running(
 
 
 def test_a_rollback_s_registration_keeps_the_team_s_tags() -> None:
-    stage = Simulation()
+    simulation = Simulation()
     own = {"team": "web", "aws:cloudformation:stack-name": "web"}
     made = definition("v1")
-    arn = stage.services.register_release(made, FAMILY, own)
-    stage.services.required_tag = "team"
-    ours = ensure_registered_definition(recorded(stage, arn), stage.world, is_last_known_good=True)
-    found = stage.services.definition(ours)
+    arn = simulation.services.register_release(made, FAMILY, own)
+    simulation.services.required_tag = "team"
+    ours = ensure_registered_definition(recorded(simulation, arn), simulation.ports, is_last_known_good=True)
+    found = simulation.services.definition(ours)
     assert found is not None
     assert {tag["key"] for tag in found["tags"]} == {"team", RELEASE_TAG}
 
 
-def recorded(stage: Simulation, arn: str) -> Release:
+def recorded(simulation: Simulation, arn: str) -> Release:
     one = release("v1", definition_arn=arn)
-    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
-    service = stage.world.settings.services[0]
-    seen = stage.services.describe(service)
-    stage.ledger.record(one, identify_release(seen.primary.deployed, seen, service, stage.world).definition)
+    simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
+    service = simulation.ports.settings.services[0]
+    seen = simulation.services.describe(service)
+    simulation.ledger.record(one, identify_release(seen.primary.deployed, seen, service, simulation.ports).definition)
     return one
 
 
 @pytest.mark.parametrize("family", ["web-rollback", "web-last-known-good"])
 def test_a_team_s_family_named_like_a_rollback_s_stays_the_team_s(family: str) -> None:
-    stage = Simulation()
-    stage.alarms.in_alarm.clear()
-    arn = stage.services.register_release(definition("v1"), family)
-    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
-    assert not is_ours(arn, stage.world)
-    assert record_running(SERVICE, stage.world).next is NextState.WAIT
-    (known,) = stage.ledger.releases(SERVICE)
-    promote(known, "by hand", stage.world)
-    standing = stage.ledger.standing_plan(SERVICE)
+    simulation = Simulation()
+    simulation.alarms.in_alarm.clear()
+    arn = simulation.services.register_release(definition("v1"), family)
+    simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
+    assert not is_ours(arn, simulation.ports)
+    assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
+    (known,) = simulation.ledger.releases(SERVICE)
+    promote(known, "by hand", simulation.ports)
+    standing = simulation.ledger.standing_plan(SERVICE)
     assert standing is not None
     (target,) = standing.targets
     assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family, 'production', SERVICE)}:1"
-    assert is_ours(target.definition_arn, stage.world)
+    assert is_ours(target.definition_arn, simulation.ports)
 
 
 def test_only_one_suffix_is_removed_from_a_rollback_s_family() -> None:
@@ -381,15 +381,17 @@ def test_only_one_suffix_is_removed_from_a_rollback_s_family() -> None:
 
 
 def test_deployment_configuration_members_that_are_not_sent_stay_unchanged() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
     breaker = {"enable": True, "rollback": True, "ofTomorrow": {"count": 3}}
-    stage.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
-    before = dict(stage.services.deployment_configuration)
-    ended = stage.run()
+    simulation.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
+    before = dict(simulation.services.deployment_configuration)
+    ended = simulation.run()
     assert ended.outcome is Outcome.SUCCEEDED
-    assert stage.services.deployment_configuration == before
+    assert simulation.services.deployment_configuration == before
     sent = [
-        given["deployment_configuration"] for name, given in stage.services.calls if "deployment_configuration" in given
+        given["deployment_configuration"]
+        for name, given in simulation.services.calls
+        if "deployment_configuration" in given
     ]
     assert sent
     assert all(one.keys() == {"deploymentCircuitBreaker"} for one in sent)
@@ -401,8 +403,8 @@ def test_down_migrations_do_not_run_with_an_image_that_the_tag_was_moved_to() ->
     down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST
     images = FakeImages()
     images.push(LATEST, BAD)
-    world = replace(down.world, images=images)
-    begun = run_down_migrations(down.document, down.plan, down.restoring, world)
+    ports = replace(down.ports, images=images)
+    begun = run_down_migrations(down.document, down.plan, down.restoring, ports)
     assert begun.database is not None
     assert begun.database.database_outcome is DatabaseOutcome.REFUSED
     assert "a task would run another image" in (begun.database.why_not or "")

@@ -96,9 +96,9 @@ def test_a_log_group_is_looked_for_in_the_region_of_its_option() -> None:
 
 def shipped(made: dict[str, Any], **parts: Any) -> Simulation:
     """v1 of this definition is promoted, and v2 runs."""
-    stage = Simulation()
-    stage.replace(**parts)
-    arn = stage.services.register_release(made, FAMILY)
+    simulation = Simulation()
+    simulation.replace(**parts)
+    arn = simulation.services.register_release(made, FAMILY)
     normal = normalised_definition(made, {})
     known = release(
         "v1",
@@ -108,10 +108,10 @@ def shipped(made: dict[str, Any], **parts: Any) -> Simulation:
         fingerprint=fingerprint(made, {}),
         definition_sha256=sha256_of(normal),
     )
-    stage.ledger.record(known, normal)
-    stage.services.run(arn)
-    stage.ship("v2")
-    return stage
+    simulation.ledger.record(known, normal)
+    simulation.services.run(arn)
+    simulation.ship("v2")
+    return simulation
 
 
 def target_of(plan: StandingPlan) -> StandingTarget:
@@ -142,7 +142,7 @@ def all_there() -> FakeReferences:
 
 
 def test_a_target_is_ready_if_all_its_referenced_resources_exist() -> None:
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=all_there()).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=all_there()).ports))
     assert target.is_ready is True
     assert target.why_not_ready == ""
 
@@ -161,7 +161,7 @@ def test_a_target_is_not_ready_if_a_referenced_resource_is_missing_and_the_check
 ) -> None:
     known, secrets = all_there(), FakeSecrets()
     take_away(known, secrets)
-    plan = prepare_standing_plan(SERVICE, shipped(everything(), references=known, secrets=secrets).world)
+    plan = prepare_standing_plan(SERVICE, shipped(everything(), references=known, secrets=secrets).ports)
     target = target_of(plan)
     assert target.is_ready is False
     assert thing in said(target, name).reason
@@ -171,7 +171,7 @@ def test_a_target_is_not_ready_if_a_referenced_resource_is_missing_and_the_check
 def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
     known = all_there()
     known.hidden.add(ROLE)
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=known).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=known).ports))
     assert said(target, "roles-exist").verdict is Verdict.WARN
     assert said(target, "roles-exist").reason == f"can't be looked up: {ROLE}"
     assert target.is_ready is True
@@ -179,8 +179,8 @@ def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
 
 def test_a_role_or_parameter_of_another_account_is_not_looked_up_in_ours() -> None:
     theirs = "arn:aws:iam::210987654321:role/task"
-    stage = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
-    target = target_of(prepare_standing_plan(SERVICE, stage.world))
+    simulation = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
+    target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
     assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
 
 
@@ -190,8 +190,8 @@ def test_a_secret_by_name_belongs_to_our_own_account(partition: str, region: str
     secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
     home = Home.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
-    stage = shipped(made, secrets=secrets, home=home)
-    assert target_of(prepare_standing_plan(SERVICE, stage.world)).is_ready is False
+    simulation = shipped(made, secrets=secrets, home=home)
+    assert target_of(prepare_standing_plan(SERVICE, simulation.ports)).is_ready is False
 
 
 def test_a_service_that_does_not_answer_makes_a_check_unknown_and_the_plan_is_still_made() -> None:
@@ -199,13 +199,13 @@ def test_a_service_that_does_not_answer_makes_a_check_unknown_and_the_plan_is_st
         def role_exists(self, role: str) -> bool | None:
             raise CallRefused("iam: throttled for good")
 
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=Silent()).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=Silent()).ports))
     assert NOT_KNOWN in said(target, "roles-exist").evidence
 
 
 def test_file_systems_are_reported_as_not_looked_up() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
-    target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).ports))
     check = said(target, "other-references")
     assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not checked: EFS file system fs-1")
     assert target.is_ready is True
@@ -291,13 +291,13 @@ def test_a_definition_that_the_service_would_refuse_is_found_ahead_of_need(
 
 
 def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> None:
-    stage = shipped(definition("v1"))
-    stage.services.shape = ServiceShape(ports=(("api", 9090),))
-    target = target_of(prepare_standing_plan(SERVICE, stage.world))
+    simulation = shipped(definition("v1"))
+    simulation.services.shape = ServiceShape(ports=(("api", 9090),))
+    target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
     assert target.is_ready is False
     assert "port 9090 of api" in target.why_not_ready
     with pytest.raises(CallRefused, match="port 9090"):
-        stage.services.update(stage.world.settings.services[0], definition_arn=target.definition_arn)
+        simulation.services.update(simulation.ports.settings.services[0], definition_arn=target.definition_arn)
 
 
 def test_a_daemon_service_is_refused_with_a_list_of_supported_services() -> None:
@@ -317,12 +317,14 @@ def test_a_service_arn_without_its_cluster_is_reported(arn: str, verdict: Verdic
 
 
 def test_a_predictive_scaling_policy_is_a_warning_ahead_of_need() -> None:
-    stage = shipped(definition("v1"))
-    scaling = FakeScaling(stage.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
+    simulation = shipped(definition("v1"))
+    scaling = FakeScaling(simulation.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
     scaling.predictive = ("by-forecast",)
-    stage.replace(scaling=scaling)
+    simulation.replace(scaling=scaling)
     check = next(
-        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "nothing-starts-tasks"
+        check
+        for check in prepare_standing_plan(SERVICE, simulation.ports).readiness
+        if check.name == "nothing-starts-tasks"
     )
     assert check.verdict is Verdict.WARN
     assert "by-forecast" in check.reason

@@ -20,16 +20,16 @@ SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/intern
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2
 
 
-def beside(stage: Simulation, *states: TargetHealth) -> FakeTargets:
+def beside(simulation: Simulation, *states: TargetHealth) -> FakeTargets:
     """A second group with these targets."""
-    stage.services.target_groups = (TARGET_GROUP, SECOND)
-    targets = FakeTargets(stage.services)
+    simulation.services.target_groups = (TARGET_GROUP, SECOND)
+    targets = FakeTargets(simulation.services)
     targets.answers[SECOND] = states
-    stage.replace(targets=targets)
+    simulation.replace(targets=targets)
     return targets
 
 
-def gone(stage: Simulation) -> None:
+def gone(simulation: Simulation) -> None:
     """The second group was deleted."""
 
     class SecondIsGone(FakeTargets):
@@ -38,50 +38,57 @@ def gone(stage: Simulation) -> None:
                 target_group_arn if target_group_arn != SECOND else f"{SECOND}-gone", operation
             )
 
-    stage.services.target_groups = (TARGET_GROUP, SECOND)
-    stage.replace(targets=SecondIsGone(stage.services))
+    simulation.services.target_groups = (TARGET_GROUP, SECOND)
+    simulation.replace(targets=SecondIsGone(simulation.services))
 
 
-def health_check(stage: Simulation) -> Check:
-    view = stage.services.describe(stage.world.settings.services[0])
-    checks = run_checks(SERVICE, stage.ship("v1", PROMOTED), view, stage.world, alarms=AlarmHandling.IGNORE)
+def health_check(simulation: Simulation) -> Check:
+    view = simulation.services.describe(simulation.ports.settings.services[0])
+    checks = run_checks(SERVICE, simulation.ship("v1", PROMOTED), view, simulation.ports, alarms=AlarmHandling.IGNORE)
     return next(check for check in checks if check.name == "target-health")
 
 
 def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
-    stage = start_simulation()
-    beside(stage, *UNUSED)
-    check = health_check(stage)
+    simulation = start_simulation()
+    beside(simulation, *UNUSED)
+    check = health_check(simulation)
     assert check.verdict is Verdict.PASS
     assert check.reason == "2 of 2 targets healthy; target group internal: no load balancer routes to it"
-    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) == (2,)
+    assert healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) == (
+        2,
+    )
 
 
 def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> None:
-    stage = start_simulation()
-    beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
-    check = health_check(stage)
+    simulation = start_simulation()
+    beside(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
+    check = health_check(simulation)
     assert check.verdict is Verdict.SKIPPED
     assert check.reason.startswith("not checked")
-    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) is None
+    assert (
+        healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) is None
+    )
 
 
 def test_unknown_target_health_never_stops_all_tasks() -> None:
-    stage = start_simulation()
-    stage.services.default_behaviour = "unhealthy"
-    beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
-    done = stage.run({"type": "emergency"})
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+    simulation = start_simulation()
+    simulation.services.default_behaviour = "unhealthy"
+    beside(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
+    done = simulation.run({"type": "emergency"})
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
     assert done.service is not None
     assert EscalationLevel.RESTART_FROM_ZERO not in {one.escalation_level for one in done.service.attempts}
 
 
 def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy() -> None:
     """The same reason code has another meaning here: the group is in use, and no request reaches these targets."""
-    stage = start_simulation()
-    beside(stage, *UNUSED).outside_zones.add(SECOND)
-    assert health_check(stage).verdict is Verdict.FAIL
-    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) == (2, 0)
+    simulation = start_simulation()
+    beside(simulation, *UNUSED).outside_zones.add(SECOND)
+    assert health_check(simulation).verdict is Verdict.FAIL
+    assert healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) == (
+        2,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,62 +100,62 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
     ],
 )
 def test_only_targets_that_are_not_in_use_are_inconclusive(state: TargetHealth) -> None:
-    stage = start_simulation()
-    beside(stage, state)
-    assert health_check(stage).verdict is Verdict.FAIL
+    simulation = start_simulation()
+    beside(simulation, state)
+    assert health_check(simulation).verdict is Verdict.FAIL
 
 
 def test_a_target_group_without_targets_has_no_healthy_target() -> None:
-    stage = start_simulation()
-    beside(stage)
-    assert health_check(stage).verdict is Verdict.FAIL
+    simulation = start_simulation()
+    beside(simulation)
+    assert health_check(simulation).verdict is Verdict.FAIL
 
 
 def test_unused_and_deleted_target_groups_are_reported_ahead_of_need() -> None:
-    stage = start_simulation()
-    beside(stage, *UNUSED)
+    simulation = start_simulation()
+    beside(simulation, *UNUSED)
     said = next(
-        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "target-groups"
+        check for check in prepare_standing_plan(SERVICE, simulation.ports).readiness if check.name == "target-groups"
     )
     assert said.verdict is Verdict.WARN
     assert "internal: no load balancer routes to it" in said.reason
-    gone(stage)
+    gone(simulation)
     said = next(
-        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "target-groups"
+        check for check in prepare_standing_plan(SERVICE, simulation.ports).readiness if check.name == "target-groups"
     )
     assert said.verdict is Verdict.WARN
     assert "TargetGroupNotFound" in said.reason
 
 
 def test_a_deleted_target_group_ends_a_rollback_that_helped_without_escalation() -> None:
-    stage = start_simulation()
-    gone(stage)
-    done = stage.run()
+    simulation = start_simulation()
+    gone(simulation)
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert "TargetGroupNotFound" in done.reason
-    assert stage.running() == image("v1")
+    assert simulation.running() == image("v1")
     assert done.service is not None
     assert done.service.attempts == ()
 
 
-@pytest.mark.parametrize("arrange", [gone, lambda stage: beside(stage, *UNUSED)], ids=["deleted", "unused"])
+@pytest.mark.parametrize("arrange", [gone, lambda simulation: beside(simulation, *UNUSED)], ids=["deleted", "unused"])
 def test_a_healthy_release_is_promoted_beside_an_inconclusive_target_group(arrange) -> None:  # type: ignore[no-untyped-def]
-    stage = start_simulation()
-    arrange(stage)
-    stage.alarms.in_alarm.clear()
+    simulation = start_simulation()
+    arrange(simulation)
+    simulation.alarms.in_alarm.clear()
     for _ in range(60):
-        stage.pass_time(minutes=5)
-        stage.alarms.serve(TARGET_GROUP, 200, stage.clock.now())
-        adopt_running_releases(stage.world)
-    assert stage.state_of("v2") == PROMOTED
+        simulation.pass_time(minutes=5)
+        simulation.alarms.serve(TARGET_GROUP, 200, simulation.clock.now())
+        adopt_running_releases(simulation.ports)
+    assert simulation.state_of("v2") == PROMOTED
 
 
 def test_a_missing_permission_is_no_deleted_target_group() -> None:
-    stage = start_simulation()
-    stage.replace(targets=DenyingPort(stage.world.targets, "health", refused=access_denied_error("health")))
-    stage.alarms.in_alarm.clear()
+    simulation = start_simulation()
+    simulation.replace(targets=DenyingPort(simulation.ports.targets, "health", refused=access_denied_error("health")))
+    simulation.alarms.in_alarm.clear()
     for _ in range(30):
-        stage.pass_time(minutes=5)
-        stage.alarms.serve(TARGET_GROUP, 200, stage.clock.now())
-        adopt_running_releases(stage.world)
-    assert stage.state_of("v2") == "candidate"
+        simulation.pass_time(minutes=5)
+        simulation.alarms.serve(TARGET_GROUP, 200, simulation.clock.now())
+        adopt_running_releases(simulation.ports)
+    assert simulation.state_of("v2") == "candidate"

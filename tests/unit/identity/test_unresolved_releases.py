@@ -20,78 +20,82 @@ GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 def by_tasks_only(digest: str = GOOD, running: int = 2) -> Simulation:
     """v1 is promoted; a definition with a moving tag runs, and ECS resolves no digest for its revision."""
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.services.resolves_images = False
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.services.resolves_images = False
     made = definition("x")
     made["containerDefinitions"][0] |= {"image": LATEST, "versionConsistency": "disabled"}
-    stage.images.push(LATEST, digest)
-    stage.arns["latest"] = stage.services.register_release(made, FAMILY)
-    stage.services.run(stage.arns["latest"], created_at=NOW - timedelta(minutes=12))
-    stage.services._deployments[0].running = running
-    stage.services.calls.clear()
-    return stage
+    simulation.images.push(LATEST, digest)
+    simulation.arns["latest"] = simulation.services.register_release(made, FAMILY)
+    simulation.services.run(simulation.arns["latest"], created_at=NOW - timedelta(minutes=12))
+    simulation.services._deployments[0].running = running
+    simulation.services.calls.clear()
+    return simulation
 
 
 def left_unresolved() -> tuple[Simulation, Release]:
     """Plan while none of its tasks runs: the release is recorded without its digest."""
-    stage = by_tasks_only(running=0)
-    planned = stage.run({"service": SERVICE, "dry_run": True})
+    simulation = by_tasks_only(running=0)
+    planned = simulation.run({"service": SERVICE, "dry_run": True})
     assert planned.outcome is Outcome.PLANNED
-    (left,) = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    (left,) = [r for r in simulation.ledger.releases(SERVICE) if r.version == "latest"]
     assert not left.is_resolved
-    return stage, left
+    return simulation, left
 
 
 @pytest.mark.parametrize("version", ["latest", None])
 def test_an_operator_can_not_promote_a_release_without_a_digest(version: str | None) -> None:
     """A promotion registered it as `repository:tag@unresolved`, the newest of the last known good's family."""
-    stage, left = left_unresolved()
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.services.calls.clear()
+    simulation, left = left_unresolved()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.services.calls.clear()
     with pytest.raises(InvalidRequest, match="digest of api is not known"):
-        promote_by_hand(SERVICE, version, "ann", stage.world)
-    assert stage.ledger.release(SERVICE, left.fingerprint) == left
-    assert stage.services.calls == []
+        promote_by_hand(SERVICE, version, "ann", simulation.ports)
+    assert simulation.ledger.release(SERVICE, left.fingerprint) == left
+    assert simulation.services.calls == []
 
 
 def test_an_emergency_to_a_version_without_digest_is_refused_also_by_force() -> None:
     """No task could pull `repository:tag@unresolved`: a rollback at 03:00 would have deployed that."""
-    stage, _ = left_unresolved()
-    stage.ship("v3")
+    simulation, _ = left_unresolved()
+    simulation.ship("v3")
     given = {"service": SERVICE, "type": "emergency", "target_version": "latest", "force": True}
-    ended = stage.run(given, "execution-2")
+    ended = simulation.run(given, "execution-2")
     assert ended.outcome is Outcome.REFUSED
     assert "digest" in ended.reason
-    assert stage.changes() == []
+    assert simulation.changes() == []
 
 
 def test_a_version_means_its_release_with_a_digest_beside_one_without() -> None:
-    stage, left = left_unresolved()
-    stage.services._deployments[0].running = 2
-    record_running(SERVICE, stage.world)
-    same = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    simulation, left = left_unresolved()
+    simulation.services._deployments[0].running = 2
+    record_running(SERVICE, simulation.ports)
+    same = [r for r in simulation.ledger.releases(SERVICE) if r.version == "latest"]
     assert [r.is_resolved for r in same].count(True) == 1
-    found = release_named(SERVICE, "latest", stage.world, prefer=())
+    found = release_named(SERVICE, "latest", simulation.ports, prefer=())
     assert found.is_resolved
     assert (found.state, found.definition_arn) == (CANDIDATE, left.definition_arn)
-    assert release_named(SERVICE, left.fingerprint[:12], stage.world, prefer=()) == left, "it can be named all the same"
+    assert release_named(SERVICE, left.fingerprint[:12], simulation.ports, prefer=()) == left, (
+        "it can be named all the same"
+    )
 
 
 def test_tasks_of_a_former_deployment_are_no_evidence_about_the_new_one() -> None:
     """Its tasks don't start, and the old ones still serve: the alarm counted against the old, proven release."""
-    stage = by_tasks_only(GOOD)
-    stage.services._deployments[0].created_at = stage.services._service_deployments[0].created_at
-    record_running(SERVICE, stage.world)
-    (good,) = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    simulation = by_tasks_only(GOOD)
+    simulation.services._deployments[0].created_at = simulation.services._service_deployments[0].created_at
+    record_running(SERVICE, simulation.ports)
+    (good,) = [r for r in simulation.ledger.releases(SERVICE) if r.version == "latest"]
     assert good.images["api"].endswith(GOOD)
-    stage.images.push(LATEST, BAD)
-    stage.services.behaviours[stage.arns["latest"]] = "crashing"
-    stage.services.deploy(stage.arns["latest"])  # a forced deployment of the same definition
-    stage.services.tick()
-    assert [d.running_count for d in stage.services.describe(stage.world.settings.services[0]).deployments] == [0, 2]
-    cursor = record_running(SERVICE, stage.world)
+    simulation.images.push(LATEST, BAD)
+    simulation.services.behaviours[simulation.arns["latest"]] = "crashing"
+    simulation.services.deploy(simulation.arns["latest"])  # a forced deployment of the same definition
+    simulation.services.tick()
+    assert [
+        d.running_count for d in simulation.services.describe(simulation.ports.settings.services[0]).deployments
+    ] == [0, 2]
+    cursor = record_running(SERVICE, simulation.ports)
     assert "digest of api is not known" in cursor.summary
-    planned = stage.run({"service": SERVICE, "dry_run": True}, "execution-2")
+    planned = simulation.run({"service": SERVICE, "dry_run": True}, "execution-2")
     assert planned.plan is not None
     assert planned.plan.running.fingerprint != good.fingerprint

@@ -24,104 +24,104 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 
 
-def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
+def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
     """Run until the service stands at zero tasks, with the branch unchanged."""
-    rollback = stage.admit(FULL)
+    rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.fence.head is None:
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
     return rollback
 
 
-def with_a_restore_that_was_lost(stage: DatabaseSimulation, *, is_made: bool) -> Rollback:
+def with_a_restore_that_was_lost(simulation: DatabaseSimulation, *, is_made: bool) -> Rollback:
     """Run until the restore's request was sent and its answer lost."""
-    rollback = behind_its_fence(stage)
+    rollback = behind_its_fence(simulation)
     if is_made:
-        stage.neon.lose_next("restore")
+        simulation.neon.lose_next("restore")
     else:
-        stage.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
-    while "restore" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
+        simulation.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
+    while "restore" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.has_unanswered_change
     return rollback
 
 
-def taken_over(stage: DatabaseSimulation, given: Mapping[str, object] = FULL) -> Rollback:
-    return stage.admit({**given, **FORCED, "service": SERVICE}, "execution-2")
+def taken_over(simulation: DatabaseSimulation, given: Mapping[str, object] = FULL) -> Rollback:
+    return simulation.admit({**given, **FORCED, "service": SERVICE}, "execution-2")
 
 
 def test_the_database_is_not_planned_while_the_outcome_of_the_other_s_restore_is_unknown() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(stage, is_made=False)
-    heir = taken_over(stage)
+    simulation = DatabaseSimulation(APPROVED)
+    first = with_a_restore_that_was_lost(simulation, is_made=False)
+    heir = taken_over(simulation)
     assert heir.supersedes == first.id
     assert "has sent a change of the database" in describe_takeover_state(first)
-    calls = list(stage.neon.calls)
+    calls = list(simulation.neon.calls)
     for _ in range(3):
-        heir = stage.run_due_step(heir)
+        heir = simulation.run_due_step(heir)
     assert heir.plan is None
     assert heir.outcome is None
     assert first.id in heir.reason
-    assert stage.neon.calls == calls
+    assert simulation.neon.calls == calls
 
 
 def test_the_new_rollback_restores_if_the_other_s_restore_was_never_made() -> None:
     """The other's Conclude reads the outcome from Neon, and releases the branch."""
-    stage = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(stage, is_made=False)
-    heir = stage.run_due_step(taken_over(stage))
-    concluded = stage.run_to_end(first)
+    simulation = DatabaseSimulation(APPROVED)
+    first = with_a_restore_that_was_lost(simulation, is_made=False)
+    heir = simulation.run_due_step(taken_over(simulation))
+    concluded = simulation.run_to_end(first)
     assert concluded.database is not None
     assert not concluded.database.may_have_changed_data
-    done = stage.run_to_end(heir)
+    done = simulation.run_to_end(heir)
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert (stage.rows(), stage.running()) == (GOOD, image("v1"))
-    assert stage.neon.calls.count("restore") == 2
+    assert (simulation.rows(), simulation.running()) == (GOOD, image("v1"))
+    assert simulation.neon.calls.count("restore") == 2
 
 
 def test_a_restore_that_the_other_made_is_not_made_again() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(stage, is_made=True)
-    heir = stage.run_due_step(taken_over(stage))
-    stage.run_to_end(first)
-    done = stage.run_to_end(heir)
+    simulation = DatabaseSimulation(APPROVED)
+    first = with_a_restore_that_was_lost(simulation, is_made=True)
+    heir = simulation.run_due_step(taken_over(simulation))
+    simulation.run_to_end(first)
+    done = simulation.run_to_end(heir)
 
     assert done.outcome is Outcome.REFUSED, done.reason
     assert first.id in done.reason
-    assert stage.rows() == GOOD
-    assert stage.neon.calls.count("restore") == 1
-    assert stage.services.desired_count == 0
-    assert stage.running() == image("v2")
+    assert simulation.rows() == GOOD
+    assert simulation.neon.calls.count("restore") == 1
+    assert simulation.services.desired_count == 0
+    assert simulation.running() == image("v2")
     assert ObligationKind.FENCE in {owed.kind for owed in done.left_to_operator()}
 
 
 def test_the_other_s_restore_counts_as_made_if_the_other_is_not_concluded_in_time() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    with_a_restore_that_was_lost(stage, is_made=False)
-    heir = taken_over(stage)
-    stage.pass_time(minutes=stage.policy.conclude_timeout_minutes + 1)
-    done = stage.run_until(heir)
+    simulation = DatabaseSimulation(APPROVED)
+    with_a_restore_that_was_lost(simulation, is_made=False)
+    heir = taken_over(simulation)
+    simulation.pass_time(minutes=simulation.policy.conclude_timeout_minutes + 1)
+    done = simulation.run_until(heir)
     assert done.outcome is Outcome.REFUSED
-    assert stage.neon.calls.count("restore") == 1
-    assert stage.services.desired_count == 0
+    assert simulation.neon.calls.count("restore") == 1
+    assert simulation.services.desired_count == 0
 
 
 def test_the_new_rollback_starts_no_tasks_while_a_lost_request_may_still_reach_neon() -> None:
-    stage = DatabaseSimulation(APPROVED, lost_answer_seconds=300)
-    first = behind_its_fence(stage)
-    stage.neon.lose_next("restore")
-    while "restore" not in stage.neon.calls:
-        cursor = run_step(first.id, Step.DATABASE, stage.world)
-        stage.pass_time(seconds=cursor.wait_seconds if "restore" not in stage.neon.calls else 0)
-    first = stage.read(first)
+    simulation = DatabaseSimulation(APPROVED, lost_answer_seconds=300)
+    first = behind_its_fence(simulation)
+    simulation.neon.lose_next("restore")
+    while "restore" not in simulation.neon.calls:
+        cursor = run_step(first.id, Step.DATABASE, simulation.ports)
+        simulation.pass_time(seconds=cursor.wait_seconds if "restore" not in simulation.neon.calls else 0)
+    first = simulation.read(first)
     assert first.database is not None
     assert first.database.intent is not None
     sent_at = first.database.intent.at
-    heir = stage.run_until(taken_over(stage, {"type": "service", "target_version": "v1"}), Step.SERVICE)
-    while stage.services.desired_count == 0:
-        heir = stage.run_due_step(heir)
-    assert stage.clock.now() >= sent_at + timedelta(seconds=300)
+    heir = simulation.run_until(taken_over(simulation, {"type": "service", "target_version": "v1"}), Step.SERVICE)
+    while simulation.services.desired_count == 0:
+        heir = simulation.run_due_step(heir)
+    assert simulation.clock.now() >= sent_at + timedelta(seconds=300)
 
 
 REFUSED = {"type": "service", "target_version": "v9"}
@@ -129,47 +129,47 @@ REFUSED = {"type": "service", "target_version": "v9"}
 
 def test_rule_3_the_fence_of_an_abort_stays_when_its_successor_is_refused() -> None:
     """Ada aborted the rollback behind its fence, and it is not concluded yet."""
-    stage = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(stage)
-    abort(first.id, ADA, stage.world)
-    heir = taken_over(stage, REFUSED)
+    simulation = DatabaseSimulation(APPROVED)
+    first = behind_its_fence(simulation)
+    abort(first.id, ADA, simulation.ports)
+    heir = taken_over(simulation, REFUSED)
     assert heir.inherits_fence_of == first.id
-    done = stage.run_to_end(heir)
+    done = simulation.run_to_end(heir)
 
     assert done.outcome is Outcome.REFUSED
-    assert stage.services.desired_count == 0
-    assert stage.rows() == GOOD + BAD
+    assert simulation.services.desired_count == 0
+    assert simulation.rows() == GOOD + BAD
     assert {ObligationKind.FENCE} <= {owed.kind for owed in done.left_to_operator()}
-    assert len(stage.pages()) >= 1
+    assert len(simulation.pages()) >= 1
 
 
 def test_rule_3_the_fence_of_an_abort_stays_through_any_number_of_takeovers() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(stage)
-    abort(first.id, ADA, stage.world)
-    second = taken_over(stage, REFUSED)
-    third = stage.admit({**REFUSED, **FORCED, "service": SERVICE}, "execution-3")
+    simulation = DatabaseSimulation(APPROVED)
+    first = behind_its_fence(simulation)
+    abort(first.id, ADA, simulation.ports)
+    second = taken_over(simulation, REFUSED)
+    third = simulation.admit({**REFUSED, **FORCED, "service": SERVICE}, "execution-3")
     assert third.inherits_fence_of == second.id
-    stage.run_to_end(third)
-    assert stage.services.desired_count == 0
+    simulation.run_to_end(third)
+    assert simulation.services.desired_count == 0
 
 
 def test_a_forced_rollback_that_succeeds_lifts_the_fence_of_an_abort() -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(stage)
-    abort(first.id, ADA, stage.world)
-    done = stage.run_to_end(taken_over(stage, {"type": "emergency", "target_version": "v1"}))
+    simulation = DatabaseSimulation(APPROVED)
+    first = behind_its_fence(simulation)
+    abort(first.id, ADA, simulation.ports)
+    done = simulation.run_to_end(taken_over(simulation, {"type": "emergency", "target_version": "v1"}))
     assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert (stage.running(), stage.services.desired_count) == (image("v1"), 2)
+    assert (simulation.running(), simulation.services.desired_count) == (image("v1"), 2)
 
 
 @pytest.mark.parametrize("given", [REFUSED, {"type": "service", "target_version": "v1"}])
 def test_no_rollback_takes_over_an_abort_behind_its_fence_without_force(given: Mapping[str, object]) -> None:
-    stage = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(stage)
-    abort(first.id, ADA, stage.world)
-    stage.pass_time(minutes=stage.policy.lease_minutes + 1)
-    newcomer = admit({**given, "service": SERVICE}, "arn:other", stage.clock.now(), stage.world)
+    simulation = DatabaseSimulation(APPROVED)
+    first = behind_its_fence(simulation)
+    abort(first.id, ADA, simulation.ports)
+    simulation.pass_time(minutes=simulation.policy.lease_minutes + 1)
+    newcomer = admit({**given, "service": SERVICE}, "arn:other", simulation.clock.now(), simulation.ports)
     assert newcomer.outcome is Outcome.SUPPRESSED
     assert newcomer.inherits_fence_of is None
-    assert stage.services.desired_count == 0
+    assert simulation.services.desired_count == 0

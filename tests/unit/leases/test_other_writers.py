@@ -20,76 +20,76 @@ from rollback.workflow.runner import run_step
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def outage_of_the_worker(stage: TwoWriterSimulation) -> Rollback:
+def outage_of_the_worker(simulation: TwoWriterSimulation) -> Rollback:
     """Fire the alarm of a writer without tasks, and run its execution to the end."""
-    now = stage.clock.now()
-    stage.alarms.fire(WORKER_OUTAGE, now)
+    now = simulation.clock.now()
+    simulation.alarms.fire(WORKER_OUTAGE, now)
     event = alarm_event(f"worker-{now:%H%M%S}", WORKER_OUTAGE, now)
-    rollback = admit(event, f"worker-{now:%H%M%S}", now, stage.world)
+    rollback = admit(event, f"worker-{now:%H%M%S}", now, simulation.ports)
     for _ in range(100):
-        rollback = stage.ledger.read(WORKER, rollback.id)
+        rollback = simulation.ledger.read(WORKER, rollback.id)
         if rollback.concluded_at is not None:
             return rollback
         step = Step.CONCLUDE if rollback.outcome is not None else Step.PLAN if rollback.plan is None else Step.SERVICE
-        cursor = run_step(rollback.id, step, stage.world)
-        cursor = run_step(rollback.id, cursor.next, stage.world)
+        cursor = run_step(rollback.id, step, simulation.ports)
+        cursor = run_step(rollback.id, cursor.next, simulation.ports)
         if cursor.wait_seconds:
-            stage.pass_time(seconds=cursor.wait_seconds)
+            simulation.pass_time(seconds=cursor.wait_seconds)
     raise AssertionError(f"no end: {rollback}")
 
 
-def failed_half_way(stage: TwoWriterSimulation) -> Rollback:
-    rollback = stage.admit(FULL)
+def failed_half_way(simulation: TwoWriterSimulation) -> Rollback:
+    rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.run_due_step(rollback)
-    stage.sql.schemas[BRANCH] = AFTER
-    return stage.run_to_end(rollback)
+        rollback = simulation.run_due_step(rollback)
+    simulation.sql.schemas[BRANCH] = AFTER
+    return simulation.run_to_end(rollback)
 
 
 def test_all_writers_are_started_again() -> None:
-    stage = TwoWriterSimulation()
-    ended = stage.read(stage.run(FULL))
+    simulation = TwoWriterSimulation()
+    ended = simulation.read(simulation.run(FULL))
 
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert stage.rows() == GOOD
-    assert stage.worker.desired_count == 2
-    assert stage.ledger.lease(WORKER) is None
+    assert simulation.rows() == GOOD
+    assert simulation.worker.desired_count == 2
+    assert simulation.ledger.lease(WORKER) is None
 
 
 def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() -> None:
-    stage = TwoWriterSimulation()
-    ended = failed_half_way(stage)
+    simulation = TwoWriterSimulation()
+    ended = failed_half_way(simulation)
     assert ended.outcome is Outcome.FAILED
     assert {o.service for o in ended.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
-    stage.pass_time(minutes=20)
+    simulation.pass_time(minutes=20)
 
-    of_worker = outage_of_the_worker(stage)
+    of_worker = outage_of_the_worker(simulation)
     assert of_worker.outcome is Outcome.SUPPRESSED, of_worker.reason
     assert ended.id in of_worker.reason
-    assert stage.worker.desired_count == 0
+    assert simulation.worker.desired_count == 0
 
 
 def test_leases_on_another_writer_and_the_branch_are_held_while_neon_is_asked_about_a_restore() -> None:
     """Conclude asks for up to ten minutes, as long as a lease: no setting is put back meanwhile."""
-    stage = TwoWriterSimulation()
-    rollback = stage.admit(FULL)
-    stage.neon.lose_next("restore")
-    while "restore" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
-    stage.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
+    simulation = TwoWriterSimulation()
+    rollback = simulation.admit(FULL)
+    simulation.neon.lose_next("restore")
+    while "restore" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
+    simulation.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
 
     def silent(*_: object, **__: object) -> NoReturn:
         raise ExternalServiceError("Neon does not answer")
 
-    stage.replace(databases=Unanswered(silent))
-    began = stage.clock.now()
-    while stage.read(rollback).open_obligations() and stage.clock.now() - began < timedelta(minutes=12):
-        for name in (SERVICE, WORKER, stage.branch_key):
-            held = stage.ledger.lease(name)
+    simulation.replace(databases=Unanswered(silent))
+    began = simulation.clock.now()
+    while simulation.read(rollback).open_obligations() and simulation.clock.now() - began < timedelta(minutes=12):
+        for name in (SERVICE, WORKER, simulation.branch_key):
+            held = simulation.ledger.lease(name)
             assert held is not None, name
-            assert held.is_held_by(rollback.id, stage.clock.now()), name
-        stage.run_due_step(rollback)
-    assert stage.clock.now() - began > timedelta(minutes=10)
+            assert held.is_held_by(rollback.id, simulation.clock.now()), name
+        simulation.run_due_step(rollback)
+    assert simulation.clock.now() - began > timedelta(minutes=10)
 
 
 class Unanswered:
@@ -103,20 +103,20 @@ class Unanswered:
 
 
 def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_it_at_zero() -> None:
-    stage = TwoWriterSimulation()
-    rollback = stage.run_until(stage.admit(FULL), Step.SERVICE)
+    simulation = TwoWriterSimulation()
+    rollback = simulation.run_until(simulation.admit(FULL), Step.SERVICE)
     for _ in range(20):  # the target is slow to start
-        rollback = stage.read(rollback)
+        rollback = simulation.read(rollback)
         if rollback.service is not None and rollback.service.acted_at is not None:
             break
-        stage.run_due_step(rollback)
-    arn = stage.services.describe(stage.world.settings.services[0]).primary.definition_arn
-    stage.services.behaviours[arn] = "unhealthy"
-    began = stage.clock.now()
-    while stage.clock.now() - began < timedelta(minutes=12):
-        stage.run_due_step(rollback)
-    assert stage.worker.desired_count == 0
-    held = stage.ledger.lease(WORKER)
+        simulation.run_due_step(rollback)
+    arn = simulation.services.describe(simulation.ports.settings.services[0]).primary.definition_arn
+    simulation.services.behaviours[arn] = "unhealthy"
+    began = simulation.clock.now()
+    while simulation.clock.now() - began < timedelta(minutes=12):
+        simulation.run_due_step(rollback)
+    assert simulation.worker.desired_count == 0
+    held = simulation.ledger.lease(WORKER)
     assert held is not None
-    assert held.is_held_by(rollback.id, stage.clock.now())
-    assert "changing the database" in describe_holder(held, stage.world)
+    assert held.is_held_by(rollback.id, simulation.clock.now())
+    assert "changing the database" in describe_holder(held, simulation.ports)

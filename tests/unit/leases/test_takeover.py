@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from fakes.aws.step_functions import execution_arn
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import NOW, SERVICE, definition, image, release, rollback
 
 from rollback.domain.escalation import EscalationLevel
@@ -81,79 +81,79 @@ def test_an_operator_sees_the_state_of_the_data_before_a_takeover() -> None:
     assert "may be changing the database" in describe_takeover_state(DATABASE)
 
 
-def in_the_middle(stage: Simulation) -> Rollback:
+def in_the_middle(simulation: Simulation) -> Rollback:
     """A plain rollback that has sent its UpdateService."""
-    first = stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE))
+    first = simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE))
     assert first.has_acted
-    stage.workflow.running.add(first.execution)
+    simulation.workflow.running.add(first.execution)
     return first
 
 
 def test_an_outage_takes_over_the_lease_stops_the_other_execution_and_keeps_its_target() -> None:
     """v1 is young and v0 old: from v1, which runs now, the outage would step to v0, one step too many."""
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=48)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    stage.ship("v2")
-    first = in_the_middle(stage)
-    outage = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=48)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    simulation.ship("v2")
+    first = in_the_middle(simulation)
+    outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUCCEEDED
     assert outage.supersedes == first.id
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert (outage.plan.running.version, outage.plan.target.version) == ("v2", "v1")
-    assert stage.running() == image("v1")
-    assert stage.workflow.stopped == [first.execution]
-    assert outage.id in stage.workflow.causes[first.execution]
+    assert simulation.running() == image("v1")
+    assert simulation.workflow.stopped == [first.execution]
+    assert outage.id in simulation.workflow.causes[first.execution]
 
 
 def test_a_rollback_that_was_taken_over_ends_without_a_call_or_page_and_hands_over_its_obligations() -> None:
-    stage = start_simulation()
-    before = dict(stage.services.deployment_configuration)
-    first = in_the_middle(stage)
-    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
-    calls = len(stage.services.calls)
-    ended = stage.run_until(first)
+    simulation = start_simulation()
+    before = dict(simulation.services.deployment_configuration)
+    first = in_the_middle(simulation)
+    outage = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
+    calls = len(simulation.services.calls)
+    ended = simulation.run_until(first)
     assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, outage.id)
-    assert len(stage.services.calls) == calls
-    assert stage.pages() == []
+    assert len(simulation.services.calls) == calls
+    assert simulation.pages() == []
     assert [o.handed_to for o in ended.obligations] == [outage.id]
-    done = stage.run_until(outage)
+    done = simulation.run_until(outage)
     assert done.outcome is Outcome.SUCCEEDED
-    assert stage.services.deployment_configuration == before
-    assert stage.state_of("v2") == "quarantined"
+    assert simulation.services.deployment_configuration == before
+    assert simulation.state_of("v2") == "quarantined"
 
 
 def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has_run_out() -> None:
-    stage = start_simulation()
-    stage.ship("v3", PROMOTED, hours_ago=0.1)
-    stage.ship("v4")
-    first = in_the_middle(stage)
-    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
+    simulation = start_simulation()
+    simulation.ship("v3", PROMOTED, hours_ago=0.1)
+    simulation.ship("v4")
+    first = in_the_middle(simulation)
+    outage = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
     assert outage.plan is not None
     assert outage.plan.target is not None
     for _ in range(3):
-        stage.run_due_step(outage)
+        simulation.run_due_step(outage)
     assert first.service is not None
     # a call of the former holder arrives late
     ours = rollback_family(FAMILY, "production", SERVICE)
-    losers = stage.services.register(definition("v1"), ours, release("v1").fingerprint)
-    stage.services.update(stage.world.settings.services[0], definition_arn=losers)
-    done = stage.run_until(outage)
-    assert stage.running() == image("v3")
+    losers = simulation.services.register(definition("v1"), ours, release("v1").fingerprint)
+    simulation.services.update(simulation.ports.settings.services[0], definition_arn=losers)
+    done = simulation.run_until(outage)
+    assert simulation.running() == image("v3")
     assert done.service is not None
     assert done.service.done_at is not None
-    assert (done.service.done_at - outage.created_at).total_seconds() >= stage.policy.act_timeout_seconds
+    assert (done.service.done_at - outage.created_at).total_seconds() >= simulation.policy.act_timeout_seconds
 
 
 @pytest.mark.parametrize("red", [DEGRADED, OUTAGE])
 def test_no_alarm_takes_over_an_emergency_and_the_alarm_is_rechecked(red: str) -> None:
-    stage = start_simulation()
-    first = stage.admit(stage.fire_alarm(OUTAGE))
-    stage.pass_time(seconds=1)
-    second = stage.admit(stage.fire_alarm(red), "execution-2")
+    simulation = start_simulation()
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
+    simulation.pass_time(seconds=1)
+    second = simulation.admit(simulation.fire_alarm(red), "execution-2")
     assert (second.outcome, first.outcome) == (Outcome.SUPPRESSED, None)
-    assert stage.check(second, "service-is-free").suppresses
+    assert simulation.check(second, "service-is-free").suppresses
     assert second.recheck_at is not None
 
 
@@ -169,59 +169,61 @@ def test_no_trigger_takes_over_a_rollback_that_ends_behind_its_fence() -> None:
 
 
 def test_an_outage_of_a_paused_service_does_not_take_over_an_operator_s_rollback() -> None:
-    stage = start_simulation()
-    pause(SERVICE, Operator("ann", "by hand now"), stage.world)
-    first = stage.run_due_step(stage.run_until(stage.admit({}), Step.SERVICE))
-    outage = stage.run_alarm_rollback(OUTAGE)
+    simulation = start_simulation()
+    pause(SERVICE, Operator("ann", "by hand now"), simulation.ports)
+    first = simulation.run_due_step(simulation.run_until(simulation.admit({}), Step.SERVICE))
+    outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUPPRESSED
     assert outage.recheck_at is not None
-    assert stage.workflow.stopped == []
-    assert stage.run_until(first).outcome is Outcome.SUCCEEDED
+    assert simulation.workflow.stopped == []
+    assert simulation.run_until(first).outcome is Outcome.SUCCEEDED
 
 
 def test_an_outage_that_takes_over_an_operator_s_rollback_continues_it_despite_earlier_attempts() -> None:
     """The first rollback has just ended without success: the operator's rollback since then is still continued."""
-    stage = Simulation(healthy_versions={"v0"})
-    stage.ship("v0", PROMOTED, hours_ago=48)
-    stage.ship("v1", PROMOTED, hours_ago=47)
-    stage.ship("v2")
-    assert stage.run().outcome is Outcome.FAILED
-    by_hand = stage.run_due_step(stage.run_until(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE))
+    simulation = Simulation(healthy_versions={"v0"})
+    simulation.ship("v0", PROMOTED, hours_ago=48)
+    simulation.ship("v1", PROMOTED, hours_ago=47)
+    simulation.ship("v2")
+    assert simulation.run().outcome is Outcome.FAILED
+    by_hand = simulation.run_due_step(
+        simulation.run_until(simulation.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
+    )
     assert by_hand.has_acted
-    outage = stage.run_alarm_rollback(OUTAGE)
+    outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.supersedes == by_hand.id
     assert outage.outcome is Outcome.SUCCEEDED
-    assert stage.running() == image("v0")
+    assert simulation.running() == image("v0")
 
 
 def test_rule_7_a_successor_keeps_the_target_though_the_other_has_found_its_lease_lost() -> None:
     """The successor crashes between admission and plan, and is retried once the other has found its lease lost."""
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=48)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    stage.ship("v2")
-    first = in_the_middle(stage)
-    event, now = stage.fire_alarm(OUTAGE), stage.clock.now()
-    admit(event, execution_arn("execution-2"), now, stage.world)
-    assert stage.run_due_step(first).outcome is Outcome.ABORTED
-    outage = stage.run(event, "execution-2")
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=48)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    simulation.ship("v2")
+    first = in_the_middle(simulation)
+    event, now = simulation.fire_alarm(OUTAGE), simulation.clock.now()
+    admit(event, execution_arn("execution-2"), now, simulation.ports)
+    assert simulation.run_due_step(first).outcome is Outcome.ABORTED
+    outage = simulation.run(event, "execution-2")
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert outage.plan.target.version == "v1"
-    assert stage.running() == image("v1")
+    assert simulation.running() == image("v1")
 
 
 def test_a_successor_keeps_an_operator_s_version_and_does_not_register_it_as_the_last_known_good() -> None:
     """The operator's version stays: no other target replaces it, and it does not join the last known good's family."""
-    stage = Simulation(healthy_versions=set())
-    stage.ship("v0", CANDIDATE, hours_ago=96)
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    prepare_standing_plan(SERVICE, stage.world)
-    by_hand = stage.run_until(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
-    stage.services.behaviours[stage.arns["v2"]] = "crashing"
-    stage.services.default_behaviour = "crashing"
-    outage = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation(healthy_versions=set())
+    simulation.ship("v0", CANDIDATE, hours_ago=96)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    prepare_standing_plan(SERVICE, simulation.ports)
+    by_hand = simulation.run_until(simulation.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
+    simulation.services.behaviours[simulation.arns["v2"]] = "crashing"
+    simulation.services.default_behaviour = "crashing"
+    outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.supersedes == by_hand.id
     assert outage.plan is not None
     assert outage.plan.target is not None

@@ -14,10 +14,10 @@ AGENT = "public.ecr.aws/datadog/agent@sha256:" + "d" * 64
 
 
 def shipped(version: str, state: ReleaseState) -> Simulation:
-    stage = start_simulation()
-    stage.ship(version, state)
-    stage.images.push(f"{REPOSITORY}:{version}", image(version).rpartition("@")[2])
-    return stage
+    simulation = start_simulation()
+    simulation.ship(version, state)
+    simulation.images.push(f"{REPOSITORY}:{version}", image(version).rpartition("@")[2])
+    return simulation
 
 
 @pytest.mark.parametrize("state", [SUSPECT, QUARANTINED])
@@ -25,7 +25,7 @@ def shipped(version: str, state: ReleaseState) -> Simulation:
     "named", [f"{REPOSITORY}:v3", image("v3"), f"mirror.test/api@{image('v3').rpartition('@')[2]}"]
 )
 def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, named: str) -> None:
-    answer = check_deploy(SERVICE, named, shipped("v3", state).world)
+    answer = check_deploy(SERVICE, named, shipped("v3", state).ports)
     assert not answer.allowed
     assert f"is of v3, which is {state}" in answer.why
     assert "rollback unquarantine production v3 --service express-api" in answer.why
@@ -34,35 +34,35 @@ def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseSt
 
 @pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
 def test_the_image_of_any_other_release_may_be_deployed(state: ReleaseState) -> None:
-    answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).world)
+    answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).ports)
     assert answer.allowed
     assert f"is of v3, which is {state}" in answer.why
 
 
 def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
-    answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).world)
+    answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).ports)
     assert answer.allowed
     assert "not known to the ledger" in answer.why
 
 
 def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
-    stage = shipped("v3", QUARANTINED)
-    stage.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
-    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world).allowed
+    simulation = shipped("v3", QUARANTINED)
+    simulation.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
+    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).allowed
 
 
 def test_no_image_may_be_deployed_during_a_rollback() -> None:
-    stage = shipped("v3", CANDIDATE)
-    rollback = stage.admit()
-    answer = check_deploy(SERVICE, image("v9"), stage.world)
+    simulation = shipped("v3", CANDIDATE)
+    rollback = simulation.admit()
+    answer = check_deploy(SERVICE, image("v9"), simulation.ports)
     assert not answer.allowed
     assert rollback.id in answer.why
-    stage.clock.pass_time(minutes=stage.policy.lease_minutes)
-    assert check_deploy(SERVICE, image("v9"), stage.world).allowed
+    simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
+    assert check_deploy(SERVICE, image("v9"), simulation.ports).allowed
 
 
 def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
     for version, state in (("v3", QUARANTINED), ("v4", PROMOTED)):
         made = definition(version)
         made["containerDefinitions"].append({"name": "agent", "image": AGENT})
@@ -71,9 +71,9 @@ def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> Non
         stored = release(
             version, state=state, fingerprint=fingerprint(made, {}), definition_sha256=sha256, images=images
         )
-        stage.ledger.record(stored, normalised_definition(made, {}))
-        assert check_deploy(SERVICE, AGENT, stage.world).allowed == (version == "v4")
-    assert not check_deploy(SERVICE, image("v3"), stage.world).allowed
+        simulation.ledger.record(stored, normalised_definition(made, {}))
+        assert check_deploy(SERVICE, AGENT, simulation.ports).allowed == (version == "v4")
+    assert not check_deploy(SERVICE, image("v3"), simulation.ports).allowed
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> Non
 )
 def test_an_image_without_a_known_digest_is_an_error(named: str) -> None:
     with pytest.raises(InvalidRequest, match="is not known"):
-        check_deploy(SERVICE, named, start_simulation().world)
+        check_deploy(SERVICE, named, start_simulation().ports)
 
 
 def test_no_image_is_allowed_while_the_registry_does_not_answer() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
 
     def no_answer(image: str) -> str | None:
         raise ExternalServiceError("ECR does not answer")
 
-    stage.images.digest_of = no_answer  # type: ignore[method-assign]
+    simulation.images.digest_of = no_answer  # type: ignore[method-assign]
     with pytest.raises(ExternalServiceError):
-        check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world)
+        check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports)

@@ -21,127 +21,127 @@ ANN = Operator(name="ann@desk", reason="it loses orders")
 
 def three_good() -> Simulation:
     """v1, v2 and v3 are promoted, v3 runs; v3 and v2 are in the standing plan."""
-    stage = Simulation()
+    simulation = Simulation()
     for version, hours in (("v1", 72), ("v2", 48), ("v3", 24)):
-        stage.ship(version, PROMOTED, hours_ago=hours)
-        prepare_standing_plan(SERVICE, stage.world)
-    return stage
+        simulation.ship(version, PROMOTED, hours_ago=hours)
+        prepare_standing_plan(SERVICE, simulation.ports)
+    return simulation
 
 
-def standing(stage: Simulation) -> list[str]:
-    plan = stage.ledger.standing_plan(SERVICE)
+def standing(simulation: Simulation) -> list[str]:
+    plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
     return [target.release.version for target in plan.targets]
 
 
-def last_known_good_by_name(stage: Simulation) -> str:
+def last_known_good_by_name(simulation: Simulation) -> str:
     """Image that `aws ecs update-service --task-definition <family>-last-known-good-…` would deploy."""
-    found = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
+    found = simulation.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
     assert found is not None
     return next(v for v in ("v1", "v2", "v3") if found["containerDefinitions"][0]["image"] == image(v))
 
 
 def test_a_quarantined_release_leaves_the_standing_plan_and_the_next_takes_its_place_and_name() -> None:
-    stage = three_good()
-    assert last_known_good_by_name(stage) == "v3"
-    said = quarantine(SERVICE, "v3", ANN, stage.world)
+    simulation = three_good()
+    assert last_known_good_by_name(simulation) == "v3"
+    said = quarantine(SERVICE, "v3", ANN, simulation.ports)
     assert said.endswith("the last known good is v2")
-    assert stage.state_of("v3") is QUARANTINED
-    assert standing(stage) == ["v2", "v1"]
-    assert last_known_good_by_name(stage) == "v2"
-    assert [(a.verb, a.subject, a.reason) for a in stage.ledger.actions(SERVICE)] == [
+    assert simulation.state_of("v3") is QUARANTINED
+    assert standing(simulation) == ["v2", "v1"]
+    assert last_known_good_by_name(simulation) == "v2"
+    assert [(a.verb, a.subject, a.reason) for a in simulation.ledger.actions(SERVICE)] == [
         ("quarantine", "v3", "it loses orders")
     ]
 
 
 def test_a_quarantined_release_is_no_target_without_force() -> None:
-    stage = three_good()
-    quarantine(SERVICE, "v2", ANN, stage.world)
-    refused = stage.run({"target_version": "v2"})
+    simulation = three_good()
+    quarantine(SERVICE, "v2", ANN, simulation.ports)
+    refused = simulation.run({"target_version": "v2"})
     assert refused.outcome is Outcome.REFUSED
     assert "v2 is quarantined: by ann@desk: it loses orders" in refused.reason
-    stage.healthy_versions.add("v2")
-    assert stage.run({"target_version": "v2", "force": True}, "execution-2").outcome is Outcome.SUCCEEDED
+    simulation.healthy_versions.add("v2")
+    assert simulation.run({"target_version": "v2", "force": True}, "execution-2").outcome is Outcome.SUCCEEDED
 
 
 def test_quarantining_the_last_promoted_release_says_that_no_target_is_left() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED)
-    assert "NO ROLLBACK TARGET" in quarantine(SERVICE, "v1", ANN, stage.world)
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED)
+    assert "NO ROLLBACK TARGET" in quarantine(SERVICE, "v1", ANN, simulation.ports)
 
 
 def test_a_version_means_each_of_its_releases_and_a_fingerprint_means_one() -> None:
-    stage = three_good()
+    simulation = three_good()
     twin = definition("v3", cpu="512")
     stored = release("v3", hours_ago=1, definition_sha256="0" * 64, fingerprint="a" * 64)
-    stage.ledger._definitions["0" * 64] = twin
-    stage.ledger._releases[SERVICE, "a" * 64] = stored
-    assert "v3 (aaaaaaaaaaaa) is quarantined" in quarantine(SERVICE, "aaaaaaaa", ANN, stage.world)
-    assert [r.state for r in stage.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, PROMOTED]
-    quarantine(SERVICE, "v3", ANN, stage.world)
-    assert [r.state for r in stage.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, QUARANTINED]
+    simulation.ledger._definitions["0" * 64] = twin
+    simulation.ledger._releases[SERVICE, "a" * 64] = stored
+    assert "v3 (aaaaaaaaaaaa) is quarantined" in quarantine(SERVICE, "aaaaaaaa", ANN, simulation.ports)
+    assert [r.state for r in simulation.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, PROMOTED]
+    quarantine(SERVICE, "v3", ANN, simulation.ports)
+    assert [r.state for r in simulation.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, QUARANTINED]
 
 
 @pytest.mark.parametrize("lever", [quarantine, unquarantine])
 def test_an_unknown_release_is_refused_with_a_list_of_known_ones(lever: Any) -> None:
-    stage = three_good()
+    simulation = three_good()
     with pytest.raises(InvalidRequest, match=r"'v33' .*did you mean 'v3'.*known versions: v1, v2, v3; nothing was"):
-        lever(SERVICE, "v33", ANN, stage.world)
-    assert list(stage.ledger.actions(SERVICE)) == []
+        lever(SERVICE, "v33", ANN, simulation.ports)
+    assert list(simulation.ledger.actions(SERVICE)) == []
 
 
 def test_quarantining_twice_keeps_the_first_reason() -> None:
-    stage = three_good()
-    quarantine(SERVICE, "v3", ANN, stage.world)
-    quarantine(SERVICE, "v3", Operator(name="bob", reason="so I hear"), stage.world)
-    (v3,) = (r for r in stage.ledger.releases(SERVICE) if r.version == "v3")
+    simulation = three_good()
+    quarantine(SERVICE, "v3", ANN, simulation.ports)
+    quarantine(SERVICE, "v3", Operator(name="bob", reason="so I hear"), simulation.ports)
+    (v3,) = (r for r in simulation.ledger.releases(SERVICE) if r.version == "v3")
     assert v3.state_reason == f"by {ANN}"
 
 
 def test_a_simultaneous_promotion_does_not_undo_a_quarantine() -> None:
-    stage = three_good()
-    stage.ship("v4", CANDIDATE, hours_ago=0.1)
-    set_release_state = stage.ledger.set_release_state
+    simulation = three_good()
+    simulation.ship("v4", CANDIDATE, hours_ago=0.1)
+    set_release_state = simulation.ledger.set_release_state
     promoted: list[Release] = []
 
     def promoted_first(given: Any, *verdict: Any) -> Any:
         if not promoted:
-            promoted.append(set_release_state(given, PROMOTED, stage.clock.now(), "baked"))
-            prepare_standing_plan(SERVICE, stage.world)
+            promoted.append(set_release_state(given, PROMOTED, simulation.clock.now(), "baked"))
+            prepare_standing_plan(SERVICE, simulation.ports)
         return set_release_state(given, *verdict)
 
-    stage.ledger.set_release_state = promoted_first  # type: ignore[method-assign, assignment]
-    quarantine(SERVICE, "v4", ANN, stage.world)
-    assert stage.state_of("v4") is QUARANTINED
-    assert "v4" not in standing(stage)
+    simulation.ledger.set_release_state = promoted_first  # type: ignore[method-assign, assignment]
+    quarantine(SERVICE, "v4", ANN, simulation.ports)
+    assert simulation.state_of("v4") is QUARANTINED
+    assert "v4" not in standing(simulation)
 
 
 def test_a_standing_plan_from_a_clock_ahead_of_ours_loses_the_quarantined_release() -> None:
-    stage = three_good()
-    plan = stage.ledger.standing_plan(SERVICE)
+    simulation = three_good()
+    plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
-    ahead = stage.clock.now() + timedelta(minutes=2)
-    stage.ledger.put_standing_plan(plan.model_copy(update={"computed_at": ahead}))
-    quarantine(SERVICE, "v3", ANN, stage.world)
-    assert standing(stage) == ["v2"]
+    ahead = simulation.clock.now() + timedelta(minutes=2)
+    simulation.ledger.put_standing_plan(plan.model_copy(update={"computed_at": ahead}))
+    quarantine(SERVICE, "v3", ANN, simulation.ports)
+    assert standing(simulation) == ["v2"]
 
 
 def test_a_release_is_quarantined_though_ecs_does_not_answer() -> None:
-    stage = three_good()
+    simulation = three_good()
 
     def no_answer(service: Any) -> Any:
         raise ExternalServiceError("ECS does not answer")
 
-    stage.services.describe = no_answer  # type: ignore[method-assign]
-    assert "could not be computed again (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
-    assert stage.state_of("v3") is QUARANTINED
-    assert standing(stage) == ["v2"]
+    simulation.services.describe = no_answer  # type: ignore[method-assign]
+    assert "could not be computed again (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, simulation.ports)
+    assert simulation.state_of("v3") is QUARANTINED
+    assert standing(simulation) == ["v2"]
 
 
 def calls_of_a_quarantine() -> int:
-    stage, outside = three_good(), FaultInjector()
-    stage.replace(ledger=CrashingProxy(stage.ledger, outside))
-    quarantine(SERVICE, "v3", ANN, stage.world)
+    simulation, outside = three_good(), FaultInjector()
+    simulation.replace(ledger=CrashingProxy(simulation.ledger, outside))
+    quarantine(SERVICE, "v3", ANN, simulation.ports)
     return outside.calls
 
 
@@ -150,48 +150,48 @@ def calls_of_a_quarantine() -> int:
 def test_a_quarantine_interrupted_at_any_call_leaves_no_bad_plan_and_a_second_call_completes_it(
     kill_at: int, after: bool
 ) -> None:
-    stage, outside = three_good(), FaultInjector(kill_at, after=after)
-    stage.replace(ledger=CrashingProxy(stage.ledger, outside))
+    simulation, outside = three_good(), FaultInjector(kill_at, after=after)
+    simulation.replace(ledger=CrashingProxy(simulation.ledger, outside))
     with pytest.raises(ProcessKilled):
-        quarantine(SERVICE, "v3", ANN, stage.world)
+        quarantine(SERVICE, "v3", ANN, simulation.ports)
     outside.restart_process()
-    if stage.state_of("v3") is QUARANTINED:
-        assert "v3" not in standing(stage)
-        assert list(stage.ledger.actions(SERVICE))
-    quarantine(SERVICE, "v3", ANN, stage.world)
-    assert stage.state_of("v3") is QUARANTINED
-    assert standing(stage) == ["v2", "v1"]
-    assert last_known_good_by_name(stage) == "v2"
+    if simulation.state_of("v3") is QUARANTINED:
+        assert "v3" not in standing(simulation)
+        assert list(simulation.ledger.actions(SERVICE))
+    quarantine(SERVICE, "v3", ANN, simulation.ports)
+    assert simulation.state_of("v3") is QUARANTINED
+    assert standing(simulation) == ["v2", "v1"]
+    assert last_known_good_by_name(simulation) == "v2"
 
 
 @pytest.mark.parametrize("state", [SUSPECT, QUARANTINED])
 def test_a_cleared_release_is_a_candidate_that_can_be_named_and_promoted(state: Any) -> None:
-    stage = three_good()
-    stored = release("v0", state=state, hours_ago=96, definition_arn=stage.arns["v1"])
-    stage.ledger.record(stored, normalised_definition(definition("v0"), {}))
-    said = unquarantine(SERVICE, "v0", ANN, stage.world)
+    simulation = three_good()
+    stored = release("v0", state=state, hours_ago=96, definition_arn=simulation.arns["v1"])
+    simulation.ledger.record(stored, normalised_definition(definition("v0"), {}))
+    said = unquarantine(SERVICE, "v0", ANN, simulation.ports)
     assert "rollback promote production --version v0" in said
-    assert stage.state_of("v0") is CANDIDATE
-    assert next(stage.ledger.actions(SERVICE)).verb == "unquarantine"
+    assert simulation.state_of("v0") is CANDIDATE
+    assert next(simulation.ledger.actions(SERVICE)).verb == "unquarantine"
 
 
 def test_a_release_that_is_neither_suspect_nor_quarantined_can_not_be_cleared() -> None:
-    stage = three_good()
+    simulation = three_good()
     with pytest.raises(InvalidRequest, match="v3 is promoted, neither quarantined nor suspect"):
-        unquarantine(SERVICE, "v3", ANN, stage.world)
+        unquarantine(SERVICE, "v3", ANN, simulation.ports)
 
 
 def test_a_verdict_that_arrives_meanwhile_is_not_cleared_with_the_old_one() -> None:
-    stage = three_good()
+    simulation = three_good()
     stored = release("v0", state=SUSPECT, hours_ago=96)
-    stage.ledger.record(stored, normalised_definition(definition("v0"), {}))
-    set_release_state = stage.ledger.set_release_state
+    simulation.ledger.record(stored, normalised_definition(definition("v0"), {}))
+    set_release_state = simulation.ledger.set_release_state
 
     def quarantined_first(given: Any, *verdict: Any) -> Any:
-        set_release_state(stored, QUARANTINED, stage.clock.now(), "left by another rollback")
+        set_release_state(stored, QUARANTINED, simulation.clock.now(), "left by another rollback")
         return set_release_state(given, *verdict)
 
-    stage.ledger.set_release_state = quarantined_first  # type: ignore[method-assign, assignment]
+    simulation.ledger.set_release_state = quarantined_first  # type: ignore[method-assign, assignment]
     with pytest.raises(Conflict, match="judged meanwhile: quarantined, left by another rollback"):
-        unquarantine(SERVICE, "v0", ANN, stage.world)
-    assert stage.state_of("v0") is QUARANTINED
+        unquarantine(SERVICE, "v0", ANN, simulation.ports)
+    assert simulation.state_of("v0") is QUARANTINED

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from simulations.worlds import make_ports
+from simulations.fake_ports import make_ports
 from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.check import Check, Verdict

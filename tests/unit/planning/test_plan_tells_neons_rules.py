@@ -8,13 +8,13 @@ from rollback.reports.database import format_database
 from rollback.resources.database.neon import AllowedIps
 
 
-def stage() -> DatabaseSimulation:
-    stage = DatabaseSimulation()
-    stage.neon.create_branch("staging", BRANCH)
-    stage.neon.settle()
-    stage.neon.allowed_ips = AllowedIps(ips=("203.0.113.0/24",), protected_branches_only=True)
-    assert observe(stage.world) is not None
-    return stage
+def simulation() -> DatabaseSimulation:
+    simulation = DatabaseSimulation()
+    simulation.neon.create_branch("staging", BRANCH)
+    simulation.neon.settle()
+    simulation.neon.allowed_ips = AllowedIps(ips=("203.0.113.0/24",), protected_branches_only=True)
+    assert observe(simulation.ports) is not None
+    return simulation
 
 
 def named(checks: tuple[Check, ...], name: str) -> Check:
@@ -22,7 +22,7 @@ def named(checks: tuple[Check, ...], name: str) -> Check:
 
 
 def test_plan_and_report_name_child_branches_that_move_and_ip_limits_that_are_lifted() -> None:
-    looked = stage()
+    looked = simulation()
     ended = looked.read(looked.run())
     assert ended.plan is not None
     children, limits = (named(ended.plan.checks, name) for name in ("children-stay", "ip-limits"))
@@ -36,7 +36,7 @@ def test_plan_and_report_name_child_branches_that_move_and_ip_limits_that_are_li
 
 def test_a_plan_without_child_branches_and_ip_limits_has_no_warnings_about_them() -> None:
     plain = DatabaseSimulation()
-    assert observe(plain.world) is not None
+    assert observe(plain.ports) is not None
     ended = plain.read(plain.run())
     assert ended.plan is not None
     assert {"children-stay", "ip-limits"}.isdisjoint(check.name for check in ended.plan.checks)

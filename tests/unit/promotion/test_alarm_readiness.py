@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fakes.aws.alarms import TARGET_GROUP
 from faults.scenarios.database_endings import raise_error
+from simulations.fake_ports import SETTINGS
 from simulations.service import PROMOTED, Simulation, start_simulation
-from simulations.worlds import SETTINGS
 from support.builders import SERVICE
 
 from rollback.check import Check, Verdict
@@ -18,35 +18,35 @@ from rollback.promotion.readiness import prepare_standing_plan
 NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
 
 
-def check(stage: Simulation, name: str) -> Check:
-    return next(found for found in prepare_standing_plan(SERVICE, stage.world).readiness if found.name == name)
+def check(simulation: Simulation, name: str) -> Check:
+    return next(found for found in prepare_standing_plan(SERVICE, simulation.ports).readiness if found.name == name)
 
 
-def shared(stage: Simulation, declared: bool | None) -> Simulation:
-    stage.world.targets.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
-    service = stage.world.settings.services[0].model_copy(update={"load_balancer_shared": declared})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
-    return stage
+def shared(simulation: Simulation, declared: bool | None) -> Simulation:
+    simulation.ports.targets.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
+    service = simulation.ports.settings.services[0].model_copy(update={"load_balancer_shared": declared})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
+    return simulation
 
 
 def test_an_alarm_without_data_beside_running_tasks_is_a_warning() -> None:
-    stage = start_simulation()
-    assert check(stage, "alarms-have-data").verdict is Verdict.PASS
-    stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
-    found = check(stage, "alarms-have-data")
+    simulation = start_simulation()
+    assert check(simulation, "alarms-have-data").verdict is Verdict.PASS
+    simulation.alarms.last_data[NO_HEALTHY] = simulation.clock.now() - timedelta(hours=2)
+    found = check(simulation, "alarms-have-data")
     assert found.verdict is Verdict.WARN
     assert f"{NO_HEALTHY} can't detect an outage" in found.reason
     assert "targetgroup/express-api" in found.reason
 
 
 def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.services.desired_count = 0
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.services.desired_count = 0
     for _ in range(3):
-        stage.pass_time(seconds=10)
-    stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
-    assert check(stage, "alarms-have-data").verdict is Verdict.SKIPPED
+        simulation.pass_time(seconds=10)
+    simulation.alarms.last_data[NO_HEALTHY] = simulation.clock.now() - timedelta(hours=2)
+    assert check(simulation, "alarms-have-data").verdict is Verdict.SKIPPED
 
 
 @pytest.mark.parametrize("declared", [None, False])
@@ -63,17 +63,17 @@ def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
 
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
     """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
-    stage = shared(start_simulation(), True)
-    stage.world.targets.others = ()  # type: ignore[attr-defined]
-    found = check(stage, "load-balancer-is-its-own")
+    simulation = shared(start_simulation(), True)
+    simulation.ports.targets.others = ()  # type: ignore[attr-defined]
+    found = check(simulation, "load-balancer-is-its-own")
     assert found.verdict is Verdict.WARN
     assert "set load_balancer_shared to false" in found.reason
 
 
 def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
-    stage = shared(start_simulation(), True)
-    stage.world.targets.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
-    assert check(stage, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
+    simulation = shared(start_simulation(), True)
+    simulation.ports.targets.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
+    assert check(simulation, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 
 def test_an_exclusive_load_balancer_passes_the_check() -> None:
@@ -81,10 +81,10 @@ def test_an_exclusive_load_balancer_passes_the_check() -> None:
 
 
 def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_put() -> None:
-    stage = start_simulation()
+    simulation = start_simulation()
     silent: Any = raise_error(ExternalServiceError("no answer"))
-    stage.alarms.without_data = silent  # type: ignore[method-assign]
-    stage.world.targets.sibling_target_groups = silent  # type: ignore[method-assign]
+    simulation.alarms.without_data = silent  # type: ignore[method-assign]
+    simulation.ports.targets.sibling_target_groups = silent  # type: ignore[method-assign]
     for name in ("alarms-have-data", "load-balancer-is-its-own"):
-        assert check(stage, name).verdict is Verdict.WARN
-    assert prepare_standing_plan(SERVICE, stage.world).is_ready
+        assert check(simulation, name).verdict is Verdict.WARN
+    assert prepare_standing_plan(SERVICE, simulation.ports).is_ready

@@ -61,18 +61,18 @@ def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
 
 def recorded(commit_from: str, tag: str, **label: str) -> str | None:
     """Record a release with this tag and label, and return its commit in the ledger."""
-    stage = Simulation()
-    only = stage.world.settings.services[0].model_copy(update={"commit_from": commit_from})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (only,)}))
+    simulation = Simulation()
+    only = simulation.ports.settings.services[0].model_copy(update={"commit_from": commit_from})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (only,)}))
     made = definition("v1")
     made["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
     made["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
-    stage.images.push(made["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
-    stage.images.labels[image("v1")] = {REVISION: label["revision"]} if label else {}
-    arn = stage.services.register_release(made, FAMILY)
-    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
-    record_running(SERVICE, stage.world)
-    (release,) = stage.ledger.releases(SERVICE)
+    simulation.images.push(made["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
+    simulation.images.labels[image("v1")] = {REVISION: label["revision"]} if label else {}
+    arn = simulation.services.register_release(made, FAMILY)
+    simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
+    record_running(SERVICE, simulation.ports)
+    (release,) = simulation.ledger.releases(SERVICE)
     return release.commit
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.metrics import FakeMetrics
+from simulations.fake_ports import OUTAGE, SETTINGS
 from simulations.service import PROMOTED, Simulation, deployment_event
-from simulations.worlds import OUTAGE, SETTINGS
 from support.builders import SERVICE, image
 from support.stand_ins import access_denied_error
 
@@ -23,11 +23,11 @@ HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port"
 
 
 def ready(**changes: Any) -> Simulation:
-    stage = Simulation()
-    group = stage.services.target_groups[0]
+    simulation = Simulation()
+    group = simulation.services.target_groups[0]
     recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
-    stage.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
-    return stage
+    simulation.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
+    return simulation
 
 
 def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
@@ -35,63 +35,63 @@ def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
 
 
 def test_a_service_with_a_promoted_release_is_ready_and_its_definition_is_registered() -> None:
-    stage = ready()
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation = ready()
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
-    found = stage.services.definition(plan.targets[0].definition_arn)
+    found = simulation.services.definition(plan.targets[0].definition_arn)
     assert found is not None
     assert (found["status"], found["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
 
 
 def test_no_rollback_is_available_without_a_promoted_release() -> None:
-    stage = Simulation()
-    stage.ship("v1")
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation = Simulation()
+    simulation.ship("v1")
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
     assert verdict(plan, "target-exists")[0] is Verdict.FAIL
 
 
 def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
-    stage = ready()
-    stage.images.missing.add(image("v1"))
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation = ready()
+    simulation.images.missing.add(image("v1"))
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
     assert "build and push it again" in verdict(plan, "image-exists")[1]
 
 
 def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2", PROMOTED, hours_ago=1)
-    stage.images.missing.add(image("v1"))
-    assert not prepare_standing_plan(SERVICE, stage.world).is_ready
-    stage.ship("v3")
-    assert prepare_standing_plan(SERVICE, stage.world).is_ready  # back to v2
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2", PROMOTED, hours_ago=1)
+    simulation.images.missing.add(image("v1"))
+    assert not prepare_standing_plan(SERVICE, simulation.ports).is_ready
+    simulation.ship("v3")
+    assert prepare_standing_plan(SERVICE, simulation.ports).is_ready  # back to v2
 
 
-def with_secret(stage: Simulation, arn: str) -> None:
+def with_secret(simulation: Simulation, arn: str) -> None:
     """The registered target refers to this secret."""
-    target = prepare_standing_plan(SERVICE, stage.world).targets[0].definition_arn
-    container = stage.services._definitions[target]["containerDefinitions"][0]
+    target = prepare_standing_plan(SERVICE, simulation.ports).targets[0].definition_arn
+    container = simulation.services._definitions[target]["containerDefinitions"][0]
     container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]
 
 
 def test_a_missing_secret_makes_the_target_unready() -> None:
-    stage = ready()
+    simulation = ready()
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
-    with_secret(stage, arn)
-    assert prepare_standing_plan(SERVICE, stage.world).is_ready
-    stage.world.secrets.missing.add(arn)  # type: ignore[attr-defined]
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    with_secret(simulation, arn)
+    assert prepare_standing_plan(SERVICE, simulation.ports).is_ready
+    simulation.ports.secrets.missing.add(arn)  # type: ignore[attr-defined]
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
     assert arn in verdict(plan, "secrets-exist")[1]
 
 
 def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
-    stage = ready()
-    stage.world.targets.health_check_path = "/healthz"  # type: ignore[attr-defined]
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation = ready()
+    simulation.ports.targets.health_check_path = "/healthz"  # type: ignore[attr-defined]
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     found, reason = verdict(plan, "health-check-unchanged")
     assert found is Verdict.WARN
@@ -99,37 +99,37 @@ def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> Non
 
 
 def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None:
-    stage = ready()
-    stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
-    stage.services.container_insights = False
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation = ready()
+    simulation.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
+    simulation.services.container_insights = False
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert verdict(plan, "circuit-breaker")[0] is Verdict.WARN
     assert verdict(plan, "container-insights")[0] is Verdict.WARN
 
 
 def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
-    stage = ready()
+    simulation = ready()
 
     def fails(image: str) -> bool:
         raise ExternalServiceError("ECR: no answer")
 
-    stage.images.exists = fails  # type: ignore[method-assign]
-    plan = prepare_standing_plan(SERVICE, stage.world)
+    simulation.images.exists = fails  # type: ignore[method-assign]
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
 
 
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
-    stage = ready()
-    record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
-    first = stage.ledger.standing_plan(SERVICE)
+    simulation = ready()
+    record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
+    first = simulation.ledger.standing_plan(SERVICE)
     assert first is not None
-    stage.pass_time(minutes=59)
-    assert prepare_standing_plan_if_due(SERVICE, stage.world) is None
-    stage.pass_time(minutes=2)
-    adopt_running_releases(stage.world)
-    second = stage.ledger.standing_plan(SERVICE)
+    simulation.pass_time(minutes=59)
+    assert prepare_standing_plan_if_due(SERVICE, simulation.ports) is None
+    simulation.pass_time(minutes=2)
+    adopt_running_releases(simulation.ports)
+    second = simulation.ledger.standing_plan(SERVICE)
     assert second is not None
     assert second.computed_at > first.computed_at
 
@@ -137,23 +137,23 @@ def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
 @pytest.mark.parametrize("state", [PROMOTED, "candidate"])
 def test_the_janitor_emits_whether_a_rollback_is_available(state: Any) -> None:
     metrics = FakeMetrics()
-    stage = Simulation(metrics=metrics)
-    stage.ship("v1", state)
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.alarms.in_alarm.clear()
-    sweep(stage.world)
+    simulation = Simulation(metrics=metrics)
+    simulation.ship("v1", state)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.alarms.in_alarm.clear()
+    sweep(simulation.ports)
     assert metrics.sweeps == 1
     assert metrics.seen == {SERVICE: (state is PROMOTED, 0)}
 
 
 def test_the_janitor_emits_stale_leases() -> None:
     metrics = FakeMetrics()
-    stage = Simulation(metrics=metrics)
-    stage.ship("v1", PROMOTED)
-    stage.alarms.in_alarm.clear()
-    now = stage.clock.now()
-    stage.ledger.acquire(SERVICE, "forgotten", now, now)
-    sweep(stage.world)
+    simulation = Simulation(metrics=metrics)
+    simulation.ship("v1", PROMOTED)
+    simulation.alarms.in_alarm.clear()
+    now = simulation.clock.now()
+    simulation.ledger.acquire(SERVICE, "forgotten", now, now)
+    sweep(simulation.ports)
     assert metrics.seen[SERVICE][1] == 1
 
 
@@ -191,15 +191,15 @@ def test_drift_is_reported_with_the_fix() -> None:
 
 
 def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
     service = SETTINGS.services[0].model_copy(update={"stack": "S"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
-    stage.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(stage.arns["v2"],))
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
+    simulation.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(simulation.arns["v2"],))
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
-    assert done.drift in stage.notifications.sent[-1].message
+    assert done.drift in simulation.notifications.sent[-1].message
 
 
 class RefusesOne(FakeServices):
@@ -215,28 +215,31 @@ class RefusesOne(FakeServices):
         return super().register(definition, family, release, tags)
 
 
-def refusing(stage: Simulation, version: str) -> None:
-    stage.services.__class__ = RefusesOne
-    stage.services.refused = image(version)  # type: ignore[attr-defined]
+def refusing(simulation: Simulation, version: str) -> None:
+    simulation.services.__class__ = RefusesOne
+    simulation.services.refused = image(version)  # type: ignore[attr-defined]
 
 
 def test_an_old_release_that_ecs_refuses_to_register_does_not_block_newer_targets() -> None:
     """One such release once blocked all readiness checks, and with them all promotions."""
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=97)
-    stage.ship("v1", PROMOTED, hours_ago=96)
-    stage.ship("v2", PROMOTED, hours_ago=48)
-    refusing(stage, "v1")
-    assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v2", "v0"]
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=97)
+    simulation.ship("v1", PROMOTED, hours_ago=96)
+    simulation.ship("v2", PROMOTED, hours_ago=48)
+    refusing(simulation, "v1")
+    assert [target.release.version for target in prepare_standing_plan(SERVICE, simulation.ports).targets] == [
+        "v2",
+        "v0",
+    ]
 
 
 def test_the_standing_plan_stays_if_the_newest_release_can_not_be_registered() -> None:
     """The function's role may be the cause of the refusal: no plan would be worse."""
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=96)
-    before = prepare_standing_plan(SERVICE, stage.world)
-    stage.ship("v2", PROMOTED, hours_ago=48)
-    refusing(stage, "v2")
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=96)
+    before = prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.ship("v2", PROMOTED, hours_ago=48)
+    refusing(simulation, "v2")
     with pytest.raises(CallRefused):
-        prepare_standing_plan(SERVICE, stage.world)
-    assert stage.ledger.standing_plan(SERVICE) == before
+        prepare_standing_plan(SERVICE, simulation.ports)
+    assert simulation.ledger.standing_plan(SERVICE) == before

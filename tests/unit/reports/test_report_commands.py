@@ -36,37 +36,37 @@ def assert_all_are_real(page: str) -> None:
 
 
 def refused_rollback(given: dict[str, object]) -> DatabaseSimulation:
-    stage = DatabaseSimulation(APPROVED)
-    stage.neon.restrict(BRANCH, "restore", "an import runs")
-    assert stage.read(stage.run(given)).outcome is Outcome.REFUSED
-    return stage
+    simulation = DatabaseSimulation(APPROVED)
+    simulation.neon.restrict(BRANCH, "restore", "an import runs")
+    assert simulation.read(simulation.run(given)).outcome is Outcome.REFUSED
+    return simulation
 
 
 def rollback_that_failed_half_way() -> tuple[DatabaseSimulation, Rollback]:
     """Overwrite the branch with tables that differ from those of the preview."""
-    stage = DatabaseSimulation(APPROVED)
-    rollback = stage.admit(FULL)
+    simulation = DatabaseSimulation(APPROVED)
+    rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.run_due_step(rollback)
-    stage.sql.schemas[BRANCH] = AFTER
-    rollback = stage.run_until(rollback)
+        rollback = simulation.run_due_step(rollback)
+    simulation.sql.schemas[BRANCH] = AFTER
+    rollback = simulation.run_until(rollback)
     assert rollback.outcome is Outcome.FAILED
-    return stage, rollback
+    return simulation, rollback
 
 
 def test_a_call_that_aws_denies_to_the_function_is_offered_with_the_operators_own_credentials() -> None:
-    stage = start_simulation()
-    stage.replace(services=DenyingPort(stage.services, "update"))
-    stage.run()
-    (page,) = stage.pages()
+    simulation = start_simulation()
+    simulation.replace(services=DenyingPort(simulation.services, "update"))
+    simulation.run()
+    (page,) = simulation.pages()
     assert f"rollback start production --type emergency --service {SERVICE} --force --direct" in commands_in(page)
     assert_all_are_real(page)
 
 
 def test_a_page_never_offers_to_start_a_release_that_can_not_work_with_the_schema() -> None:
-    stage = DatabaseSimulation(Policy())
-    stage.run()
-    (page,) = stage.pages()
+    simulation = DatabaseSimulation(Policy())
+    simulation.run()
+    (page,) = simulation.pages()
     assert not any(start in page for start in STARTS)
     assert f"rollback start production --type full --service {SERVICE} --target-version v1 --force" in page
     assert page.count("without its database") == 1, "a page says nothing twice"
@@ -96,16 +96,16 @@ def test_a_refused_request_is_offered_again_with_its_options(given: dict[str, ob
 
 
 def test_a_request_that_lacks_an_approval_is_offered_with_one() -> None:
-    stage = DatabaseSimulation(Policy(on_incompatible_schema="full"))
-    stage.run()
-    page = stage.pages()[-1]
+    simulation = DatabaseSimulation(Policy(on_incompatible_schema="full"))
+    simulation.run()
+    page = simulation.pages()[-1]
     assert commands_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
     assert_all_are_real(page)
 
 
 def test_a_page_about_overwritten_data_offers_the_undo_and_no_start() -> None:
-    stage, rollback = rollback_that_failed_half_way()
-    page = stage.pages()[-1]
+    simulation, rollback = rollback_that_failed_half_way()
+    page = simulation.pages()[-1]
     *_, undo, last = commands_in(page)
     assert undo == f"rollback undo production {rollback.id}"
     assert last.startswith("rollback unfence production --service express-api")
@@ -115,38 +115,38 @@ def test_a_page_about_overwritten_data_offers_the_undo_and_no_start() -> None:
 
 def test_an_obligation_that_conclude_still_discharges_is_not_called_left() -> None:
     """The page goes out before Conclude discharges the obligation."""
-    stage = DatabaseSimulation(APPROVED)
-    rollback = stage.admit(FULL)
+    simulation = DatabaseSimulation(APPROVED)
+    rollback = simulation.admit(FULL)
     while not rollback.is_fenced:
-        rollback = stage.run_due_step(rollback)
-    stage.neon.retention_seconds = 60
-    stage.sql.schemas[BRANCH] = AFTER
-    stage.run_until(rollback)
-    page = stage.pages()[0]
+        rollback = simulation.run_due_step(rollback)
+    simulation.neon.retention_seconds = 60
+    simulation.sql.schemas[BRANCH] = AFTER
+    simulation.run_until(rollback)
+    page = simulation.pages()[0]
     assert 'To be put back: fence, value before: {"desired_count": 2}; another report follows if that fails' in page
     assert "NOT PUT BACK" not in page
-    assert stage.services.desired_count == 2
+    assert simulation.services.desired_count == 2
 
 
 def test_a_page_about_a_service_alone_offers_the_emergency_start() -> None:
-    stage = start_simulation()
-    stage.healthy_versions.clear()
-    assert stage.read(stage.run()).outcome is not Outcome.SUCCEEDED
-    assert all(start in stage.pages()[-1] for start in STARTS)
-    assert_all_are_real(stage.pages()[-1])
+    simulation = start_simulation()
+    simulation.healthy_versions.clear()
+    assert simulation.read(simulation.run()).outcome is not Outcome.SUCCEEDED
+    assert all(start in simulation.pages()[-1] for start in STARTS)
+    assert_all_are_real(simulation.pages()[-1])
 
 
 def test_the_last_command_names_the_family_that_was_deployed_for_this_service() -> None:
     """The team's own family may look like one of ours: the name alone does not tell who registered it."""
-    stage = Simulation()
-    own, service = "web-rollback", stage.world.settings.services[0]
+    simulation = Simulation()
+    own, service = "web-rollback", simulation.ports.settings.services[0]
     for version, hours_ago in (("v1", 48), ("v2", 1)):
-        stage.arns[version] = stage.services.register_release(definition(version), own)
-        stage.services.run(stage.arns[version], created_at=NOW - timedelta(hours=hours_ago))
-        record_running(SERVICE, stage.world)
-    good = min(stage.ledger.releases(SERVICE), key=lambda one: one.first_deployed_at)
-    promote(good, "by hand", stage.world)
-    rollback = stage.run()
+        simulation.arns[version] = simulation.services.register_release(definition(version), own)
+        simulation.services.run(simulation.arns[version], created_at=NOW - timedelta(hours=hours_ago))
+        record_running(SERVICE, simulation.ports)
+    good = min(simulation.ledger.releases(SERVICE), key=lambda one: one.first_deployed_at)
+    promote(good, "by hand", simulation.ports)
+    rollback = simulation.run()
     family = f"{own}-last-known-good-production-{SERVICE}"
     assert rollback.service is not None
     assert f"/{family}:" in str(rollback.service.target_definition_arn)

@@ -77,9 +77,9 @@ def test_deep_nesting_stays_text(deep: int) -> None:
 
 def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
     """The page about a plan that fails by a defect of ours."""
-    stage = start_simulation()
-    rollback = stage.admit(alarm_event())
-    monkeypatch.setattr(handlers, "_world", lambda: stage.world)
+    simulation = start_simulation()
+    rollback = simulation.admit(alarm_event())
+    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
     cause = of_lambda("KeyError", "'before'")
     if by == "catch":
         cursor = {"rollback_id": rollback.id, "error": {"Error": "KeyError", "Cause": cause}}
@@ -87,9 +87,9 @@ def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
     else:
         detail = {"status": "FAILED", "executionArn": rollback.execution, "error": "KeyError", "cause": cause}
         handlers.report({"detail-type": "Step Functions Execution Status Change", "detail": detail}, None)
-    stage.run_until(rollback, until=Step.DONE)
-    assert stage.ledger.lease(SERVICE) is None or by == "event"
-    return stage.pages()[0]
+    simulation.run_until(rollback, until=Step.DONE)
+    assert simulation.ledger.lease(SERVICE) is None or by == "event"
+    return simulation.pages()[0]
 
 
 @pytest.mark.parametrize(

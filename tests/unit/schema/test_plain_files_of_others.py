@@ -20,23 +20,23 @@ REWRITES = ShippedMigration(
 def test_a_plain_file_of_another_service_counts_only_if_it_came_after_the_release(
     was_there_before: bool, compatibility: str
 ) -> None:
-    stage = DatabaseSimulation(second=ADDS)
-    v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
+    simulation = DatabaseSimulation(second=ADDS)
+    v1, v2 = (next(r for r in simulation.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
     times = [v2.first_deployed_at, *([v1.first_deployed_at - timedelta(hours=1)] if was_there_before else [])]
     for at in times:
-        stage.ledger.put_restore_point(
+        simulation.ledger.put_restore_point(
             RecordedPoint(
-                branch=stage.branch_key,
+                branch=simulation.branch_key,
                 service="worker",
                 version=f"w {at}",
                 at=at,
-                lsn=stage.neon.position("br-1")[0],
+                lsn=simulation.neon.position("br-1")[0],
                 recorded_at=at,
                 by="checkpoint",
                 shipped=(REWRITES,),
             )
         )
-    verdict = schema_verdict(v1, stage.world, v2)
+    verdict = schema_verdict(v1, simulation.ports, v2)
     assert FIRST.tool == "drizzle"
     assert verdict is not None
     assert verdict.compatibility == compatibility, verdict.reason

@@ -26,40 +26,40 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
 
 
-def asked_for_restore(stage: DatabaseSimulation) -> Rollback:
+def asked_for_restore(simulation: DatabaseSimulation) -> Rollback:
     """Run until the restore was sent to Neon, and no observation followed."""
-    rollback = stage.admit(FULL, "execution-1")
-    while "restore" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
+    rollback = simulation.admit(FULL, "execution-1")
+    while "restore" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.data_change_announced_at is not None
     assert rollback.database.backup_id is None
     return rollback
 
 
-def by_person(stage: Simulation, rollback: Rollback) -> None:
-    abort(rollback.id, ANN, stage.world)
+def by_person(simulation: Simulation, rollback: Rollback) -> None:
+    abort(rollback.id, ANN, simulation.ports)
 
 
-def by_crash(stage: Simulation, rollback: Rollback) -> None:
-    janitor.conclude_execution(rollback.execution, TIMED_OUT, stage.world)
+def by_crash(simulation: Simulation, rollback: Rollback) -> None:
+    janitor.conclude_execution(rollback.execution, TIMED_OUT, simulation.ports)
 
 
-def by_lost_lease(stage: Simulation, rollback: Rollback) -> None:
-    stage.ledger.release_lease(SERVICE, rollback.id)
-    stage.run_due_step(rollback)
+def by_lost_lease(simulation: Simulation, rollback: Rollback) -> None:
+    simulation.ledger.release_lease(SERVICE, rollback.id)
+    simulation.run_due_step(rollback)
 
 
 ENDED: list[Callable[[Simulation, Rollback], None]] = [by_person, by_crash, by_lost_lease]
 
 
-def concluded(stage: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
+def concluded(simulation: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
     for _ in range(minutes):
-        stage.neon.settle()
-        stage.pass_time(minutes=1)
-        janitor.sweep(stage.world)
-        stage.workflow.started.clear()
-    ended = stage.read(rollback)
+        simulation.neon.settle()
+        simulation.pass_time(minutes=1)
+        janitor.sweep(simulation.ports)
+        simulation.workflow.started.clear()
+    ended = simulation.read(rollback)
     assert ended.concluded_at is not None
     return ended
 
@@ -71,138 +71,138 @@ def concluded(stage: DatabaseSimulation, rollback: Rollback, minutes: int = 60) 
 def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be_undone(
     end: Callable[[Simulation, Rollback], None],
 ) -> None:
-    stage = DatabaseSimulation()
-    stage.healthy_versions.add("v2")
-    rollback = asked_for_restore(stage)
-    end(stage, rollback)
-    ended = concluded(stage, rollback)
-    backup = stage.backup(ended)
+    simulation = DatabaseSimulation()
+    simulation.healthy_versions.add("v2")
+    rollback = asked_for_restore(simulation)
+    end(simulation, rollback)
+    ended = concluded(simulation, rollback)
+    backup = simulation.backup(ended)
 
     assert backup is not None
     assert ended.database is not None
     assert (ended.database.backup_id, ended.database.database_outcome) == (backup.id, DatabaseOutcome.FAILED)
     assert ended.has_changed_data
-    page = stage.pages()[-1]
+    page = simulation.pages()[-1]
     assert f"backup branch {backup.id}" in page
     assert f"rollback undo production {ended.id}" in page
-    assert "no backup branch is known" not in "".join(stage.pages())
-    assert stage.services.desired_count == 0  # v2 does not fit that data
-    undone = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
+    assert "no backup branch is known" not in "".join(simulation.pages())
+    assert simulation.services.desired_count == 0  # v2 does not fit that data
+    undone = simulation.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert undone.outcome is Outcome.SUCCEEDED, undone.reason
-    assert stage.rows() == GOOD + BAD
-    assert stage.running() == image("v2")
+    assert simulation.rows() == GOOD + BAD
+    assert simulation.running() == image("v2")
 
 
 def test_the_first_page_says_that_the_data_s_state_is_unknown_and_which_branch_to_look_for() -> None:
-    stage = DatabaseSimulation()
-    rollback = asked_for_restore(stage)
-    by_person(stage, rollback)
-    ended = concluded(stage, rollback)
-    first = stage.pages()[0]
+    simulation = DatabaseSimulation()
+    rollback = asked_for_restore(simulation)
+    by_person(simulation, rollback)
+    ended = concluded(simulation, rollback)
+    first = simulation.pages()[0]
     assert "is not known yet" in first
     assert backup_name(ended.id) in first
-    ids = [sent.attributes["report_id"] for sent in stage.notifications.sent]
+    ids = [sent.attributes["report_id"] for sent in simulation.notifications.sent]
     assert len(set(ids)) == len(ids)
 
 
 def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
-    stage = DatabaseSimulation()
-    rollback = stage.admit(FULL, "execution-1")
+    simulation = DatabaseSimulation()
+    rollback = simulation.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.data_change_announced_at is None:
-        stage.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
-        rollback = stage.run_due_step(rollback)
+        simulation.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
+        rollback = simulation.run_due_step(rollback)
     assert rollback.database.intent is not None
-    by_crash(stage, rollback)
-    ended = concluded(stage, rollback)
+    by_crash(simulation, rollback)
+    ended = concluded(simulation, rollback)
 
     assert not ended.has_changed_data
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.REFUSED
-    assert stage.rows() == GOOD + BAD
-    assert (stage.running(), stage.services.desired_count) == (image("v2"), 2)
+    assert simulation.rows() == GOOD + BAD
+    assert (simulation.running(), simulation.services.desired_count) == (image("v2"), 2)
     assert ended.left_to_operator() == ()
-    assert "the data is untouched" in stage.pages()[-1]
+    assert "the data is untouched" in simulation.pages()[-1]
 
 
 def test_neon_is_not_asked_before_the_announced_call_can_no_longer_land() -> None:
     """Rule 9: the intent is written before the change. Neon knows nothing of our lease."""
-    stage = DatabaseSimulation()
-    rollback = stage.admit(FULL, "execution-1")
-    stage.neon.lose_next("restore")
-    while "restore" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
+    simulation = DatabaseSimulation()
+    rollback = simulation.admit(FULL, "execution-1")
+    simulation.neon.lose_next("restore")
+    while "restore" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.intent is not None
     announced = rollback.database.intent.at
-    by_crash(stage, rollback)
-    ended = concluded(stage, rollback)
+    by_crash(simulation, rollback)
+    ended = concluded(simulation, rollback)
     assert ended.database is not None
     assert ended.database.last_change_checked_at is not None
-    limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
+    limit = timedelta(seconds=simulation.ports.settings.policy.database_timeout_seconds)
     assert ended.database.last_change_checked_at >= announced + limit
     assert ended.database.backup_id is not None
 
 
 def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_answer() -> None:
-    stage = DatabaseSimulation()
-    rollback = asked_for_restore(stage)
+    simulation = DatabaseSimulation()
+    rollback = asked_for_restore(simulation)
 
     def unreachable(*_: Any, **__: Any) -> Any:
         raise Unreachable("no connection to Neon")
 
-    real = stage.neon.branch
-    stage.neon.branch = unreachable  # type: ignore[method-assign]
-    by_crash(stage, rollback)
+    real = simulation.neon.branch
+    simulation.neon.branch = unreachable  # type: ignore[method-assign]
+    by_crash(simulation, rollback)
     for _ in range(60):
-        stage.pass_time(minutes=1)
-        janitor.sweep(stage.world)
-        stage.workflow.started.clear()
-    ended = stage.read(rollback)
-    stage.neon.branch = real  # type: ignore[method-assign]
+        simulation.pass_time(minutes=1)
+        janitor.sweep(simulation.ports)
+        simulation.workflow.started.clear()
+    ended = simulation.read(rollback)
+    simulation.neon.branch = real  # type: ignore[method-assign]
 
     assert ended.concluded_at is not None
     assert ended.database is not None
     assert ended.database.not_known is not None
-    page = stage.pages()[-1]
+    page = simulation.pages()[-1]
     assert "it is NOT KNOWN whether the data was changed (no connection to Neon)" in page
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
-    assert stage.services.desired_count == 0
+    assert simulation.services.desired_count == 0
     assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
-    refused = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
+    refused = simulation.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert refused.outcome is Outcome.REFUSED
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in refused.reason
 
 
 def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> None:
-    stage = DatabaseSimulation()
-    rollback = stage.admit(FULL, "execution-1")
-    stage.neon.lose_next("create_branch")
-    while "create_branch" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
+    simulation = DatabaseSimulation()
+    rollback = simulation.admit(FULL, "execution-1")
+    simulation.neon.lose_next("create_branch")
+    while "create_branch" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.intent is not None
 
     def unreachable(*_: Any, **__: Any) -> Any:
         raise Unreachable("no connection to Neon")
 
-    stage.neon.branch = unreachable  # type: ignore[method-assign]
-    by_crash(stage, rollback)
+    simulation.neon.branch = unreachable  # type: ignore[method-assign]
+    by_crash(simulation, rollback)
     for _ in range(3):
-        stage.pass_time(minutes=1)
-        janitor.sweep(stage.world)
-    assert stage.services.desired_count == 2
+        simulation.pass_time(minutes=1)
+        janitor.sweep(simulation.ports)
+    assert simulation.services.desired_count == 2
 
 
 def test_the_page_names_a_preview_that_is_left() -> None:
-    stage = DatabaseSimulation()
-    rollback = stage.admit(FULL, "execution-1")
-    stage.neon.lose_next("create_branch")
-    while "create_branch" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
-    by_crash(stage, rollback)
-    ended = concluded(stage, rollback)
+    simulation = DatabaseSimulation()
+    rollback = simulation.admit(FULL, "execution-1")
+    simulation.neon.lose_next("create_branch")
+    while "create_branch" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
+    by_crash(simulation, rollback)
+    ended = concluded(simulation, rollback)
     assert not ended.has_changed_data
-    assert f"preview branch rollback-preview-{ended.id} was left over" in stage.pages()[-1]
+    assert f"preview branch rollback-preview-{ended.id} was left over" in simulation.pages()[-1]
 
 
 @pytest.mark.parametrize(
@@ -235,74 +235,76 @@ def test_a_change_is_unanswered_until_an_observation_shows_its_effect(
 def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was_never_touched(
     when: str, end: Callable[[Simulation, Rollback], None]
 ) -> None:
-    stage = TwoWriterSimulation()
-    rollback = stage.admit(FULL, "execution-1")
+    simulation = TwoWriterSimulation()
+    rollback = simulation.admit(FULL, "execution-1")
     reached: dict[str, Callable[[Rollback], bool]] = {
         "announced": lambda r: bool(r.obligations),
-        "stopped": lambda _: stage.services.desired_count == 0,
+        "stopped": lambda _: simulation.services.desired_count == 0,
         "stands": lambda r: r.database is not None and r.database.fence.head is not None,
-        "preview": lambda _: "create_branch" in stage.neon.calls,
-        "unprotected": lambda _: "update_branch" in stage.neon.calls,
+        "preview": lambda _: "create_branch" in simulation.neon.calls,
+        "unprotected": lambda _: "update_branch" in simulation.neon.calls,
     }
     while not reached[when](rollback):
-        rollback = stage.run_due_step(rollback)
-    assert "restore" not in stage.neon.calls
-    end(stage, rollback)
-    ended = concluded(stage, rollback)
+        rollback = simulation.run_due_step(rollback)
+    assert "restore" not in simulation.neon.calls
+    end(simulation, rollback)
+    ended = concluded(simulation, rollback)
 
     assert not ended.has_changed_data
-    assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
     assert ended.left_to_operator() == ()
     assert ended.is_operator_abort is False
-    assert stage.rows() == GOOD + BAD
-    assert stage.branch.protected
+    assert simulation.rows() == GOOD + BAD
+    assert simulation.branch.protected
 
 
-def fenced(stage: TwoWriterSimulation) -> Rollback:
-    rollback = stage.admit(FULL, "execution-1")
+def fenced(simulation: TwoWriterSimulation) -> Rollback:
+    rollback = simulation.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.fence.head is None:
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
     return rollback
 
 
-def by_hand(stage: Simulation, rollback: Rollback) -> None:
+def by_hand(simulation: Simulation, rollback: Rollback) -> None:
     why = "its execution ended as ABORTED: by ann"
-    janitor.conclude_execution(rollback.execution, why, stage.world, by_hand=True)
+    janitor.conclude_execution(rollback.execution, why, simulation.ports, by_hand=True)
 
 
-def by_forced_unlock(stage: Simulation, rollback: Rollback) -> None:
-    unlock(SERVICE, ANN, stage.world, force=True)
-    stage.run_due_step(rollback)
+def by_forced_unlock(simulation: Simulation, rollback: Rollback) -> None:
+    unlock(SERVICE, ANN, simulation.ports, force=True)
+    simulation.run_due_step(rollback)
 
 
 @pytest.mark.parametrize("end", [by_person, by_hand, by_forced_unlock])
 def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
     end: Callable[[Simulation, Rollback], None],
 ) -> None:
-    stage = TwoWriterSimulation()
-    rollback = fenced(stage)
-    end(stage, rollback)
-    ended = concluded(stage, rollback)
+    simulation = TwoWriterSimulation()
+    rollback = fenced(simulation)
+    end(simulation, rollback)
+    ended = concluded(simulation, rollback)
 
     assert ended.outcome is Outcome.ABORTED
     assert ended.is_operator_abort
-    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
     assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
 
 
 def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
-    stage = TwoWriterSimulation()
-    rollback = fenced(stage)
-    stage.ledger.save(stage.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann"))
-    concluded(stage, rollback)
-    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
+    simulation = TwoWriterSimulation()
+    rollback = fenced(simulation)
+    simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann"))
+    concluded(simulation, rollback)
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
 
 
 def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succeeding() -> None:
     """The operator knows more than we do: a refused successor has no evidence for the bad release."""
-    stage = TwoWriterSimulation()
-    first = fenced(stage)
-    stage.ledger.save(stage.read(first).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True))
+    simulation = TwoWriterSimulation()
+    first = fenced(simulation)
+    simulation.ledger.save(
+        simulation.read(first).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True)
+    )
     asked = {
         "type": "database",
         "service": SERVICE,
@@ -310,119 +312,119 @@ def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succe
         "force": True,
         "reason": "it takes too long",
     }
-    refused = stage.run(asked, "execution-2")
+    refused = simulation.run(asked, "execution-2")
 
     assert refused.outcome is Outcome.REFUSED
     assert refused.inherits_fence_of == first.id
-    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
-    assert ObligationKind.FENCE in {owed.kind for owed in stage.read(refused).left_to_operator()}
+    assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
+    assert ObligationKind.FENCE in {owed.kind for owed in simulation.read(refused).left_to_operator()}
 
 
 def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
-    stage = DatabaseSimulation()
-    stage.neon.refuse_next("restore", RequestRefused("the branch is being moved"))
-    refused = stage.run()
+    simulation = DatabaseSimulation()
+    simulation.neon.refuse_next("restore", RequestRefused("the branch is being moved"))
+    refused = simulation.run()
     assert refused.outcome is Outcome.REFUSED
     assert refused.has_fenced
     assert refused.has_acted
-    assert stage.state_of("v2") == "candidate"
+    assert simulation.state_of("v2") == "candidate"
 
 
 # The service
 
 
-def stopping(stage: Simulation) -> Rollback:
+def stopping(simulation: Simulation) -> Rollback:
     """Announce and make a StopServiceDeployment, and kill the execution before the save."""
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2")
-    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
-    rollback = stage.ledger.save(service(rollback, stage.world))
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2")
+    rollback = simulation.run_until(simulation.admit(None, "execution-1"), Step.SERVICE)
+    rollback = simulation.ledger.save(service(rollback, simulation.ports))
     assert rollback.service is not None
     assert rollback.service.intent is not None
     assert rollback.service.intent.action == "stop_deployment"
     return rollback
 
 
-def swept(stage: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
+def swept(simulation: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
     for _ in range(minutes):
-        stage.pass_time(minutes=1)
-        janitor.sweep(stage.world)
-        stage.workflow.started.clear()
-    return stage.read(rollback)
+        simulation.pass_time(minutes=1)
+        janitor.sweep(simulation.ports)
+        simulation.workflow.started.clear()
+    return simulation.read(rollback)
 
 
 def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
-    stage = Simulation()
-    rollback = stopping(stage)
+    simulation = Simulation()
+    rollback = stopping(simulation)
     assert rollback.service is not None
     assert rollback.service.intent is not None
-    stage.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
-    by_crash(stage, rollback)
-    ended = swept(stage, rollback)
+    simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
+    by_crash(simulation, rollback)
+    ended = swept(simulation, rollback)
 
     assert ended.has_acted
     assert ended.outcome is Outcome.FAILED
     assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in ended.reason
-    assert "was carried out" in stage.pages()[-1]
-    assert stage.changes() == ["stop_deployment"]
+    assert "was carried out" in simulation.pages()[-1]
+    assert simulation.changes() == ["stop_deployment"]
     assert ended.recheck_at is None
 
 
 def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -> None:
-    stage = Simulation()
-    rollback = stopping(stage)
+    simulation = Simulation()
+    rollback = stopping(simulation)
     assert rollback.service is not None
     assert rollback.service.intent is not None
-    stage.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
-    by_person(stage, rollback)
-    ended = swept(stage, rollback)
+    simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
+    by_person(simulation, rollback)
+    ended = swept(simulation, rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, True)
-    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in stage.pages()[-1]
+    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in simulation.pages()[-1]
 
 
 def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
-    stage = Simulation()
-    rollback = stopping(stage)
-    by_crash(stage, rollback)
-    ended = stage.read(rollback)
+    simulation = Simulation()
+    rollback = stopping(simulation)
+    by_crash(simulation, rollback)
+    ended = simulation.read(rollback)
     for _ in range(30):
         if ended.concluded_at is not None:
             break
-        stage.clock.pass_time(seconds=10)  # ECS makes no progress
-        janitor.sweep(stage.world)
-        ended = stage.read(rollback)
+        simulation.clock.pass_time(seconds=10)  # ECS makes no progress
+        janitor.sweep(simulation.ports)
+        ended = simulation.read(rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
 
 
 def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
-    stage = Simulation()
-    rollback = stopping(stage)
-    stage.services.deploy(stage.arns["v2"], stage.clock.now())
-    by_crash(stage, rollback)
-    ended = swept(stage, rollback)
+    simulation = Simulation()
+    rollback = stopping(simulation)
+    simulation.services.deploy(simulation.arns["v2"], simulation.clock.now())
+    by_crash(simulation, rollback)
+    ended = swept(simulation, rollback)
     assert ended.service is not None
     assert any("it is NOT KNOWN whether ECS carried out" in note for note in ended.service.notes)
 
 
 def test_an_unsaved_raise_of_capacity_is_found() -> None:
-    stage = Simulation(policy=Policy())
-    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
-    stage.ship("v2", QUARANTINED, hours_ago=1)
-    stage.begin_deployment("v3")
-    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
-    stage.services.run(stage.arns["v1"], desired_count=1)
-    rollback = stage.ledger.save(service(rollback, stage.world))
+    simulation = Simulation(policy=Policy())
+    simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
+    simulation.ship("v2", QUARANTINED, hours_ago=1)
+    simulation.begin_deployment("v3")
+    rollback = simulation.run_until(simulation.admit(None, "execution-1"), Step.SERVICE)
+    simulation.services.run(simulation.arns["v1"], desired_count=1)
+    rollback = simulation.ledger.save(service(rollback, simulation.ports))
     assert rollback.service is not None
     assert rollback.service.intent is not None
     assert rollback.service.intent.action == "raise_capacity"
-    stage.services.update(stage.world.settings.services[0], desired_count=4)
-    by_crash(stage, rollback)
-    assert swept(stage, rollback).has_acted
+    simulation.services.update(simulation.ports.settings.services[0], desired_count=4)
+    by_crash(simulation, rollback)
+    assert swept(simulation, rollback).has_acted
 
 
 def test_a_rollback_that_never_acted_ends_as_an_abort() -> None:
-    stage = start_simulation()
-    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
-    by_crash(stage, rollback)
-    ended = swept(stage, rollback)
+    simulation = start_simulation()
+    rollback = simulation.run_until(simulation.admit(None, "execution-1"), Step.SERVICE)
+    by_crash(simulation, rollback)
+    ended = swept(simulation, rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)

@@ -2,8 +2,8 @@
 
 import pytest
 from fakes.aws.ecs_services import FakeServices
+from simulations.fake_ports import DEGRADED
 from simulations.service import Simulation, start_simulation
-from simulations.worlds import DEGRADED
 from support.builders import image
 
 from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, next_escalation
@@ -43,30 +43,30 @@ def test_rule_4_healthy_targets_decide_the_next_level_and_never_an_alarm(
     assert next_escalation(current, service_health, restart) is then  # type: ignore[arg-type]
 
 
-def bad_all_over(stage: Simulation) -> None:
+def bad_all_over(simulation: Simulation) -> None:
     """Let every new deployment fail its health check, while v2's tasks still answer."""
-    stage.services.default_behaviour = "unhealthy"
-    stage.services.behaviours[stage.arns["v2"]] = "healthy"
+    simulation.services.default_behaviour = "unhealthy"
+    simulation.services.behaviours[simulation.arns["v2"]] = "healthy"
 
 
 def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates_and_a_page_says_so() -> None:
-    stage = start_simulation(healthy_versions=set())
-    done = stage.run()
+    simulation = start_simulation(healthy_versions=set())
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert "the release is not the cause" in done.reason
-    assert stage.running() == image("v1")
-    assert stage.changes() == ["update", "update"]  # the target, then the configuration
+    assert simulation.running() == image("v1")
+    assert simulation.changes() == ["update", "update"]  # the target, then the configuration
     assert done.service is not None
     assert [tried.escalation_level for tried in done.service.attempts] == [EscalationLevel.SERVICE]
-    assert "the release is not the cause" in stage.pages()[0]
-    assert f"in ALARM: {DEGRADED}" in stage.pages()[0]
+    assert "the release is not the cause" in simulation.pages()[0]
+    assert f"in ALARM: {DEGRADED}" in simulation.pages()[0]
 
 
 def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_next_steps() -> None:
-    stage = start_simulation()
-    bad_all_over(stage)
-    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
-    done = stage.run()
+    simulation = start_simulation()
+    bad_all_over(simulation)
+    simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
     assert [t.escalation_level for t in done.service.attempts] == [
@@ -74,7 +74,7 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
         EscalationLevel.EMERGENCY,
         EscalationLevel.RESTART_FROM_ZERO,
     ]
-    (page, *_) = stage.pages()
+    (page, *_) = simulation.pages()
     for said in (
         "Tried service",
         "Tried emergency",
@@ -87,26 +87,26 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
 
 
 def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
-    stage = start_simulation()
-    bad_all_over(stage)
-    done = stage.run()
+    simulation = start_simulation()
+    bad_all_over(simulation)
+    done = simulation.run()
     assert done.service is not None
     assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
 
 
 def test_an_environment_may_refuse_the_restart_from_zero() -> None:
-    stage = start_simulation(policy=Policy(restart_from_zero="refuse"))
-    bad_all_over(stage)
-    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
-    done = stage.run()
+    simulation = start_simulation(policy=Policy(restart_from_zero="refuse"))
+    bad_all_over(simulation)
+    simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
+    done = simulation.run()
     assert done.service is not None
     assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
 
 
 def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
-    stage = start_simulation()
-    bad_all_over(stage)
+    simulation = start_simulation()
+    bad_all_over(simulation)
 
     class Silent:
         def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
@@ -115,22 +115,22 @@ def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
         def health_checks(self, arns: tuple[str, ...]) -> dict[str, dict[str, object]]:
             return {}
 
-    stage.replace(targets=Silent())
-    done = stage.run()
+    simulation.replace(targets=Silent())
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
 
 
 def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
-    stage = start_simulation()
-    stage.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
-    before = dict(stage.services.deployment_configuration)
-    bad_all_over(stage)
-    done = stage.run()
-    sent = [given.get("deployment_configuration") for _, given in stage.services.calls]
+    simulation = start_simulation()
+    simulation.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    before = dict(simulation.services.deployment_configuration)
+    bad_all_over(simulation)
+    done = simulation.run()
+    sent = [given.get("deployment_configuration") for _, given in simulation.services.calls]
     assert [given.get("maximumPercent") for given in sent if given is not None] == [None, 200]
     assert not any("minimumHealthyPercent" in given for given in sent if given is not None)
-    assert stage.services.deployment_configuration["minimumHealthyPercent"] == 100
+    assert simulation.services.deployment_configuration["minimumHealthyPercent"] == 100
     assert done.open_obligations() == ()
     # the deployment never completed, so an operator gets the obligation with the recorded configuration
     assert [o.handed_to for o in done.obligations] == ["operator"] * len(done.obligations)
@@ -139,8 +139,8 @@ def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_st
 
 
 def test_a_target_that_does_not_start_is_deployed_anew_once() -> None:
-    stage = start_simulation()
-    rollback = stage.admit()
+    simulation = start_simulation()
+    rollback = simulation.admit()
     tick = FakeServices.tick
 
     def hangs_until_forced(self: FakeServices) -> None:
@@ -148,24 +148,24 @@ def test_a_target_that_does_not_start_is_deployed_anew_once() -> None:
         if forced or not any(name == "update" for name, _ in self.calls):
             tick(self)
 
-    stage.services.tick = hangs_until_forced.__get__(stage.services)  # type: ignore[method-assign]
-    done = stage.run_until(rollback)
+    simulation.services.tick = hangs_until_forced.__get__(simulation.services)  # type: ignore[method-assign]
+    done = simulation.run_until(rollback)
     assert done.outcome is not None
-    forced = [given for _, given in stage.services.calls if given.get("force_new_deployment")]
+    forced = [given for _, given in simulation.services.calls if given.get("force_new_deployment")]
     assert len(forced) == 1
-    assert stage.running() == image("v1")
+    assert simulation.running() == image("v1")
     assert done.service is not None
     assert "force_new_deployment" in done.service.moves
 
 
 def test_a_rollback_succeeds_only_after_its_triggering_alarm_is_ok() -> None:
-    stage = start_simulation(healthy_versions=set())
-    rollback = stage.run_until(stage.admit(), Step.VERIFY)
-    for _ in range(stage.policy.verify_rounds + 2):
-        rollback = stage.run_due_step(rollback)
+    simulation = start_simulation(healthy_versions=set())
+    rollback = simulation.run_until(simulation.admit(), Step.VERIFY)
+    for _ in range(simulation.policy.verify_rounds + 2):
+        rollback = simulation.run_due_step(rollback)
     assert rollback.outcome is None
-    stage.alarms.recover(DEGRADED)
-    done = stage.run_until(rollback)
+    simulation.alarms.recover(DEGRADED)
+    done = simulation.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert done.service is not None
     assert done.service.attempts == ()

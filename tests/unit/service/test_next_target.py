@@ -2,8 +2,8 @@
 
 import pytest
 from fakes.aws.ecs_services import FakeServices
+from simulations.fake_ports import OUTAGE
 from simulations.service import PROMOTED, QUARANTINED, Simulation, alarm_event
-from simulations.worlds import OUTAGE
 from support.builders import SERVICE, image
 
 from rollback.check import Check, Verdict
@@ -47,24 +47,26 @@ def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
 
 def two_good(**parts: object) -> Simulation:
     """v0 and v1 are promoted, v2 is bad and runs."""
-    stage = Simulation(**parts)  # type: ignore[arg-type]
-    stage.ship("v0", PROMOTED, hours_ago=96)
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    return stage
+    simulation = Simulation(**parts)  # type: ignore[arg-type]
+    simulation.ship("v0", PROMOTED, hours_ago=96)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    return simulation
 
 
-def ways(stage: Simulation) -> list[str]:
-    plan = prepare_standing_plan(SERVICE, stage.world)
-    return [way.release.version for way in plan.usable_targets(stage.ledger.releases(SERVICE).__next__().fingerprint)]
+def ways(simulation: Simulation) -> list[str]:
+    plan = prepare_standing_plan(SERVICE, simulation.ports)
+    return [
+        way.release.version for way in plan.usable_targets(simulation.ledger.releases(SERVICE).__next__().fingerprint)
+    ]
 
 
 def test_a_rollback_would_take_the_newest_ready_target() -> None:
-    stage = two_good()
-    assert ways(stage) == ["v1", "v0"]
-    stage.images.missing.add(image("v1"))
-    assert ways(stage) == ["v0"]
-    plan = stage.ledger.standing_plan(SERVICE)
+    simulation = two_good()
+    assert ways(simulation) == ["v1", "v0"]
+    simulation.images.missing.add(image("v1"))
+    assert ways(simulation) == ["v0"]
+    plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
     check = next(check for check in plan.readiness if check.name == "usable-target")
     assert (check.verdict, "a rollback would take v0" in check.reason) == (Verdict.WARN, True)
@@ -72,83 +74,83 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
 
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
-    stage = two_good()
-    exists, gone = stage.images.exists, image("v1")
+    simulation = two_good()
+    exists, gone = simulation.images.exists, image("v1")
 
     def silent_about_v1(image: str) -> bool | None:
         if image == gone:
             raise ExternalServiceError("ECR: no answer")
         return exists(image)
 
-    stage.images.exists = silent_about_v1  # type: ignore[method-assign]
-    assert ways(stage) == ["v0", "v1"]
+    simulation.images.exists = silent_about_v1  # type: ignore[method-assign]
+    assert ways(simulation) == ["v0", "v1"]
 
 
 def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
-    stage = Simulation()
+    simulation = Simulation()
     for number in range(5):
-        stage.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
-    stage.ship("v9")
-    stage.images.missing |= {image("v4"), image("v3"), image("v2")}
-    assert ways(stage) == ["v1", "v0"]
+        simulation.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
+    simulation.ship("v9")
+    simulation.images.missing |= {image("v4"), image("v3"), image("v2")}
+    assert ways(simulation) == ["v1", "v0"]
 
 
 def test_an_emergency_says_which_release_it_skips_and_why() -> None:
-    stage = two_good()
-    stage.images.missing.add(image("v1"))
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.healthy_versions = {"v0"}
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = two_good()
+    simulation.images.missing.add(image("v1"))
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.healthy_versions = {"v0"}
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.SUCCEEDED
-    assert stage.running() == image("v0")
-    reason = stage.check(done, "target-is-ready").reason
+    assert simulation.running() == image("v0")
+    reason = simulation.check(done, "target-is-ready").reason
     assert "v1 is skipped for v0" in reason
     assert image("v1") in reason
 
 
 def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_reports_why_it_is_not_ready() -> None:
     """The image may have been pushed again since the last check, and there is no other target."""
-    stage = two_good()
-    stage.images.missing |= {image("v0"), image("v1")}
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.images.missing.clear()
-    done = stage.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v1"))
-    assert "v1 was not ready" in stage.check(done, "target-is-ready").reason
+    simulation = two_good()
+    simulation.images.missing |= {image("v0"), image("v1")}
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.images.missing.clear()
+    done = simulation.run_alarm_rollback(OUTAGE)
+    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v1"))
+    assert "v1 was not ready" in simulation.check(done, "target-is-ready").reason
 
 
 def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
-    stage = two_good()
-    stage.images.missing.add(image("v1"))
-    stage.healthy_versions = {"v0"}
-    done = stage.run(alarm_event())
-    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
-    reason = stage.check(done, "target-is-ready").reason
+    simulation = two_good()
+    simulation.images.missing.add(image("v1"))
+    simulation.healthy_versions = {"v0"}
+    done = simulation.run(alarm_event())
+    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
+    reason = simulation.check(done, "target-is-ready").reason
     assert "v1 is skipped" in reason
     assert image("v1") in reason
-    good = stage.services.definition(f"{'macro-ai-production-task'}-last-known-good")
+    good = simulation.services.definition(f"{'macro-ai-production-task'}-last-known-good")
     assert good is None or good["containerDefinitions"][0]["image"] == image("v1"), "decision 2: a stand-in is none"
 
 
 def test_a_version_that_an_operator_names_has_no_substitute() -> None:
-    stage = two_good()
-    stage.images.missing.add(image("v1"))
-    done = stage.run({"service": SERVICE, "target_version": "v1"})
+    simulation = two_good()
+    simulation.images.missing.add(image("v1"))
+    done = simulation.run({"service": SERVICE, "target_version": "v1"})
     assert done.outcome is Outcome.REFUSED
     assert image("v1") in done.reason
-    assert stage.changes() == []
+    assert simulation.changes() == []
 
 
 def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    stage.images.missing.add(image("v1"))
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.images.missing.clear()
-    done = stage.run(alarm_event())
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    simulation.images.missing.add(image("v1"))
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.images.missing.clear()
+    done = simulation.run(alarm_event())
     assert done.outcome is Outcome.SUCCEEDED
-    assert stage.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
+    assert simulation.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
 
 
 # Escalation
@@ -188,35 +190,37 @@ class StartsOnly(FakeServices):
         super().tick()
 
 
-def where_only_starts(stage: Simulation, *versions: str) -> None:
-    stage.services.__class__ = StartsOnly
-    stage.services.starts = frozenset(map(image, versions))  # type: ignore[attr-defined]
-    stage.healthy_versions = set(versions)
+def where_only_starts(simulation: Simulation, *versions: str) -> None:
+    simulation.services.__class__ = StartsOnly
+    simulation.services.starts = frozenset(map(image, versions))  # type: ignore[attr-defined]
+    simulation.healthy_versions = set(versions)
 
 
 def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> None:
-    stage = two_good()
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage, "v0")
-    done = stage.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
+    simulation = two_good()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation, "v0")
+    done = simulation.run_alarm_rollback(OUTAGE)
+    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
     assert done.service is not None
     assert [(tried.escalation_level, tried.target) for tried in done.service.attempts] == [
         (EscalationLevel.EMERGENCY, "v1")
     ]
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls), "nothing was stopped for it"
-    assert not any(given.get("force_new_deployment") for _, given in stage.services.calls[-2:])
-    assert "Tried emergency to v1" in stage.notifications.sent[-1].message
-    assert stage.state_of("v1") == "promoted"
-    assert stage.state_of("v2") == "quarantined"
-    assert list_obligations_of_operator(SERVICE, stage.world) == []
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls), (
+        "nothing was stopped for it"
+    )
+    assert not any(given.get("force_new_deployment") for _, given in simulation.services.calls[-2:])
+    assert "Tried emergency to v1" in simulation.notifications.sent[-1].message
+    assert simulation.state_of("v1") == "promoted"
+    assert simulation.state_of("v2") == "quarantined"
+    assert list_obligations_of_operator(SERVICE, simulation.ports) == []
 
 
 def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
-    stage = two_good()
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage)
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = two_good()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation)
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
     tried = [(str(one.escalation_level), one.target) for one in done.service.attempts]
@@ -225,32 +229,32 @@ def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
 
 @pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
 def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -> None:
-    stage = Simulation()
-    stage.ship("v0", state, hours_ago=96)  # type: ignore[arg-type]
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.ship("v2")
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage, "v0")
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation()
+    simulation.ship("v0", state, hours_ago=96)  # type: ignore[arg-type]
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.ship("v2")
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation, "v0")
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert {one.target for one in done.service.attempts} == {"v1"}
 
 
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
-    stage = two_good()
-    stage.images.missing.add(image("v0"))
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage)
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = two_good()
+    simulation.images.missing.add(image("v0"))
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation)
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert [one.target for one in done.service.attempts] == ["v1", "v1"]
 
 
 def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
-    stage = two_good()
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage, "v0")
-    done = stage.run({"type": "emergency", "target_version": "v1"})
+    simulation = two_good()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation, "v0")
+    done = simulation.run({"type": "emergency", "target_version": "v1"})
     assert done.service is not None
     assert {one.target for one in done.service.attempts} == {"v1"}
 
@@ -261,19 +265,19 @@ def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: p
         compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD
     )
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: breaking)
-    stage = two_good()
-    stage.images.missing.add(image("v1"))
-    done = stage.run(alarm_event())
-    assert (done.outcome, stage.changes()) == (Outcome.REFUSED, [])
+    simulation = two_good()
+    simulation.images.missing.add(image("v1"))
+    done = simulation.run(alarm_event())
+    assert (done.outcome, simulation.changes()) == (Outcome.REFUSED, [])
     assert image("v1") in done.reason
 
 
 def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
-    stage = two_good()
-    prepare_standing_plan(SERVICE, stage.world)
-    where_only_starts(stage, "v0")
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = two_good()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    where_only_starts(simulation, "v0")
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert {one.target for one in done.service.attempts} == {"v1"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from fakes.aws.elb import FakeTargets
+from simulations.fake_ports import OUTAGE
 from simulations.service import PROMOTED, Simulation, start_simulation
 from simulations.service import start_simulation_at_zero as at_zero_scaled
-from simulations.worlds import OUTAGE
 from support.builders import SERVICE
 
 from rollback.domain.escalation import EscalationLevel
@@ -26,17 +26,17 @@ SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 
 def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Simulation:
     """Fail every health check until the service was once at zero."""
-    stage = start_simulation()
-    stage.scaling.target = scalable
-    stage.services.default_behaviour = "stale" if until_restarted else "unhealthy"
-    return stage
+    simulation = start_simulation()
+    simulation.scaling.target = scalable
+    simulation.services.default_behaviour = "stale" if until_restarted else "unhealthy"
+    return simulation
 
 
-def at_zero(stage: Simulation, rollback: Rollback) -> Rollback:
+def at_zero(simulation: Simulation, rollback: Rollback) -> Rollback:
     """Run until the desired count is 0."""
     for _ in range(400):
-        rollback = stage.run_due_step(rollback)
-        if rollback.is_fenced and stage.services.desired_count == 0:
+        rollback = simulation.run_due_step(rollback)
+        if rollback.is_fenced and simulation.services.desired_count == 0:
             return rollback
     raise AssertionError("it never came to zero")
 
@@ -57,58 +57,58 @@ def test_rule_2_scaling_is_suspended_before_zero_and_nothing_starts_before_all_i
 
 
 def test_a_service_that_needs_a_restart_from_zero_restarts_on_its_last_known_good() -> None:
-    stage = broken()
-    done = stage.run()
+    simulation = broken()
+    done = simulation.run()
     assert done.outcome is Outcome.SUCCEEDED
     assert done.reason == "v2 → v1, by restart from zero (tried before: service, emergency)"
     assert done.service is not None
-    counts = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
+    counts = [given["desired_count"] for _, given in simulation.services.calls if "desired_count" in given]
     assert 0 in counts
-    assert stage.services.desired_count == 2  # the larger of 2 and the recorded count
+    assert simulation.services.desired_count == 2  # the larger of 2 and the recorded count
     assert done.open_obligations() == ()
     assert {o.kind for o in done.obligations if o.discharged_at} >= {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
 def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running_tasks() -> None:
-    stage = broken()
-    put = stage.scaling.put
+    simulation = broken()
+    put = simulation.scaling.put
     running_then: list[int] = []
 
     def puts(service: Any, target: ScalableTarget) -> None:
-        running_then.append(stage.services.unstopped_tasks(service))
+        running_then.append(simulation.services.unstopped_tasks(service))
         put(service, target)
 
-    stage.scaling.put = puts  # type: ignore[method-assign]
-    done = stage.run()
+    simulation.scaling.put = puts  # type: ignore[method-assign]
+    done = simulation.run()
     assert done.outcome is Outcome.SUCCEEDED
-    suspended, back = stage.scaling.puts
+    suspended, back = simulation.scaling.puts
     assert all(suspended.suspended.values())
     assert len(suspended.suspended) == 3
-    assert (back, stage.scaling.target) == (SCALED, SCALED)
+    assert (back, simulation.scaling.target) == (SCALED, SCALED)
     assert running_then[-1] >= SCALED.min_capacity
 
 
 def test_rule_2_a_plain_rollback_does_not_touch_autoscaling() -> None:
-    stage = start_simulation()
-    stage.scaling.target = SCALED
-    assert stage.run().outcome is Outcome.SUCCEEDED
-    assert stage.scaling.puts == []
+    simulation = start_simulation()
+    simulation.scaling.target = SCALED
+    assert simulation.run().outcome is Outcome.SUCCEEDED
+    assert simulation.scaling.puts == []
 
 
 def test_a_service_without_autoscaling_is_restarted_without_it() -> None:
-    stage = broken(scalable=None)
-    assert stage.run().outcome is Outcome.SUCCEEDED
-    assert stage.scaling.puts == []
+    simulation = broken(scalable=None)
+    assert simulation.run().outcome is Outcome.SUCCEEDED
+    assert simulation.scaling.puts == []
 
 
 def test_each_obligation_is_recorded_before_its_change() -> None:
-    stage = broken()
-    rollback = stage.admit()
-    update, put = stage.services.update, stage.scaling.put
+    simulation = broken()
+    rollback = simulation.admit()
+    update, put = simulation.services.update, simulation.scaling.put
     seen: list[tuple[str, set[str]]] = []
 
     def owed() -> set[str]:
-        return {o.kind for o in stage.read(rollback).open_obligations()}
+        return {o.kind for o in simulation.read(rollback).open_obligations()}
 
     def updates(*given: Any, **named: Any) -> None:
         if named.get("desired_count") == 0:
@@ -119,8 +119,8 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
         seen.append(("suspend", owed()))
         put(*given)
 
-    stage.services.update, stage.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
-    at_zero(stage, rollback)
+    simulation.services.update, simulation.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
+    at_zero(simulation, rollback)
     (first, by_suspend), (second, by_zero) = seen[:2]
     assert (first, second) == ("suspend", "zero")
     assert "scaling" in by_suspend
@@ -128,40 +128,40 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
 
 
 def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_at_again() -> None:
-    stage = broken()
-    rollback = at_zero(stage, stage.admit())
-    stage.alarms.fire(OUTAGE, stage.clock.now())
-    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
+    simulation = broken()
+    rollback = at_zero(simulation, simulation.admit())
+    simulation.alarms.fire(OUTAGE, simulation.clock.now())
+    outage = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
     assert outage.outcome is Outcome.SUPPRESSED
     assert "has fenced the service, which causes the outage" in outage.reason
     assert outage.recheck_at is not None
-    stage.run_until(outage)
-    done = stage.run_until(rollback)
+    simulation.run_until(outage)
+    done = simulation.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
-    stage.pass_time(minutes=10)
-    sweep(stage.world)
-    assert stage.read(outage).recheck_at is None
-    assert stage.workflow.started == []  # the alarm is OK by now
+    simulation.pass_time(minutes=10)
+    sweep(simulation.ports)
+    assert simulation.read(outage).recheck_at is None
+    assert simulation.workflow.started == []  # the alarm is OK by now
 
 
 def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_state() -> None:
-    stage = broken()
-    rollback = at_zero(stage, stage.admit())
-    stopped = stage.ledger.save(rollback.evolve(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
-    done = stage.run_until(stopped)
-    assert stage.services.desired_count == 0
-    assert stage.scaling.target is not None
-    assert not stage.scaling.target.is_active
+    simulation = broken()
+    rollback = at_zero(simulation, simulation.admit())
+    stopped = simulation.ledger.save(rollback.evolve(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
+    done = simulation.run_until(stopped)
+    assert simulation.services.desired_count == 0
+    assert simulation.scaling.target is not None
+    assert not simulation.scaling.target.is_active
     handed = {o.kind for o in done.obligations if o.handed_to == "operator"}
     assert {ObligationKind.FENCE, ObligationKind.SCALING} <= handed
-    page = stage.pages()[-1]
+    page = simulation.pages()[-1]
     for said in ("NOT PUT BACK: fence", "NOT PUT BACK: scaling", "rollback unfence production"):
         assert said in page
 
 
 def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -> None:
-    stage = broken(until_restarted=False)
-    done = stage.run()
+    simulation = broken(until_restarted=False)
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
     assert [t.escalation_level for t in done.service.attempts] == [
@@ -169,87 +169,87 @@ def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -
         EscalationLevel.EMERGENCY,
         EscalationLevel.RESTART_FROM_ZERO,
     ]
-    assert stage.services.desired_count >= 2
-    assert "every escalation level was tried" in stage.pages()[0]
+    assert simulation.services.desired_count >= 2
+    assert "every escalation level was tried" in simulation.pages()[0]
 
 
 def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
     """Only the rollback wanted zero tasks: the janitor restores the count, for the current PRIMARY."""
-    stage = broken()
-    rollback = at_zero(stage, stage.admit())
-    stage.pass_time(minutes=stage.policy.lease_minutes + 1)
+    simulation = broken()
+    rollback = at_zero(simulation, simulation.admit())
+    simulation.pass_time(minutes=simulation.policy.lease_minutes + 1)
     for _ in range(12):
-        sweep(stage.world)
-        stage.pass_time(minutes=5)
-    done = stage.read(rollback)
+        sweep(simulation.ports)
+        simulation.pass_time(minutes=5)
+    done = simulation.read(rollback)
     assert done.concluded_at is not None
     assert done.outcome is Outcome.FAILED
-    assert stage.services.desired_count >= 2
-    assert stage.scaling.target == SCALED
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.services.desired_count >= 2
+    assert simulation.scaling.target == SCALED
+    assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_rule_4_a_target_that_became_healthy_just_before_zero_is_not_stopped() -> None:
-    stage = broken()
-    rollback = stage.admit()
+    simulation = broken()
+    rollback = simulation.admit()
     for _ in range(400):
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
         if rollback.service is not None and rollback.service.escalation_level is EscalationLevel.RESTART_FROM_ZERO:
             break
-    stage.services.default_behaviour = "healthy"  # its tasks needed longer than the level before allowed
-    done = stage.run_until(rollback)
+    simulation.services.default_behaviour = "healthy"  # its tasks needed longer than the level before allowed
+    done = simulation.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
-    assert stage.scaling.target == SCALED
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
+    assert simulation.scaling.target == SCALED
 
 
 def test_rule_4_a_service_that_serves_in_one_of_two_target_groups_is_never_brought_to_zero() -> None:
-    stage = start_simulation()
-    (group,) = stage.services.target_groups
+    simulation = start_simulation()
+    (group,) = simulation.services.target_groups
     other = group.replace("express-api", "internal")
-    stage.services.target_groups = (group, other)
-    targets = FakeTargets(stage.services)
+    simulation.services.target_groups = (group, other)
+    targets = FakeTargets(simulation.services)
     targets.answers[other] = ()
-    stage.replace(targets=targets)
-    done = stage.run()
+    simulation.replace(targets=targets)
+    done = simulation.run()
     assert done.outcome is Outcome.FAILED
-    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
 
 
 def test_rule_3_an_execution_that_an_operator_stops_at_zero_leaves_the_service_fenced() -> None:
     """The operator stops the execution in the console, and only EventBridge's rule on aborted executions reports it."""
-    stage, fenced = at_zero_scaled()
+    simulation, fenced = at_zero_scaled()
     why = "its execution ended as ABORTED: no cause given"
     for _ in range(20):
-        conclude_execution(fenced.execution, why, stage.world, by_hand=True)
-        stage.pass_time(minutes=1)
-    done = stage.read(fenced)
-    assert (done.outcome, stage.services.desired_count) == (Outcome.ABORTED, 0)
+        conclude_execution(fenced.execution, why, simulation.ports, by_hand=True)
+        simulation.pass_time(minutes=1)
+    done = simulation.read(fenced)
+    assert (done.outcome, simulation.services.desired_count) == (Outcome.ABORTED, 0)
     assert {o.kind for o in done.left_to_operator()} >= {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
 def test_rule_3_no_alarm_restarts_a_service_whose_rollback_an_operator_aborted_at_zero() -> None:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=48)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    stage.ship("v2")
-    stage.scaling.target = SCALED
-    stage.services.default_behaviour = "stale"
-    fenced = at_zero(stage, stage.admit({"type": "emergency"}))
-    abort(fenced.id, Operator("ann", "the database is being moved"), stage.world)
-    stage.run_until(fenced)
-    run_step(fenced.id, Step.DONE, stage.world)
-    stage.pass_time(minutes=15)
-    outage = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=48)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    simulation.ship("v2")
+    simulation.scaling.target = SCALED
+    simulation.services.default_behaviour = "stale"
+    fenced = at_zero(simulation, simulation.admit({"type": "emergency"}))
+    abort(fenced.id, Operator("ann", "the database is being moved"), simulation.ports)
+    simulation.run_until(fenced)
+    run_step(fenced.id, Step.DONE, simulation.ports)
+    simulation.pass_time(minutes=15)
+    outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUPPRESSED
     assert outage.recheck_at is not None
-    assert stage.services.desired_count == 0
+    assert simulation.services.desired_count == 0
 
 
 def test_a_rollback_takes_its_free_lease_again_after_it_ran_out_at_zero() -> None:
     """Step Functions or Lambda paused for longer than a lease, and the service must not stay at zero for that."""
-    stage, fenced = at_zero_scaled()
-    stage.pass_time(minutes=stage.policy.lease_minutes + 0.5)
-    done = stage.run_until(fenced)
+    simulation, fenced = at_zero_scaled()
+    simulation.pass_time(minutes=simulation.policy.lease_minutes + 0.5)
+    done = simulation.run_until(fenced)
     assert done.outcome is not Outcome.ABORTED
-    assert stage.services.desired_count >= 2
+    assert simulation.services.desired_count >= 2

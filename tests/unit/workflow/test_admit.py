@@ -6,8 +6,8 @@ import pytest
 from fakes.aws.alarms import FakeAlarms
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
+from simulations.fake_ports import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 from simulations.service import PROMOTED, Simulation, start_simulation
-from simulations.worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 from support.builders import NOW, SERVICE
 
 from rollback.check import Verdict
@@ -57,43 +57,43 @@ class Desk:
     policy: Policy = field(default_factory=Policy)
 
     def admit(self, given: object, execution: str = "execution-1") -> Rollback:
-        world = make_ports(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
-        return admit(given, execution, NOW, world)
+        ports = make_ports(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
+        return admit(given, execution, NOW, ports)
 
 
 def test_an_alarm_is_admitted_with_the_lease() -> None:
-    world = Desk()
-    admitted = world.admit(alarm_event())
-    lease = world.ledger.lease(SERVICE)
+    ports = Desk()
+    admitted = ports.admit(alarm_event())
+    lease = ports.ledger.lease(SERVICE)
     assert admitted.admitted_at == NOW
     assert lease is not None
     assert (lease.holder, lease.counter) == (admitted.id, admitted.lease_counter)
 
 
 def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
-    world = Desk()
-    first = world.admit(alarm_event("e1", DEGRADED), "execution-1")
-    second = world.admit(alarm_event("e2", DEGRADED), "execution-2")
+    ports = Desk()
+    first = ports.admit(alarm_event("e1", DEGRADED), "execution-1")
+    second = ports.admit(alarm_event("e2", DEGRADED), "execution-2")
     assert first.outcome is None
     assert second.outcome is Outcome.SUPPRESSED
     assert first.id in second.reason
-    assert second.recheck_at == NOW + timedelta(minutes=world.policy.recheck_minutes)
-    assert len(list(world.ledger.history(SERVICE))) == 2
+    assert second.recheck_at == NOW + timedelta(minutes=ports.policy.recheck_minutes)
+    assert len(list(ports.ledger.history(SERVICE))) == 2
 
 
 def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
-    world = Desk()
-    world.admit(alarm_event("e1"), "execution-1")
-    again = world.admit(alarm_event("e1"), "execution-2")
+    ports = Desk()
+    ports.admit(alarm_event("e1"), "execution-1")
+    again = ports.admit(alarm_event("e1"), "execution-2")
     assert again.outcome is Outcome.SUPPRESSED
     assert "duplicate" in again.reason
     assert again.recheck_at is None
 
 
 def test_an_alarm_that_is_over_is_suppressed_without_taking_the_lease() -> None:
-    world = Desk(alarms=FakeAlarms())
-    assert "not in ALARM any more" in world.admit(alarm_event()).reason
-    assert world.ledger.lease(SERVICE) is None
+    ports = Desk(alarms=FakeAlarms())
+    assert "not in ALARM any more" in ports.admit(alarm_event()).reason
+    assert ports.ledger.lease(SERVICE) is None
 
 
 def test_rule_10_a_trigger_older_than_five_minutes_is_stale() -> None:
@@ -108,11 +108,11 @@ def test_an_alarm_from_insufficient_data_counts_only_if_the_policy_says_so() -> 
 
 
 def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
-    stage = start_simulation()
-    stage.begin_deployment("v3", "crashing")
+    simulation = start_simulation()
+    simulation.begin_deployment("v3", "crashing")
     for _ in range(3):
-        stage.services.tick()
-    assert stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
+        simulation.services.tick()
+    assert simulation.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
     assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
 
 
@@ -138,10 +138,10 @@ def service_action(event_id: str = "a1", seconds_later: float = 0) -> dict[str, 
 
 
 def failing() -> Simulation:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2", "crashing")
-    return stage
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2", "crashing")
+    return simulation
 
 
 def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
@@ -162,28 +162,28 @@ def test_another_service_action_starts_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("other_first", [False, True])
 def test_two_events_about_one_failure_start_one_rollback(other_first: bool) -> None:
-    stage = failing()
+    simulation = failing()
     both = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
     first, second = reversed(both) if other_first else both
-    admitted = stage.admit(first, "execution-1")
-    stage.clock.pass_time(minutes=0.1)
-    again = stage.admit(second, "execution-2")
+    admitted = simulation.admit(first, "execution-1")
+    simulation.clock.pass_time(minutes=0.1)
+    again = simulation.admit(second, "execution-2")
     assert admitted.outcome is None
     assert (again.outcome, again.recheck_at) == (Outcome.SUPPRESSED, None)
     assert admitted.id in again.reason
 
 
 def test_the_failure_of_another_deployment_is_another_failure() -> None:
-    stage = failing()
-    stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
+    simulation = failing()
+    simulation.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
     other = deployment_event("SERVICE_DEPLOYMENT_FAILED")
     other["id"], other["detail"]["deploymentId"] = "d2", "ecs-svc/2"
-    stage.clock.pass_time(minutes=0.1)
-    again = stage.admit(other, "execution-2")
-    assert stage.check(again, "failure-is-new").verdict is Verdict.PASS
+    simulation.clock.pass_time(minutes=0.1)
+    again = simulation.admit(other, "execution-2")
+    assert simulation.check(again, "failure-is-new").verdict is Verdict.PASS
     late = service_action("a2", seconds_later=150)
-    stage.clock.pass_time(minutes=3)
-    assert stage.check(stage.admit(late, "execution-3"), "failure-is-new").verdict is Verdict.PASS
+    simulation.clock.pass_time(minutes=3)
+    assert simulation.check(simulation.admit(late, "execution-3"), "failure-is-new").verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("first_named", [False, True])
@@ -192,26 +192,26 @@ def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another_f
     first_named: bool, second_named: bool
 ) -> None:
     """Both failures come within two minutes, and one of the events names no deployment."""
-    stage = failing()
-    stage.admit(_failure("1", 0, named=first_named), "execution-1")
-    stage.clock.pass_time(minutes=0.5)
-    stage.services.deploy(stage.begin_deployment("v3", "crashing"), stage.clock.now())
-    stage.clock.pass_time(minutes=1)
-    late = stage.admit(service_action("late", seconds_later=2), "execution-2")
-    assert stage.check(late, "failure-is-new").verdict is Verdict.FAIL
-    again = stage.admit(_failure("2", 80, named=second_named), "execution-3")
-    assert stage.check(again, "failure-is-new").verdict is Verdict.PASS
+    simulation = failing()
+    simulation.admit(_failure("1", 0, named=first_named), "execution-1")
+    simulation.clock.pass_time(minutes=0.5)
+    simulation.services.deploy(simulation.begin_deployment("v3", "crashing"), simulation.clock.now())
+    simulation.clock.pass_time(minutes=1)
+    late = simulation.admit(service_action("late", seconds_later=2), "execution-2")
+    assert simulation.check(late, "failure-is-new").verdict is Verdict.FAIL
+    again = simulation.admit(_failure("2", 80, named=second_named), "execution-3")
+    assert simulation.check(again, "failure-is-new").verdict is Verdict.PASS
 
 
 def test_a_rollback_s_own_deployment_is_no_new_failure() -> None:
-    stage = failing()
-    first = stage.admit(_failure("1", 0, named=True), "execution-1")
-    stage.clock.pass_time(seconds=2)
-    while not stage.changes():
-        first = stage.run_due_step(first)
-    after = (stage.clock.now() - NOW).total_seconds() + 1
-    again = stage.admit(service_action("late", seconds_later=after), "execution-2")
-    assert stage.check(again, "failure-is-new").verdict is Verdict.FAIL
+    simulation = failing()
+    first = simulation.admit(_failure("1", 0, named=True), "execution-1")
+    simulation.clock.pass_time(seconds=2)
+    while not simulation.changes():
+        first = simulation.run_due_step(first)
+    after = (simulation.clock.now() - NOW).total_seconds() + 1
+    again = simulation.admit(service_action("late", seconds_later=after), "execution-2")
+    assert simulation.check(again, "failure-is-new").verdict is Verdict.FAIL
 
 
 def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any]:
@@ -224,20 +224,20 @@ def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any
 
 
 def test_a_failed_deployment_that_ecs_does_not_confirm_is_suppressed() -> None:
-    stage = start_simulation()
-    rollback = stage.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
+    simulation = start_simulation()
+    rollback = simulation.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
     assert rollback.outcome is Outcome.SUPPRESSED
     assert "ECS knows of no failed deployment" in rollback.reason
-    assert stage.changes() == []
+    assert simulation.changes() == []
 
 
 def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_it_is_in_flight() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2", "crashing")
-    rollback = stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2", "crashing")
+    rollback = simulation.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
     assert rollback.outcome is None
-    assert stage.check(rollback, "deployment-failed").verdict is Verdict.WARN
+    assert simulation.check(rollback, "deployment-failed").verdict is Verdict.WARN
 
 
 @pytest.mark.parametrize(
@@ -252,18 +252,18 @@ def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_i
     ],
 )
 def test_an_input_that_can_not_be_parsed_leaves_no_record(given: object) -> None:
-    world = Desk()
+    ports = Desk()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
-        world.admit(given)
-    assert list(world.ledger.history(SERVICE)) == []
-    assert world.ledger.lease(SERVICE) is None
+        ports.admit(given)
+    assert list(ports.ledger.history(SERVICE)) == []
+    assert ports.ledger.lease(SERVICE) is None
 
 
 def test_the_expired_lease_of_a_dead_rollback_is_taken() -> None:
-    world = Desk()
-    first = world.admit({}, "execution-1")
-    world.clock.pass_time(minutes=world.policy.lease_minutes)
-    second = world.admit({}, "execution-2")
+    ports = Desk()
+    first = ports.admit({}, "execution-1")
+    ports.clock.pass_time(minutes=ports.policy.lease_minutes)
+    second = ports.admit({}, "execution-2")
     assert second.outcome is None
     assert second.lease_counter is not None
     assert first.lease_counter is not None

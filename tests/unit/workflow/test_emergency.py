@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulations.fake_ports import OUTAGE
 from simulations.service import PROMOTED, QUARANTINED, Simulation, start_simulation
-from simulations.worlds import OUTAGE
 from support.builders import SERVICE, image
 from support.stand_ins import RecordingPort, UnavailablePort
 
@@ -24,41 +24,41 @@ LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 def prepared(**parts: Any) -> Simulation:
     """v1 is promoted and in the standing plan, v2 runs."""
-    stage = start_simulation(**parts)
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.services.calls.clear()
-    return stage
+    simulation = start_simulation(**parts)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.services.calls.clear()
+    return simulation
 
 
 def test_the_first_update_is_sent_in_the_first_invocation() -> None:
-    stage = prepared()
-    first = stage.admit(stage.fire_alarm(OUTAGE))
-    assert [name for name, _ in stage.services.calls] == ["update"]  # nothing had to be registered
-    assert stage.running() == image("v1")
+    simulation = prepared()
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert [name for name, _ in simulation.services.calls] == ["update"]  # nothing had to be registered
+    assert simulation.running() == image("v1")
     assert first.has_acted
-    assert stage.run(stage.fire_alarm(OUTAGE)).outcome is Outcome.SUCCEEDED
+    assert simulation.run(simulation.fire_alarm(OUTAGE)).outcome is Outcome.SUCCEEDED
 
 
 def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases() -> None:
-    stage = prepared()
-    ledger = RecordingPort(stage.ledger)
-    stage.replace(ledger=ledger)
-    stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = prepared()
+    ledger = RecordingPort(simulation.ledger)
+    simulation.replace(ledger=ledger)
+    simulation.admit(simulation.fire_alarm(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
     assert "releases" not in ledger.called
 
 
 def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
-    stage = prepared()
-    event = stage.fire_alarm(OUTAGE)
+    simulation = prepared()
+    event = simulation.fire_alarm(OUTAGE)
     others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
-    stage.replace(**{part: UnavailablePort(part) for part in (*others, "databases", "sql")})
-    first = stage.admit(event)
+    simulation.replace(**{part: UnavailablePort(part) for part in (*others, "databases", "sql")})
+    first = simulation.admit(event)
     assert first.has_acted
-    done = stage.run_until(first, until=Step.VERIFY)
+    done = simulation.run_until(first, until=Step.VERIFY)
     assert next_step(done) is Step.VERIFY
-    assert stage.running() == image("v1")
-    believed = stage.check(first, "alarm-is-in-alarm")
+    assert simulation.running() == image("v1")
+    believed = simulation.check(first, "alarm-is-in-alarm")
     assert (believed.verdict, "the event is believed" in believed.reason) == (Verdict.WARN, True)
 
 
@@ -73,91 +73,91 @@ assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
 
 
 def test_an_emergency_without_a_standing_plan_reads_the_releases() -> None:
-    stage = start_simulation()
-    first = stage.admit(stage.fire_alarm(OUTAGE))
-    assert stage.running() == image("v1")
-    assert stage.check(first, "standing-plan").verdict is Verdict.WARN
+    simulation = start_simulation()
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert simulation.running() == image("v1")
+    assert simulation.check(first, "standing-plan").verdict is Verdict.WARN
 
 
 def test_an_emergency_without_a_promoted_release_changes_nothing_and_pages() -> None:
-    stage = Simulation()
-    stage.ship("v1")
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.services.calls.clear()
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation()
+    simulation.ship("v1")
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.services.calls.clear()
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
-    assert stage.services.calls == []
-    assert "there is no release to go back to" in stage.pages()[0]
+    assert simulation.services.calls == []
+    assert "there is no release to go back to" in simulation.pages()[0]
 
 
 def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target() -> None:
     """A quarantine removes the release from the standing plan first, so that the plan alone suffices."""
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=72)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    stage.ship("v2")
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.run_alarm_rollback()  # v2 → v1
-    stage.healthy_versions.clear()
-    stage.pass_time(hours=3)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    done = stage.run({"type": "emergency"}, "by-hand")
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=72)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    simulation.ship("v2")
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.run_alarm_rollback()  # v2 → v1
+    simulation.healthy_versions.clear()
+    simulation.pass_time(hours=3)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    done = simulation.run({"type": "emergency"}, "by-hand")
     assert done.plan is not None
     assert done.plan.target is not None
     assert done.plan.target.version == "v0"
 
 
 def test_an_emergency_of_a_paused_service_is_suppressed() -> None:
-    stage = prepared()
-    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="failover drill"))
-    done = stage.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, stage.services.calls) == (Outcome.SUPPRESSED, [])
+    simulation = prepared()
+    simulation.ledger.put_pause(Pause(service=SERVICE, since=simulation.clock.now(), by="ada", reason="failover drill"))
+    done = simulation.run_alarm_rollback(OUTAGE)
+    assert (done.outcome, simulation.services.calls) == (Outcome.SUPPRESSED, [])
 
 
 def test_in_an_outage_only_an_operator_replaces_a_proven_and_old_release() -> None:
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=72)
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare_standing_plan(SERVICE, stage.world)
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=72)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.SUPPRESSED
-    assert "not the release" in stage.pages()[0]  # rule 11: `outage` is never mute
-    stage.pass_time(minutes=1)
-    assert stage.run({"type": "emergency", "reason": "I know"}, "by-hand").outcome is Outcome.SUCCEEDED
-    assert stage.running() == image("v0")
+    assert "not the release" in simulation.pages()[0]  # rule 11: `outage` is never mute
+    simulation.pass_time(minutes=1)
+    assert simulation.run({"type": "emergency", "reason": "I know"}, "by-hand").outcome is Outcome.SUCCEEDED
+    assert simulation.running() == image("v0")
 
 
 def test_an_environment_in_observe_mode_does_not_act_in_an_emergency() -> None:
-    stage = prepared(policy=Policy(mode="observe"))
-    done = stage.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, stage.services.calls) == (Outcome.PLANNED, [])
+    simulation = prepared(policy=Policy(mode="observe"))
+    done = simulation.run_alarm_rollback(OUTAGE)
+    assert (done.outcome, simulation.services.calls) == (Outcome.PLANNED, [])
 
 
 def test_an_unrecorded_release_that_an_emergency_replaced_is_recorded_and_quarantined() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.begin_deployment("v2")
-    stage.pass_time(seconds=20)
-    stage.pass_time(seconds=20)
-    stage.run_alarm_rollback(OUTAGE)
-    assert next(stage.ledger.releases(SERVICE)).state is ReleaseState.QUARANTINED
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.begin_deployment("v2")
+    simulation.pass_time(seconds=20)
+    simulation.pass_time(seconds=20)
+    simulation.run_alarm_rollback(OUTAGE)
+    assert next(simulation.ledger.releases(SERVICE)).state is ReleaseState.QUARANTINED
 
 
 def test_an_operator_s_emergency_to_a_quarantined_version_needs_force() -> None:
-    stage = Simulation()
-    stage.ship("v0", QUARANTINED, hours_ago=72)
-    stage.ship("v1", PROMOTED, hours_ago=1)
-    refused = stage.run({"type": "emergency", "target_version": "v0"}, "one")
+    simulation = Simulation()
+    simulation.ship("v0", QUARANTINED, hours_ago=72)
+    simulation.ship("v1", PROMOTED, hours_ago=1)
+    refused = simulation.run({"type": "emergency", "target_version": "v0"}, "one")
     assert refused.outcome is Outcome.REFUSED
-    forced = stage.run({"type": "emergency", "target_version": "v0", "force": True}, "two")
+    forced = simulation.run({"type": "emergency", "target_version": "v0", "force": True}, "two")
     assert forced.outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("given", [{"type": "emergency", "servise": "x"}, {"type": "emergency", "service": "nope"}])
 def test_a_typo_in_an_emergency_is_reported_and_changes_nothing(given: dict[str, Any]) -> None:
-    stage = prepared()
+    simulation = prepared()
     with pytest.raises(Exception, match="nothing was changed"):
-        stage.admit(given)
-    assert stage.services.calls == []
-    assert list(stage.ledger.history(SERVICE)) == []
+        simulation.admit(given)
+    assert simulation.services.calls == []
+    assert list(simulation.ledger.history(SERVICE)) == []

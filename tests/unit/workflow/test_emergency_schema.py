@@ -5,9 +5,9 @@ import shlex
 from typing import Any
 
 import pytest
+from simulations.fake_ports import OUTAGE
 from simulations.migrations import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
 from simulations.service import Simulation, start_simulation
-from simulations.worlds import OUTAGE
 from support.builders import SERVICE, image
 from support.stand_ins import RecordingPort, UnavailablePort
 
@@ -26,8 +26,8 @@ from rollback.workflow.route import Step, next_step
 FULL = Policy(on_incompatible_schema="full", database_approval="none")
 
 
-def schema_check(stage: Simulation, rollback: Rollback) -> Check:
-    return stage.check(rollback, "schema-is-compatible")
+def schema_check(simulation: Simulation, rollback: Rollback) -> Check:
+    return simulation.check(rollback, "schema-is-compatible")
 
 
 def dropped(**parts: Any) -> MigrationSimulation:
@@ -40,20 +40,20 @@ def added(**parts: Any) -> MigrationSimulation:
 
 
 def arranged(structure: Any, second: Any, **parts: Any) -> MigrationSimulation:
-    stage = MigrationSimulation(**parts)
-    prepare_standing_plan(SERVICE, stage.world)
-    observe(stage.world)
-    stage.deploy_release("v2", structure, FIRST, second)
-    stage.services.calls.clear()
-    return stage
+    simulation = MigrationSimulation(**parts)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    observe(simulation.ports)
+    simulation.deploy_release("v2", structure, FIRST, second)
+    simulation.services.calls.clear()
+    return simulation
 
 
 def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
-    stage = dropped()
-    done = stage.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
-    assert schema_check(stage, done).verdict is Verdict.FAIL
-    (page,) = stage.pages()
+    simulation = dropped()
+    done = simulation.run_alarm_rollback(OUTAGE)
+    assert (done.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
+    assert schema_check(simulation, done).verdict is Verdict.FAIL
+    (page,) = simulation.pages()
     assert "public.users.name is gone" in page
     lines = [line.strip() for line in page.splitlines()]
     command = next(line for line in lines if line.startswith("rollback start"))
@@ -65,33 +65,33 @@ def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_roll
 
 
 def test_an_emergency_onto_an_extended_schema_deploys_in_the_first_invocation() -> None:
-    stage = added()
-    first = stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = added()
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert first.has_acted
-    assert stage.running() == image("v1")
-    assert schema_check(stage, first).verdict is Verdict.PASS
+    assert simulation.running() == image("v1")
+    assert schema_check(simulation, first).verdict is Verdict.PASS
 
 
 def test_an_emergency_before_any_observation_of_the_database_is_refused() -> None:
-    stage = MigrationSimulation()
-    stage.start_versioned_deployment("v2")
+    simulation = MigrationSimulation()
+    simulation.start_versioned_deployment("v2")
     for _ in range(3):
-        stage.pass_time(seconds=20)
-    record_deployment(BEGAN, stage.world)
-    done = stage.run_alarm_rollback(OUTAGE)
+        simulation.pass_time(seconds=20)
+    record_deployment(BEGAN, simulation.ports)
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
     assert "has not been observed yet" in done.reason
 
 
 def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
-    stage = MigrationSimulation()
-    prepare_standing_plan(SERVICE, stage.world)
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    stage.start_versioned_deployment("v2")
+    simulation = MigrationSimulation()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    simulation.start_versioned_deployment("v2")
     for _ in range(3):
-        stage.pass_time(seconds=20)
-    done = stage.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
+        simulation.pass_time(seconds=20)
+    done = simulation.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
     assert done.outcome is Outcome.REFUSED
     assert "last observed on 2026-03-01 03:00 UTC, before" in done.reason
 
@@ -99,108 +99,108 @@ def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
 def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emergency(shipped: ShippedMigration) -> None:
     """v3's pipeline has migrated, and its deployment has not begun: v2 still runs, and its alarm is in ALARM."""
-    stage = added()
-    stage.pass_time(minutes=1)
-    checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), stage.world)
-    stage.pass_time(minutes=1)
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = added()
+    simulation.pass_time(minutes=1)
+    checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), simulation.ports)
+    simulation.pass_time(minutes=1)
+    done = simulation.run_alarm_rollback(OUTAGE)
     if shipped.impact.impact is Impact.BREAKING:
-        assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
+        assert (done.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
         assert "a pipeline may have applied 0003_it since the last observation" in done.reason
     else:
         assert done.outcome is Outcome.SUCCEEDED
 
 
 def test_an_operator_may_force_an_emergency_onto_a_breaking_schema() -> None:
-    stage = dropped()
-    forced = stage.run({"type": "emergency", "force": True, "reason": "v1 copes"})
+    simulation = dropped()
+    forced = simulation.run({"type": "emergency", "force": True, "reason": "v1 copes"})
     assert forced.outcome is Outcome.SUCCEEDED
-    assert schema_check(stage, forced).verdict is Verdict.FAIL
+    assert schema_check(simulation, forced).verdict is Verdict.FAIL
 
 
 def test_an_emergency_without_a_database_skips_the_schema_check() -> None:
-    stage = start_simulation()
-    prepare_standing_plan(SERVICE, stage.world)
-    first = stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = start_simulation()
+    prepare_standing_plan(SERVICE, simulation.ports)
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert first.has_acted
-    assert schema_check(stage, first).verdict is Verdict.SKIPPED
+    assert schema_check(simulation, first).verdict is Verdict.SKIPPED
 
 
 @pytest.mark.parametrize("make", [dropped, added])
 def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
-    stage = make()
-    ledger = RecordingPort(stage.ledger)
-    stage.replace(ledger=ledger)
-    stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = make()
+    ledger = RecordingPort(simulation.ledger)
+    simulation.replace(ledger=ledger)
+    simulation.admit(simulation.fire_alarm(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
     assert not {"releases", "observation", "schema"} & set(ledger.called)
     assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last observation
 
 
 def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
-    stage = added()
-    event = stage.fire_alarm(OUTAGE)
+    simulation = added()
+    event = simulation.fire_alarm(OUTAGE)
     gone = ("databases", "sql", "secrets", "targets", "scaling", "stacks", "images", "alarms", "http", "workflow")
-    stage.replace(**{part: UnavailablePort(part) for part in gone})
-    first = stage.admit(event)
+    simulation.replace(**{part: UnavailablePort(part) for part in gone})
+    first = simulation.admit(event)
     assert first.has_acted
-    assert next_step(stage.run_until(first, until=Step.VERIFY)) is Step.VERIFY
+    assert next_step(simulation.run_until(first, until=Step.VERIFY)) is Step.VERIFY
 
 
 def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
-    stage = dropped()
-    plan = stage.plan()
-    stage.ledger.replace_standing_plan(plan, plan.without(stage.release("v1").fingerprint))
-    refused = stage.run({"type": "emergency", "target_version": "v1"})
+    simulation = dropped()
+    plan = simulation.plan()
+    simulation.ledger.replace_standing_plan(plan, plan.without(simulation.release("v1").fingerprint))
+    refused = simulation.run({"type": "emergency", "target_version": "v1"})
     assert refused.outcome is Outcome.REFUSED
     assert "public.users.name is gone" in refused.reason
 
 
 def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_says_so() -> None:
-    stage = dropped(policy=FULL)
-    first = stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = dropped(policy=FULL)
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
-    assert stage.services.calls == []
-    assert schema_check(stage, first).verdict is Verdict.WARN
+    assert simulation.services.calls == []
+    assert schema_check(simulation, first).verdict is Verdict.WARN
     assert "without its database, which is rolled back too" in first.reason
-    planned = stage.run_due_step(first)
+    planned = simulation.run_due_step(first)
     assert planned.plan is not None
     assert planned.plan.database is not None
     assert planned.plan.database.point is not None
-    began = next(p for p in stage.ledger.restore_points(BRANCH) if p.by == "checkpoint")
+    began = next(p for p in simulation.ledger.restore_points(BRANCH) if p.by == "checkpoint")
     assert planned.plan.database.point.lsn == began.lsn
     assert next_step(planned) is Step.DATABASE
 
 
 def test_an_emergency_does_not_escalate_if_the_target_fits() -> None:
-    stage = added(policy=FULL)
-    first = stage.admit(stage.fire_alarm(OUTAGE))
+    simulation = added(policy=FULL)
+    first = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert (first.request.type, first.has_acted) == (RollbackType.EMERGENCY, True)
 
 
 def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
-    stage = dropped(policy=Policy(on_incompatible_schema="full"))
-    done = stage.run_alarm_rollback(OUTAGE)
+    simulation = dropped(policy=Policy(on_incompatible_schema="full"))
+    done = simulation.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
     assert "approval" in done.reason
-    assert stage.services.calls == []
+    assert simulation.services.calls == []
 
 
 def test_an_emergency_that_resumes_a_rollback_keeps_its_schema_check() -> None:
     """A refusal in the middle of the rollback would leave it half done."""
-    stage = added()
-    first = stage.admit(stage.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
-    first = stage.run_until(first, until=Step.SERVICE)
-    while not stage.changes():
-        first = stage.run_due_step(first)
-    stage.apply_migrations(users("id"), FIRST, DROPS)
-    plan = stage.plan()
+    simulation = added()
+    first = simulation.admit(simulation.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
+    first = simulation.run_until(first, until=Step.SERVICE)
+    while not simulation.changes():
+        first = simulation.run_due_step(first)
+    simulation.apply_migrations(users("id"), FIRST, DROPS)
+    plan = simulation.plan()
     blocked = plan.targets[0].schema_verdict
     assert blocked is not None
     worse = blocked.model_copy(update={"compatibility": "breaking", "reason": "seen in between"})
     targets = tuple(target.model_copy(update={"schema_verdict": worse}) for target in plan.targets)
-    stage.ledger.replace_standing_plan(plan, plan.model_copy(update={"targets": targets}))
-    second = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
+    simulation.ledger.replace_standing_plan(plan, plan.model_copy(update={"targets": targets}))
+    second = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
     assert second.supersedes == first.id
     assert second.outcome is None
-    assert schema_check(stage, second).verdict is Verdict.PASS
+    assert schema_check(simulation, second).verdict is Verdict.PASS

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from simulations.worlds import DEGRADED, OUTAGE
+from simulations.fake_ports import DEGRADED, OUTAGE
 from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.domain.plan import Plan

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fakes.aws.autoscaling import FakeScaling
 from simulations.database import BRANCH, GOOD, DatabaseSimulation
+from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from simulations.worlds import DEGRADED, OUTAGE
 from support.builders import NOW, SERVICE, image
 from support.stand_ins import DenyingPort, access_denied_error
 
@@ -25,80 +25,80 @@ from rollback_cli.direct_mode import run_directly
 ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
-def refusing(stage: Simulation, part: str, *methods: str) -> DenyingPort:
+def refusing(simulation: Simulation, part: str, *methods: str) -> DenyingPort:
     """Deny the methods from now on; the simulation itself still reaches its fakes."""
-    stand_in = DenyingPort(getattr(stage.world, part), *methods)
-    stage.replace(**{part: stand_in})
+    stand_in = DenyingPort(getattr(simulation.ports, part), *methods)
+    simulation.replace(**{part: stand_in})
     return stand_in
 
 
 def prepared() -> Simulation:
-    stage = start_simulation()
-    stage.services.deployment_configuration.update(ROLLS_BACK)
-    prepare_standing_plan(SERVICE, stage.world)
-    stage.services.calls.clear()
-    return stage
+    simulation = start_simulation()
+    simulation.services.deployment_configuration.update(ROLLS_BACK)
+    prepare_standing_plan(SERVICE, simulation.ports)
+    simulation.services.calls.clear()
+    return simulation
 
 
-def alarm(stage: Simulation) -> dict[str, Any]:
+def alarm(simulation: Simulation) -> dict[str, Any]:
     return alarm_event()
 
 
-def outage(stage: Simulation) -> dict[str, Any]:
-    return stage.fire_alarm(OUTAGE)
+def outage(simulation: Simulation) -> dict[str, Any]:
+    return simulation.fire_alarm(OUTAGE)
 
 
-def by_hand(stage: Simulation) -> dict[str, Any]:
+def by_hand(simulation: Simulation) -> dict[str, Any]:
     return {}
 
 
-def failed_deployment(stage: Simulation) -> dict[str, Any]:
-    stage.alarms.recover(DEGRADED)
-    stage.begin_deployment("v3", "crashing")
+def failed_deployment(simulation: Simulation) -> dict[str, Any]:
+    simulation.alarms.recover(DEGRADED)
+    simulation.begin_deployment("v3", "crashing")
     for _ in range(3):
-        stage.services.tick()
+        simulation.services.tick()
     return deployment_event()
 
 
 TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [alarm, outage, by_hand, failed_deployment]
 
 
-def two_hours_later(stage: Simulation) -> None:
+def two_hours_later(simulation: Simulation) -> None:
     """Sweep after two hours, and run what the janitor starts to its end."""
     for number in range(24):
-        stage.pass_time(minutes=5)
+        simulation.pass_time(minutes=5)
         with suppress(CallRefused):  # a call that the janitor itself is denied fails its function, which has an alarm
-            sweep(stage.world)
-        while stage.workflow.started:
-            _, given = stage.workflow.started.pop(0)
-            stage.run(given, f"again-{number}")
+            sweep(simulation.ports)
+        while simulation.workflow.started:
+            _, given = simulation.workflow.started.pop(0)
+            simulation.run(given, f"again-{number}")
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_is_free(
     trigger: Callable[[Simulation], dict[str, Any]],
 ) -> None:
-    stage = prepared()
-    ecs = refusing(stage, "services", "update")
-    ended = stage.run(trigger(stage))
-    took = stage.clock.now() - NOW
-    two_hours_later(stage)
+    simulation = prepared()
+    ecs = refusing(simulation, "services", "update")
+    ended = simulation.run(trigger(simulation))
+    took = simulation.clock.now() - NOW
+    two_hours_later(simulation)
     assert ended.outcome is Outcome.FAILED
     assert ended.service is not None
     assert ended.service.attempts == ()  # no other escalation level: it would be refused too
     assert ecs.times["update"] == 1
-    assert took <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
+    assert took <= timedelta(seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds)
     assert ended.open_obligations() == ()
     assert ended.left_to_operator() == ()  # no setting was changed, so none is to be put back
-    assert len(stage.pages()) == 1
-    assert stage.ledger.lease(SERVICE) is None
+    assert len(simulation.pages()) == 1
+    assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_statement() -> None:
-    stage = prepared()
-    refusing(stage, "services", "update")
-    stage.run()
-    (why,) = [line for line in stage.pages()[0].splitlines() if line.startswith("Why:")]
+    simulation = prepared()
+    refusing(simulation, "services", "update")
+    simulation.run()
+    (why,) = [line for line in simulation.pages()[0].splitlines() if line.startswith("Why:")]
     resource = "arn:aws:some:eu-west-1:123456789012:update"
     assert why == (
         f"Why: AWS refused some:update on {resource} to role rollback because no identity-based policy allows the "
@@ -108,9 +108,9 @@ def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_state
 
 
 def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> None:
-    stage = prepared()
-    ecs = refusing(stage, "services", "update")
-    first = stage.admit(outage(stage))
+    simulation = prepared()
+    ecs = refusing(simulation, "services", "update")
+    first = simulation.admit(outage(simulation))
     assert (first.outcome, ecs.times["update"]) == (Outcome.FAILED, 1)
     assert first.refusal is not None
     assert first.refusal.action == "some:update"
@@ -118,98 +118,102 @@ def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> Non
 
 def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> None:
     """A missing answer is no evidence: the rollback is not verified, and does not escalate."""
-    stage = prepared()
-    given = outage(stage)
-    refusing(stage, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
-    refusing(stage, "targets", "health", "health_checks")
-    refusing(stage, "images", "exists", "digest_of")
-    ended = stage.run(given)
-    assert stage.running() == image("v1")
+    simulation = prepared()
+    given = outage(simulation)
+    refusing(simulation, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
+    refusing(simulation, "targets", "health", "health_checks")
+    refusing(simulation, "images", "exists", "digest_of")
+    ended = simulation.run(given)
+    assert simulation.running() == image("v1")
     assert ended.outcome is Outcome.FAILED
     assert ended.reason.startswith("not verified, though all other checks pass: target-health: could not be")
     assert "some:states" in ended.reason
     assert ended.service is not None
     assert ended.service.attempts == ()
-    assert stage.clock.now() - NOW < timedelta(minutes=3)
-    assert len(stage.pages()) == 1
+    assert simulation.clock.now() - NOW < timedelta(minutes=3)
+    assert len(simulation.pages()) == 1
 
 
 def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
-    stage = prepared()
-    refusing(stage, "targets", "health", "health_checks")
-    stage.healthy_versions = set()  # the alarm stays in ALARM over v1
-    ended = stage.run()
+    simulation = prepared()
+    refusing(simulation, "targets", "health", "health_checks")
+    simulation.healthy_versions = set()  # the alarm stays in ALARM over v1
+    ended = simulation.run()
     assert ended.service is not None
     assert ended.service.attempts != ()
 
 
 def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2", "crashing")
-    ecs = refusing(stage, "services", "stop_deployment")
-    ended = stage.run()
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2", "crashing")
+    ecs = refusing(simulation, "services", "stop_deployment")
+    ended = simulation.run()
     assert ended.outcome is Outcome.SUCCEEDED
     assert ecs.times["stop_deployment"] == 1
-    assert stage.running() == image("v1")
-    assert "could not be stopped: AWS refused some:stop_deployment" in stage.notifications.sent[-1].message
+    assert simulation.running() == image("v1")
+    assert "could not be stopped: AWS refused some:stop_deployment" in simulation.notifications.sent[-1].message
 
 
 def test_a_deployment_that_ended_before_it_could_be_stopped_is_described_again() -> None:
     """ECS refuses the call for the deployment's present state, not permanently: the adapter says so."""
-    stage = Simulation()
-    stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin_deployment("v2", "crashing")
-    rollback = stage.run_until(stage.admit(), until=Step.SERVICE)
-    stop = stage.services.stop_deployment
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    simulation.begin_deployment("v2", "crashing")
+    rollback = simulation.run_until(simulation.admit(), until=Step.SERVICE)
+    stop = simulation.services.stop_deployment
 
     def ends(service_deployment_arn: str) -> None:
-        stage.services.stop_deployment = stop  # type: ignore[method-assign]
-        stage.services.deploy(stage.arns["v2"], stage.clock.now())  # another deployment
+        simulation.services.stop_deployment = stop  # type: ignore[method-assign]
+        simulation.services.deploy(simulation.arns["v2"], simulation.clock.now())  # another deployment
         stop(service_deployment_arn)
 
-    stage.services.stop_deployment = ends  # type: ignore[method-assign]
+    simulation.services.stop_deployment = ends  # type: ignore[method-assign]
     with pytest.raises(ExternalServiceError) as failure:
-        stage.run_due_step(rollback)
+        simulation.run_due_step(rollback)
     assert not isinstance(failure.value, CallRefused)
-    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+    assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_once() -> None:
-    stage = prepared()
-    rollback = stage.run_until(stage.admit(), until=Step.CONCLUDE)
+    simulation = prepared()
+    rollback = simulation.run_until(simulation.admit(), until=Step.CONCLUDE)
     assert rollback.outcome is Outcome.SUCCEEDED
-    refusing(stage, "services", "update")
-    before = stage.clock.now()
-    ended = stage.run_to_end(rollback)
+    refusing(simulation, "services", "update")
+    before = simulation.clock.now()
+    ended = simulation.run_to_end(rollback)
     assert [owed.kind for owed in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
-    assert stage.clock.now() - before < timedelta(minutes=1)
-    assert "NOT PUT BACK: deployment_configuration" in stage.pages()[-1]
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.clock.now() - before < timedelta(minutes=1)
+    assert "NOT PUT BACK: deployment_configuration" in simulation.pages()[-1]
+    assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later() -> None:
-    stage = prepared()
-    refusing(stage, "services", "update")
-    topic = refusing(stage, "notifications", "publish")
-    ended = stage.run()
+    simulation = prepared()
+    refusing(simulation, "services", "update")
+    topic = refusing(simulation, "notifications", "publish")
+    ended = simulation.run()
     assert ended.concluded_at is not None
     assert not ended.reported
-    assert stage.clock.now() - NOW <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.clock.now() - NOW <= timedelta(
+        seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds
+    )
+    assert simulation.ledger.lease(SERVICE) is None
     topic.methods.clear()
-    sweep(stage.world)
-    assert len(stage.pages()) == 1
+    sweep(simulation.ports)
+    assert len(simulation.pages()) == 1
 
 
 @pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
 def test_direct_mode_does_not_repeat_a_refused_call(given: dict[str, Any]) -> None:
-    stage = prepared()
-    ecs = refusing(stage, "services", "update")
-    cursor = run_directly(given, stage.world, lambda _: None, lambda seconds: stage.pass_time(seconds=seconds))
-    assert stage.ledger.read(SERVICE, cursor.rollback_id).outcome is Outcome.FAILED
+    simulation = prepared()
+    ecs = refusing(simulation, "services", "update")
+    cursor = run_directly(
+        given, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
+    )
+    assert simulation.ledger.read(SERVICE, cursor.rollback_id).outcome is Outcome.FAILED
     assert ecs.times["update"] == 1
-    assert len(stage.pages()) == 1
+    assert len(simulation.pages()) == 1
 
 
 LOOKS = [
@@ -237,29 +241,29 @@ LOOKS = [
 def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_owes_nothing(
     part: str, method: str, trigger: Callable[[Simulation], dict[str, Any]]
 ) -> None:
-    stage = prepared()
-    stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
-    given = trigger(stage)
-    stand_in = refusing(stage, part, method)
-    ended = stage.run(given)
-    took = stage.clock.now() - NOW
-    two_hours_later(stage)
+    simulation = prepared()
+    simulation.replace(scaling=FakeScaling(simulation.services, AUTOSCALED))
+    given = trigger(simulation)
+    stand_in = refusing(simulation, part, method)
+    ended = simulation.run(given)
+    took = simulation.clock.now() - NOW
+    two_hours_later(simulation)
     assert ended.concluded_at is not None
     assert ended.open_obligations() == ()
-    assert stage.ledger.lease(SERVICE) is None
+    assert simulation.ledger.lease(SERVICE) is None
     assert stand_in.times[method] <= 40
     assert took < timedelta(minutes=5)
     if method != "publish":
-        assert len(stage.pages()) == (0 if ended.outcome is Outcome.SUCCEEDED else 1)
+        assert len(simulation.pages()) == (0 if ended.outcome is Outcome.SUCCEEDED else 1)
 
 
 @pytest.mark.parametrize(("part", "method"), LOOKS)
 def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: str, method: str) -> None:
-    stage = prepared()
-    stand_in = refusing(stage, part, method)
-    ended = stage.run(alarm(stage))
+    simulation = prepared()
+    stand_in = refusing(simulation, part, method)
+    ended = simulation.run(alarm(simulation))
     if ended.outcome is Outcome.SUCCEEDED:
-        assert stage.running() == image("v1")
+        assert simulation.running() == image("v1")
         checks = ended.verification.checks if ended.verification is not None else ()
         assert all("could not be asked" not in check.reason for check in checks)
     else:
@@ -269,117 +273,117 @@ def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: st
 # A rollback with a database
 
 
-def full(stage: DatabaseSimulation) -> Rollback:
-    return stage.run({"type": "full", "target_version": "v1"})
+def full(simulation: DatabaseSimulation) -> Rollback:
+    return simulation.run({"type": "full", "target_version": "v1"})
 
 
-def owes_nothing(stage: DatabaseSimulation) -> bool:
-    return stage.ledger.lease(SERVICE) is None and stage.ledger.lease(stage.branch_key) is None
+def owes_nothing(simulation: DatabaseSimulation) -> bool:
+    return simulation.ledger.lease(SERVICE) is None and simulation.ledger.lease(simulation.branch_key) is None
 
 
 def test_a_refused_fence_leaves_the_database_unchanged_and_the_service_running() -> None:
-    stage = DatabaseSimulation()
-    ecs = refusing(stage, "services", "update")
-    ended = full(stage)
+    simulation = DatabaseSimulation()
+    ecs = refusing(simulation, "services", "update")
+    ended = full(simulation)
     assert ended.outcome is Outcome.REFUSED
     assert "some:update" in ended.reason
     assert ecs.times["update"] == 1
-    assert stage.neon.rows(BRANCH) != GOOD
-    assert stage.services.desired_count > 0
+    assert simulation.neon.rows(BRANCH) != GOOD
+    assert simulation.services.desired_count > 0
     assert ended.open_obligations() == ()
-    assert len(stage.pages()) == 1
-    assert owes_nothing(stage)
+    assert len(simulation.pages()) == 1
+    assert owes_nothing(simulation)
 
 
 def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything_is_changed() -> None:
     """AWS refuses the secret, not Neon: without the key no call reaches Neon."""
-    stage = DatabaseSimulation()
-    neon = DenyingPort(stage.neon, "project", "branches", "branch", "endpoints", "branch_named")
-    stage.replace(databases=neon)
-    ended = full(stage)
+    simulation = DatabaseSimulation()
+    neon = DenyingPort(simulation.neon, "project", "branches", "branch", "endpoints", "branch_named")
+    simulation.replace(databases=neon)
+    ended = full(simulation)
     assert ended.outcome is Outcome.REFUSED
     assert "database-access: AWS refused some:" in ended.reason
     assert sum(neon.times.values()) == 1
-    assert len(stage.pages()) == 1
-    assert owes_nothing(stage)
+    assert len(simulation.pages()) == 1
+    assert owes_nothing(simulation)
 
 
-def behind_the_fence(stage: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
+def behind_the_fence(simulation: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
     """Run until the service stands at zero, then until Neon got the call `until`; from now on Neon refuses."""
     methods = set(neon.methods)
     neon.methods.clear()
-    stage.replace(databases=neon)
-    rollback = stage.admit({"type": "full", "target_version": "v1"})
-    while stage.services.desired_count or (until is not None and until not in stage.neon.calls):
-        rollback = stage.run_due_step(rollback)
-    stage.neon.settle()  # its operations end by themselves
-    stage.pass_time(minutes=1)
+    simulation.replace(databases=neon)
+    rollback = simulation.admit({"type": "full", "target_version": "v1"})
+    while simulation.services.desired_count or (until is not None and until not in simulation.neon.calls):
+        rollback = simulation.run_due_step(rollback)
+    simulation.neon.settle()  # its operations end by themselves
+    simulation.pass_time(minutes=1)
     neon.methods |= methods
     return rollback
 
 
 def test_a_preview_that_neon_refuses_to_describe_stops_no_service() -> None:
-    stage = DatabaseSimulation()
-    neon = DenyingPort(stage.neon, "operation")
+    simulation = DatabaseSimulation()
+    neon = DenyingPort(simulation.neon, "operation")
     neon.methods.clear()
-    stage.replace(databases=neon)
-    rollback = stage.admit({"type": "full", "target_version": "v1"})
-    while "create_branch" not in stage.neon.calls:
-        rollback = stage.run_due_step(rollback)
+    simulation.replace(databases=neon)
+    rollback = simulation.admit({"type": "full", "target_version": "v1"})
+    while "create_branch" not in simulation.neon.calls:
+        rollback = simulation.run_due_step(rollback)
     neon.methods.add("operation")
-    ended = stage.run_to_end(rollback)
+    ended = simulation.run_to_end(rollback)
     assert ended.outcome is Outcome.REFUSED
     assert "some:operation" in ended.reason
-    assert stage.services.desired_count > 0
+    assert simulation.services.desired_count > 0
     assert ended.obligations == ()
 
 
 @pytest.mark.parametrize("method", ["branch", "endpoints", "branch_named"])
 def test_a_refusal_by_neon_behind_the_fence_before_the_restore_leaves_everything_as_it_was(method: str) -> None:
-    stage = DatabaseSimulation()
-    neon = DenyingPort(stage.neon, method)
-    rollback = behind_the_fence(stage, neon)
-    before = stage.clock.now()
-    ended = stage.run_to_end(rollback)
+    simulation = DatabaseSimulation()
+    neon = DenyingPort(simulation.neon, method)
+    rollback = behind_the_fence(simulation, neon)
+    before = simulation.clock.now()
+    ended = simulation.run_to_end(rollback)
     assert ended.outcome is Outcome.REFUSED
     assert f"some:{method}" in ended.reason
-    assert stage.clock.now() - before < timedelta(minutes=3)
+    assert simulation.clock.now() - before < timedelta(minutes=3)
     assert neon.times[method] <= 5
-    assert stage.services.desired_count > 0
+    assert simulation.services.desired_count > 0
     assert ended.open_obligations() == ()
-    assert len(stage.pages()) == 1
-    assert owes_nothing(stage)
+    assert len(simulation.pages()) == 1
+    assert owes_nothing(simulation)
 
 
 @pytest.mark.parametrize("method", ["branch", "branch_named"])
 def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unknown_data(method: str) -> None:
-    stage = DatabaseSimulation()
-    neon = DenyingPort(stage.neon, method)
-    rollback = behind_the_fence(stage, neon, until="restore")
-    before = stage.clock.now()
-    ended = stage.run_to_end(rollback)
+    simulation = DatabaseSimulation()
+    neon = DenyingPort(simulation.neon, method)
+    rollback = behind_the_fence(simulation, neon, until="restore")
+    before = simulation.clock.now()
+    ended = simulation.run_to_end(rollback)
     assert ended.outcome is Outcome.FAILED
     assert f"some:{method}" in ended.reason
-    assert stage.clock.now() - before < timedelta(minutes=3)
-    assert stage.services.desired_count == 0
+    assert simulation.clock.now() - before < timedelta(minutes=3)
+    assert simulation.services.desired_count == 0
     assert ObligationKind.FENCE in [owed.kind for owed in ended.left_to_operator()]
     assert ended.open_obligations() == ()
-    assert owes_nothing(stage)
+    assert owes_nothing(simulation)
 
 
 def test_a_branch_that_disappears_between_two_reads_is_read_again() -> None:
-    stage = DatabaseSimulation()
-    neon = DenyingPort(stage.neon, "endpoints", refused=NotFound("404: branch not found"))
+    simulation = DatabaseSimulation()
+    neon = DenyingPort(simulation.neon, "endpoints", refused=NotFound("404: branch not found"))
     neon.methods.clear()
-    stage.replace(databases=neon)
-    rollback = stage.admit({"type": "full", "target_version": "v1"})
-    while stage.services.desired_count:
-        rollback = stage.run_due_step(rollback)
+    simulation.replace(databases=neon)
+    rollback = simulation.admit({"type": "full", "target_version": "v1"})
+    while simulation.services.desired_count:
+        rollback = simulation.run_due_step(rollback)
     neon.methods.add("endpoints")
     for _ in range(3):
-        rollback = stage.run_due_step(rollback)
+        rollback = simulation.run_due_step(rollback)
     neon.methods.clear()
-    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+    assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_a_denial_has_its_kind_action_and_resource() -> None:

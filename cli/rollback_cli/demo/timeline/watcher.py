@@ -30,7 +30,7 @@ class DemoWatcher:
         self._printed: set[tuple[str, Fact]] = set()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._ledger = environment.world.ledger
+        self._ledger = environment.ports.ledger
         self._changes = AlarmChanges(environment.client("cloudwatch"))
         # An alarm that is in ALARM before anything was shipped is no news.
         self._initially_in_alarm = set(self._changes.initially_in_alarm)

@@ -10,4 +10,4 @@ def pause(environment: Environment, reason: Reason, service: Service = None) -> 
     """Switch automatic rollbacks of a service off; `rollback start` still works, an open rollback goes on."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     name = deployment.settings.service_or_only(service).name
-    print_paragraph(pause_abort_unlock.pause(name, operator, deployment.world()))
+    print_paragraph(pause_abort_unlock.pause(name, operator, deployment.ports()))

@@ -10,4 +10,4 @@ def resume(environment: Environment, reason: Reason, service: Service = None) ->
     """Switch automatic rollbacks of a paused service on again."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     name = deployment.settings.service_or_only(service).name
-    print_paragraph(pause_abort_unlock.resume(name, operator, deployment.world()))
+    print_paragraph(pause_abort_unlock.resume(name, operator, deployment.ports()))

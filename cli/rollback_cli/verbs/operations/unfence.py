@@ -24,13 +24,13 @@ def unfence(
     Exit code 1: a part could not be put back yet; run the command again.
     """
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
-    world = deployment.world()
+    ports = deployment.ports()
     # A service that the settings no longer have may still have obligations.
     name = service or deployment.settings.service_or_only(None).name
-    lease = find_live_lease(name, world)
+    lease = find_live_lease(name, ports)
     if lease is not None and force:
-        print_paragraph(describe_holder(lease, world))
-    result = operation.unfence(name, operator, world, force=force)
+        print_paragraph(describe_holder(lease, ports))
+    result = operation.unfence(name, operator, ports, force=force)
     for obligation in result.done:
         print_paragraph(f"put back: {obligation}")
     for obligation in result.left:

@@ -21,8 +21,8 @@ def unlock(
 ) -> None:
     """Free a service for the next rollback. Refused while the rollback that holds the lease is alive."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
-    world, name = deployment.world(), deployment.settings.service_or_only(service).name
-    lease = world.ledger.lease(name)
+    ports, name = deployment.ports(), deployment.settings.service_or_only(service).name
+    lease = ports.ledger.lease(name)
     if lease is not None and force:
-        print_paragraph(describe_holder(lease, world))
-    print_paragraph(pause_abort_unlock.unlock(name, operator, world, force=force))
+        print_paragraph(describe_holder(lease, ports))
+    print_paragraph(pause_abort_unlock.unlock(name, operator, ports, force=force))

@@ -42,8 +42,8 @@ def checkpoint(
     deployment = deployed_stack.find_deployment(environment)
     name = deployment.settings.service_or_only(service).name
     shipped = read_migrations(migrations, tool, sql) if migrations is not None else None
-    world = deployment.world()
-    recorded = with_retry(lambda: operation.checkpoint(name, version, shipped, world))
+    ports = deployment.ports()
+    recorded = with_retry(lambda: operation.checkpoint(name, version, shipped, ports))
     for line in _describe(recorded):
         print_paragraph(line)
 

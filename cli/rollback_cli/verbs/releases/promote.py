@@ -18,5 +18,5 @@ def promote(
     """Make a release the last known good, without waiting for its bake; nothing is deployed."""
     deployment = deployed_stack.find_deployment(environment)
     name = deployment.settings.service_or_only(service).name
-    release = promote_by_hand(name, version, requester.requester_name(), deployment.world())
+    release = promote_by_hand(name, version, requester.requester_name(), deployment.ports())
     print_paragraph(f"{release.version} is {release.state} ({release.state_reason})")

@@ -19,4 +19,4 @@ def quarantine(
     """Mark a release as bad and remove it from the standing plan at once; running tasks are left alone."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     name = deployment.settings.service_or_only(service).name
-    print_paragraph(operation.quarantine(name, version, operator, deployment.world()))
+    print_paragraph(operation.quarantine(name, version, operator, deployment.ports()))

@@ -19,4 +19,4 @@ def unquarantine(
     """Make a quarantined or suspect release a candidate: the ledger has no evidence for or against it then."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     name = deployment.settings.service_or_only(service).name
-    print_paragraph(operation.unquarantine(name, version, operator, deployment.world()))
+    print_paragraph(operation.unquarantine(name, version, operator, deployment.ports()))

@@ -19,10 +19,10 @@ def versions(
     """List the known releases of each service, newest first, with their states."""
     console = make_console()
     deployment = deployed_stack.find_deployment(environment)
-    world = deployment.world()
+    ports = deployment.ports()
     for service in deployment.settings.services:
-        fingerprint = running_fingerprint(world.services.describe(service), service, world)
-        releases = list(islice(world.ledger.releases(service.name), limit + 1))
+        fingerprint = running_fingerprint(ports.services.describe(service), service, ports)
+        releases = list(islice(ports.ledger.releases(service.name), limit + 1))
         print_releases(console, releases[:limit], fingerprint)
         if len(releases) > limit:
             console.print(f"older releases: rollback versions {environment} --limit {limit * 2}", highlight=False)

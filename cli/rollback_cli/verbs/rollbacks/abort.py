@@ -12,13 +12,13 @@ from rollback_cli.terminal_text import make_console, print_paragraph
 def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> None:
     """End an open rollback; services that it has fenced stay fenced. Exit code 1: you have to put something back."""
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
-    world = deployment.world()
-    aborted = pause_abort_unlock.abort(rollback_id, operator, world)
+    ports = deployment.ports()
+    aborted = pause_abort_unlock.abort(rollback_id, operator, ports)
     print_paragraph(
         f"{rollback_id} is {aborted.outcome} and is being concluded; if this command is interrupted, the janitor "
         "concludes it"
     )
-    concluded = direct_mode.wait_until_concluded(rollback_id, world)
+    concluded = direct_mode.wait_until_concluded(rollback_id, ports)
     print_report(make_console(), concluded, deployment.settings)
     if concluded.superseded_by is not None:
         print_paragraph(f"{concluded.superseded_by} has taken over and continues")

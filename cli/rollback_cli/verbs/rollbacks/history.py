@@ -19,7 +19,7 @@ def history(
 ) -> None:
     """List the newest rollbacks of each service, with any outcome."""
     deployment = deployed_stack.find_deployment(environment)
-    ledger = deployment.world().ledger
+    ledger = deployment.ports().ledger
     services = deployment.settings.service_names if before is None else (service_of(before),)
     for service in services:
         records = list(islice(ledger.records(service, before), limit + 1))

@@ -12,7 +12,7 @@ def show(environment: Environment, rollback_id: RollbackId) -> None:
     """Show the whole report of one rollback."""
     deployment = deployed_stack.find_deployment(environment)
     try:
-        rollback = deployment.world().ledger.read(service_of(rollback_id), rollback_id)
+        rollback = deployment.ports().ledger.read(service_of(rollback_id), rollback_id)
         print_report(make_console(), rollback, deployment.settings)
     except KeyError as error:
         raise InvalidRequest(

@@ -10,9 +10,9 @@ def status(environment: Environment) -> None:
     """Show, for each service, what runs, whether a rollback could start now, and what an operator has to do."""
     console = make_console()
     deployment = deployed_stack.find_deployment(environment)
-    world = deployment.world()
+    ports = deployment.ports()
     for service in deployment.settings.services:
         settings = deployment.settings
         console.print(f"[bold]{service.name}[/] in {settings.environment} ({settings.policy.mode})")
-        for line in status_lines(service, world):
+        for line in status_lines(service, ports):
             console.print(line, soft_wrap=True)

@@ -31,7 +31,7 @@ def undo(
     """
     service = service_of(rollback_id)
     try:
-        undone = deployed_stack.find_deployment(environment).world().ledger.read(service, rollback_id)
+        undone = deployed_stack.find_deployment(environment).ports().ledger.read(service, rollback_id)
     except KeyError as missing:
         raise InvalidRequest(
             f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists them"

@@ -35,7 +35,7 @@ def begin_after_checks(
     run_checks: Callable[[], tuple[Check, ...]],
     new_progress: NewProgress,
     restoring: RestoreContext,
-    world: WaitPorts,
+    ports: WaitPorts,
 ) -> Rollback:
     """Refuse, ask again later, or store the branch as it is, with the checks that an operator's force overrode.
 
@@ -44,7 +44,7 @@ def begin_after_checks(
         run_checks: asks Neon and SQL. The plan's checks may be an hour old, since an operator had to approve it.
         new_progress: makes the strategy's progress.
         restoring: the branch, Neon and SQL.
-        world: the other ports.
+        ports: the other ports.
 
     Raises:
         ExternalServiceError: Neon or AWS could not be asked; nothing was changed, call again.
@@ -54,8 +54,8 @@ def begin_after_checks(
         if not is_refused_despite_force(checks):
             checks = (*checks, _check_names_are_free(rollback, restoring))
     except RetryLater as later:
-        return _retry_later(rollback, later, restoring, world)
-    branch_id, databases, now = restoring.target.branch_id, restoring.databases, world.clock.now()
+        return _retry_later(rollback, later, restoring, ports)
+    branch_id, databases, now = restoring.target.branch_id, restoring.databases, ports.clock.now()
     why = why_refused(rollback, checks)
     if why is not None:
         return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
@@ -112,13 +112,13 @@ def _check_names_are_free(rollback: Rollback, restoring: RestoreContext) -> Chec
     )
 
 
-def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, world: WaitPorts) -> Rollback:
+def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, ports: WaitPorts) -> Rollback:
     """Ask again while services run, for as long as a restore may take."""
-    now, limit = world.clock.now(), restoring.target.restore_timeout_minutes
+    now, limit = ports.clock.now(), restoring.target.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since <= timedelta(minutes=limit):
         compute = later.announces if isinstance(later, SourceHasNoCompute) else None
-        waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, world))
+        waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
         return waiting.evolve(source_compute_branch_id=compute, wait_seconds=0) if compute is not None else waiting
     why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
     progress = refused_progress(restoring.target.branch_id, why, now, has_collided=True)

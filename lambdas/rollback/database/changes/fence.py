@@ -24,32 +24,32 @@ from rollback.service.reconciler import read_drain_status
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
-def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: FencePorts) -> Rollback:
+def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, ports: FencePorts) -> Rollback:
     """Observe the writers and the branch once, and make at most one change. The fence stands once its head is set.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         RetryLater: the database is waking up.
     """
-    now, target, policy = world.clock.now(), restoring.target, world.settings.policy
-    unrecorded = rollback.keep_unrecorded(_list_obligations(rollback, target.writers, world))
+    now, target, policy = ports.clock.now(), restoring.target, ports.settings.policy
+    unrecorded = rollback.keep_unrecorded(_list_obligations(rollback, target.writers, ports))
     if unrecorded:
         owed = (*rollback.obligations, *unrecorded)
         return rollback.evolve(database=progress, obligations=owed, wait_seconds=0)
-    moves = {service.name: _next_fence_move(service, world) for service in target.writers}
+    moves = {service.name: _next_fence_move(service, ports) for service in target.writers}
     for service in target.writers:
         move = moves[service.name]
         if move in (ServiceMove.SUSPEND_SCALING, ServiceMove.SCALE_TO_ZERO):
-            stop = partial(_stop_service, service, move, world)
-            send_under_lease(rollback, stop, world, policy.database_timeout_seconds)
+            stop = partial(_stop_service, service, move, ports)
+            send_under_lease(rollback, stop, ports, policy.database_timeout_seconds)
             return rollback.evolve(database=progress.evolve_fence(stopped_at=None), wait_seconds=0)
     running = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
     progress = record_services_at_zero(progress, [name for name in moves if name not in running], running, now)
     if running:
-        return _wait_for_tasks_to_stop(rollback, progress, running, restoring, world)
+        return _wait_for_tasks_to_stop(rollback, progress, running, restoring, ports)
     if progress.fence.stopped_at is None:  # saved before SQL is asked, which may not answer
         return rollback.evolve(database=progress.evolve_fence(stopped_at=now), wait_seconds=0)
-    return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, restoring, world)
+    return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, restoring, ports)
 
 
 def _wait_for_tasks_to_stop(
@@ -57,21 +57,21 @@ def _wait_for_tasks_to_stop(
     progress: DatabaseProgress,
     running: list[str],
     restoring: RestoreContext,
-    world: WaitPorts,
+    ports: WaitPorts,
 ) -> Rollback:
-    now, limit = world.clock.now(), restoring.target.fence_timeout_minutes
+    now, limit = ports.clock.now(), restoring.target.fence_timeout_minutes
     previewed_at = progress.previewed_at if isinstance(progress, RestoreProgress) else None
     progress = progress.evolve_fence(stopped_at=None)
     if now - (previewed_at or progress.started_at) > timedelta(minutes=limit):
         progress = progress.mark_failed(f"tasks of {', '.join(running)} did not stop in {limit:g} minutes", now)
-    return rollback.evolve(database=progress, wait_seconds=world.settings.policy.poll_seconds)
+    return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
 
 
 def recheck_fence(
     rollback: Rollback,
     progress: ProgressT,
     restoring: RestoreContext,
-    world: DrainPorts,
+    ports: DrainPorts,
     *,
     sessions_too: bool = True,
 ) -> ProgressT | None:
@@ -81,32 +81,32 @@ def recheck_fence(
         The progress with a fence that must be made again; None: the fence holds. If tasks were started meanwhile,
         they may have gone through a pooler, and the compute may be restarted once more.
     """
-    if not is_fence_complete(restoring.target.writers, world):
+    if not is_fence_complete(restoring.target.writers, ports):
         return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)
     if sessions_too and list_connected_writers(rollback, progress, restoring)[0]:
         return progress.reopen_fence()
     return None
 
 
-def is_fence_complete(writers: tuple[ServiceSettings, ...], world: DrainPorts) -> bool:
+def is_fence_complete(writers: tuple[ServiceSettings, ...], ports: DrainPorts) -> bool:
     """Whether every writer is still at zero tasks, and nothing of AWS could start one."""
-    return all(_next_fence_move(service, world) is ServiceMove.START_FROM_ZERO for service in writers)
+    return all(_next_fence_move(service, ports) is ServiceMove.START_FROM_ZERO for service in writers)
 
 
-def _next_fence_move(service: ServiceSettings, world: DrainPorts) -> ServiceMove:
-    return next_restart_move(read_drain_status(service, world.services.describe(service), world))
+def _next_fence_move(service: ServiceSettings, ports: DrainPorts) -> ServiceMove:
+    return next_restart_move(read_drain_status(service, ports.services.describe(service), ports))
 
 
-def _stop_service(service: ServiceSettings, move: ServiceMove, world: DrainPorts) -> None:
+def _stop_service(service: ServiceSettings, move: ServiceMove, ports: DrainPorts) -> None:
     if move is ServiceMove.SCALE_TO_ZERO:
-        world.services.update(service, desired_count=0)
+        ports.services.update(service, desired_count=0)
         return
-    scalable = world.scaling.describe(service)
+    scalable = ports.scaling.describe(service)
     if scalable is not None:
-        world.scaling.put(service, scalable.all_suspended())
+        ports.scaling.put(service, scalable.all_suspended())
 
 
-def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: DrainPorts) -> list[Obligation]:
+def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], ports: DrainPorts) -> list[Obligation]:
     """List what stopping the writers changes, in the reverse of the order in which Conclude restores it.
 
     The first writer comes back before the others, and its tasks before its scaling (rule 2: tasks before scaling).
@@ -114,9 +114,9 @@ def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], 
     owed: list[Obligation] = []
     for service in reversed(writers):
         other = None if service.name == rollback.service_name else service.name
-        scalable = world.scaling.describe(service)
+        scalable = ports.scaling.describe(service)
         if scalable is not None and scalable.is_active:
             owed.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other))
-        desired = world.services.describe(service).desired_count
+        desired = ports.services.describe(service).desired_count
         owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=other))
     return owed

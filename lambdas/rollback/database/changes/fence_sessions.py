@@ -26,7 +26,7 @@ _ENDS_SESSIONS = "suspend_compute"  # Neon's operation that ends all sessions
 
 
 def wait_for_sessions_to_end(
-    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, world: LeasePorts
+    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, ports: LeasePorts
 ) -> Rollback:
     """Observe the sessions once, and make at most one change. The fence stands once its head is set.
 
@@ -35,18 +35,18 @@ def wait_for_sessions_to_end(
         progress: the progress of the strategy.
         stopped_at: when all tasks of all writers were STOPPED.
         restoring: the branch, Neon and SQL.
-        world: the other ports.
+        ports: the other ports.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         RetryLater: the database is waking up.
     """
-    now, poll = world.clock.now(), world.settings.policy.poll_seconds
+    now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if progress.is_announced(RESTART_ACTION):
         adopted = _adopt_restart(progress, stopped_at, restoring)
         if adopted is not None:
             return rollback.evolve(database=adopted, wait_seconds=0)
-        return make_change(rollback, progress, _restart(progress, restoring, world), restoring, world)
+        return make_change(rollback, progress, _restart(progress, restoring, ports), restoring, ports)
     restarted_at = progress.fence.restarted_at
     if restarted_at is not None and progress.fence.restart_finished_at is None:
         if not _is_restart_over(progress.fence.restart_ids, restarted_at, restoring, now):
@@ -58,7 +58,7 @@ def wait_for_sessions_to_end(
         return rollback.evolve(database=progress.evolve_fence(head=head).evolve(refused_since=None), wait_seconds=0)
     if progress.fence.restarted_at is None and progress.fence.restart_refused is None:
         if now - stopped_at < timedelta(seconds=restoring.target.restart_timeout_seconds):
-            return make_change(rollback, progress, _restart(progress, restoring, world), restoring, world)
+            return make_change(rollback, progress, _restart(progress, restoring, ports), restoring, ports)
         progress = progress.evolve_fence(restart_refused="Neon was busy with other changes of the project")
     late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, restoring))
     if late:
@@ -80,7 +80,7 @@ def list_connected_writers(
 
 
 def _restart(
-    progress: DatabaseProgress, restoring: RestoreContext, world: HasClock
+    progress: DatabaseProgress, restoring: RestoreContext, ports: HasClock
 ) -> DatabaseChange[DatabaseProgress]:
     """Describe the compute's restart. If Neon refuses it, the fence waits for sessions to end instead."""
 
@@ -89,7 +89,7 @@ def _restart(
         writing = [endpoint for endpoint in endpoints if endpoint.type == "read_write"]
         if not writing:
             raise NotFound(f"branch {restoring.target.branch_id} has no compute that writes")
-        sent_at = world.clock.now()
+        sent_at = ports.clock.now()
         begun = restoring.databases.restart_endpoint(writing[0].id).operations
         ids = tuple(operation.id for operation in begun)
         return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}

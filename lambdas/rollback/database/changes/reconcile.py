@@ -27,7 +27,7 @@ _CLEANUP_LIMIT_AT_ZERO = timedelta(minutes=1)
 
 
 def run_strategy(
-    rollback: Rollback, strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT], world: FencePorts
+    rollback: Rollback, strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT], ports: FencePorts
 ) -> Rollback:
     """Begin the strategy, or make the next move: the fence's until it stands, then the strategy's own.
 
@@ -43,82 +43,82 @@ def run_strategy(
         return rollback.evolve(wait_seconds=0)
     if not isinstance(rollback.database, strategy.progress_type):
         raise InvalidRequest(f"{rollback.id} began as {rollback.database.kind}, and its plan says otherwise")
-    return _advance(rollback, rollback.database, strategy, world)
+    return _advance(rollback, rollback.database, strategy, ports)
 
 
 def _advance(
     rollback: Rollback,
     progress: ProgressT,
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
-    world: FencePorts,
+    ports: FencePorts,
 ) -> Rollback:
-    now, restoring = world.clock.now(), strategy.restoring
+    now, restoring = ports.clock.now(), strategy.restoring
     progress = _enforce_timeout(progress, restoring, now, strategy.extra_minutes)
     if strategy.is_fenced and progress.ended_at is None and strategy.is_reversible(progress):
         progress = _enforce_move_timeout(progress, restoring, now)
     if progress.ended_at is not None:
         return rollback.evolve(database=progress, wait_seconds=0)
     if strategy.is_fenced and progress.why_not is None:
-        progress = _hold_writer_leases(rollback, progress, restoring, world)
+        progress = _hold_writer_leases(rollback, progress, restoring, ports)
 
     def make_next_move() -> Rollback:
         if strategy.is_fenced and progress.is_fence_required:
-            return fence(rollback, progress, restoring, world)
-        return _run_round(rollback, progress, strategy, world)
+            return fence(rollback, progress, restoring, ports)
+        return _run_round(rollback, progress, strategy, ports)
 
-    return with_retry(rollback, progress, make_next_move, world)
+    return with_retry(rollback, progress, make_next_move, ports)
 
 
 def _run_round(
     rollback: Rollback,
     progress: ProgressT,
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
-    world: WaitPorts,
+    ports: WaitPorts,
 ) -> Rollback:
     rollback, progress, seen = strategy.observe(rollback, progress)
     objection = strategy.find_objection(seen, progress)
     if objection is not None:
-        progress = progress.mark_failed(objection, world.clock.now())
+        progress = progress.mark_failed(objection, ports.clock.now())
     if progress.why_not is not None:
         if strategy.may_still_arrive(progress):
-            return rollback.evolve(database=progress, wait_seconds=world.settings.policy.poll_seconds)
+            return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
         progress = strategy.clear_unmade_change(seen, progress)
     return strategy.act(rollback, progress, strategy.next_action(seen, progress), seen)
 
 
 def with_retry(
-    rollback: Rollback, progress: DatabaseProgress, make_next_move: Callable[[], Rollback], world: WaitPorts
+    rollback: Rollback, progress: DatabaseProgress, make_next_move: Callable[[], Rollback], ports: WaitPorts
 ) -> Rollback:
     """Ask again while Neon, Postgres or AWS can't be asked. Give the change up when one of them refuses for good."""
-    poll = world.settings.policy.poll_seconds
+    poll = ports.settings.policy.poll_seconds
     try:
         return make_next_move()
     except RetryLater as later:
-        return rollback.evolve(database=progress, wait_seconds=seconds_to_wait(later, world))
+        return rollback.evolve(database=progress, wait_seconds=seconds_to_wait(later, ports))
     except SessionRefused as refused:
-        return _tolerate_refused_session(rollback, progress, refused, world)
+        return _tolerate_refused_session(rollback, progress, refused, ports)
     except NotFound:  # deleted between two calls of this round
         return rollback.evolve(database=progress, wait_seconds=poll)
     except CallRefused as refused:
-        failed = progress.mark_failed(str(refused), world.clock.now())
+        failed = progress.mark_failed(str(refused), ports.clock.now())
         if progress.why_not is not None:  # clean-up is refused too
             note = f"a branch of this rollback may be left in Neon's console: {refused}"
-            failed = failed.add_note(note).ended(outcome_after_failure(progress), world.clock.now())
+            failed = failed.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
         return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
     except ExternalServiceError:  # saved unchanged: the time that services stand at zero for it still counts
         return rollback.evolve(database=progress, wait_seconds=poll)
 
 
 def _tolerate_refused_session(
-    rollback: Rollback, progress: DatabaseProgress, refused: SessionRefused, world: WaitPorts
+    rollback: Rollback, progress: DatabaseProgress, refused: SessionRefused, ports: WaitPorts
 ) -> Rollback:
     """Wait for a compute that was just made, restored or restarted; give up otherwise."""
-    now = world.clock.now()
+    now = ports.clock.now()
     refused_since = progress.refused_since or now
     is_fresh = bool(progress.moves) or progress.fence.restarted_at is not None
     if progress.why_not is None and is_fresh and now - refused_since < _SESSION_REFUSAL_LIMIT:
         waiting = progress.evolve(refused_since=refused_since)
-        return rollback.evolve(database=waiting, wait_seconds=world.settings.policy.poll_seconds)
+        return rollback.evolve(database=waiting, wait_seconds=ports.settings.policy.poll_seconds)
     failed = progress.mark_failed(str(refused), now)
     return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
 
@@ -128,9 +128,9 @@ def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
     return DatabaseOutcome.FAILED if progress.may_have_changed_data else DatabaseOutcome.REFUSED
 
 
-def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, world: HasClock) -> Rollback:
+def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, ports: HasClock) -> Rollback:
     """End a failed change once its clean-up is done."""
-    ended = progress.ended(outcome_after_failure(progress), world.clock.now())
+    ended = progress.ended(outcome_after_failure(progress), ports.clock.now())
     return rollback.evolve(database=ended, wait_seconds=0)
 
 
@@ -164,14 +164,14 @@ def _enforce_move_timeout(progress: ProgressT, restoring: RestoreContext, now: d
 
 
 def _hold_writer_leases(
-    rollback: Rollback, progress: ProgressT, restoring: RestoreContext, world: LeasePorts
+    rollback: Rollback, progress: ProgressT, restoring: RestoreContext, ports: LeasePorts
 ) -> ProgressT:
     """Hold the other writers' leases. Refuse if another rollback has one before the fence begins."""
     try:
-        hold_writer_leases(rollback, restoring.target.writers, world)
+        hold_writer_leases(rollback, restoring.target.writers, ports)
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise
         has_collided = progress.evolve(has_collided=True)
-        return has_collided.mark_failed(f"{lost}; wait for it; nothing was changed", world.clock.now())
+        return has_collided.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
     return progress

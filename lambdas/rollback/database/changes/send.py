@@ -65,7 +65,7 @@ def make_change(
     progress: ProgressT,
     change: DatabaseChange[ProgressT],
     restoring: RestoreContext,
-    world: LeasePorts,
+    ports: LeasePorts,
 ) -> Rollback:
     """Announce a change, or send the announced one.
 
@@ -75,32 +75,32 @@ def make_change(
     """
     if not progress.is_announced(change.action):
         return announce(
-            rollback, "database", progress, change.action, world, obligations=change.obligations, **change.announced
+            rollback, "database", progress, change.action, ports, obligations=change.obligations, **change.announced
         )
-    policy = world.settings.policy
+    policy = ports.settings.policy
     poll, not_made = policy.poll_seconds, progress.evolve(intent=None, **change.unsent)
     try:
-        begun, fields = send_under_lease(rollback, change.send, world, policy.database_timeout_seconds)
+        begun, fields = send_under_lease(rollback, change.send, ports, policy.database_timeout_seconds)
     except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation shows that
-        unanswered = progress if change.is_repeatable else _note_lost_answer(progress, world)
+        unanswered = progress if change.is_repeatable else _note_lost_answer(progress, ports)
         wait_seconds = max(poll, restoring.target.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)
     except RetryLater as later:
         left = progress if change.is_repeatable else change.after_retry_later(not_made, later)
-        return rollback.evolve(database=left, wait_seconds=seconds_to_wait(later, world))
+        return rollback.evolve(database=left, wait_seconds=seconds_to_wait(later, ports))
     except Throttled:
         return rollback.evolve(database=progress if change.is_repeatable else not_made, wait_seconds=poll)
     except CallRefused as refused:
         without = change.tolerate_refusal(not_made, refused)
         if without is not None:
             return rollback.evolve(database=without, wait_seconds=0)
-        return rollback.evolve(database=not_made.mark_failed(str(refused), world.clock.now()), wait_seconds=poll)
+        return rollback.evolve(database=not_made.mark_failed(str(refused), ports.clock.now()), wait_seconds=poll)
     ids = (*progress.operation_ids, *(operation.id for operation in begun))
     made = progress.evolve(**{"intent": None, "operation_ids": ids, "refused_since": None, **fields})
     return rollback.evolve(database=made, wait_seconds=0 if change.is_repeatable else poll)
 
 
-def _note_lost_answer(progress: ProgressT, world: HasClock) -> ProgressT:
+def _note_lost_answer(progress: ProgressT, ports: HasClock) -> ProgressT:
     """Count the time in which a lost request may arrive from now.
 
     The time of the announcement stays: the operations that the request caused began after it, perhaps long before the
@@ -108,14 +108,14 @@ def _note_lost_answer(progress: ProgressT, world: HasClock) -> ProgressT:
     """
     if progress.intent is None:
         return progress
-    return progress.evolve(intent=progress.intent.model_copy(update={"unanswered_at": world.clock.now()}))
+    return progress.evolve(intent=progress.intent.model_copy(update={"unanswered_at": ports.clock.now()}))
 
 
-def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: HasClock) -> bool:
+def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, ports: HasClock) -> bool:
     """Whether an announced change, of which no effect is visible yet, may be under way."""
     if progress.intent is None:
         return False
-    return world.clock.now() - progress.intent.last_sent_at < timedelta(seconds=restoring.target.lost_answer_seconds)
+    return ports.clock.now() - progress.intent.last_sent_at < timedelta(seconds=restoring.target.lost_answer_seconds)
 
 
 def operations_of(change: BranchChange | None) -> Sequence[Operation]:

@@ -35,7 +35,7 @@ def judge_source(
     found: tuple[Check, ...],
     source_branch_id: str | None,
     restoring: RestoreContext,
-    world: LeasePorts,
+    ports: LeasePorts,
 ) -> tuple[Check, ...]:
     """Check the source's head by SQL; no check if the earlier ones refuse already.
 
@@ -47,7 +47,7 @@ def judge_source(
         found: the checks before.
         source_branch_id: Neon's id of the source; None: there is none to check.
         restoring: the branch, Neon and SQL.
-        world: the other ports.
+        ports: the other ports.
 
     Raises:
         RetryLater: the source does not answer yet.
@@ -57,8 +57,8 @@ def judge_source(
         return ()
     try:
         if not restoring.databases.endpoints(source_branch_id):
-            _make_compute(rollback, source_branch_id, restoring, world)
-        _wait_for_compute(source_branch_id, restoring, world)
+            _make_compute(rollback, source_branch_id, restoring, ports)
+        _wait_for_compute(source_branch_id, restoring, ports)
         address = restoring.address(source_branch_id)
         schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
     except CallRefused as refused:
@@ -67,22 +67,22 @@ def judge_source(
     return (answers, *restoring.judge_preview(schema, migrations))
 
 
-def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, world: LeasePorts) -> None:
+def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, ports: LeasePorts) -> None:
     if rollback.source_compute_branch_id != source_branch_id:
         raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
     with suppress(AlreadyExists, OutcomeUnknown):  # the next round finds the compute, or makes it
         send_under_lease(
             rollback,
             partial(restoring.databases.create_endpoint, source_branch_id),
-            world,
-            world.settings.policy.database_timeout_seconds,
+            ports,
+            ports.settings.policy.database_timeout_seconds,
         )
     raise SourceHasNoCompute(f"a compute of {source_branch_id} is being made")
 
 
-def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, world: HasClock) -> None:
+def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, ports: HasClock) -> None:
     """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
-    now = world.clock.now()
+    now = ports.clock.now()
     for listed in restoring.databases.operations_since(now - _COMPUTE_START_LIMIT):
         if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):
             continue

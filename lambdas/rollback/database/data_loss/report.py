@@ -18,30 +18,30 @@ from rollback.ports.holders import HasDatabases, HasSettings
 from rollback.reports.report import message, report_id, subject
 
 
-def report_data_loss(rollback: Rollback, world: DataLossReportPorts) -> Rollback:
+def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback:
     """Delete the next resource of the analysis; once all are deleted, send the report."""
-    opened, now = OpenAnalysis.of(rollback), world.clock.now()
+    opened, now = OpenAnalysis.of(rollback), ports.clock.now()
     cleaned_up_at = opened.analysis.cleaned_up_at
     if cleaned_up_at is None:
-        return _delete_next_resource(opened, now, world)
+        return _delete_next_resource(opened, now, ports)
     reported = opened.analysis.evolve(reported_at=now)
     if opened.progress.backup_id is None and not opened.analysis.left:  # nothing was compared, and nothing is left over
         return opened.save(reported)
     is_sent = True
     try:
-        _send_data_loss_report(opened, world)
+        _send_data_loss_report(opened, ports)
     except CallRefused:
         is_sent = False  # the janitor sends the report later
     except ExternalServiceError:
-        if now - cleaned_up_at < timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
-            return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
+        if now - cleaned_up_at < timedelta(minutes=ports.settings.policy.conclude_timeout_minutes):
+            return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
         is_sent = False
     # This report is no page, so it must not count as the page that the janitor may still have to send.
     answer = {"last_reported_answer": rollback.answer} if is_sent and rollback.reported else {}
     return opened.save(reported).evolve(reported=rollback.reported and is_sent, **answer)
 
 
-def _send_data_loss_report(opened: OpenAnalysis, world: DataLossReportPorts) -> None:
+def _send_data_loss_report(opened: OpenAnalysis, ports: DataLossReportPorts) -> None:
     rollback = opened.rollback
     attributes = {
         "report_id": report_id(rollback),
@@ -49,36 +49,36 @@ def _send_data_loss_report(opened: OpenAnalysis, world: DataLossReportPorts) -> 
         "environment": rollback.environment,
         "severity": "info",  # an engineer was paged before, if the rollback failed
     }
-    service = world.settings.service(rollback.service_name)
+    service = ports.settings.service(rollback.service_name)
     topic = "lost writes" if opened.progress.backup_id is not None else "left over"
-    world.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
+    ports.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
 
 
-def _delete_next_resource(opened: OpenAnalysis, now: datetime, world: CleanupPorts) -> Rollback:
+def _delete_next_resource(opened: OpenAnalysis, now: datetime, ports: CleanupPorts) -> Rollback:
     """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
 
     The end of the analysis, which is saved, announces the deletions.
     """
-    poll = world.settings.policy.poll_seconds
+    poll = ports.settings.policy.poll_seconds
     try:
-        is_deleting = _delete_one_resource(opened, world)
+        is_deleting = _delete_one_resource(opened, ports)
     except (CallRefused, InvalidRequest) as refused:
         return _note_leftovers(opened, str(refused), now)
     except ExternalServiceError as failure:
-        limit = world.settings.policy.conclude_timeout_minutes
+        limit = ports.settings.policy.conclude_timeout_minutes
         began_at = opened.analysis.ended_at or opened.analysis.began_at
         if now - began_at > timedelta(minutes=limit):
             return _note_leftovers(opened, f"{failure}, for {limit:g} minutes", now)
         return opened.rollback.evolve(wait_seconds=poll)
     if is_deleting:
         return opened.rollback.evolve(wait_seconds=poll)
-    return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), world)
+    return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), ports)
 
 
-def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: HasSettings) -> Rollback:
+def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, ports: HasSettings) -> Rollback:
     progress = opened.progress.evolve(data_loss_analysis=analysis)
     if analysis.computes:
-        project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
+        project = ports.settings.database.project_id if ports.settings.database is not None else "PROJECT"
         progress = progress.add_note(
             f"The compute that was made to read {', '.join(analysis.computes)} is deleted, so that no password opens "
             f"the branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
@@ -86,7 +86,7 @@ def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, world: Has
     return opened.rollback.evolve(database=progress, wait_seconds=0)
 
 
-def _delete_one_resource(opened: OpenAnalysis, world: HasDatabases) -> bool:
+def _delete_one_resource(opened: OpenAnalysis, ports: HasDatabases) -> bool:
     """Ask Neon to delete the first resource that is still there.
 
     A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
@@ -97,9 +97,9 @@ def _delete_one_resource(opened: OpenAnalysis, world: HasDatabases) -> bool:
     Raises:
         CallRefused: Neon refuses to delete the resources that are left.
     """
-    deletions = [partial(_delete_compute, branch_id, world) for branch_id in opened.analysis.computes]
+    deletions = [partial(_delete_compute, branch_id, ports) for branch_id in opened.analysis.computes]
     if opened.analysis.child_requested_at is not None:
-        deletions.insert(0, partial(_delete_child, comparison_branch_name(opened.rollback.id), world))
+        deletions.insert(0, partial(_delete_child, comparison_branch_name(opened.rollback.id), ports))
     refusals: list[CallRefused] = []
     for delete in deletions:
         try:
@@ -112,21 +112,21 @@ def _delete_one_resource(opened: OpenAnalysis, world: HasDatabases) -> bool:
     return False
 
 
-def _delete_child(name: str, world: HasDatabases) -> bool:
-    child = world.databases.branch_named(name)
+def _delete_child(name: str, ports: HasDatabases) -> bool:
+    child = ports.databases.branch_named(name)
     if child is None:
         return False
-    world.databases.delete_branch(child.id)
+    ports.databases.delete_branch(child.id)
     return True
 
 
-def _delete_compute(branch_id: str, world: HasDatabases) -> bool:
-    if world.databases.branch(branch_id) is None:
+def _delete_compute(branch_id: str, ports: HasDatabases) -> bool:
+    if ports.databases.branch(branch_id) is None:
         return False
-    endpoints = world.databases.endpoints(branch_id)
+    endpoints = ports.databases.endpoints(branch_id)
     if not endpoints:
         return False
-    world.databases.delete_endpoint(endpoints[0].id)
+    ports.databases.delete_endpoint(endpoints[0].id)
     return True
 
 

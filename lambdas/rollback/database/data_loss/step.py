@@ -59,11 +59,11 @@ def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProg
     return RefusedProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
 
 
-def compare_lost_rows(rollback: Rollback, world: ComparisonPorts) -> Rollback:
+def compare_lost_rows(rollback: Rollback, ports: ComparisonPorts) -> Rollback:
     """Make at most one change, or compare as many tables as one invocation has time for. The outcome never changes."""
     opened = OpenAnalysis.of(rollback)
-    now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    settings = world.settings.database
+    now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
+    settings = ports.settings.database
     if settings is None:
         return stop_comparison(rollback, "no database is set any more", now)
     limit = settings.data_loss_timeout_minutes
@@ -71,7 +71,7 @@ def compare_lost_rows(rollback: Rollback, world: ComparisonPorts) -> Rollback:
         return stop_comparison(rollback, f"not done in {limit:g} minutes", now)
     opened = replace(opened, analysis=opened.analysis.evolve(seen_at=now))
     try:
-        return _advance_comparison(opened, settings, world)
+        return _advance_comparison(opened, settings, ports)
     except RetryLater as later:
         return opened.save(opened.analysis, max(poll, ceil(later.retry_after_seconds or 0)))
     except (CallRefused, InvalidRequest) as refused:
@@ -94,24 +94,24 @@ def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datet
     return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
 
 
-def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, world: ComparisonPorts) -> Rollback:
+def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
     analysis, backup_id = opened.analysis, opened.progress.backup_id
     if analysis.base is None:
-        return opened.save(_choose_base_branch(opened, world))
+        return opened.save(_choose_base_branch(opened, ports))
     if analysis.base is ComparisonBase.CHILD and analysis.base_id is None:
-        return _create_base_branch(opened, settings, world)
+        return _create_base_branch(opened, settings, ports)
     if backup_id is None:
-        return stop_comparison(opened.rollback, "the id of the backup is not recorded", world.clock.now())
+        return stop_comparison(opened.rollback, "the id of the backup is not recorded", ports.clock.now())
     if analysis.base_id is None:
-        return stop_comparison(opened.rollback, "the restored branch is not recorded", world.clock.now())
+        return stop_comparison(opened.rollback, "the restored branch is not recorded", ports.clock.now())
     readable = (backup_id, analysis.base_id) if analysis.base is ComparisonBase.SOURCE else (backup_id,)
     for branch_id in readable:
-        if not world.databases.endpoints(branch_id):
-            return _create_compute(opened, branch_id, world)
-    return _compare_next_tables(opened, backup_id, analysis.base_id, settings, world)
+        if not ports.databases.endpoints(branch_id):
+            return _create_compute(opened, branch_id, ports)
+    return _compare_next_tables(opened, backup_id, analysis.base_id, settings, ports)
 
 
-def _choose_base_branch(opened: OpenAnalysis, world: HasDatabases) -> DataLossAnalysis:
+def _choose_base_branch(opened: OpenAnalysis, ports: HasDatabases) -> DataLossAnalysis:
     """Choose the branch that the backup is compared with: if possible, a branch that no service writes to."""
     analysis, progress = opened.analysis, opened.progress
     planned = opened.rollback.plan.database if opened.rollback.plan is not None else None
@@ -122,7 +122,7 @@ def _choose_base_branch(opened: OpenAnalysis, world: HasDatabases) -> DataLossAn
     if isinstance(progress, RestoreProgress) and progress.preview_lsn is not None:
         return analysis.evolve(base=ComparisonBase.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
     if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored_id is not None:
-        branch = world.databases.branch(restored_id)
+        branch = ports.databases.branch(restored_id)
         source_id = source_id or planned.source_branch_id
         if branch is not None and branch.parent_lsn is not None and branch.parent_id == source_id:
             return analysis.evolve(base=ComparisonBase.CHILD, parent_id=restored_id, lsn=branch.parent_lsn)
@@ -131,11 +131,11 @@ def _choose_base_branch(opened: OpenAnalysis, world: HasDatabases) -> DataLossAn
     return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=why)
 
 
-def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world: ComparisonPorts) -> Rollback:
+def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
     """Create the child branch once: its name follows from the rollback's id, and Neon refuses a name twice."""
     analysis = opened.analysis
-    name, poll, now = comparison_branch_name(opened.rollback.id), world.settings.policy.poll_seconds, world.clock.now()
-    child = world.databases.branch_named(name)
+    name, poll, now = comparison_branch_name(opened.rollback.id), ports.settings.policy.poll_seconds, ports.clock.now()
+    child = ports.databases.branch_named(name)
     if child is not None:
         return opened.save(analysis.evolve(base_id=child.id))
     if analysis.child_requested_at is None:
@@ -144,7 +144,7 @@ def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world:
         return stop_comparison(opened.rollback, "the parent of the comparison's branch is not recorded", now)
     expires_at = now + timedelta(hours=settings.preview_hours) if analysis.expires else None
     try:
-        world.databases.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
+        ports.databases.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
     except (AlreadyExists, OutcomeUnknown):
         return opened.save(analysis, poll)  # the next round finds the child
     except RequestRefused as refused:
@@ -158,29 +158,29 @@ def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, world:
     return opened.save(analysis, poll)
 
 
-def _create_compute(opened: OpenAnalysis, branch_id: str, world: ComparisonPorts) -> Rollback:
+def _create_compute(opened: OpenAnalysis, branch_id: str, ports: ComparisonPorts) -> Rollback:
     """Announce a compute, then create it. Only an announced compute is deleted; one that was there before stays."""
     analysis = opened.analysis
     if branch_id not in analysis.computes:
         return opened.save(analysis.evolve(computes=(*analysis.computes, branch_id)))
-    world.databases.create_endpoint(branch_id)
-    return opened.save(analysis, world.settings.policy.poll_seconds)
+    ports.databases.create_endpoint(branch_id)
+    return opened.save(analysis, ports.settings.policy.poll_seconds)
 
 
 def _compare_next_tables(
-    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, world: ComparisonPorts
+    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, ports: ComparisonPorts
 ) -> Rollback:
     analysis = opened.analysis
     backup, restored = (
-        world.databases.connection_uri(branch_id, settings.database, settings.role)
+        ports.databases.connection_uri(branch_id, settings.database, settings.role)
         for branch_id in (backup_id, base_id)
     )
     comparison = Comparison(
-        sql=world.sql,
+        sql=ports.sql,
         backup=backup,
         restored=restored,
         main_database=settings.database,
-        limits=_limits(settings, world),
+        limits=_limits(settings, ports),
         report=analysis.report.evolve(against=_describe_base(opened)),
         position=analysis.position,
     )
@@ -191,16 +191,16 @@ def _compare_next_tables(
             raise
         is_done = False
     if is_done:
-        return _end_comparison(opened, comparison.report, world.clock.now())
-    advanced = analysis.evolve(report=comparison.report, position=comparison.position, seen_at=world.clock.now())
-    return opened.save(advanced, world.settings.policy.poll_seconds)
+        return _end_comparison(opened, comparison.report, ports.clock.now())
+    advanced = analysis.evolve(report=comparison.report, position=comparison.position, seen_at=ports.clock.now())
+    return opened.save(advanced, ports.settings.policy.poll_seconds)
 
 
-def _limits(settings: DatabaseSettings, world: ComparisonPorts) -> Limits:
-    seconds, began = world.settings.policy.database_timeout_seconds, world.clock.now()
+def _limits(settings: DatabaseSettings, ports: ComparisonPorts) -> Limits:
+    seconds, began = ports.settings.policy.database_timeout_seconds, ports.clock.now()
 
     def passed() -> float:
-        return (world.clock.now() - began).total_seconds()
+        return (ports.clock.now() - began).total_seconds()
 
     return Limits(
         is_over=lambda: passed() > _BEGINS * seconds,

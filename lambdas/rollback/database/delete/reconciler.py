@@ -44,24 +44,24 @@ class DeletionSnapshot(BaseModel):
     is_busy: bool = False
 
 
-def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: FencePorts) -> Rollback:
+def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Args:
         rollback: the document.
         plan: `branch` is the branch's name.
         restoring: Neon. Its target need not exist any more.
-        world: the other ports.
+        ports: the other ports.
 
     Raises:
         InvalidRequest: the environment has no database any more.
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         ExternalServiceError: Neon could not be asked; nothing is lost, call again.
     """
-    settings = world.settings.database
+    settings = ports.settings.database
     if settings is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return run_strategy(rollback, DeletionStrategy(restoring, world, plan, settings), world)
+        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+    return run_strategy(rollback, DeletionStrategy(restoring, ports, plan, settings), ports)
 
 
 def next_deletion_move(seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
@@ -78,7 +78,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
     """Delete a branch. It is known by its id, since another branch may have got its name."""
 
     restoring: RestoreContext
-    world: LeasePorts
+    ports: LeasePorts
     plan: DatabasePlan
     settings: DatabaseSettings
     progress_type: type[DeletionProgress] = field(default=DeletionProgress, init=False)
@@ -86,7 +86,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def begin(self, rollback: Rollback) -> Rollback:
         """Find the branch by its name, and ask whether it may be deleted."""
-        now, databases = self.world.clock.now(), self.restoring.databases
+        now, databases = self.ports.clock.now(), self.restoring.databases
         try:
             branch = databases.branch_named(self.plan.branch)
             checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
@@ -108,7 +108,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
     ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
         """Observe whether the branch exists, and whether an operation of Neon runs on it."""
         branch = self.restoring.databases.branch(progress.before.id or "")
-        status = operation_status(progress, (branch,), self.restoring, self.world.clock.now())
+        status = operation_status(progress, (branch,), self.restoring, self.ports.clock.now())
         if branch is None and progress.data_change_announced_at is None:
             progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
         return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
@@ -119,7 +119,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def may_still_arrive(self, progress: DeletionProgress) -> bool:
         """Whether the deletion's request may still reach Neon."""
-        return may_still_arrive(progress, self.restoring, self.world)
+        return may_still_arrive(progress, self.restoring, self.ports)
 
     def clear_unmade_change(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
         """Drop the announcement of the deletion if the branch exists."""
@@ -134,7 +134,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         self, rollback: Rollback, progress: DeletionProgress, action: DeletionMove, seen: DeletionSnapshot
     ) -> Rollback:
         """Make the move."""
-        now = self.world.clock.now()
+        now = self.ports.clock.now()
         match action:
             case DeletionMove.DELETE if seen.branch is not None:
                 progress, branch_id = progress.record_move(action, now), seen.branch.id
@@ -144,10 +144,10 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
                     announced={"data_change_announced_at": progress.data_change_announced_at or now},
                     unsent={"data_change_announced_at": None},
                 )
-                return make_change(rollback, progress, change, self.restoring, self.world)
+                return make_change(rollback, progress, change, self.restoring, self.ports)
             case DeletionMove.DONE:
                 return rollback.evolve(database=progress.ended(DatabaseOutcome.DELETED, now), wait_seconds=0)
             case DeletionMove.END:
-                return end_unsuccessfully(rollback, progress, self.world)
+                return end_unsuccessfully(rollback, progress, self.ports)
             case _:
-                return rollback.evolve(database=progress, wait_seconds=self.world.settings.policy.poll_seconds)
+                return rollback.evolve(database=progress, wait_seconds=self.ports.settings.policy.poll_seconds)

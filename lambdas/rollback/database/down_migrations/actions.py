@@ -35,7 +35,7 @@ def describe_change(
     seen: DownMigrationSnapshot,
     expires_at: datetime | None,
     restoring: RestoreContext,
-    world: MigrationTaskPorts,
+    ports: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the change of the backup, or of a running task, that a move makes."""
     databases, backup = restoring.databases, seen.backup
@@ -46,7 +46,7 @@ def describe_change(
                 move, lambda: (databases.create_branch(name, restoring.target.branch_id).operations, {})
             )
         case DownMigrationMove.STOP_TASK:
-            return DatabaseChange(move, lambda: ((), {"ran": _stop_running_command(rollback, progress, world)}))
+            return DatabaseChange(move, lambda: ((), {"ran": _stop_running_command(rollback, progress, ports)}))
         case DownMigrationMove.DELETE_BACKUP if backup is not None:
             return DatabaseChange(move, lambda: (operations_of(databases.delete_branch(backup.id)), {}))
         case DownMigrationMove.EXPIRE_BACKUP if backup is not None:
@@ -71,16 +71,16 @@ def describe_command_run(
     command: Command,
     commands: tuple[Command, ...],
     backup: Branch,
-    world: MigrationTaskPorts,
+    ports: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the run of the next command. From the first one on, the data may differ from the backup."""
-    now = world.clock.now()
+    now = ports.clock.now()
 
     def run() -> SendResult:
-        service = world.settings.service(rollback.service_name)
+        service = ports.settings.service(rollback.service_name)
         token = sha256_of({"rollback": rollback.id, "runs": command.name})
         try:
-            arn = world.tasks.run(service, plan.running.definition_arn, command.words, rollback.id, token)
+            arn = ports.tasks.run(service, plan.running.definition_arn, command.words, rollback.id, token)
         except CallRefused as refused:
             text = f"{command.name}: {refused}; {describe_applied_migrations(progress, commands)}"
             raise RequestRefused(text, action=refused.action, resource=refused.resource, kind=refused.kind) from refused
@@ -98,15 +98,15 @@ def describe_command_run(
 
 
 def _stop_running_command(
-    rollback: Rollback, progress: DownMigrationProgress, world: MigrationTaskPorts
+    rollback: Rollback, progress: DownMigrationProgress, ports: MigrationTaskPorts
 ) -> tuple[CommandRun, ...]:
     """Ask ECS once to stop the running command's task. An observation shows whether it stopped."""
     running = find_running_command(progress)
     if running is None:
         return progress.ran
-    service, now = world.settings.service(rollback.service_name), world.clock.now()
+    service, now = ports.settings.service(rollback.service_name), ports.clock.now()
     try:
-        world.tasks.stop(service, running.arn, f"{rollback.id} gave it up")
+        ports.tasks.stop(service, running.arn, f"{rollback.id} gave it up")
     except ExternalServiceError as failure:
         asked = running.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
     else:

@@ -28,41 +28,41 @@ def take_snapshot(
 
 
 def apply_observation(
-    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: MigrationTaskPorts
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], ports: MigrationTaskPorts
 ) -> DownMigrationProgress:
     """Record the task of an announced command, though its answer was lost, and the end of the running command."""
-    progress = _adopt_task(rollback, progress, commands, world)
+    progress = _adopt_task(rollback, progress, commands, ports)
     running = find_running_command(progress)
     if running is None:
         return progress
-    task = world.tasks.describe(world.settings.service(rollback.service_name), running.arn)
+    task = ports.tasks.describe(ports.settings.service(rollback.service_name), running.arn)
     if task is not None and not task.is_stopped:
         return progress
-    ended = running.evolve(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
+    ended = running.evolve(ended_at=ports.clock.now(), reason="ECS does not know the task any more", started=True)
     if task is not None:
-        lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, world)
+        lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
         ended = ended.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
     return progress.evolve(ran=(*progress.ran[:-1], ended), intent=None)
 
 
 def _adopt_task(
-    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], world: MigrationTaskPorts
+    rollback: Rollback, progress: DownMigrationProgress, commands: tuple[Command, ...], ports: MigrationTaskPorts
 ) -> DownMigrationProgress:
     command = next((c for c in commands if progress.is_announced(command_intent(c))), None)
     if command is None or progress.intent is None:
         return progress
     known = {run.arn for run in progress.ran}
-    for task in world.tasks.started_by(world.settings.service(rollback.service_name), rollback.id):
+    for task in ports.tasks.started_by(ports.settings.service(rollback.service_name), rollback.id):
         if task.command == command.words and task.arn not in known:
             run = CommandRun(name=command.name, arn=task.arn, asked_at=progress.intent.last_sent_at)
             return progress.evolve(ran=(*progress.ran, run), intent=None)
     return progress
 
 
-def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: MigrationTaskPorts) -> tuple[str, ...]:
+def _last_lines(rollback: Rollback, run: CommandRun, count: int, ports: MigrationTaskPorts) -> tuple[str, ...]:
     """Read the last log lines for the report. A log that can't be read does not change how the command ended."""
     try:
-        lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)
+        lines = ports.tasks.logs(ports.settings.service(rollback.service_name), run.arn, count)
     except ExternalServiceError as failure:
         lines = (f"its log can't be read: {failure}",)
     return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])

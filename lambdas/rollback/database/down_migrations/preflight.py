@@ -20,7 +20,7 @@ def preflight_of_down_migrations(
     plan: DatabasePlan,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: MigrationCheckPorts,
+    ports: MigrationCheckPorts,
 ) -> tuple[Check, ...]:
     """Check the branch, the settings, the plan and the running release's task definition."""
     try:
@@ -38,18 +38,18 @@ def preflight_of_down_migrations(
         Check.failed_if(
             None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
         ),
-        _check_definition(rollback, world),
+        _check_definition(rollback, ports),
         *(check_background_work(restoring, replaces_data=False) if branch is not None else ()),
     )
 
 
-def _check_definition(rollback: Rollback, world: MigrationCheckPorts) -> Check:
+def _check_definition(rollback: Rollback, ports: MigrationCheckPorts) -> Check:
     """Check the running release's definition: ECS runs no task of an INACTIVE one, and the container must exist."""
     name = "running-release-can-run-a-task"
     if rollback.plan is None:
         return Check.failed(name, "there is no plan that names the running release")
-    arn, container = rollback.plan.running.definition_arn, world.settings.service(rollback.service_name).container
-    found = world.services.definition(arn)
+    arn, container = rollback.plan.running.definition_arn, ports.settings.service(rollback.service_name).container
+    found = ports.services.definition(arn)
     if found is None or found.get("status") != "ACTIVE":
         why = (
             f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; "
@@ -61,16 +61,16 @@ def _check_definition(rollback: Rollback, world: MigrationCheckPorts) -> Check:
     if container not in containers:
         return Check.failed_if(missing, name, arn)
     return Check.failed_if(
-        _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), name, arn
+        _why_another_image(found, rollback.plan.running.images.get(container, ""), container, ports), name, arn
     )
 
 
-def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: HasImages) -> str | None:
+def _why_another_image(found: Mapping[str, Any], running: str, container: str, ports: HasImages) -> str | None:
     """Return why a task would run another image: its tag may have moved since the release was deployed."""
     image = next(str(one["image"]) for one in found["containerDefinitions"] if one["name"] == container)
     if is_pinned(image):
         return None
-    now = world.images.digest_of(image)
+    now = ports.images.digest_of(image)
     if now is None or now == running:
         return None
     return f"{image} now means {now}, but {running} runs: a task would run another image; use a restore instead"

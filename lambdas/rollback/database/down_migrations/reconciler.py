@@ -43,7 +43,7 @@ _BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BAC
 
 
 def run_down_migrations(
-    rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: DownMigrationPorts
+    rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: DownMigrationPorts
 ) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
@@ -54,10 +54,10 @@ def run_down_migrations(
         LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    settings = world.settings.database
+    settings = ports.settings.database
     if settings is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return run_strategy(rollback, DownMigrationStrategy(restoring, world, plan, settings), world)
+        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+    return run_strategy(rollback, DownMigrationStrategy(restoring, ports, plan, settings), ports)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
     """Step the schema down by the release's own commands."""
 
     restoring: RestoreContext
-    world: DownMigrationPorts
+    ports: DownMigrationPorts
     plan: DatabasePlan
     settings: DatabaseSettings
     commands: tuple[Command, ...] = field(init=False)
@@ -80,30 +80,30 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         """Ask Neon, SQL and ECS whether the commands can run."""
 
         def run_checks() -> tuple[Check, ...]:
-            return preflight_of_down_migrations(rollback, self.plan, self.settings, self.restoring, self.world)
+            return preflight_of_down_migrations(rollback, self.plan, self.settings, self.restoring, self.ports)
 
         def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> DownMigrationProgress:
-            return DownMigrationProgress(started_at=self.world.clock.now(), before=before)
+            return DownMigrationProgress(started_at=self.ports.clock.now(), before=before)
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
 
     def observe(
         self, rollback: Rollback, progress: DownMigrationProgress
     ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
         """Observe the branch, its backup and the tasks, and record which changes were carried out."""
-        seen = take_snapshot(rollback, progress, self.restoring, self.world.clock.now())
-        return rollback, apply_observation(rollback, progress, self.commands, self.world), seen
+        seen = take_snapshot(rollback, progress, self.restoring, self.ports.clock.now())
+        return rollback, apply_observation(rollback, progress, self.commands, self.ports), seen
 
     def find_objection(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> str | None:
         """Return why the commands can't succeed any more."""
         task_timeout = timedelta(minutes=self.settings.task_timeout_minutes)
-        return find_down_migration_objection(seen, progress, self.commands, self.world.clock.now(), task_timeout)
+        return find_down_migration_objection(seen, progress, self.commands, self.ports.clock.now(), task_timeout)
 
     def may_still_arrive(self, progress: DownMigrationProgress) -> bool:
         """Whether a backup or a task that was requested may still be made."""
         is_forward = progress.intent is not None and progress.intent.action not in _BACKWARD
         is_idle = find_running_command(progress) is None
-        return is_idle and is_forward and may_still_arrive(progress, self.restoring, self.world)
+        return is_idle and is_forward and may_still_arrive(progress, self.restoring, self.ports)
 
     def clear_unmade_change(
         self,
@@ -127,7 +127,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         seen: DownMigrationSnapshot,
     ) -> Rollback:
         """Make the move."""
-        now = self.world.clock.now()
+        now = self.ports.clock.now()
         progress = progress.record_move(action, now)
         if action in DOWN_MIGRATION_CHANGES:
             return self._make_change(rollback, progress, action, seen)
@@ -138,9 +138,9 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
                 done = progress.evolve(data_loss=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
                 return rollback.evolve(database=done, wait_seconds=0)
             case DownMigrationMove.END:
-                return end_unsuccessfully(rollback, progress, self.world)
+                return end_unsuccessfully(rollback, progress, self.ports)
             case _:
-                return rollback.evolve(database=progress, wait_seconds=self.world.settings.policy.poll_seconds)
+                return rollback.evolve(database=progress, wait_seconds=self.ports.settings.policy.poll_seconds)
 
     def _make_change(
         self,
@@ -152,16 +152,16 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         command = next_command(progress, self.commands)
         if move is DownMigrationMove.RUN_COMMAND and command and seen.backup and rollback.plan:
             # A command of ours that ended may leave a pooled session: sessions count before the first one only.
-            again = recheck_fence(rollback, progress, self.restoring, self.world, sessions_too=not progress.ran)
+            again = recheck_fence(rollback, progress, self.restoring, self.ports, sessions_too=not progress.ran)
             if again is not None:
                 return rollback.evolve(database=again, wait_seconds=0)
             change = describe_command_run(
-                rollback, rollback.plan, progress, command, self.commands, seen.backup, self.world
+                rollback, rollback.plan, progress, command, self.commands, seen.backup, self.ports
             )
         else:
             expires_at = self._backup_expiry(progress)
-            change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.world)
-        return make_change(rollback, progress, change, self.restoring, self.world)
+            change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.ports)
+        return make_change(rollback, progress, change, self.restoring, self.ports)
 
     def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:
         """Return when the backup expires, the same for a retry, in whole seconds as Neon keeps it."""

@@ -34,7 +34,7 @@ from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatib
 _MOST_READS = 3
 
 
-def observe(world: ObservationPorts) -> Observation | None:
+def observe(ports: ObservationPorts) -> Observation | None:
     """Observe the branch, record the observation, and judge the standing plans again.
 
     Returns:
@@ -44,23 +44,23 @@ def observe(world: ObservationPorts) -> Observation | None:
     Raises:
         ExternalServiceError: Neon, Postgres, ECS or the ledger did not answer; call again.
     """
-    settings = world.settings.database
-    if settings is None or settings.branch_id is None or find_live_database_lease(world) is not None:
+    settings = ports.settings.database
+    if settings is None or settings.branch_id is None or find_live_database_lease(ports) is not None:
         return None
-    now = world.clock.now()  # a change during the observation is not part of the observation
-    target = RestoreTarget.of(world.settings, settings.branch_id)
-    restoring = RestoreContext(target=target, databases=world.databases, sql=world.sql)
+    now = ports.clock.now()  # a change during the observation is not part of the observation
+    target = RestoreTarget.of(ports.settings, settings.branch_id)
+    restoring = RestoreContext(target=target, databases=ports.databases, sql=ports.sql)
     address = restoring.address(settings.branch_id)
-    timeline, schema = world.sql.head(address).timeline, live_schema(address, world.sql)
-    running = {service.name: _running_fingerprint(service, world) for service in target.writers}
+    timeline, schema = ports.sql.head(address).timeline, live_schema(address, ports.sql)
+    running = {service.name: _running_fingerprint(service, ports) for service in target.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
         for service in target.writers
-        for check in _check_restore(service.name, running[service.name], settings, restoring, world)
+        for check in _check_restore(service.name, running[service.name], settings, restoring, ports)
     )
-    if find_live_database_lease(world) is not None:  # a rollback began meanwhile: the observed state may be gone
+    if find_live_database_lease(ports) is not None:  # a rollback began meanwhile: the observed state may be gone
         return None
-    world.ledger.put_schema(schema)
+    ports.ledger.put_schema(schema)
     seen = Observation(
         branch=settings.lease_of(None),
         schema_sha256=schema.sha256,
@@ -68,17 +68,17 @@ def observe(world: ObservationPorts) -> Observation | None:
         observed_at=now,
         timeline=timeline,
     )
-    world.ledger.put_observation(seen)
+    ports.ledger.put_observation(seen)
     for service in target.writers:
-        release = _find_release(service.name, running[service.name], world)
+        release = _find_release(service.name, running[service.name], ports)
         if release is not None and release.state is ReleaseState.PROMOTED:
-            record_schema(release, world)  # promoted before the first observation of its schema
-        judge_standing_plan(service.name, world)
+            record_schema(release, ports)  # promoted before the first observation of its schema
+        judge_standing_plan(service.name, ports)
     return seen
 
 
 def observe_after_change(
-    restoring: RestoreContext, branch_id: str, world: DatabaseReadinessPorts, *, settled: bool
+    restoring: RestoreContext, branch_id: str, ports: DatabaseReadinessPorts, *, settled: bool
 ) -> None:
     """Replace the observation after a rollback changed the branch: the old one would mislead the next plan.
 
@@ -88,20 +88,20 @@ def observe_after_change(
     Args:
         settled: whether the database's part succeeded. After a failure the schema is recorded as unknown too.
     """
-    settings = world.settings.database
+    settings = ports.settings.database
     if settings is None or settings.branch_id is None:
         return
-    schema, timeline, now = ReleaseSchema(), None, world.clock.now()
+    schema, timeline, now = ReleaseSchema(), None, ports.clock.now()
     if settled:
         with contextlib.suppress(ExternalServiceError):
             address = restoring.address(branch_id)
             schema, timeline = live_schema(address, restoring.sql), restoring.sql.head(address).timeline
-    world.ledger.put_schema(schema)
+    ports.ledger.put_schema(schema)
     seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
-    world.ledger.put_observation(seen)
+    ports.ledger.put_observation(seen)
     for service in restoring.target.writers:
         with contextlib.suppress(ExternalServiceError, Conflict):  # the next observation judges the standing plan again
-            judge_standing_plan(service.name, world)
+            judge_standing_plan(service.name, ports)
 
 
 def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
@@ -119,30 +119,30 @@ def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
     raise ExternalServiceError("migrations are being applied at this moment: read the schema again")
 
 
-def _running_fingerprint(service: ServiceSettings, world: SchemaRecordPorts) -> str:
-    return running_fingerprint(world.services.describe(service), service, world)
+def _running_fingerprint(service: ServiceSettings, ports: SchemaRecordPorts) -> str:
+    return running_fingerprint(ports.services.describe(service), service, ports)
 
 
-def _find_release(service_name: str, fingerprint: str, world: HasLedger) -> Release | None:
-    return world.ledger.release(service_name, fingerprint)
+def _find_release(service_name: str, fingerprint: str, ports: HasLedger) -> Release | None:
+    return ports.ledger.release(service_name, fingerprint)
 
 
 def _check_restore(
-    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, world: BranchHistoryPorts
+    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, ports: BranchHistoryPorts
 ) -> tuple[Check, ...]:
     """Check whether the database could go back from the running release with the strategy of the settings."""
-    now = world.clock.now()
+    now = ports.clock.now()
     if settings.strategy in (Strategy.RESET, Strategy.RECREATE) and settings.source_branch_id is not None:
         return preflight_of_reset(settings.source_branch_id, restoring, now)
-    target = last_known_good(world.ledger.promoted(service_name), running)
+    target = last_known_good(ports.ledger.promoted(service_name), running)
     if target is None:
         return (_warn("no other release is promoted yet, so there is no data to restore"),)
-    later = tuple(world.ledger.releases(service_name, since=target.first_deployed_at))
-    points = restore_points_about(target, settings.lease_of(None), world)
-    history = read_branch_history(settings.lease_of(None), earliest_point_time(target), world)
+    later = tuple(ports.ledger.releases(service_name, since=target.first_deployed_at))
+    points = restore_points_about(target, settings.lease_of(None), ports)
+    history = read_branch_history(settings.lease_of(None), earliest_point_time(target), ports)
 
     def fits(point: RecordedPoint) -> bool:
-        return is_compatible_at(target, point, world)
+        return is_compatible_at(target, point, ports)
 
     point, after = choose_restore_point(target, later, (one for one in points if history.has(one)), fits)
     if point is None:
@@ -150,7 +150,7 @@ def _check_restore(
         if left is not None:
             return (history.judge(left.at, f"the restore point before {left.version}, {left.at}"),)
         before = after.version if after is not None else "the release after it"
-        checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"
+        checkpoint = f"rollback checkpoint {ports.settings.environment} --service {service_name} --version VERSION"
         reason = (
             f"no restore point was recorded before {before}: a rollback can't restore the data of {target.version}; "
             f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"

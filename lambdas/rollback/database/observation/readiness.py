@@ -18,60 +18,60 @@ from rollback.schema.verdict_from_ledger import schema_verdict
 _TRIES = 5
 
 
-def judge_standing_plan(service_name: str, world: DatabaseReadinessPorts) -> None:
+def judge_standing_plan(service_name: str, ports: DatabaseReadinessPorts) -> None:
     """Replace the schema verdicts of the standing plan by those against the last observation; keep all else.
 
     Raises:
         Conflict: another writer replaced the standing plan during each attempt.
         ExternalServiceError: ECS or the ledger did not answer.
     """
-    view = world.services.describe(world.settings.service(service_name))
+    view = ports.services.describe(ports.settings.service(service_name))
     for _ in range(_TRIES):
-        standing = standing_plan(service_name, world)
+        standing = standing_plan(service_name, ports)
         if standing is None:
             return
         # Replaces this version only: a newer one may lack a target that was judged bad meanwhile.
         with contextlib.suppress(Conflict):
-            world.ledger.replace_standing_plan(standing, judge_database(standing, view, world))
+            ports.ledger.replace_standing_plan(standing, judge_database(standing, view, ports))
             return
     raise Conflict(
         f"another writer replaced the standing plan of {service_name} {_TRIES} times: its verdicts are outdated"
     )
 
 
-def judge_database(plan: StandingPlan, view: ServiceView, world: DatabaseReadinessPorts) -> StandingPlan:
+def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadinessPorts) -> StandingPlan:
     """Add a schema verdict for each target, and the check of the restore point.
 
     Raises:
         ExternalServiceError: ECS no longer describes the running task definition.
     """
     others = tuple(check for check in plan.readiness if check.name != CHECK_NAME)
-    database = world.settings.database
-    if database is None or not world.settings.writes_to_standing_branch(plan.service):
+    database = ports.settings.database
+    if database is None or not ports.settings.writes_to_standing_branch(plan.service):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = unchecked_restore_point(
             "no database is set that the service writes to, or each pull request has its own"
         )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    running = find_or_build_release(view.primary.deployed, view, world.settings.service(plan.service), world)
-    seen = world.ledger.observation(
+    running = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
+    seen = ports.ledger.observation(
         database.lease_of(None)
     )  # read before the verdicts, which so rest on this or a newer one
-    found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
+    found = (ports.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}
-    targets = tuple(_judge_target(target, known, running, world) for target in plan.targets)
+    targets = tuple(_judge_target(target, known, running, ports) for target in plan.targets)
     back = next((t for t in targets if t.release.fingerprint != running.fingerprint), None)
     verdict = back.schema_verdict if back is not None else None
-    check = check_restore_available(seen, plan.service, verdict, database.observe_minutes, world.clock.now())
+    check = check_restore_available(seen, plan.service, verdict, database.observe_minutes, ports.clock.now())
     at = seen.observed_at if seen is not None else None
     return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": at})
 
 
 def _judge_target(
-    target: StandingTarget, known: dict[str, Release], running: Release, world: SchemaRecordPorts
+    target: StandingTarget, known: dict[str, Release], running: Release, ports: SchemaRecordPorts
 ) -> StandingTarget:
     """Add the verdict of one target. Its schema may have been recorded after the plan was computed."""
     schema_sha256 = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
     release = target.release.model_copy(update={"schema_sha256": schema_sha256})
-    verdict = schema_verdict(release, world, running)
+    verdict = schema_verdict(release, ports, running)
     return target.model_copy(update={"release": release, "schema_verdict": verdict.in_brief if verdict else None})

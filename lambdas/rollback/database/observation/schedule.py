@@ -26,7 +26,7 @@ _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPL
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
 
 
-def observe_on_deployment(event: Mapping[str, Any], world: DeploymentObservationPorts) -> list[str]:
+def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservationPorts) -> list[str]:
     """Observe the database when a deployment begins or completes; when one begins, first record a restore point.
 
     Raises:
@@ -34,71 +34,71 @@ def observe_on_deployment(event: Mapping[str, Any], world: DeploymentObservation
         ExternalServiceError: Neon or Postgres did not answer. Call again: a late restore point is better than none.
     """
     service_name, (event_name, deployment_id) = (
-        find_service_of_event(event, world.settings, world.home),
+        find_service_of_event(event, ports.settings, ports.home),
         parse_deployment_event(event),
     )
     if event_name not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{event_name} is not for this function; nothing was changed")
-    database = world.settings.database
-    if database is None or database.branch_id is None or not world.settings.writes_to_standing_branch(service_name):
+    database = ports.settings.database
+    if database is None or database.branch_id is None or not ports.settings.writes_to_standing_branch(service_name):
         return [f"{service_name} writes to no branch that is observed ahead of need"]
     done: list[str] = []
     if event_name == _BEGAN:
-        done.append(_record_point(service_name, deployment_id, database, database.branch_id, world))
-    return [*done, _describe_observation(observe(world))]
+        done.append(_record_point(service_name, deployment_id, database, database.branch_id, ports))
+    return [*done, _describe_observation(observe(ports))]
 
 
-def observe_if_due(world: ObservationPorts) -> list[str]:
+def observe_if_due(ports: ObservationPorts) -> list[str]:
     """Observe the database if an observation is due.
 
     Raises:
         ExternalServiceError: Neon, Postgres, ECS or the ledger do not answer.
     """
-    database = world.settings.database
+    database = ports.settings.database
     if database is None or database.branch_id is None:
         return ["no branch is observed ahead of need"]
-    if find_live_database_lease(world) is None:  # otherwise a rollback may be changing the branch
-        seen = world.ledger.observation(database.lease_of(None))
+    if find_live_database_lease(ports) is None:  # otherwise a rollback may be changing the branch
+        seen = ports.ledger.observation(database.lease_of(None))
         every = timedelta(minutes=database.observe_minutes)
-        is_recent = seen is not None and world.clock.now() - seen.observed_at < every
+        is_recent = seen is not None and ports.clock.now() - seen.observed_at < every
         if (
             seen is not None
             and is_recent
-            and not (_has_changed_since(seen, world) or _has_awaited_migrations(seen, world))
+            and not (_has_changed_since(seen, ports) or _has_awaited_migrations(seen, ports))
         ):
             return [f"observed on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
-    return [_describe_observation(observe(world))]
+    return [_describe_observation(observe(ports))]
 
 
 def _record_point(
-    service_name: str, deployment_id: str | None, database: DatabaseSettings, branch_id: str, world: ObservationPorts
+    service_name: str, deployment_id: str | None, database: DatabaseSettings, branch_id: str, ports: ObservationPorts
 ) -> str:
     """Record one restore point for a deployment, however often its event arrives.
 
     Deployments by a rollback, and those of a release that ran before, get none: their release began earlier, with other
     data.
     """
-    branch, service = database.lease_of(None), world.settings.service(service_name)
-    if find_live_lease(service_name, world) is not None or find_live_lease(branch, world) is not None:
+    branch, service = database.lease_of(None), ports.settings.service(service_name)
+    if find_live_lease(service_name, ports) is not None or find_live_lease(branch, ports) is not None:
         return "a rollback is in progress: its deployments are not releases"
-    view = world.services.describe(service)
+    view = ports.services.describe(service)
     deployment = _find_deployment(deployment_id, view)
     if deployment is None:
         return f"{deployment_id} is over already: another deployment replaced it"
     family = family_of(deployment.definition_arn)
-    if is_ours(deployment.definition_arn, world):
+    if is_ours(deployment.definition_arn, ports):
         return f"{family} was registered by a rollback"
     began = deployment.created_at
-    release = find_or_build_release(deployment.deployed, view, service, world)
+    release = find_or_build_release(deployment.deployed, view, service, ports)
     if release.first_deployed_at < began - SAME_DEPLOYMENT:
         return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
-    for point in world.ledger.restore_points(branch):
+    for point in ports.ledger.restore_points(branch):
         if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
             return f"the restore point before {release.version} is recorded already"
-    address = world.databases.connection_uri(branch_id, database.database, database.role)
-    head, schema = world.sql.head(address), live_schema(address, world.sql)
-    world.ledger.put_schema(schema)
-    world.ledger.put_restore_point(
+    address = ports.databases.connection_uri(branch_id, database.database, database.role)
+    head, schema = ports.sql.head(address), live_schema(address, ports.sql)
+    ports.ledger.put_schema(schema)
+    ports.ledger.put_restore_point(
         RecordedPoint(
             branch=branch,
             service=service_name,
@@ -121,19 +121,19 @@ def _find_deployment(deployment_id: str | None, view: ServiceView) -> Deployment
     return next((one for one in view.deployments if one.id == deployment_id), None)
 
 
-def _has_awaited_migrations(seen: Observation, world: HasLedger) -> bool:
+def _has_awaited_migrations(seen: Observation, ports: HasLedger) -> bool:
     """Whether a pipeline may have migrated since the observation, which makes the verdicts unknown until the next."""
-    journal = stored_schema(seen.schema_sha256, world).journal
-    return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, world))
+    journal = stored_schema(seen.schema_sha256, ports).journal
+    return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, ports))
 
 
-def _has_changed_since(seen: Observation, world: SchemaRecordPorts) -> bool:
+def _has_changed_since(seen: Observation, ports: SchemaRecordPorts) -> bool:
     """Whether, since the observation, a deployment began or a rollback changed the data without a deployment."""
-    for service in world.settings.writers():
-        primary = world.services.describe(service).primary
+    for service in ports.settings.writers():
+        primary = ports.services.describe(service).primary
         if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
             return True
-        for change in world.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
+        for change in ports.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
             ended = change.concluded_at
             if change.has_changed_data and ended is not None and ended > seen.observed_at:
                 return True

@@ -14,7 +14,7 @@ from rollback.ports.holders import HasSettings
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end
 
 
-def read_branch_history(branch: str, since: datetime, world: BranchHistoryPorts) -> BranchHistory:
+def read_branch_history(branch: str, since: datetime, ports: BranchHistoryPorts) -> BranchHistory:
     """Read the history of a branch from a time on.
 
     Args:
@@ -23,32 +23,32 @@ def read_branch_history(branch: str, since: datetime, world: BranchHistoryPorts)
     """
     restores = tuple(
         restored
-        for writer in world.settings.writers()
-        for change in world.ledger.changes(writer.name, since - _LONGEST_ROLLBACK).items
-        if change.has_changed_data and (restored := _find_restore(change, branch, world)) is not None
+        for writer in ports.settings.writers()
+        for change in ports.ledger.changes(writer.name, since - _LONGEST_ROLLBACK).items
+        if change.has_changed_data and (restored := _find_restore(change, branch, ports)) is not None
     )
-    last = world.ledger.observation(branch)
+    last = ports.ledger.observation(branch)
     if last is None or any(restored.at > last.observed_at for restored in restores):
         return BranchHistory(timeline=None, restores=restores)
     return BranchHistory(timeline=last.timeline, restores=restores)
 
 
-def _find_restore(change: ChangeEntry, branch: str, world: BranchHistoryPorts) -> OwnRestore | None:
+def _find_restore(change: ChangeEntry, branch: str, ports: BranchHistoryPorts) -> OwnRestore | None:
     """The restore that a rollback made. None: another branch was changed, or down-migrations kept the history."""
-    rollback = find_rollback(change.rollback_id, world)
-    if rollback is not None and not _replaced_data(rollback, branch, world):
+    rollback = find_rollback(change.rollback_id, ports)
+    if rollback is not None and not _replaced_data(rollback, branch, ports):
         return None
     progress = rollback.database if rollback is not None else None
     if progress is None:  # no record of its change can be read, so it counts as a restore
         at = change.concluded_at or change.admitted_at + _LONGEST_ROLLBACK
-        return OwnRestore(change.rollback_id, min(at, world.clock.now()), backup_name(change.rollback_id))
-    at = progress.accepted_at or progress.ended_at or progress.data_change_announced_at or world.clock.now()
+        return OwnRestore(change.rollback_id, min(at, ports.clock.now()), backup_name(change.rollback_id))
+    at = progress.accepted_at or progress.ended_at or progress.data_change_announced_at or ports.clock.now()
     return OwnRestore(change.rollback_id, at, backup_name(change.rollback_id))
 
 
-def _replaced_data(rollback: Rollback, branch: str, world: HasSettings) -> bool:
+def _replaced_data(rollback: Rollback, branch: str, ports: HasSettings) -> bool:
     planned = rollback.plan.database if rollback.plan is not None else None
-    settings = world.settings.database
+    settings = ports.settings.database
     if planned is None or settings is None:
         return True  # an unknown branch may be this branch
     return (

@@ -42,7 +42,7 @@ from rollback.service.stack import read_stack_status
 DEPLOY_ACTION, RECONNECT_ACTION = "deploy", "reconnect_command"
 
 
-def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
+def reconnect(rollback: Rollback, ports: ReconnectionPorts) -> Rollback:
     """Observe the service whose turn it is, and make at most one change.
 
     Raises:
@@ -50,15 +50,15 @@ def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
         ExternalServiceError: AWS or Neon did not answer. The record is complete; call again.
     """
     planned, database = rollback.planned_database(), rollback.begun_database()
-    now, progress = world.clock.now(), rollback.reconnection
+    now, progress = ports.clock.now(), rollback.reconnection
     if progress is None:
-        return rollback.evolve(reconnection=_start_reconnection(planned, world), wait_seconds=0)
+        return rollback.evolve(reconnection=_start_reconnection(planned, ports), wait_seconds=0)
     for connection in progress.services:
         if connection.method is ReconnectMethod.STARTED and connection.finished_at is None:
-            hold_service_lease(rollback, connection, world)  # hold the lease from before its tasks start until they run
-    fence = _next_fence_to_lift(rollback, progress, world)
+            hold_service_lease(rollback, connection, ports)  # hold the lease from before its tasks start until they run
+    fence = _next_fence_to_lift(rollback, progress, ports)
     if fence is not None:
-        return discharge_obligation(rollback, fence, now, world)
+        return discharge_obligation(rollback, fence, now, ports)
     current = progress.current
     if current is None:
         return rollback.evolve(reconnection=progress.ended(now), wait_seconds=0)
@@ -66,13 +66,13 @@ def reconnect(rollback: Rollback, world: ReconnectionPorts) -> Rollback:
     if current.began_at is None:
         return save_connection(turn, current.evolve(began_at=now), 0)
     try:
-        return _reconcile_service(turn, world)
+        return _reconcile_service(turn, ports)
     except (CallRefused, UnsupportedService) as refused:
-        return finish_service(turn, current.failed(str(refused), now), world)
+        return finish_service(turn, current.failed(str(refused), now), ports)
     except ExternalServiceError as failure:
-        if not is_late(current, world):
+        if not is_late(current, ports):
             raise
-        return finish_service(turn, current.failed(timeout_reason(str(failure), world), now), world)
+        return finish_service(turn, current.failed(timeout_reason(str(failure), ports), now), ports)
 
 
 def announces_reconnection(before: Rollback, after: Rollback) -> bool:
@@ -87,26 +87,26 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
     )
 
 
-def _start_reconnection(planned: DatabasePlan, world: WaitPorts) -> Reconnection:
-    known = [name for name in planned.reconnecting_services if name in world.settings.service_names]
+def _start_reconnection(planned: DatabasePlan, ports: WaitPorts) -> Reconnection:
+    known = [name for name in planned.reconnecting_services if name in ports.settings.service_names]
     services = tuple(
-        ServiceConnection(service=name, method=_choose_method(name, planned.strategy, world)) for name in known
+        ServiceConnection(service=name, method=_choose_method(name, planned.strategy, ports)) for name in known
     )
-    return Reconnection(started_at=world.clock.now(), services=services)
+    return Reconnection(started_at=ports.clock.now(), services=services)
 
 
-def _choose_method(name: str, strategy: Strategy, world: HasSettings) -> ReconnectMethod:
+def _choose_method(name: str, strategy: Strategy, ports: HasSettings) -> ReconnectMethod:
     """Choose new tasks after a recreate: the branch has a new address, which tasks read only when they start."""
-    if any(name == writer.name for writer in world.settings.writers()):
+    if any(name == writer.name for writer in ports.settings.writers()):
         return ReconnectMethod.STARTED
-    has_command = bool(world.settings.service(name).connection.reconnect_command)
+    has_command = bool(ports.settings.service(name).connection.reconnect_command)
     return ReconnectMethod.COMMAND if has_command and strategy is not Strategy.RECREATE else ReconnectMethod.NEW_TASKS
 
 
-def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, world: WaitPorts) -> Obligation | None:
+def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, ports: WaitPorts) -> Obligation | None:
     """The next writer to start. All writers start before any is waited for, since each minute at zero is an outage."""
-    limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
-    if world.clock.now() - progress.started_at > limit:
+    limit = timedelta(minutes=database_settings(ports).reconnect_timeout_minutes)
+    if ports.clock.now() - progress.started_at > limit:
         return None  # each writer's turn reports that the writer was not started
     return next((owed for owed in rollback.open_obligations() if _is_fence_of_another(owed, rollback)), None)
 
@@ -115,27 +115,27 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
     return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
 
 
-def _reconcile_service(turn: Turn, world: ReconnectionPorts) -> Rollback:
+def _reconcile_service(turn: Turn, ports: ReconnectionPorts) -> Rollback:
     rollback, connection = turn.rollback, turn.connection
-    if connection.method is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, world):
-        held = world.ledger.lease(connection.service)
+    if connection.method is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, ports):
+        held = ports.ledger.lease(connection.service)
         holder = held.holder if held is not None else "another rollback"
-        return wait_for_service(turn, connection, f"{holder} holds the lease on {connection.service}", world)
+        return wait_for_service(turn, connection, f"{holder} holds the lease on {connection.service}", ports)
     if connection.reconnected_at is not None:
-        return prove_connection(turn, connection.reconnected_at, world)
-    view = world.services.describe(world.settings.service(connection.service))
+        return prove_connection(turn, connection.reconnected_at, ports)
+    view = ports.services.describe(ports.settings.service(connection.service))
     if connection.method is ReconnectMethod.STARTED:
-        return _wait_for_writer(turn, view, world)
+        return _wait_for_writer(turn, view, ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="has zero tasks: nothing connects"), world)
+        return finish_service(turn, connection.evolve(note="has zero tasks: nothing connects"), ports)
     if connection.method is ReconnectMethod.COMMAND:
-        return _run_command(turn, view, world)
-    return _deploy(turn, view, world)
+        return _run_command(turn, view, ports)
+    return _deploy(turn, view, ports)
 
 
-def _wait_for_writer(turn: Turn, view: ServiceView, world: ReconnectionPorts) -> Rollback:
+def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) -> Rollback:
     """Wait for a writer that the Service step or the lifted fence started, then restore its scaling (rule 2)."""
-    now, rollback, connection = world.clock.now(), turn.rollback, turn.connection
+    now, rollback, connection = ports.clock.now(), turn.rollback, turn.connection
     if connection.service == rollback.service_name:
         return save_connection(turn, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
     owed_to_writer = [
@@ -143,57 +143,57 @@ def _wait_for_writer(turn: Turn, view: ServiceView, world: ReconnectionPorts) ->
     ]
     if any(owed.kind is ObligationKind.FENCE for owed in owed_to_writer):
         why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
-        return finish_service(turn, connection.failed(why, now), world)
+        return finish_service(turn, connection.failed(why, now), ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), world)
+        return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), ports)
     if view.why_not_stable:
-        return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", world)
+        return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", ports)
     scaling = next(
         (owed for owed in owed_to_writer if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None
     )
-    if scaling is not None and not is_late(connection, world):
-        return discharge_obligation(rollback, scaling, now, world)
+    if scaling is not None and not is_late(connection, ports):
+        return discharge_obligation(rollback, scaling, now, ports)
     return save_connection(
         turn, connection.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
     )
 
 
-def _deploy(turn: Turn, view: ServiceView, world: NewerReleasePorts) -> Rollback:
+def _deploy(turn: Turn, view: ServiceView, ports: NewerReleasePorts) -> Rollback:
     """Deploy the running release again. Any deployment that began after the data changed serves as well."""
-    connection, now, since, primary = turn.connection, world.clock.now(), turn.data_changed_at, view.primary
+    connection, now, since, primary = turn.connection, ports.clock.now(), turn.data_changed_at, view.primary
     if _has_failed(connection, view, since):
         why = "its new deployment failed: old tasks may run on, with connections to data that is gone"
-        return finish_service(turn, connection.failed(why, now), world)
+        return finish_service(turn, connection.failed(why, now), ports)
     if primary.created_at > since:
-        return _wait_for_tasks(turn, view, world)
+        return _wait_for_tasks(turn, view, ports)
     if connection.asked_at is not None:
-        return wait_for_service(turn, connection, "ECS does not show its new deployment yet", world)
-    stack = read_stack_status(world.settings.service(connection.service), world)
+        return wait_for_service(turn, connection, "ECS does not show its new deployment yet", ports)
+    stack = read_stack_status(ports.settings.service(connection.service), ports)
     if stack.state is not StackState.STABLE and not stack.is_for_good:  # rule 6: no update while CloudFormation acts
         return wait_for_service(
-            turn, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", world
+            turn, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", ports
         )
     if connection.intent is None or connection.replaced_deployment_id != primary.id:
         announced = connection.evolve(
             intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id
         )
-        _remember_caused(turn.rollback, announced, now, view, world)
+        _remember_caused(turn.rollback, announced, now, view, ports)
         return save_connection(turn, announced, 0)
-    assert_leases(turn.rollback, connection, world)
-    world.services.update(world.settings.service(connection.service), force_new_deployment=True)
-    return save_connection(turn, connection.evolve(asked_at=now), world.settings.policy.poll_seconds)
+    assert_leases(turn.rollback, connection, ports)
+    ports.services.update(ports.settings.service(connection.service), force_new_deployment=True)
+    return save_connection(turn, connection.evolve(asked_at=now), ports.settings.policy.poll_seconds)
 
 
-def _wait_for_tasks(turn: Turn, view: ServiceView, world: LeasePorts) -> Rollback:
+def _wait_for_tasks(turn: Turn, view: ServiceView, ports: LeasePorts) -> Rollback:
     connection = turn.connection
     if connection.deployment_id != view.primary.id:
         found = connection.evolve(deployment_id=view.primary.id)
         if connection.intent is not None:
-            _remember_caused(turn.rollback, found, connection.intent.at, view, world)
+            _remember_caused(turn.rollback, found, connection.intent.at, view, ports)
         return save_connection(turn, found, 0)
     if view.why_not_stable:
-        return wait_for_service(turn, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
-    return save_connection(turn, connection.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0)
+        return wait_for_service(turn, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", ports)
+    return save_connection(turn, connection.evolve(reconnected_at=ports.clock.now(), waiting_reason="", intent=None), 0)
 
 
 def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetime) -> bool:
@@ -205,25 +205,25 @@ def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetim
 
 
 def _remember_caused(
-    rollback: Rollback, connection: ServiceConnection, announced_at: datetime, view: ServiceView, world: HasLedger
+    rollback: Rollback, connection: ServiceConnection, announced_at: datetime, view: ServiceView, ports: HasLedger
 ) -> None:
     """Record the deployment before the call, and again with its id: ECS may report a failure any time (rule 5)."""
     known = {"replaced_deployment_id": connection.replaced_deployment_id, "deployment_id": connection.deployment_id}
-    record_caused_deployment(connection.service, view, announced_at, world, rollback_id=rollback.id, **known)
+    record_caused_deployment(connection.service, view, announced_at, ports, rollback_id=rollback.id, **known)
 
 
-def _run_command(turn: Turn, view: ServiceView, world: CommandPorts) -> Rollback:
+def _run_command(turn: Turn, view: ServiceView, ports: CommandPorts) -> Rollback:
     connection = turn.connection
-    now, words = world.clock.now(), world.settings.service(connection.service).connection.reconnect_command
-    run = run_task(turn, connection.run, words, RECONNECT_ACTION, view, world)
+    now, words = ports.clock.now(), ports.settings.service(connection.service).connection.reconnect_command
+    run = run_task(turn, connection.run, words, RECONNECT_ACTION, view, ports)
     if not isinstance(run, CommandRun):
         return run
     connection = connection.evolve(run=run, intent=None)
     if run.ended_at is None:
-        return save_connection(turn, connection, world.settings.policy.poll_seconds)
+        return save_connection(turn, connection, ports.settings.policy.poll_seconds)
     why = why_failed(run)
     if why is not None:
-        return finish_service(turn, connection.failed(why, now), world)
+        return finish_service(turn, connection.failed(why, now), ports)
     return save_connection(turn, connection.evolve(reconnected_at=now, waiting_reason=""), 0)
 
 

@@ -36,60 +36,60 @@ def save_connection(turn: Turn, connection: ServiceConnection, wait_seconds: int
     return turn.rollback.evolve(reconnection=turn.reconnection.with_service(connection), wait_seconds=wait_seconds)
 
 
-def wait_for_service(turn: Turn, connection: ServiceConnection, why: str, world: LeasePorts) -> Rollback:
+def wait_for_service(turn: Turn, connection: ServiceConnection, why: str, ports: LeasePorts) -> Rollback:
     """Wait for the next round. A turn that takes too long ends as a failure."""
-    if is_late(connection, world):
-        return finish_service(turn, connection.failed(timeout_reason(why, world), world.clock.now()), world)
-    return save_connection(turn, connection.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
+    if is_late(connection, ports):
+        return finish_service(turn, connection.failed(timeout_reason(why, ports), ports.clock.now()), ports)
+    return save_connection(turn, connection.evolve(waiting_reason=why), ports.settings.policy.poll_seconds)
 
 
-def finish_service(turn: Turn, connection: ServiceConnection, world: LeasePorts) -> Rollback:
+def finish_service(turn: Turn, connection: ServiceConnection, ports: LeasePorts) -> Rollback:
     """End the turn, and give the service's lease back, unless the service still has zero tasks."""
     rollback = turn.rollback
     is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
-        world.ledger.release_lease(connection.service, rollback.id)
-    ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or world.clock.now())
+        ports.ledger.release_lease(connection.service, rollback.id)
+    ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or ports.clock.now())
     return save_connection(turn, ended, 0)
 
 
-def is_late(connection: ServiceConnection, world: WaitPorts) -> bool:
+def is_late(connection: ServiceConnection, ports: WaitPorts) -> bool:
     """Whether the turn exceeds `reconnect_timeout_minutes`."""
-    limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
-    return connection.began_at is not None and world.clock.now() - connection.began_at > limit
+    limit = timedelta(minutes=database_settings(ports).reconnect_timeout_minutes)
+    return connection.began_at is not None and ports.clock.now() - connection.began_at > limit
 
 
-def timeout_reason(why: str, world: HasSettings) -> str:
+def timeout_reason(why: str, ports: HasSettings) -> str:
     """The reason of a turn that took too long, for the report."""
-    return f"not done in {database_settings(world).reconnect_timeout_minutes:g} minutes: {why}"
+    return f"not done in {database_settings(ports).reconnect_timeout_minutes:g} minutes: {why}"
 
 
-def hold_service_lease(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> bool:
+def hold_service_lease(rollback: Rollback, connection: ServiceConnection, ports: LeasePorts) -> bool:
     """Hold the service's lease, so that alarms caused by its new tasks start no rollback. False: another holds it."""
     if connection.service == rollback.service_name:
         return True  # `run_step` holds and renews that lease
-    now = world.clock.now()
-    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(connection.service, rollback.id, now, until)
+    now = ports.clock.now()
+    until = now + timedelta(minutes=ports.settings.policy.lease_minutes)
+    lease = ports.ledger.acquire(connection.service, rollback.id, now, until)
     if lease is None:
         return False
-    world.ledger.renew(lease, now, until)
+    ports.ledger.renew(lease, now, until)
     return True
 
 
-def assert_leases(rollback: Rollback, connection: ServiceConnection, world: LeasePorts) -> None:
+def assert_leases(rollback: Rollback, connection: ServiceConnection, ports: LeasePorts) -> None:
     """Read the rollback's own lease and the reader's lease immediately before a change (rule 9).
 
     Raises:
         LeaseLost: another rollback holds the rollback's own lease.
         ExternalServiceError: another rollback holds the reader's lease; the next round acquires it again.
     """
-    seconds = world.settings.policy.database_timeout_seconds
-    assert_lease(rollback, world, seconds)
+    seconds = ports.settings.policy.database_timeout_seconds
+    assert_lease(rollback, ports, seconds)
     if connection.method is ReconnectMethod.STARTED or connection.service == rollback.service_name:
         return
-    held = world.ledger.lease(connection.service)
-    if held is None or not held.is_held_by(rollback.id, world.clock.now() + timedelta(seconds=seconds)):
+    held = ports.ledger.lease(connection.service)
+    if held is None or not held.is_held_by(rollback.id, ports.clock.now() + timedelta(seconds=seconds)):
         raise ExternalServiceError(f"the lease on {connection.service} was just lost; the next round acquires it again")
 
 
@@ -99,7 +99,7 @@ def run_task(
     words: tuple[str, ...],
     purpose: str,
     view: ServiceView,
-    world: CommandPorts,
+    ports: CommandPorts,
 ) -> CommandRun | Rollback:
     """Announce, start or follow a command in a one-off task of the service.
 
@@ -107,24 +107,24 @@ def run_task(
         The run, once the task was started; until then the rollback to save.
     """
     rollback, connection = turn.rollback, turn.connection
-    service, now = world.settings.service(connection.service), world.clock.now()
+    service, now = ports.settings.service(connection.service), ports.clock.now()
     if run is not None:
-        return follow_task(service, run, database_settings(world).task_timeout_minutes, world)
+        return follow_task(service, run, database_settings(ports).task_timeout_minutes, ports)
     if connection.intent is None or connection.intent.action != purpose:
         return save_connection(turn, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
-    if is_late(connection, world):
-        return finish_service(turn, connection.failed(timeout_reason(f"{purpose} did not begin", world), now), world)
-    assert_leases(rollback, connection, world)
-    begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, world)
-    return begun if begun is not None else save_connection(turn, connection, world.settings.policy.poll_seconds)
+    if is_late(connection, ports):
+        return finish_service(turn, connection.failed(timeout_reason(f"{purpose} did not begin", ports), now), ports)
+    assert_leases(rollback, connection, ports)
+    begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, ports)
+    return begun if begun is not None else save_connection(turn, connection, ports.settings.policy.poll_seconds)
 
 
-def database_settings(world: HasSettings) -> DatabaseSettings:
+def database_settings(ports: HasSettings) -> DatabaseSettings:
     """The settings of the environment's database.
 
     Raises:
         InvalidRequest: the environment has no database any more.
     """
-    if world.settings.database is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return world.settings.database
+    if ports.settings.database is None:
+        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+    return ports.settings.database

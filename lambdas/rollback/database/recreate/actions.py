@@ -29,7 +29,7 @@ def describe_change(
     seen: RecreateSnapshot,
     expires_at: datetime | None,
     restoring: RestoreContext,
-    world: HasClock,
+    ports: HasClock,
 ) -> RecreateChange:
     """Describe the change of a branch that a move makes."""
     databases, before, old = restoring.databases, progress.before, seen.old
@@ -40,7 +40,7 @@ def describe_change(
             return DatabaseChange(
                 move,
                 lambda: (databases.update_branch(old.id, name=backup_name(rollback.id)).operations, {}),
-                announced={"data_change_announced_at": progress.data_change_announced_at or world.clock.now()},
+                announced={"data_change_announced_at": progress.data_change_announced_at or ports.clock.now()},
                 unsent={"data_change_announced_at": None},
             )
         case RecreateMove.CREATE_NEW:
@@ -78,7 +78,7 @@ def describe_secret_change(
     new: Branch,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: BranchSecretPorts,
+    ports: BranchSecretPorts,
 ) -> RecreateChange:
     """Describe the write of the connection secret, which was read and names the old branch.
 
@@ -90,29 +90,29 @@ def describe_secret_change(
     arn, keys = settings.connection_secret_arn or "", SecretKeys.of(settings)
     wanted: SecretStr | None = None
     if progress.is_announced(RecreateMove.WRITE_SECRET):  # read immediately before the write
-        secret = world.secrets.read(arn)
+        secret = ports.secrets.read(arn)
         wanted = with_uri(secret, keys, service_address(new.id, secret, keys, restoring))
 
     def write() -> SendResult:
         if wanted is not None:
-            _write_secret(arn, wanted, rollback, world)
+            _write_secret(arn, wanted, rollback, ports)
         return (), {}
 
     def note_failure(left: RecreateProgress, failure: ExternalServiceError) -> RecreateProgress:
         failed = left.evolve(secret_failure=str(failure))
         if progress.secret_failure is None and not isinstance(failure.__cause__, CallRefused):
             return failed
-        return failed.mark_failed(str(failure), world.clock.now())
+        return failed.mark_failed(str(failure), ports.clock.now())
 
     return DatabaseChange(
         RecreateMove.WRITE_SECRET, write, announced={"is_redeploy_needed": True}, after_lost_answer=note_failure
     )
 
 
-def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, world: HasSecrets) -> None:
+def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, ports: HasSecrets) -> None:
     """Write the secret. After any failure but a throttled call, the secret may have been written all the same."""
     try:
-        world.secrets.write(arn, wanted, token_of(rollback.id))
+        ports.secrets.write(arn, wanted, token_of(rollback.id))
     except Throttled:
         raise
     except ExternalServiceError as failure:

@@ -20,7 +20,7 @@ from rollback.resources.database.neon import Branch
 
 
 def take_snapshot(
-    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, world: BranchSecretPorts
+    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, ports: BranchSecretPorts
 ) -> RecreateSnapshot:
     """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
@@ -29,16 +29,16 @@ def take_snapshot(
     return RecreateSnapshot(
         old=old,
         named=named,
-        addressed_branch=_known_address(progress, named, settings, restoring, world),
-        operations=operation_status(progress, (old, named), restoring, world.clock.now()),
+        addressed_branch=_known_address(progress, named, settings, restoring, ports),
+        operations=operation_status(progress, (old, named), restoring, ports.clock.now()),
     )
 
 
 def apply_observation(
-    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: HasClock
+    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, ports: HasClock
 ) -> RecreateProgress:
     """Record which of our changes were carried out, whether or not their answers arrived."""
-    now = world.clock.now()
+    now = ports.clock.now()
     if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
         progress = progress.confirm_intent().evolve(branch_id=seen.named.id)
     if seen.addressed_branch == "new" and progress.is_announced(RecreateMove.WRITE_SECRET):
@@ -50,7 +50,7 @@ def apply_observation(
             progress = progress.confirm_intent()
     if _is_reversal_done(progress, seen):
         progress = progress.confirm_intent()
-    if progress.why_not is not None and not may_still_arrive(progress, restoring, world):
+    if progress.why_not is not None and not may_still_arrive(progress, restoring, ports):
         progress = _revert_progress(progress, seen)
     return progress
 
@@ -81,7 +81,7 @@ def _known_address(
     named: Branch | None,
     settings: DatabaseSettings,
     restoring: RestoreContext,
-    world: HasSecrets,
+    ports: HasSecrets,
 ) -> Literal["none", "old", "new", "unknown"]:
     arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     if arn is None:
@@ -89,7 +89,7 @@ def _known_address(
     if named is None or progress.verified_at is None:
         return "unknown" if progress.is_redeploy_needed else "old"
     try:
-        secret = world.secrets.read(arn)
+        secret = ports.secrets.read(arn)
         return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
     except (ExternalServiceError, InvalidRequest):
         return "unknown"

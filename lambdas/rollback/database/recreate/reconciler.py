@@ -38,7 +38,7 @@ from rollback.resources.database.connection_secret import SecretKeys, role_in
 from rollback.resources.database.errors import NotFound
 
 
-def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: RecreatePorts) -> Rollback:
+def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: RecreatePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     A recreate ends as restored, as refused with everything as it was, or as failed. The backup has the old data then.
@@ -48,10 +48,10 @@ def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, 
         LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    settings = world.settings.database
+    settings = ports.settings.database
     if settings is None:
-        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
-    return run_strategy(rollback, RecreateStrategy(restoring, world, plan, settings, backup_name(rollback.id)), world)
+        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+    return run_strategy(rollback, RecreateStrategy(restoring, ports, plan, settings, backup_name(rollback.id)), ports)
 
 
 @dataclass
@@ -59,7 +59,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
     """Put a new branch in the place of the old one."""
 
     restoring: RestoreContext
-    world: RecreatePorts
+    ports: RecreatePorts
     plan: DatabasePlan
     settings: DatabaseSettings
     backup: str
@@ -70,16 +70,16 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         source = self.plan.source_branch_id
 
         def run_checks() -> tuple[Check, ...]:
-            found = preflight_of_recreate(source, self.settings, self.restoring, self.world.clock.now())
-            found = (*found, _check_connection(source, self.settings, self.restoring, self.world))
-            return (*found, *judge_source(rollback, found, source, self.restoring, self.world))
+            found = preflight_of_recreate(source, self.settings, self.restoring, self.ports.clock.now())
+            found = (*found, _check_connection(source, self.settings, self.restoring, self.ports))
+            return (*found, *judge_source(rollback, found, source, self.restoring, self.ports))
 
         def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> RecreateProgress:
             if source is None:
                 raise InvalidRequest("a recreate needs a source branch; nothing was changed")
-            return RecreateProgress(started_at=self.world.clock.now(), before=before, source_branch_id=source)
+            return RecreateProgress(started_at=self.ports.clock.now(), before=before, source_branch_id=source)
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
 
     def is_reversible(self, progress: RecreateProgress) -> bool:
         """Whether services still reach the old branch: it answers under its host until the secret names the new one."""
@@ -89,9 +89,9 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress
     ) -> tuple[Rollback, RecreateProgress, RecreateSnapshot]:
         """Observe both branches and the secret, and record which changes were carried out."""
-        seen = take_snapshot(progress, self.settings, self.restoring, self.world)
-        progress = apply_observation(rollback, progress, seen, self.restoring, self.world)
-        is_under_way = may_still_arrive(progress, self.restoring, self.world)
+        seen = take_snapshot(progress, self.settings, self.restoring, self.ports)
+        progress = apply_observation(rollback, progress, seen, self.restoring, self.ports)
+        is_under_way = may_still_arrive(progress, self.restoring, self.ports)
         return rollback, progress, seen.model_copy(update={"is_change_under_way": is_under_way})
 
     def find_objection(self, seen: RecreateSnapshot, progress: RecreateProgress) -> str | None:
@@ -110,7 +110,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress, action: RecreateMove, seen: RecreateSnapshot
     ) -> Rollback:
         """Make the move."""
-        now, poll = self.world.clock.now(), self.world.settings.policy.poll_seconds
+        now, poll = self.ports.clock.now(), self.ports.settings.policy.poll_seconds
         if action is RecreateMove.WAIT_FOR_ANSWER:
             return rollback.evolve(database=progress, wait_seconds=poll)
         progress = progress.record_move(action, now)
@@ -124,7 +124,7 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
                 return rollback.evolve(database=done, wait_seconds=0)
             case RecreateMove.END:
                 left = progress if seen.named is not None else progress.evolve(branch_id=None)
-                return end_unsuccessfully(rollback, left, self.world)
+                return end_unsuccessfully(rollback, left, self.ports)
             case _:
                 return rollback.evolve(database=progress, wait_seconds=poll)
 
@@ -132,20 +132,20 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress, move: RecreateMove, seen: RecreateSnapshot
     ) -> Rollback:
         if move is RecreateMove.RENAME_OLD:
-            again = recheck_fence(rollback, progress, self.restoring, self.world)
+            again = recheck_fence(rollback, progress, self.restoring, self.ports)
             if again is not None:
                 return rollback.evolve(database=again, wait_seconds=0)
         try:
             if move is RecreateMove.WRITE_SECRET and seen.named is not None:
                 change = describe_secret_change(
-                    rollback, progress, seen.named, self.settings, self.restoring, self.world
+                    rollback, progress, seen.named, self.settings, self.restoring, self.ports
                 )
             else:
                 expires_at = self._backup_expiry(progress)
-                change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.world)
-            return make_change(rollback, progress, change, self.restoring, self.world)
+                change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.ports)
+            return make_change(rollback, progress, change, self.restoring, self.ports)
         except InvalidRequest as error:  # the secret does not have the shape that the settings describe
-            return rollback.evolve(database=progress.mark_failed(str(error), self.world.clock.now()), wait_seconds=0)
+            return rollback.evolve(database=progress.mark_failed(str(error), self.ports.clock.now()), wait_seconds=0)
 
     def _backup_expiry(self, progress: RecreateProgress) -> datetime | None:
         """Return when the old branch expires, the same for a retry, in whole seconds as Neon keeps it."""
@@ -175,12 +175,12 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
 
 
 def _check_connection(
-    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, world: HasSecrets
+    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, ports: HasSecrets
 ) -> Check:
     writers, unreadable = [service.name for service in restoring.target.writers], None
     if settings.connection_secret_arn is not None:
         try:
-            secret = world.secrets.read(settings.connection_secret_arn)
+            secret = ports.secrets.read(settings.connection_secret_arn)
             unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, restoring)
         except (ExternalServiceError, InvalidRequest) as error:
             unreadable = str(error)

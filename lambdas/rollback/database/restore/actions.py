@@ -35,13 +35,13 @@ def describe_change(
     move: RestoreMove,
     seen: RestoreSnapshot,
     restoring: RestoreContext,
-    world: HasClock,
+    ports: HasClock,
 ) -> OverwriteChange:
     """Describe the change that a move makes."""
-    databases, target, now = restoring.databases, restoring.target, world.clock.now()
+    databases, target, now = restoring.databases, restoring.target, ports.clock.now()
     match move:
         case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
-            create = _preview_creation(rollback, progress, restoring, world)
+            create = _preview_creation(rollback, progress, restoring, ports)
             return DatabaseChange(move, create, tolerate_refusal=_create_without_expiry)
         case RestoreMove.DELETE_PREVIEW if seen.preview is not None:
             preview_id = seen.preview.id
@@ -49,7 +49,7 @@ def describe_change(
         case RestoreMove.RESTORE:
             return DatabaseChange(
                 move,
-                _restore_call(rollback, progress, restoring, world),
+                _restore_call(rollback, progress, restoring, ports),
                 announced={"data_change_announced_at": now},
                 unsent={"data_change_announced_at": None},
             )
@@ -63,7 +63,7 @@ def describe_change(
         case RestoreMove.PROTECT_AGAIN:
 
             def defer(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
-                return _defer_protection(left, str(later)) if _waited_long(left, restoring, world) else left
+                return _defer_protection(left, str(later)) if _waited_long(left, restoring, ports) else left
 
             return DatabaseChange(
                 move,
@@ -76,7 +76,7 @@ def describe_change(
 
             def leave_open(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
                 note = _UNPROTECTED_BACKUP.format(backup_id, later)
-                return _settle_backup(left, note) if _waited_long(left, restoring, world) else left
+                return _settle_backup(left, note) if _waited_long(left, restoring, ports) else left
 
             return DatabaseChange(
                 move,
@@ -105,12 +105,12 @@ def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) 
 
 
 def _preview_creation(
-    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, world: HasClock
+    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, ports: HasClock
 ) -> Callable[[], SendResult]:
     def create() -> SendResult:
         target = restoring.target
         at = progress.point.lsn or progress.point.at
-        expires_at = None if progress.expiry_refused else world.clock.now() + timedelta(hours=target.preview_hours)
+        expires_at = None if progress.expiry_refused else ports.clock.now() + timedelta(hours=target.preview_hours)
         made = restoring.databases.create_branch(
             preview_name(rollback.id), target.branch_id, at, with_endpoint=True, expires_at=expires_at
         )
@@ -120,14 +120,14 @@ def _preview_creation(
 
 
 def _restore_call(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, world: HasClock
+    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock
 ) -> Callable[[], SendResult]:
     def restore() -> SendResult:
         branch_id = restoring.target.branch_id
         source = progress.source_branch_id if isinstance(progress, ResetProgress) else branch_id
         lsn = progress.preview_lsn if isinstance(progress, RestoreProgress) else None
         made = restoring.databases.restore(branch_id, source, lsn, backup_name(rollback.id))
-        return made.operations, {"restore_answered_at": world.clock.now()}
+        return made.operations, {"restore_answered_at": ports.clock.now()}
 
     return restore
 
@@ -161,6 +161,6 @@ def _defer_protection(progress: OverwriteProgress, why: str) -> OverwriteProgres
     return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(why))
 
 
-def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, world: HasClock) -> bool:
+def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock) -> bool:
     limit = timedelta(seconds=restoring.target.protect_timeout_seconds)
-    return progress.moved_at is not None and world.clock.now() - progress.moved_at >= limit
+    return progress.moved_at is not None and ports.clock.now() - progress.moved_at >= limit

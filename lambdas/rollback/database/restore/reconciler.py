@@ -46,14 +46,14 @@ from rollback.intents.announce import change_deadline
 from rollback.resources.database.wal_position import Lsn
 
 
-def restore(rollback: Rollback, point: RestorePoint, restoring: RestoreContext, world: FencePorts) -> Rollback:
+def restore(rollback: Rollback, point: RestorePoint, restoring: RestoreContext, ports: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Raises:
         LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    return run_strategy(rollback, RestoreStrategy(restoring, world, point), world)
+    return run_strategy(rollback, RestoreStrategy(restoring, ports, point), ports)
 
 
 @dataclass
@@ -61,13 +61,13 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     """Shared by restore and reset: Neon overwrites the branch, and keeps its old state as the backup."""
 
     restoring: RestoreContext
-    world: FencePorts
+    ports: FencePorts
 
     def observe(
         self, rollback: Rollback, progress: OverwriteProgress
     ) -> tuple[Rollback, OverwriteProgress, RestoreSnapshot]:
         """Observe the branch, its preview and its backup, and record which changes were carried out."""
-        now = self.world.clock.now()
+        now = self.ports.clock.now()
         seen = take_snapshot(rollback, progress, self.restoring, now)
         return (*apply_observation(rollback, progress, seen, now), seen)
 
@@ -79,9 +79,9 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         """Whether a restore that was requested before it was given up may still reach Neon."""
         if progress.data_change_announced_at is None or progress.backup_id is not None:
             return False
-        given_up_at = progress.cleanup_started_at or self.world.clock.now()
-        deadline = change_deadline(given_up_at, self.restoring.target.lost_answer_seconds, self.world)
-        return self.world.clock.now() < deadline
+        given_up_at = progress.cleanup_started_at or self.ports.clock.now()
+        deadline = change_deadline(given_up_at, self.restoring.target.lost_answer_seconds, self.ports)
+        return self.ports.clock.now() < deadline
 
     def clear_unmade_change(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> OverwriteProgress:
         """Forget a requested restore that left no trace: the branch is as it was."""
@@ -90,7 +90,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         if seen.branch is None or seen.is_busy:
             return progress
         if is_restore_request_lost(progress, seen.branch, seen.backup, has_begun=seen.restore_began):
-            return progress.evolve(data_change_announced_at=None, cleanup_started_at=self.world.clock.now())
+            return progress.evolve(data_change_announced_at=None, cleanup_started_at=self.ports.clock.now())
         return progress
 
     def next_action(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
@@ -101,7 +101,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         self, rollback: Rollback, progress: OverwriteProgress, action: RestoreMove, seen: RestoreSnapshot
     ) -> Rollback:
         """Make the move."""
-        now, poll = self.world.clock.now(), self.world.settings.policy.poll_seconds
+        now, poll = self.ports.clock.now(), self.ports.settings.policy.poll_seconds
         if action in MOVES_BEHIND_FENCE and progress.fence.head is None and isinstance(progress, RestoreProgress):
             return rollback.evolve(database=progress.evolve(previewed_at=now, moved_at=None), wait_seconds=0)
         progress = progress.record_move(action, now)
@@ -111,13 +111,13 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
             case RestoreMove.DONE:
                 return rollback.evolve(database=progress.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
             case RestoreMove.END:
-                return end_unsuccessfully(rollback, progress, self.world)
+                return end_unsuccessfully(rollback, progress, self.ports)
             case RestoreMove.READ_SEQUENCES | RestoreMove.CHECK_PREVIEW | RestoreMove.WAIT_FOR_ENDPOINT:
 
                 def ask() -> Rollback:
                     return rollback.evolve(database=self._ask_sql(progress, action, seen, now), wait_seconds=0)
 
-                return with_retry(rollback, progress, ask, self.world)
+                return with_retry(rollback, progress, ask, self.ports)
             case _:
                 return rollback.evolve(database=progress, wait_seconds=poll)
 
@@ -125,14 +125,14 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         self, rollback: Rollback, progress: OverwriteProgress, move: RestoreMove, seen: RestoreSnapshot
     ) -> Rollback:
         if move is RestoreMove.RESTORE:
-            again = recheck_fence(rollback, progress, self.restoring, self.world)
+            again = recheck_fence(rollback, progress, self.restoring, self.ports)
             if again is not None:
                 return rollback.evolve(database=reset_sequences(again).evolve(moved_at=None), wait_seconds=0)
             if isinstance(progress, ResetProgress) and self._source_expires(progress):
                 keeping = describe_source_keeping(progress, self.restoring)
-                return make_change(rollback, progress, keeping, self.restoring, self.world)
-        change = describe_change(rollback, progress, move, seen, self.restoring, self.world)
-        return make_change(rollback, progress, change, self.restoring, self.world)
+                return make_change(rollback, progress, keeping, self.restoring, self.ports)
+        change = describe_change(rollback, progress, move, seen, self.restoring, self.ports)
+        return make_change(rollback, progress, change, self.restoring, self.ports)
 
     def _source_expires(self, progress: ResetProgress) -> bool:
         """Whether the source is a backup of ours that Neon is to delete."""
@@ -189,14 +189,14 @@ class RestoreStrategy(OverwriteStrategy):
         """Ask Neon and SQL whether the branch can be restored to the point."""
 
         def run_checks() -> tuple[Check, ...]:
-            return preflight_of_restore(self.point, self.restoring, self.world.clock.now())
+            return preflight_of_restore(self.point, self.restoring, self.ports.clock.now())
 
         def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> RestoreProgress:
             return RestoreProgress(
-                started_at=self.world.clock.now(),
+                started_at=self.ports.clock.now(),
                 before=before,
                 point=self.point,
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)

@@ -22,7 +22,7 @@ def reset(
     rollback: Rollback,
     source_branch_id: str,
     restoring: RestoreContext,
-    world: FencePorts,
+    ports: FencePorts,
     undone_rollback_id: str | None = None,
 ) -> Rollback:
     """Observe once, and make at most one change. Ends and raises as `restore` does.
@@ -31,11 +31,11 @@ def reset(
         rollback: the document.
         source_branch_id: Neon's id of the branch whose head is taken.
         restoring: the branch, Neon and SQL.
-        world: the other ports.
+        ports: the other ports.
         undone_rollback_id: the rollback whose backup the source is. Its undo may reset the project's default branch.
     """
-    strategy = ResetStrategy(restoring, world, source_branch_id, undone_rollback_id)
-    return run_strategy(rollback, strategy, world)
+    strategy = ResetStrategy(restoring, ports, source_branch_id, undone_rollback_id)
+    return run_strategy(rollback, strategy, ports)
 
 
 @dataclass
@@ -53,17 +53,17 @@ class ResetStrategy(OverwriteStrategy):
             found = preflight_of_reset(
                 self.source_branch_id,
                 self.restoring,
-                self.world.clock.now(),
+                self.ports.clock.now(),
                 is_undo=self.undone_rollback_id is not None,
             )
-            return (*found, *judge_source(rollback, found, self.source_branch_id, self.restoring, self.world))
+            return (*found, *judge_source(rollback, found, self.source_branch_id, self.restoring, self.ports))
 
         def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> ResetProgress:
             return ResetProgress(
-                started_at=self.world.clock.now(),
+                started_at=self.ports.clock.now(),
                 before=before,
                 source_branch_id=self.source_branch_id,
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.world)
+        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)

@@ -7,13 +7,15 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, Conflict, InvalidRequest, UnreadableItem
 from rollback.leases.hold import holds_lease
 from rollback.leases.holder import find_rollback, successor_of
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.text import paragraph
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 
-def conclude_execution(execution: str, why: str, world: World, *, error: str = "", by_hand: bool = False) -> list[str]:
+def conclude_execution(
+    execution: str, why: str, ports: AllPorts, *, error: str = "", by_hand: bool = False
+) -> list[str]:
     """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
 
     An execution without a record failed in Admit. The operator sees an InvalidRequest in the console; any other error
@@ -22,46 +24,46 @@ def conclude_execution(execution: str, why: str, world: World, *, error: str = "
     Args:
         execution: the execution's ARN.
         why: how the execution ended, for the record.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         error: name of the error that ended the execution.
         by_hand: whether an operator aborted the execution.
 
     Returns:
         What was done, a line each.
     """
-    record = _record_of(execution, world)
+    record = _record_of(execution, ports)
     if isinstance(record, Rollback):
         if record.execution != execution or record.concluded_at is not None:
             return []
         refusal = Refusal() if error == CallRefused.__name__ else None
         recheck = not by_hand and refusal is None
         record = record.evolve(refusal=record.refusal or refusal)
-        return [conclude_abandoned(record, why, world, recheck=recheck, by_hand=by_hand)]
+        return [conclude_abandoned(record, why, ports, recheck=recheck, by_hand=by_hand)]
     if error == InvalidRequest.__name__:
         return []
-    subject = f"[{world.settings.environment}] a rollback could not be admitted"
-    page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
+    subject = f"[{ports.settings.environment}] a rollback could not be admitted"
+    page = {"severity": "page", "environment": ports.settings.environment, "report_id": execution}
     damage = f"; {record}" if isinstance(record, UnreadableItem) else ""
-    world.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}{damage}")), page)
+    ports.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}{damage}")), page)
     return [f"{execution} left no record: paged"]
 
 
-def is_abandoned(rollback: Rollback, world: World) -> bool:
+def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
     """Whether no process works on an open rollback any more.
 
     A Step Functions execution is alive while it runs; a direct process while it renews its lease. A rollback younger
     than a lease may still be starting, unless it has its outcome already: then only its conclusion is missing.
     """
-    now = world.clock.now()
-    if rollback.is_direct and holds_lease(rollback, now, world):
+    now = ports.clock.now()
+    if rollback.is_direct and holds_lease(rollback, now, ports):
         return False
-    is_young = now - rollback.began_at < timedelta(minutes=world.settings.policy.lease_minutes)
+    is_young = now - rollback.began_at < timedelta(minutes=ports.settings.policy.lease_minutes)
     may_be_starting = is_young and (rollback.outcome is None or rollback.is_direct)
-    return not may_be_starting and not world.workflow.is_running(rollback.execution)
+    return not may_be_starting and not ports.workflow.is_running(rollback.execution)
 
 
 def conclude_abandoned(
-    rollback: Rollback, why: str, world: World, *, recheck: bool = False, by_hand: bool = False
+    rollback: Rollback, why: str, ports: AllPorts, *, recheck: bool = False, by_hand: bool = False
 ) -> str:
     """Give an abandoned rollback its outcome and conclude as far as possible; the next sweep continues.
 
@@ -70,7 +72,7 @@ def conclude_abandoned(
     Args:
         rollback: an open rollback.
         why: how its execution ended.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
         recheck: evaluate the trigger again if the rollback was aborted before it changed anything.
         by_hand: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
             fenced, stay fenced and page).
@@ -78,29 +80,29 @@ def conclude_abandoned(
     Returns:
         Where the conclusion stands, in one line.
     """
-    world = world.for_settings(rollback.settings)
+    ports = ports.for_settings(rollback.settings)
     try:
         if rollback.outcome is None:
-            rollback = _end(rollback, why, world, recheck=recheck, by_hand=by_hand)
-        cursor = run_step(rollback.id, Step.CONCLUDE, world)
+            rollback = _end(rollback, why, ports, recheck=recheck, by_hand=by_hand)
+        cursor = run_step(rollback.id, Step.CONCLUDE, ports)
     except Conflict:
         return f"{rollback.id} is being concluded by another process"
     return f"{rollback.id}: {cursor.next}"
 
 
-def _end(rollback: Rollback, why: str, world: World, *, recheck: bool, by_hand: bool) -> Rollback:
+def _end(rollback: Rollback, why: str, ports: AllPorts, *, recheck: bool, by_hand: bool) -> Rollback:
     failed = rollback.has_acted or rollback.refusal is not None
     outcome = Outcome.FAILED if failed and not by_hand else Outcome.ABORTED
     recheck_at, exhausted, crashes = None, "", rollback.crashed_evaluations
     if recheck and outcome is Outcome.ABORTED and rollback.event:
         crashes += 1
-        tries = _count_other_crashes(rollback, world) + crashes
-        if tries < world.settings.policy.attempts_per_window:
-            recheck_at = world.clock.now()
+        tries = _count_other_crashes(rollback, ports) + crashes
+        if tries < ports.settings.policy.attempts_per_window:
+            recheck_at = ports.clock.now()
         else:
             exhausted = f"its trigger was evaluated {tries} times without an answer, and is left to an operator"
-    successor = successor_of(rollback, world)  # a successor stops the execution too, as an operator does
-    return world.ledger.save(
+    successor = successor_of(rollback, ports)  # a successor stops the execution too, as an operator does
+    return ports.ledger.save(
         rollback.evolve(
             outcome=outcome,
             reason="; ".join(part for part in (why, rollback.reason, exhausted) if part),
@@ -112,28 +114,28 @@ def _end(rollback: Rollback, why: str, world: World, *, recheck: bool, by_hand: 
     )
 
 
-def _count_other_crashes(rollback: Rollback, world: World) -> int:
+def _count_other_crashes(rollback: Rollback, ports: AllPorts) -> int:
     """Count recent crashes of other rollbacks for the same alarm: the cause of the crashes may persist."""
-    since = world.clock.now() - timedelta(minutes=world.settings.policy.attempt_window_minutes)
+    since = ports.clock.now() - timedelta(minutes=ports.settings.policy.attempt_window_minutes)
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:
         return 0
-    answers = world.ledger.answers(rollback.service_name, alarm, since)
+    answers = ports.ledger.answers(rollback.service_name, alarm, since)
     return sum(answer.crashed_evaluations for answer in answers.items if answer.rollback_id != rollback.id)
 
 
-def _record_of(execution: str, world: World) -> Rollback | UnreadableItem | None:
+def _record_of(execution: str, ports: AllPorts) -> Rollback | UnreadableItem | None:
     """The execution's rollback; the error if its item can't be read; None if the execution left no record."""
     try:
-        key = world.ledger.find_by_execution(execution)
+        key = ports.ledger.find_by_execution(execution)
         if key is not None:
-            return world.ledger.read(*key)
+            return ports.ledger.read(*key)
     except KeyError:
         return None
     except UnreadableItem as unreadable:
-        world.ledger.record_unreadable(unreadable, world.clock.now())
+        ports.ledger.record_unreadable(unreadable, ports.clock.now())
         return unreadable
-    for entry in world.ledger.pending().items:  # an older version of the code kept no index of executions
+    for entry in ports.ledger.pending().items:  # an older version of the code kept no index of executions
         if entry.execution == execution:
-            return find_rollback(entry.rollback_id, world)
+            return find_rollback(entry.rollback_id, ports)
     return None

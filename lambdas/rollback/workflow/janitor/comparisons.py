@@ -12,14 +12,14 @@ from rollback.database.data_loss.step import resume_comparison, stop_comparison
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
 from rollback.leases.holder import find_rollback
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.workflow.route import Step, next_step
 from rollback.workflow.runner import run_step
 
 _INVOCATION_GRACE = timedelta(minutes=2)  # beyond the function's timeout: a live execution has invoked it again by then
 
 
-def resume_abandoned_comparisons(world: World) -> Iterator[str]:
+def resume_abandoned_comparisons(ports: AllPorts) -> Iterator[str]:
     """Run one round of every abandoned comparison.
 
     Yields:
@@ -28,47 +28,47 @@ def resume_abandoned_comparisons(world: World) -> Iterator[str]:
     Raises:
         ExternalServiceError: Neon, Postgres or the ledger do not answer; the next schedule tries again.
     """
-    for entry in world.ledger.pending().items:
-        rollback = find_rollback(entry.rollback_id, world) if not entry.is_open else None
-        if rollback is None or not _is_comparison_abandoned(rollback, world.for_settings(rollback.settings)):
+    for entry in ports.ledger.pending().items:
+        rollback = find_rollback(entry.rollback_id, ports) if not entry.is_open else None
+        if rollback is None or not _is_comparison_abandoned(rollback, ports.for_settings(rollback.settings)):
             continue
         with suppress(Conflict):  # an execution continues the comparison after all
-            yield f"{rollback.id}: lost writes, {_resume_comparison(rollback, world)}"
+            yield f"{rollback.id}: lost writes, {_resume_comparison(rollback, ports)}"
 
 
-def end_overdue_comparison(rollback: Rollback, world: World) -> Iterator[str]:
+def end_overdue_comparison(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
     """End a comparison that exceeds its time limit, and report what is known.
 
     Args:
         rollback: a concluded rollback whose data loss report is due.
-        world: ports under the rollback's own settings.
+        ports: ports under the rollback's own settings.
     """
     comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is None:
         return
-    database, policy, now = world.settings.database, world.settings.policy, world.clock.now()
+    database, policy, now = ports.settings.database, ports.settings.policy, ports.clock.now()
     minutes = database.data_loss_timeout_minutes if database is not None else 0
     limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
     with suppress(Conflict):
         if comparison.ended_at is None and now - comparison.began_at > limit:
             stopped = stop_comparison(rollback, "its execution ended before the comparison did", now)
-            rollback = world.ledger.save(stopped)
+            rollback = ports.ledger.save(stopped)
         if next_step(rollback) is Step.CONCLUDE:
-            cursor = run_step(rollback.id, Step.CONCLUDE, world)
+            cursor = run_step(rollback.id, Step.CONCLUDE, ports)
             yield f"{rollback.id}: lost writes, {cursor.next}"
 
 
-def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
+def _is_comparison_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
     comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is None or next_step(rollback) is not Step.DATA_LOSS:
         return False
-    limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _INVOCATION_GRACE
-    return comparison.is_resumed or world.clock.now() - comparison.seen_at > limit
+    limit = timedelta(seconds=ports.settings.policy.database_timeout_seconds) + _INVOCATION_GRACE
+    return comparison.is_resumed or ports.clock.now() - comparison.seen_at > limit
 
 
-def _resume_comparison(rollback: Rollback, world: World) -> str:
+def _resume_comparison(rollback: Rollback, ports: AllPorts) -> str:
     comparison = rollback.database.data_loss_analysis if rollback.database is not None else None
     if comparison is not None and not comparison.is_resumed:
-        rollback = world.ledger.save(resume_comparison(rollback, comparison, world.clock.now()))
-    is_done = run_step(rollback.id, Step.DATA_LOSS, world).next is not Step.DATA_LOSS
+        rollback = ports.ledger.save(resume_comparison(rollback, comparison, ports.clock.now()))
+    is_done = run_step(rollback.id, Step.DATA_LOSS, ports).next is not Step.DATA_LOSS
     return "compared" if is_done else "not yet"

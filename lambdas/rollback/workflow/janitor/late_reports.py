@@ -7,22 +7,22 @@ from rollback.conclusion.send_report import send_report_once
 from rollback.domain.ledger import page_count
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict, ExternalServiceError
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 _MOST_LISTED = 20  # unreadable items in one page
 
 
-def send_late_report(rollback: Rollback, world: World) -> Iterator[str]:
+def send_late_report(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
     """Send the report of a concluded rollback that sent none; after a failure the next sweep tries again."""
     with suppress(Conflict, ExternalServiceError):
-        world.ledger.save(send_report_once(rollback, world))
+        ports.ledger.save(send_report_once(rollback, ports))
         yield f"{rollback.id}: report sent late"
 
 
-def page_unreadable_items(world: World) -> Iterator[str]:
+def page_unreadable_items(ports: AllPorts) -> Iterator[str]:
     """Page an operator once about items that can't be read: one page a sweep, however many items there are."""
-    environment = world.settings.environment
-    unreported = [item for item in world.ledger.unreadable() if not item.is_reported]
+    environment = ports.settings.environment
+    unreported = [item for item in ports.ledger.unreadable() if not item.is_reported]
     if not unreported:
         return
     listed = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MOST_LISTED])
@@ -34,22 +34,22 @@ def page_unreadable_items(world: World) -> Iterator[str]:
         f"  rollback unfence {environment} --service SERVICE --reason '…'"
     )
     page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{unreported[0].key}"[:250]}
-    world.notifications.publish(subject, text, page)
+    ports.notifications.publish(subject, text, page)
     for item in unreported:
-        world.ledger.mark_reported(item)
+        ports.ledger.mark_reported(item)
     yield f"{len(unreported)} items can't be read: paged"
 
 
-def page_counted_pages(world: World) -> Iterator[str]:
+def page_counted_pages(ports: AllPorts) -> Iterator[str]:
     """Send one page for those that were only counted, once the window of the last page is over."""
-    now, minutes = world.clock.now(), world.settings.policy.page_aggregation_minutes
-    for count in world.ledger.page_counts():
+    now, minutes = ports.clock.now(), ports.settings.policy.page_aggregation_minutes
+    for count in ports.ledger.page_counts():
         if not count.is_due(now, minutes):
             continue
-        subject, text = page_count.in_words(count, world.settings.environment)
+        subject, text = page_count.in_words(count, ports.settings.environment)
         report_id = f"{count.last_rollback_id}:counted-{count.total}"
-        page = {"severity": "page", "environment": world.settings.environment, "report_id": report_id}
-        world.notifications.publish(subject, text, page)
+        page = {"severity": "page", "environment": ports.settings.environment, "report_id": report_id}
+        ports.notifications.publish(subject, text, page)
         with suppress(Conflict):  # one more was counted meanwhile: the next sweep reports it
-            world.ledger.put_page_count(count.mark_sent(now), count)
+            ports.ledger.put_page_count(count.mark_sent(now), count)
         yield f"{count.service}: {count.unreported} more pages sent as one"

@@ -12,7 +12,7 @@ from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
 from rollback.leases.holder import find_rollback
 from rollback.names import degraded_alarm, outage_alarm
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.workflow.janitor.unanswered_alarms import find_unanswered_alarm
 from rollback.workflow.recheck_event import (
     build_alarm_event,
@@ -24,50 +24,50 @@ from rollback.workflow.recheck_event import (
 _URGENT_RECHECKS = 3  # evaluations of a suppressed trigger before other triggers may come first
 
 
-def recheck_triggers(service: str, pending: list[PendingEntry], world: World) -> Iterator[str]:
+def recheck_triggers(service: str, pending: list[PendingEntry], ports: AllPorts) -> Iterator[str]:
     """Start the next evaluation of a service's triggers; none while a rollback is open or the service is paused.
 
     Args:
         service: name of the service.
         pending: the ledger's pending entries of this service.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
 
     Yields:
         What was started, a line each.
     """
-    if any(_is_blocking(entry, world) for entry in pending) or world.ledger.pause(service) is not None:
+    if any(_is_blocking(entry, ports) for entry in pending) or ports.ledger.pause(service) is not None:
         return
-    triggers = (outage_alarm(world.settings.prefix, service), degraded_alarm(world.settings.prefix, service))
-    in_alarm = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
-    due = _rollbacks_due_for_recheck(pending, world)
+    triggers = (outage_alarm(ports.settings.prefix, service), degraded_alarm(ports.settings.prefix, service))
+    in_alarm = {name for name, state in ports.alarms.states(triggers).items() if state == "ALARM"}
+    due = _rollbacks_due_for_recheck(pending, ports)
     recovered = [
         rollback
         for rollback in due
         if rollback.event is not None and rollback.event.alarm is not None and rollback.event.alarm not in in_alarm
     ]
     for rollback in recovered:
-        world.ledger.save(rollback.evolve(recheck_at=None))  # the next change to ALARM is an event of its own
+        ports.ledger.save(rollback.evolve(recheck_at=None))  # the next change to ALARM is an event of its own
     next_due = _rollbacks_to_recheck_next([rollback for rollback in due if rollback not in recovered], triggers)
     is_urgent = bool(next_due) and next_due[0].rechecks < _URGENT_RECHECKS
-    started = [] if is_urgent else list(_start_recheck_of_alarm(service, triggers, pending, world))
+    started = [] if is_urgent else list(_start_recheck_of_alarm(service, triggers, pending, ports))
     yield from started
     if next_due and not started:
         newest, *others = next_due
         for rollback in others:  # the newest record's evaluation answers for all of them
-            world.ledger.save(rollback.evolve(recheck_at=None))
-        yield from _start_recheck(newest, world)
+            ports.ledger.save(rollback.evolve(recheck_at=None))
+        yield from _start_recheck(newest, ports)
 
 
-def _is_blocking(entry: PendingEntry, world: World) -> bool:
+def _is_blocking(entry: PendingEntry, ports: AllPorts) -> bool:
     """Whether an open rollback has to end first; an unreadable one never ends, so it does not block."""
-    return entry.is_open and entry.can_act and find_rollback(entry.rollback_id, world) is not None
+    return entry.is_open and entry.can_act and find_rollback(entry.rollback_id, ports) is not None
 
 
-def _rollbacks_due_for_recheck(pending: list[PendingEntry], world: World) -> list[Rollback]:
+def _rollbacks_due_for_recheck(pending: list[PendingEntry], ports: AllPorts) -> list[Rollback]:
     """Concluded rollbacks whose `recheck_at` has come, newest first."""
-    now = world.clock.now()
+    now = ports.clock.now()
     due = [entry for entry in pending if not entry.is_open and entry.recheck_at is not None and entry.recheck_at <= now]
-    rollbacks = [rollback for entry in due if (rollback := find_rollback(entry.rollback_id, world)) is not None]
+    rollbacks = [rollback for entry in due if (rollback := find_rollback(entry.rollback_id, ports)) is not None]
     current = [
         rollback for rollback in rollbacks if rollback.concluded_at is not None and rollback.recheck_at is not None
     ]
@@ -95,33 +95,33 @@ def _failed_deployment_sources(due: list[Rollback]) -> Iterator[str]:
             yield rollback.event.source
 
 
-def _start_recheck(rollback: Rollback, world: World) -> Iterator[str]:
+def _start_recheck(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
     """Start an execution that takes the record over; if it fails before that, the record is due again."""
-    now, name = world.clock.now(), execution_name(rollback)
+    now, name = ports.clock.now(), execution_name(rollback)
     is_deployment = rollback.event is not None and rollback.event.alarm is None
-    service = world.settings.service(rollback.service_name)
-    service_arn = world.services.describe(service).arn if is_deployment else ""
-    world.workflow.start(name, build_recheck_event(rollback, name, now, service_arn, world.home))
-    recheck_at = now + timedelta(minutes=world.settings.policy.recheck_minutes)
+    service = ports.settings.service(rollback.service_name)
+    service_arn = ports.services.describe(service).arn if is_deployment else ""
+    ports.workflow.start(name, build_recheck_event(rollback, name, now, service_arn, ports.home))
+    recheck_at = now + timedelta(minutes=ports.settings.policy.recheck_minutes)
     with suppress(Conflict):  # the execution has taken the record over already
-        world.ledger.save(rollback.evolve(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=recheck_at))
+        ports.ledger.save(rollback.evolve(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=recheck_at))
     source = rollback.event.source if rollback.event is not None else rollback.id
     yield f"{source} is evaluated again: {name}"
 
 
 def _start_recheck_of_alarm(
-    service: str, triggers: tuple[str, ...], pending: list[PendingEntry], world: World
+    service: str, triggers: tuple[str, ...], pending: list[PendingEntry], ports: AllPorts
 ) -> Iterator[str]:
     """Start an evaluation of the first trigger alarm in ALARM without an answer; the outage alarm comes first."""
-    in_alarm_since = world.alarms.in_alarm_since(triggers)
+    in_alarm_since = ports.alarms.in_alarm_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in in_alarm_since):
         since = in_alarm_since[alarm]
-        unanswered = find_unanswered_alarm(alarm, since, service, pending, world)
+        unanswered = find_unanswered_alarm(alarm, since, service, pending, ports)
         if unanswered is None:
             continue
         name = unanswered_alarm_execution_name(alarm, unanswered.since)
         why = f"evaluated again; in ALARM since {since:%H:%M:%S}{unanswered.why}"
-        event = build_alarm_event(name, alarm, why, world.clock.now(), world.home, unanswered.previous_state)
-        world.workflow.start(name, event)
+        event = build_alarm_event(name, alarm, why, ports.clock.now(), ports.home, unanswered.previous_state)
+        ports.workflow.start(name, event)
         yield f"{alarm} is evaluated again: {name}"
         return

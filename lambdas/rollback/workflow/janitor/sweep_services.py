@@ -11,14 +11,14 @@ from rollback.errors import RollbackError
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.leases.leftover import is_lease_stale, release_leases_of_concluded
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 from rollback.workflow.janitor.abandoned_rollbacks import conclude_abandoned, is_abandoned
 from rollback.workflow.janitor.comparisons import end_overdue_comparison
 from rollback.workflow.janitor.late_reports import page_counted_pages, page_unreadable_items, send_late_report
 from rollback.workflow.janitor.rechecks import recheck_triggers
 
 
-def sweep(world: World) -> list[str]:
+def sweep(ports: AllPorts) -> list[str]:
     """Sweep all services once.
 
     Returns:
@@ -36,71 +36,71 @@ def sweep(world: World) -> list[str]:
         except RollbackError as failure:
             failures.append(failure)
 
-    attempt(lambda: _build_index(world))
+    attempt(lambda: _build_index(ports))
     pending: list[PendingEntry] = []
     is_read: list[bool] = []
-    attempt(lambda: _read_index(world, pending, is_read))
-    known = world.settings.service_names
+    attempt(lambda: _read_index(ports, pending, is_read))
+    known = ports.settings.service_names
     for service in (*known, *sorted({entry.service for entry in pending} - set(known))):
         of_service = [entry for entry in pending if entry.service == service]
         for entry in of_service:
-            attempt(lambda entry=entry: _process_pending(entry, world))  # type: ignore[misc]
+            attempt(lambda entry=entry: _process_pending(entry, ports))  # type: ignore[misc]
         if service in known:
-            attempt(lambda service=service: release_leases_of_concluded(service, world))  # type: ignore[misc]
+            attempt(lambda service=service: release_leases_of_concluded(service, ports))  # type: ignore[misc]
             if is_read:  # without the index an open rollback might be missed
-                attempt(lambda service=service, mine=of_service: recheck_triggers(service, mine, world))  # type: ignore[misc]
-            attempt(lambda service=service: _emit_alarm_metrics(service, world))  # type: ignore[misc]
-    attempt(lambda: page_unreadable_items(world))
-    attempt(lambda: page_counted_pages(world))
-    world.metrics.record_sweep()
+                attempt(lambda service=service, mine=of_service: recheck_triggers(service, mine, ports))  # type: ignore[misc]
+            attempt(lambda service=service: _emit_alarm_metrics(service, ports))  # type: ignore[misc]
+    attempt(lambda: page_unreadable_items(ports))
+    attempt(lambda: page_counted_pages(ports))
+    ports.metrics.record_sweep()
     if failures:
         raise failures[0]
     return done
 
 
-def _build_index(world: World) -> Iterator[str]:
+def _build_index(ports: AllPorts) -> Iterator[str]:
     """Build the index of a ledger that an older version wrote, over several sweeps."""
-    if not world.ledger.build_index(world.settings.service_names, world.clock.now()):
+    if not ports.ledger.build_index(ports.settings.service_names, ports.clock.now()):
         yield "the ledger's index is being built"
 
 
-def _read_index(world: World, pending: list[PendingEntry], is_read: list[bool]) -> Iterator[str]:
+def _read_index(ports: AllPorts, pending: list[PendingEntry], is_read: list[bool]) -> Iterator[str]:
     """Fill `pending`, add to `is_read` once that succeeded, and record items that can't be read."""
-    now, entries = world.clock.now(), world.ledger.pending()
+    now, entries = ports.clock.now(), ports.ledger.pending()
     pending.extend(entries.items)
     is_read.append(True)
-    for service in world.settings.service_names:
-        for item in world.ledger.owed(service).unreadable:
-            world.ledger.record_unreadable(item, now)
+    for service in ports.settings.service_names:
+        for item in ports.ledger.owed(service).unreadable:
+            ports.ledger.record_unreadable(item, now)
     for item in entries.unreadable:
-        world.ledger.record_unreadable(item, now)
+        ports.ledger.record_unreadable(item, now)
     yield from ()
 
 
-def _process_pending(entry: PendingEntry, world: World) -> Iterator[str]:
+def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
     """Do what is left to do about one rollback; an unreadable one is recorded for an operator."""
-    rollback = find_rollback(entry.rollback_id, world)
+    rollback = find_rollback(entry.rollback_id, ports)
     if rollback is None:
         return
-    own_world = world.for_settings(rollback.settings)
+    own_ports = ports.for_settings(rollback.settings)
     if rollback.concluded_at is None:
-        if is_abandoned(rollback, own_world):
-            yield conclude_abandoned(rollback, "its execution ended without a conclusion", own_world, recheck=True)
+        if is_abandoned(rollback, own_ports):
+            yield conclude_abandoned(rollback, "its execution ended without a conclusion", own_ports, recheck=True)
     elif not rollback.reported:
-        yield from send_late_report(rollback, own_world)
+        yield from send_late_report(rollback, own_ports)
     elif rollback.is_data_loss_report_due:
-        yield from end_overdue_comparison(rollback, own_world)
-    elif entry.recheck_at is not None and rollback.service_name not in world.settings.service_names:
-        world.ledger.save(rollback.evolve(recheck_at=None))
+        yield from end_overdue_comparison(rollback, own_ports)
+    elif entry.recheck_at is not None and rollback.service_name not in ports.settings.service_names:
+        ports.ledger.save(rollback.evolve(recheck_at=None))
         yield f"{rollback.id}: its service has left the settings, so it is not evaluated again"
 
 
-def _emit_alarm_metrics(service: str, world: World) -> Iterator[str]:
+def _emit_alarm_metrics(service: str, ports: AllPorts) -> Iterator[str]:
     """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
-    standing = standing_plan(service, world)
-    world.metrics.record_readiness(
+    standing = standing_plan(service, ports)
+    ports.metrics.record_readiness(
         service,
         is_rollback_available=standing is not None and standing.is_ready,
-        stale_leases=int(is_lease_stale(service, world)),
+        stale_leases=int(is_lease_stale(service, ports)),
     )
     yield from ()

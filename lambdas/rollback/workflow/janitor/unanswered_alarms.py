@@ -11,7 +11,7 @@ from rollback.errors import ExternalServiceError
 from rollback.identity.identify import is_ours
 from rollback.leases.holder import find_rollback
 from rollback.names import OUTAGE_SUFFIX
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 _LONGEST_ROLLBACK = timedelta(days=1)
@@ -34,7 +34,7 @@ class UnansweredAlarm:
 
 
 def find_unanswered_alarm(
-    alarm: str, since: datetime, service: str, pending: list[PendingEntry], world: World
+    alarm: str, since: datetime, service: str, pending: list[PendingEntry], ports: AllPorts
 ) -> UnansweredAlarm | None:
     """Return the question that an alarm in ALARM still poses; None if it is answered or may recover by itself.
 
@@ -46,73 +46,75 @@ def find_unanswered_alarm(
         since: when the alarm went into ALARM.
         service: name of the alarm's service.
         pending: the ledger's pending entries of this service.
-        world: the ports.
+        ports: access to AWS, Neon and the ledger.
     """
-    if not _is_recheck_allowed(alarm, since, service, pending, world):
+    if not _is_recheck_allowed(alarm, since, service, pending, ports):
         return None
-    now, patience = world.clock.now(), timedelta(minutes=world.settings.policy.alarm_without_rollback_minutes)
-    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
+    now, patience = ports.clock.now(), timedelta(minutes=ports.settings.policy.alarm_without_rollback_minutes)
+    answers = ports.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
     if any(answer.rechecked_at is not None and now - answer.rechecked_at < patience for answer in answers):
         return None
     if any(answer.is_stopped for answer in answers):
         return None
     decided = [answer for answer in answers if answer.is_decided]
     if not decided:
-        return UnansweredAlarm(since, _previous_state(alarm, since, world))
-    began = _later_deployment_began_at(max(answer.answered_at for answer in decided), service, world)
+        return UnansweredAlarm(since, _previous_state(alarm, since, ports))
+    began = _later_deployment_began_at(max(answer.answered_at for answer in decided), service, ports)
     if began is None:
         return None
     why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
     # CloudWatch keeps an alarm's history for 30 days: the earlier answer remembers longer.
-    was_never_ok = any(_is_suppressed_as_no_change(answer, world) for answer in decided)
-    return UnansweredAlarm(began, _NO_DATA if was_never_ok else _previous_state(alarm, since, world), why)
+    was_never_ok = any(_is_suppressed_as_no_change(answer, ports) for answer in decided)
+    return UnansweredAlarm(began, _NO_DATA if was_never_ok else _previous_state(alarm, since, ports), why)
 
 
-def _is_recheck_allowed(alarm: str, since: datetime, service: str, pending: list[PendingEntry], world: World) -> bool:
+def _is_recheck_allowed(
+    alarm: str, since: datetime, service: str, pending: list[PendingEntry], ports: AllPorts
+) -> bool:
     """Whether the alarm has lasted long enough, has no recheck planned, and has no known recent cause."""
-    now, policy = world.clock.now(), world.settings.policy
+    now, policy = ports.clock.now(), ports.settings.policy
     if now - since < timedelta(minutes=policy.alarm_without_rollback_minutes):
         return False
     if any(entry.source == f"alarm {alarm}" and entry.recheck_at is not None for entry in pending):
         return False
     settle = timedelta(minutes=policy.alarm_settle_minutes)
-    changes = world.ledger.changes(service, now - _LONGEST_ROLLBACK).items
+    changes = ports.ledger.changes(service, now - _LONGEST_ROLLBACK).items
     if any(change.has_acted and now - (change.concluded_at or now) < settle for change in changes):
         return False  # an alarm's period reaches back before the change: the alarm may still recover
     # Every rollback would be refused again. But an emergency needs fewer permissions than a plain rollback used.
-    refused = [change for change in world.ledger.changes(service, since - _CLOCKS_DIFFER).items if change.is_refused]
+    refused = [change for change in ports.ledger.changes(service, since - _CLOCKS_DIFFER).items if change.is_refused]
     return not any(change.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for change in refused)
 
 
-def _is_suppressed_as_no_change(answer: AnswerEntry, world: World) -> bool:
+def _is_suppressed_as_no_change(answer: AnswerEntry, ports: AllPorts) -> bool:
     """Whether Admit suppressed the event because the alarm did not change for the worse.
 
     After a deployment under such an alarm, `on_insufficient_data_alarm` decides again.
     """
-    answered = find_rollback(answer.rollback_id, world)
+    answered = find_rollback(answer.rollback_id, ports)
     checks = answered.admission if answered is not None else ()
     return any(check.name == DETERIORATION_CHECK and check.verdict is Verdict.FAIL for check in checks)
 
 
-def _previous_state(alarm: str, since: datetime, world: World) -> str:
+def _previous_state(alarm: str, since: datetime, ports: AllPorts) -> str:
     """The state before ALARM: INSUFFICIENT_DATA if the alarm was never OK; OK if its history can't be read."""
     try:
-        return world.alarms.state_before(alarm, since - _CLOCKS_DIFFER) or "OK"
+        return ports.alarms.state_before(alarm, since - _CLOCKS_DIFFER) or "OK"
     except ExternalServiceError:
         return "OK"
 
 
-def _later_deployment_began_at(answered_at: datetime, service: str, world: World) -> datetime | None:
+def _later_deployment_began_at(answered_at: datetime, service: str, ports: AllPorts) -> datetime | None:
     """When the team's newest deployment began; None if it began before the answer, or still has time to help.
 
     The deployment may be the fix. In flight it gets as long as `check_no_fix_in_flight` allows; after its end as long
     as alarms may take to settle, and then to be evaluated.
     """
-    latest = latest_deployment(world.services.describe(world.settings.service(service)))
-    if latest.began_at <= answered_at or is_ours(latest.deployed.definition_arn, world):
+    latest = latest_deployment(ports.services.describe(ports.settings.service(service)))
+    if latest.began_at <= answered_at or is_ours(latest.deployed.definition_arn, ports):
         return None
-    policy = world.settings.policy
+    policy = ports.settings.policy
     minutes = policy.alarm_settle_minutes + policy.alarm_without_rollback_minutes
     if latest.standing is DeploymentStatus.IN_FLIGHT:
         minutes = policy.service_timeout_minutes
-    return latest.began_at if world.clock.now() - latest.began_at > timedelta(minutes=minutes) else None
+    return latest.began_at if ports.clock.now() - latest.began_at > timedelta(minutes=minutes) else None

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from simulations.fake_ports import ECS_SERVICE_ARN
 from simulations.migrations import (
     ADDS,
     BEGAN,
@@ -18,7 +19,6 @@ from simulations.migrations import (
     users,
 )
 from simulations.service import PROMOTED, Simulation, deployment_event
-from simulations.worlds import ECS_SERVICE_ARN
 from support.builders import NOW, SERVICE, definition, rollback
 
 from rollback import handlers
@@ -35,16 +35,16 @@ from rollback.resources.database.errors import Unreachable
 from rollback.workflow.route import Step
 
 
-def points(stage: Simulation) -> tuple[RecordedPoint, ...]:
-    return tuple(stage.ledger.restore_points(BRANCH))
+def points(simulation: Simulation) -> tuple[RecordedPoint, ...]:
+    return tuple(simulation.ledger.restore_points(BRANCH))
 
 
 def deploying() -> MigrationSimulation:
     """v2 has just begun."""
-    stage = MigrationSimulation()
-    stage.pass_time(minutes=5)
-    stage.start_versioned_deployment("v2")
-    return stage
+    simulation = MigrationSimulation()
+    simulation.pass_time(minutes=5)
+    simulation.start_versioned_deployment("v2")
+    return simulation
 
 
 # A deployment
@@ -52,272 +52,272 @@ def deploying() -> MigrationSimulation:
 
 @pytest.mark.parametrize("detail", [None, "x", [], {}, {"eventName": None}, {"eventName": {"a": 1}}])
 def test_an_event_of_another_shape_is_refused_without_an_observation(detail: object) -> None:
-    stage = deploying()
+    simulation = deploying()
     with pytest.raises(InvalidRequest, match="not complete"):
-        observe_on_deployment({**deployment_event(), "detail": detail}, stage.world)
+        observe_on_deployment({**deployment_event(), "detail": detail}, simulation.ports)
 
 
 def test_a_deployment_of_another_account_is_refused() -> None:
-    stage = deploying()
-    stage.replace(home=Home("999999999999", "eu-west-1"))
+    simulation = deploying()
+    simulation.replace(home=Home("999999999999", "eu-west-1"))
     with pytest.raises(InvalidRequest, match="not of account 999999999999"):
-        observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
+        observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
 
 
 def test_the_beginning_of_a_deployment_records_the_database_s_head_and_clock_for_its_release() -> None:
-    stage = deploying()
-    stage.neon.write(MAIN, 1)
-    head, _ = stage.neon.position(MAIN)
-    stage.deliver_event(BEGAN)
-    (point,) = points(stage)
+    simulation = deploying()
+    simulation.neon.write(MAIN, 1)
+    head, _ = simulation.neon.position(MAIN)
+    simulation.deliver_event(BEGAN)
+    (point,) = points(simulation)
     assert (point.service, point.version, point.by) == (SERVICE, "v2", "deployment")
     assert point.lsn == head
     assert NOW + timedelta(minutes=5) < point.at < NOW + timedelta(minutes=5, seconds=1)
-    assert stage.observation().observed_at >= NOW + timedelta(minutes=5)
-    assert find_start_point(stage.release("v2"), points(stage)) == point
+    assert simulation.observation().observed_at >= NOW + timedelta(minutes=5)
+    assert find_start_point(simulation.release("v2"), points(simulation)) == point
 
 
 def test_a_repeated_event_records_no_second_restore_point() -> None:
-    stage = deploying()
-    stage.deliver_event(BEGAN)
-    first = points(stage)
-    stage.pass_time(seconds=90)
-    stage.deliver_event(BEGAN)
-    assert points(stage) == first
+    simulation = deploying()
+    simulation.deliver_event(BEGAN)
+    first = points(simulation)
+    simulation.pass_time(seconds=90)
+    simulation.deliver_event(BEGAN)
+    assert points(simulation) == first
 
 
 def test_two_concurrent_recordings_keep_one_restore_point() -> None:
-    stage = deploying()
-    known = stage.ledger.restore_points
-    stage.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
-    observe_on_deployment(BEGAN, stage.world)
-    observe_on_deployment(BEGAN, stage.world)
+    simulation = deploying()
+    known = simulation.ledger.restore_points
+    simulation.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
+    observe_on_deployment(BEGAN, simulation.ports)
+    observe_on_deployment(BEGAN, simulation.ports)
     assert len(list(known(BRANCH))) == 1
 
 
 def test_an_unreachable_database_raises_so_that_the_retried_event_records_a_late_point() -> None:
-    stage = deploying()
-    stage.sql.asleep = 1
+    simulation = deploying()
+    simulation.sql.asleep = 1
     with pytest.raises(Unreachable):
-        observe_on_deployment(BEGAN, stage.world)
-    assert points(stage) == ()
-    stage.pass_time(minutes=1)
-    observe_on_deployment(BEGAN, stage.world)
-    (point,) = points(stage)
+        observe_on_deployment(BEGAN, simulation.ports)
+    assert points(simulation) == ()
+    simulation.pass_time(minutes=1)
+    observe_on_deployment(BEGAN, simulation.ports)
+    (point,) = points(simulation)
     assert point.at > NOW + timedelta(minutes=6)
     assert point.recorded_at == NOW + timedelta(minutes=5)  # when the deployment began
 
 
 def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_again() -> None:
-    stage = deploying()
-    describe = stage.sql.live_schema
+    simulation = deploying()
+    describe = simulation.sql.live_schema
     first: list[tuple[RecordedPoint, ...]] = []
 
     def fails_once(address: Any) -> Any:
-        if points(stage) and not first:
-            first.append(points(stage))
+        if points(simulation) and not first:
+            first.append(points(simulation))
             raise Unreachable("gone")
         return describe(address)
 
-    stage.sql.live_schema = fails_once  # type: ignore[method-assign]
+    simulation.sql.live_schema = fails_once  # type: ignore[method-assign]
     with pytest.raises(ExternalServiceError):
-        observe_on_deployment(BEGAN, stage.world)
-    stage.pass_time(minutes=1)
-    observe_on_deployment(BEGAN, stage.world)
-    assert points(stage) == first[0]
-    assert stage.observation().observed_at >= NOW + timedelta(minutes=6)
+        observe_on_deployment(BEGAN, simulation.ports)
+    simulation.pass_time(minutes=1)
+    observe_on_deployment(BEGAN, simulation.ports)
+    assert points(simulation) == first[0]
+    assert simulation.observation().observed_at >= NOW + timedelta(minutes=6)
 
 
 def test_a_release_that_ran_before_gets_no_second_restore_point() -> None:
     """ECS going back by itself, or a team deploying v1 again."""
-    stage = deploying()
-    stage.deliver_event(BEGAN)
-    stage.pass_time(minutes=5)
-    stage.services.deploy(stage.arns["v1"])
-    assert "v1 ran before" in observe_on_deployment(BEGAN, stage.world)[0]
-    assert [point.version for point in points(stage)] == ["v2"]
+    simulation = deploying()
+    simulation.deliver_event(BEGAN)
+    simulation.pass_time(minutes=5)
+    simulation.services.deploy(simulation.arns["v1"])
+    assert "v1 ran before" in observe_on_deployment(BEGAN, simulation.ports)[0]
+    assert [point.version for point in points(simulation)] == ["v2"]
 
 
 def test_two_releases_with_one_version_have_a_restore_point_each() -> None:
-    stage = MigrationSimulation()
+    simulation = MigrationSimulation()
     began = []
     for size in ("256", "512"):
-        stage.pass_time(hours=1)
+        simulation.pass_time(hours=1)
         made = definition("v2", cpu=size)
         made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": "v2"}]
-        stage.services.deploy(stage.services.register_release(made, "macro-ai-production-task"))
-        stage.deliver_event(BEGAN)
-        began.append(stage.clock.now())
-    newer, older = list(stage.ledger.releases(SERVICE))[:2]
+        simulation.services.deploy(simulation.services.register_release(made, "macro-ai-production-task"))
+        simulation.deliver_event(BEGAN)
+        began.append(simulation.clock.now())
+    newer, older = list(simulation.ledger.releases(SERVICE))[:2]
     for release, at in ((older, began[0]), (newer, began[1])):
-        point = find_start_point(release, points(stage))
+        point = find_start_point(release, points(simulation))
         assert point is not None
         assert abs(point.at - at) < timedelta(minutes=1)
 
 
 def test_a_deployment_by_a_rollback_gets_no_restore_point() -> None:
-    stage = MigrationSimulation()
+    simulation = MigrationSimulation()
     family = last_known_good_family("macro-ai-production-task", "production", SERVICE)
-    stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64))
-    assert "was registered by a rollback" in observe_on_deployment(BEGAN, stage.world)[0]
-    assert points(stage) == ()
+    simulation.services.deploy(simulation.services.register(definition("v0"), family, "0" * 64))
+    assert "was registered by a rollback" in observe_on_deployment(BEGAN, simulation.ports)[0]
+    assert points(simulation) == ()
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
 def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorded(held: str) -> None:
-    stage = deploying()
-    stage.ledger.acquire(held, "r", stage.clock.now(), stage.clock.now() + timedelta(minutes=10))
-    assert observe_on_deployment(BEGAN, stage.world) == [
+    simulation = deploying()
+    simulation.ledger.acquire(held, "r", simulation.clock.now(), simulation.clock.now() + timedelta(minutes=10))
+    assert observe_on_deployment(BEGAN, simulation.ports) == [
         "a rollback is in progress: its deployments are not releases",
         "not observed: a rollback is in progress",
     ]
-    assert points(stage) == ()
-    assert stage.ledger.observation(BRANCH) is None
+    assert points(simulation) == ()
+    assert simulation.ledger.observation(BRANCH) is None
 
 
 def test_an_event_s_own_deployment_is_recorded_though_another_began_since() -> None:
-    stage = deploying()
-    v2 = stage.services.describe(stage.world.settings.services[0]).primary.id
-    stage.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
-    stage.start_versioned_deployment("v3")
+    simulation = deploying()
+    v2 = simulation.services.describe(simulation.ports.settings.services[0]).primary.id
+    simulation.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
+    simulation.start_versioned_deployment("v3")
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": v2}}
-    observe_on_deployment(event, stage.world)
-    assert [point.version for point in points(stage)] == ["v2"]
+    observe_on_deployment(event, simulation.ports)
+    assert [point.version for point in points(simulation)] == ["v2"]
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": "ecs-svc/gone"}}
-    assert "ecs-svc/gone is over already" in observe_on_deployment(event, stage.world)[0]
-    assert len(points(stage)) == 1
+    assert "ecs-svc/gone is over already" in observe_on_deployment(event, simulation.ports)[0]
+    assert len(points(simulation)) == 1
 
 
 def test_a_completed_deployment_is_observed_and_records_no_restore_point() -> None:
-    stage = deploying()
-    now = stage.clock.now()
-    stage.deliver_event(COMPLETED)
-    assert points(stage) == ()
-    assert stage.observation().observed_at == now
+    simulation = deploying()
+    now = simulation.clock.now()
+    simulation.deliver_event(COMPLETED)
+    assert points(simulation) == ()
+    assert simulation.observation().observed_at == now
 
 
 def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
-    stage = MigrationSimulation()
-    only = stage.world.settings.services[0]
+    simulation = MigrationSimulation()
+    only = simulation.ports.settings.services[0]
     worker = only.model_copy(update={"name": "worker", "ecs_service": "worker"})
-    settings = stage.world.settings.model_copy(
+    settings = simulation.ports.settings.model_copy(
         update={
             "services": (only, worker),
             "database": DATABASE.model_copy(update={"writers": ("worker",)}),
         }
     )
-    stage.replace(settings=settings)
-    assert "writes to no branch" in observe_on_deployment(BEGAN, stage.world)[0]
-    assert (points(stage), stage.ledger.observation(BRANCH)) == ((), None)
+    simulation.replace(settings=settings)
+    assert "writes to no branch" in observe_on_deployment(BEGAN, simulation.ports)[0]
+    assert (points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
 
 
 # Now and then
 
 
-def due(stage: MigrationSimulation) -> bool:
-    before = stage.ledger.observation(BRANCH)
-    observe_if_due(stage.world)
-    return stage.ledger.observation(BRANCH) != before
+def due(simulation: MigrationSimulation) -> bool:
+    before = simulation.ledger.observation(BRANCH)
+    observe_if_due(simulation.ports)
+    return simulation.ledger.observation(BRANCH) != before
 
 
 def test_the_schedule_observes_once_an_hour_because_each_observation_wakes_the_compute() -> None:
-    stage = MigrationSimulation()
-    assert due(stage)
+    simulation = MigrationSimulation()
+    assert due(simulation)
     for _ in range(11):
-        stage.pass_time(minutes=5)
-        assert not due(stage)
-    stage.pass_time(minutes=5)
-    assert due(stage)
+        simulation.pass_time(minutes=5)
+        assert not due(simulation)
+    simulation.pass_time(minutes=5)
+    assert due(simulation)
 
 
 def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    stage.replace(databases=None, sql=None)
-    assert observe_if_due(stage.world) == ["observed on 2026-03-01 03:00 UTC: not due"]
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    simulation.replace(databases=None, sql=None)
+    assert observe_if_due(simulation.ports) == ["observed on 2026-03-01 03:00 UTC: not due"]
 
 
 def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
     """Its event was lost; or its tasks migrate as they start."""
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    stage.start_versioned_deployment("v2")
-    stage.pass_time(seconds=20)
-    assert due(stage)
-    stage.clock.pass_time(seconds=20)
-    assert due(stage)
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    simulation.start_versioned_deployment("v2")
+    simulation.pass_time(seconds=20)
+    assert due(simulation)
+    simulation.clock.pass_time(seconds=20)
+    assert due(simulation)
     for _ in range(3):
-        stage.pass_time(seconds=20)
-    assert stage.services.describe(stage.world.settings.services[0]).primary.rollout_state == "COMPLETED"
-    assert not due(stage)
+        simulation.pass_time(seconds=20)
+    assert simulation.services.describe(simulation.ports.settings.services[0]).primary.rollout_state == "COMPLETED"
+    assert not due(simulation)
 
 
 def test_a_checkpoint_of_a_breaking_migration_makes_observations_due_until_its_pipeline_has_migrated() -> None:
     """A pipeline makes its checkpoint, migrates, then deploys. In between, the observation's verdicts may be old."""
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
-    stage.pass_time(minutes=1)
-    assert due(stage)
-    stage.pass_time(minutes=10)
-    assert due(stage)
-    stage.pass_time(minutes=5)
-    assert not due(stage)  # it was seen since then that nothing was applied: the pipeline has failed
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
+    simulation.pass_time(minutes=1)
+    assert due(simulation)
+    simulation.pass_time(minutes=10)
+    assert due(simulation)
+    simulation.pass_time(minutes=5)
+    assert not due(simulation)  # it was seen since then that nothing was applied: the pipeline has failed
 
 
 def test_a_checkpoint_of_additive_migrations_makes_no_observation_due() -> None:
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    checkpoint(SERVICE, "v2", (FIRST, ADDS), stage.world)
-    stage.pass_time(minutes=1)
-    assert not due(stage)
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    checkpoint(SERVICE, "v2", (FIRST, ADDS), simulation.ports)
+    simulation.pass_time(minutes=1)
+    assert not due(simulation)
 
 
 def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.pass_time(minutes=5)
-    now = stage.clock.now()
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.pass_time(minutes=5)
+    now = simulation.clock.now()
     changed = RestoreProgress(
         point=RestorePoint(at=now),
         started_at=now,
         before=OriginalBranch(name="main", protected=False),
         data_change_announced_at=now,
     )
-    made = stage.ledger.create(rollback())
-    stage.ledger.save(made.evolve(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
-    stage.pass_time(minutes=1)
-    assert due(stage)
-    stage.pass_time(minutes=1)
-    assert not due(stage)
+    made = simulation.ledger.create(rollback())
+    simulation.ledger.save(made.evolve(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
+    simulation.pass_time(minutes=1)
+    assert due(simulation)
+    simulation.pass_time(minutes=1)
+    assert not due(simulation)
 
 
 # The function
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> MigrationSimulation:
-    stage = deploying()
-    monkeypatch.setattr(handlers, "_world", lambda: stage.world)
-    return stage
+def simulation(monkeypatch: pytest.MonkeyPatch) -> MigrationSimulation:
+    simulation = deploying()
+    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    return simulation
 
 
-def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: MigrationSimulation) -> None:
+def test_the_database_function_takes_events_as_eventbridge_sends_them(simulation: MigrationSimulation) -> None:
     began = handlers.database(BEGAN, None)["done"]
     assert began[0].startswith("restore point before v2: 0/")
-    stage.pass_time(minutes=1)
+    simulation.pass_time(minutes=1)
     assert handlers.database(COMPLETED, None) == {"done": ["observed the database at 03:06:00 UTC"]}
     scheduled = {"detail-type": "Scheduled Event", "detail": {}, "resources": ["arn:aws:events:r:a:rule/janitor"]}
-    stage.pass_time(hours=2)
+    simulation.pass_time(hours=2)
     assert handlers.database(scheduled, None) == {"done": ["observed the database at 05:06:00 UTC"]}
 
 
-def test_the_database_function_runs_its_step_of_a_rollback(stage: MigrationSimulation) -> None:
-    made = stage.admit({})
+def test_the_database_function_runs_its_step_of_a_rollback(simulation: MigrationSimulation) -> None:
+    made = simulation.admit({})
     cursor = handlers.database({"step": Step.DATABASE.value, "cursor": {"rollback_id": made.id}}, None)
     assert (cursor["rollback_id"], cursor["next"]) == (made.id, "plan")  # not due: it only says where to go on
 
@@ -334,26 +334,26 @@ def test_the_database_function_runs_its_step_of_a_rollback(stage: MigrationSimul
     ],
 )
 def test_the_database_function_refuses_a_foreign_event_and_changes_nothing(
-    stage: MigrationSimulation, event: dict[str, Any]
+    simulation: MigrationSimulation, event: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         handlers.database(event, None)
-    assert (points(stage), stage.ledger.observation(BRANCH)) == ((), None)
+    assert (points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
 
 
 def test_an_environment_without_a_database_has_nothing_to_observe() -> None:
-    stage = Simulation()
-    stage.ship("v1", PROMOTED)
-    world = replace(stage.world, databases=None, sql=None)  # type: ignore[arg-type]
-    assert observe_if_due(world) == ["no branch is observed ahead of need"]
-    assert "writes to no branch" in observe_on_deployment(COMPLETED, world)[0]
+    simulation = Simulation()
+    simulation.ship("v1", PROMOTED)
+    ports = replace(simulation.ports, databases=None, sql=None)  # type: ignore[arg-type]
+    assert observe_if_due(ports) == ["no branch is observed ahead of need"]
+    assert "writes to no branch" in observe_on_deployment(COMPLETED, ports)[0]
 
 
 def test_a_pipeline_s_checkpoint_precedes_the_deployment_s_restore_point() -> None:
-    stage = MigrationSimulation()
-    observe(stage.world)
-    stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
-    began = find_start_point(stage.release("v2"), points(stage))
+    simulation = MigrationSimulation()
+    observe(simulation.ports)
+    simulation.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
+    began = find_start_point(simulation.release("v2"), points(simulation))
     assert began is not None
-    assert {point.by for point in points(stage)} == {"checkpoint", "deployment"}
+    assert {point.by for point in points(simulation)} == {"checkpoint", "deployment"}
     assert (began.by, began.shipped) == ("checkpoint", (FIRST, ADDS))

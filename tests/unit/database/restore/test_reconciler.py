@@ -137,7 +137,7 @@ def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does
     restore.ledger.renew(lease, now, now + timedelta(seconds=30))
     calls = list(restore.neon.calls)
     with pytest.raises(LeaseLost):
-        restore_once(restore.document, restore.point, restore.restoring, restore.world)
+        restore_once(restore.document, restore.point, restore.restoring, restore.ports)
     assert restore.neon.calls == calls
 
 

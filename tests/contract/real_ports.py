@@ -1,4 +1,4 @@
-"""The world that `bootstrap` makes, on the embedded cloud."""
+"""The ports that `bootstrap` makes, on the embedded cloud."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from support.builders import SERVICE
 from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import ServiceSettings, Settings
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
 
 
-def real_world(
+def real_ports(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, service: ServiceSettings = WEB, **names: Any
-) -> World:
+) -> AllPorts:
     """Adapters for everything; `names` as `make_ports` takes them."""
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)

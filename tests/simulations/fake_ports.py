@@ -1,4 +1,4 @@
-"""A world of fakes for the steps, each part of which a test may replace."""
+"""Fake ports for the steps, each part of which a test may replace."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ from support.builders import NOW, SERVICE
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
-from rollback.ports.world import World
+from rollback.ports.all_ports import AllPorts
 
 SETTINGS = Settings(
     application="macro-ai",
@@ -44,12 +44,12 @@ OUTAGE = f"macro-ai-production-{SERVICE}-outage"
 ECS_SERVICE_ARN = "arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/macro-ai-production-service"
 
 
-def make_ports(policy: Policy | None = None, **parts: Any) -> World:
-    """Everything fake; `parts` are fields of `World`."""
+def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
+    """Everything fake; `parts` are fields of `AllPorts`."""
     clock = parts.pop("clock", None) or FakeClock(NOW)
     services = parts.pop("services", None) or FakeServices(clock)
     neon = FakeNeon(clock)
-    world = World(
+    ports = AllPorts(
         settings=SETTINGS.model_copy(update={"policy": policy or Policy()}),
         clock=clock,
         ledger=FakeLedger(),
@@ -69,4 +69,4 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> World:
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
     )
-    return replace(world, **parts)
+    return replace(ports, **parts)

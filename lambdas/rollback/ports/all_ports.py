@@ -1,7 +1,7 @@
 """The record of all ports. Adapters (`rollback.adapters`) and the tests' fakes implement them.
 
 A function names the ports it needs by a protocol of its package's `ports.py`, or by one holder of `ports.holders`.
-The runner, the emergency, the janitor and the handlers name `World`, because they run every step.
+The runner, the emergency, the janitor and the handlers name `AllPorts`, because they run every step.
 
 Every method of a port may raise these errors:
     ExternalServiceError: the outcome is unknown. Check its effect before sending the call again.
@@ -44,7 +44,7 @@ class OptionalPorts:
 
 
 @dataclass(frozen=True)
-class World:
+class AllPorts:
     """All ports of one environment.
 
     Attributes:

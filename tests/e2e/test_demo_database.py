@@ -22,13 +22,13 @@ SCENARIO = SCENARIOS["bad-migration"]
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[DeployedEnvironment]:
+def deployed() -> Iterator[DeployedEnvironment]:
     with cloud_process(POLICY, with_database=True) as variables, pointed_at(variables):
         yield DeployedEnvironment()
 
 
-def _answer(stage: DeployedEnvironment) -> int:
-    address = urlsplit(str(stage.service.base_url))
+def _answer(deployed: DeployedEnvironment) -> int:
+    address = urlsplit(str(deployed.service.base_url))
     connection = http.client.HTTPConnection(str(address.hostname), int(address.port or 80), timeout=10)
     try:
         connection.request("GET", "/api/status")
@@ -37,39 +37,39 @@ def _answer(stage: DeployedEnvironment) -> int:
         connection.close()
 
 
-def _rows(stage: DeployedEnvironment, name: str) -> int:
-    with psycopg.connect(stage.connection_uri()) as session:
+def _rows(deployed: DeployedEnvironment, name: str) -> int:
+    with psycopg.connect(deployed.connection_uri()) as session:
         (count,) = session.execute("SELECT count(*) FROM users WHERE name = %s", [name]).fetchone() or (0,)
         return int(count)
 
 
-def _ship(stage: DeployedEnvironment, version: str) -> None:
-    stage.ship(version, desired_count=2)
-    digest = stage.digest_of(version)
-    eventually(lambda: stage.is_settled() and stage.running_digests() == {digest}, PATIENCE_SECONDS)
+def _ship(deployed: DeployedEnvironment, version: str) -> None:
+    deployed.ship(version, desired_count=2)
+    digest = deployed.digest_of(version)
+    eventually(lambda: deployed.is_settled() and deployed.running_digests() == {digest}, PATIENCE_SECONDS)
 
 
 @pytest.mark.e2e
 def test_a_breaking_migration_fails_its_release_and_the_release_before_it(
-    stage: DeployedEnvironment, tmp_path: Path
+    deployed: DeployedEnvironment, tmp_path: Path
 ) -> None:
     assert SCENARIO.migrations is not None
     before, after = SCENARIO.migrations
-    stage.push(GOOD_VERSION, SCENARIO.good_behaviour)
-    assert stage.migrate(check_out(tmp_path / GOOD_VERSION, before)) == ("0000_users",)
-    _ship(stage, GOOD_VERSION)
-    with LoadGenerator(str(stage.service.base_url), 25, ("/api/status",)) as load:
-        eventually(lambda: _rows(stage, "by v1.0.0") >= 3, PATIENCE_SECONDS)
+    deployed.push(GOOD_VERSION, SCENARIO.good_behaviour)
+    assert deployed.migrate(check_out(tmp_path / GOOD_VERSION, before)) == ("0000_users",)
+    _ship(deployed, GOOD_VERSION)
+    with LoadGenerator(str(deployed.service.base_url), 25, ("/api/status",)) as load:
+        eventually(lambda: _rows(deployed, "by v1.0.0") >= 3, PATIENCE_SECONDS)
         assert load.failed == 0
 
-        stage.push(BAD_VERSION, SCENARIO.bad_behaviour)
-        assert stage.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
-        _ship(stage, BAD_VERSION)
-        eventually(lambda: stage.alarm_states()[stage.alarm] == "ALARM", PATIENCE_SECONDS)
-        eventually(lambda: _rows(stage, BAD_RELEASE_NAME) >= 3, PATIENCE_SECONDS)
+        deployed.push(BAD_VERSION, SCENARIO.bad_behaviour)
+        assert deployed.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
+        _ship(deployed, BAD_VERSION)
+        eventually(lambda: deployed.alarm_states()[deployed.alarm] == "ALARM", PATIENCE_SECONDS)
+        eventually(lambda: _rows(deployed, BAD_RELEASE_NAME) >= 3, PATIENCE_SECONDS)
 
-    _ship(stage, GOOD_VERSION)  # its health checks pass: they don't use the database
-    assert [_answer(stage) for _ in range(6)] == [500] * 6
-    lines = list_all(stage.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
+    _ship(deployed, GOOD_VERSION)  # its health checks pass: they don't use the database
+    assert [_answer(deployed) for _ in range(6)] == [500] * 6
+    lines = list_all(deployed.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
     lines_of_good = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
     assert 'UndefinedColumn: column "email" does not exist' in lines_of_good[-1]
