@@ -7,7 +7,7 @@ Postgres is asked for the schema of this moment before the fence stops any task.
 from rollback.check import Check
 from rollback.database.observation.observe import live_schema
 from rollback.database.ports import LiveSchemaPorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
@@ -29,7 +29,7 @@ def is_live_check_needed(rollback: Rollback) -> bool:
 
 
 def judge_live_schema(
-    rollback: Rollback, settings: DatabaseSettings, restoring: RestoreContext, ports: LiveSchemaPorts
+    rollback: Rollback, settings: DatabaseSettings, context: BranchContext, ports: LiveSchemaPorts
 ) -> SchemaVerdict:
     """Judge the target against the live schema.
 
@@ -38,13 +38,13 @@ def judge_live_schema(
         CallRefused: Neon or Postgres refused the question for good.
     """
     planned = rollback.planned()
-    live = _read_live_schema(restoring)
+    live = _read_live_schema(context)
     return verdict_on(planned.target, live, ports.clock.now(), settings.lease_of(None), ports, planned.plan.running)
 
 
-def _read_live_schema(restoring: RestoreContext) -> ReleaseSchema:
+def _read_live_schema(context: BranchContext) -> ReleaseSchema:
     try:
-        return live_schema(restoring.address(restoring.target.branch_id), restoring.sql)
+        return live_schema(context.address(context.settings.branch_id), context.sql)
     except (RetryLater, CallRefused):
         raise
     except ExternalServiceError as failure:

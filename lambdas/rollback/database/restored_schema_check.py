@@ -5,7 +5,7 @@ The target is judged, and the releases of the other services that write to the b
 
 from rollback.check import Check, Verdict
 from rollback.database.ports import WriterCheckPorts
-from rollback.database.preflight.context import PreviewJudge
+from rollback.database.preflight.branch_context import TableCheck
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
@@ -23,13 +23,13 @@ from rollback.schema.compatibility_check import evidence_of
 from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_since, stored_schema
 
 
-def make_preview_judge(
+def make_table_check(
     rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: WriterCheckPorts
-) -> PreviewJudge:
+) -> TableCheck:
     """Make the function that judges the tables of the preview: one check of the target, one of each other writer."""
     refused_verdicts = _refused_verdicts(rollback, plan, settings)
 
-    def judge_preview(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+    def check_tables(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
         expected = stored_schema(plan.schema_sha256, ports) if plan.schema_sha256 is not None else None
         verdict = judge_schema(expected, schema, migrations, _shipped_migrations(rollback, settings, ports))
         is_refused = verdict.compatibility in refused_verdicts and not rollback.request.force
@@ -43,7 +43,7 @@ def make_preview_judge(
         )
         return (target_check, *_check_other_writers(rollback, schema, migrations, ports))
 
-    return judge_preview
+    return check_tables
 
 
 def _refused_verdicts(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings) -> frozenset[Compatibility]:

@@ -22,15 +22,15 @@ from rollback.database.live_schema_check import (
 )
 from rollback.database.observation.observe import observe_after_change
 from rollback.database.ports import DatabasePorts, LiveSchemaPorts, StrategyPorts
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.branch_rules import list_branch_names
-from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
-from rollback.database.restored_schema_check import make_preview_judge
+from rollback.database.restored_schema_check import make_table_check
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
@@ -97,21 +97,21 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # a deletion succeeds if the branch is gone already
         return _refuse_unknown_branch(rollback, plan, settings, ports)
-    restoring = RestoreContext(
-        target=RestoreTarget.of(ports.settings, branch_id or plan.branch),
+    context = BranchContext(
+        settings=BranchSettings.of(ports.settings, branch_id or plan.branch),
         databases=ports.databases,
         sql=ports.sql,
-        judge_preview=make_preview_judge(rollback, plan, settings, ports),
+        check_tables=make_table_check(rollback, plan, settings, ports),
     )
     if is_live_check_needed(rollback):
-        decided = _check_live_schema(rollback, plan, settings, restoring, ports)
+        decided = _check_live_schema(rollback, plan, settings, context, ports)
         if decided is not None:
             return decided
-    rollback = _apply_outcome(_run_strategy(rollback, plan, restoring, ports), ports)
+    rollback = _apply_outcome(_run_strategy(rollback, plan, context, ports), ports)
     progress = rollback.database
     if progress is not None and progress.is_over and progress.database_outcome is not DatabaseOutcome.REFUSED:
-        branch_id = progress.current_branch_id or restoring.target.branch_id
-        observe_after_change(restoring, branch_id, ports, settled=progress.has_succeeded)
+        branch_id = progress.current_branch_id or context.settings.branch_id
+        observe_after_change(context, branch_id, ports, settled=progress.has_succeeded)
     return rollback
 
 
@@ -119,11 +119,11 @@ def _check_live_schema(
     rollback: Rollback,
     plan: DatabasePlan,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: LiveSchemaPorts,
 ) -> Rollback | None:
     """Decide again, on the live schema, whether the database is rolled back too. None: yes, as planned."""
-    verdict = judge_live_schema(rollback, settings, restoring, ports)
+    verdict = judge_live_schema(rollback, settings, context, ports)
     if is_compatible(verdict):
         ports.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
         return revert_to_service_only(rollback, verdict)
@@ -159,18 +159,18 @@ def _retry_later(
     return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
 
 
-def _run_strategy(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: StrategyPorts) -> Rollback:
+def _run_strategy(rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports: StrategyPorts) -> Rollback:
     match plan.strategy:
         case Strategy.RESTORE if plan.point is not None:
-            return restore(rollback, plan.point, restoring, ports)
+            return restore(rollback, plan.point, context, ports)
         case Strategy.RESET if plan.source_branch_id is not None:
-            return reset(rollback, plan.source_branch_id, restoring, ports, undone_rollback_id=plan.undone_rollback_id)
+            return reset(rollback, plan.source_branch_id, context, ports, undone_rollback_id=plan.undone_rollback_id)
         case Strategy.RECREATE:
-            return recreate(rollback, plan, restoring, ports)
+            return recreate(rollback, plan, context, ports)
         case Strategy.DELETE:
-            return delete(rollback, plan, restoring, ports)
+            return delete(rollback, plan, context, ports)
         case Strategy.DOWN_MIGRATIONS:
-            return run_down_migrations(rollback, plan, restoring, ports)
+            return run_down_migrations(rollback, plan, context, ports)
         case _:
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
 

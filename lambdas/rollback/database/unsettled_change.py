@@ -11,10 +11,11 @@ from rollback.database.changes.reconcile import outcome_after_failure
 from rollback.database.down_migrations import observe as down_migrations
 from rollback.database.down_migrations.next_action import build_commands, find_running_command
 from rollback.database.ports import UnsettledChangePorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate import observe as database_recreate_look
 from rollback.database.restore import observe as database_look
 from rollback.database.restore.next_action import RestoreSnapshot
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import (
     DatabaseOutcome,
@@ -29,7 +30,6 @@ from rollback.domain.database.progress import (
     StoredDatabaseProgress,
     backup_name,
 )
-from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
@@ -57,12 +57,12 @@ def resolve_database_change(
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if planned is None or settings is None:
         return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
-    target = RestoreTarget.of(ports.settings, progress.before.id or planned.branch)
-    restoring = RestoreContext(target=target, databases=ports.databases, sql=ports.sql)
-    if now < _change_deadline(progress, restoring, ports):
+    branch_settings = BranchSettings.of(ports.settings, progress.before.id or planned.branch)
+    context = BranchContext(settings=branch_settings, databases=ports.databases, sql=ports.sql)
+    if now < _change_deadline(progress, context, ports):
         return rollback.evolve(wait_seconds=poll)
     try:
-        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, restoring, ports)
+        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, context, ports)
         return _save_answer(*seen, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
@@ -77,11 +77,11 @@ def _is_out_of_time(rollback: Rollback, now: datetime, ports: HasSettings) -> bo
     return now - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes / 2)
 
 
-def _change_deadline(progress: DatabaseProgress, restoring: RestoreContext, ports: HasSettings) -> datetime:
+def _change_deadline(progress: DatabaseProgress, context: BranchContext, ports: HasSettings) -> datetime:
     """The time after which the last announced change can no longer take effect."""
     if progress.intent is None:
         return progress.started_at
-    return change_deadline(progress.intent.last_sent_at, restoring.target.lost_answer_seconds, ports)
+    return change_deadline(progress.intent.last_sent_at, context.settings.lost_answer_seconds, ports)
 
 
 def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:
@@ -96,18 +96,18 @@ def _observe_branch(
     progress: StoredDatabaseProgress,
     planned: DatabasePlan,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: UnsettledChangePorts,
 ) -> tuple[Rollback, DatabaseProgress]:
     match progress:
         case RestoreProgress() | ResetProgress():
-            return _observe_restore(rollback, progress, restoring, ports)
+            return _observe_restore(rollback, progress, context, ports)
         case RecreateProgress():
-            return rollback, _observe_recreate(rollback, progress, settings, restoring, ports)
+            return rollback, _observe_recreate(rollback, progress, settings, context, ports)
         case DeletionProgress():
-            return rollback, _observe_delete(progress, restoring, ports)
+            return rollback, _observe_delete(progress, context, ports)
         case DownMigrationProgress():
-            return rollback, _observe_down_migrations(rollback, progress, planned, settings, restoring, ports)
+            return rollback, _observe_down_migrations(rollback, progress, planned, settings, context, ports)
         case RefusedProgress():
             return rollback, progress
         case _:
@@ -115,10 +115,10 @@ def _observe_branch(
 
 
 def _observe_restore(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock
+    rollback: Rollback, progress: OverwriteProgress, context: BranchContext, ports: HasClock
 ) -> tuple[Rollback, OverwriteProgress]:
     now = ports.clock.now()
-    seen = database_look.take_snapshot(rollback, progress, restoring, now)
+    seen = database_look.take_snapshot(rollback, progress, context, now)
     _require_idle(busy=seen.operations == "running", what="its operations on the branch")
     rollback, progress = database_look.apply_observation(rollback, progress, seen, now)
     if seen.preview is not None:
@@ -160,12 +160,12 @@ def _observe_recreate(
     rollback: Rollback,
     progress: RecreateProgress,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: UnsettledChangePorts,
 ) -> RecreateProgress:
-    seen = database_recreate_look.take_snapshot(progress, settings, restoring, ports)
+    seen = database_recreate_look.take_snapshot(progress, settings, context, ports)
     _require_idle(busy=seen.operations == "running", what="its operations on the branches")
-    progress = database_recreate_look.apply_observation(rollback, progress, seen, restoring, ports)
+    progress = database_recreate_look.apply_observation(rollback, progress, seen, context, ports)
     name, backup = progress.before.name, backup_name(rollback.id)
     if seen.old is None:
         raise _NotAnsweredYet(f"branch {name} is gone: see in Neon's console who deleted it")
@@ -178,11 +178,11 @@ def _observe_recreate(
     return progress
 
 
-def _observe_delete(progress: DeletionProgress, restoring: RestoreContext, ports: HasClock) -> DeletionProgress:
+def _observe_delete(progress: DeletionProgress, context: BranchContext, ports: HasClock) -> DeletionProgress:
     now, branch_id = ports.clock.now(), progress.before.id  # None: the branch was gone when the deletion began
-    branch = restoring.databases.branch(branch_id) if branch_id is not None else None
+    branch = context.databases.branch(branch_id) if branch_id is not None else None
     _require_idle(
-        busy=database_look.operation_status(progress, (branch,), restoring, now) == "running",
+        busy=database_look.operation_status(progress, (branch,), context, now) == "running",
         what="its operation on the branch",
     )
     if branch is not None:
@@ -196,10 +196,10 @@ def _observe_down_migrations(
     progress: DownMigrationProgress,
     planned: DatabasePlan,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: UnsettledChangePorts,
 ) -> DownMigrationProgress:
-    seen = down_migrations.take_snapshot(rollback, progress, restoring, ports.clock.now())
+    seen = down_migrations.take_snapshot(rollback, progress, context, ports.clock.now())
     progress = down_migrations.apply_observation(
         rollback, progress, build_commands(settings, planned.migrations), ports
     )

@@ -18,13 +18,13 @@ from support.builders import SERVICE, rollback
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint, backup_name
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.settings.database import Strategy
 
 
@@ -50,11 +50,11 @@ class Restored:
         project.settle()
         project.databases.update_branch(root.id, protected=True)
         self.ports, self.services, self.document = admitted(project)
-        target = RestoreTarget(
+        target = BranchSettings(
             branch_id=root.id, database="app", role="app_owner", writers=self.ports.settings.services,
             window_margin_minutes=0,
         )  # fmt: skip
-        self.restoring = RestoreContext(target, project.databases, project.sql)
+        self.context = BranchContext(target, project.databases, project.sql)
 
     def run(self) -> DatabaseProgress:
         return self._until_ended(undo=None)
@@ -71,9 +71,9 @@ class Restored:
     def _until_ended(self, undo: tuple[str, str] | None) -> DatabaseProgress:
         for _ in range(200):
             if undo is None:
-                self.document = restore(self.document, self.point, self.restoring, self.ports)
+                self.document = restore(self.document, self.point, self.context, self.ports)
             else:
-                self.document = reset(self.document, undo[0], self.restoring, self.ports, undone_rollback_id=undo[1])
+                self.document = reset(self.document, undo[0], self.context, self.ports, undone_rollback_id=undo[1])
             if self.document.database is not None and self.document.database.ended_at is not None:
                 return self.document.database
             if self.document.wait_seconds:
@@ -132,8 +132,8 @@ def test_a_recreated_branch_is_reached_by_the_role_of_the_services_through_the_p
     )
     simulation.secrets.values[SECRET] = SecretStr(json.dumps({"URL": before, "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
-    restoring = simulation.restoring(old.id)
-    progress = simulation.run_until_ended(lambda document: recreate(document, plan, restoring, simulation.ports))
+    context = simulation.context(old.id)
+    progress = simulation.run_until_ended(lambda document: recreate(document, plan, context, simulation.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     after = json.loads(simulation.secrets.values[SECRET].get_secret_value())["URL"]
     was, now = urlsplit(before), urlsplit(after)

@@ -13,11 +13,11 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.check import Verdict
 from rollback.database.observation.observe import observe
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.database.preflight.timeline import CHECK_NAME, BranchHistory
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.operations.checkpoint import checkpoint
 from rollback.promotion.readiness import prepare_standing_plan
@@ -78,14 +78,14 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
     with project._session(backup.id) as session:
         assert session.execute("SHOW neon.timeline_id").fetchall() == [(point.timeline,)]
 
-    target = RestoreTarget.of(simulation.ports.settings, main)
-    restoring = RestoreContext(target=target, databases=project.databases, sql=project.sql)
-    checks = preflight_of_restore(point.point, restoring, project.now())
+    target = BranchSettings.of(simulation.ports.settings, main)
+    context = BranchContext(settings=target, databases=project.databases, sql=project.sql)
+    checks = preflight_of_restore(point.point, context, project.now())
     (check,) = (one for one in checks if one.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert "rollback-backup-by-hand" in check.reason
     after = checkpoint(SERVICE, "v3", (FIRST,), simulation.ports).point
-    checks = preflight_of_restore(after.point, restoring, project.now())
+    checks = preflight_of_restore(after.point, context, project.now())
     assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
 
 

@@ -13,11 +13,11 @@ from support.builders import SERVICE, definition, rollback
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.rollback import Rollback
 from rollback.ports.all_ports import AllPorts
 
@@ -50,13 +50,13 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(pr
     project.settle()
     address = project.uri(root.id)
     ports, services, document = admitted(project)
-    target = RestoreTarget(
+    target = BranchSettings(
         branch_id=root.id, database="app", role="app_owner", writers=ports.settings.services, window_margin_minutes=0
     )
-    restoring = RestoreContext(target, project.databases, project.sql)
+    context = BranchContext(target, project.databases, project.sql)
     project.lose_next("restore")
     for _ in range(200):
-        document = restore(document, RestorePoint(at=at), restoring, ports)
+        document = restore(document, RestorePoint(at=at), context, ports)
         assert document.database is not None
         if document.database.ended_at is not None:
             break
@@ -82,10 +82,10 @@ def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backu
     project.write(staging.id, 2)
     address = project.uri(staging.id)
     ports, services, document = admitted(project)
-    target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=ports.settings.services)
-    restoring = RestoreContext(target, project.databases, project.sql)
+    target = BranchSettings(branch_id=staging.id, database="app", role="app_owner", writers=ports.settings.services)
+    context = BranchContext(target, project.databases, project.sql)
     for _ in range(200):
-        document = reset(document, root.id, restoring, ports)
+        document = reset(document, root.id, context, ports)
         assert document.database is not None
         if document.database.ended_at is not None:
             break

@@ -23,12 +23,12 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.check import Check, Verdict
 from rollback.database.delete.reconciler import delete
 from rollback.database.down_migrations.reconciler import run_down_migrations
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, DownMigrationProgress, backup_name
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
@@ -76,9 +76,9 @@ class StrategyHarness:
         assert lease is not None
         self.document = rollback(id=identity, lease_counter=lease.counter)
 
-    def restoring(self, branch_id: str, **more: Any) -> RestoreContext:
-        target = RestoreTarget.of(self.ports.settings, branch_id)
-        return RestoreContext(target, self.project.databases, self.project.sql, **more)
+    def context(self, branch_id: str, **more: Any) -> BranchContext:
+        target = BranchSettings.of(self.ports.settings, branch_id)
+        return BranchContext(target, self.project.databases, self.project.sql, **more)
 
     def run_until_ended(self, step: Callable[[Rollback], Rollback]) -> DatabaseProgress:
         for _ in range(200):
@@ -116,10 +116,10 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     )
     harness.secrets.values[SECRET] = SecretStr(json.dumps({"URL": project.uri(old.id), "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
-    restoring = harness.restoring(old.id)
+    context = harness.context(old.id)
     project.lose_next("update_branch")
     project.lose_next("create_branch")
-    progress = harness.run_until_ended(lambda document: recreate(document, plan, restoring, harness.ports))
+    progress = harness.run_until_ended(lambda document: recreate(document, plan, context, harness.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     new, backup = harness.named(NAME), harness.named(backup_name(harness.document.id))
     assert (project.rows(new.id), project.rows(backup.id), backup.id) == ([1], [1, 2], old.id)
@@ -132,9 +132,7 @@ def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -
     harness = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
     project.lose_next("delete_branch")
-    progress = harness.run_until_ended(
-        lambda document: delete(document, plan, harness.restoring(old.id), harness.ports)
-    )
+    progress = harness.run_until_ended(lambda document: delete(document, plan, harness.context(old.id), harness.ports))
     assert progress.database_outcome is DatabaseOutcome.DELETED, progress.why_not
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
@@ -168,9 +166,9 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=root.id, migrations=("0002_nick",))
     planned = Plan(running=release("v2", definition_arn=harness.definition_arn), target=None, database=plan, checks=())
     harness.document = harness.document.evolve(plan=planned)
-    restoring = harness.restoring(root.id, judge_preview=knows_the_first)
+    context = harness.context(root.id, check_tables=knows_the_first)
     project.lose_next("create_branch")
-    progress = harness.run_until_ended(lambda document: run_down_migrations(document, plan, restoring, harness.ports))
+    progress = harness.run_until_ended(lambda document: run_down_migrations(document, plan, context, harness.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.uri(root.id) == address
     assert project.rows(root.id) == [1]
@@ -180,7 +178,7 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
 
     undone = harness.document.id
     harness.begin(f"{SERVICE}-20260301T040000Z-11111111")
-    undoing = harness.restoring(root.id)
+    undoing = harness.context(root.id)
     progress = harness.run_until_ended(
         lambda document: reset(document, backup.id, undoing, harness.ports, undone_rollback_id=undone)
     )

@@ -17,10 +17,10 @@ from support.builders import SERVICE, definition, rollback
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ class Restored:
         assert lease is not None
         self.ports = make_ports(clock=self.clock, ledger=ledger, services=self.services)
         given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
-        made = RestoreTarget.model_validate({"writers": self.ports.settings.services, **given})
-        self.restoring = RestoreContext(made, project.databases, project.sql)
+        made = BranchSettings.model_validate({"writers": self.ports.settings.services, **given})
+        self.context = BranchContext(made, project.databases, project.sql)
         self.document = rollback(lease_counter=lease.counter)
 
     def run_until_ended(self) -> DatabaseProgress:
         for _ in range(200):
-            self.document = restore(self.document, RestorePoint(at=self.at), self.restoring, self.ports)
+            self.document = restore(self.document, RestorePoint(at=self.at), self.context, self.ports)
             progress = self.document.database
             assert progress is not None
             if progress.ended_at is not None:
@@ -116,7 +116,7 @@ def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(pr
 def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(project: LocalProject) -> None:
     restored = Restored(project, reconnect_grace_seconds=0)
     with coming_back(project.uri(restored.id)):
-        assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
+        assert eventually(lambda: project.sql.client_sessions(restored.context.address(restored.id)) != ())
         progress = restored.run_until_ended()
     assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "connected again: nightly as app_owner from" in (progress.why_not or "")
@@ -133,11 +133,11 @@ def test_without_a_session_the_compute_is_not_restarted(project: LocalProject) -
 def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProject) -> None:
     """All databases of a branch are overwritten together."""
     restored = Restored(project, reconnect_grace_seconds=0)
-    assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) == ())
+    assert eventually(lambda: project.sql.client_sessions(restored.context.address(restored.id)) == ())
     with project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE DATABASE reports OWNER app_owner TEMPLATE app")
     with coming_back("/reports".join(project.uri(restored.id).rsplit("/app", 1))):
-        assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
+        assert eventually(lambda: project.sql.client_sessions(restored.context.address(restored.id)) != ())
         progress = restored.run_until_ended()
     assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "in database reports" in (progress.why_not or "")

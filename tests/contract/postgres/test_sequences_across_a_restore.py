@@ -18,10 +18,10 @@ from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, RestoreProgress
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback_cli.demo.database.seed import IMPORTED_USERS
 
 
@@ -52,13 +52,13 @@ class Restored:
         assert lease is not None
         ports = make_ports(clock=clock, ledger=ledger, services=services)
         given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": ports.settings.services}
-        target = RestoreTarget.model_validate({**given, "window_margin_minutes": 0, **settings})
-        restoring, document = (
-            RestoreContext(target, self.project.databases, self.project.sql),
+        target = BranchSettings.model_validate({**given, "window_margin_minutes": 0, **settings})
+        context, document = (
+            BranchContext(target, self.project.databases, self.project.sql),
             rollback(lease_counter=lease.counter),
         )
         for _ in range(200):
-            document = restore(document, at, restoring, ports)
+            document = restore(document, at, context, ports)
             assert document.database is not None
             if document.database.ended_at is not None:
                 return narrow(document.database, RestoreProgress)

@@ -115,7 +115,7 @@ def refused_creation(outside: FaultInjector | None = None) -> RecreateScenario:
 def unfit_copy(outside: FaultInjector | None = None) -> RecreateScenario:
     recreate = RecreateScenario(outside)
     recreate.without_writers()
-    recreate.judge_preview(unfit)
+    recreate.check_tables(unfit)
     return recreate
 
 
@@ -266,8 +266,8 @@ def test_a_protected_branch_a_parent_and_the_default_branch_are_not_recreated() 
     assert "has children (child)" in reason_of_refusal(recreate)
     recreate = RecreateScenario()
     recreate.plan = recreate.plan.model_copy(update={"source_branch_id": recreate.branch_id})
-    target = recreate.restoring.target.model_copy(update={"branch_id": recreate.source_id})
-    recreate.restoring = recreate.restoring.__class__(target, recreate.neon, recreate.sql)
+    target = recreate.context.settings.model_copy(update={"branch_id": recreate.source_id})
+    recreate.context = recreate.context.__class__(target, recreate.neon, recreate.sql)
     assert "default branch" in reason_of_refusal(recreate)
 
 

@@ -79,7 +79,7 @@ def test_a_changing_source_an_unknown_source_and_the_branch_itself_are_refused()
 
 def test_a_reset_of_the_source_from_its_branch_is_refused() -> None:
     reset = ResetScenario()
-    target = reset.real.target.model_copy(update={"branch_id": reset.source_id, "children": "move"})
+    target = reset.real.settings.model_copy(update={"branch_id": reset.source_id, "children": "move"})
     swapped = reset.real.__class__(target, reset.neon, reset.sql)
     checks = preflight_of_reset(reset.branch_id, swapped, reset.clock.now())
     (check,) = [check for check in checks if check.verdict is Verdict.FAIL]

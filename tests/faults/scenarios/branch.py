@@ -56,7 +56,7 @@ class PullRequestScenario(RestoreScenario):
 
     def without_writers(self) -> None:
         """Let the scenario fence no service."""
-        self.restoring = replace(self.restoring, target=self.real.target.model_copy(update={"writers": ()}))
+        self.context = replace(self.context, settings=self.real.settings.model_copy(update={"writers": ()}))
 
     @property
     def named(self) -> Branch | None:
@@ -82,14 +82,14 @@ class RecreateScenario(PullRequestScenario):
     strategy = Strategy.RECREATE
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return recreate(rollback, self.plan, self.restoring, self.ports)
+        return recreate(rollback, self.plan, self.context, self.ports)
 
 
 class DeleteScenario(PullRequestScenario):
     strategy = Strategy.DELETE
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return delete(rollback, self.plan, self.restoring, self.ports)
+        return delete(rollback, self.plan, self.context, self.ports)
 
 
 def backup_of(scenario: PullRequestScenario) -> str:

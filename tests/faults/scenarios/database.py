@@ -14,11 +14,11 @@ from simulations.fake_ports import SETTINGS, make_ports
 from support.builders import NOW, SERVICE, definition, rollback
 
 from rollback.conclusion.obligations import discharge_obligation
-from rollback.database.preflight.context import PreviewJudge, RestoreContext
+from rollback.database.preflight.branch_context import TableCheck, BranchContext
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.obligation import Obligation
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import RollbackError
@@ -64,15 +64,15 @@ class RestoreScenario:
         settings = SETTINGS.model_copy(update={"services": (SETTINGS.services[0], worker)})
         real = make_ports(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
         real = replace(real, settings=settings)
-        self.real = RestoreContext(
-            RestoreTarget(branch_id=self.branch_id, database="app", role="owner", writers=settings.services, **target),
+        self.real = BranchContext(
+            BranchSettings(branch_id=self.branch_id, database="app", role="owner", writers=settings.services, **target),
             self.neon,
             self.sql,
         )
         self.ports: AllPorts = replace(
             real, **{port: self._crashing(getattr(real, port)) for port in ("ledger", "services", "scaling")}
         )
-        self.restoring = replace(
+        self.context = replace(
             self.real, databases=self._crashing_at_reads(self.neon), sql=self._crashing_at_reads(self.sql)
         )
         self.neon.calls.clear()
@@ -86,7 +86,7 @@ class RestoreScenario:
         return main_id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return restore(rollback, self.point, self.restoring, self.ports)
+        return restore(rollback, self.point, self.context, self.ports)
 
     def _crashing_at_reads(self, real: object) -> Any:
         """Wrap a port of Neon, which may kill the process at each read too."""
@@ -115,9 +115,9 @@ class RestoreScenario:
         request = self.document.request.model_copy(update={"force": True, "reason": "Ada knows"})
         self.ledger.save(self.document.evolve(request=request))
 
-    def judge_preview(self, judge: PreviewJudge) -> None:
+    def check_tables(self, judge: TableCheck) -> None:
         """Set the judge of the restore point's tables."""
-        self.restoring = replace(self.restoring, judge_preview=judge)
+        self.context = replace(self.context, check_tables=judge)
 
     @property
     def branch(self) -> Branch:
@@ -189,7 +189,7 @@ class ResetScenario(RestoreScenario):
         return created.branch.id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return reset(rollback, self.source_id, self.restoring, self.ports)
+        return reset(rollback, self.source_id, self.context, self.ports)
 
 
 class UndoScenario(ResetScenario):
@@ -204,4 +204,4 @@ class UndoScenario(ResetScenario):
         return staging_id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return reset(rollback, self.source_id, self.restoring, self.ports, undone_rollback_id="earlier")
+        return reset(rollback, self.source_id, self.context, self.ports, undone_rollback_id="earlier")

@@ -50,7 +50,7 @@ class DownMigrationsScenario(RestoreScenario):
         self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
         ports = replace(self.ports, settings=self.ports.settings.model_copy(update={"database": database}))
         self.ports = replace(ports, tasks=self._crashing_at_reads(self.tasks))
-        self.judge_preview(_fits_first_migration)
+        self.check_tables(_fits_first_migration)
         self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
         running = release("v2", definition_arn=self.definition_arn)
         planned = Plan(running=running, target=release("v1"), database=self.plan, checks=())
@@ -61,7 +61,7 @@ class DownMigrationsScenario(RestoreScenario):
         return self.writers.services[SERVICE].describe(self.ports.settings.service(SERVICE)).primary.definition_arn
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return run_down_migrations(rollback, self.plan, self.restoring, self.ports)
+        return run_down_migrations(rollback, self.plan, self.context, self.ports)
 
     def journal(self) -> list[int]:
         return [migration.created_at for migration in self.sql.journals[self.branch_id]]

@@ -14,8 +14,8 @@ from rollback.resources.database.errors import AccessRefused, NotFound
 
 def test_an_unknown_branch_is_refused_with_the_names_of_the_project_s_branches() -> None:
     restore = RestoreScenario()
-    target = restore.restoring.target.model_copy(update={"branch_id": "br-typo"})
-    unknown = restore.restoring.__class__(target, restore.neon, restore.sql)
+    target = restore.context.settings.model_copy(update={"branch_id": "br-typo"})
+    unknown = restore.context.__class__(target, restore.neon, restore.sql)
     (access, check) = preflight_of_restore(restore.point, unknown, restore.clock.now())
     assert (access.verdict, check.name, check.verdict) == (Verdict.PASS, "branch-exists", Verdict.FAIL)
     assert (
@@ -63,7 +63,7 @@ def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> N
     restore.clock.pass_time(minutes=8)
     restore.point = RestorePoint(at=restore.clock.now())
     restore.clock.pass_time(minutes=5)
-    assert restore.restoring.target.window_margin_minutes == 15
+    assert restore.context.settings.window_margin_minutes == 15
     assert failed(restore) == ()
 
 

@@ -27,7 +27,7 @@ NO_GOOD = Check.failed("target-fits-restored-schema", "orders.total is missing")
 @pytest.mark.parametrize("kind", FROM_A_SOURCE)
 def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: type[RestoreScenario]) -> None:
     scenario = kind()
-    scenario.judge_preview(lambda schema, migrations: (NO_GOOD,))
+    scenario.check_tables(lambda schema, migrations: (NO_GOOD,))
     rows = scenario.neon.rows(scenario.branch_id)
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
@@ -66,7 +66,7 @@ def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_ru
         asked.append(undo.writers.desired_counts()[SERVICE])
         return ()
 
-    undo.judge_preview(judge)
+    undo.check_tables(judge)
     undo.run_until_ended()
     assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
     assert asked == [2]

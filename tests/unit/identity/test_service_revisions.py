@@ -404,7 +404,7 @@ def test_down_migrations_do_not_run_with_an_image_that_the_tag_was_moved_to() ->
     images = FakeImages()
     images.push(LATEST, BAD)
     ports = replace(down.ports, images=images)
-    begun = run_down_migrations(down.document, down.plan, down.restoring, ports)
+    begun = run_down_migrations(down.document, down.plan, down.context, ports)
     assert begun.database is not None
     assert begun.database.database_outcome is DatabaseOutcome.REFUSED
     assert "a task would run another image" in (begun.database.why_not or "")

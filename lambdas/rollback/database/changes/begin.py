@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rollback.check import Check, Verdict
 from rollback.database.changes.ports import WaitPorts
 from rollback.database.changes.source import SourceHasNoCompute
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import is_refused_despite_force
 from rollback.database.preflight.restore_rules import collect_notes
 from rollback.domain.database.progress import (
@@ -34,7 +34,7 @@ def begin_after_checks(
     rollback: Rollback,
     run_checks: Callable[[], tuple[Check, ...]],
     new_progress: NewProgress,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: WaitPorts,
 ) -> Rollback:
     """Refuse, ask again later, or store the branch as it is, with the checks that an operator's force overrode.
@@ -43,7 +43,7 @@ def begin_after_checks(
         rollback: the document.
         run_checks: asks Neon and SQL. The plan's checks may be an hour old, since an operator had to approve it.
         new_progress: makes the strategy's progress.
-        restoring: the branch, Neon and SQL.
+        context: the branch, Neon and SQL.
         ports: the other ports.
 
     Raises:
@@ -52,10 +52,10 @@ def begin_after_checks(
     try:
         checks = run_checks()
         if not is_refused_despite_force(checks):
-            checks = (*checks, _check_names_are_free(rollback, restoring))
+            checks = (*checks, _check_names_are_free(rollback, context))
     except RetryLater as later:
-        return _retry_later(rollback, later, restoring, ports)
-    branch_id, databases, now = restoring.target.branch_id, restoring.databases, ports.clock.now()
+        return _retry_later(rollback, later, context, ports)
+    branch_id, databases, now = context.settings.branch_id, context.databases, ports.clock.now()
     why = why_refused(rollback, checks)
     if why is not None:
         return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
@@ -100,10 +100,10 @@ def _note_overridden_checks(progress: DatabaseProgress, checks: tuple[Check, ...
     return progress.evolve(replication_at_risk=tuple(at_risk))
 
 
-def _check_names_are_free(rollback: Rollback, restoring: RestoreContext) -> Check:
+def _check_names_are_free(rollback: Rollback, context: BranchContext) -> Check:
     """Check the names of preview and backup: a branch with the backup's name proves later that the restore was made."""
     names = (preview_name(rollback.id), backup_name(rollback.id))
-    taken = ", ".join(name for name in names if restoring.databases.branch_named(name) is not None)
+    taken = ", ".join(name for name in names if context.databases.branch_named(name) is not None)
     why_not = f"there is a branch {taken} already: rename it, and start again"
     return Check(
         name="branch-names-are-free",
@@ -112,14 +112,14 @@ def _check_names_are_free(rollback: Rollback, restoring: RestoreContext) -> Chec
     )
 
 
-def _retry_later(rollback: Rollback, later: RetryLater, restoring: RestoreContext, ports: WaitPorts) -> Rollback:
+def _retry_later(rollback: Rollback, later: RetryLater, context: BranchContext, ports: WaitPorts) -> Rollback:
     """Ask again while services run, for as long as a restore may take."""
-    now, limit = ports.clock.now(), restoring.target.restore_timeout_minutes
+    now, limit = ports.clock.now(), context.settings.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since <= timedelta(minutes=limit):
         compute = later.announces if isinstance(later, SourceHasNoCompute) else None
         waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
         return waiting.evolve(source_compute_branch_id=compute, wait_seconds=0) if compute is not None else waiting
     why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
-    progress = refused_progress(restoring.target.branch_id, why, now, has_collided=True)
+    progress = refused_progress(context.settings.branch_id, why, now, has_collided=True)
     return rollback.evolve(database=progress, wait_seconds=0)

@@ -7,7 +7,7 @@ refuses to set.
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.domain.database.sequences import (
     MOST_NAMED,
@@ -24,27 +24,27 @@ from rollback.errors import CallRefused, ExternalServiceError
 _PATIENCE = timedelta(minutes=2)  # services stand at zero: no longer
 
 
-def read_sequences_on_branch(branch_id: str, restoring: RestoreContext) -> tuple[SequenceValue, ...] | None:
+def read_sequences_on_branch(branch_id: str, context: BranchContext) -> tuple[SequenceValue, ...] | None:
     """Read the values on a branch; None: not readable, or more than a document takes.
 
     Raises:
         RetryLater: the database is waking up.
     """
     try:
-        found = tuple(_all_sequences(branch_id, restoring))
+        found = tuple(_all_sequences(branch_id, context))
     except CallRefused:
         return None
     return found if len(found) <= MOST_SEQUENCES // 2 else None  # the values behind the fence need room too
 
 
-def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> OverwriteProgress:
+def record_sequences(progress: OverwriteProgress, context: BranchContext) -> OverwriteProgress:
     """Keep the values that the restore takes back, of all databases. Values that have not moved since are left out.
 
     Raises:
         RetryLater: the database is waking up.
     """
     try:
-        now = _all_sequences(restoring.target.branch_id, restoring)
+        now = _all_sequences(context.settings.branch_id, context)
     except CallRefused as refused:
         note = f"sequences could not be read, so that new rows may get ids of lost rows: {refused}"
         return progress.add_note(note).evolve(sequences=progress.sequences or (), is_sequence_reread_needed=False)
@@ -54,7 +54,7 @@ def record_sequences(progress: OverwriteProgress, restoring: RestoreContext) -> 
         kept = merge_readings(progress.sequences or (), kept)
     hidden = sum(not sequence.is_readable for sequence in now)
     if hidden:
-        note = f"{hidden} sequences can't be read by role {restoring.target.role}: new rows may get ids of lost rows"
+        note = f"{hidden} sequences can't be read by role {context.settings.role}: new rows may get ids of lost rows"
         progress = progress.add_note(note)
     left_out = max(0, len(kept) - MOST_SEQUENCES)
     return progress.evolve(
@@ -72,7 +72,7 @@ def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
     return progress.evolve(is_sequence_reread_needed=progress.sequences is not None)
 
 
-def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now: datetime) -> dict[str, Any]:
+def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: datetime) -> dict[str, Any]:
     """Have the restored sequences continue behind the values of lost rows. Repeated, this changes nothing.
 
     Returns:
@@ -81,11 +81,11 @@ def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now:
     Raises:
         ExternalServiceError: Neon or the database does not answer; the announcement stays, and the call is repeated.
     """
-    target = restoring.target
+    branch_settings = context.settings
     try:
-        restored = {sequence.identity: sequence for sequence in _all_sequences(target.branch_id, restoring)}
-        wanted, carried = plan_sequence_carry(progress.sequences or (), restored, target.database)
-        refusals = _set_sequences(wanted, restoring)
+        restored = {sequence.identity: sequence for sequence in _all_sequences(branch_settings.branch_id, context)}
+        wanted, carried = plan_sequence_carry(progress.sequences or (), restored, branch_settings.database)
+        refusals = _set_sequences(wanted, context)
     except CallRefused as failure:
         return _not_carried(progress, str(failure))
     except ExternalServiceError as failure:  # Neon's API too
@@ -107,11 +107,11 @@ def carry_sequences(progress: OverwriteProgress, restoring: RestoreContext, now:
     }
 
 
-def _set_sequences(wanted: list[tuple[SequenceValue, SequenceCarried]], restoring: RestoreContext) -> dict[Name, str]:
-    address, refusals = restoring.address(restoring.target.branch_id), dict[Name, str]()
+def _set_sequences(wanted: list[tuple[SequenceValue, SequenceCarried]], context: BranchContext) -> dict[Name, str]:
+    address, refusals = context.address(context.settings.branch_id), dict[Name, str]()
     for database in sorted({value.database for value, _ in wanted}):
         values = [(value, carried.value) for value, carried in wanted if value.database == database]
-        refusals.update(restoring.sql.set_sequences(address, database, values))
+        refusals.update(context.sql.set_sequences(address, database, values))
     return refusals
 
 
@@ -120,7 +120,7 @@ def _not_carried(progress: OverwriteProgress, why: str) -> dict[str, Any]:
     return {"notes": progress.add_note(note).notes, "sequences": (), "sequences_carried": ()}
 
 
-def _all_sequences(branch_id: str, restoring: RestoreContext) -> list[SequenceValue]:
-    address = restoring.address(branch_id)
-    names = [database.name for database in restoring.sql.databases(address) if database.can_connect]
-    return [sequence for name in names for sequence in restoring.sql.sequences(address, name)]
+def _all_sequences(branch_id: str, context: BranchContext) -> list[SequenceValue]:
+    address = context.address(branch_id)
+    names = [database.name for database in context.sql.databases(address) if database.can_connect]
+    return [sequence for name in names for sequence in context.sql.sequences(address, name)]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rollback.database.changes.fence_sessions import list_connected_writers, wait_for_sessions_to_end
 from rollback.database.changes.ports import FencePorts, WaitPorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseProgress, RestoreProgress
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback
@@ -24,20 +24,20 @@ from rollback.service.reconciler import read_drain_status
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
-def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, ports: FencePorts) -> Rollback:
+def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext, ports: FencePorts) -> Rollback:
     """Observe the writers and the branch once, and make at most one change. The fence stands once its head is set.
 
     Raises:
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
         RetryLater: the database is waking up.
     """
-    now, target, policy = ports.clock.now(), restoring.target, ports.settings.policy
-    unrecorded = rollback.keep_unrecorded(_list_obligations(rollback, target.writers, ports))
+    now, branch_settings, policy = ports.clock.now(), context.settings, ports.settings.policy
+    unrecorded = rollback.keep_unrecorded(_list_obligations(rollback, branch_settings.writers, ports))
     if unrecorded:
         owed = (*rollback.obligations, *unrecorded)
         return rollback.evolve(database=progress, obligations=owed, wait_seconds=0)
-    moves = {service.name: _next_fence_move(service, ports) for service in target.writers}
-    for service in target.writers:
+    moves = {service.name: _next_fence_move(service, ports) for service in branch_settings.writers}
+    for service in branch_settings.writers:
         move = moves[service.name]
         if move in (ServiceMove.SUSPEND_SCALING, ServiceMove.SCALE_TO_ZERO):
             stop = partial(_stop_service, service, move, ports)
@@ -46,20 +46,20 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreCont
     running = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
     progress = record_services_at_zero(progress, [name for name in moves if name not in running], running, now)
     if running:
-        return _wait_for_tasks_to_stop(rollback, progress, running, restoring, ports)
+        return _wait_for_tasks_to_stop(rollback, progress, running, context, ports)
     if progress.fence.stopped_at is None:  # saved before SQL is asked, which may not answer
         return rollback.evolve(database=progress.evolve_fence(stopped_at=now), wait_seconds=0)
-    return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, restoring, ports)
+    return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, context, ports)
 
 
 def _wait_for_tasks_to_stop(
     rollback: Rollback,
     progress: DatabaseProgress,
     running: list[str],
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: WaitPorts,
 ) -> Rollback:
-    now, limit = ports.clock.now(), restoring.target.fence_timeout_minutes
+    now, limit = ports.clock.now(), context.settings.fence_timeout_minutes
     previewed_at = progress.previewed_at if isinstance(progress, RestoreProgress) else None
     progress = progress.evolve_fence(stopped_at=None)
     if now - (previewed_at or progress.started_at) > timedelta(minutes=limit):
@@ -70,7 +70,7 @@ def _wait_for_tasks_to_stop(
 def recheck_fence(
     rollback: Rollback,
     progress: ProgressT,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: DrainPorts,
     *,
     sessions_too: bool = True,
@@ -81,9 +81,9 @@ def recheck_fence(
         The progress with a fence that must be made again; None: the fence holds. If tasks were started meanwhile,
         they may have gone through a pooler, and the compute may be restarted once more.
     """
-    if not is_fence_complete(restoring.target.writers, ports):
+    if not is_fence_complete(context.settings.writers, ports):
         return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)
-    if sessions_too and list_connected_writers(rollback, progress, restoring)[0]:
+    if sessions_too and list_connected_writers(rollback, progress, context)[0]:
         return progress.reopen_fence()
     return None
 

@@ -12,7 +12,7 @@ settings do not name.
 from datetime import datetime, timedelta
 
 from rollback.database.changes.send import DatabaseChange, SendResult, make_change
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseProgress, FenceProgress
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
@@ -26,7 +26,7 @@ _ENDS_SESSIONS = "suspend_compute"  # Neon's operation that ends all sessions
 
 
 def wait_for_sessions_to_end(
-    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext, ports: LeasePorts
+    rollback: Rollback, progress: DatabaseProgress, stopped_at: datetime, context: BranchContext, ports: LeasePorts
 ) -> Rollback:
     """Observe the sessions once, and make at most one change. The fence stands once its head is set.
 
@@ -34,7 +34,7 @@ def wait_for_sessions_to_end(
         rollback: the document.
         progress: the progress of the strategy.
         stopped_at: when all tasks of all writers were STOPPED.
-        restoring: the branch, Neon and SQL.
+        context: the branch, Neon and SQL.
         ports: the other ports.
 
     Raises:
@@ -43,34 +43,34 @@ def wait_for_sessions_to_end(
     """
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if progress.is_announced(RESTART_ACTION):
-        adopted = _adopt_restart(progress, stopped_at, restoring)
+        adopted = _adopt_restart(progress, stopped_at, context)
         if adopted is not None:
             return rollback.evolve(database=adopted, wait_seconds=0)
-        return make_change(rollback, progress, _restart(progress, restoring, ports), restoring, ports)
+        return make_change(rollback, progress, _restart(progress, context, ports), context, ports)
     restarted_at = progress.fence.restarted_at
     if restarted_at is not None and progress.fence.restart_finished_at is None:
-        if not _is_restart_over(progress.fence.restart_ids, restarted_at, restoring, now):
+        if not _is_restart_over(progress.fence.restart_ids, restarted_at, context, now):
             return rollback.evolve(database=progress, wait_seconds=poll)
         progress = progress.evolve_fence(restart_finished_at=now)
-    writers, progress = list_connected_writers(rollback, progress, restoring)
+    writers, progress = list_connected_writers(rollback, progress, context)
     if not writers:
-        head = restoring.sql.head(restoring.address(restoring.target.branch_id))
+        head = context.sql.head(context.address(context.settings.branch_id))
         return rollback.evolve(database=progress.evolve_fence(head=head).evolve(refused_since=None), wait_seconds=0)
     if progress.fence.restarted_at is None and progress.fence.restart_refused is None:
-        if now - stopped_at < timedelta(seconds=restoring.target.restart_timeout_seconds):
-            return make_change(rollback, progress, _restart(progress, restoring, ports), restoring, ports)
+        if now - stopped_at < timedelta(seconds=context.settings.restart_timeout_seconds):
+            return make_change(rollback, progress, _restart(progress, context, ports), context, ports)
         progress = progress.evolve_fence(restart_refused="Neon was busy with other changes of the project")
-    late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, restoring))
+    late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, context))
     if late:
-        progress = progress.mark_failed(_describe_unknown_writers(late, progress, restoring), now)
+        progress = progress.mark_failed(_describe_unknown_writers(late, progress, context), now)
     return rollback.evolve(database=progress, wait_seconds=poll)
 
 
 def list_connected_writers(
-    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext
+    rollback: Rollback, progress: DatabaseProgress, context: BranchContext
 ) -> tuple[tuple[ClientSession, ...], DatabaseProgress]:
     """List the sessions that may write now. An operator's force lets workers of Postgres itself pass, with a note."""
-    sessions = restoring.sql.client_sessions(restoring.address(restoring.target.branch_id))
+    sessions = context.sql.client_sessions(context.address(context.settings.branch_id))
     if not rollback.request.force:
         return sessions, progress
     for worker in sessions:
@@ -79,18 +79,16 @@ def list_connected_writers(
     return tuple(session for session in sessions if session.is_client), progress
 
 
-def _restart(
-    progress: DatabaseProgress, restoring: RestoreContext, ports: HasClock
-) -> DatabaseChange[DatabaseProgress]:
+def _restart(progress: DatabaseProgress, context: BranchContext, ports: HasClock) -> DatabaseChange[DatabaseProgress]:
     """Describe the compute's restart. If Neon refuses it, the fence waits for sessions to end instead."""
 
     def restart() -> SendResult:
-        endpoints = restoring.databases.endpoints(restoring.target.branch_id)
+        endpoints = context.databases.endpoints(context.settings.branch_id)
         writing = [endpoint for endpoint in endpoints if endpoint.type == "read_write"]
         if not writing:
-            raise NotFound(f"branch {restoring.target.branch_id} has no compute that writes")
+            raise NotFound(f"branch {context.settings.branch_id} has no compute that writes")
         sent_at = ports.clock.now()
-        begun = restoring.databases.restart_endpoint(writing[0].id).operations
+        begun = context.databases.restart_endpoint(writing[0].id).operations
         ids = tuple(operation.id for operation in begun)
         return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}
 
@@ -100,12 +98,10 @@ def _restart(
     return DatabaseChange(RESTART_ACTION, restart, tolerate_refusal=go_on)
 
 
-def _adopt_restart(
-    progress: DatabaseProgress, stopped_at: datetime, restoring: RestoreContext
-) -> DatabaseProgress | None:
+def _adopt_restart(progress: DatabaseProgress, stopped_at: datetime, context: BranchContext) -> DatabaseProgress | None:
     """Adopt a restart whose answer was lost: Neon lists that the compute stopped, or will, since the last task did."""
-    listed = restoring.databases.operations_since(stopped_at)
-    begun = tuple(o for o in listed if o.branch_id == restoring.target.branch_id)
+    listed = context.databases.operations_since(stopped_at)
+    begun = tuple(o for o in listed if o.branch_id == context.settings.branch_id)
     if progress.intent is None or not any(operation.action == _ENDS_SESSIONS for operation in begun):
         return None
     ids = tuple(operation.id for operation in begun)
@@ -115,30 +111,28 @@ def _adopt_restart(
 
 
 def _is_restart_over(
-    operation_ids: tuple[str, ...], restarted_at: datetime, restoring: RestoreContext, now: datetime
+    operation_ids: tuple[str, ...], restarted_at: datetime, context: BranchContext, now: datetime
 ) -> bool:
     """Whether the restart's operations have ended. One that lasts too long, or fails, is not waited for."""
-    if now - restarted_at >= timedelta(seconds=restoring.target.restart_timeout_seconds):
+    if now - restarted_at >= timedelta(seconds=context.settings.restart_timeout_seconds):
         return True
-    return all(restoring.databases.operation(identity).is_over(now) for identity in operation_ids)
+    return all(context.databases.operation(identity).is_over(now) for identity in operation_ids)
 
 
-def _deadline(
-    session: ClientSession, fence: FenceProgress, stopped_at: datetime, restoring: RestoreContext
-) -> datetime:
+def _deadline(session: ClientSession, fence: FenceProgress, stopped_at: datetime, context: BranchContext) -> datetime:
     """Return until when a session may still end by itself."""
-    target = restoring.target
+    branch_settings = context.settings
     restarted, over, connected = fence.restarted_at, fence.restart_finished_at, session.connected_at
     if restarted is not None and over is not None and connected is not None and connected >= restarted:
-        return max(over, stopped_at) + timedelta(seconds=target.reconnect_grace_seconds)
-    return stopped_at + timedelta(seconds=target.session_grace_seconds)
+        return max(over, stopped_at) + timedelta(seconds=branch_settings.reconnect_grace_seconds)
+    return stopped_at + timedelta(seconds=branch_settings.session_grace_seconds)
 
 
 def _describe_unknown_writers(
-    foreign: tuple[ClientSession, ...], progress: DatabaseProgress, restoring: RestoreContext
+    foreign: tuple[ClientSession, ...], progress: DatabaseProgress, context: BranchContext
 ) -> str:
     who = ", ".join(sorted({session.in_words for session in foreign}))
-    known = ", ".join(service.name for service in restoring.target.writers)
+    known = ", ".join(service.name for service in context.settings.writers)
     if progress.fence.restarted_at is not None:
         how = "the compute was restarted, and a program connected again"
     else:

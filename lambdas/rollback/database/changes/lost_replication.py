@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import RetryLater
@@ -12,7 +12,7 @@ from rollback.resources.database.errors import RetryLater
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
-def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: RestoreContext) -> ProgressT:
+def note_lost_replication(progress: ProgressT, address: SecretStr, context: BranchContext) -> ProgressT:
     """Note each slot and subscription that is gone, and those that could not be checked.
 
     Raises:
@@ -21,7 +21,7 @@ def note_lost_replication(progress: ProgressT, address: SecretStr, restoring: Re
     if not progress.replication_at_risk:
         return progress
     try:
-        work = restoring.sql.background_work(address)
+        work = context.sql.background_work(address)
     except RetryLater:
         raise
     except ExternalServiceError as failure:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rollback.database.changes.fence import fence
 from rollback.database.changes.ports import FencePorts, WaitPorts
 from rollback.database.changes.strategy import ActionT, DatabaseStrategy, ProgressT, SnapshotT
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress
 from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Rollback
@@ -52,18 +52,18 @@ def _advance(
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
     ports: FencePorts,
 ) -> Rollback:
-    now, restoring = ports.clock.now(), strategy.restoring
-    progress = _enforce_timeout(progress, restoring, now, strategy.extra_minutes)
+    now, context = ports.clock.now(), strategy.context
+    progress = _enforce_timeout(progress, context, now, strategy.extra_minutes)
     if strategy.is_fenced and progress.ended_at is None and strategy.is_reversible(progress):
-        progress = _enforce_move_timeout(progress, restoring, now)
+        progress = _enforce_move_timeout(progress, context, now)
     if progress.ended_at is not None:
         return rollback.evolve(database=progress, wait_seconds=0)
     if strategy.is_fenced and progress.why_not is None:
-        progress = _hold_writer_leases(rollback, progress, restoring, ports)
+        progress = _hold_writer_leases(rollback, progress, context, ports)
 
     def make_next_move() -> Rollback:
         if strategy.is_fenced and progress.is_fence_required:
-            return fence(rollback, progress, restoring, ports)
+            return fence(rollback, progress, context, ports)
         return _run_round(rollback, progress, strategy, ports)
 
     return with_retry(rollback, progress, make_next_move, ports)
@@ -134,25 +134,25 @@ def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, ports: Ha
     return rollback.evolve(database=ended, wait_seconds=0)
 
 
-def _enforce_timeout(progress: ProgressT, restoring: RestoreContext, now: datetime, extra_minutes: float) -> ProgressT:
+def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime, extra_minutes: float) -> ProgressT:
     """Fail a change that takes too long. The report names resources that can't be cleaned up in time."""
-    target = restoring.target
+    branch_settings = context.settings
     if progress.cleanup_started_at is not None:
-        cleanup_limit = timedelta(minutes=target.cleanup_timeout_minutes)
+        cleanup_limit = timedelta(minutes=branch_settings.cleanup_timeout_minutes)
         if not progress.may_have_changed_data and progress.fence.stopped_at is not None:
             cleanup_limit = min(cleanup_limit, _CLEANUP_LIMIT_AT_ZERO)
         is_late = now - progress.cleanup_started_at > cleanup_limit
         return progress.ended(outcome_after_failure(progress), now) if is_late else progress
-    limit = target.restore_timeout_minutes + extra_minutes
+    limit = branch_settings.restore_timeout_minutes + extra_minutes
     if now - progress.started_at <= timedelta(minutes=limit):
         return progress
     last = progress.moves[-1] if progress.moves else "the fence"
     return progress.mark_failed(f"not done in {limit:g} minutes; it was at {last}", now)
 
 
-def _enforce_move_timeout(progress: ProgressT, restoring: RestoreContext, now: datetime) -> ProgressT:
+def _enforce_move_timeout(progress: ProgressT, context: BranchContext, now: datetime) -> ProgressT:
     """Limit each move while services have zero tasks and could be started again."""
-    limit = timedelta(minutes=restoring.target.move_timeout_minutes)
+    limit = timedelta(minutes=context.settings.move_timeout_minutes)
     if progress.fence.head is None:
         since, move = progress.fence.stopped_at, "looking who is connected"
     else:
@@ -164,11 +164,11 @@ def _enforce_move_timeout(progress: ProgressT, restoring: RestoreContext, now: d
 
 
 def _hold_writer_leases(
-    rollback: Rollback, progress: ProgressT, restoring: RestoreContext, ports: LeasePorts
+    rollback: Rollback, progress: ProgressT, context: BranchContext, ports: LeasePorts
 ) -> ProgressT:
     """Hold the other writers' leases. Refuse if another rollback has one before the fence begins."""
     try:
-        hold_writer_leases(rollback, restoring.target.writers, ports)
+        hold_writer_leases(rollback, context.settings.writers, ports)
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.obligation import Obligation
 from rollback.domain.rollback import Rollback
@@ -64,7 +64,7 @@ def make_change(
     rollback: Rollback,
     progress: ProgressT,
     change: DatabaseChange[ProgressT],
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: LeasePorts,
 ) -> Rollback:
     """Announce a change, or send the announced one.
@@ -83,7 +83,7 @@ def make_change(
         begun, fields = send_under_lease(rollback, change.send, ports, policy.database_timeout_seconds)
     except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation shows that
         unanswered = progress if change.is_repeatable else _note_lost_answer(progress, ports)
-        wait_seconds = max(poll, restoring.target.lost_answer_seconds)
+        wait_seconds = max(poll, context.settings.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)
     except RetryLater as later:
         left = progress if change.is_repeatable else change.after_retry_later(not_made, later)
@@ -111,11 +111,11 @@ def _note_lost_answer(progress: ProgressT, ports: HasClock) -> ProgressT:
     return progress.evolve(intent=progress.intent.model_copy(update={"unanswered_at": ports.clock.now()}))
 
 
-def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, ports: HasClock) -> bool:
+def may_still_arrive(progress: DatabaseProgress, context: BranchContext, ports: HasClock) -> bool:
     """Whether an announced change, of which no effect is visible yet, may be under way."""
     if progress.intent is None:
         return False
-    return ports.clock.now() - progress.intent.last_sent_at < timedelta(seconds=restoring.target.lost_answer_seconds)
+    return ports.clock.now() - progress.intent.last_sent_at < timedelta(seconds=context.settings.lost_answer_seconds)
 
 
 def operations_of(change: BranchChange | None) -> Sequence[Operation]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from rollback.check import Check
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.own_operations import is_compute_operation
 from rollback.database.preflight.preflight import is_refused_despite_force
 from rollback.domain.rollback import Rollback
@@ -34,7 +34,7 @@ def judge_source(
     rollback: Rollback,
     found: tuple[Check, ...],
     source_branch_id: str | None,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: LeasePorts,
 ) -> tuple[Check, ...]:
     """Check the source's head by SQL; no check if the earlier ones refuse already.
@@ -46,7 +46,7 @@ def judge_source(
         rollback: the document.
         found: the checks before.
         source_branch_id: Neon's id of the source; None: there is none to check.
-        restoring: the branch, Neon and SQL.
+        context: the branch, Neon and SQL.
         ports: the other ports.
 
     Raises:
@@ -56,35 +56,35 @@ def judge_source(
     if source_branch_id is None or is_refused_despite_force(found):
         return ()
     try:
-        if not restoring.databases.endpoints(source_branch_id):
-            _make_compute(rollback, source_branch_id, restoring, ports)
-        _wait_for_compute(source_branch_id, restoring, ports)
-        address = restoring.address(source_branch_id)
-        schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
+        if not context.databases.endpoints(source_branch_id):
+            _make_compute(rollback, source_branch_id, context, ports)
+        _wait_for_compute(source_branch_id, context, ports)
+        address = context.address(source_branch_id)
+        schema, migrations = context.sql.live_schema(address), context.sql.migrations(address)
     except CallRefused as refused:
         return (Check.failed("source-answers", f"{source_branch_id}: {refused}"),)
     answers = Check.passed("source-answers", f"the tables of {source_branch_id} were read")
-    return (answers, *restoring.judge_preview(schema, migrations))
+    return (answers, *context.check_tables(schema, migrations))
 
 
-def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, ports: LeasePorts) -> None:
+def _make_compute(rollback: Rollback, source_branch_id: str, context: BranchContext, ports: LeasePorts) -> None:
     if rollback.source_compute_branch_id != source_branch_id:
         raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
     with suppress(AlreadyExists, OutcomeUnknown):  # the next round finds the compute, or makes it
         send_under_lease(
             rollback,
-            partial(restoring.databases.create_endpoint, source_branch_id),
+            partial(context.databases.create_endpoint, source_branch_id),
             ports,
             ports.settings.policy.database_timeout_seconds,
         )
     raise SourceHasNoCompute(f"a compute of {source_branch_id} is being made")
 
 
-def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, ports: HasClock) -> None:
+def _wait_for_compute(source_branch_id: str, context: BranchContext, ports: HasClock) -> None:
     """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
     now = ports.clock.now()
-    for listed in restoring.databases.operations_since(now - _COMPUTE_START_LIMIT):
+    for listed in context.databases.operations_since(now - _COMPUTE_START_LIMIT):
         if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):
             continue
-        if not restoring.databases.operation(listed.id).is_over(now):
+        if not context.databases.operation(listed.id).is_over(now):
             raise SourceHasNoCompute(f"the compute of {source_branch_id} is being started")

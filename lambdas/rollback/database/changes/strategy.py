@@ -7,7 +7,7 @@ pure functions in the strategy's `next_action.py`. Time limits, leases and the f
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.rollback import Rollback
 
@@ -20,13 +20,13 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
     """One way to bring a branch where the plan wants it.
 
     Attributes:
-        restoring: the branch, Neon and SQL.
+        context: the branch, Neon and SQL.
         progress_type: class of the strategy's progress.
         is_fenced: whether the services that write to the branch are stopped first.
         extra_minutes: time that the strategy may take beyond `restore_timeout_minutes`.
     """
 
-    restoring: RestoreContext
+    context: BranchContext
     progress_type: type[ProgressT]
     is_fenced: bool = True
     extra_minutes: float = 0

@@ -14,7 +14,7 @@ from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
 from rollback.database.changes.send import DatabaseChange, make_change, may_still_arrive, operations_of
 from rollback.database.changes.strategy import DatabaseStrategy
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.rules_by_strategy import judge_delete
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.plan import DatabasePlan
@@ -44,13 +44,13 @@ class DeletionSnapshot(BaseModel):
     is_busy: bool = False
 
 
-def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: FencePorts) -> Rollback:
+def delete(rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Args:
         rollback: the document.
         plan: `branch` is the branch's name.
-        restoring: Neon. Its target need not exist any more.
+        context: Neon. Its target need not exist any more.
         ports: the other ports.
 
     Raises:
@@ -61,7 +61,7 @@ def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, po
     settings = ports.settings.database
     if settings is None:
         raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
-    return run_strategy(rollback, DeletionStrategy(restoring, ports, plan, settings), ports)
+    return run_strategy(rollback, DeletionStrategy(context, ports, plan, settings), ports)
 
 
 def next_deletion_move(seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
@@ -77,7 +77,7 @@ def next_deletion_move(seen: DeletionSnapshot, progress: DeletionProgress) -> De
 class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, DeletionMove]):
     """Delete a branch. It is known by its id, since another branch may have got its name."""
 
-    restoring: RestoreContext
+    context: BranchContext
     ports: LeasePorts
     plan: DatabasePlan
     settings: DatabaseSettings
@@ -86,7 +86,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def begin(self, rollback: Rollback) -> Rollback:
         """Find the branch by its name, and ask whether it may be deleted."""
-        now, databases = self.ports.clock.now(), self.restoring.databases
+        now, databases = self.ports.clock.now(), self.context.databases
         try:
             branch = databases.branch_named(self.plan.branch)
             checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
@@ -107,8 +107,8 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         self, rollback: Rollback, progress: DeletionProgress
     ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
         """Observe whether the branch exists, and whether an operation of Neon runs on it."""
-        branch = self.restoring.databases.branch(progress.before.id or "")
-        status = operation_status(progress, (branch,), self.restoring, self.ports.clock.now())
+        branch = self.context.databases.branch(progress.before.id or "")
+        status = operation_status(progress, (branch,), self.context, self.ports.clock.now())
         if branch is None and progress.data_change_announced_at is None:
             progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
         return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
@@ -119,7 +119,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def may_still_arrive(self, progress: DeletionProgress) -> bool:
         """Whether the deletion's request may still reach Neon."""
-        return may_still_arrive(progress, self.restoring, self.ports)
+        return may_still_arrive(progress, self.context, self.ports)
 
     def clear_unmade_change(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
         """Drop the announcement of the deletion if the branch exists."""
@@ -140,11 +140,11 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
                 progress, branch_id = progress.record_move(action, now), seen.branch.id
                 change = DatabaseChange[DeletionProgress](
                     action,
-                    lambda: (operations_of(self.restoring.databases.delete_branch(branch_id)), {}),
+                    lambda: (operations_of(self.context.databases.delete_branch(branch_id)), {}),
                     announced={"data_change_announced_at": progress.data_change_announced_at or now},
                     unsent={"data_change_announced_at": None},
                 )
-                return make_change(rollback, progress, change, self.restoring, self.ports)
+                return make_change(rollback, progress, change, self.context, self.ports)
             case DeletionMove.DONE:
                 return rollback.evolve(database=progress.ended(DatabaseOutcome.DELETED, now), wait_seconds=0)
             case DeletionMove.END:

@@ -12,7 +12,7 @@ from rollback.database.down_migrations.next_action import (
     find_running_command,
 )
 from rollback.database.down_migrations.ports import MigrationTaskPorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import CommandRun, DownMigrationProgress, backup_name
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
@@ -34,16 +34,16 @@ def describe_change(
     move: DownMigrationMove,
     seen: DownMigrationSnapshot,
     expires_at: datetime | None,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the change of the backup, or of a running task, that a move makes."""
-    databases, backup = restoring.databases, seen.backup
+    databases, backup = context.databases, seen.backup
     name = backup_name(rollback.id)
     match move:
         case DownMigrationMove.CREATE_BACKUP:  # from the head: behind the fence no process writes to the branch
             return DatabaseChange(
-                move, lambda: (databases.create_branch(name, restoring.target.branch_id).operations, {})
+                move, lambda: (databases.create_branch(name, context.settings.branch_id).operations, {})
             )
         case DownMigrationMove.STOP_TASK:
             return DatabaseChange(move, lambda: ((), {"ran": _stop_running_command(rollback, progress, ports)}))

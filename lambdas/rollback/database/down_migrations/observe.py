@@ -5,7 +5,7 @@ from datetime import datetime
 from rollback.database.down_migrations.actions import command_intent
 from rollback.database.down_migrations.next_action import Command, DownMigrationSnapshot, find_running_command
 from rollback.database.down_migrations.ports import MigrationTaskPorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.observe import operation_status
 from rollback.domain.database.progress import CommandRun, DownMigrationProgress, backup_name
 from rollback.domain.rollback import Rollback
@@ -17,13 +17,13 @@ _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
 
 
 def take_snapshot(
-    rollback: Rollback, progress: DownMigrationProgress, restoring: RestoreContext, now: datetime
+    rollback: Rollback, progress: DownMigrationProgress, context: BranchContext, now: datetime
 ) -> DownMigrationSnapshot:
     """Observe the branch, its backup, and the rollback's operations on both."""
-    branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
-    backup = restoring.databases.branch_named(backup_name(rollback.id))
+    branch = context.databases.branch(progress.before.id or context.settings.branch_id)
+    backup = context.databases.branch_named(backup_name(rollback.id))
     return DownMigrationSnapshot(
-        branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), restoring, now)
+        branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), context, now)
     )
 
 

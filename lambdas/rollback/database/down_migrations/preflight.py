@@ -5,7 +5,7 @@ from typing import Any
 
 from rollback.check import Check
 from rollback.database.down_migrations.ports import MigrationCheckPorts
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import check_background_work
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.rollback import Rollback
@@ -19,16 +19,16 @@ def preflight_of_down_migrations(
     rollback: Rollback,
     plan: DatabasePlan,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: MigrationCheckPorts,
 ) -> tuple[Check, ...]:
     """Check the branch, the settings, the plan and the running release's task definition."""
     try:
-        branch = restoring.databases.branch(restoring.target.branch_id)
-        restoring.address(restoring.target.branch_id)
+        branch = context.databases.branch(context.settings.branch_id)
+        context.address(context.settings.branch_id)
     except CallRefused as refused:
         return (Check.failed("database-access", str(refused)),)
-    gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
+    gone = f"project {settings.project_id} has no branch {context.settings.branch_id}"
     no_command = "down_command is not set: set the command that reverts one migration in a container of the release"
     return (
         Check.failed_if(gone if branch is None else None, "branch-exists", plan.branch),
@@ -39,7 +39,7 @@ def preflight_of_down_migrations(
             None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
         ),
         _check_definition(rollback, ports),
-        *(check_background_work(restoring, replaces_data=False) if branch is not None else ()),
+        *(check_background_work(context, replaces_data=False) if branch is not None else ()),
     )
 
 

@@ -28,7 +28,7 @@ from rollback.database.down_migrations.next_action import (
 from rollback.database.down_migrations.observe import apply_observation, take_snapshot
 from rollback.database.down_migrations.ports import DownMigrationPorts
 from rollback.database.down_migrations.preflight import preflight_of_down_migrations
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DownMigrationProgress, OriginalBranch
@@ -43,7 +43,7 @@ _BACKWARD = frozenset({DownMigrationMove.STOP_TASK, DownMigrationMove.DELETE_BAC
 
 
 def run_down_migrations(
-    rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: DownMigrationPorts
+    rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports: DownMigrationPorts
 ) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
@@ -57,14 +57,14 @@ def run_down_migrations(
     settings = ports.settings.database
     if settings is None:
         raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
-    return run_strategy(rollback, DownMigrationStrategy(restoring, ports, plan, settings), ports)
+    return run_strategy(rollback, DownMigrationStrategy(context, ports, plan, settings), ports)
 
 
 @dataclass
 class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigrationSnapshot, DownMigrationMove]):
     """Step the schema down by the release's own commands."""
 
-    restoring: RestoreContext
+    context: BranchContext
     ports: DownMigrationPorts
     plan: DatabasePlan
     settings: DatabaseSettings
@@ -80,18 +80,18 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         """Ask Neon, SQL and ECS whether the commands can run."""
 
         def run_checks() -> tuple[Check, ...]:
-            return preflight_of_down_migrations(rollback, self.plan, self.settings, self.restoring, self.ports)
+            return preflight_of_down_migrations(rollback, self.plan, self.settings, self.context, self.ports)
 
         def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> DownMigrationProgress:
             return DownMigrationProgress(started_at=self.ports.clock.now(), before=before)
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
+        return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)
 
     def observe(
         self, rollback: Rollback, progress: DownMigrationProgress
     ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
         """Observe the branch, its backup and the tasks, and record which changes were carried out."""
-        seen = take_snapshot(rollback, progress, self.restoring, self.ports.clock.now())
+        seen = take_snapshot(rollback, progress, self.context, self.ports.clock.now())
         return rollback, apply_observation(rollback, progress, self.commands, self.ports), seen
 
     def find_objection(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> str | None:
@@ -103,7 +103,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         """Whether a backup or a task that was requested may still be made."""
         is_forward = progress.intent is not None and progress.intent.action not in _BACKWARD
         is_idle = find_running_command(progress) is None
-        return is_idle and is_forward and may_still_arrive(progress, self.restoring, self.ports)
+        return is_idle and is_forward and may_still_arrive(progress, self.context, self.ports)
 
     def clear_unmade_change(
         self,
@@ -152,7 +152,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         command = next_command(progress, self.commands)
         if move is DownMigrationMove.RUN_COMMAND and command and seen.backup and rollback.plan:
             # A command of ours that ended may leave a pooled session: sessions count before the first one only.
-            again = recheck_fence(rollback, progress, self.restoring, self.ports, sessions_too=not progress.ran)
+            again = recheck_fence(rollback, progress, self.context, self.ports, sessions_too=not progress.ran)
             if again is not None:
                 return rollback.evolve(database=again, wait_seconds=0)
             change = describe_command_run(
@@ -160,17 +160,17 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
             )
         else:
             expires_at = self._backup_expiry(progress)
-            change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.ports)
-        return make_change(rollback, progress, change, self.restoring, self.ports)
+            change = describe_change(rollback, progress, move, seen, expires_at, self.context, self.ports)
+        return make_change(rollback, progress, change, self.context, self.ports)
 
     def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:
         """Return when the backup expires, the same for a retry, in whole seconds as Neon keeps it."""
-        days, since = self.restoring.target.backup_days, progress.accepted_at
+        days, since = self.context.settings.backup_days, progress.accepted_at
         return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
 
     def _check_live_branch(self, progress: DownMigrationProgress, now: datetime) -> DownMigrationProgress:
         """Check that the live branch has the journal and the tables that the target needs."""
-        sql, address = self.restoring.sql, self.restoring.address(progress.before.id or self.restoring.target.branch_id)
+        sql, address = self.context.sql, self.context.address(progress.before.id or self.context.settings.branch_id)
         schema, migrations = sql.live_schema(address), sql.migrations(address)
-        progress = progress.evolve(schema_checks=self.restoring.judge_preview(schema, migrations))
+        progress = progress.evolve(schema_checks=self.context.check_tables(schema, migrations))
         return progress if progress.failed_checks() else progress.evolve(verified_at=now)

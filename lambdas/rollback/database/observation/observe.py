@@ -13,14 +13,14 @@ from rollback.database.observation.ports import DatabaseReadinessPorts, Observat
 from rollback.database.observation.readiness import judge_standing_plan
 from rollback.database.observation.readiness_rules import CHECK_NAME
 from rollback.database.observation.record_schema import record_schema
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.branch_history import read_branch_history
-from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.database.preflight.preflight import preflight_of_reset, preflight_of_restore
 from rollback.domain.database.branch_observation import Observation
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
-from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.releases.release import Release, ReleaseState, last_known_good
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings
@@ -48,15 +48,15 @@ def observe(ports: ObservationPorts) -> Observation | None:
     if settings is None or settings.branch_id is None or find_live_database_lease(ports) is not None:
         return None
     now = ports.clock.now()  # a change during the observation is not part of the observation
-    target = RestoreTarget.of(ports.settings, settings.branch_id)
-    restoring = RestoreContext(target=target, databases=ports.databases, sql=ports.sql)
-    address = restoring.address(settings.branch_id)
+    branch_settings = BranchSettings.of(ports.settings, settings.branch_id)
+    context = BranchContext(settings=branch_settings, databases=ports.databases, sql=ports.sql)
+    address = context.address(settings.branch_id)
     timeline, schema = ports.sql.head(address).timeline, live_schema(address, ports.sql)
-    running = {service.name: _running_fingerprint(service, ports) for service in target.writers}
+    running = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
-        for service in target.writers
-        for check in _check_restore(service.name, running[service.name], settings, restoring, ports)
+        for service in branch_settings.writers
+        for check in _check_restore(service.name, running[service.name], settings, context, ports)
     )
     if find_live_database_lease(ports) is not None:  # a rollback began meanwhile: the observed state may be gone
         return None
@@ -69,7 +69,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
         timeline=timeline,
     )
     ports.ledger.put_observation(seen)
-    for service in target.writers:
+    for service in branch_settings.writers:
         release = _find_release(service.name, running[service.name], ports)
         if release is not None and release.state is ReleaseState.PROMOTED:
             record_schema(release, ports)  # promoted before the first observation of its schema
@@ -78,7 +78,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
 
 
 def observe_after_change(
-    restoring: RestoreContext, branch_id: str, ports: DatabaseReadinessPorts, *, settled: bool
+    context: BranchContext, branch_id: str, ports: DatabaseReadinessPorts, *, settled: bool
 ) -> None:
     """Replace the observation after a rollback changed the branch: the old one would mislead the next plan.
 
@@ -94,12 +94,12 @@ def observe_after_change(
     schema, timeline, now = ReleaseSchema(), None, ports.clock.now()
     if settled:
         with contextlib.suppress(ExternalServiceError):
-            address = restoring.address(branch_id)
-            schema, timeline = live_schema(address, restoring.sql), restoring.sql.head(address).timeline
+            address = context.address(branch_id)
+            schema, timeline = live_schema(address, context.sql), context.sql.head(address).timeline
     ports.ledger.put_schema(schema)
     seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
     ports.ledger.put_observation(seen)
-    for service in restoring.target.writers:
+    for service in context.settings.writers:
         with contextlib.suppress(ExternalServiceError, Conflict):  # the next observation judges the standing plan again
             judge_standing_plan(service.name, ports)
 
@@ -128,12 +128,12 @@ def _find_release(service_name: str, fingerprint: str, ports: HasLedger) -> Rele
 
 
 def _check_restore(
-    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, ports: BranchHistoryPorts
+    service_name: str, running: str, settings: DatabaseSettings, context: BranchContext, ports: BranchHistoryPorts
 ) -> tuple[Check, ...]:
     """Check whether the database could go back from the running release with the strategy of the settings."""
     now = ports.clock.now()
     if settings.strategy in (Strategy.RESET, Strategy.RECREATE) and settings.source_branch_id is not None:
-        return preflight_of_reset(settings.source_branch_id, restoring, now)
+        return preflight_of_reset(settings.source_branch_id, context, now)
     target = last_known_good(ports.ledger.promoted(service_name), running)
     if target is None:
         return (_warn("no other release is promoted yet, so there is no data to restore"),)
@@ -156,7 +156,7 @@ def _check_restore(
             f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
         )
         return (_warn(reason),)
-    return preflight_of_restore(point.point, restoring, now)
+    return preflight_of_restore(point.point, context, now)
 
 
 def _warn(reason: str) -> Check:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.branch_rules import branch_exists, find_branch
-from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.own_operations import changes_data
 from rollback.database.preflight.rules_by_strategy import judge_recreate, judge_reset, judge_restore
 from rollback.database.preflight.timeline import judge_timeline
@@ -26,44 +26,44 @@ _MAX_OPERATION_AGE = timedelta(minutes=30)  # an older operation is not worth wa
 Judge = Callable[[Project, tuple[Branch, ...], tuple[Endpoint, ...]], tuple[Check, ...]]
 
 
-def preflight_of_restore(point: RestorePoint, restoring: RestoreContext, now: datetime) -> tuple[Check, ...]:
+def preflight_of_restore(point: RestorePoint, context: BranchContext, now: datetime) -> tuple[Check, ...]:
     """Check a restore to a point in the branch's own past."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        checks = judge_restore(project, branches, endpoints, point, restoring.target, now)
-        branch = find_branch(branches, restoring.target.branch_id)
+        checks = judge_restore(project, branches, endpoints, point, context.settings, now)
+        branch = find_branch(branches, context.settings.branch_id)
         if branch is None or not endpoints:
             return checks
-        return (*checks, _check_timeline(point, branch, branches, restoring))
+        return (*checks, _check_timeline(point, branch, branches, context))
 
-    return _run_preflight(restoring, judge)
+    return _run_preflight(context, judge)
 
 
 def preflight_of_reset(
-    source_branch_id: str, restoring: RestoreContext, now: datetime, *, is_undo: bool = False
+    source_branch_id: str, context: BranchContext, now: datetime, *, is_undo: bool = False
 ) -> tuple[Check, ...]:
     """Check a reset to another branch's head, or to a backup's head in order to undo a rollback."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        busy = _operations_changing(source_branch_id, restoring, now)
-        return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target, is_undo=is_undo)
+        busy = _operations_changing(source_branch_id, context, now)
+        return judge_reset(project, branches, endpoints, source_branch_id, busy, context.settings, is_undo=is_undo)
 
-    return _run_preflight(restoring, judge)
+    return _run_preflight(context, judge)
 
 
 def preflight_of_recreate(
-    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, now: datetime
+    source_branch_id: str | None, settings: DatabaseSettings, context: BranchContext, now: datetime
 ) -> tuple[Check, ...]:
     """Check the replacement of a branch by a copy of another branch's head."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        branch = find_branch(branches, restoring.target.branch_id)
+        branch = find_branch(branches, context.settings.branch_id)
         if branch is None:
-            return (branch_exists(restoring.target.branch_id, project, branches),)
-        busy = _operations_changing(source_branch_id, restoring, now)
+            return (branch_exists(context.settings.branch_id, project, branches),)
+        busy = _operations_changing(source_branch_id, context, now)
         return judge_recreate(project, branches, branch, endpoints, source_branch_id, busy, settings)
 
-    return _run_preflight(restoring, judge)
+    return _run_preflight(context, judge)
 
 
 def is_refused_despite_force(checks: tuple[Check, ...]) -> bool:
@@ -71,51 +71,49 @@ def is_refused_despite_force(checks: tuple[Check, ...]) -> bool:
     return any(check.verdict is Verdict.FAIL and not check.forceable for check in checks)
 
 
-def check_background_work(restoring: RestoreContext, *, replaces_data: bool) -> tuple[Check, ...]:
+def check_background_work(context: BranchContext, *, replaces_data: bool) -> tuple[Check, ...]:
     """Check that Postgres answers, and name work on the branch that no fence stops.
 
     Asked before services are stopped. A wrong password, a missing database or an address that Neon does not let in
     would otherwise be found while the services stand at zero tasks.
     """
     try:
-        address = restoring.address(restoring.target.branch_id)
-        work = restoring.sql.background_work(address)
-        sessions = restoring.sql.client_sessions(address)
+        address = context.address(context.settings.branch_id)
+        work = context.sql.background_work(address)
+        sessions = context.sql.client_sessions(address)
     except CallRefused as refused:
         return (Check.failed("database-answers", str(refused)),)
-    answers = Check.passed("database-answers", f"{restoring.target.role} can connect")
+    answers = Check.passed("database-answers", f"{context.settings.role} can connect")
     workers = [session for session in sessions if not session.is_client]
     return (answers, *judge_background_work(work, workers, replaces_data=replaces_data))
 
 
-def _run_preflight(restoring: RestoreContext, judge: Judge) -> tuple[Check, ...]:
-    databases, target = restoring.databases, restoring.target
+def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
+    databases, branch_settings = context.databases, context.settings
     try:
         project, branches = databases.project(), tuple(databases.branches())
-        is_known = find_branch(branches, target.branch_id) is not None
-        endpoints = databases.endpoints(target.branch_id) if is_known else ()
+        is_known = find_branch(branches, branch_settings.branch_id) is not None
+        endpoints = databases.endpoints(branch_settings.branch_id) if is_known else ()
     except CallRefused as refused:
         return (Check.failed("database-access", str(refused)),)
     access = Check.passed("database-access", f"the key opens project {project.name}")
     checks = (access, *judge(project, branches, endpoints))
     if not endpoints or is_refused_despite_force(checks):  # no sleeping compute is woken for a refusal
         return checks
-    return (*checks, *check_background_work(restoring, replaces_data=True))
+    return (*checks, *check_background_work(context, replaces_data=True))
 
 
-def _operations_changing(branch_id: str | None, restoring: RestoreContext, now: datetime) -> tuple[Operation, ...]:
-    recent = restoring.databases.operations_since(now - _MAX_OPERATION_AGE)
+def _operations_changing(branch_id: str | None, context: BranchContext, now: datetime) -> tuple[Operation, ...]:
+    recent = context.databases.operations_since(now - _MAX_OPERATION_AGE)
     return tuple(o for o in recent if o.branch_id == branch_id and changes_data(o) and not o.is_over(now))
 
 
-def _check_timeline(
-    point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], restoring: RestoreContext
-) -> Check:
+def _check_timeline(point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], context: BranchContext) -> Check:
     """Compare with the live timeline, because an operator may have restored the branch since the last observation.
 
     Without a timeline in the restore point, there is nothing to compare, and no sleeping compute is woken.
     """
     live = None
     if point.timeline is not None:
-        live = restoring.sql.head(restoring.address(branch.id)).timeline
+        live = context.sql.head(context.address(branch.id)).timeline
     return judge_timeline(point.timeline, live, branch, branches)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
-from rollback.domain.database.restore_target import RestoreTarget
 from rollback.resources.database.neon import Branch, Project, restore_window
 
 CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
@@ -21,11 +21,11 @@ def restore_point_is_in_window(
     branch: Branch,
     branches: Sequence[Branch],
     point: RestorePoint,
-    target: RestoreTarget,
+    branch_settings: BranchSettings,
     now: datetime,
 ) -> Check:
     """Neon keeps the branch's history back to the restore point, with a margin."""
-    window, margin = restore_window(project, branch, now), timedelta(minutes=target.window_margin_minutes)
+    window, margin = restore_window(project, branch, now), timedelta(minutes=branch_settings.window_margin_minutes)
     if branch.last_reset_at is not None and point.at < branch.last_reset_at:
         backups = ", ".join(b.name for b in branches if b.name.startswith(BACKUP_PREFIX)) or "none of ours is left"
         objection = (
@@ -35,8 +35,8 @@ def restore_point_is_in_window(
     else:
         objection = (
             f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest}, with a margin of "
-            f"{target.window_margin_minutes:g} minutes at that end. Name a later time (--to), or restore the data from "
-            "your own dump. For the next time, let Neon keep history for longer (in the project's settings)"
+            f"{branch_settings.window_margin_minutes:g} minutes at that end. Name a later time (--to), or restore "
+            "the data from your own dump. For the next time, let Neon keep history for longer (in the project's settings)"
         )
     is_kept = window.contains(point.at, margin)
     return Check.failed_if(
@@ -68,7 +68,7 @@ def backup_has_room(project: Project, branches: Sequence[Branch]) -> Check:
     )
 
 
-def children_stay(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
+def children_stay(branch: Branch, branches: Sequence[Branch], branch_settings: BranchSettings) -> Check:
     """No child branch moves to the backup, unless the settings allow it.
 
     A backup of ours may be a child, of a branch that stepped down: it keeps its data below any parent. Staging and
@@ -80,7 +80,7 @@ def children_stay(branch: Branch, branches: Sequence[Branch], target: RestoreTar
     children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
     if not children:
         return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
-    if target.children == "move":
+    if branch_settings.children == "move":
         reason = f"{children} move from {branch.name} to its backup, and keep the data that the restore replaces"
         return Check.passed(CHILDREN_CHECK, reason, evidence={_CHILDREN: children})
     objection = (

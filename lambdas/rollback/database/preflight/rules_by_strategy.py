@@ -25,8 +25,8 @@ from rollback.database.preflight.restore_rules import (
     ip_limits_hold,
     restore_point_is_in_window,
 )
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.progress import RestorePoint
-from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.resources.database.neon import Branch, Endpoint, Operation, Project
 
@@ -36,7 +36,7 @@ def judge_restore(
     branches: Sequence[Branch],
     endpoints: Sequence[Endpoint],
     point: RestorePoint,
-    target: RestoreTarget,
+    branch_settings: BranchSettings,
     now: datetime,
 ) -> tuple[Check, ...]:
     """Check a restore of a branch to a point in its own past.
@@ -44,17 +44,17 @@ def judge_restore(
     Args:
         endpoints: computes of the branch itself.
     """
-    exists = branch_exists(target.branch_id, project, branches)
-    branch = find_branch(branches, target.branch_id)
+    exists = branch_exists(branch_settings.branch_id, project, branches)
+    branch = find_branch(branches, branch_settings.branch_id)
     if branch is None:
         return (exists,)
     return (
         exists,
         branch_is_root(branch),
         branch_can_be_restored(branch, endpoints),
-        restore_point_is_in_window(project, branch, branches, point, target, now),
+        restore_point_is_in_window(project, branch, branches, point, branch_settings, now),
         backup_has_room(project, branches),
-        children_stay(branch, branches, target),
+        children_stay(branch, branches, branch_settings),
         ip_limits_hold(project, branch),
     )
 
@@ -65,7 +65,7 @@ def judge_reset(
     endpoints: Sequence[Endpoint],
     source_branch_id: str,
     busy: Sequence[Operation],
-    target: RestoreTarget,
+    branch_settings: BranchSettings,
     *,
     is_undo: bool = False,
 ) -> tuple[Check, ...]:
@@ -77,8 +77,8 @@ def judge_reset(
         is_undo: the source is a backup that a rollback made of this branch. Only an undo may overwrite the default
             branch.
     """
-    exists = branch_exists(target.branch_id, project, branches)
-    branch, source = find_branch(branches, target.branch_id), find_branch(branches, source_branch_id)
+    exists = branch_exists(branch_settings.branch_id, project, branches)
+    branch, source = find_branch(branches, branch_settings.branch_id), find_branch(branches, source_branch_id)
     if branch is None:
         return (exists,)
     if source is None or source is branch:
@@ -89,7 +89,7 @@ def judge_reset(
         *(() if is_undo else (branch_is_not_default(branch),)),
         branch_can_be_restored(branch, endpoints),
         *((backup_has_room(project, branches),) if branch.is_root else ()),
-        children_stay(branch, branches, target),
+        children_stay(branch, branches, branch_settings),
         ip_limits_hold(project, branch),
     )
 

@@ -6,7 +6,7 @@ from functools import partial
 from pydantic import SecretStr
 
 from rollback.database.changes.send import DatabaseChange, SendResult, operations_of
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
 from rollback.database.recreate.observe import service_address
 from rollback.database.recreate.ports import BranchSecretPorts
@@ -28,11 +28,11 @@ def describe_change(
     move: RecreateMove,
     seen: RecreateSnapshot,
     expires_at: datetime | None,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: HasClock,
 ) -> RecreateChange:
     """Describe the change of a branch that a move makes."""
-    databases, before, old = restoring.databases, progress.before, seen.old
+    databases, before, old = context.databases, progress.before, seen.old
     if old is None:
         raise NotFound(f"{move}: branch {before.name} was deleted a moment ago")
     match move:
@@ -45,7 +45,7 @@ def describe_change(
             )
         case RecreateMove.CREATE_NEW:
             return DatabaseChange(
-                move, partial(_create_new, progress, restoring), tolerate_refusal=_create_without_expiry
+                move, partial(_create_new, progress, context), tolerate_refusal=_create_without_expiry
             )
         case RecreateMove.DELETE_NEW if seen.named is not None:
             new_id = seen.named.id
@@ -77,7 +77,7 @@ def describe_secret_change(
     progress: RecreateProgress,
     new: Branch,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: BranchSecretPorts,
 ) -> RecreateChange:
     """Describe the write of the connection secret, which was read and names the old branch.
@@ -91,7 +91,7 @@ def describe_secret_change(
     wanted: SecretStr | None = None
     if progress.is_announced(RecreateMove.WRITE_SECRET):  # read immediately before the write
         secret = ports.secrets.read(arn)
-        wanted = with_uri(secret, keys, service_address(new.id, secret, keys, restoring))
+        wanted = with_uri(secret, keys, service_address(new.id, secret, keys, context))
 
     def write() -> SendResult:
         if wanted is not None:
@@ -119,10 +119,10 @@ def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, ports: HasSec
         raise OutcomeUnknown(str(failure)) from failure
 
 
-def _create_new(progress: RecreateProgress, restoring: RestoreContext) -> SendResult:
+def _create_new(progress: RecreateProgress, context: BranchContext) -> SendResult:
     """Make a branch that expires as the old one does."""
     expires_at = None if progress.expiry_refused else progress.before.expires_at
-    made = restoring.databases.create_branch(
+    made = context.databases.create_branch(
         progress.before.name, progress.source_branch_id, with_endpoint=True, expires_at=expires_at
     )
     return made.operations, {"branch_id": made.branch.id}

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from rollback.database.changes.send import may_still_arrive
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
 from rollback.database.recreate.ports import BranchSecretPorts
 from rollback.database.restore.observe import operation_status
@@ -20,22 +20,22 @@ from rollback.resources.database.neon import Branch
 
 
 def take_snapshot(
-    progress: RecreateProgress, settings: DatabaseSettings, restoring: RestoreContext, ports: BranchSecretPorts
+    progress: RecreateProgress, settings: DatabaseSettings, context: BranchContext, ports: BranchSecretPorts
 ) -> RecreateSnapshot:
     """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
-    old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
-    named = restoring.databases.branch_named(progress.before.name)
+    old = context.databases.branch(progress.before.id or context.settings.branch_id)
+    named = context.databases.branch_named(progress.before.name)
     named = None if named is not None and old is not None and named.id == old.id else named
     return RecreateSnapshot(
         old=old,
         named=named,
-        addressed_branch=_known_address(progress, named, settings, restoring, ports),
-        operations=operation_status(progress, (old, named), restoring, ports.clock.now()),
+        addressed_branch=_known_address(progress, named, settings, context, ports),
+        operations=operation_status(progress, (old, named), context, ports.clock.now()),
     )
 
 
 def apply_observation(
-    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, restoring: RestoreContext, ports: HasClock
+    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, context: BranchContext, ports: HasClock
 ) -> RecreateProgress:
     """Record which of our changes were carried out, whether or not their answers arrived."""
     now = ports.clock.now()
@@ -50,7 +50,7 @@ def apply_observation(
             progress = progress.confirm_intent()
     if _is_reversal_done(progress, seen):
         progress = progress.confirm_intent()
-    if progress.why_not is not None and not may_still_arrive(progress, restoring, ports):
+    if progress.why_not is not None and not may_still_arrive(progress, context, ports):
         progress = _revert_progress(progress, seen)
     return progress
 
@@ -80,7 +80,7 @@ def _known_address(
     progress: RecreateProgress,
     named: Branch | None,
     settings: DatabaseSettings,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: HasSecrets,
 ) -> Literal["none", "old", "new", "unknown"]:
     arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
@@ -90,12 +90,12 @@ def _known_address(
         return "unknown" if progress.is_redeploy_needed else "old"
     try:
         secret = ports.secrets.read(arn)
-        return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
+        return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, context)) else "old"
     except (ExternalServiceError, InvalidRequest):
         return "unknown"
 
 
-def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, restoring: RestoreContext) -> SecretStr:
+def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, context: BranchContext) -> SecretStr:
     """Ask Neon for the URI by which services reach a branch: the secret names their role, and whether they are pooled.
 
     Neon has no password of a role that it does not know. Then the URI is that of the settings' role, from which
@@ -105,20 +105,22 @@ def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, restori
         InvalidRequest: the secret can't be read.
         ExternalServiceError: Neon can't be asked.
     """
-    target, pooled = restoring.target, is_pooled(secret, keys)
-    role = role_in(secret, keys) or target.role
+    branch_settings, pooled = context.settings, is_pooled(secret, keys)
+    role = role_in(secret, keys) or branch_settings.role
     try:
-        return restoring.databases.connection_uri(branch_id, target.database, role, pooled=pooled)
+        return context.databases.connection_uri(branch_id, branch_settings.database, role, pooled=pooled)
     except NotFound:
-        if role == target.role:
+        if role == branch_settings.role:
             raise
-        return restoring.databases.connection_uri(branch_id, target.database, target.role, pooled=pooled)
+        return context.databases.connection_uri(
+            branch_id, branch_settings.database, branch_settings.role, pooled=pooled
+        )
 
 
-def is_known_to_neon(branch_id: str, role: str, restoring: RestoreContext) -> bool:
+def is_known_to_neon(branch_id: str, role: str, context: BranchContext) -> bool:
     """Whether Neon has the role's password on a branch."""
     try:
-        restoring.databases.connection_uri(branch_id, restoring.target.database, role)
+        context.databases.connection_uri(branch_id, context.settings.database, role)
     except NotFound:
         return False
     return True

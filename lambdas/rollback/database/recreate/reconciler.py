@@ -15,8 +15,8 @@ from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy
 from rollback.database.changes.send import make_change, may_still_arrive
 from rollback.database.changes.source import judge_source
 from rollback.database.changes.strategy import DatabaseStrategy
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.branch_rules import services_get_new_address
-from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_recreate
 from rollback.database.recreate.actions import describe_change, describe_secret_change
 from rollback.database.recreate.next_action import (
@@ -38,7 +38,7 @@ from rollback.resources.database.connection_secret import SecretKeys, role_in
 from rollback.resources.database.errors import NotFound
 
 
-def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, ports: RecreatePorts) -> Rollback:
+def recreate(rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports: RecreatePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     A recreate ends as restored, as refused with everything as it was, or as failed. The backup has the old data then.
@@ -51,14 +51,14 @@ def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, 
     settings = ports.settings.database
     if settings is None:
         raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
-    return run_strategy(rollback, RecreateStrategy(restoring, ports, plan, settings, backup_name(rollback.id)), ports)
+    return run_strategy(rollback, RecreateStrategy(context, ports, plan, settings, backup_name(rollback.id)), ports)
 
 
 @dataclass
 class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, RecreateMove]):
     """Put a new branch in the place of the old one."""
 
-    restoring: RestoreContext
+    context: BranchContext
     ports: RecreatePorts
     plan: DatabasePlan
     settings: DatabaseSettings
@@ -70,16 +70,16 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         source = self.plan.source_branch_id
 
         def run_checks() -> tuple[Check, ...]:
-            found = preflight_of_recreate(source, self.settings, self.restoring, self.ports.clock.now())
-            found = (*found, _check_connection(source, self.settings, self.restoring, self.ports))
-            return (*found, *judge_source(rollback, found, source, self.restoring, self.ports))
+            found = preflight_of_recreate(source, self.settings, self.context, self.ports.clock.now())
+            found = (*found, _check_connection(source, self.settings, self.context, self.ports))
+            return (*found, *judge_source(rollback, found, source, self.context, self.ports))
 
         def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> RecreateProgress:
             if source is None:
                 raise InvalidRequest("a recreate needs a source branch; nothing was changed")
             return RecreateProgress(started_at=self.ports.clock.now(), before=before, source_branch_id=source)
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
+        return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)
 
     def is_reversible(self, progress: RecreateProgress) -> bool:
         """Whether services still reach the old branch: it answers under its host until the secret names the new one."""
@@ -89,9 +89,9 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress
     ) -> tuple[Rollback, RecreateProgress, RecreateSnapshot]:
         """Observe both branches and the secret, and record which changes were carried out."""
-        seen = take_snapshot(progress, self.settings, self.restoring, self.ports)
-        progress = apply_observation(rollback, progress, seen, self.restoring, self.ports)
-        is_under_way = may_still_arrive(progress, self.restoring, self.ports)
+        seen = take_snapshot(progress, self.settings, self.context, self.ports)
+        progress = apply_observation(rollback, progress, seen, self.context, self.ports)
+        is_under_way = may_still_arrive(progress, self.context, self.ports)
         return rollback, progress, seen.model_copy(update={"is_change_under_way": is_under_way})
 
     def find_objection(self, seen: RecreateSnapshot, progress: RecreateProgress) -> str | None:
@@ -132,24 +132,22 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress, move: RecreateMove, seen: RecreateSnapshot
     ) -> Rollback:
         if move is RecreateMove.RENAME_OLD:
-            again = recheck_fence(rollback, progress, self.restoring, self.ports)
+            again = recheck_fence(rollback, progress, self.context, self.ports)
             if again is not None:
                 return rollback.evolve(database=again, wait_seconds=0)
         try:
             if move is RecreateMove.WRITE_SECRET and seen.named is not None:
-                change = describe_secret_change(
-                    rollback, progress, seen.named, self.settings, self.restoring, self.ports
-                )
+                change = describe_secret_change(rollback, progress, seen.named, self.settings, self.context, self.ports)
             else:
                 expires_at = self._backup_expiry(progress)
-                change = describe_change(rollback, progress, move, seen, expires_at, self.restoring, self.ports)
-            return make_change(rollback, progress, change, self.restoring, self.ports)
+                change = describe_change(rollback, progress, move, seen, expires_at, self.context, self.ports)
+            return make_change(rollback, progress, change, self.context, self.ports)
         except InvalidRequest as error:  # the secret does not have the shape that the settings describe
             return rollback.evolve(database=progress.mark_failed(str(error), self.ports.clock.now()), wait_seconds=0)
 
     def _backup_expiry(self, progress: RecreateProgress) -> datetime | None:
         """Return when the old branch expires, the same for a retry, in whole seconds as Neon keeps it."""
-        days = self.restoring.target.backup_days
+        days = self.context.settings.backup_days
         if days is None or progress.accepted_at is None:
             return None
         return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
@@ -158,12 +156,12 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         """Check that the new branch answers, and that the releases can work with its tables."""
         if seen.named is None:
             raise NotFound(f"the new branch {progress.before.name} was deleted a moment ago")
-        address, sql = self.restoring.address(seen.named.id), self.restoring.sql
+        address, sql = self.context.address(seen.named.id), self.context.sql
         schema, migrations = sql.live_schema(address), sql.migrations(address)
-        progress = progress.evolve(schema_checks=self.restoring.judge_preview(schema, migrations))
+        progress = progress.evolve(schema_checks=self.context.check_tables(schema, migrations))
         if progress.failed_checks():
             return progress
-        return note_lost_replication(progress, address, self.restoring).evolve(verified_at=now, refused_since=None)
+        return note_lost_replication(progress, address, self.context).evolve(verified_at=now, refused_since=None)
 
     def _note_settings_to_change(self, progress: RecreateProgress) -> RecreateProgress:
         if self.settings.branch_id is None:
@@ -175,24 +173,24 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
 
 
 def _check_connection(
-    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, ports: HasSecrets
+    source_branch_id: str | None, settings: DatabaseSettings, context: BranchContext, ports: HasSecrets
 ) -> Check:
-    writers, unreadable = [service.name for service in restoring.target.writers], None
+    writers, unreadable = [service.name for service in context.settings.writers], None
     if settings.connection_secret_arn is not None:
         try:
             secret = ports.secrets.read(settings.connection_secret_arn)
-            unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, restoring)
+            unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, context)
         except (ExternalServiceError, InvalidRequest) as error:
             unreadable = str(error)
     return services_get_new_address(settings, writers, unreadable)
 
 
-def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreContext) -> str | None:
+def _why_unwritable(role: str | None, source_id: str | None, context: BranchContext) -> str | None:
     """Return why the secret can't be written: Neon lacks the role's password on a child of a protected branch."""
-    source = restoring.databases.branch(source_id) if source_id is not None else None
+    source = context.databases.branch(source_id) if source_id is not None else None
     if role is None or source is None or not source.protected:
         return None
-    if is_known_to_neon(restoring.target.branch_id, role, restoring):
+    if is_known_to_neon(context.settings.branch_id, role, context):
         return None
     return (
         f"services log in as {role}, and Neon does not have that role's password. A branch created from {source.name}, "

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from rollback.database.changes.carry_sequences import carry_sequences
 from rollback.database.changes.send import DatabaseChange, SendResult, operations_of
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.next_action import RestoreMove, RestoreSnapshot
 from rollback.domain.database.progress import (
     OverwriteProgress,
@@ -34,14 +34,14 @@ def describe_change(
     progress: OverwriteProgress,
     move: RestoreMove,
     seen: RestoreSnapshot,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: HasClock,
 ) -> OverwriteChange:
     """Describe the change that a move makes."""
-    databases, target, now = restoring.databases, restoring.target, ports.clock.now()
+    databases, branch_settings, now = context.databases, context.settings, ports.clock.now()
     match move:
         case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
-            create = _preview_creation(rollback, progress, restoring, ports)
+            create = _preview_creation(rollback, progress, context, ports)
             return DatabaseChange(move, create, tolerate_refusal=_create_without_expiry)
         case RestoreMove.DELETE_PREVIEW if seen.preview is not None:
             preview_id = seen.preview.id
@@ -49,25 +49,25 @@ def describe_change(
         case RestoreMove.RESTORE:
             return DatabaseChange(
                 move,
-                _restore_call(rollback, progress, restoring, ports),
+                _restore_call(rollback, progress, context, ports),
                 announced={"data_change_announced_at": now},
                 unsent={"data_change_announced_at": None},
             )
         case RestoreMove.UNPROTECT:
-            before = {"branch_id": target.branch_id, "protected": True}
+            before = {"branch_id": branch_settings.branch_id, "protected": True}
             return DatabaseChange(
                 move,
-                lambda: (databases.update_branch(target.branch_id, protected=False).operations, {}),
+                lambda: (databases.update_branch(branch_settings.branch_id, protected=False).operations, {}),
                 obligations=(Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before),),
             )
         case RestoreMove.PROTECT_AGAIN:
 
             def defer(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
-                return _defer_protection(left, str(later)) if _waited_long(left, restoring, ports) else left
+                return _defer_protection(left, str(later)) if _waited_long(left, context, ports) else left
 
             return DatabaseChange(
                 move,
-                lambda: (databases.update_branch(target.branch_id, protected=True).operations, {}),
+                lambda: (databases.update_branch(branch_settings.branch_id, protected=True).operations, {}),
                 tolerate_refusal=lambda left, refused: _defer_protection(left, str(refused)),
                 after_retry_later=defer,
             )
@@ -76,7 +76,7 @@ def describe_change(
 
             def leave_open(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
                 note = _UNPROTECTED_BACKUP.format(backup_id, later)
-                return _settle_backup(left, note) if _waited_long(left, restoring, ports) else left
+                return _settle_backup(left, note) if _waited_long(left, context, ports) else left
 
             return DatabaseChange(
                 move,
@@ -85,12 +85,12 @@ def describe_change(
                 after_retry_later=leave_open,
             )
         case RestoreMove.CARRY_SEQUENCES:
-            return DatabaseChange(move, lambda: ((), carry_sequences(progress, restoring, now)), is_repeatable=True)
+            return DatabaseChange(move, lambda: ((), carry_sequences(progress, context, now)), is_repeatable=True)
         case _:
             raise NotFound(f"{move}: the branch that it is about was deleted a moment ago")
 
 
-def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) -> DatabaseChange[ResetProgress]:
+def describe_source_keeping(progress: ResetProgress, context: BranchContext) -> DatabaseChange[ResetProgress]:
     """Describe how a reset's source is kept: a backup of ours becomes the branch's parent, and must not expire."""
 
     def go_on(left: ResetProgress, refused: CallRefused) -> ResetProgress:
@@ -99,20 +99,22 @@ def describe_source_keeping(progress: ResetProgress, restoring: RestoreContext) 
 
     return DatabaseChange(
         KEEP_SOURCE,
-        lambda: (restoring.databases.expire_branch(progress.source_branch_id, None).operations, {}),
+        lambda: (context.databases.expire_branch(progress.source_branch_id, None).operations, {}),
         tolerate_refusal=go_on,
     )
 
 
 def _preview_creation(
-    rollback: Rollback, progress: RestoreProgress, restoring: RestoreContext, ports: HasClock
+    rollback: Rollback, progress: RestoreProgress, context: BranchContext, ports: HasClock
 ) -> Callable[[], SendResult]:
     def create() -> SendResult:
-        target = restoring.target
+        branch_settings = context.settings
         at = progress.point.lsn or progress.point.at
-        expires_at = None if progress.expiry_refused else ports.clock.now() + timedelta(hours=target.preview_hours)
-        made = restoring.databases.create_branch(
-            preview_name(rollback.id), target.branch_id, at, with_endpoint=True, expires_at=expires_at
+        expires_at = (
+            None if progress.expiry_refused else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
+        )
+        made = context.databases.create_branch(
+            preview_name(rollback.id), branch_settings.branch_id, at, with_endpoint=True, expires_at=expires_at
         )
         return made.operations, {}
 
@@ -120,13 +122,13 @@ def _preview_creation(
 
 
 def _restore_call(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock
+    rollback: Rollback, progress: OverwriteProgress, context: BranchContext, ports: HasClock
 ) -> Callable[[], SendResult]:
     def restore() -> SendResult:
-        branch_id = restoring.target.branch_id
+        branch_id = context.settings.branch_id
         source = progress.source_branch_id if isinstance(progress, ResetProgress) else branch_id
         lsn = progress.preview_lsn if isinstance(progress, RestoreProgress) else None
-        made = restoring.databases.restore(branch_id, source, lsn, backup_name(rollback.id))
+        made = context.databases.restore(branch_id, source, lsn, backup_name(rollback.id))
         return made.operations, {"restore_answered_at": ports.clock.now()}
 
     return restore
@@ -161,6 +163,6 @@ def _defer_protection(progress: OverwriteProgress, why: str) -> OverwriteProgres
     return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(why))
 
 
-def _waited_long(progress: OverwriteProgress, restoring: RestoreContext, ports: HasClock) -> bool:
-    limit = timedelta(seconds=restoring.target.protect_timeout_seconds)
+def _waited_long(progress: OverwriteProgress, context: BranchContext, ports: HasClock) -> bool:
+    limit = timedelta(seconds=context.settings.protect_timeout_seconds)
     return progress.moved_at is not None and ports.clock.now() - progress.moved_at >= limit

@@ -74,7 +74,7 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """The branches that Neon is still creating or restoring."""
+        """The branches that Neon is still creating or context."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property

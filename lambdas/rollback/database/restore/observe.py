@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.own_operations import (
     MAX_CLOCK_SKEW,
     find_own_operation_ids,
@@ -25,11 +25,11 @@ from rollback.resources.database.neon import Branch, Operation
 
 
 def take_snapshot(
-    rollback: Rollback, progress: OverwriteProgress, restoring: RestoreContext, now: datetime
+    rollback: Rollback, progress: OverwriteProgress, context: BranchContext, now: datetime
 ) -> RestoreSnapshot:
     """Observe the branch, its preview and its backup, and the operations on them."""
-    databases, target = restoring.databases, restoring.target
-    branch = databases.branch(target.branch_id)
+    databases, branch_settings = context.databases, context.settings
+    branch = databases.branch(branch_settings.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
     before = OriginalBranch.of(branch, databases.endpoints(branch.id)) if branch is not None else None
     listed = databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
@@ -38,8 +38,8 @@ def take_snapshot(
         hosts=before.hosts if before is not None else (),
         preview=preview,
         backup=backup,
-        operations=_status_of_operations(progress, (branch, preview, backup), listed, restoring, now),
-        restore_began=has_restore_evidence(listed, target.branch_id, progress.data_change_announced_at),
+        operations=_status_of_operations(progress, (branch, preview, backup), listed, context, now),
+        restore_began=has_restore_evidence(listed, branch_settings.branch_id, progress.data_change_announced_at),
     )
 
 
@@ -73,18 +73,18 @@ def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgres
 
 
 def operation_status(
-    progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: RestoreContext, now: datetime
+    progress: DatabaseProgress, branches: tuple[Branch | None, ...], context: BranchContext, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
     """Return the status of the operations of our own changes (`rollback.database.preflight.own_operations`)."""
-    listed = restoring.databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
-    return _status_of_operations(progress, branches, listed, restoring, now)
+    listed = context.databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
+    return _status_of_operations(progress, branches, listed, context, now)
 
 
 def _status_of_operations(
     progress: DatabaseProgress,
     branches: tuple[Branch | None, ...],
     listed: tuple[Operation, ...],
-    restoring: RestoreContext,
+    context: BranchContext,
     now: datetime,
 ) -> Literal["running", "succeeded", "failed"]:
     existing = [branch for branch in branches if branch is not None]
@@ -92,13 +92,13 @@ def _status_of_operations(
     ours = {branch.id for branch in existing} | {progress.before.id, preview_id, progress.current_branch_id}
     by_id = {operation.id: operation for operation in listed}
     ids = sorted(find_own_operation_ids(progress, listed, ours))
-    found = [_refresh_operation(identity, by_id.get(identity), restoring, now) for identity in ids]
+    found = [_refresh_operation(identity, by_id.get(identity), context, now) for identity in ids]
     if any(is_blocking(operation, existing, now) for operation in found if not operation.is_over(now)):
         return "running"
     return "failed" if any(operation.has_failed(now) for operation in found) else "succeeded"
 
 
-def _refresh_operation(identity: str, listed: Operation | None, restoring: RestoreContext, now: datetime) -> Operation:
+def _refresh_operation(identity: str, listed: Operation | None, context: BranchContext, now: datetime) -> Operation:
     if listed is not None and listed.is_over(now):
         return listed
-    return restoring.databases.operation(identity)
+    return context.databases.operation(identity)

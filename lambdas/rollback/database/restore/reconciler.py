@@ -18,7 +18,7 @@ from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import end_unsuccessfully, run_strategy, with_retry
 from rollback.database.changes.send import make_change
 from rollback.database.changes.strategy import DatabaseStrategy
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.database.preflight.restore_rules import has_protected_only_ip_allow
 from rollback.database.restore.actions import describe_change, describe_source_keeping
@@ -46,21 +46,21 @@ from rollback.intents.announce import change_deadline
 from rollback.resources.database.wal_position import Lsn
 
 
-def restore(rollback: Rollback, point: RestorePoint, restoring: RestoreContext, ports: FencePorts) -> Rollback:
+def restore(rollback: Rollback, point: RestorePoint, context: BranchContext, ports: FencePorts) -> Rollback:
     """Observe once, and make at most one change. Call again until the progress has ended.
 
     Raises:
         LeaseLost: another rollback holds one of our leases (rule 3: aborted while fenced, everything stays as it is).
         ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    return run_strategy(rollback, RestoreStrategy(restoring, ports, point), ports)
+    return run_strategy(rollback, RestoreStrategy(context, ports, point), ports)
 
 
 @dataclass
 class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, RestoreMove]):
     """Shared by restore and reset: Neon overwrites the branch, and keeps its old state as the backup."""
 
-    restoring: RestoreContext
+    context: BranchContext
     ports: FencePorts
 
     def observe(
@@ -68,7 +68,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     ) -> tuple[Rollback, OverwriteProgress, RestoreSnapshot]:
         """Observe the branch, its preview and its backup, and record which changes were carried out."""
         now = self.ports.clock.now()
-        seen = take_snapshot(rollback, progress, self.restoring, now)
+        seen = take_snapshot(rollback, progress, self.context, now)
         return (*apply_observation(rollback, progress, seen, now), seen)
 
     def find_objection(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
@@ -80,7 +80,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         if progress.data_change_announced_at is None or progress.backup_id is not None:
             return False
         given_up_at = progress.cleanup_started_at or self.ports.clock.now()
-        deadline = change_deadline(given_up_at, self.restoring.target.lost_answer_seconds, self.ports)
+        deadline = change_deadline(given_up_at, self.context.settings.lost_answer_seconds, self.ports)
         return self.ports.clock.now() < deadline
 
     def clear_unmade_change(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> OverwriteProgress:
@@ -95,7 +95,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
 
     def next_action(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
         """Decide the next move."""
-        return next_restore_move(seen, progress, carries_sequences=self.restoring.target.carry_sequences)
+        return next_restore_move(seen, progress, carries_sequences=self.context.settings.carry_sequences)
 
     def act(
         self, rollback: Rollback, progress: OverwriteProgress, action: RestoreMove, seen: RestoreSnapshot
@@ -125,20 +125,20 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         self, rollback: Rollback, progress: OverwriteProgress, move: RestoreMove, seen: RestoreSnapshot
     ) -> Rollback:
         if move is RestoreMove.RESTORE:
-            again = recheck_fence(rollback, progress, self.restoring, self.ports)
+            again = recheck_fence(rollback, progress, self.context, self.ports)
             if again is not None:
                 return rollback.evolve(database=reset_sequences(again).evolve(moved_at=None), wait_seconds=0)
             if isinstance(progress, ResetProgress) and self._source_expires(progress):
-                keeping = describe_source_keeping(progress, self.restoring)
-                return make_change(rollback, progress, keeping, self.restoring, self.ports)
-        change = describe_change(rollback, progress, move, seen, self.restoring, self.ports)
-        return make_change(rollback, progress, change, self.restoring, self.ports)
+                keeping = describe_source_keeping(progress, self.context)
+                return make_change(rollback, progress, keeping, self.context, self.ports)
+        change = describe_change(rollback, progress, move, seen, self.context, self.ports)
+        return make_change(rollback, progress, change, self.context, self.ports)
 
     def _source_expires(self, progress: ResetProgress) -> bool:
         """Whether the source is a backup of ours that Neon is to delete."""
         if progress.is_source_kept:
             return False
-        source = self.restoring.databases.branch(progress.source_branch_id)
+        source = self.context.databases.branch(progress.source_branch_id)
         return source is not None and source.name.startswith(BACKUP_PREFIX) and source.expires_at is not None
 
     def _ask_sql(
@@ -148,34 +148,34 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
             return self._check_preview(progress, seen.preview.id, seen.preview.parent_lsn, now)
         if move is RestoreMove.WAIT_FOR_ENDPOINT and seen.branch is not None:
             return self._verify_restored_branch(progress, seen.branch.id, now)
-        return record_sequences(progress, self.restoring)
+        return record_sequences(progress, self.context)
 
     def _check_preview(
         self, progress: RestoreProgress, preview_id: str, parent_lsn: Lsn | None, now: datetime
     ) -> RestoreProgress:
         """Read the tables and the journal at the restore point, and record its exact position in the log."""
-        restoring, address = self.restoring, self.restoring.address(preview_id)
-        schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
+        context, address = self.context, self.context.address(preview_id)
+        schema, migrations = context.sql.live_schema(address), context.sql.migrations(address)
         lsn = parent_lsn or progress.point.lsn
         if lsn is None:
             return progress.mark_failed(f"Neon did not say which LSN {progress.point.at} is", now)
-        carries = restoring.target.carry_sequences
+        carries = context.settings.carry_sequences
         return progress.evolve(
             refused_since=None,
             preview_lsn=lsn,
             preview_schema=sha256_of(schema.model_dump()),
-            schema_checks=restoring.judge_preview(schema, migrations),
-            preview_sequences=read_sequences_on_branch(preview_id, restoring) if carries else None,
+            schema_checks=context.check_tables(schema, migrations),
+            preview_sequences=read_sequences_on_branch(preview_id, context) if carries else None,
         )
 
     def _verify_restored_branch(self, progress: OverwriteProgress, branch_id: str, now: datetime) -> OverwriteProgress:
         """Check that the branch answers, with the tables of the preview branch if there was one."""
-        address = self.restoring.address(branch_id)
-        schema = self.restoring.sql.live_schema(address)
+        address = self.context.address(branch_id)
+        schema = self.context.sql.live_schema(address)
         expected = progress.preview_schema if isinstance(progress, RestoreProgress) else None
         if expected not in (None, sha256_of(schema.model_dump())):
             return progress.mark_failed("the restored tables differ from the tables of the preview branch", now)
-        return note_lost_replication(progress, address, self.restoring).evolve(verified_at=now, refused_since=None)
+        return note_lost_replication(progress, address, self.context).evolve(verified_at=now, refused_since=None)
 
 
 @dataclass
@@ -189,7 +189,7 @@ class RestoreStrategy(OverwriteStrategy):
         """Ask Neon and SQL whether the branch can be restored to the point."""
 
         def run_checks() -> tuple[Check, ...]:
-            return preflight_of_restore(self.point, self.restoring, self.ports.clock.now())
+            return preflight_of_restore(self.point, self.context, self.ports.clock.now())
 
         def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> RestoreProgress:
             return RestoreProgress(
@@ -199,4 +199,4 @@ class RestoreStrategy(OverwriteStrategy):
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
+        return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)

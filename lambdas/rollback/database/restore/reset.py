@@ -10,7 +10,7 @@ from rollback.database.changes.begin import begin_after_checks
 from rollback.database.changes.ports import FencePorts
 from rollback.database.changes.reconcile import run_strategy
 from rollback.database.changes.source import judge_source
-from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import preflight_of_reset
 from rollback.database.preflight.restore_rules import has_protected_only_ip_allow
 from rollback.database.restore.reconciler import OverwriteStrategy
@@ -21,7 +21,7 @@ from rollback.domain.rollback import Rollback
 def reset(
     rollback: Rollback,
     source_branch_id: str,
-    restoring: RestoreContext,
+    context: BranchContext,
     ports: FencePorts,
     undone_rollback_id: str | None = None,
 ) -> Rollback:
@@ -30,11 +30,11 @@ def reset(
     Args:
         rollback: the document.
         source_branch_id: Neon's id of the branch whose head is taken.
-        restoring: the branch, Neon and SQL.
+        context: the branch, Neon and SQL.
         ports: the other ports.
         undone_rollback_id: the rollback whose backup the source is. Its undo may reset the project's default branch.
     """
-    strategy = ResetStrategy(restoring, ports, source_branch_id, undone_rollback_id)
+    strategy = ResetStrategy(context, ports, source_branch_id, undone_rollback_id)
     return run_strategy(rollback, strategy, ports)
 
 
@@ -52,11 +52,11 @@ class ResetStrategy(OverwriteStrategy):
         def run_checks() -> tuple[Check, ...]:
             found = preflight_of_reset(
                 self.source_branch_id,
-                self.restoring,
+                self.context,
                 self.ports.clock.now(),
                 is_undo=self.undone_rollback_id is not None,
             )
-            return (*found, *judge_source(rollback, found, self.source_branch_id, self.restoring, self.ports))
+            return (*found, *judge_source(rollback, found, self.source_branch_id, self.context, self.ports))
 
         def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> ResetProgress:
             return ResetProgress(
@@ -66,4 +66,4 @@ class ResetStrategy(OverwriteStrategy):
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )
 
-        return begin_after_checks(rollback, run_checks, new_progress, self.restoring, self.ports)
+        return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)

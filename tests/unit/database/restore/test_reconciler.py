@@ -20,7 +20,7 @@ from rollback.resources.database.errors import QueryFailed, RequestRefused, Retr
 def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
     no_good = Check.failed("schema", "column orders.total is missing")
     restore = RestoreScenario()
-    restore.judge_preview(lambda schema, migrations: (no_good,))
+    restore.check_tables(lambda schema, migrations: (no_good,))
     assert_refused(restore, "column orders.total is missing")
     assert restore.neon.calls == ["create_branch", "delete_branch"]
     assert {branch.id for branch in restore.neon.branches()} == {restore.branch_id}
@@ -137,7 +137,7 @@ def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does
     restore.ledger.renew(lease, now, now + timedelta(seconds=30))
     calls = list(restore.neon.calls)
     with pytest.raises(LeaseLost):
-        restore_once(restore.document, restore.point, restore.restoring, restore.ports)
+        restore_once(restore.document, restore.point, restore.context, restore.ports)
     assert restore.neon.calls == calls
 
 

@@ -1,4 +1,4 @@
-"""The context of a restore: the branch, Neon, SQL, and the function that judges the preview."""
+"""The branch that a database change is about: its settings, the ports to Neon and SQL, and the check of its tables."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from rollback.check import Check
-from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.ports.neon import Databases
 from rollback.ports.postgres import Sql
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 
-PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
+TableCheck = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
 """Judges the tables and the migration journal (None: no journal) at the restore point; a FAIL refuses the restore."""
 
 
@@ -22,17 +22,17 @@ def accept_any_schema(schema: LiveSchema, migrations: tuple[Migration, ...] | No
 
 
 @dataclass(frozen=True)
-class RestoreContext:
-    """Ports of the database function, passed explicitly because no other function has them."""
+class BranchContext:
+    """Settings of one branch with the ports of the database function, which no other function has."""
 
-    target: RestoreTarget
+    settings: BranchSettings
     databases: Databases
     sql: Sql
-    judge_preview: PreviewJudge = accept_any_schema
+    check_tables: TableCheck = accept_any_schema
 
     def address(self, branch_id: str) -> SecretStr:
         """Connection URI of the application's database on a branch, at the direct host.
 
         Never stored, because each branch may have its own password.
         """
-        return self.databases.connection_uri(branch_id, self.target.database, self.target.role)
+        return self.databases.connection_uri(branch_id, self.settings.database, self.settings.role)

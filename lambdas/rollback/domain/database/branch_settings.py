@@ -1,4 +1,4 @@
-"""The branch that is restored, the services that write to it, and the time limits of each part."""
+"""Settings of the branch that a rollback changes: its writers, and the time limits of each part."""
 
 from pydantic import Field
 
@@ -7,8 +7,8 @@ from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.errors import InvalidRequest
 
 
-class RestoreTarget(RestoreLimits):
-    """One branch of one Neon project."""
+class BranchSettings(RestoreLimits):
+    """Settings of one branch of one Neon project."""
 
     branch_id: str
     database: str
@@ -18,8 +18,8 @@ class RestoreTarget(RestoreLimits):
     )
 
     @classmethod
-    def of(cls, settings: Settings, branch_id: str) -> "RestoreTarget":
-        """Build the target from an environment's settings.
+    def of(cls, settings: Settings, branch_id: str) -> "BranchSettings":
+        """Build the settings of a branch from an environment's settings.
 
         Raises:
             InvalidRequest: the environment has no database.
