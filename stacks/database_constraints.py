@@ -5,7 +5,7 @@ import re
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 
-_LONGEST_FUNCTION_SECONDS = 900  # Lambda's own limit
+_MAX_FUNCTION_SECONDS = 900  # Lambda's own limit
 _MAX_COMMANDS = 6  # down migrations with their verification, for the time limit; a release rarely brings more
 # Secrets Manager adds a hyphen and six characters to the name (user guide, "What's in a secret"). IAM compares the
 # whole ARN: without the six characters, or with ECS's `:key::` at the end, Secrets Manager would refuse the function.
@@ -35,8 +35,8 @@ def database_constraints(database: DatabaseSettings | None, policy: Policy, serv
     """
     seconds, lease_seconds = policy.database_timeout_seconds, policy.lease_minutes * 60
     constraints = {
-        f"policy.database_timeout_seconds is {seconds:g}; allowed is at most {_LONGEST_FUNCTION_SECONDS}, and less "
-        f"than lease_minutes, {policy.lease_minutes:g}": seconds <= _LONGEST_FUNCTION_SECONDS
+        f"policy.database_timeout_seconds is {seconds:g}; allowed is at most {_MAX_FUNCTION_SECONDS}, and less "
+        f"than lease_minutes, {policy.lease_minutes:g}": seconds <= _MAX_FUNCTION_SECONDS
         and seconds < lease_seconds,  # rule 9: a function's timeout is below the lease's remainder
         "policy.on_incompatible_schema is 'full'; without a database only 'refuse' is allowed: add database, or remove "
         "the setting": (database is not None or policy.on_incompatible_schema == "refuse"),

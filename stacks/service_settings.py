@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.names import MOST_TARGET_GROUPS
+from rollback.names import MAX_TARGET_GROUPS
 
 
 class _Strict(BaseModel):
@@ -16,7 +16,7 @@ class Existing(_Strict):
     """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
 
     load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
-    target_groups: tuple[str, ...] = Field(min_length=1, max_length=MOST_TARGET_GROUPS)
+    target_groups: tuple[str, ...] = Field(min_length=1, max_length=MAX_TARGET_GROUPS)
     task_role_arns: tuple[str, ...] = ()
     execution_role_arns: tuple[str, ...] = Field(min_length=1)
     log_group: str = Field(min_length=1)

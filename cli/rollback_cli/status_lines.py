@@ -33,7 +33,7 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
         ("alarms", _alarms),
         ("rollback", _open_rollback),
         ("paused", _pause),
-        ("owed", _obligations),
+        ("will be restored", _obligations),
         ("unreadable", _unreadable_items),
         ("actions", _operator_actions),
     )
@@ -102,9 +102,9 @@ def _describe_readiness(standing: StandingPlan) -> str:
 def _database(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """Describe what the janitor recorded of the branch; no line for a service without a database."""
     settings = ports.settings.database
-    if settings is None or not ports.settings.writes_to_standing_branch(service.name):
+    if settings is None or not ports.settings.writes_to_observed_branch(service.name):
         return
-    branch, never = settings.lease_of(None), "[yellow]never[/]"
+    branch, never = settings.branch_key(None), "[yellow]never[/]"
     observation = ports.ledger.observation(branch)
     observed = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC" if observation else never
     yield _line("database", f"observed {observed}")
@@ -148,10 +148,12 @@ def _obligations(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     handed_over = list_obligations_of_operator(service.name, ports)
     for obligation in handed_over:
         yield _line("left to you", f"[red]{escape_markup(str(obligation))}[/]")
-    for owed in ports.ledger.owed(service.name).items:
-        if owed.is_open and owed.rollback_service != service.name:
-            kinds = escape_markup(", ".join(o.kind for o in owed.obligations if o.handed_to is None))
-            yield _line("owed", f"[yellow]{escape_markup(owed.rollback_id)} changed and will put back: {kinds}[/]")
+    for entry in ports.ledger.obligations(service.name).items:
+        if entry.is_open and entry.rollback_service != service.name:
+            kinds = escape_markup(", ".join(o.kind for o in entry.obligations if o.handed_to is None))
+            yield _line(
+                "will be restored", f"[yellow]{escape_markup(entry.rollback_id)} changed and will put back: {kinds}[/]"
+            )
     if handed_over:
         unfence = f"rollback unfence {ports.settings.environment} --service {service.name} --reason '…'"
         yield _line("", f"put it back: {unfence}")

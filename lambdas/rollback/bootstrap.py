@@ -37,7 +37,7 @@ from rollback.ports.http import Http
 from rollback.ports.neon import Databases
 from rollback.ports.postgres import Sql
 from rollback.ports.references import Secrets
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _READ_CONFIG = Config(
@@ -100,7 +100,7 @@ def make_ports(
     balancers = clients.of("elbv2")
     secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
-    def databases_of(given: Settings) -> Databases:
+    def neon_of(given: Settings) -> Databases:
         return cast(Databases, LazyProxy(lambda: _databases(given, secrets)))
 
     return AllPorts(
@@ -108,7 +108,7 @@ def make_ports(
         clock=SystemClock(),
         ledger=DynamoLedger(clients.of("dynamodb"), ledger_table, settings.policy.suspect_release_days),
         services=EcsServices(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG)),
-        targets=ElbTargets(balancers),
+        target_groups=ElbTargets(balancers),
         scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _WRITE_CONFIG)),
         stacks=CloudFormationStacks(clients.of("cloudformation")),
         secrets=secrets,
@@ -119,13 +119,13 @@ def make_ports(
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
-        databases=databases_of(settings),
+        neon=neon_of(settings),
         sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
-        databases_of=databases_of,
+        neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
-        home=Home.of_arn(topic_arn),
+        home=AccountAndRegion.of_arn(topic_arn),
     )
 
 
@@ -135,7 +135,7 @@ def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Confi
     secrets = ReferencedSecrets(clients.in_region("secretsmanager", config), clients.in_region("ssm", config))
     logs = clients.in_region("logs", config)
     return OptionalPorts(
-        targets=fail_fast_after_silence(ElbTargets(balancers)),
+        target_groups=fail_fast_after_silence(ElbTargets(balancers)),
         scaling=EcsScaling(scaling, clients.of("application-autoscaling", _WRITE_CONFIG)),
         stacks=fail_fast_after_silence(CloudFormationStacks(clients.of("cloudformation", config))),
         secrets=fail_fast_after_silence(secrets),

@@ -21,7 +21,7 @@ class Check(BaseModel):
     """Question about a rollback and its answer.
 
     Attributes:
-        forceable: an operator's `force` overrides a failed check.
+        is_forceable: an operator's `force` overrides a failed check.
         suppresses: a failed check suppresses the rollback instead of refusing it: the release needs no rollback.
         recheck_due_at: time at which a suppressed rollback is checked again. An alarm's event does not come twice.
     """
@@ -33,7 +33,7 @@ class Check(BaseModel):
     reason: StoredText
     evidence: StoredEvidence = Field(default_factory=dict)
     seconds: float = 0.0
-    forceable: bool = False
+    is_forceable: bool = False
     suppresses: bool = False
     recheck_due_at: AwareDatetime | None = None
 
@@ -59,7 +59,7 @@ class Check(BaseModel):
 
     @classmethod
     def failed_if(
-        cls, objection: str | None, name: str, otherwise: str, *, forceable: bool = False, **details: Any
+        cls, objection: str | None, name: str, otherwise: str, *, is_forceable: bool = False, **details: Any
     ) -> "Check":
         """Return a failed check with the objection as its reason, or a passed check without an objection.
 
@@ -67,9 +67,9 @@ class Check(BaseModel):
             objection: reason why the rollback can't go on; None without an objection.
             name: name of the check.
             otherwise: reason of the passed check.
-            forceable: whether an operator's `force` overrides the objection; a passed check is never forceable.
+            is_forceable: whether an operator's `force` overrides the objection; a passed check is never is_forceable.
             **details: other fields.
         """
         if objection is None:
             return cls.passed(name, otherwise, **details)
-        return cls.failed(name, objection, forceable=forceable, **details)
+        return cls.failed(name, objection, is_forceable=is_forceable, **details)

@@ -93,19 +93,19 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Run Database, Reconnect and Data Loss, and observe the branch on EventBridge's events."""
-    from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
+    from rollback.database.observation import schedule as observation_schedule  # noqa: PLC0415
     from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
         case ((Step.DATABASE | Step.RECONNECT | Step.DATA_LOSS), _):
             return _run_step(event)
         case _, "ECS Deployment State Change":
-            return {"done": watch_database.observe_on_deployment(event, _ports())}
+            return {"done": observation_schedule.observe_on_deployment(event, _ports())}
         case _, "Scheduled Event":
             return {
                 "done": [
                     *resume_abandoned_comparisons(_ports()),
-                    *watch_database.observe_if_due(_ports()),
+                    *observation_schedule.observe_if_due(_ports()),
                 ]
             }
         case step, kind:

@@ -24,7 +24,7 @@ RATE_ALARMS = ("error-rate", "latency", "near-total-errors")
 # Leaf alarms about tasks, targets and logs, which count without traffic too.
 NO_HEALTHY_TARGETS = "no-healthy-targets"
 STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", NO_HEALTHY_TARGETS)
-MOST_TARGET_GROUPS = 8  # per service; ECS allows five (Amazon ECS Developer Guide, "Register multiple target groups")
+MAX_TARGET_GROUPS = 8  # per service; ECS allows five (Amazon ECS Developer Guide, "Register multiple target groups")
 
 
 def leaf_alarm(prefix: str, service: str, name: str, number: int = 0) -> str:
@@ -41,7 +41,7 @@ def leaf_alarm(prefix: str, service: str, name: str, number: int = 0) -> str:
 
 def leaf_alarms(prefix: str, service: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """List all names that leaf alarms of these kinds may have; most services have only the first of each."""
-    return tuple(leaf_alarm(prefix, service, name, number) for name in names for number in range(MOST_TARGET_GROUPS))
+    return tuple(leaf_alarm(prefix, service, name, number) for name in names for number in range(MAX_TARGET_GROUPS))
 
 
 METRIC_NAMESPACE = "Rollback"

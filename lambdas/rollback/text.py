@@ -22,7 +22,7 @@ MESSAGE_LIMIT = 500  # for a message of another service: AWS quotes its input, w
 LINE_LIMIT = 4_000  # for a line of a report
 QUOTED_LIMIT = 80  # for input that an error quotes
 
-_MOST_NUMBER = 10**18  # larger numbers are rounded by JSON's readers, and Python refuses to write thousands of digits
+_MAX_NUMBER = 10**18  # larger numbers are rounded by JSON's readers, and Python refuses to write thousands of digits
 _REPLACED = "\ufffd"
 _CUT = "…"
 # Letters and marks by their category, and yet invisible (Unicode: Default_Ignorable_Code_Point).
@@ -87,7 +87,7 @@ def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:
         case float():
             return repr(given)
         case int():
-            return repr(given) if abs(given) < _MOST_NUMBER else "a number of many digits"
+            return repr(given) if abs(given) < _MAX_NUMBER else "a number of many digits"
         case Mapping():
             return f"an object with {len(given)} members"
         case list() | tuple():
@@ -132,7 +132,7 @@ def _bounded(value: Any, left: list[int], depth: int) -> Any:
         kept = several_lines(value, max(1, min(_EVIDENCE_TEXT, left[0])))
         left[0] -= len(kept)
         return kept
-    if isinstance(value, int) and abs(value) >= _MOST_NUMBER:
+    if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
         return quoted(value)
     if not isinstance(value, Mapping | list | tuple):
         return value

@@ -14,7 +14,7 @@ from local_cloud.cloudwatch.evaluation import evaluate
 from local_cloud.cloudwatch.metric_math import Reading, read_as
 from local_cloud.cloudwatch.metric_store import MetricKey, Sample, statistic_of
 from rollback.names import (
-    MOST_TARGET_GROUPS,
+    MAX_TARGET_GROUPS,
     RATE_ALARMS,
     STATE_ALARMS,
     degraded_alarm,
@@ -24,7 +24,7 @@ from rollback.names import (
 
 PREFIX, SERVICE = "shop-production", "api"
 READINGS = [Reading(fills, zero) for fills, zero in itertools.product((True, False), repeat=2)]
-COUNTS = range(1, MOST_TARGET_GROUPS + 1)
+COUNTS = range(1, MAX_TARGET_GROUPS + 1)
 MINUTES = 6
 
 

@@ -10,7 +10,7 @@ from fakes.aws.cloudformation import FakeStacks
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters, FakeWritersScaling
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
@@ -136,9 +136,9 @@ def stacks() -> FakeStacks:
     return FakeStacks(StackView(name="web", status="UPDATE_COMPLETE", definition_arns=(FIRST,)))
 
 
-def targets() -> FakeTargets:
+def targets() -> FakeTargetGroups:
     """The group of the service is in use, another one is not."""
-    made = FakeTargets(services())
+    made = FakeTargetGroups(services())
     made.others = (f"{TARGET_GROUP}-other",)
     made.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
     return made

@@ -124,7 +124,7 @@ EXAMPLES: dict[str, Example] = {
         {"service": SERVICE, "before": None}, {"service": OTHER, "before": EachOf((ID, OPEN.id))}
     ),
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
-    "Index.owed": Example({"service": SERVICE}, {"service": OTHER}),
+    "Index.obligations": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
     "Index.answers": Example(
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},

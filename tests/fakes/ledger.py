@@ -103,7 +103,7 @@ class FakeLedger:
         found = [one for one in self._entries(PendingEntry) if service in (None, one.service)]
         return ReadResult(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
 
-    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
+    def obligations(self, service: str) -> ReadResult[ObligationsEntry]:
         found = [one for one in self._entries(ObligationsEntry) if one.service == service]
         return ReadResult(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
 

@@ -66,13 +66,13 @@ class DatabaseSimulation(Simulation):
         """Play the history before `NOW`: v1 and its rows, v2's migration, v2 and its rows."""
         given = policy or Policy(database_approval="none", on_incompatible_schema="full")
         super().__init__(policy=given, clock=FakeClock(NOW - timedelta(minutes=90)))
-        neon, sql = self.ports.databases, self.ports.sql
+        neon, sql = self.ports.neon, self.ports.sql
         assert isinstance(neon, FakeNeon)
         assert isinstance(sql, FakeSql)
         self.neon, self.sql = neon, sql
         self.database = DatabaseSettings(project_id="local", branch_id=BRANCH, api_key_secret_arn=KEY, **database)
         self.replace(settings=self.ports.settings.model_copy(update={"database": self.database}))
-        self.branch_key = self.database.lease_of(None)
+        self.branch_key = self.database.branch_key(None)
         self.neon.update_branch(BRANCH, protected=True)
         self.neon.settle()
         self.neon.migrate(BRANCH, BEFORE, applied(FIRST))

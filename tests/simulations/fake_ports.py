@@ -8,7 +8,7 @@ from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.cloudformation import FakeStacks
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
@@ -54,7 +54,7 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         clock=clock,
         ledger=FakeLedger(),
         services=services,
-        targets=FakeTargets(services),
+        target_groups=FakeTargetGroups(services),
         scaling=FakeScaling(services),
         stacks=FakeStacks(),
         secrets=FakeSecrets(),
@@ -65,7 +65,7 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         notifications=FakeNotifications(),
         metrics=FakeMetrics(),
         workflow=FakeWorkflow(),
-        databases=neon,
+        neon=neon,
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
     )

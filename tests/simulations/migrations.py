@@ -27,7 +27,7 @@ DATABASE = DatabaseSettings(
     api_key_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf",
     window_margin_minutes=0,
 )
-BRANCH = DATABASE.lease_of(None)
+BRANCH = DATABASE.branch_key(None)
 BEGAN = deployment_event("SERVICE_DEPLOYMENT_IN_PROGRESS")
 COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 
@@ -62,8 +62,8 @@ class MigrationSimulation(Simulation):
 
     @property
     def neon(self) -> FakeNeon:
-        assert isinstance(self.ports.databases, FakeNeon)
-        return self.ports.databases
+        assert isinstance(self.ports.neon, FakeNeon)
+        return self.ports.neon
 
     @property
     def sql(self) -> FakeSql:
@@ -105,7 +105,7 @@ class MigrationSimulation(Simulation):
         return next(r for r in self.ledger.releases(SERVICE) if r.version == version)
 
     def observation(self) -> Observation:
-        observation = self.ledger.observation(self.settings.lease_of(None))
+        observation = self.ledger.observation(self.settings.branch_key(None))
         assert observation is not None
         return observation
 

@@ -6,7 +6,7 @@ from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters, ecs_name
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from simulations.database import FIRST, DatabaseSimulation, applied
 from simulations.service import PROMOTED
 from support.builders import NOW, SERVICE, definition, release
@@ -43,7 +43,7 @@ class TwoWriterSimulation(DatabaseSimulation):
         self.replace(
             services=writers,
             scaling=writers.as_scaling,
-            targets=FakeTargets(writers),
+            target_groups=FakeTargetGroups(writers),
             tasks=FakeTasks(writers),
             settings=self.ports.settings.model_copy(update={"services": (*self.ports.settings.services, worker)}),
         )

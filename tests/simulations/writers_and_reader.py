@@ -6,7 +6,7 @@ from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters, ecs_name
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from simulations.service import PROMOTED
 from simulations.two_writers import WORKER, TwoWriterSimulation
 from support.builders import NOW, SERVICE, definition, release
@@ -43,7 +43,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         self.replace(
             services=services,
             scaling=services.as_scaling,
-            targets=FakeTargets(services),
+            target_groups=FakeTargetGroups(services),
             tasks=self.tasks,
             settings=self.ports.settings.model_copy(update={"services": (*self.ports.settings.services, reports)}),
         )

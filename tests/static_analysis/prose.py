@@ -38,7 +38,7 @@ from pathlib import Path
 PRODUCT = ("lambdas", "cli", "local", "constructs", "stacks", "app.py")
 CHECKED = (*PRODUCT, "tests", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
 SKIPPED = frozenset({"fixtures", "__pycache__", "__snapshots__", "cdk.out"})
-MOST_WORDS = 30
+MAX_WORDS = 30
 
 
 def _set(words: str) -> frozenset[str]:
@@ -389,7 +389,7 @@ def broken_rules(text: Text) -> Iterator[tuple[Rule, int, str]]:
     parts = ((0, line) for line in text.content.splitlines()) if is_message else blocks(text.content)
     for offset, block in parts:
         for sentence in sentences(block):
-            if len(words(sentence)) > MOST_WORDS:
+            if len(words(sentence)) > MAX_WORDS:
                 yield Rule.LONG, offset, f"({len(words(sentence))} words) {_excerpt(sentence)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.aws.alarms import TARGET_GROUP
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from faults.scenarios.database_endings import raise_error
 from simulations.fake_ports import DEGRADED, OUTAGE, SETTINGS
 from simulations.service import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
@@ -289,7 +289,7 @@ class TestAlarmOfAnotherTargetGroup:
         simulation.alarms.in_alarm.update(leaves)
         states = ["healthy"] * healthy + ["unhealthy"] * (2 - healthy)
         answer = tuple(TargetHealth(target=f"10.0.0.{n}:80", state=state) for n, state in enumerate(states))
-        simulation.ports.targets.answers[TARGET_GROUP] = answer  # type: ignore[attr-defined]
+        simulation.ports.target_groups.answers[TARGET_GROUP] = answer  # type: ignore[attr-defined]
         return simulation
 
     def test_an_alarm_without_data_that_elb_contradicts_starts_no_emergency(self) -> None:
@@ -314,10 +314,10 @@ class TestAlarmOfAnotherTargetGroup:
 
     def test_rule_11_an_elb_that_does_not_answer_mutes_no_outage(self) -> None:
         simulation = self.outage(NO_HEALTHY)
-        emergency_ports = FakeTargets(simulation.services)
+        emergency_ports = FakeTargetGroups(simulation.services)
         emergency_ports.health = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
         ports = {field.name: getattr(simulation.ports, field.name) for field in fields(OptionalPorts)}
-        simulation.replace(emergency_ports=lambda: OptionalPorts(**ports | {"targets": emergency_ports}))
+        simulation.replace(emergency_ports=lambda: OptionalPorts(**ports | {"target_groups": emergency_ports}))
         simulation.run(simulation.fire_alarm(OUTAGE))
         assert "update" in simulation.changes()
 
@@ -364,7 +364,7 @@ class TestAlarmOfAnotherTargetGroup:
         simulation.healthy_versions.clear()
         simulation.run(simulation.fire_alarm(OUTAGE))
         unhealthy = tuple(TargetHealth(target=f"10.0.0.{n}:80", state="unhealthy") for n in range(2))
-        simulation.ports.targets.answers[TARGET_GROUP] = unhealthy  # type: ignore[attr-defined]
+        simulation.ports.target_groups.answers[TARGET_GROUP] = unhealthy  # type: ignore[attr-defined]
         sweep_for(simulation, 10)
         assert "update" in simulation.changes()
 

@@ -23,7 +23,7 @@ from rollback.domain.request import Request
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.operations.pause_abort_unlock import pause
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.text import ERROR_LIMIT
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
@@ -289,7 +289,7 @@ def test_small_evidence_is_kept_as_it_is() -> None:
 # Events of other accounts, and of the future
 
 
-HOME = Home("123456789012", "eu-west-1")
+HOME = AccountAndRegion("123456789012", "eu-west-1")
 OURS = {"account": HOME.account, "region": HOME.region}
 
 
@@ -433,6 +433,6 @@ def test_an_error_quotes_the_typed_words_in_one_line(terminal: At, words: tuple[
 
 
 def test_the_home_account_and_region_come_from_the_topics_arn() -> None:
-    assert Home.of_arn("arn:aws:sns:eu-west-1:123456789012:alerts") == HOME
-    assert Home.of_arn("topic") is None
+    assert AccountAndRegion.of_arn("arn:aws:sns:eu-west-1:123456789012:alerts") == HOME
+    assert AccountAndRegion.of_arn("topic") is None
     assert replace(HOME, region="x").foreign_arns(["arn:aws:s3:::bucket"]) == []

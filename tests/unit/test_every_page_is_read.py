@@ -24,7 +24,7 @@ SERVICES = (
 )  # fmt: skip
 TOKEN_LOOPS = {"pages_of"}
 # Objects of ours or of moto with methods of the same names: no clients of AWS.
-NOT_A_CLIENT = ("_table", "databases", "backend", "_backend", "cloudwatch_backend", "database")
+NOT_A_CLIENT = ("_table", "neon", "backend", "_backend", "cloudwatch_backend", "database")
 
 
 @functools.cache

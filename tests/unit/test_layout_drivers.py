@@ -57,7 +57,7 @@ def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_databas
 
 def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
     call_neon = (
-        "try:\n    ports.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
+        "try:\n    ports.neon.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
     )
     run(
         "from rollback.handlers import _ports\nfrom rollback.errors import ExternalServiceError\nports = _ports()\n"
@@ -66,7 +66,7 @@ def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
 
 
 def test_a_query_loads_psycopg() -> None:
-    run("from rollback.handlers import _ports\n_world().sql.head\nassert 'psycopg' in sys.modules\n")
+    run("from rollback.handlers import _ports\n_ports().sql.head\nassert 'psycopg' in sys.modules\n")
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
             request={"type": "full", "service": SERVICE},
             database_waits_since=NOW - timedelta(hours=1),
             outcome=Outcome.SUPPRESSED,
-            last_reported_answer="suppressed for now",
+            last_reported_result="suppressed for now",
             recheck_at=NOW,
             reported=True,
             concluded_at=NOW,
@@ -287,7 +287,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
     sweep(simulation.ports)
     (name, given) = simulation.workflow.started.pop()
     again = simulation.admit(given, name)
-    assert (again.id, again.evaluations, again.last_reported_answer) == (first.id, 2, first.last_reported_answer)
+    assert (again.id, again.evaluations, again.last_reported_result) == (first.id, 2, first.last_reported_result)
     assert again.database_waits_since is None
     assert simulation.run_to_end(again).outcome is Outcome.SUCCEEDED
 
@@ -322,7 +322,7 @@ def test_many_unreadable_items_make_one_page_and_status_lists_them() -> None:
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
 def test_an_unreadable_obligation_suppresses_an_automatic_start_from_zero_tasks(desired: int, verdict: Verdict) -> None:
-    damaged: ReadResult[ObligationsEntry] = ReadResult(unreadable=(UnreadableItem("OWED / x", "no JSON"),))
+    damaged: ReadResult[ObligationsEntry] = ReadResult(unreadable=(UnreadableItem("OBLIGATIONS / x", "no JSON"),))
     check = guards.check_not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
     assert check.verdict is verdict
     assert (check.recheck_due_at is not None) is (verdict is Verdict.FAIL)

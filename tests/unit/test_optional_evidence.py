@@ -22,7 +22,7 @@ from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.workflow.route import Step
 
-OPTIONAL = ("targets", "scaling", "stacks", "images", "alarms", "workflow", "secrets", "references", "http")
+OPTIONAL = ("target_groups", "scaling", "stacks", "images", "alarms", "workflow", "secrets", "references", "http")
 
 
 def with_stack(simulation: Simulation, status: str = "UPDATE_COMPLETE") -> Simulation:
@@ -55,7 +55,7 @@ def test_an_emergency_updates_the_service_without_an_optional_port(port: str) ->
 def test_an_emergency_calls_only_its_ports_with_short_timeouts() -> None:
     simulation = start_simulation()
     prepare_standing_plan(SERVICE, simulation.ports)
-    names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
+    names = ("target_groups", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
     usual_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
     emergency_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
     simulation.replace(**usual_ports, emergency_ports=lambda: OptionalPorts(**emergency_ports))
@@ -95,7 +95,7 @@ def test_a_throttled_or_refused_call_is_an_answer_and_the_next_call_is_sent(answ
 
 def test_the_standing_plan_has_ports_of_its_own() -> None:
     simulation = start_simulation()
-    names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
+    names = ("target_groups", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
     usual_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
     readiness_ports: dict[str, Any] = {name: RecordingPort(getattr(simulation.ports, name)) for name in names}
     simulation.replace(**usual_ports, readiness_ports=lambda: OptionalPorts(**readiness_ports))
@@ -104,7 +104,7 @@ def test_the_standing_plan_has_ports_of_its_own() -> None:
     assert {name: port.called for name, port in usual_ports.items() if port.called} == {}
 
 
-@pytest.mark.parametrize("port", ["targets", "scaling", "secrets", "references", "images"])
+@pytest.mark.parametrize("port", ["target_groups", "scaling", "secrets", "references", "images"])
 def test_a_standing_plan_is_made_although_a_service_gives_no_answer(port: str) -> None:
     simulation = start_simulation()
     simulation.replace(**{port: UnavailablePort(port)})

@@ -33,7 +33,7 @@ def test_a_marker_tells_effects_from_reads() -> None:
 
 
 def test_every_field_of_all_ports_has_a_holder() -> None:
-    made_by_bootstrap = {"databases_of", "emergency_ports", "readiness_ports"}  # methods of the ports call them
+    made_by_bootstrap = {"neon_of", "emergency_ports", "readiness_ports"}  # methods of the ports call them
     held = {
         name: get_type_hints(attribute.fget)["return"]
         for holder in vars(holders).values()

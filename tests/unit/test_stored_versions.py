@@ -64,8 +64,12 @@ def test_a_document_of_the_next_version_keeps_fields_that_this_version_does_not_
 
 def test_the_obligations_in_a_document_of_the_previous_version_are_found() -> None:
     raw = (GOLDEN / f"v{SCHEMA_VERSION - 1}" / "rollback_left_to_operator.json").read_text()
-    owed = [key for key, entry in build_entries(read_stored(Rollback, "x", raw)).items() if entry and key[0] == "OWED"]
-    assert {sort_key.split("#")[0] for _, sort_key in owed} == {"express-api", "worker"}
+    entries = [
+        key
+        for key, entry in build_entries(read_stored(Rollback, "x", raw)).items()
+        if entry and key[0] == "OBLIGATIONS"
+    ]
+    assert {sort_key.split("#")[0] for _, sort_key in entries} == {"express-api", "worker"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import httpx
 
 from rollback.resources.aws.ecs_service import ProbeResult
 
-_MOST_BODY = 65_536
+_MAX_BODY = 65_536
 
 
 class HttpxHttp:
@@ -27,7 +27,7 @@ class HttpxHttp:
             with self._client.stream("GET", url, timeout=timeout_seconds) as response:
                 body = bytearray()
                 for part in response.iter_bytes() if with_body else response.iter_raw():
-                    body += part[: _MOST_BODY - len(body)] if with_body else b""
+                    body += part[: _MAX_BODY - len(body)] if with_body else b""
                     if time.perf_counter() - started > timeout_seconds:  # httpx limits each read, not the whole body
                         return _unanswered(started, f"body not complete after {timeout_seconds:g} s")
                 text = bytes(body).decode(errors="replace")

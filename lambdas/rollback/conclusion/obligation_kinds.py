@@ -46,49 +46,49 @@ def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
 
 
 def restore_setting(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
+    obligation: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> bool:
     """Discharge an obligation about a service.
 
     Returns:
         Whether `view` shows the recorded value. If not, the value was put back if that is safe; describe again to see.
     """
-    entry = discharge_of(owed.kind)
+    entry = discharge_of(obligation.kind)
     if not isinstance(entry, ServiceDischarge):
         return False
-    if entry.is_discharged(owed, service, view, ports):
+    if entry.is_discharged(obligation, service, view, ports):
         return True
-    entry.discharge(owed, service, view, ports)
+    entry.discharge(obligation, service, view, ports)
     return False
 
 
-def ensure_branch_protected(owed: Obligation, databases: Databases) -> bool:
+def ensure_branch_protected(obligation: Obligation, databases: Databases) -> bool:
     """Protect a branch again that a restore un-protected and can no longer protect itself.
 
     Returns:
         Whether the branch is protected, or gone. If not, Neon was asked to protect it; call again to see.
     """
-    entry = discharge_of(owed.kind)
+    entry = discharge_of(obligation.kind)
     if not isinstance(entry, BranchDischarge):
         return False
-    if entry.is_discharged(owed, databases):
+    if entry.is_discharged(obligation, databases):
         return True
-    entry.discharge(owed, databases)
+    entry.discharge(obligation, databases)
     return False
 
 
 def _has_recorded_configuration(
-    owed: Obligation,
+    obligation: Obligation,
     service: ServiceSettings,  # noqa: ARG001
     view: ServiceView,
     ports: SettingDischargePorts,  # noqa: ARG001
 ) -> bool:
     current = view.deployment_configuration
-    return all(current.get(part) == recorded for part, recorded in owed.before.items())
+    return all(current.get(part) == recorded for part, recorded in obligation.before.items())
 
 
 def _restore_configuration(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
+    obligation: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that others changed meanwhile stay.
 
@@ -96,20 +96,20 @@ def _restore_configuration(
     reference, DeploymentEarlySuccessCriteria).
     """
     if view.primary.rollout_state == "COMPLETED":
-        ports.services.update(service, deployment_configuration=owed.before)
+        ports.services.update(service, deployment_configuration=obligation.before)
 
 
 def _has_recorded_desired_count(
-    owed: Obligation,
+    obligation: Obligation,
     service: ServiceSettings,  # noqa: ARG001
     view: ServiceView,
     ports: SettingDischargePorts,  # noqa: ARG001
 ) -> bool:
-    return view.desired_count >= int(owed.before["desired_count"])
+    return view.desired_count >= int(obligation.before["desired_count"])
 
 
 def _restore_desired_count(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
+    obligation: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Start at least as many tasks of PRIMARY as ran before the fence.
 
@@ -118,31 +118,33 @@ def _restore_desired_count(
     has_failed = view.primary.rollout_state == "FAILED"
     if has_failed:
         record_caused_deployment(service.name, view, ports.clock.now(), ports)
-    ports.services.update(service, desired_count=int(owed.before["desired_count"]), force_new_deployment=has_failed)
+    ports.services.update(
+        service, desired_count=int(obligation.before["desired_count"]), force_new_deployment=has_failed
+    )
 
 
 def _has_recorded_scaling(
-    owed: Obligation,
+    obligation: Obligation,
     service: ServiceSettings,
     view: ServiceView,  # noqa: ARG001
     ports: SettingDischargePorts,
 ) -> bool:
-    return ports.scaling.describe(service) == ScalableTarget.model_validate(owed.before)
+    return ports.scaling.describe(service) == ScalableTarget.model_validate(obligation.before)
 
 
 def _restore_scaling(
-    owed: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
+    obligation: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
     """Rule 2: put the exact prior scaling back only once the service runs on at least its minimum of tasks."""
-    recorded = ScalableTarget.model_validate(owed.before)
+    recorded = ScalableTarget.model_validate(obligation.before)
     if min(view.running_count, view.desired_count) >= recorded.min_capacity:
         ports.scaling.put(service, recorded)
 
 
-def _is_branch_protected(owed: Obligation, databases: Databases) -> bool:
-    branch = databases.branch(str(owed.before["branch_id"]))
+def _is_branch_protected(obligation: Obligation, databases: Databases) -> bool:
+    branch = databases.branch(str(obligation.before["branch_id"]))
     return branch is None or branch.protected
 
 
-def _protect_branch(owed: Obligation, databases: Databases) -> None:
-    databases.update_branch(str(owed.before["branch_id"]), protected=True)
+def _protect_branch(obligation: Obligation, databases: Databases) -> None:
+    databases.update_branch(str(obligation.before["branch_id"]), protected=True)

@@ -26,13 +26,13 @@ from rollback.ports.holders import HasLedger, HasSettings
 from rollback.service.drain_status import record_service_running
 
 
-def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
+def discharge_obligation(rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
     """One round on one obligation: hold the leases, observe, and make at most one change."""
     policy = ports.settings.policy
     until = now + timedelta(minutes=policy.lease_minutes)
     lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
     if lease is None:
-        return _hand_to_lease_holder(rollback, owed, now, ports)
+        return _hand_to_lease_holder(rollback, obligation, now, ports)
     if lease.counter != rollback.lease_counter:
         return rollback.evolve(lease_counter=lease.counter, wait_seconds=0)
     try:
@@ -40,65 +40,71 @@ def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, po
         held_by_others = renew_leases_of_stopped_services(rollback, ports)
     except LeaseLost:
         return rollback.evolve(wait_seconds=policy.poll_seconds)
-    if owed.service in held_by_others:
-        return _wait_or_hand_to_operator(rollback, owed, now, ports)
-    match discharge_of(owed.kind):
+    if obligation.service in held_by_others:
+        return _wait_or_hand_to_operator(rollback, obligation, now, ports)
+    match discharge_of(obligation.kind):
         case ServiceDischarge():
-            return _discharge_for_service(rollback, owed, now, ports)
+            return _discharge_for_service(rollback, obligation, now, ports)
         case BranchDischarge():
-            return _discharge_for_branch(rollback, owed, now, ports)
+            return _discharge_for_branch(rollback, obligation, now, ports)
 
 
-def _discharge_for_service(rollback: Rollback, owed: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
-    service = ports.settings.service(rollback.service_of_obligation(owed))
+def _discharge_for_service(
+    rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts
+) -> Rollback:
+    service = ports.settings.service(rollback.service_of_obligation(obligation))
     try:
         view = ports.services.describe(service)
         rollback = record_service_running(rollback, service.name, view, now)
-        if has_to_stay_fenced(rollback, owed, view, ports):
-            return _hand_to_operator(rollback, owed)
-        if restore_setting(owed, service, view, ports):
-            return _release_service_lease(rollback.discharge(owed, now), owed, ports)
+        if has_to_stay_fenced(rollback, obligation, view, ports):
+            return _hand_to_operator(rollback, obligation)
+        if restore_setting(obligation, service, view, ports):
+            return _release_service_lease(rollback.discharge(obligation, now), obligation, ports)
     except (CallRefused, UnsupportedService):
-        return _hand_to_operator(rollback, owed)
+        return _hand_to_operator(rollback, obligation)
     except ExternalServiceError:
         pass  # the next round observes again
-    return _wait_or_hand_to_operator(rollback, owed, now, ports)
+    return _wait_or_hand_to_operator(rollback, obligation, now, ports)
 
 
-def _discharge_for_branch(rollback: Rollback, owed: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
+def _discharge_for_branch(rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
     try:
-        if ensure_branch_protected(owed, ports.databases):
-            return rollback.discharge(owed, now)
+        if ensure_branch_protected(obligation, ports.neon):
+            return rollback.discharge(obligation, now)
     except CallRefused:
-        return _hand_to_operator(rollback, owed)
+        return _hand_to_operator(rollback, obligation)
     except (ExternalServiceError, InvalidRequest):
         pass  # Neon does not answer, or the settings have no database any more
-    return _wait_or_hand_to_operator(rollback, owed, now, ports)
+    return _wait_or_hand_to_operator(rollback, obligation, now, ports)
 
 
-def _wait_or_hand_to_operator(rollback: Rollback, owed: Obligation, now: datetime, ports: HasSettings) -> Rollback:
+def _wait_or_hand_to_operator(
+    rollback: Rollback, obligation: Obligation, now: datetime, ports: HasSettings
+) -> Rollback:
     if is_conclusion_overdue(rollback, now, ports):
-        return _hand_to_operator(rollback, owed)
+        return _hand_to_operator(rollback, obligation)
     return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
 
 
-def _hand_to_lease_holder(rollback: Rollback, owed: Obligation, now: datetime, ports: LeasePorts) -> Rollback:
+def _hand_to_lease_holder(rollback: Rollback, obligation: Obligation, now: datetime, ports: LeasePorts) -> Rollback:
     """Hand the obligation to the rollback that took the expired lease over, once its record has the obligation too."""
     held = ports.ledger.lease(rollback.service_name)
     if held is not None:
         successor = find_rollback(held.holder, ports)
-        if successor is not None and successor.has_obligation_like(owed, rollback):
-            return rollback.hand_over(owed, successor.id)
-    return _wait_or_hand_to_operator(rollback, owed, now, ports)
+        if successor is not None and successor.has_obligation_like(obligation, rollback):
+            return rollback.hand_over(obligation, successor.id)
+    return _wait_or_hand_to_operator(rollback, obligation, now, ports)
 
 
-def _release_service_lease(rollback: Rollback, owed: Obligation, ports: HasLedger) -> Rollback:
+def _release_service_lease(rollback: Rollback, obligation: Obligation, ports: HasLedger) -> Rollback:
     """Give another service's lease back with its last obligation. The rollback's own lease is given back at the end."""
-    if owed.service is not None and all(other.service != owed.service for other in rollback.open_obligations()):
-        ports.ledger.release_lease(owed.service, rollback.id)
+    if obligation.service is not None and all(
+        other.service != obligation.service for other in rollback.open_obligations()
+    ):
+        ports.ledger.release_lease(obligation.service, rollback.id)
     return rollback
 
 
-def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:
+def _hand_to_operator(rollback: Rollback, obligation: Obligation) -> Rollback:
     """Leave the obligation to an operator, and report again: an earlier report did not name it."""
-    return rollback.hand_over(owed, OPERATOR).evolve(reported=False)
+    return rollback.hand_over(obligation, OPERATOR).evolve(reported=False)

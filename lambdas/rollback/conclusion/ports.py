@@ -6,9 +6,9 @@ from rollback.database.ports import UnsettledChangePorts
 from rollback.identity.ports import KnownReleasePorts
 from rollback.ports.holders import (
     HasClock,
-    HasDatabases,
     HasLedger,
     HasMetrics,
+    HasNeon,
     HasNotifications,
     HasScaling,
     HasServices,
@@ -21,7 +21,7 @@ class SettingDischargePorts(HasClock, HasLedger, HasScaling, HasServices, Protoc
     """Ports to put a recorded setting of a service back."""
 
 
-class DischargePorts(SettingDischargePorts, HasDatabases, HasSettings, Protocol):
+class DischargePorts(SettingDischargePorts, HasNeon, HasSettings, Protocol):
     """Ports to discharge obligations about services and branches."""
 
 

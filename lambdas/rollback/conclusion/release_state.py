@@ -8,7 +8,7 @@ from rollback.domain.releases.release import Release, ReleaseState, normalised_d
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import Conflict, UnreadableItem
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.ports.holders import HasLedger
 
 
@@ -24,7 +24,7 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
     plan = rollback.plan
     if plan is None or plan.target is None or not (rollback.has_moved_service or rollback.has_changed_data):
         return
-    if rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
+    if rollback.request.type is RollbackType.DATABASE or rollback.taken_over_by is not None:
         return
     has_succeeded = rollback.outcome is Outcome.SUCCEEDED
     target = _find_in_ledger(plan.target, ports)
@@ -61,7 +61,7 @@ def set_release_state(
 
 
 def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseStatePorts) -> None:
-    standing = standing_plan(release.service, ports)
+    standing = read_standing_plan(release.service, ports)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
         ports.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))

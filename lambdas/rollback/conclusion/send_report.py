@@ -26,8 +26,8 @@ def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:
     Raises:
         ExternalServiceError: the report could not be sent.
     """
-    reported = rollback.evolve(reported=True, last_reported_answer=rollback.answer, wait_seconds=0)
-    if rollback.last_reported_answer == rollback.answer:
+    reported = rollback.evolve(reported=True, last_reported_result=rollback.result_key, wait_seconds=0)
+    if rollback.last_reported_result == rollback.result_key:
         return reported
     now, key = ports.clock.now(), page_count.aggregation_key(rollback)
     last_count = ports.ledger.page_count(rollback.service_name, key) if key is not None else None

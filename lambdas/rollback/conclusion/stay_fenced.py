@@ -9,7 +9,7 @@ from rollback.leases.ports import LeaseReadPorts
 from rollback.resources.aws.ecs_service import ServiceView
 
 
-def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
+def has_to_stay_fenced(rollback: Rollback, obligation: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
     """Whether a service at zero tasks has to stay there, with its scaling suspended.
 
     - Rule 3: after an operator's abort while fenced, the service stays fenced. The operator knows why.
@@ -17,7 +17,7 @@ def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, 
     - A rollback without an outcome may start other writers in order to verify them (`reconnect`). Otherwise it could
       never succeed.
     """
-    if owed.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
+    if obligation.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
     if rollback.is_aborted_by_operator:
         return True
@@ -27,7 +27,7 @@ def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, 
         return True
     if not rollback.has_changed_data:
         return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, ports)
-    return not (_has_data_as_planned(rollback) and _runs_planned_release(rollback, owed, view, ports))
+    return not (_has_data_as_planned(rollback) and _runs_planned_release(rollback, obligation, view, ports))
 
 
 def _inherits_fence_of_operator(rollback: Rollback, ports: LeaseReadPorts) -> bool:
@@ -43,9 +43,9 @@ def _took_over_changed_data(rollback: Rollback, ports: LeaseReadPorts) -> bool:
 
     Until this rollback succeeds, it is unknown whether the running release fits the data.
     """
-    if rollback.supersedes is None:
+    if rollback.continues_rollback_id is None:
         return False
-    before = find_rollback(rollback.supersedes, ports)
+    before = find_rollback(rollback.continues_rollback_id, ports)
     return before is None or before.has_changed_data
 
 
@@ -53,9 +53,11 @@ def _has_data_as_planned(rollback: Rollback) -> bool:
     return rollback.database is not None and rollback.database.has_succeeded
 
 
-def _runs_planned_release(rollback: Rollback, owed: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
+def _runs_planned_release(
+    rollback: Rollback, obligation: Obligation, view: ServiceView, ports: StayFencedPorts
+) -> bool:
     """Whether PRIMARY is the target. Another writer keeps its release, which is always the planned one."""
     target = rollback.plan.target if rollback.plan is not None else None
-    if target is None or rollback.service_of_obligation(owed) != rollback.service_name:
+    if target is None or rollback.service_of_obligation(obligation) != rollback.service_name:
         return True
     return identify_running(view, ports.settings.service(target.service), ports).is_release(target)

@@ -74,10 +74,10 @@ def _discharge_next_obligation(rollback: Rollback, now: datetime, ports: Dischar
     If that is a branch's protection and Neon does not answer, the next service is tried in the same round, so that Neon
     keeps no service waiting at zero tasks.
     """
-    owed = rollback.open_obligations()
-    attempted = discharge_obligation(rollback, owed[0], now, ports)
-    for_services = [other for other in owed if other.kind is not ObligationKind.BRANCH_PROTECTION]
-    if owed[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
+    obligations = rollback.open_obligations()
+    attempted = discharge_obligation(rollback, obligations[0], now, ports)
+    for_services = [other for other in obligations if other.kind is not ObligationKind.BRANCH_PROTECTION]
+    if obligations[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
         return attempted
     return discharge_obligation(attempted, for_services[0], now, ports)
 

@@ -5,7 +5,7 @@ Postgres is asked for the schema of this moment before the fence stops any task.
 """
 
 from rollback.check import Check
-from rollback.database.observation.observe import live_schema
+from rollback.database.observation.observe import read_live_schema
 from rollback.database.ports import LiveSchemaPorts
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.plan import DatabasePlan
@@ -39,12 +39,12 @@ def judge_live_schema(
     """
     planned = rollback.planned()
     live = _read_live_schema(context)
-    return verdict_on(planned.target, live, ports.clock.now(), settings.lease_of(None), ports, planned.plan.running)
+    return verdict_on(planned.target, live, ports.clock.now(), settings.branch_key(None), ports, planned.plan.running)
 
 
 def _read_live_schema(context: BranchContext) -> ReleaseSchema:
     try:
-        return live_schema(context.address(context.settings.branch_id), context.sql)
+        return read_live_schema(context.address(context.settings.branch_id), context.sql)
     except (RetryLater, CallRefused):
         raise
     except ExternalServiceError as failure:

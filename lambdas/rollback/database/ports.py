@@ -4,7 +4,7 @@ from typing import Protocol
 
 from rollback.database.down_migrations.ports import DownMigrationPorts, MigrationTaskPorts
 from rollback.database.recreate.ports import BranchSecretPorts, RecreatePorts
-from rollback.ports.holders import HasClock, HasDatabases, HasServices, HasSql, HasStacks
+from rollback.ports.holders import HasClock, HasNeon, HasServices, HasSql, HasStacks
 from rollback.schema.ports import SchemaVerdictPorts
 
 
@@ -16,7 +16,7 @@ class WriterCheckPorts(SchemaVerdictPorts, HasServices, Protocol):
     """Ports to check the releases of a branch's writers."""
 
 
-class UnsettledChangePorts(BranchSecretPorts, MigrationTaskPorts, HasDatabases, HasSql, Protocol):
+class UnsettledChangePorts(BranchSecretPorts, MigrationTaskPorts, HasNeon, HasSql, Protocol):
     """Ports to find out whether an announced change was made."""
 
 
@@ -24,5 +24,5 @@ class StrategyPorts(RecreatePorts, DownMigrationPorts, Protocol):
     """Ports of all strategies."""
 
 
-class DatabasePorts(StrategyPorts, HasDatabases, HasSql, HasStacks, Protocol):
+class DatabasePorts(StrategyPorts, HasNeon, HasSql, HasStacks, Protocol):
     """Ports to change a database."""

@@ -39,7 +39,7 @@ def make_table_check(
             verdict=Verdict.FAIL if is_refused else (Verdict.PASS if is_compatible else Verdict.WARN),
             reason=verdict.bounded.reason,
             evidence=evidence_of(verdict),
-            forceable=is_refused,
+            is_forceable=is_refused,
         )
         return (target_check, *_check_other_writers(rollback, schema, migrations, ports))
 
@@ -70,7 +70,7 @@ def _shipped_migrations(
     plan = rollback.plan
     if plan is None or plan.target is None or settings.branch_id is None:
         return ()
-    return shipped_migrations_since(plan.target, settings.lease_of(None), ports)
+    return shipped_migrations_since(plan.target, settings.branch_key(None), ports)
 
 
 def _check_other_writers(
@@ -101,7 +101,7 @@ def _check_writer(
         return _to_check(service, None, unknown_verdict("the ledger does not know its running release"), force=False)
     shipped: tuple[ShippedMigration, ...] = ()
     if ports.settings.database is not None:
-        branch = ports.settings.database.lease_of(rollback.request.pr)
+        branch = ports.settings.database.branch_key(rollback.request.pr)
         shipped = shipped_migrations_since(release, branch, ports)
     verdict = judge_schema(schema_of(release, ports), schema, migrations, shipped)
     return _to_check(service, release, verdict, force=rollback.request.force)
@@ -114,5 +114,5 @@ def _to_check(service: ServiceSettings, release: Release | None, verdict: Schema
         name=f"writer-fits {service.name}",
         verdict=verdicts.get(verdict.compatibility, Verdict.WARN),
         reason=f"{version} of {service.name} on these tables: {verdict.reason}",
-        forceable=True,
+        is_forceable=True,
     )

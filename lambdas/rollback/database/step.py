@@ -36,7 +36,7 @@ from rollback.domain.settings.database import DatabaseSettings, Strategy, branch
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.intents.announce import seconds_to_wait
 from rollback.leases.hold import hold_branch_lease, renew_leases_of_stopped_services
-from rollback.ports.holders import HasClock, HasDatabases, HasSettings
+from rollback.ports.holders import HasClock, HasNeon, HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.service.newer_deployment import end_as_superseded, yield_before_data_changes
 
@@ -79,12 +79,12 @@ def _wait_or_refuse(
         since = rollback.database_waits_since or ports.clock.now()
         return rollback.evolve(database_waits_since=since, wait_seconds=ports.settings.policy.poll_seconds)
     why = f"{holder} is changing branch {plan.branch}: wait until it has concluded, and start again"
-    return _refuse(rollback, plan.branch, why, ports, has_collided=True)
+    return _refuse(rollback, plan.branch, why, ports, may_succeed_later=True)
 
 
 def _may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, ports: HasClock) -> bool:
     """Whether the holder is the rollback that this one took over, and still has time to conclude."""
-    if holder != rollback.supersedes:
+    if holder != rollback.continues_rollback_id:
         return False
     since = rollback.database_waits_since
     return since is None or ports.clock.now() - since <= timedelta(minutes=settings.restore_timeout_minutes)
@@ -99,7 +99,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         return _refuse_unknown_branch(rollback, plan, settings, ports)
     context = BranchContext(
         settings=BranchSettings.of(ports.settings, branch_id or plan.branch),
-        databases=ports.databases,
+        neon=ports.neon,
         sql=ports.sql,
         check_tables=make_table_check(rollback, plan, settings, ports),
     )
@@ -132,14 +132,14 @@ def _check_live_schema(
         return _refuse(rollback, plan.branch, why, ports)
     difference = why_down_migrations_differ(plan, verdict)
     if difference is not None:
-        return _refuse(rollback, plan.branch, difference, ports, has_collided=True)
+        return _refuse(rollback, plan.branch, difference, ports, may_succeed_later=True)
     return None
 
 
 def _refuse_unknown_branch(
     rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: DatabasePorts
 ) -> Rollback:
-    known = list_branch_names(tuple(ports.databases.branches()))
+    known = list_branch_names(tuple(ports.neon.branches()))
     why = (
         f"project {settings.project_id} has no branch {plan.branch}: check the pull request's number, and "
         f"branch_pattern in the settings; its branches: {known}"
@@ -155,7 +155,7 @@ def _retry_later(
     since = rollback.database_waits_since or now
     if now - since > timedelta(minutes=limit):
         why = f"Neon could not be asked in {limit:g} minutes: {later}"
-        return _refuse(rollback, plan.branch, why, ports, has_collided=True)
+        return _refuse(rollback, plan.branch, why, ports, may_succeed_later=True)
     return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
 
 
@@ -193,28 +193,28 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     reason = f"database: {progress.why_not}"
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
-    if is_refused and progress.has_collided and rollback.event is not None:
+    if is_refused and progress.may_succeed_later and rollback.event is not None:
         recheck_at = ports.clock.now() + timedelta(minutes=ports.settings.policy.recheck_minutes)
         return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)
     return rollback.evolve(outcome=Outcome.REFUSED if is_refused else Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
-def _refuse(rollback: Rollback, branch: str, why: str, ports: WaitPorts, *, has_collided: bool = False) -> Rollback:
+def _refuse(
+    rollback: Rollback, branch: str, why: str, ports: WaitPorts, *, may_succeed_later: bool = False
+) -> Rollback:
     """Refuse the database's part before anything was changed.
 
     Args:
         branch: name of the branch that stays as it is.
-        has_collided: whether another rollback or a newer observation is the reason, so that a later evaluation may go
+        may_succeed_later: whether another rollback or a newer observation is the reason, so that a later evaluation may go
             on.
     """
     now = ports.clock.now()
-    progress = refused_progress(branch, f"{why}; nothing was changed", now, has_collided=has_collided)
+    progress = refused_progress(branch, f"{why}; nothing was changed", now, may_succeed_later=may_succeed_later)
     return _apply_outcome(rollback.evolve(database=progress), ports)
 
 
-def _find_branch_id(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: HasDatabases
-) -> str | None:
+def _find_branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: HasNeon) -> str | None:
     """Neon's id of the branch. None: the project has no branch of that name.
 
     A pull request's branch is looked up once, because its name may be given to another branch meanwhile.
@@ -223,7 +223,7 @@ def _find_branch_id(
         return settings.branch_id
     if rollback.database is not None and rollback.database.before.id is not None:
         return rollback.database.before.id
-    found = ports.databases.branch_named(plan.branch)
+    found = ports.neon.branch_named(plan.branch)
     return found.id if found is not None else None
 
 

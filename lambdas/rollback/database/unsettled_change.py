@@ -58,7 +58,7 @@ def resolve_database_change(
     if planned is None or settings is None:
         return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
     branch_settings = BranchSettings.of(ports.settings, progress.before.id or planned.branch)
-    context = BranchContext(settings=branch_settings, databases=ports.databases, sql=ports.sql)
+    context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     if now < _change_deadline(progress, context, ports):
         return rollback.evolve(wait_seconds=poll)
     try:
@@ -180,7 +180,7 @@ def _observe_recreate(
 
 def _observe_delete(progress: DeletionProgress, context: BranchContext, ports: HasClock) -> DeletionProgress:
     now, branch_id = ports.clock.now(), progress.before.id  # None: the branch was gone when the deletion began
-    branch = context.databases.branch(branch_id) if branch_id is not None else None
+    branch = context.neon.branch(branch_id) if branch_id is not None else None
     _require_idle(
         busy=database_look.operation_status(progress, (branch,), context, now) == "running",
         what="its operation on the branch",

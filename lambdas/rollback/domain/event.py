@@ -21,16 +21,16 @@ from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
 from rollback.names import degraded_alarm, outage_alarm
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quoted
 
 DETERIORATION_CHECK = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
 _ACTION = "ECS Service Action"  # ECS sends it even if the circuit breaker is off
-_LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
-_LONGEST_ARN, _QUOTED_ARN = 2048, 200
+_MAX_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
+_MAX_ARN, _QUOTED_ARN = 2048, 200
 _UNSPECIFIED_STATE = "an unspecified state"
-_MOST_RESOURCES = 10  # EventBridge names one or two
+_MAX_RESOURCES = 10  # EventBridge names one or two
 _CLOCKS_DIFFER_MINUTES = 1  # the clocks of AWS and of Lambda
 
 
@@ -78,7 +78,9 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
     return Request(service=service, type=kind), Trigger.ALARM, trigger
 
 
-def judge_event(given: Mapping[str, Any], policy: Policy, now: datetime, home: Home | None = None) -> tuple[Check, ...]:
+def judge_event(
+    given: Mapping[str, Any], policy: Policy, now: datetime, home: AccountAndRegion | None = None
+) -> tuple[Check, ...]:
     """Check an event's origin, its age (rule 10: a trigger older than five minutes is stale), and its change of state.
 
     Args:
@@ -109,7 +111,7 @@ def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
         account=_optional_text(given.get("account"), NAME_LIMIT),
         region=_optional_text(given.get("region"), NAME_LIMIT),
         resources=_resources(given),
-        alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_LONGEST_ALARM) if is_alarm else None,
+        alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_MAX_ALARM) if is_alarm else None,
         change=_states(detail) if is_alarm else ("", _required_text(detail, "eventName", "detail.eventName")),
         reason=_optional_text(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
         deployment_id=_optional_text(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
@@ -161,16 +163,16 @@ def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
     value = given.get("resources")
     if value is None:
         return ()
-    if not isinstance(value, list | tuple) or len(value) > _MOST_RESOURCES:
-        raise _incomplete_event("resources", value, f"a list of up to {_MOST_RESOURCES} ARNs")
-    return tuple(_required_text({"arn": arn}, "arn", "resources", limit=_LONGEST_ARN) for arn in value)
+    if not isinstance(value, list | tuple) or len(value) > _MAX_RESOURCES:
+        raise _incomplete_event("resources", value, f"a list of up to {_MAX_RESOURCES} ARNs")
+    return tuple(_required_text({"arn": arn}, "arn", "resources", limit=_MAX_ARN) for arn in value)
 
 
 def _incomplete_event(path: str, value: object, allowed: str) -> InvalidRequest:
     return InvalidRequest(f"the event is not complete: {path} is {quoted(value)}, not {allowed}; nothing was changed")
 
 
-def _check_origin(event: _ParsedEvent, home: Home | None) -> Check:
+def _check_origin(event: _ParsedEvent, home: AccountAndRegion | None) -> Check:
     """Check account and region: a rule may forward another account's events, and an operator may copy one."""
     name = "event-is-ours"
     if home is None:
@@ -237,7 +239,7 @@ def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
     return name, _required_text(detail, "deploymentId", "detail.deploymentId") if has_id else None
 
 
-def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | None = None) -> str:
+def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: AccountAndRegion | None = None) -> str:
     """Find the name, in the settings, of the service that an ECS event is about.
 
     Args:

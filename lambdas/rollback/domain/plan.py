@@ -11,7 +11,7 @@ from rollback.domain.releases.release_names import NameMatch, describe_release, 
 from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.settings.policy import Policy
 
-_MOST_TWINS = 8
+_MAX_TWINS = 8
 
 
 class Plan(BaseModel):
@@ -47,9 +47,9 @@ class Plan(BaseModel):
         """Failed checks that forbid acting.
 
         Args:
-            forced: whether `--force` overrides forceable checks.
+            forced: whether `--force` overrides is_forceable checks.
         """
-        return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
+        return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.is_forceable))
 
 
 def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
@@ -59,7 +59,7 @@ def choose_target(request: Request, releases: tuple[Release, ...], running: Rele
     return find_release(request.target_version, releases, running.fingerprint)
 
 
-def judge_plan(
+def draft_plan(
     request: Request,
     trigger: Trigger,
     releases: tuple[Release, ...],
@@ -86,7 +86,7 @@ def judge_plan(
     target = named.release
     if request.type is RollbackType.DATABASE:  # the release stays: the database's part chooses the data
         return Plan(running=running, target=running, checks=())
-    checks = [target_exists(named, releases)]
+    checks = [check_target_exists(named, releases)]
     if target is not None:
         checks += [
             _check_target_differs(target, running, releases, is_undo=request.undo is not None),
@@ -97,7 +97,7 @@ def judge_plan(
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
-def target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
+def check_target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
     """Check that the requested name means one release; a failed check lists the releases that it may mean."""
     target = named.release
     if target is not None:
@@ -116,7 +116,7 @@ def _check_target_differs(target: Release, running: Release, releases: tuple[Rel
     same = target.fingerprint == running.fingerprint
     twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
     if same and twins:  # several releases have this version: name them all
-        others = "; ".join(describe_release(twin, releases) for twin in twins[:_MOST_TWINS])
+        others = "; ".join(describe_release(twin, releases) for twin in twins[:_MAX_TWINS])
         reason = f"{describe_release(running, releases)} runs already; to go back to another one, name it: {others}"
     elif same:
         reason = f"{running.version} runs already"
@@ -138,7 +138,7 @@ def _check_target_is_good(target: Release, *, is_undo: bool) -> Check:
                 Verdict.WARN if is_undo else Verdict.FAIL,
                 f"{target.version} is {target.state}: {target.state_reason or 'a rollback left it'}",
             )
-    return Check(name="target-is-good", verdict=verdict, reason=reason, forceable=True)
+    return Check(name="target-is-good", verdict=verdict, reason=reason, is_forceable=True)
 
 
 def _check_release_is_cause(running: Release, policy: Policy, now: datetime) -> Check:

@@ -71,7 +71,7 @@ class Request(BaseModel):
 _IGNORED = frozenset({"Comment"})  # the Step Functions console fills this in by default
 _NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # must match the ledger: never cleaned silently
 _REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for display: control characters are replaced
-_HIGHEST_PR = 2**31 - 1
+_MAX_PR = 2**31 - 1
 # `datetime.fromisoformat` also reads week dates, dates alone and any separator: an operator does not mean those.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _YEARS = range(2000, 2200)
@@ -167,7 +167,7 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
             "nothing was changed"
         )
     pr = fields.get("pr")
-    if pr is not None and (not isinstance(pr, int) or isinstance(pr, bool) or not 0 < pr <= _HIGHEST_PR):
+    if pr is not None and (not isinstance(pr, int) or isinstance(pr, bool) or not 0 < pr <= _MAX_PR):
         raise InvalidRequest(
             f"pr is {quoted(pr)}; it must be the number of a pull request, such as 42; nothing was changed"
         )

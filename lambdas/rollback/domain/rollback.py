@@ -30,10 +30,10 @@ from rollback.domain.stored import SCHEMA_VERSION
 from rollback.errors import RollbackError, StageNotReached
 from rollback.text import StoredText
 
-_LONGEST_REASON = 2000
+_MAX_REASON = 2000
 # Fields that survive a new evaluation: identity, counts, the answer that was reported, and obligations.
 _KEPT_BY_EVALUATION = (
-    "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "last_reported_answer",
+    "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "last_reported_result",
     "obligations", "rechecked_at",
     "rechecks", "zero_desired_seen_at",
 )  # fmt: skip
@@ -112,13 +112,13 @@ class Rollback(BaseModel):
         default=None, description="when the last evaluation found the service at desired count 0 by the team's will"
     )
     crashed_evaluations: int = Field(default=0, ge=0, description="evaluations that ended without an answer")
-    last_reported_answer: str = Field(
+    last_reported_result: str = Field(
         default="", description="`answer` of the last report: the same answer is not sent again"
     )
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
-    supersedes: str | None = Field(default=None, description="the open rollback that this one continues")
+    continues_rollback_id: str | None = Field(default=None, description="the open rollback that this one continues")
     source_compute_branch_id: str | None = Field(
         default=None,
         description="source branch of an undo, given a compute so that it could be read; the compute is deleted again",
@@ -128,7 +128,7 @@ class Rollback(BaseModel):
         description="rollback whose fence this one inherits, since it changed the database or an operator ended it; "
         "only success lifts the fence",
     )
-    superseded_by: str | None = Field(default=None, description="rollback that took the lease over, and reports")
+    taken_over_by: str | None = Field(default=None, description="rollback that took the lease over, and reports")
     newer: NewerRelease | None = Field(
         default=None,
         description="release that the team deployed meanwhile; it keeps running if the outcome is `superseded`",
@@ -181,7 +181,7 @@ class Rollback(BaseModel):
     @property
     def has_fenced(self) -> bool:
         """Whether it stopped tasks, or announced that; the fence may have been lifted since."""
-        return any(owed.kind is ObligationKind.FENCE for owed in self.obligations)
+        return any(obligation.kind is ObligationKind.FENCE for obligation in self.obligations)
 
     @property
     def is_aborted_by_operator(self) -> bool:
@@ -191,7 +191,7 @@ class Rollback(BaseModel):
         """
         if self.is_operator_abort is not None:
             return self.is_operator_abort
-        return self.outcome is Outcome.ABORTED and self.superseded_by is None
+        return self.outcome is Outcome.ABORTED and self.taken_over_by is None
 
     @property
     def has_changed_data(self) -> bool:
@@ -222,7 +222,7 @@ class Rollback(BaseModel):
         return self.evaluation_started_at or self.created_at
 
     @property
-    def answer(self) -> str:
+    def result_key(self) -> str:
         """The result without times and numbers: an equal answer of another evaluation is no news."""
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
         failed = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
@@ -253,7 +253,7 @@ class Rollback(BaseModel):
     @property
     def is_fenced(self) -> bool:
         """Whether it keeps a service at zero tasks, or announced that."""
-        return any(owed.kind is ObligationKind.FENCE for owed in self.open_obligations())
+        return any(obligation.kind is ObligationKind.FENCE for obligation in self.open_obligations())
 
     @property
     def holds_database_lease(self) -> bool:
@@ -310,65 +310,67 @@ class Rollback(BaseModel):
             raise StageNotReached(f"{self.id} has no progress of its database: its database step has not begun")
         return self.database
 
-    def service_of_obligation(self, owed: Obligation) -> str:
+    def service_of_obligation(self, obligation: Obligation) -> str:
         """Name of the service that an obligation is about."""
-        return owed.service or self.service_name
+        return obligation.service or self.service_name
 
     def open_obligations(self) -> tuple[Obligation, ...]:
         """Settings that this rollback still has to put back, in the order to do so: the last change first."""
-        return tuple(owed for owed in reversed(self.obligations) if owed.is_open)
+        return tuple(obligation for obligation in reversed(self.obligations) if obligation.is_open)
 
     def left_to_operator(self) -> tuple[Obligation, ...]:
         """Settings that an operator still has to put back, in the order to do so: the last change first."""
-        return tuple(owed for owed in reversed(self.obligations) if owed.is_left_to_operator)
+        return tuple(obligation for obligation in reversed(self.obligations) if obligation.is_left_to_operator)
 
-    def has_obligation_like(self, owed: Obligation, debtor: "Rollback") -> bool:
+    def has_obligation_like(self, obligation: Obligation, debtor: "Rollback") -> bool:
         """Whether this rollback has an obligation of the same kind, about the same service, as another rollback's."""
-        service = debtor.service_of_obligation(owed)
-        return any(own.kind is owed.kind and self.service_of_obligation(own) == service for own in self.obligations)
+        service = debtor.service_of_obligation(obligation)
+        return any(
+            own.kind is obligation.kind and self.service_of_obligation(own) == service for own in self.obligations
+        )
 
-    def keep_unrecorded(self, owed: Iterable[Obligation]) -> tuple[Obligation, ...]:
+    def keep_unrecorded(self, obligations: Iterable[Obligation]) -> tuple[Obligation, ...]:
         """Drop settings that open obligations record already: only the original value is put back.
 
         Args:
-            owed: obligations that are about to be announced.
+            obligations: obligations that are about to be announced.
 
         Returns:
             The obligations with the settings that are left; those without any are left out.
         """
-        kept = (self._without_recorded_settings(new) for new in owed)
+        kept = (self._without_recorded_settings(new) for new in obligations)
         return tuple(new for new in kept if new.before)
 
-    def _without_recorded_settings(self, owed: Obligation) -> Obligation:
-        service = self.service_of_obligation(owed)
+    def _without_recorded_settings(self, obligation: Obligation) -> Obligation:
+        service = self.service_of_obligation(obligation)
         recorded = {
             setting
             for earlier in self.open_obligations()
-            if earlier.kind is owed.kind and self.service_of_obligation(earlier) == service
+            if earlier.kind is obligation.kind and self.service_of_obligation(earlier) == service
             for setting in earlier.before
         }
-        before = {setting: value for setting, value in owed.before.items() if setting not in recorded}
-        return owed.model_copy(update={"before": before})
+        before = {setting: value for setting, value in obligation.before.items() if setting not in recorded}
+        return obligation.model_copy(update={"before": before})
 
-    def discharge(self, owed: Obligation, at: datetime) -> "Rollback":
+    def discharge(self, obligation: Obligation, at: datetime) -> "Rollback":
         """Return the rollback with an obligation discharged: the setting was seen to be put back."""
-        return self._settle(owed, discharged_at=at)
+        return self._settle(obligation, discharged_at=at)
 
-    def hand_over(self, owed: Obligation, to: str) -> "Rollback":
+    def hand_over(self, obligation: Obligation, to: str) -> "Rollback":
         """Return the rollback with an obligation handed to another rollback, by its id, or to `OPERATOR`."""
-        return self._settle(owed, handed_to=to)
+        return self._settle(obligation, handed_to=to)
 
-    def _settle(self, owed: Obligation, **changes: object) -> "Rollback":
+    def _settle(self, obligation: Obligation, **changes: object) -> "Rollback":
         obligations = list(self.obligations)
-        last = max(index for index, own in enumerate(obligations) if own == owed)
-        obligations[last] = Obligation.model_validate({**dict(owed), **changes})
+        last = max(index for index, own in enumerate(obligations) if own == obligation)
+        obligations[last] = Obligation.model_validate({**dict(obligation), **changes})
         return self.evolve(obligations=tuple(obligations), wait_seconds=0)
 
-    def mark_refused(self, refused: RollbackError) -> "Rollback":
+    def fail_on_refused_call(self, refused: RollbackError) -> "Rollback":
         """Return the rollback as failed: a permanently refused call is refused again at every escalation level."""
         return self.evolve(
             outcome=Outcome.FAILED,
-            reason=str(refused)[:_LONGEST_REASON],
+            reason=str(refused)[:_MAX_REASON],
             refusal=Refusal.of(refused),
             wait_seconds=0,
         )

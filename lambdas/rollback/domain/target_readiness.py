@@ -30,7 +30,7 @@ def is_ready(checks: Iterable[Check]) -> bool | None:
     return True if made and not any(NOT_KNOWN in check.evidence for check in made) else None
 
 
-def not_known(name: str, why: str) -> Check:
+def unknown_check(name: str, why: str) -> Check:
     """A check that could not be made: a warning that does not count against the target."""
     return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
 

@@ -37,12 +37,12 @@ def automatic_guards(
     service = ports.settings.service(rollback.service_name)
     runs = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
     changes = ports.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
-    owed = ports.ledger.owed(rollback.service_name)
+    obligations = ports.ledger.obligations(rollback.service_name)
     return [
         check_not_paused,
         *guards.check_history(rollback, runs, changes, policy, now),
-        guards.check_not_left_at_zero(rollback, view.desired_count, owed, policy, now),
-        guards.check_desired_count(rollback, view.desired_count, owed, policy, now),
+        guards.check_not_left_at_zero(rollback, view.desired_count, obligations, policy, now),
+        guards.check_desired_count(rollback, view.desired_count, obligations, policy, now),
         *_check_outage_alarm(rollback, view, ports),
         guards.check_no_fix_in_flight(
             rollback, began, _trigger_in_alarm_since(rollback, ports) if began else None, policy, now
@@ -93,7 +93,7 @@ def check_outage_against_elb(service: str, view: ServiceView, ports: OutagePorts
         states = ports.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
         in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
-            group: sum(target.state == "healthy" for target in ports.targets.health(group))
+            group: sum(target.state == "healthy" for target in ports.target_groups.health(group))
             for group in (view.target_groups if in_alarm else ())
         }
     except ExternalServiceError as failure:

@@ -2,14 +2,14 @@
 
 from typing import Protocol
 
-from rollback.ports.holders import HasAlarms, HasClock, HasLedger, HasServices, HasSettings, HasTargets
+from rollback.ports.holders import HasAlarms, HasClock, HasLedger, HasServices, HasSettings, HasTargetGroups
 
 
 class TrafficPorts(HasAlarms, HasClock, HasSettings, Protocol):
     """Ports to measure the traffic of a service."""
 
 
-class OutagePorts(TrafficPorts, HasTargets, Protocol):
+class OutagePorts(TrafficPorts, HasTargetGroups, Protocol):
     """Ports to see an outage of a service."""
 
 

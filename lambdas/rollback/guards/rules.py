@@ -45,7 +45,7 @@ def check_history(
     acted = [change for change in changes if change.has_acted or _has_acted_unrecorded(change, runs)]
     automatic = [change for change in acted if change.trigger not in OPERATOR_TRIGGERS]
     ids = {change.rollback_id for change in automatic}
-    automatic = [change for change in automatic if change.superseded_by not in ids]  # a takeover is the same attempt
+    automatic = [change for change in automatic if change.taken_over_by not in ids]  # a takeover is the same attempt
     unreadable = [item.key for item in earlier.unreadable]
     return [
         _cooldown(acted, policy, now),
@@ -70,21 +70,21 @@ def check_not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, no
 
 
 def check_not_left_at_zero(
-    rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
+    rollback: Rollback, desired_count: int, obligations: ReadResult[ObligationsEntry], policy: Policy, now: datetime
 ) -> Check:
     """Check that no rollback left the service to an operator at zero tasks (rule 3: aborted while fenced, stay fenced).
 
     Args:
         rollback: the rollback.
         desired_count: the service's desired count.
-        owed: open obligations about the service, of its own rollbacks and of those of other writers.
+        obligations: open obligations about the service, of its own rollbacks and of those of other writers.
         policy: the environment's policy.
         now: the present time.
     """
     name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in OPERATOR_TRIGGERS:
         return Check.passed(name, "the desired count is above 0, or an operator started the rollback")
-    for entry in owed.items:
+    for entry in obligations.items:
         if _is_kept_at_zero_by(entry):
             end = (
                 "is not concluded"
@@ -93,8 +93,8 @@ def check_not_left_at_zero(
             )
             reason = f"{entry.rollback_id} stopped all tasks of {rollback.service_name}, and {end}: {entry.reason}"
             return _suppress_until(name, reason, again)
-    if owed.unreadable:
-        keys = ", ".join(item.key for item in owed.unreadable)
+    if obligations.unreadable:
+        keys = ", ".join(item.key for item in obligations.unreadable)
         reason = f"the desired count is 0, and records that may explain it can't be read: {keys}"
         return _suppress_until(name, reason, again)
     return Check.passed(name, "no rollback left the service at zero tasks")
@@ -102,14 +102,14 @@ def check_not_left_at_zero(
 
 def _is_kept_at_zero_by(entry: ObligationsEntry) -> bool:
     """Whether a rollback's fence keeps the service at zero. An open rollback of the same service is resumed instead."""
-    fences = [owed for owed in entry.obligations if owed.kind is ObligationKind.FENCE]
+    fences = [obligation for obligation in entry.obligations if obligation.kind is ObligationKind.FENCE]
     if entry.is_open:
         return bool(fences) and entry.rollback_service != entry.service
-    return any(owed.handed_to == OPERATOR for owed in fences)
+    return any(obligation.handed_to == OPERATOR for obligation in fences)
 
 
 def check_desired_count(
-    rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
+    rollback: Rollback, desired_count: int, obligations: ReadResult[ObligationsEntry], policy: Policy, now: datetime
 ) -> Check:
     """Check that the team wants tasks: a service that the team scaled to zero has no outage, and no bad release.
 
@@ -118,7 +118,7 @@ def check_desired_count(
     Args:
         rollback: the rollback.
         desired_count: the service's desired count.
-        owed: open obligations about the service, of its own rollbacks and of those of other writers.
+        obligations: open obligations about the service, of its own rollbacks and of those of other writers.
         policy: the environment's policy.
         now: the present time.
     """
@@ -134,8 +134,8 @@ def check_desired_count(
             f"the tasks have {policy.recheck_minutes:g} minutes to start"
         )
         return _suppress_until(name, reason, again, evidence)
-    has_fence = any(o.kind is ObligationKind.FENCE for entry in owed.items for o in entry.obligations)
-    if rollback.is_fenced or has_fence or owed.unreadable:
+    has_fence = any(o.kind is ObligationKind.FENCE for entry in obligations.items for o in entry.obligations)
+    if rollback.is_fenced or has_fence or obligations.unreadable:
         return Check.skipped(name, "a rollback stopped its tasks, or may have stopped them")
     reason = f"the desired count of {rollback.service_name} is 0, and no rollback set it to 0"
     return _suppress_until(name, reason, again, evidence)
@@ -238,10 +238,10 @@ def check_enough_traffic(
 
 def _without_resumed(rollback: Rollback, earlier: Iterable[ChangeEntry]) -> list[ChangeEntry]:
     """Drop this rollback, and the chain of rollbacks that it resumes."""
-    others, chain = [], {rollback.id, rollback.supersedes}
+    others, chain = [], {rollback.id, rollback.continues_rollback_id}
     for change in earlier:
         if change.rollback_id in chain:
-            chain.add(change.supersedes)
+            chain.add(change.continues_rollback_id)
         else:
             others.append(change)
     return others

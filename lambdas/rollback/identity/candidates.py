@@ -15,7 +15,7 @@ _NEWEST_GOOD = 5  # promoted releases: the running one may be among them, and so
 _LISTED_RELEASES = 20  # releases that an error names
 
 
-def candidates(request: Request, service_name: str, running: Release, ports: HasLedger) -> tuple[Release, ...]:
+def list_candidates(request: Request, service_name: str, running: Release, ports: HasLedger) -> tuple[Release, ...]:
     """The promoted releases, or those of the requested name; without any, the newest ones, for the error message."""
     name = request.target_version
     if name is not None and name not in SYNONYMS_OF_LAST_KNOWN_GOOD:

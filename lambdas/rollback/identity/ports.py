@@ -11,7 +11,7 @@ from rollback.ports.holders import (
     HasSecrets,
     HasServices,
     HasSettings,
-    HasTargets,
+    HasTargetGroups,
 )
 
 
@@ -35,5 +35,5 @@ class ReferenceCheckPorts(HasHome, HasReferences, HasSecrets, Protocol):
     """Ports to check that the resources exist that a task definition refers to."""
 
 
-class TargetCheckPorts(ReferenceCheckPorts, HasImages, HasServices, HasTargets, Protocol):
+class TargetCheckPorts(ReferenceCheckPorts, HasImages, HasServices, HasTargetGroups, Protocol):
     """Ports to check that ECS can start a target."""

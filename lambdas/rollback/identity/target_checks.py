@@ -5,11 +5,11 @@ from typing import Any
 
 from rollback.check import Check
 from rollback.domain.releases.release import Release
-from rollback.domain.target_readiness import Existence, check_existence, not_known
+from rollback.domain.target_readiness import Existence, check_existence, unknown_check
 from rollback.errors import ExternalServiceError
 from rollback.identity.ports import ReferenceCheckPorts, TargetCheckPorts
-from rollback.ports.holders import HasImages, HasTargets
-from rollback.resources.aws.account_and_region import Home
+from rollback.ports.holders import HasImages, HasTargetGroups
+from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.resources.aws.definition_references import Reference, ReferenceKind, references
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.service_shape import check_fits_service
@@ -47,7 +47,7 @@ def run_check(name: str, question: Callable[[], Check]) -> Check:
     try:
         return question()
     except ExternalServiceError as failure:
-        return not_known(name, str(failure))
+        return unknown_check(name, str(failure))
 
 
 def check_images_exist(target: Release, ports: HasImages) -> Check:
@@ -76,7 +76,7 @@ def _check_definition(definition_arn: str, view: ServiceView, ports: TargetCheck
     try:
         definition = ports.services.definition(definition_arn)
     except ExternalServiceError as failure:
-        yield not_known("definition-is-registered", str(failure))
+        yield unknown_check("definition-is-registered", str(failure))
         return
     if definition is None or definition.get("status") != "ACTIVE":
         short = definition_arn.rsplit("/", 1)[-1]
@@ -129,19 +129,19 @@ def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
             return None
 
 
-def _secret_arn(name: str, home: Home | None) -> str | None:
+def _secret_arn(name: str, home: AccountAndRegion | None) -> str | None:
     """ARN of a secret by name, in our own account and region; None: those are not known."""
     if home is None:
         return None
     return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
-def _check_health_check_unchanged(release: Release, view: ServiceView, ports: HasTargets) -> Check:
+def _check_health_check_unchanged(release: Release, view: ServiceView, ports: HasTargetGroups) -> Check:
     """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
     name = "health-check-unchanged"
     if not release.health_checks:
         return Check.skipped(name, "no health check was recorded with the release")
-    now = ports.targets.health_checks(view.target_groups)
+    now = ports.target_groups.health_checks(view.target_groups)
     differ = [
         f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
         for arn, recorded in release.health_checks.items()

@@ -1,20 +1,20 @@
 """Health of the target groups of a service."""
 
 from rollback.errors import CallRefused, RefusalKind
-from rollback.ports.holders import HasTargets
+from rollback.ports.holders import HasTargetGroups
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupHealth, GroupState, is_possibly_unused
 
 
-def group_health(arn: str, ports: HasTargets) -> GroupHealth:
+def group_health(arn: str, ports: HasTargetGroups) -> GroupHealth:
     """Read the health of one target group; a deleted group is a result, not an error.
 
     Raises:
         ExternalServiceError: the load balancer did not answer.
     """
     try:
-        targets = ports.targets.health(arn)
-        used = not is_possibly_unused(targets) or ports.targets.has_load_balancer(arn)
+        targets = ports.target_groups.health(arn)
+        used = not is_possibly_unused(targets) or ports.target_groups.has_load_balancer(arn)
     except CallRefused as refused:
         if refused.kind is not RefusalKind.NOT_FOUND:
             raise
@@ -22,7 +22,7 @@ def group_health(arn: str, ports: HasTargets) -> GroupHealth:
     return GroupHealth(arn=arn, state=GroupState.CHECKED if used else GroupState.UNUSED, targets=targets)
 
 
-def read_group_health(view: ServiceView, ports: HasTargets) -> tuple[GroupHealth, ...]:
+def read_group_health(view: ServiceView, ports: HasTargetGroups) -> tuple[GroupHealth, ...]:
     """Read the health of all target groups of a service.
 
     Raises:

@@ -18,7 +18,7 @@ from rollback.ports.holders import HasServices
 from rollback.resources.aws.task_definition import is_pinned
 
 
-def standing_plan(service_name: str, ports: StandingPlanPorts) -> StandingPlan | None:
+def read_standing_plan(service_name: str, ports: StandingPlanPorts) -> StandingPlan | None:
     """Read the standing plan; None: there is none, or it can't be read, and is then recorded for an operator."""
     try:
         return ports.ledger.standing_plan(service_name)
@@ -76,7 +76,7 @@ def _team_tags(release: Release, ports: HasServices) -> dict[str, str]:
 
 def find_registered_definition(release: Release, ports: DefinitionPorts) -> str | None:
     """ARN of the standing plan's definition of a release; None: there is none that ECS would deploy."""
-    plan = standing_plan(release.service, ports)
+    plan = read_standing_plan(release.service, ports)
     registered = plan.definition_of(release.fingerprint) if plan is not None else None
     return registered if registered is not None and _is_usable(registered, release, ports) else None
 

@@ -50,8 +50,8 @@ def announce(
         fields: fields of the progress that hold from the announcement on.
     """
     announced = progress.announce(action, ports.clock.now(), **fields)
-    owed = (*rollback.obligations, *rollback.keep_unrecorded(obligations))
-    return rollback.evolve(**{part: announced}, obligations=owed, wait_seconds=0)
+    obligations = (*rollback.obligations, *rollback.keep_unrecorded(obligations))
+    return rollback.evolve(**{part: announced}, obligations=obligations, wait_seconds=0)
 
 
 def send_under_lease(

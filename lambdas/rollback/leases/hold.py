@@ -166,7 +166,9 @@ def renew_leases_of_stopped_services(rollback: Rollback, ports: LeasePorts) -> f
         LeaseLost: a lease expired while it was being renewed; call again.
     """
     lost, expired = set(), None
-    for name in sorted({owed.service for owed in rollback.open_obligations() if owed.service is not None}):
+    for name in sorted(
+        {obligation.service for obligation in rollback.open_obligations() if obligation.service is not None}
+    ):
         try:
             if hold_lease(name, rollback.id, ports) is None:
                 lost.add(name)

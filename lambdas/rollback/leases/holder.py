@@ -23,7 +23,7 @@ def find_live_database_lease(ports: LeasePorts) -> Lease | None:
     database = ports.settings.database
     if database is None or database.branch_id is None:
         return None
-    names = (database.lease_of(None), *(service.name for service in ports.settings.writers()))
+    names = (database.branch_key(None), *(service.name for service in ports.settings.writers()))
     leases = (find_live_lease(name, ports) for name in names)
     return next((lease for lease in leases if lease is not None), None)
 
@@ -80,7 +80,7 @@ def successor_of(rollback: Rollback, ports: LeaseReadPorts) -> str | None:
     successor = holder_of(held, ports)
     if successor is None:
         return None
-    return successor.id if successor.admitted_at is None or successor.supersedes == rollback.id else None
+    return successor.id if successor.admitted_at is None or successor.continues_rollback_id == rollback.id else None
 
 
 def find_predecessors(rollback: Rollback, ports: LeaseReadPorts) -> tuple[list[Rollback], tuple[Check, ...]]:
@@ -122,7 +122,7 @@ def must_conclude_first(predecessor: Rollback) -> bool:
 def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
     """Whether this rollback continues a predecessor: it has no outcome, was aborted midway, or lost its lease to us."""
     is_unfinished = (
-        predecessor.outcome is None or predecessor.superseded_by == rollback.id or predecessor.is_aborted_midway
+        predecessor.outcome is None or predecessor.taken_over_by == rollback.id or predecessor.is_aborted_midway
     )
     return predecessor.admitted_at is not None and is_unfinished
 
@@ -150,4 +150,6 @@ def find_unsettled_holder(name: str, ports: LeaseReadPorts) -> Rollback | None:
 
 def inherited_obligations(predecessors: list[Rollback]) -> tuple[Obligation, ...]:
     """Open obligations of all predecessors, in the order in which they were made."""
-    return tuple(owed for predecessor in reversed(predecessors) for owed in reversed(predecessor.open_obligations()))
+    return tuple(
+        obligation for predecessor in reversed(predecessors) for obligation in reversed(predecessor.open_obligations())
+    )

@@ -48,4 +48,4 @@ def _branch_key_of_first_writer(service: str, ports: HasSettings) -> tuple[str, 
     database, writers = ports.settings.database, ports.settings.writers()
     if database is None or database.branch_id is None or not writers or writers[0].name != service:
         return ()
-    return (database.lease_of(None),)
+    return (database.branch_key(None),)

@@ -73,10 +73,10 @@ def _find_objection_without_record(rollback: Rollback, held: Lease, ports: HasLe
     """
     if rollback.is_forced_by_operator:
         return None
-    owed = ports.ledger.owed(rollback.service_name)
+    obligations = ports.ledger.obligations(rollback.service_name)
     is_fenced = any(
         entry.rollback_id == held.holder and any(o.kind is ObligationKind.FENCE for o in entry.obligations)
-        for entry in owed.items
+        for entry in obligations.items
     )
     if rollback.request.type is RollbackType.EMERGENCY and not is_fenced:
         return None

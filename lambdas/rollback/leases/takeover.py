@@ -41,7 +41,7 @@ def describe_takeover_state(holder: Rollback) -> str:
     )
     if holder.database is not None and holder.database.has_unanswered_change:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
-    for owed in holder.open_obligations():
-        service = f" of {owed.service}" if owed.service is not None else ""
-        parts.append(f"not put back yet: {owed.kind}{service}, was {owed.before}")
+    for obligation in holder.open_obligations():
+        service = f" of {obligation.service}" if obligation.service is not None else ""
+        parts.append(f"not put back yet: {obligation.kind}{service}, was {obligation.before}")
     return "; ".join(parts)

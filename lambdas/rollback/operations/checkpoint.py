@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rollback.database.observation.observe import live_schema
+from rollback.database.observation.observe import read_live_schema
 from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
@@ -59,7 +59,7 @@ def checkpoint(
             f"no database is set for {environment}: add `database` to its settings and deploy its rollback stack; "
             "nothing was recorded"
         )
-    if database.branch_id is None or not ports.settings.writes_to_standing_branch(service_name):
+    if database.branch_id is None or not ports.settings.writes_to_observed_branch(service_name):
         why = (
             f"its branches are those of pull requests, {database.branch_pattern}"
             if database.branch_id is None
@@ -72,11 +72,11 @@ def checkpoint(
     if lease is not None:
         raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
     now = ports.clock.now()
-    address = ports.databases.connection_uri(database.branch_id, database.database, database.role)
-    head, schema = ports.sql.head(address), live_schema(address, ports.sql)
+    address = ports.neon.connection_uri(database.branch_id, database.database, database.role)
+    head, schema = ports.sql.head(address), read_live_schema(address, ports.sql)
     ports.ledger.put_schema(schema)
     point = RecordedPoint(
-        branch=database.lease_of(None),
+        branch=database.branch_key(None),
         service=service_name,
         version=recorded_name(version.strip()),
         at=head.at,

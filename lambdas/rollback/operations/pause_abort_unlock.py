@@ -89,7 +89,7 @@ def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
         ended = rollback.evolve(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
-            superseded_by=successor_of(rollback, ports),
+            taken_over_by=successor_of(rollback, ports),
             is_operator_abort=True,
             wait_seconds=0,
         )

@@ -6,9 +6,9 @@ from rollback.conclusion.ports import DischargePorts
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import (
     HasClock,
-    HasDatabases,
     HasImages,
     HasLedger,
+    HasNeon,
     HasSettingsOfRollback,
     HasSql,
     HasWorkflow,
@@ -23,7 +23,7 @@ class AbortPorts(LeasePorts, HasWorkflow, Protocol):
     """Ports to end a rollback or to clear its lease."""
 
 
-class CheckpointPorts(LeasePorts, HasDatabases, HasSql, Protocol):
+class CheckpointPorts(LeasePorts, HasNeon, HasSql, Protocol):
     """Ports to record a restore point."""
 
 

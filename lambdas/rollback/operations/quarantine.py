@@ -8,7 +8,7 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import release_label
 from rollback.errors import Conflict, InvalidRequest, RollbackError
 from rollback.identity.candidates import release_named
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.ports import LeasePorts
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
 from rollback.operations.ports import OperatorActionPorts
@@ -60,7 +60,7 @@ def _quarantine(release: Release, reason: str, ports: OperatorActionPorts) -> No
     """Set the state, and repeat if a promotion or a readiness check interferes."""
     for _ in range(TRIES):
         now = _reread_release(release, ports)
-        standing = standing_plan(release.service, ports)
+        standing = read_standing_plan(release.service, ports)
         is_planned = standing is not None and standing.definition_of(release.fingerprint) is not None
         if now.state is ReleaseState.QUARANTINED and not is_planned:
             return

@@ -23,7 +23,7 @@ from rollback.leases.ports import LeasePorts
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
 from rollback.operations.ports import OperatorActionPorts, UnfencePorts
 from rollback.operations.quarantine import ROLLED_BACK_STATES
-from rollback.ports.holders import HasDatabases, HasLedger, HasSettings
+from rollback.ports.holders import HasLedger, HasNeon, HasSettings
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.actions import disable_ecs_rollback
 
@@ -67,11 +67,14 @@ def list_obligations_of_operator(service_name: str, ports: LeasePorts) -> list[O
     A rollback whose record can't be read is listed too: no rollback continues it.
     """
     debts = []
-    for entry in ports.ledger.owed(service_name).items:
+    for entry in ports.ledger.obligations(service_name).items:
         rollback = find_rollback(entry.rollback_id, ports)
         service = service_settings(service_name, rollback, ports)
         left = entry.obligations if rollback is None else entry.left_to_operator()
-        debts += [OpenObligation(service, entry.rollback_id, entry.rollback_service, rollback, owed) for owed in left]
+        debts += [
+            OpenObligation(service, entry.rollback_id, entry.rollback_service, rollback, obligation)
+            for obligation in left
+        ]
     return debts
 
 
@@ -147,17 +150,17 @@ def _discharge_in_order(debts: list[OpenObligation], ports: UnfencePorts) -> Ite
     for debt in debts:
         if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
-        service, owed = debt.service, debt.obligation
+        service, obligation = debt.service, debt.obligation
         # The first call may make the change, the second sees that it was made.
-        if not any(restore_setting(owed, service, ports.services.describe(service), ports) for _ in range(2)):
+        if not any(restore_setting(obligation, service, ports.services.describe(service), ports) for _ in range(2)):
             return
         _mark_discharged(debt, ports)
         yield debt
 
 
-def _is_protected(owed: Obligation, ports: HasDatabases) -> bool:
+def _is_protected(obligation: Obligation, ports: HasNeon) -> bool:
     try:
-        return any(ensure_branch_protected(owed, ports.databases) for _ in range(2))
+        return any(ensure_branch_protected(obligation, ports.neon) for _ in range(2))
     except (ExternalServiceError, InvalidRequest):  # the settings have no database any more
         return False
 
@@ -204,14 +207,14 @@ def _take_lease(service_name: str, rollback_id: str, ports: LeasePorts) -> Lease
     return lease
 
 
-def _find_objections(owed: Obligation, service: ServiceSettings, ports: UnfencePorts) -> Iterator[str]:
+def _find_objections(obligation: Obligation, service: ServiceSettings, ports: UnfencePorts) -> Iterator[str]:
     """Reasons not to discharge: the setting was changed since, or the release that would start is known to be bad."""
     view = ports.services.describe(service)
-    match owed.kind:
-        case ObligationKind.FENCE if view.desired_count < int(owed.before["desired_count"]):
+    match obligation.kind:
+        case ObligationKind.FENCE if view.desired_count < int(obligation.before["desired_count"]):
             yield from _find_bad_release(service, view, ports)
         case ObligationKind.SCALING:
-            before, now = ScalableTarget.model_validate(owed.before), ports.scaling.describe(service)
+            before, now = ScalableTarget.model_validate(obligation.before), ports.scaling.describe(service)
             if now not in (before, before.all_suspended()):
                 yield (
                     f"scaling is {now!r} now, neither the recorded value ({before!r}) nor the value "
@@ -219,10 +222,10 @@ def _find_objections(owed: Obligation, service: ServiceSettings, ports: UnfenceP
                 )
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
             expected = (
-                owed.before,
-                *(disable_ecs_rollback(owed.before, escalation_level) for escalation_level in EscalationLevel),
+                obligation.before,
+                *(disable_ecs_rollback(obligation.before, escalation_level) for escalation_level in EscalationLevel),
             )
-            for part in owed.before:
+            for part in obligation.before:
                 now_is = view.deployment_configuration.get(part)
                 if all(now_is != configuration.get(part) for configuration in expected):
                     yield f"{part} is {now_is} now, neither the recorded value nor the value that the rollback set"

@@ -70,7 +70,7 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
     points: tuple[RecordedPoint, ...] = ()
     if target is not None:
         later = tuple(ports.ledger.releases(rollback.service_name, since=target.first_deployed_at))
-        points = restore_points_about(target, settings.lease_of(request.pr), ports) if settings is not None else ()
+        points = restore_points_about(target, settings.branch_key(request.pr), ports) if settings is not None else ()
     shipped = shipped_migrations_of(made.running, ports)
     history = _read_history(rollback, target, ports)
     inputs = PlanningInputs(
@@ -95,7 +95,7 @@ def _read_history(rollback: Rollback, target: Release | None, ports: BranchHisto
     since = [at for at in (to, earliest_point_time(target) if target is not None else None) if at is not None]
     if settings is None or not since:
         return BranchHistory()
-    return read_branch_history(settings.lease_of(rollback.request.pr), min(since), ports)
+    return read_branch_history(settings.branch_key(rollback.request.pr), min(since), ports)
 
 
 def _services_to_reconnect(service_name: str, planned: DatabasePlan, ports: HasSettings) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ def _observed_warnings(
         return ()
     if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
         return ()
-    observation = ports.ledger.observation(settings.lease_of(None))
+    observation = ports.ledger.observation(settings.branch_key(None))
     return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
 
 
@@ -151,5 +151,5 @@ def _check_other_writers(service_name: str, point: RecordedPoint, ports: Databas
         version = release.version if release is not None else "the running release"
         reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
         grade = graded.get(verdict.compatibility, Verdict.WARN)
-        checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, forceable=True))
+        checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, is_forceable=True))
     return tuple(checks)

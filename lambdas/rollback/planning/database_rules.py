@@ -12,7 +12,7 @@ from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
 from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.database.strategy_choice import choose_strategy, find_down_migrations
-from rollback.domain.plan import choose_target, target_exists
+from rollback.domain.plan import check_target_exists, choose_target
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import NameMatch, find_last_known_good
 from rollback.domain.request import Request, RollbackType
@@ -67,7 +67,7 @@ def check_named_release(request: Request, named: NameMatch, releases: tuple[Rele
     """Check the name in a database rollback's request; a full rollback checks it with the target anyway."""
     if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
         return ()
-    return (target_exists(named, releases),)
+    return (check_target_exists(named, releases),)
 
 
 def plan_database(
@@ -116,7 +116,9 @@ def _check_approval(policy: Policy) -> Check:
         "approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
     )
     required = policy.database_approval == "required"
-    return Check.failed_if(why_not if required else None, "approval", "this environment requires none", forceable=True)
+    return Check.failed_if(
+        why_not if required else None, "approval", "this environment requires none", is_forceable=True
+    )
 
 
 def _plan_undo(

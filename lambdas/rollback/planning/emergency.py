@@ -17,7 +17,7 @@ from rollback.domain.standing_plan import StandingPlan
 from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import RollbackError
 from rollback.guards.evidence import automatic_guards
-from rollback.identity.candidates import candidates
+from rollback.identity.candidates import list_candidates
 from rollback.identity.identify import build_release, find_known_release
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
 from rollback.planning.ports import EmergencyPlanPorts
@@ -77,7 +77,7 @@ def _choose_target(inputs: PlanInputs, running: Release, ports: HasLedger) -> Ta
         target = planned.release if planned is not None else None
     if target is not None:
         return TargetChoice(target)
-    releases = candidates(request, inputs.service.name, running, ports)
+    releases = list_candidates(request, inputs.service.name, running, ports)
     newest = last_known_good(releases, running.fingerprint) if request.target_version is None else None
     return TargetChoice(newest, releases)
 
@@ -138,7 +138,7 @@ def _standing_schema_verdict(
     Returns:
         None: the service writes to no database.
     """
-    if not ports.settings.writes_to_standing_branch(target.service):
+    if not ports.settings.writes_to_observed_branch(target.service):
         return None
     planned = standing.target_of(target.fingerprint) if standing is not None else None
     observed_at = standing.database_seen_at if standing is not None else None
@@ -156,5 +156,5 @@ def _standing_schema_verdict(
 def _has_later_checkpoint(observed_at: datetime, ports: SchemaVerdictPorts) -> bool:
     """Whether a pipeline may have migrated since the observation: one query, which mostly finds nothing."""
     database = ports.settings.database
-    points = ports.ledger.restore_points(database.lease_of(None), since=observed_at) if database is not None else ()
+    points = ports.ledger.restore_points(database.branch_key(None), since=observed_at) if database is not None else ()
     return any(point.by == "checkpoint" for point in points)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from rollback.check import Check, Verdict
-from rollback.domain.plan import Plan, judge_plan
+from rollback.domain.plan import Plan, draft_plan
 from rollback.domain.releases.newer_release import DeploymentStatus, newest_known_at
 from rollback.domain.releases.release import Release
 from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
@@ -18,13 +18,13 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
 from rollback.guards.failed_deployment import find_revision_to_replace
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.names import DESIRED_COUNT_CHECK
 from rollback.planning.ports import DecisionPorts
 from rollback.ports.holders import HasClock
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
-from rollback.service.newer_deployment import newer_release
+from rollback.service.newer_deployment import find_newer_release
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import NewerReleasePorts
 
@@ -61,7 +61,7 @@ class TargetChoice:
     """The target, and the releases that it was chosen from.
 
     Attributes:
-        target: None: `judge_plan` chooses among the releases, or refuses.
+        target: None: `draft_plan` chooses among the releases, or refuses.
         releases: releases that the request may mean; empty where the target needed none.
         checks: why the target is not the last known good.
         skipped_last_known_good: version of the last known good if the target is another release instead.
@@ -99,7 +99,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
     inputs = _read_inputs(rollback, ports)
     running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, ports)
     choice = recipe.choose_target(inputs, running, ports)
-    drafted = judge_plan(
+    drafted = draft_plan(
         rollback.request,
         rollback.trigger,
         choice.releases,
@@ -135,7 +135,7 @@ def _read_inputs(rollback: Rollback, ports: NewerReleasePorts) -> PlanInputs:
         rollback=rollback,
         service=service,
         view=view,
-        standing=standing_plan(service.name, ports),
+        standing=read_standing_plan(service.name, ports),
         resumed=_find_rollback_to_resume(rollback, view, ports),
     )
 
@@ -150,16 +150,16 @@ def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, ports: Newer
     An operator who names a version gets that version. A release that the team deployed after the kept plan was made is
     judged again, unless the database was changed or the service is fenced.
     """
-    if rollback.supersedes is None or rollback.request.target_version is not None:
+    if rollback.continues_rollback_id is None or rollback.request.target_version is not None:
         return None
-    earlier = find_rollback(rollback.supersedes, ports)
+    earlier = find_rollback(rollback.continues_rollback_id, ports)
     if earlier is None or earlier.plan is None or earlier.plan.target is None:
         return None
-    was_stopped = earlier.superseded_by == rollback.id or earlier.is_aborted_midway
+    was_stopped = earlier.taken_over_by == rollback.id or earlier.is_aborted_midway
     if earlier.outcome is not None and not was_stopped:
         return None
     if not earlier.has_changed_data and not earlier.is_fenced:
-        newer, standing = newer_release(earlier, view, ports)
+        newer, standing = find_newer_release(earlier, view, ports)
         if newer is not None and standing is not DeploymentStatus.FAILED:
             return None
     has_begun = (

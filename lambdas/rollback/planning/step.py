@@ -10,7 +10,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
-from rollback.identity.candidates import candidates
+from rollback.identity.candidates import list_candidates
 from rollback.identity.identify import identify_release, is_ours
 from rollback.identity.ports import DefinitionPorts
 from rollback.identity.target_checks import check_images_exist, run_check
@@ -51,9 +51,9 @@ def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | 
     The other's Conclude gives up after half of its time limit, and records that the outcome is not known. After the
     whole limit no outcome will come: the plan then assumes that the other's restore was made.
     """
-    if rollback.supersedes is None or rollback.request.type not in DATABASE_TYPES:
+    if rollback.continues_rollback_id is None or rollback.request.type not in DATABASE_TYPES:
         return None
-    before = find_rollback(rollback.supersedes, ports)
+    before = find_rollback(rollback.continues_rollback_id, ports)
     if before is None or before.database is None or not before.database.has_unanswered_change:
         return None
     since = rollback.admitted_at or rollback.created_at
@@ -86,14 +86,14 @@ def _record_running(inputs: PlanInputs, ports: PlanPorts) -> Release:
 def _choose_target(inputs: PlanInputs, running: Release, ports: PlanPorts) -> TargetChoice:
     """The release that an undo brings back, else the resumed plan's target, else a substitute for the last known good.
 
-    Without any of them `judge_plan` chooses.
+    Without any of them `draft_plan` chooses.
     """
     rollback, resumed = inputs.rollback, inputs.resumed_plan
     target = resumed.target if resumed is not None else None
     undone = find_rollback_to_undo(rollback, ports)
     if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
         target = undone.plan.running
-    releases = candidates(rollback.request, inputs.service.name, running, ports)
+    releases = list_candidates(rollback.request, inputs.service.name, running, ports)
     if target is not None:
         skipped = resumed.skipped_last_known_good if resumed is not None else ""
         return TargetChoice(target, releases, skipped_last_known_good=skipped)

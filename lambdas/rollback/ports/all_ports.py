@@ -26,14 +26,14 @@ from rollback.ports.postgres import Sql
 from rollback.ports.references import Images, References, Secrets
 from rollback.ports.reporting import Metrics, Notifications
 from rollback.ports.step_functions import Workflow
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
 @dataclass(frozen=True)
 class OptionalPorts:
     """Ports that an emergency or a readiness check can do without, on clients with short timeouts."""
 
-    targets: Targets
+    target_groups: Targets
     scaling: Scaling
     stacks: Stacks
     secrets: Secrets
@@ -48,8 +48,8 @@ class AllPorts:
     """All ports of one environment.
 
     Attributes:
-        databases: raises InvalidRequest where the environment has no database; so does `sql`.
-        databases_of: makes the Neon port for other settings; None means that `databases` serves all settings.
+        neon: raises InvalidRequest where the environment has no database; so does `sql`.
+        neon_of: makes the Neon port for other settings; None means that `databases` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
         home: account and region of this deployment; None means that they are not known.
@@ -59,7 +59,7 @@ class AllPorts:
     clock: Clock
     ledger: Ledger
     services: Services
-    targets: Targets
+    target_groups: Targets
     scaling: Scaling
     stacks: Stacks
     secrets: Secrets
@@ -70,13 +70,13 @@ class AllPorts:
     notifications: Notifications
     metrics: Metrics
     workflow: Workflow
-    databases: Databases
+    neon: Databases
     sql: Sql
     tasks: Tasks
-    databases_of: Callable[[Settings], Databases] | None = None
+    neon_of: Callable[[Settings], Databases] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None
-    home: Home | None = None
+    home: AccountAndRegion | None = None
 
     def with_short_timeouts(self) -> Self:
         """Return the same ports for one invocation, but optional evidence gets one attempt and two seconds."""
@@ -92,5 +92,5 @@ class AllPorts:
         """Return the same ports under the settings that an open rollback carries; None carries no settings."""
         if settings is None or settings == self.settings:
             return self
-        databases = self.databases_of(settings) if self.databases_of is not None else self.databases
-        return replace(self, settings=settings, databases=databases)
+        neon = self.neon_of(settings) if self.neon_of is not None else self.neon
+        return replace(self, settings=settings, neon=neon)

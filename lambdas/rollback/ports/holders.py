@@ -24,7 +24,7 @@ from rollback.ports.postgres import Sql
 from rollback.ports.references import Images, References, Secrets
 from rollback.ports.reporting import Metrics, Notifications
 from rollback.ports.step_functions import Workflow
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
 class HasSettings(Protocol):
@@ -63,11 +63,11 @@ class HasServices(Protocol):
         ...
 
 
-class HasTargets(Protocol):
+class HasTargetGroups(Protocol):
     """Holder of ELB target groups."""
 
     @property
-    def targets(self) -> Targets:
+    def target_groups(self) -> Targets:
         """ELB target groups."""
         ...
 
@@ -162,11 +162,11 @@ class HasWorkflow(Protocol):
         ...
 
 
-class HasDatabases(Protocol):
+class HasNeon(Protocol):
     """Holder of the Neon project."""
 
     @property
-    def databases(self) -> Databases:
+    def neon(self) -> Databases:
         """The Neon project."""
         ...
 
@@ -193,7 +193,7 @@ class HasHome(Protocol):
     """Holder of the account and region of this deployment."""
 
     @property
-    def home(self) -> Home | None:
+    def home(self) -> AccountAndRegion | None:
         """The account and region of this deployment; None if they are not known."""
         ...
 

@@ -99,7 +99,7 @@ class Index(Protocol):
         ...
 
     @reads
-    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
+    def obligations(self, service: str) -> ReadResult[ObligationsEntry]:
         """List the changes to this service that rollbacks have not put back, the last rollback first."""
         ...
 

@@ -9,7 +9,7 @@ from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
 from rollback.names import NO_HEALTHY_TARGETS, leaf_alarms
-from rollback.ports.holders import HasTargets
+from rollback.ports.holders import HasTargetGroups
 from rollback.promotion.ports import AlarmReadinessPorts
 from rollback.resources.aws.ecs_service import ServiceView
 
@@ -42,11 +42,11 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, ports: 
     return Check.warned(name, reason)
 
 
-def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, ports: HasTargets) -> Check:
+def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
     name, shared = "load-balancer-is-its-own", "shared: errors that the load balancer itself returns are not counted"
     try:
-        others = ports.targets.sibling_target_groups(view.target_groups)
+        others = ports.target_groups.sibling_target_groups(view.target_groups)
     except ExternalServiceError as failure:
         if service.load_balancer_shared:
             return Check.skipped(name, shared)

@@ -3,10 +3,18 @@
 from typing import Protocol
 
 from rollback.identity.ports import DefinitionPorts, IdentifyPorts, TargetCheckPorts
-from rollback.ports.holders import HasAlarms, HasClock, HasHttp, HasReadinessChecks, HasScaling, HasSettings, HasTargets
+from rollback.ports.holders import (
+    HasAlarms,
+    HasClock,
+    HasHttp,
+    HasReadinessChecks,
+    HasScaling,
+    HasSettings,
+    HasTargetGroups,
+)
 
 
-class AlarmReadinessPorts(HasAlarms, HasClock, HasSettings, HasTargets, Protocol):
+class AlarmReadinessPorts(HasAlarms, HasClock, HasSettings, HasTargetGroups, Protocol):
     """Ports to check that the alarms of a service would see an outage."""
 
 
@@ -16,7 +24,7 @@ class PreparationPorts(
     """Ports to prepare the standing plan of a service."""
 
 
-class RecordRunningPorts(DefinitionPorts, IdentifyPorts, HasTargets, Protocol):
+class RecordRunningPorts(DefinitionPorts, IdentifyPorts, HasTargetGroups, Protocol):
     """Ports to record the running release."""
 
 

@@ -79,7 +79,7 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
     if not release.is_resolved:
         return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
     note = _note_unpinned_images(release)
-    health_checks = ports.targets.health_checks(view.target_groups)
+    health_checks = ports.target_groups.health_checks(view.target_groups)
     ports.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _finish(service_name, now, f"{release.version} is {release.state} already")

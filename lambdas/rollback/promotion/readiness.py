@@ -15,8 +15,8 @@ from rollback.errors import CallRefused, ExternalServiceError, UnreadableItem
 from rollback.identity.identify import build_release, running_fingerprint, why_unresolved
 from rollback.identity.target_checks import run_check, target_checks
 from rollback.identity.target_groups import read_group_health
-from rollback.identity.task_definition import ensure_registered_definition, standing_plan
-from rollback.ports.holders import HasScaling, HasServices, HasTargets
+from rollback.identity.task_definition import ensure_registered_definition, read_standing_plan
+from rollback.ports.holders import HasScaling, HasServices, HasTargetGroups
 from rollback.promotion.alarm_readiness import alarm_checks
 from rollback.promotion.ports import PreparationPorts
 from rollback.resources.aws.ecs_service import ServiceView
@@ -25,7 +25,7 @@ from rollback.resources.aws.service_shape import arn_format
 from rollback.resources.aws.target_group_health import describe_inconclusive_groups
 
 _TARGETS = 2  # targets without a failed check; the newest may be the running release
-_MOST_CHECKED = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
+_MAX_CHECKED = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
 
 
 def prepare_standing_plan(
@@ -69,7 +69,7 @@ def prepare_standing_plan(
 
 def prepare_standing_plan_if_due(service_name: str, ports: PreparationPorts) -> StandingPlan | None:
     """Compute the standing plan if the present one is older than `readiness_minutes`; None: it is not due."""
-    standing = standing_plan(service_name, ports)
+    standing = read_standing_plan(service_name, ports)
     every = timedelta(minutes=ports.settings.policy.readiness_minutes)
     if standing is not None and ports.clock.now() - standing.computed_at < every and standing.readiness:
         return None
@@ -87,7 +87,7 @@ def _standing_targets(
 
     The newest is registered in the family of the last known good, whose newest revision it must stay (decision 2).
     """
-    good = list(islice((r for r in ports.ledger.promoted(service_name) if r.is_resolved), _MOST_CHECKED))
+    good = list(islice((r for r in ports.ledger.promoted(service_name) if r.is_resolved), _MAX_CHECKED))
     extra = about_to_be_promoted
     if extra is not None and all(release.fingerprint != extra.fingerprint for release in good):
         good.append(extra)
@@ -142,7 +142,7 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
     return Check.passed(name, f"to {newest.release.version}")
 
 
-def _check_target_groups(view: ServiceView, ports: HasTargets) -> Check:
+def _check_target_groups(view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check for target groups whose targets' health says nothing about a release."""
     name = "target-groups"
     if not view.target_groups:

@@ -24,7 +24,9 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
         *_data_commands(rollback),
     ]
-    for fenced in dict.fromkeys(rollback.service_of_obligation(owed) for owed in rollback.left_to_operator()):
+    for fenced in dict.fromkeys(
+        rollback.service_of_obligation(obligation) for obligation in rollback.left_to_operator()
+    ):
         commands.append(f"rollback unfence {environment} --service {fenced} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if rollback.request.type is RollbackType.DATABASE:

@@ -23,17 +23,17 @@ def describe_condition(rollback: Rollback) -> list[str]:
 
 def protect_branches(rollback: Rollback) -> Iterator[str]:
     """Actions for branches that are not protected again."""
-    for owed in rollback.left_to_operator():
-        if owed.kind is ObligationKind.BRANCH_PROTECTION:
-            branch_id = owed.before["branch_id"]
+    for obligation in rollback.left_to_operator():
+        if obligation.kind is ObligationKind.BRANCH_PROTECTION:
+            branch_id = obligation.before["branch_id"]
             yield f"Protect branch {branch_id} again, in Neon's console or by `rollback unfence`"
 
 
 def _services_left_at_zero(rollback: Rollback) -> list[str]:
     return [
-        owed.service or rollback.service_name
-        for owed in rollback.left_to_operator()
-        if owed.kind is ObligationKind.FENCE
+        obligation.service or rollback.service_name
+        for obligation in rollback.left_to_operator()
+        if obligation.kind is ObligationKind.FENCE
     ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rollback.domain.database.data_loss import MOST_COLUMNS, DataLossReport, TableDataLoss
+from rollback.domain.database.data_loss import MAX_COLUMNS, DataLossReport, TableDataLoss
 
 
 def format_data_loss(report: DataLossReport) -> list[str]:
@@ -78,7 +78,7 @@ def _rows(rows: int, keys: tuple[str, ...] | None) -> str:
 
 
 def _columns(names: tuple[str, ...]) -> str:
-    more = ", …" if len(names) == MOST_COLUMNS else ""
+    more = ", …" if len(names) == MAX_COLUMNS else ""
     return f"{'column' if len(names) == 1 else 'columns'} {', '.join(names)}{more}"
 
 

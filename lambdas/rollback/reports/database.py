@@ -15,7 +15,7 @@ from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback
 from rollback.reports.data_loss import format_data_loss
 
-_MOST_SEQUENCES = 20
+_MAX_SEQUENCES = 20
 
 
 def format_database(rollback: Rollback) -> list[str]:
@@ -80,10 +80,14 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
     A writer that had no task before the fence is left out.
     """
     for period in progress.fence.zero_task_periods:
-        fences = [owed for owed in rollback.obligations if _is_fence_of(owed, period.service, rollback)]
-        if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
+        fences = [
+            obligation for obligation in rollback.obligations if _is_fence_of(obligation, period.service, rollback)
+        ]
+        if not any(int(obligation.before.get("desired_count", 0)) for obligation in fences):
             continue
-        start_requested_at = next((owed.discharged_at for owed in fences if owed.discharged_at is not None), None)
+        start_requested_at = next(
+            (obligation.discharged_at for obligation in fences if obligation.discharged_at is not None), None
+        )
         until = period.until or start_requested_at
         if until is None:
             yield f"{period.service}: at zero tasks since {period.since:%H:%M:%S} UTC"
@@ -92,8 +96,8 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
         yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{not_seen}"
 
 
-def _is_fence_of(owed: Obligation, service: str, rollback: Rollback) -> bool:
-    return owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == service
+def _is_fence_of(obligation: Obligation, service: str, rollback: Rollback) -> bool:
+    return obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == service
 
 
 def _restore_time(progress: DatabaseProgress) -> str:
@@ -124,9 +128,9 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
     yield "Its sequences were not continued, or that is not known: new rows may get ids of lost rows"
     yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
     main_database = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
-    for sequence in progress.sequences[:_MOST_SEQUENCES]:
+    for sequence in progress.sequences[:_MAX_SEQUENCES]:
         yield f"    {sequence.in_words(main_database)}: {sequence.last_value}"
-    more = len(progress.sequences) - _MOST_SEQUENCES + progress.sequences_left_out
+    more = len(progress.sequences) - _MAX_SEQUENCES + progress.sequences_left_out
     if more > 0:
         yield f"    {more} more, which the backup branch has"
 

@@ -70,7 +70,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
     yield from format_service(rollback)
     yield from format_connections(rollback)
     yield from _verification(rollback)
-    yield from (_undischarged(owed) for owed in rollback.obligations if owed.discharged_at is None)
+    yield from (_undischarged(obligation) for obligation in rollback.obligations if obligation.discharged_at is None)
     if is_page(rollback):
         yield from describe_condition(rollback)
     if rollback.drift:
@@ -107,9 +107,11 @@ def _verification(rollback: Rollback) -> Iterator[str]:
     yield from (f"  {check.verdict:7} {check.name}: {check.reason}" for check in rollback.verification.checks)
 
 
-def _undischarged(owed: Obligation) -> str:
-    service = f" of {owed.service}" if owed.service is not None else ""
-    setting = f"{owed.kind}{service}, value before: {json.dumps(owed.before, ensure_ascii=False, default=str)}"
-    if owed.handed_to is None:  # a page goes out before Conclude tries to discharge it
+def _undischarged(obligation: Obligation) -> str:
+    service = f" of {obligation.service}" if obligation.service is not None else ""
+    setting = (
+        f"{obligation.kind}{service}, value before: {json.dumps(obligation.before, ensure_ascii=False, default=str)}"
+    )
+    if obligation.handed_to is None:  # a page goes out before Conclude tries to discharge it
         return f"To be put back: {setting}; another report follows if that fails"
-    return f"NOT PUT BACK: {setting}; left to {owed.handed_to}"
+    return f"NOT PUT BACK: {setting}; left to {obligation.handed_to}"

@@ -10,7 +10,7 @@ from rollback.domain.request import Request, RollbackType
 from rollback.text import one_line
 
 CHECK_NAME = "schema-is-compatible"
-_LONGEST_REASON, _MOST_DIFFERENCES = 800, 3
+_MAX_REASON, _MAX_DIFFERENCES = 800, 3
 
 
 def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
@@ -38,7 +38,7 @@ def refusal_text(
     verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
 ) -> str:
     """Say why the service can't go back without its database, and give the full rollback's commands, ready to paste."""
-    reason = one_line(verdict.reason, _LONGEST_REASON)  # a longer one would cut off the commands after it
+    reason = one_line(verdict.reason, _MAX_REASON)  # a longer one would cut off the commands after it
     reason = f"{reason}; {remark}" if remark else reason
     return (
         f"{service} can't go back to {version} without its database, the schema is {verdict.compatibility}: {reason}. "
@@ -65,13 +65,13 @@ def explain_no_full_rollback(verdict: SchemaVerdict) -> str:
         return "an unknown verdict starts no rollback of the database by itself"
     no_migration = "no rollback of the database starts by itself: no migration that a later release shipped"
     if verdict.unexplained:
-        return f"{no_migration} explains that {one_line(_listed(verdict.unexplained), _LONGEST_REASON // 2)}"
+        return f"{no_migration} explains that {one_line(_listed(verdict.unexplained), _MAX_REASON // 2)}"
     return f"{no_migration} breaks it"
 
 
 def _listed(differences: tuple[str, ...]) -> str:
-    more = len(differences) - _MOST_DIFFERENCES
-    return "; ".join((*differences[:_MOST_DIFFERENCES], *((f"and {more} more",) if more > 0 else ())))
+    more = len(differences) - _MAX_DIFFERENCES
+    return "; ".join((*differences[:_MAX_DIFFERENCES], *((f"and {more} more",) if more > 0 else ())))
 
 
 def schema_check(
@@ -96,7 +96,7 @@ def schema_check(
         verdict=Verdict.PASS if is_compatible else Verdict.FAIL,
         reason=refusal or verdict.reason,
         evidence=evidence_of(verdict),
-        forceable=True,
+        is_forceable=True,
     )
 
 

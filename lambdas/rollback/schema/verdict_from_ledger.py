@@ -30,9 +30,9 @@ def schema_verdict(target: Release, ports: SchemaVerdictPorts, running: Release)
         running: the release that the service runs.
     """
     database = ports.settings.database
-    if database is None or not ports.settings.writes_to_standing_branch(target.service):
+    if database is None or not ports.settings.writes_to_observed_branch(target.service):
         return None
-    branch = database.lease_of(None)
+    branch = database.branch_key(None)
     observation = ports.ledger.observation(branch)
     if observation is None:
         return unknown_verdict("the database has not been observed yet")
@@ -192,6 +192,6 @@ def shipped_migrations_of(release: Release, ports: SchemaVerdictPorts) -> tuple[
     database = ports.settings.database
     if database is None or database.branch_id is None:
         return ()
-    points = restore_points_about(release, database.lease_of(None), ports)
+    points = restore_points_about(release, database.branch_key(None), ports)
     of_release = (p for p in points if (p.service, p.version) == (release.service, release.version))
     return next((point.shipped for point in of_release if point.shipped), ())

@@ -14,7 +14,7 @@ from rollback.service.next_action import ServiceMove
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import ServiceChangePorts
 
-_LEAST_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
+_MIN_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
 _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYMENT, ServiceMove.START_FROM_ZERO})
 
 
@@ -32,21 +32,21 @@ def announce_change(
     """
     rollback, progress = deploying.rollback, deploying.progress
     arguments: dict[str, Any] = {"desired_count": wanted}
-    owed: list[Obligation] = []
+    obligations: list[Obligation] = []
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
         parameters, configuration = _deployment_parameters(deploying, view, ports)
         arguments |= parameters
-        owed += configuration
+        obligations += configuration
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
         arguments["replaced_deployment_id"] = view.primary.id
     if move is ServiceMove.SUSPEND_SCALING:
         arguments, scaling = _suspension_parameters(rollback, ports)
-        owed += scaling
+        obligations += scaling
     if move is ServiceMove.SCALE_TO_ZERO:
         arguments = {"desired_count": 0}
-        owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": view.desired_count}))
+        obligations.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": view.desired_count}))
     definition_arn = arguments.get("definition_arn", progress.target_definition_arn)
     return announce(
         rollback,
@@ -54,7 +54,7 @@ def announce_change(
         progress,
         move,
         ports,
-        obligations=owed,
+        obligations=obligations,
         arguments=arguments,
         target_definition_arn=definition_arn,
     )
@@ -118,9 +118,9 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
             quiet[part] = {**quiet[part], "rollback": False}
     if (
         escalation_level is not EscalationLevel.SERVICE
-        and quiet.get("maximumPercent", _LEAST_MAXIMUM_PERCENT) < _LEAST_MAXIMUM_PERCENT
+        and quiet.get("maximumPercent", _MIN_MAXIMUM_PERCENT) < _MIN_MAXIMUM_PERCENT
     ):
-        quiet["maximumPercent"] = _LEAST_MAXIMUM_PERCENT
+        quiet["maximumPercent"] = _MIN_MAXIMUM_PERCENT
     return quiet
 
 
@@ -145,5 +145,5 @@ def _suspension_parameters(rollback: Rollback, ports: ServiceChangePorts) -> tup
     scalable = ports.scaling.describe(ports.settings.service(rollback.service_name))
     if scalable is None:
         return {}, []
-    owed = Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump())
-    return scalable.all_suspended().model_dump(), [owed]
+    obligation = Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump())
+    return scalable.all_suspended().model_dump(), [obligation]

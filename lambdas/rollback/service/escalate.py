@@ -16,7 +16,7 @@ from rollback.domain.standing_plan import StandingTarget
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
-from rollback.ports.holders import HasTargets
+from rollback.ports.holders import HasTargetGroups
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.service.next_target import find_next_target, switch_target
@@ -140,7 +140,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
     service = ports.settings.service(rollback.service_name)
     is_target = primary.definition_arn == deploying.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, ports).is_release(target)
-    healthy = healthy_targets(view, ports)
+    healthy = count_healthy_targets(view, ports)
     return ServiceHealth(
         is_target_running=is_target and primary.running_count >= view.desired_count > 0,
         healthy_targets=min(healthy) if healthy is not None else None,
@@ -150,7 +150,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
     )
 
 
-def healthy_targets(view: ServiceView, ports: HasTargets) -> tuple[int, ...] | None:
+def count_healthy_targets(view: ServiceView, ports: HasTargetGroups) -> tuple[int, ...] | None:
     """Count the healthy targets of each target group with health checks; running tasks if the service has no group.
 
     Returns:

@@ -32,7 +32,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, ports: NewerRe
     Raises:
         ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
-    newer, standing = newer_release(rollback, view, ports)
+    newer, standing = find_newer_release(rollback, view, ports)
     if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
     why_replaced = _why_unfit_for_data(rollback, newer)
@@ -59,7 +59,7 @@ def yield_before_data_changes(rollback: Rollback, ports: NewerReleasePorts) -> t
     if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
         return rollback, False
     view = ports.services.describe(ports.settings.service(rollback.service_name))
-    newer, standing = newer_release(rollback, view, ports)
+    newer, standing = find_newer_release(rollback, view, ports)
     if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
     if progress is None:
@@ -79,7 +79,7 @@ def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     )
 
 
-def newer_release(
+def find_newer_release(
     rollback: Rollback, view: ServiceView, ports: NewerReleasePorts
 ) -> tuple[NewerRelease | None, DeploymentStatus]:
     """Find a deployment that the team made after the plan, and its status; None: there is none.
@@ -133,7 +133,7 @@ def _own_calls_deadline(rollback: Rollback, ports: HasSettings) -> datetime:
 
 def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
     """Return why the newer release must not run on the data: it was deployed before the target ran on that data."""
-    inherits = rollback.supersedes is not None or rollback.inherits_fence_of is not None
+    inherits = rollback.continues_rollback_id is not None or rollback.inherits_fence_of is not None
     inherited_fence = inherits and rollback.is_fenced
     if not rollback.has_changed_data and not inherited_fence:
         return ""

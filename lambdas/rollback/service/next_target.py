@@ -14,7 +14,7 @@ from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.domain.target_readiness import join_failures
 from rollback.errors import ExternalServiceError, InvalidRequest, RollbackError
 from rollback.identity.target_checks import check_images_exist, run_check
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.holders import HasImages
@@ -110,7 +110,7 @@ def find_next_target(rollback: Rollback, ports: NextTargetPorts) -> StandingTarg
     if rollback.database is not None or plan.database is not None or _has_taken_over_data_changes(rollback, ports):
         return None
     try:
-        standing = standing_plan(rollback.service_name, ports)
+        standing = read_standing_plan(rollback.service_name, ports)
         tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.attempts)}
         candidates = standing.usable_targets(plan.running.fingerprint) if standing is not None else ()
         untried = (target for target in candidates if target.release.fingerprint not in tried)
@@ -163,10 +163,10 @@ def _is_last_known_good_wanted(rollback: Rollback) -> bool:
 
 def _has_taken_over_data_changes(rollback: Rollback, ports: NextTargetPorts) -> bool:
     """Whether this rollback took over one that changed the data, or may have."""
-    if rollback.supersedes is None:
+    if rollback.continues_rollback_id is None:
         return False
     try:
-        before = find_rollback(rollback.supersedes, ports)
+        before = find_rollback(rollback.continues_rollback_id, ports)
     except ExternalServiceError:
         return True
     return before is None or before.has_changed_data

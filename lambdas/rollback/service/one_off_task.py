@@ -15,7 +15,7 @@ from rollback.resources.aws.ecs_task import without_passwords
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.service.ports import TaskPorts
 
-_LOG_LINES, _FEW_LINES, _LONGEST_LINE = 10, 3, 300
+_LOG_LINES, _FEW_LINES, _MAX_LINE = 10, 3, 300
 
 
 def started_by_label(rollback_id: str, service_name: str, purpose: str) -> str:
@@ -92,4 +92,4 @@ def _last_lines(service: ServiceSettings, run: CommandRun, count: int, ports: Ha
         lines = ports.tasks.logs(service, run.arn, count)
     except (ExternalServiceError, CallRefused) as failure:
         lines = (f"its log can't be read: {failure}",)
-    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])
+    return tuple(without_passwords(line)[:_MAX_LINE] for line in lines[-count:])

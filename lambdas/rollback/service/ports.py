@@ -11,7 +11,7 @@ from rollback.ports.holders import (
     HasServices,
     HasSettings,
     HasStacks,
-    HasTargets,
+    HasTargetGroups,
     HasTasks,
 )
 from rollback.schema.ports import SchemaVerdictPorts
@@ -29,7 +29,7 @@ class NextTargetPorts(StandingPlanPorts, HasSettings, Protocol):
     """Ports to choose the next target after a target failed."""
 
 
-class EscalationPorts(NextTargetPorts, ServiceReadPorts, HasTargets, Protocol):
+class EscalationPorts(NextTargetPorts, ServiceReadPorts, HasTargetGroups, Protocol):
     """Ports to judge the health of a service, and to move on to the next target."""
 
 

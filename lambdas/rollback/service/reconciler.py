@@ -21,12 +21,12 @@ from rollback.intents.announce import change_deadline
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
 from rollback.names import DESIRED_COUNT_CHECK
-from rollback.ports.holders import HasSettings, HasTargets
+from rollback.ports.holders import HasSettings, HasTargetGroups
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.service.actions import announce_change, is_intent_current, send_change
 from rollback.service.drain_status import record_service_running
-from rollback.service.escalate import assess_service_health, escalate, healthy_targets
+from rollback.service.escalate import assess_service_health, count_healthy_targets, escalate
 from rollback.service.newer_deployment import yield_to_newer_release
 from rollback.service.next_action import (
     SERVICE_CHANGES,
@@ -168,7 +168,7 @@ def _new_progress(rollback: Rollback, ports: ServicePorts) -> ServiceProgress:
         started_at=now,
         escalation_level=EscalationLevel.EMERGENCY if emergency else EscalationLevel.SERVICE,
         escalation_level_since=now,
-        reassert_until=(rollback.admitted_at or now) + limit if rollback.supersedes is not None else None,
+        reassert_until=(rollback.admitted_at or now) + limit if rollback.continues_rollback_id is not None else None,
     )
 
 
@@ -177,7 +177,9 @@ def _inherited_change_deadline(rollback: Rollback, ports: LeasePorts) -> datetim
 
     Rule 9: the intent is written before the change.
     """
-    before = find_rollback(rollback.supersedes, ports) if rollback.supersedes is not None else None
+    before = (
+        find_rollback(rollback.continues_rollback_id, ports) if rollback.continues_rollback_id is not None else None
+    )
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
         return rollback.created_at
@@ -212,11 +214,11 @@ def _has_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
     return has_new_address and progress.acted_at is None
 
 
-def _is_restarting(progress: ServiceProgress, view: ServiceView, ports: HasTargets) -> bool:
+def _is_restarting(progress: ServiceProgress, view: ServiceView, ports: HasTargetGroups) -> bool:
     """Whether to go on to zero tasks (rule 4: only with zero healthy targets). Healthy targets stop the restart."""
     if progress.escalation_level is not EscalationLevel.RESTART_FROM_ZERO or progress.restarted_at is not None:
         return False
-    healthy = healthy_targets(view, ports) if view.desired_count > 0 else ()
+    healthy = count_healthy_targets(view, ports) if view.desired_count > 0 else ()
     return healthy is not None and not any(healthy)
 
 
@@ -265,9 +267,9 @@ def _wanted_task_count(
     Autoscaling's maximum bounds the recorded count.
     """
     fenced = [
-        int(owed.before["desired_count"])
-        for owed in rollback.open_obligations()
-        if owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == target.service
+        int(obligation.before["desired_count"])
+        for obligation in rollback.open_obligations()
+        if obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == target.service
     ]
     least = (
         ports.settings.policy.restart_desired_count

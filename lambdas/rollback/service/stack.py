@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.domain.target_readiness import not_known
+from rollback.domain.target_readiness import unknown_check
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.holders import HasStacks
-from rollback.resources.aws.cloudformation_stack import StackState, drift
+from rollback.resources.aws.cloudformation_stack import StackState, list_drift
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StackStatus:
     @property
     def doubts(self) -> tuple[Check, ...]:
         """Warnings for the plan; none if the activity is known."""
-        return (not_known("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
+        return (unknown_check("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
 
 
 def read_stack_status(service: ServiceSettings, ports: HasStacks) -> StackStatus:
@@ -55,4 +55,4 @@ def describe_drift(service: ServiceSettings, running_definition_arn: str, ports:
         stack = ports.stacks.describe(service.stack)
     except ExternalServiceError:
         return f"whether CloudFormation (stack {service.stack}) still records what runs could not be asked"
-    return (drift(stack, running_definition_arn) if stack is not None else None) or ""
+    return (list_drift(stack, running_definition_arn) if stack is not None else None) or ""

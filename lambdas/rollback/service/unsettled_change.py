@@ -60,7 +60,7 @@ def _mark_acted(rollback: Rollback, progress: ServiceProgress, intent: Intent) -
     first, at = progress.acted_at is None, progress.acted_at or intent.at
     done = f"{intent.action}, announced at {intent.at:%H:%M:%S} UTC, was carried out"
     after = rollback.evolve(service=progress.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)
-    if not first or rollback.outcome is not Outcome.ABORTED or rollback.superseded_by is not None:
+    if not first or rollback.outcome is not Outcome.ABORTED or rollback.taken_over_by is not None:
         return after
     if rollback.is_aborted_by_operator:
         return after.evolve(reported=False)

@@ -24,7 +24,7 @@ from rollback.guards.ports import OutagePorts
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.names import degraded_alarm, outage_alarm
-from rollback.ports.holders import HasHttp, HasTargets
+from rollback.ports.holders import HasHttp, HasTargetGroups
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupState, conclusive_groups, describe_inconclusive_groups
 from rollback.service.escalate import escalate, reassert_target
@@ -183,7 +183,7 @@ def _check_steady_state(view: ServiceView, release: Release, ports: ServiceReadP
     return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
 
 
-def _check_target_health(view: ServiceView, ports: HasTargets) -> Check:
+def _check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
     name = "target-health"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")

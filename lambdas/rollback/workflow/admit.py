@@ -103,7 +103,7 @@ def _admit_new(rollback: Rollback, given: object, ports: AdmissionPorts) -> Roll
     try:
         checks = _judge_trigger(rollback, given, ports)
     except CallRefused as refused:
-        return ports.ledger.save(rollback.mark_refused(refused))
+        return ports.ledger.save(rollback.fail_on_refused_call(refused))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
         return _suppress(rollback, checks, failed, ports)
@@ -192,7 +192,7 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
         admission=checks,
         admitted_at=now,
         lease_counter=taken.lease.counter,
-        supersedes=next((earlier.id for earlier in predecessors if is_resumable(earlier, rollback)), None),
+        continues_rollback_id=next((earlier.id for earlier in predecessors if is_resumable(earlier, rollback)), None),
         inherits_fence_of=fenced.id if fenced is not None and fenced.is_fenced else None,
         obligations=inherited_obligations(predecessors),
     )

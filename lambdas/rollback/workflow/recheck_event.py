@@ -11,7 +11,7 @@ from typing import Any
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import StageNotReached
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 
 SOURCE = "rollback.janitor"
 _EXECUTION_NAME = 80  # Step Functions allows 80 characters
@@ -49,7 +49,7 @@ def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
 
 
 def build_recheck_event(
-    rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None
+    rollback: Rollback, name: str, now: datetime, service_arn: str, home: AccountAndRegion | None
 ) -> dict[str, Any]:
     """Make the event that asks to evaluate a rollback's trigger again.
 
@@ -86,12 +86,12 @@ def build_recheck_event(
     return event
 
 
-def _event_origin(home: Home | None) -> dict[str, str]:
+def _event_origin(home: AccountAndRegion | None) -> dict[str, str]:
     return {"account": home.account, "region": home.region} if home is not None else {}
 
 
 def build_alarm_event(
-    name: str, alarm: str, why: str, now: datetime, home: Home | None, previous_state: str = "OK"
+    name: str, alarm: str, why: str, now: datetime, home: AccountAndRegion | None, previous_state: str = "OK"
 ) -> dict[str, Any]:
     """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
 

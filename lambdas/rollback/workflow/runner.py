@@ -28,8 +28,8 @@ from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
-_MOST_EMERGENCY_ROUNDS = 10
-_MOST_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
+_MAX_EMERGENCY_ROUNDS = 10
+_MAX_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
 
 class Cursor(BaseModel):
@@ -68,7 +68,7 @@ def start_emergency(given: object, execution: str, started_at: datetime, ports: 
     """
     fast = with_definition_memo(ports.with_short_timeouts())
     rollback = admit(given, execution, started_at, fast)
-    for _ in range(_MOST_EMERGENCY_ROUNDS):
+    for _ in range(_MAX_EMERGENCY_ROUNDS):
         step = next_step(rollback)
         if step not in (Step.EMERGENCY, Step.SERVICE) or rollback.wait_seconds:
             break
@@ -99,7 +99,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         rollback = ports.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     if failure is not None and next_step(rollback) is Step.DATA_LOSS:
         rollback = ports.ledger.save(stop_comparison(rollback, failure, ports.clock.now()))
-    for _ in range(_MOST_SAVES):
+    for _ in range(_MAX_SAVES):
         step = next_step(rollback)
         if rollback.concluded_at is not None:  # the comparison of lost rows needs no lease
             release_leases(rollback, ports)
@@ -108,7 +108,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         rollback = _run_round(rollback, step, ports)
         if rollback.wait_seconds:
             return cursor_of(rollback)
-    raise Conflict(f"{rollback_id}: step {due} ran {_MOST_SAVES} rounds without waiting; call it again")
+    raise Conflict(f"{rollback_id}: step {due} ran {_MAX_SAVES} rounds without waiting; call it again")
 
 
 def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
@@ -126,13 +126,13 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
     except (CallRefused, UnsupportedService) as refused:
         if step in _WITHOUT_LEASE:  # the outcome is known already: the janitor finishes what is left
             raise
-        return ports.ledger.save(rollback.mark_refused(refused))
+        return ports.ledger.save(rollback.fail_on_refused_call(refused))
     except LeaseLost as lost:
         return ports.ledger.save(
             rollback.evolve(
                 outcome=Outcome.ABORTED,
                 reason=str(lost),
-                superseded_by=successor_of(rollback, ports),
+                taken_over_by=successor_of(rollback, ports),
                 is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` records it
                 wait_seconds=0,
             )

@@ -14,7 +14,7 @@ from local_cloud.events import targets
 from local_cloud.events.payload import payload_for
 from local_cloud.iam import credentials
 
-_LONGEST_PAUSE_SECONDS = 60.0
+_MAX_PAUSE_SECONDS = 60.0
 _CODES = {
     "AccessDenied": "NO_PERMISSIONS",
     "NotFound": "NO_RESOURCE",
@@ -81,7 +81,7 @@ def deliver(rule_arn: str, target: dict[str, Any], event: dict[str, Any]) -> Non
             targets.call(target, payload, event)
         except (ClientError, BotoCoreError, targets.UnsupportedTarget) as error:
             code = _error_code(error)
-            pause = clock.real_seconds(min(2.0 ** (attempts - 1), _LONGEST_PAUSE_SECONDS))
+            pause = clock.real_seconds(min(2.0 ** (attempts - 1), _MAX_PAUSE_SECONDS))
             condition = None
             if attempts > most_retries:
                 condition = "MaximumRetryAttempts"

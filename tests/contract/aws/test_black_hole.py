@@ -27,7 +27,7 @@ GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/012
 OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
     "CLOUDWATCH": lambda ports: ports.alarms.states(("outage",)),
     "ECR": lambda ports: ports.images.digest_of(IMAGE),
-    "ELASTIC_LOAD_BALANCING_V2": lambda ports: ports.targets.health(GROUP),
+    "ELASTIC_LOAD_BALANCING_V2": lambda ports: ports.target_groups.health(GROUP),
     "CLOUDFORMATION": lambda ports: ports.stacks.describe("web"),
     "APPLICATION_AUTO_SCALING": lambda ports: ports.scaling.describe(WEB),
     "SFN": lambda ports: ports.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
@@ -72,7 +72,7 @@ def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> 
     ports = make_ports(
         settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session
     ).with_short_timeouts()
-    asked = (ports.alarms, ports.images, ports.targets, ports.stacks, ports.scaling, ports.workflow)
+    asked = (ports.alarms, ports.images, ports.target_groups, ports.stacks, ports.scaling, ports.workflow)
     reads = [_client_of(port) for port in asked]
     for client in reads:
         assert client.meta.service_model is not None

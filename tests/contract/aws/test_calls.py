@@ -24,7 +24,7 @@ SCALABLE = ScalableTarget(min_capacity=WRONG, max_capacity=2, suspended={"Dynami
 CALLS: dict[str, Callable[[AllPorts], object]] = {
     "reading ECS": lambda ports: ports.services.has_container_insights(WRONG),
     "changing ECS": lambda ports: ports.services.update(WEB, definition_arn=WRONG),
-    "targets": lambda ports: ports.targets.health(WRONG),
+    "target_groups": lambda ports: ports.target_groups.health(WRONG),
     "scaling": lambda ports: ports.scaling.put(WEB, SCALABLE.model_copy(update={"min_capacity": "2"})),
     "stacks": lambda ports: ports.stacks.describe(WRONG),
     "notifications": lambda ports: ports.notifications.publish("s", "m", {"severity": WRONG}),

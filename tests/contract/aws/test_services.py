@@ -10,7 +10,7 @@ from contract.local_cloud.workload import Workload, eventually
 from contract.real_ports import real_ports
 from fakes.aws.ecs_services import CLUSTER, ECS_SERVICE, Behaviour, FakeServices
 from fakes.aws.ecs_writers import FakeWriters
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.images import FakeImages
 from fakes.clock import FakeClock
 from support.builders import SERVICE
@@ -57,7 +57,7 @@ class FakeHarness:
         self.fake = FakeServices(FakeClock(datetime(2026, 3, 1, tzinfo=UTC)), self.images)
         self.fake.deployment_configuration.update(BREAKER)
         self.services: Services = self.fake
-        self.targets: Targets = FakeTargets(self.fake)
+        self.targets: Targets = FakeTargetGroups(self.fake)
 
     def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
         image = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}"
@@ -95,7 +95,7 @@ class LocalCloudHarness:
         self.web = Workload(cloud)
         self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
         ports = real_ports(cloud, monkeypatch, self.settings)
-        self.services, self.targets = ports.services, ports.targets
+        self.services, self.targets = ports.services, ports.target_groups
 
     def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
         crash: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}

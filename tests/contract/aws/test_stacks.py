@@ -9,7 +9,7 @@ from fakes.aws.cloudformation import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.ports.cloudformation import Stacks
-from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
+from rollback.resources.aws.cloudformation_stack import StackState, StackView, list_drift
 
 
 def template(image: str) -> str:
@@ -76,8 +76,8 @@ def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(d
     view = deployment.stacks.describe(deployment.name)
     assert view is not None
     assert (view.definition_arns, view.status, view.state) == ((second,), "UPDATE_COMPLETE", StackState.STABLE)
-    assert drift(view, second) is None
-    assert "still records" in (drift(view, first) or "")
+    assert list_drift(view, second) is None
+    assert "still records" in (list_drift(view, first) or "")
 
 
 def test_a_stack_that_never_was_or_is_deleted_is_none(deployment: Deployment) -> None:

@@ -61,8 +61,8 @@ def agrees(ledger: DynamoLedger) -> None:
     long_ago = NOW - timedelta(days=1)
     for service in (SERVICE, WORKER):
         assert {e.model_dump_json() for e in ledger.pending(service).items} == derived(ledger, PendingEntry, service)
-        owed = {e.model_dump_json() for e in ledger.owed(service).items}
-        assert owed == {
+        entries = {e.model_dump_json() for e in ledger.obligations(service).items}
+        assert entries == {
             text for text in derived(ledger, ObligationsEntry, service) if json.loads(text)["service"] == service
         }
         assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derived(

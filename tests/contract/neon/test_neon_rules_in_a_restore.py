@@ -22,9 +22,9 @@ from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint, backup_name
-from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.settings.database import Strategy
 
 

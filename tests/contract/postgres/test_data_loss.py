@@ -55,7 +55,7 @@ class Branch:
         )
         ports = make_ports(clock=FakeClock(self.project.now()))
         settings = ports.settings.model_copy(update={"database": database})
-        self.ports = replace(ports, databases=self.project.databases, sql=self.project.sql, settings=settings)
+        self.ports = replace(ports, neon=self.project.databases, sql=self.project.sql, settings=settings)
 
     def run(self, statement: str, database: str | None = None) -> None:
         uri = self.project.uri(self.id)

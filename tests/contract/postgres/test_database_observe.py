@@ -16,8 +16,8 @@ from rollback.database.observation.observe import observe
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.database.preflight.timeline import CHECK_NAME, BranchHistory
-from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.branch_settings import BranchSettings
+from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.operations.checkpoint import checkpoint
 from rollback.promotion.readiness import prepare_standing_plan
@@ -39,7 +39,7 @@ def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
     assert root is not None
     here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
     simulation = MigrationSimulation(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
-    simulation.replace(databases=project.databases, sql=project.sql)
+    simulation.replace(neon=project.databases, sql=project.sql)
     project.run(root.id, "CREATE SCHEMA drizzle")
     project.run(
         root.id,
@@ -79,7 +79,7 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
         assert session.execute("SHOW neon.timeline_id").fetchall() == [(point.timeline,)]
 
     target = BranchSettings.of(simulation.ports.settings, main)
-    context = BranchContext(settings=target, databases=project.databases, sql=project.sql)
+    context = BranchContext(settings=target, neon=project.databases, sql=project.sql)
     checks = preflight_of_restore(point.point, context, project.now())
     (check,) = (one for one in checks if one.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
@@ -114,7 +114,7 @@ def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_cou
     assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
     assert "column public.users.name is gone" in verdict.reason
     assert {check.verdict for check in simulation.observation().readiness} == {Verdict.PASS}
-    began, before = simulation.ledger.restore_points(simulation.settings.lease_of(None))
+    began, before = simulation.ledger.restore_points(simulation.settings.branch_key(None))
     assert (began.by, before.by) == ("deployment", "checkpoint")
     assert began.lsn > before.lsn
     assert began.at > before.at

@@ -16,8 +16,8 @@ from local_cloud.neon.server import LocalNeon
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
-from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.database.branch_settings import BranchSettings
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.ports.all_ports import AllPorts
 

@@ -26,9 +26,9 @@ from rollback.database.down_migrations.reconciler import run_down_migrations
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, DownMigrationProgress, backup_name
-from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy

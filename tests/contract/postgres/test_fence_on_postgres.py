@@ -19,8 +19,8 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
-from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
 from rollback.domain.database.branch_settings import BranchSettings
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
 
 
 @pytest.fixture

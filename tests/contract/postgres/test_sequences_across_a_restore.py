@@ -20,8 +20,8 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.restore.reconciler import restore
-from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, RestoreProgress
 from rollback.domain.database.branch_settings import BranchSettings
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, RestoreProgress
 from rollback_cli.demo.database.seed import IMPORTED_USERS
 
 

@@ -11,7 +11,7 @@ from rollback.resources.aws.ecs_service import (
 from rollback.resources.aws.target_group_health import is_possibly_unused
 
 
-class FakeTargets:
+class FakeTargetGroups:
     """Target health told from the tasks of the services; `answers` by target group replaces it.
 
     `outside_zones`: groups of a load balancer that does not serve the targets' Availability Zone.

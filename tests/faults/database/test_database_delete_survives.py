@@ -23,7 +23,7 @@ def assert_deleted(delete: DeleteScenario) -> None:
     assert delete.progress.database_outcome is DatabaseOutcome.DELETED, delete.progress.why_not
     assert [branch.id for branch in delete.neon.branches()] == [delete.source_id]
     assert delete.progress.is_over
-    assert delete.owed() == ()
+    assert delete.open_obligations() == ()
     assert delete.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 

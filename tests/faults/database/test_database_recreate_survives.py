@@ -252,7 +252,7 @@ def reason_of_refusal(recreate: RecreateScenario) -> str:
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.REFUSED
     assert recreate.neon.calls == []
-    assert recreate.owed() == ()
+    assert recreate.open_obligations() == ()
     return recreate.progress.why_not or ""
 
 

@@ -29,7 +29,7 @@ def assert_reset_once(reset: ResetScenario) -> None:
     others = [b for b in reset.neon.branches() if b.id not in (reset.branch_id, reset.source_id)]
     assert others == [reset.backup]
     assert reset.neon.rows(others[0].id) == [*GOOD, *BAD, STAGED]
-    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in reset.owed()}
+    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in reset.open_obligations()}
     reset.unfence(Outcome.SUCCEEDED)
     assert reset.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 

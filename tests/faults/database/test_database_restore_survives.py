@@ -29,7 +29,7 @@ def assert_restored_once(restore: RestoreScenario) -> None:
     assert restore.progress.backup_id == backups[0].id
     assert restore.progress.fence.head is not None
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
-    assert {o.kind for o in restore.owed()} == {ObligationKind.FENCE, ObligationKind.SCALING}
+    assert {o.kind for o in restore.open_obligations()} == {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
 def assert_services_are_started_again(restore: RestoreScenario) -> None:

@@ -250,7 +250,7 @@ def test_down_migrations_note_that_the_backup_does_not_expire() -> None:
 def test_down_migrations_without_a_command_are_refused_before_the_fence(settings: dict[str, Any], reason: str) -> None:
     down = DownMigrationsScenario(settings=settings)
     assert_refused(down, reason)
-    assert down.owed() == ()
+    assert down.open_obligations() == ()
 
 
 def test_down_migrations_of_a_deregistered_definition_are_refused_before_the_fence() -> None:
@@ -258,7 +258,7 @@ def test_down_migrations_of_a_deregistered_definition_are_refused_before_the_fen
     down.writers.services[SERVICE].deregister(down.definition_arn)
     down.writers.services[WORKER].deregister(down.definition_arn)
     assert_refused(down, "is INACTIVE: ECS runs no task of it")
-    assert down.owed() == ()
+    assert down.open_obligations() == ()
 
 
 def test_sql_alone_verifies_down_migrations_without_a_verify_command() -> None:

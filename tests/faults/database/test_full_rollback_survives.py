@@ -73,7 +73,7 @@ def test_a_full_rollback_killed_at_any_call_and_never_retried_is_concluded_in_a_
     assert only.open_obligations() == ()
     incident.assert_no_data_loss()
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
-    fenced = any(owed.kind is ObligationKind.FENCE for owed in only.left_to_operator())
+    fenced = any(obligation.kind is ObligationKind.FENCE for obligation in only.left_to_operator())
     assert paged == (only.outcome is not Outcome.SUCCEEDED)
     if only.has_changed_data and incident.running_fingerprint() != V1:
         assert incident.neon.rows(BRANCH) == GOOD
@@ -95,7 +95,10 @@ def test_an_operators_stop_behind_the_fence_keeps_the_fence() -> None:
 
     assert stopped.outcome is Outcome.ABORTED
     assert incident.services.desired_count == 0
-    assert {owed.kind for owed in stopped.left_to_operator()} == {ObligationKind.FENCE, ObligationKind.SCALING}
+    assert {obligation.kind for obligation in stopped.left_to_operator()} == {
+        ObligationKind.FENCE,
+        ObligationKind.SCALING,
+    }
     incident.assert_no_data_loss()
 
 

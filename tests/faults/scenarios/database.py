@@ -14,11 +14,11 @@ from simulations.fake_ports import SETTINGS, make_ports
 from support.builders import NOW, SERVICE, definition, rollback
 
 from rollback.conclusion.obligations import discharge_obligation
-from rollback.database.preflight.branch_context import TableCheck, BranchContext
+from rollback.database.preflight.branch_context import BranchContext, TableCheck
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
-from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
 from rollback.domain.database.branch_settings import BranchSettings
+from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
 from rollback.domain.obligation import Obligation
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import RollbackError
@@ -32,7 +32,7 @@ GOOD, BAD = [1, 2], [3, 4]
 STAGED = 9
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 CHANGES = ("create_branch", "delete_branch", "update_branch", "restore")
-_MOST_ROUNDS = 300
+_MAX_ROUNDS = 300
 
 
 class RestoreScenario:
@@ -73,7 +73,7 @@ class RestoreScenario:
             real, **{port: self._crashing(getattr(real, port)) for port in ("ledger", "services", "scaling")}
         )
         self.context = replace(
-            self.real, databases=self._crashing_at_reads(self.neon), sql=self._crashing_at_reads(self.sql)
+            self.real, neon=self._crashing_at_reads(self.neon), sql=self._crashing_at_reads(self.sql)
         )
         self.neon.calls.clear()
         lease = self.ledger.acquire(SERVICE, rollback().id, self.clock.now(), self.clock.now() + timedelta(minutes=10))
@@ -129,7 +129,7 @@ class RestoreScenario:
     def backup(self) -> Branch | None:
         return self.neon.branch_named(backup_name(self.id))
 
-    def owed(self) -> tuple[Obligation, ...]:
+    def open_obligations(self) -> tuple[Obligation, ...]:
         return self.document.open_obligations()
 
     def run_round(self) -> None:
@@ -147,7 +147,7 @@ class RestoreScenario:
 
     def run_until_ended(self) -> None:
         """Run rounds until the database's part has ended; a crash and an error are retried as Lambda retries them."""
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             progress = self.document.database
             if progress is not None and progress.ended_at is not None:
                 return
@@ -164,11 +164,11 @@ class RestoreScenario:
         """Discharge the obligations as Conclude does."""
         document = self.document.evolve(outcome=outcome, conclusion_started_at=self.clock.now())
         document = self.ledger.save(document)
-        for _ in range(_MOST_ROUNDS):
-            owed = next(iter(document.open_obligations()), None)
-            if owed is None:
+        for _ in range(_MAX_ROUNDS):
+            obligation = next(iter(document.open_obligations()), None)
+            if obligation is None:
                 return
-            document = self.ledger.save(discharge_obligation(document, owed, self.clock.now(), self.ports))
+            document = self.ledger.save(discharge_obligation(document, obligation, self.clock.now(), self.ports))
             if document.wait_seconds:
                 self.pass_time(seconds=document.wait_seconds)
         raise AssertionError(f"obligations are still open: {document.open_obligations()}")

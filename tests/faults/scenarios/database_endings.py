@@ -24,7 +24,7 @@ def assert_refused(restore: RestoreScenario, *reasons: str) -> None:
 def assert_nothing_was_changed(restore: RestoreScenario, *reasons: str) -> None:
     assert_refused(restore, *reasons)
     assert restore.neon.calls == []
-    assert restore.owed() == ()
+    assert restore.open_obligations() == ()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 

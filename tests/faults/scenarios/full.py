@@ -18,7 +18,7 @@ from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.runner import cursor_of, run_step
 
-_CRASHING_AT_READS = ("databases", "sql")  # the process may be killed at their reads too
+_CRASHING_AT_READS = ("neon", "sql")  # the process may be killed at their reads too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 # Long polls: the tests kill the process at each call, and each poll would repeat the same calls.

@@ -39,10 +39,10 @@ EVENT = {
     },
 }
 PORTS = (
-    "ledger", "services", "targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications",
+    "ledger", "services", "target_groups", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications",
     "workflow",
 )  # fmt: skip
-_MOST_STEPS = 300
+_MAX_STEPS = 300
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Incident:
         try:
             started_at = self.clock.now()
             cursor = self._run_with_restarts(lambda: self._enter(given, execution, started_at), retries)
-            for _ in range(_MOST_STEPS):
+            for _ in range(_MAX_STEPS):
                 if cursor.next is Step.DONE:
                     return
                 due = cursor
@@ -119,7 +119,7 @@ class Incident:
                 )
                 if cursor.wait_seconds:
                     self.pass_time(seconds=cursor.wait_seconds)
-            raise AssertionError(f"the execution didn't end in {_MOST_STEPS} steps: {cursor}")
+            raise AssertionError(f"the execution didn't end in {_MAX_STEPS} steps: {cursor}")
         finally:
             self.workflow.running.discard(execution)
 

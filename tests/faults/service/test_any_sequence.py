@@ -86,9 +86,9 @@ class GuardedServices:
         """Whether an operator forced this rollback, or one that it continues."""
         if acting.trigger is Trigger.MANUAL and acting.request.force:
             return True
-        if acting.supersedes is None:
+        if acting.continues_rollback_id is None:
             return False
-        return self._is_forced(self._incident.ledger.read(SERVICE, acting.supersedes))
+        return self._is_forced(self._incident.ledger.read(SERVICE, acting.continues_rollback_id))
 
     def _assert_target_is_not_quarantined(self, arn: str | None, *, forced: bool) -> None:
         if arn is None or forced:

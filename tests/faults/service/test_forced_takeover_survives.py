@@ -87,7 +87,7 @@ def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_kill
     assert incident.running_fingerprint() == V2
     assert incident.neon.rows(BRANCH) == GOOD + BAD
     incident.assert_no_data_loss()
-    left = {owed.kind for document in incident.documents() for owed in document.left_to_operator()}
+    left = {obligation.kind for document in incident.documents() for obligation in document.left_to_operator()}
     assert ObligationKind.FENCE in left
     assert all(
         document.concluded_at is not None and document.open_obligations() == () for document in incident.documents()

@@ -144,7 +144,7 @@ def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -
 
     restore.point = RestorePoint(at=restore.point.at, timeline="another")
     check = timeline_check(restore)
-    assert (check.verdict, check.forceable) == (Verdict.FAIL, False)
+    assert (check.verdict, check.is_forceable) == (Verdict.FAIL, False)
     assert "LSNs are used again" in check.reason
 
 

@@ -123,7 +123,7 @@ def test_children_refuse_a_restore_if_the_settings_say_so_unless_an_operator_for
     restore.neon.settle()
     restore.neon.calls.clear()
     (check,) = failed(restore)
-    assert check.forceable
+    assert check.is_forceable
     assert "staging would move from main to its backup" in check.reason
     assert_nothing_was_changed(restore, "children-stay")
 

@@ -70,11 +70,11 @@ class Environment(DatabaseSimulation):
         return made
 
     def neon_says(self, refuse: Callable[[str], None]) -> None:
-        self.replace(databases=Unwilling(self.neon, refuse))
+        self.replace(neon=Unwilling(self.neon, refuse))
 
     def state(self) -> dict[str, object]:
         """The state that a refusal must leave as it was."""
-        leases = (SERVICE, self.database.lease_of(self.given.get("pr")))
+        leases = (SERVICE, self.database.branch_key(self.given.get("pr")))
         return {
             "branches": sorted((b.id, b.name, b.parent_id, b.protected, b.last_reset_at) for b in self.neon.branches()),
             "rows": [self.neon.rows(b.id) for b in self.neon.branches()],

@@ -131,10 +131,10 @@ def test_the_fence_gives_up_on_tasks_that_never_stop() -> None:
 
 def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
     restore = RestoreScenario()
-    while not restore.owed():
+    while not restore.open_obligations():
         restore.run_round()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
-    assert [(o.kind, o.service) for o in restore.owed()] == [
+    assert [(o.kind, o.service) for o in restore.open_obligations()] == [
         (ObligationKind.FENCE, None),
         (ObligationKind.SCALING, None),
         (ObligationKind.FENCE, WORKER),

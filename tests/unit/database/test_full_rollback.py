@@ -271,7 +271,7 @@ def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
     assert backup is not None
     assert simulation.neon.rows(backup.id) == [*GOOD, *BAD, 9]
     assert (simulation.running(), simulation.services.desired_count) == (image("v2"), 2)
-    assert simulation.ledger.lease(other.lease_of(given.get("pr"))) is None  # type: ignore[arg-type]
+    assert simulation.ledger.lease(other.branch_key(given.get("pr"))) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("needs", [AFTER, BEFORE], ids=["needs what is not there then", "works there"])

@@ -126,7 +126,7 @@ def test_a_preview_of_unknown_compatibility_refuses_unless_an_operator_forces_it
     ended = refused.read(refused.run(given))
     assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
     assert ended.database is not None
-    assert [check.forceable for check in ended.database.schema_checks] == [True]
+    assert [check.is_forceable for check in ended.database.schema_checks] == [True]
     forced = DatabaseSimulation(second=ADDS)
     forced.run({**given, "force": True})
     assert forced.rows() == GOOD

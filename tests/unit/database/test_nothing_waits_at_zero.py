@@ -27,7 +27,7 @@ _CHANGES = ("create_branch", "delete_branch", "update_branch", "restore", "resta
 _LOOKS = ("branch", "branch_named", "endpoints", "operations_since", "operation", "connection_uri")
 _SQL = ("head", "client_sessions", "live_schema", "migrations", "background_work")
 # Three minutes for operations that never end, five for the move, one for clean-up, and the polls.
-_MOST_AT_ZERO = timedelta(minutes=10)
+_MAX_AT_ZERO = timedelta(minutes=10)
 
 
 def refusing(error: ExternalServiceError) -> Callable[..., Any]:
@@ -132,8 +132,8 @@ def test_services_start_again_if_the_data_is_untouched_though_a_party_never_answ
     if scenario.progress.database_outcome is DatabaseOutcome.FAILED:
         assert can_not_be_taken_back(kind, silence), scenario.progress.why_not
         return
-    assert not scenario.progress.has_collided, "the janitor would stop services again and again"
-    assert at_zero <= _MOST_AT_ZERO, f"{at_zero}: {scenario.progress.why_not}"
+    assert not scenario.progress.may_succeed_later, "the janitor would stop services again and again"
+    assert at_zero <= _MAX_AT_ZERO, f"{at_zero}: {scenario.progress.why_not}"
     scenario.neon.settle()
     neon_answers_again(scenario)
     scenario.unfence(Outcome.REFUSED)
@@ -178,7 +178,7 @@ def test_a_database_that_never_answers_before_the_fence_stops_nothing(kind: type
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "nothing was changed" in (scenario.progress.why_not or "")
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
-    assert scenario.owed() == ()
+    assert scenario.open_obligations() == ()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_database_that_refuses_the_connection_is_refused_at_once_before_the_fe
     assert "database-answers: password authentication failed" in (scenario.progress.why_not or "")
     assert scenario.clock.now() - began < timedelta(minutes=1)
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
-    assert scenario.owed() == ()
+    assert scenario.open_obligations() == ()
     assert scenario.neon.calls == []
 
 
@@ -210,7 +210,7 @@ def test_the_restored_data_is_served_though_neon_never_lets_the_branch_be_protec
     assert restore.clock.now() - began < timedelta(minutes=3)
     assert any("could not be protected again" in note for note in restore.progress.notes)
     neon_answers_again(restore)
-    restore.ports = replace(restore.ports, databases=restore.neon)
+    restore.ports = replace(restore.ports, neon=restore.neon)
     restore.unfence(Outcome.SUCCEEDED)
     assert restore.branch.protected
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -75,7 +75,7 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
     while restore.progress_if_started is None or restore.progress_if_started.verified_at is None:
         restore.run_round()
     assert narrow(restore.progress, RestoreProgress).sequences
-    real = restore.real.databases.connection_uri
+    real = restore.real.neon.connection_uri
 
     def broken(*_: object, **__: object) -> NoReturn:
         raise ExternalServiceError("GET connection_uri failed: 500")

@@ -33,7 +33,7 @@ def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: 
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "orders.total is missing; nothing was changed" in (scenario.progress.why_not or "")
     assert scenario.neon.rows(scenario.branch_id) == rows
-    assert scenario.owed() == ()
+    assert scenario.open_obligations() == ()
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
@@ -53,7 +53,7 @@ def test_a_source_that_refuses_the_connection_is_refused_before_anything_is_stop
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "source-answers" in (scenario.progress.why_not or "")
-    assert scenario.owed() == ()
+    assert scenario.open_obligations() == ()
 
 
 def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_run() -> None:

@@ -202,11 +202,11 @@ def killed_after(simulation: DatabaseSimulation, call: str, times: int, given: A
             return then_killed if name == call else method
 
     ports = simulation.ports
-    simulation.replace(databases=Kills(simulation.neon), tasks=Kills(ports.tasks))
+    simulation.replace(neon=Kills(simulation.neon), tasks=Kills(ports.tasks))
     rollback = simulation.admit(given)
     with pytest.raises(ProcessKilled):
         simulation.run_until(rollback)
-    simulation.replace(databases=ports.databases, tasks=ports.tasks)
+    simulation.replace(neon=ports.neon, tasks=ports.tasks)
     janitor.conclude_execution(rollback.execution, "its execution ended as TIMED_OUT", simulation.ports)
     for _ in range(40):
         simulation.neon.settle()

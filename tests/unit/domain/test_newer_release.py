@@ -295,7 +295,7 @@ def test_a_rollback_that_takes_over_judges_the_newer_release_itself() -> None:
     simulation.pass_time(seconds=5)
     heir = admit(outage, "execution-2", simulation.clock.now(), simulation.ports)
     heir = simulation.run_to_end(heir)
-    assert heir.supersedes == first.id
+    assert heir.continues_rollback_id == first.id
     assert heir.outcome is Outcome.SUPPRESSED
     assert "may be the fix" in heir.reason
     assert simulation.running() == image("v4")

@@ -23,7 +23,7 @@ def test_open_obligations_come_in_reverse_and_without_those_that_are_settled() -
     assert owing.open_obligations() == (FENCE_OF_WORKER, FENCE, CONFIGURATION)
     settled = owing.discharge(FENCE_OF_WORKER, NOW).hand_over(FENCE, OPERATOR)
     assert settled.open_obligations() == (CONFIGURATION,)
-    assert [owed.kind for owed in settled.left_to_operator()] == [ObligationKind.FENCE]
+    assert [obligation.kind for obligation in settled.left_to_operator()] == [ObligationKind.FENCE]
 
 
 def test_an_obligation_handed_to_another_rollback_is_left_to_no_operator() -> None:

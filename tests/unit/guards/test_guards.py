@@ -100,14 +100,14 @@ def test_the_attempt_budget_counts_automatic_rollbacks_that_acted() -> None:
 
 def test_a_rollback_and_the_emergency_that_took_it_over_are_one_attempt() -> None:
     heir = ended(29, 2)
-    plain = ended(30, 1, outcome=Outcome.ABORTED, superseded_by=heir.id)
+    plain = ended(30, 1, outcome=Outcome.ABORTED, taken_over_by=heir.id)
     assert verdicts(heir, plain)["attempt-budget"] == "pass"
     assert verdicts(heir, plain, ended(60, 3))["attempt-budget"] == "fail"
 
 
 def test_a_resumed_rollback_is_no_attempt_of_its_own() -> None:
     dead = ended(5, outcome=None, concluded_at=None)
-    assert set(verdicts(dead, runs=V1.fingerprint, supersedes=dead.id).values()) == {"pass"}
+    assert set(verdicts(dead, runs=V1.fingerprint, continues_rollback_id=dead.id).values()) == {"pass"}
 
 
 def test_the_guards_never_suppress_an_operator_s_request() -> None:

@@ -45,14 +45,14 @@ V1, V2 = release("v1"), release("v2")
 FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
 LEFT_FENCE = FENCE.model_copy(update={"handed_to": "operator"})
 LEFT_SCALING = LEFT_FENCE.model_copy(update={"kind": ObligationKind.SCALING})
-NOTHING_OWED: ReadResult[ObligationsEntry] = ReadResult(())
+NO_OBLIGATIONS: ReadResult[ObligationsEntry] = ReadResult(())
 DAMAGED: ReadResult[ObligationsEntry] = ReadResult(
-    (), (UnreadableItem("owed / b", "damaged"), UnreadableItem("owed / c", "damaged"))
+    (), (UnreadableItem("obligations / b", "damaged"), UnreadableItem("obligations / c", "damaged"))
 )
 ALARM, MANUAL = rollback(), rollback(trigger=Trigger.MANUAL)
 
 
-def owed(*obligations: Obligation, by: str = EARLIER, **changes: Any) -> ReadResult[ObligationsEntry]:
+def entries(*obligations: Obligation, by: str = EARLIER, **changes: Any) -> ReadResult[ObligationsEntry]:
     """Obligations of an ended rollback about the service."""
     fields = {
         "service": SERVICE,
@@ -97,9 +97,9 @@ def test_a_pause_suppresses_an_alarm_and_is_skipped_for_an_operator() -> None:
 @pytest.mark.parametrize(
     ("entries", "end"),
     [
-        (owed(LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
-        (owed(LEFT_SCALING, LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
-        (owed(FENCE, by=OTHER, rollback_service="worker", is_open=True), "is not concluded"),
+        (entries(LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
+        (entries(LEFT_SCALING, LEFT_FENCE), "ended (aborted), and left the start of the tasks to an operator"),
+        (entries(FENCE, by=OTHER, rollback_service="worker", is_open=True), "is not concluded"),
     ],
 )
 def test_rule_3_a_fence_that_keeps_the_service_at_zero_suppresses_an_alarm(
@@ -115,12 +115,12 @@ def test_rule_3_a_fence_that_keeps_the_service_at_zero_suppresses_an_alarm(
 @pytest.mark.parametrize(
     "entries",
     [
-        NOTHING_OWED,
-        owed(LEFT_SCALING),
-        owed(FENCE),
-        owed(FENCE, is_open=True),
-        owed(LEFT_FENCE, is_open=True),
-        owed(LEFT_SCALING, by=OTHER, rollback_service="worker", is_open=True),
+        NO_OBLIGATIONS,
+        entries(LEFT_SCALING),
+        entries(FENCE),
+        entries(FENCE, is_open=True),
+        entries(LEFT_FENCE, is_open=True),
+        entries(LEFT_SCALING, by=OTHER, rollback_service="worker", is_open=True),
     ],
     ids=["nothing", "scaling only", "a fence that is not left", "an open rollback", "resumed", "no fence of another"],
 )
@@ -134,14 +134,14 @@ def test_a_service_at_zero_passes_unless_a_fence_was_left_to_an_operator_or_anot
 def test_a_service_at_zero_is_suppressed_while_its_obligations_can_t_be_read() -> None:
     found = check_not_left_at_zero(ALARM, 0, DAMAGED, POLICY, NOW)
     assert suppressed(found)
-    assert found.reason.endswith("can't be read: owed / b, owed / c")
+    assert found.reason.endswith("can't be read: obligations / b, obligations / c")
 
 
 @pytest.mark.parametrize(("new", "desired_count"), [(ALARM, 1), (MANUAL, 0), (MANUAL, 1)])
 def test_a_left_fence_matters_to_no_operator_and_to_no_service_with_a_wanted_task(
     new: Rollback, desired_count: int
 ) -> None:
-    found = check_not_left_at_zero(new, desired_count, owed(LEFT_FENCE), POLICY, NOW)
+    found = check_not_left_at_zero(new, desired_count, entries(LEFT_FENCE), POLICY, NOW)
     assert found.verdict is Verdict.PASS
 
 
@@ -149,7 +149,7 @@ def test_a_left_fence_matters_to_no_operator_and_to_no_service_with_a_wanted_tas
 
 
 def test_a_team_s_zero_suppresses_an_alarm() -> None:
-    found = check_desired_count(ALARM, 0, owed(LEFT_SCALING), POLICY, NOW)
+    found = check_desired_count(ALARM, 0, entries(LEFT_SCALING), POLICY, NOW)
     assert suppressed(found)
     assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 0})
 
@@ -157,10 +157,10 @@ def test_a_team_s_zero_suppresses_an_alarm() -> None:
 @pytest.mark.parametrize(
     ("new", "entries"),
     [
-        (ALARM, owed(FENCE)),
-        (ALARM, owed(LEFT_SCALING, FENCE)),
+        (ALARM, entries(FENCE)),
+        (ALARM, entries(LEFT_SCALING, FENCE)),
         (ALARM, DAMAGED),
-        (rollback(obligations=(FENCE,)), NOTHING_OWED),
+        (rollback(obligations=(FENCE,)), NO_OBLIGATIONS),
     ],
     ids=["a fence", "a fence among others", "unreadable", "its own fence"],
 )
@@ -172,16 +172,16 @@ def test_a_zero_that_a_rollback_may_have_made_is_not_the_team_s(
 
 
 def test_tasks_that_are_wanted_again_are_given_time_to_start() -> None:
-    found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NOTHING_OWED, POLICY, NOW)
+    found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NO_OBLIGATIONS, POLICY, NOW)
     assert suppressed(found)
     assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 1})
     assert "the tasks have 5 minutes to start" in found.reason
 
 
 def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
-    wanted = check_desired_count(ALARM, 1, NOTHING_OWED, POLICY, NOW)
+    wanted = check_desired_count(ALARM, 1, NO_OBLIGATIONS, POLICY, NOW)
     assert wanted == Check.passed("tasks-are-wanted", "the desired count is 1", evidence={"desired_count": 1})
-    asked = check_desired_count(MANUAL, 0, NOTHING_OWED, POLICY, NOW)
+    asked = check_desired_count(MANUAL, 0, NO_OBLIGATIONS, POLICY, NOW)
     assert asked == Check.skipped("tasks-are-wanted", "requested by an operator", evidence={"desired_count": 0})
 
 
@@ -372,15 +372,19 @@ def test_the_attempt_budget_counts_each_unreadable_record_and_refuses_for_good()
 
 def test_a_takeover_and_the_rollback_that_it_ended_are_one_attempt() -> None:
     other_target = {"target_fingerprint": V2.fingerprint}
-    newer, older = change(2, 29, **other_target), change(1, 30, **other_target, superseded_by="rollback-2")
+    newer, older = change(2, 29, **other_target), change(1, 30, **other_target, taken_over_by="rollback-2")
     assert history(newer, older)["attempt-budget"].evidence == {"attempts": ["rollback-2"]}
     by_operator = change(2, 29, **other_target, trigger=Trigger.MANUAL)
     assert history(by_operator, older)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
 
 
 def test_the_whole_chain_of_resumed_rollbacks_is_no_attempt_of_its_own() -> None:
-    chain = (change(3, 3, supersedes="rollback-2"), change(2, 4, supersedes="rollback-1"), change(1, 5))
-    assert failing(history(*chain, new=rollback(supersedes="rollback-3"))) == set()
-    checks = history(*chain, change(0, 30), new=rollback(supersedes="rollback-3"))
+    chain = (
+        change(3, 3, continues_rollback_id="rollback-2"),
+        change(2, 4, continues_rollback_id="rollback-1"),
+        change(1, 5),
+    )
+    assert failing(history(*chain, new=rollback(continues_rollback_id="rollback-3"))) == set()
+    checks = history(*chain, change(0, 30), new=rollback(continues_rollback_id="rollback-3"))
     assert checks["attempt-budget"].evidence == {"attempts": ["rollback-0"]}
     assert checks["one-step-per-window"].evidence == {"earlier": "rollback-0"}

@@ -17,7 +17,7 @@ from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.domain.target_readiness import NOT_KNOWN
 from rollback.errors import CallRefused, UnsupportedService
 from rollback.promotion.readiness import prepare_standing_plan
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.resources.aws.definition_references import Reference, ReferenceKind, references
 from rollback.resources.aws.ecs_service import ScalableTarget
 from rollback.resources.aws.service_shape import ServiceShape, arn_format, check_fits_service, shape_of
@@ -179,7 +179,7 @@ def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
 
 def test_a_role_or_parameter_of_another_account_is_not_looked_up_in_ours() -> None:
     theirs = "arn:aws:iam::210987654321:role/task"
-    simulation = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
+    simulation = shipped(definition("v1", taskRoleArn=theirs), home=AccountAndRegion("123456789012", "eu-west-1"))
     target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
     assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
 
@@ -189,7 +189,7 @@ def test_a_secret_by_name_belongs_to_our_own_account(partition: str, region: str
     secrets = FakeSecrets()
     secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
-    home = Home.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
+    home = AccountAndRegion.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
     simulation = shipped(made, secrets=secrets, home=home)
     assert target_of(prepare_standing_plan(SERVICE, simulation.ports)).is_ready is False
 

@@ -2,7 +2,7 @@
 
 import pytest
 from fakes.aws.alarms import TARGET_GROUP
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from simulations.service import PROMOTED, Simulation, start_simulation
 from support.builders import SERVICE, image
 from support.stand_ins import DenyingPort, access_denied_error
@@ -13,33 +13,33 @@ from rollback.domain.rollback import Outcome
 from rollback.promotion.promote import adopt_running_releases
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import TargetHealth
-from rollback.service.escalate import healthy_targets
+from rollback.service.escalate import count_healthy_targets
 from rollback.verification.step import AlarmHandling, run_checks
 
 SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/internal/fedcba9876543210"
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2
 
 
-def beside(simulation: Simulation, *states: TargetHealth) -> FakeTargets:
+def beside(simulation: Simulation, *states: TargetHealth) -> FakeTargetGroups:
     """A second group with these targets."""
     simulation.services.target_groups = (TARGET_GROUP, SECOND)
-    targets = FakeTargets(simulation.services)
+    targets = FakeTargetGroups(simulation.services)
     targets.answers[SECOND] = states
-    simulation.replace(targets=targets)
+    simulation.replace(target_groups=targets)
     return targets
 
 
 def gone(simulation: Simulation) -> None:
     """The second group was deleted."""
 
-    class SecondIsGone(FakeTargets):
+    class SecondIsGone(FakeTargetGroups):
         def _service_of_target_group(self, target_group_arn: str, operation: str):  # type: ignore[no-untyped-def]
             return super()._service_of_target_group(
                 target_group_arn if target_group_arn != SECOND else f"{SECOND}-gone", operation
             )
 
     simulation.services.target_groups = (TARGET_GROUP, SECOND)
-    simulation.replace(targets=SecondIsGone(simulation.services))
+    simulation.replace(target_groups=SecondIsGone(simulation.services))
 
 
 def health_check(simulation: Simulation) -> Check:
@@ -54,9 +54,9 @@ def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
     check = health_check(simulation)
     assert check.verdict is Verdict.PASS
     assert check.reason == "2 of 2 targets healthy; target group internal: no load balancer routes to it"
-    assert healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) == (
-        2,
-    )
+    assert count_healthy_targets(
+        simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports
+    ) == (2,)
 
 
 def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> None:
@@ -66,7 +66,8 @@ def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> Non
     assert check.verdict is Verdict.SKIPPED
     assert check.reason.startswith("not checked")
     assert (
-        healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) is None
+        count_healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports)
+        is None
     )
 
 
@@ -85,7 +86,9 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
     simulation = start_simulation()
     beside(simulation, *UNUSED).outside_zones.add(SECOND)
     assert health_check(simulation).verdict is Verdict.FAIL
-    assert healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports) == (
+    assert count_healthy_targets(
+        simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports
+    ) == (
         2,
         0,
     )
@@ -152,7 +155,9 @@ def test_a_healthy_release_is_promoted_beside_an_inconclusive_target_group(arran
 
 def test_a_missing_permission_is_no_deleted_target_group() -> None:
     simulation = start_simulation()
-    simulation.replace(targets=DenyingPort(simulation.ports.targets, "health", refused=access_denied_error("health")))
+    simulation.replace(
+        target_groups=DenyingPort(simulation.ports.target_groups, "health", refused=access_denied_error("health"))
+    )
     simulation.alarms.in_alarm.clear()
     for _ in range(30):
         simulation.pass_time(minutes=5)

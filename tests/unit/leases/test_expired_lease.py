@@ -74,7 +74,7 @@ def trigger(simulation: Simulation, by: Any) -> Rollback:
 
 
 def fences_left_to_operator(rollback: Rollback) -> int:
-    return sum(owed.kind is ObligationKind.FENCE for owed in rollback.left_to_operator())
+    return sum(obligation.kind is ObligationKind.FENCE for obligation in rollback.left_to_operator())
 
 
 @pytest.mark.parametrize("by", [OUTAGE, DEGRADED, BY_HAND, EMERGENCY], ids=["outage", "degraded", "by-hand", "urgent"])
@@ -105,7 +105,7 @@ def test_a_slow_restore_goes_on_to_its_end_after_a_trigger_that_had_to_wait(mome
     assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 1
-    assert all(owed.discharged_at is not None for owed in done.obligations)
+    assert all(obligation.discharged_at is not None for obligation in done.obligations)
     assert simulation.pages() == []
 
 
@@ -148,7 +148,7 @@ def test_the_next_trigger_begins_once_the_slow_restore_has_ended() -> None:
     trigger(simulation, OUTAGE)
     simulation.run_to_end(first)
     third = simulation.admit({}, "execution-3")
-    assert (third.outcome, third.supersedes, third.obligations) == (None, None, ())
+    assert (third.outcome, third.continues_rollback_id, third.obligations) == (None, None, ())
     held = simulation.ledger.lease(SERVICE)
     assert held is not None
     assert held.is_held_by(third.id, simulation.clock.now())
@@ -201,15 +201,17 @@ def test_a_trigger_continues_a_slow_restore_that_has_changed_no_data(by: Any) ->
     simulation = DatabaseSimulation()
     first = slow_rollback(simulation, is_fenced)
     second = trigger(simulation, by)
-    assert second.supersedes == first.id
-    assert [owed.kind for owed in second.obligations] == [owed.kind for owed in first.obligations]
+    assert second.continues_rollback_id == first.id
+    assert [obligation.kind for obligation in second.obligations] == [
+        obligation.kind for obligation in first.obligations
+    ]
     ended, done = simulation.run_to_end(first), simulation.run_to_end(second)
 
-    assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, second.id)
+    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, second.id)
     assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} ({second.id} does)"
-    assert all(owed.handed_to == second.id for owed in ended.obligations)
+    assert all(obligation.handed_to == second.id for obligation in ended.obligations)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert all(owed.discharged_at is not None for owed in done.obligations)
+    assert all(obligation.discharged_at is not None for obligation in done.obligations)
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 1
     assert simulation.pages() == []
@@ -231,12 +233,12 @@ def test_an_operator_s_force_takes_the_expired_lease_and_the_slow_restore_ends_w
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
     heir = trigger(simulation, {**BY_HAND, "force": True, "reason": "Ada knows"})
-    assert (heir.outcome, heir.supersedes, heir.inherits_fence_of) == (None, first.id, first.id)
+    assert (heir.outcome, heir.continues_rollback_id, heir.inherits_fence_of) == (None, first.id, first.id)
     ended = simulation.run_to_end(first)
 
-    assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, heir.id)
+    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, heir.id)
     assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} ({heir.id} does)"
-    assert all(owed.handed_to == heir.id for owed in ended.obligations if owed.discharged_at is None)
+    assert all(obligation.handed_to == heir.id for obligation in ended.obligations if obligation.discharged_at is None)
     assert simulation.services.desired_count == 0
     assert simulation.pages() == []
 
@@ -252,7 +254,7 @@ def test_a_rollback_whose_lease_an_operator_gave_back_ends_behind_its_fence_and_
     assert simulation.ledger.lease(SERVICE) is None
     ended = simulation.run_to_end(first)
 
-    assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, None)
+    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, None)
     assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} (no rollback does)"
     assert fences_left_to_operator(ended) == 1
     assert simulation.services.desired_count == 0

@@ -54,7 +54,7 @@ def test_the_database_is_not_planned_while_the_outcome_of_the_other_s_restore_is
     simulation = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(simulation, is_made=False)
     heir = taken_over(simulation)
-    assert heir.supersedes == first.id
+    assert heir.continues_rollback_id == first.id
     assert "has sent a change of the database" in describe_takeover_state(first)
     calls = list(simulation.neon.calls)
     for _ in range(3):
@@ -93,7 +93,7 @@ def test_a_restore_that_the_other_made_is_not_made_again() -> None:
     assert simulation.neon.calls.count("restore") == 1
     assert simulation.services.desired_count == 0
     assert simulation.running() == image("v2")
-    assert ObligationKind.FENCE in {owed.kind for owed in done.left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in done.left_to_operator()}
 
 
 def test_the_other_s_restore_counts_as_made_if_the_other_is_not_concluded_in_time() -> None:
@@ -139,7 +139,7 @@ def test_rule_3_the_fence_of_an_abort_stays_when_its_successor_is_refused() -> N
     assert done.outcome is Outcome.REFUSED
     assert simulation.services.desired_count == 0
     assert simulation.rows() == GOOD + BAD
-    assert {ObligationKind.FENCE} <= {owed.kind for owed in done.left_to_operator()}
+    assert {ObligationKind.FENCE} <= {obligation.kind for obligation in done.left_to_operator()}
     assert len(simulation.pages()) >= 1
 
 

@@ -81,7 +81,7 @@ def test_leases_on_another_writer_and_the_branch_are_held_while_neon_is_asked_ab
     def silent(*_: object, **__: object) -> NoReturn:
         raise ExternalServiceError("Neon does not answer")
 
-    simulation.replace(databases=Unanswered(silent))
+    simulation.replace(neon=Unanswered(silent))
     began = simulation.clock.now()
     while simulation.read(rollback).open_obligations() and simulation.clock.now() - began < timedelta(minutes=12):
         for name in (SERVICE, WORKER, simulation.branch_key):

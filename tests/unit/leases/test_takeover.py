@@ -98,7 +98,7 @@ def test_an_outage_takes_over_the_lease_stops_the_other_execution_and_keeps_its_
     first = in_the_middle(simulation)
     outage = simulation.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUCCEEDED
-    assert outage.supersedes == first.id
+    assert outage.continues_rollback_id == first.id
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert (outage.plan.running.version, outage.plan.target.version) == ("v2", "v1")
@@ -114,7 +114,7 @@ def test_a_rollback_that_was_taken_over_ends_without_a_call_or_page_and_hands_ov
     outage = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
     calls = len(simulation.services.calls)
     ended = simulation.run_until(first)
-    assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, outage.id)
+    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, outage.id)
     assert len(simulation.services.calls) == calls
     assert simulation.pages() == []
     assert [o.handed_to for o in ended.obligations] == [outage.id]
@@ -191,7 +191,7 @@ def test_an_outage_that_takes_over_an_operator_s_rollback_continues_it_despite_e
     )
     assert by_hand.has_acted
     outage = simulation.run_alarm_rollback(OUTAGE)
-    assert outage.supersedes == by_hand.id
+    assert outage.continues_rollback_id == by_hand.id
     assert outage.outcome is Outcome.SUCCEEDED
     assert simulation.running() == image("v0")
 
@@ -224,7 +224,7 @@ def test_a_successor_keeps_an_operator_s_version_and_does_not_register_it_as_the
     simulation.services.behaviours[simulation.arns["v2"]] = "crashing"
     simulation.services.default_behaviour = "crashing"
     outage = simulation.run_alarm_rollback(OUTAGE)
-    assert outage.supersedes == by_hand.id
+    assert outage.continues_rollback_id == by_hand.id
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert outage.plan.target.version == "v0"

@@ -184,7 +184,7 @@ def test_unfence_protects_a_branch_again_and_the_page_names_the_command() -> Non
     simulation, rollback = left_unprotected()
     assert not simulation.branch.protected
     assert simulation.services.desired_count == 2, "the data is untouched, and no service waits for Neon"
-    assert [owed.kind for owed in rollback.left_to_operator()] == [ObligationKind.BRANCH_PROTECTION]
+    assert [obligation.kind for obligation in rollback.left_to_operator()] == [ObligationKind.BRANCH_PROTECTION]
     assert "rollback unfence production --service express-api" in simulation.pages()[-1]
     assert kinds(unfence(SERVICE, ANN, simulation.ports)) == (["branch_protection"], [])
     assert simulation.branch.protected

@@ -174,7 +174,7 @@ def test_a_request_names_a_pull_request_exactly_if_the_environment_has_a_branch_
 
 def test_only_force_replaces_a_required_approval() -> None:
     _, checks = planned(policy=Policy(database_approval="required"))
-    assert (checks["approval"].verdict, checks["approval"].forceable) == (Verdict.FAIL, True)
+    assert (checks["approval"].verdict, checks["approval"].is_forceable) == (Verdict.FAIL, True)
     _, checks = planned(policy=Policy(database_approval="none"))
     assert checks["approval"] == Check.passed("approval", "this environment requires none")
 

@@ -1,7 +1,7 @@
 from support.builders import NOW, SERVICE, release
 
 from rollback.check import Verdict
-from rollback.domain.plan import Plan, judge_plan
+from rollback.domain.plan import Plan, draft_plan
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import Request, Trigger
 from rollback.domain.settings.policy import Policy
@@ -15,7 +15,7 @@ def plan(
     *releases: Release, running: Release = V3, trigger: Trigger = Trigger.ALARM, version: str | None = None
 ) -> Plan:
     request = Request(service=SERVICE, target_version=version)
-    return judge_plan(request, trigger, releases, running, Policy(), NOW)
+    return draft_plan(request, trigger, releases, running, Policy(), NOW)
 
 
 def test_with_v3_bad_and_v2_quarantined_the_target_is_v1() -> None:

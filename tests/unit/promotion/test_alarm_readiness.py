@@ -23,7 +23,7 @@ def check(simulation: Simulation, name: str) -> Check:
 
 
 def shared(simulation: Simulation, declared: bool | None) -> Simulation:
-    simulation.ports.targets.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
+    simulation.ports.target_groups.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
     service = simulation.ports.settings.services[0].model_copy(update={"load_balancer_shared": declared})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     return simulation
@@ -64,7 +64,7 @@ def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
     """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
     simulation = shared(start_simulation(), True)
-    simulation.ports.targets.others = ()  # type: ignore[attr-defined]
+    simulation.ports.target_groups.others = ()  # type: ignore[attr-defined]
     found = check(simulation, "load-balancer-is-its-own")
     assert found.verdict is Verdict.WARN
     assert "set load_balancer_shared to false" in found.reason
@@ -72,7 +72,7 @@ def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
 
 def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
     simulation = shared(start_simulation(), True)
-    simulation.ports.targets.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
+    simulation.ports.target_groups.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
     assert check(simulation, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 
@@ -84,7 +84,7 @@ def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_
     simulation = start_simulation()
     silent: Any = raise_error(ExternalServiceError("no answer"))
     simulation.alarms.without_data = silent  # type: ignore[method-assign]
-    simulation.ports.targets.sibling_target_groups = silent  # type: ignore[method-assign]
+    simulation.ports.target_groups.sibling_target_groups = silent  # type: ignore[method-assign]
     for name in ("alarms-have-data", "load-balancer-is-its-own"):
         assert check(simulation, name).verdict is Verdict.WARN
     assert prepare_standing_plan(SERVICE, simulation.ports).is_ready

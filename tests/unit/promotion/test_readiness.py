@@ -16,7 +16,7 @@ from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.promotion.promote import adopt_running_releases, record_deployment
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
-from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
+from rollback.resources.aws.cloudformation_stack import StackState, StackView, list_drift
 from rollback.workflow.janitor import sweep
 
 HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
@@ -90,7 +90,7 @@ def test_a_missing_secret_makes_the_target_unready() -> None:
 
 def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
     simulation = ready()
-    simulation.ports.targets.health_check_path = "/healthz"  # type: ignore[attr-defined]
+    simulation.ports.target_groups.health_check_path = "/healthz"  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     found, reason = verdict(plan, "health-check-unchanged")
@@ -179,12 +179,12 @@ def test_a_stack_s_status_gives_its_state(status: str, state: StackState) -> Non
 
 
 def test_there_is_no_drift_if_cloudformation_records_the_running_definition() -> None:
-    assert drift(STACK, "arn:aws:ecs:r:a:task-definition/api:7") is None
-    assert drift(StackView(name="S", status="UPDATE_COMPLETE"), "arn:aws:ecs:r:a:task-definition/api:7") is None
+    assert list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api:7") is None
+    assert list_drift(StackView(name="S", status="UPDATE_COMPLETE"), "arn:aws:ecs:r:a:task-definition/api:7") is None
 
 
 def test_drift_is_reported_with_the_fix() -> None:
-    said = drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
+    said = list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
     assert said is not None
     assert "still records api:7, but api-last-known-good:2 runs" in said
     assert "before you deploy" in said

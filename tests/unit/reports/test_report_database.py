@@ -21,9 +21,9 @@ def test_the_report_names_the_branch_that_the_operator_has_to_protect_again() ->
         backup_id="br-9",
         database_outcome=DatabaseOutcome.FAILED,
     )
-    owed = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before={"branch_id": "br-1"}, handed_to=OPERATOR)
+    obligation = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before={"branch_id": "br-1"}, handed_to=OPERATOR)
     plan = Plan(running=v2, target=release("v1"), database=planned, checks=())
-    ended = rollback(plan=plan, database=progress, obligations=(owed,), outcome=Outcome.FAILED)
+    ended = rollback(plan=plan, database=progress, obligations=(obligation,), outcome=Outcome.FAILED)
 
     (condition,) = describe_condition(ended)
     (protect,) = protect_branches(ended)

@@ -50,7 +50,7 @@ def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
 ) -> None:
     found = checks(work)
     assert failed(found) == {name}
-    assert found[name].forceable
+    assert found[name].is_forceable
     assert said in found[name].reason
     assert "--force" in found[name].reason
 
@@ -86,7 +86,7 @@ def test_a_slot_refuses_every_way_that_replaces_the_data_and_nothing_is_stopped(
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "replication slot" in (scenario.progress.why_not or "")
     assert scenario.neon.calls == []
-    assert scenario.owed() == ()
+    assert scenario.open_obligations() == ()
 
 
 def test_a_slot_is_no_matter_where_migrations_step_down_in_place_and_a_job_is() -> None:

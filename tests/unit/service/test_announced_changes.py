@@ -167,7 +167,7 @@ def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_a
     assert "it is NOT KNOWN whether the data was changed (no connection to Neon)" in page
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
     assert simulation.services.desired_count == 0
-    assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in ended.left_to_operator()}
     refused = simulation.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
     assert refused.outcome is Outcome.REFUSED
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in refused.reason
@@ -287,7 +287,7 @@ def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
     assert ended.outcome is Outcome.ABORTED
     assert ended.is_operator_abort
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
-    assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in ended.left_to_operator()}
 
 
 def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
@@ -317,7 +317,7 @@ def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succe
     assert refused.outcome is Outcome.REFUSED
     assert refused.inherits_fence_of == first.id
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
-    assert ObligationKind.FENCE in {owed.kind for owed in simulation.read(refused).left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in simulation.read(refused).left_to_operator()}
 
 
 def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:

@@ -115,7 +115,7 @@ def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
         def health_checks(self, arns: tuple[str, ...]) -> dict[str, dict[str, object]]:
             return {}
 
-    simulation.replace(targets=Silent())
+    simulation.replace(target_groups=Silent())
     done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
@@ -134,8 +134,8 @@ def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_st
     assert done.open_obligations() == ()
     # the deployment never completed, so an operator gets the obligation with the recorded configuration
     assert [o.handed_to for o in done.obligations] == ["operator"] * len(done.obligations)
-    owed = {part: was for o in done.obligations for part, was in o.before.items()}
-    assert owed == {part: before[part] for part in ("deploymentCircuitBreaker", "maximumPercent")}
+    restored_parts = {part: was for o in done.obligations for part, was in o.before.items()}
+    assert restored_parts == {part: before[part] for part in ("deploymentCircuitBreaker", "maximumPercent")}
 
 
 def test_a_target_that_does_not_start_is_deployed_anew_once() -> None:

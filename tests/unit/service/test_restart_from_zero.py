@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fakes.aws.elb import FakeTargets
+from fakes.aws.elb import FakeTargetGroups
 from simulations.fake_ports import OUTAGE
 from simulations.service import PROMOTED, Simulation, start_simulation
 from simulations.service import start_simulation_at_zero as at_zero_scaled
@@ -107,16 +107,16 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
     update, put = simulation.services.update, simulation.scaling.put
     seen: list[tuple[str, set[str]]] = []
 
-    def owed() -> set[str]:
+    def open_kinds() -> set[str]:
         return {o.kind for o in simulation.read(rollback).open_obligations()}
 
     def updates(*given: Any, **named: Any) -> None:
         if named.get("desired_count") == 0:
-            seen.append(("zero", owed()))
+            seen.append(("zero", open_kinds()))
         update(*given, **named)
 
     def puts(*given: Any) -> None:
-        seen.append(("suspend", owed()))
+        seen.append(("suspend", open_kinds()))
         put(*given)
 
     simulation.services.update, simulation.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
@@ -208,9 +208,9 @@ def test_rule_4_a_service_that_serves_in_one_of_two_target_groups_is_never_broug
     (group,) = simulation.services.target_groups
     other = group.replace("express-api", "internal")
     simulation.services.target_groups = (group, other)
-    targets = FakeTargets(simulation.services)
+    targets = FakeTargetGroups(simulation.services)
     targets.answers[other] = ()
-    simulation.replace(targets=targets)
+    simulation.replace(target_groups=targets)
     done = simulation.run()
     assert done.outcome is Outcome.FAILED
     assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)

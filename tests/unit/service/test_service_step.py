@@ -153,9 +153,9 @@ def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once
     parts = {part: before[part] for part in ("deploymentCircuitBreaker", "alarms")}
     put_back = [given for _, given in simulation.services.calls if given.get("deployment_configuration") == parts]
     assert len(put_back) == 1
-    (owed,) = done.obligations
-    assert (owed.kind, owed.before) == (ObligationKind.DEPLOYMENT_CONFIGURATION, parts)
-    assert owed.discharged_at is not None
+    (obligation,) = done.obligations
+    assert (obligation.kind, obligation.before) == (ObligationKind.DEPLOYMENT_CONFIGURATION, parts)
+    assert obligation.discharged_at is not None
 
 
 def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
@@ -346,8 +346,8 @@ def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, no
 def test_the_count_before_our_fence_comes_back_though_scaling_allows_less() -> None:
     simulation, fenced = start_simulation_at_zero()
     simulation.scaling.target = None
-    before = [owed for owed in fenced.open_obligations() if owed.kind is ObligationKind.FENCE]
-    assert [owed.before for owed in before] == [{"desired_count": 2}]
+    before = [obligation for obligation in fenced.open_obligations() if obligation.kind is ObligationKind.FENCE]
+    assert [obligation.before for obligation in before] == [{"desired_count": 2}]
     narrow = ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.all_suspended().suspended)
     simulation.replace(scaling=FakeScaling(simulation.services, narrow))
     for arn in simulation.arns.values():

@@ -16,7 +16,7 @@ def test_an_emergency_after_a_full_rollback_that_crashed_before_its_fence_judges
     simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
     simulation.pass_time(minutes=simulation.policy.lease_minutes + 1)
     ended = simulation.read(simulation.run_alarm_rollback(OUTAGE))
-    assert ended.supersedes == died.id
+    assert ended.continues_rollback_id == died.id
     assert (simulation.running(), simulation.rows()) != (image("v1"), [*GOOD, *BAD]), ended.reason
     assert ended.outcome is Outcome.SUCCEEDED
     assert ended.escalated_from_type is RollbackType.EMERGENCY

@@ -51,8 +51,8 @@ def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases
 def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
     simulation = prepared()
     event = simulation.fire_alarm(OUTAGE)
-    others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
-    simulation.replace(**{part: UnavailablePort(part) for part in (*others, "databases", "sql")})
+    others = ("target_groups", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
+    simulation.replace(**{part: UnavailablePort(part) for part in (*others, "neon", "sql")})
     first = simulation.admit(event)
     assert first.has_acted
     done = simulation.run_until(first, until=Step.VERIFY)

@@ -140,7 +140,7 @@ def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
 def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
     simulation = added()
     event = simulation.fire_alarm(OUTAGE)
-    gone = ("databases", "sql", "secrets", "targets", "scaling", "stacks", "images", "alarms", "http", "workflow")
+    gone = ("neon", "sql", "secrets", "target_groups", "scaling", "stacks", "images", "alarms", "http", "workflow")
     simulation.replace(**{part: UnavailablePort(part) for part in gone})
     first = simulation.admit(event)
     assert first.has_acted
@@ -201,6 +201,6 @@ def test_an_emergency_that_resumes_a_rollback_keeps_its_schema_check() -> None:
     targets = tuple(target.model_copy(update={"schema_verdict": worse}) for target in plan.targets)
     simulation.ledger.replace_standing_plan(plan, plan.model_copy(update={"targets": targets}))
     second = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
-    assert second.supersedes == first.id
+    assert second.continues_rollback_id == first.id
     assert second.outcome is None
     assert schema_check(simulation, second).verdict is Verdict.PASS

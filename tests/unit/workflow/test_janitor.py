@@ -131,7 +131,7 @@ def test_rule_7_a_successor_of_a_dead_rollback_keeps_its_target_and_goes_no_step
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
     event = {**alarm_event("e2"), "time": simulation.clock.now().isoformat()}
     second = simulation.run(event, "execution-2")
-    assert second.supersedes == rollback.id
+    assert second.continues_rollback_id == rollback.id
     assert second.outcome is Outcome.SUCCEEDED
     assert second.plan is not None
     assert second.plan.target is not None

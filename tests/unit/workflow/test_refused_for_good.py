@@ -121,7 +121,7 @@ def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> N
     simulation = prepared()
     given = outage(simulation)
     refusing(simulation, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
-    refusing(simulation, "targets", "health", "health_checks")
+    refusing(simulation, "target_groups", "health", "health_checks")
     refusing(simulation, "images", "exists", "digest_of")
     ended = simulation.run(given)
     assert simulation.running() == image("v1")
@@ -136,7 +136,7 @@ def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> N
 
 def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
     simulation = prepared()
-    refusing(simulation, "targets", "health", "health_checks")
+    refusing(simulation, "target_groups", "health", "health_checks")
     simulation.healthy_versions = set()  # the alarm stays in ALARM over v1
     ended = simulation.run()
     assert ended.service is not None
@@ -182,7 +182,7 @@ def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_on
     refusing(simulation, "services", "update")
     before = simulation.clock.now()
     ended = simulation.run_to_end(rollback)
-    assert [owed.kind for owed in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
+    assert [obligation.kind for obligation in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
     assert simulation.clock.now() - before < timedelta(minutes=1)
     assert "NOT PUT BACK: deployment_configuration" in simulation.pages()[-1]
     assert simulation.ledger.lease(SERVICE) is None
@@ -225,8 +225,8 @@ LOOKS = [
     ("alarms", "states"),
     ("alarms", "in_alarm_since"),
     ("alarms", "requests_since"),
-    ("targets", "health"),
-    ("targets", "health_checks"),
+    ("target_groups", "health"),
+    ("target_groups", "health_checks"),
     ("scaling", "describe"),
     ("scaling", "put"),
     ("images", "exists"),
@@ -299,7 +299,7 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     """AWS refuses the secret, not Neon: without the key no call reaches Neon."""
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, "project", "branches", "branch", "endpoints", "branch_named")
-    simulation.replace(databases=neon)
+    simulation.replace(neon=neon)
     ended = full(simulation)
     assert ended.outcome is Outcome.REFUSED
     assert "database-access: AWS refused some:" in ended.reason
@@ -312,7 +312,7 @@ def behind_the_fence(simulation: DatabaseSimulation, neon: DenyingPort, *, until
     """Run until the service stands at zero, then until Neon got the call `until`; from now on Neon refuses."""
     methods = set(neon.methods)
     neon.methods.clear()
-    simulation.replace(databases=neon)
+    simulation.replace(neon=neon)
     rollback = simulation.admit({"type": "full", "target_version": "v1"})
     while simulation.services.desired_count or (until is not None and until not in simulation.neon.calls):
         rollback = simulation.run_due_step(rollback)
@@ -326,7 +326,7 @@ def test_a_preview_that_neon_refuses_to_describe_stops_no_service() -> None:
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, "operation")
     neon.methods.clear()
-    simulation.replace(databases=neon)
+    simulation.replace(neon=neon)
     rollback = simulation.admit({"type": "full", "target_version": "v1"})
     while "create_branch" not in simulation.neon.calls:
         rollback = simulation.run_due_step(rollback)
@@ -366,7 +366,7 @@ def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unkno
     assert f"some:{method}" in ended.reason
     assert simulation.clock.now() - before < timedelta(minutes=3)
     assert simulation.services.desired_count == 0
-    assert ObligationKind.FENCE in [owed.kind for owed in ended.left_to_operator()]
+    assert ObligationKind.FENCE in [obligation.kind for obligation in ended.left_to_operator()]
     assert ended.open_obligations() == ()
     assert owes_nothing(simulation)
 
@@ -375,7 +375,7 @@ def test_a_branch_that_disappears_between_two_reads_is_read_again() -> None:
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, "endpoints", refused=NotFound("404: branch not found"))
     neon.methods.clear()
-    simulation.replace(databases=neon)
+    simulation.replace(neon=neon)
     rollback = simulation.admit({"type": "full", "target_version": "v1"})
     while simulation.services.desired_count:
         rollback = simulation.run_due_step(rollback)

@@ -20,8 +20,8 @@ def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> 
     )
     concluded = direct_mode.wait_until_concluded(rollback_id, ports)
     print_report(make_console(), concluded, deployment.settings)
-    if concluded.superseded_by is not None:
-        print_paragraph(f"{concluded.superseded_by} has taken over and continues")
+    if concluded.taken_over_by is not None:
+        print_paragraph(f"{concluded.taken_over_by} has taken over and continues")
     pause = f"rollback pause {environment} --service {concluded.service_name}"
     print_paragraph(f"The next alarm starts another rollback. To prevent that: {pause} --reason '…'")
     if concluded.left_to_operator():

@@ -60,7 +60,7 @@ def parse(image: str) -> EcrImage | None:
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
-_DOWNLOAD_SECONDS, _MOST_BYTES = 3, 4_000_000  # ECR's limit for a manifest; a configuration is far smaller
+_DOWNLOAD_SECONDS, _MAX_BYTES = 3, 4_000_000  # ECR's limit for a manifest; a configuration is far smaller
 
 
 class _NotVisible(Exception):
@@ -205,7 +205,7 @@ def _download_blob(url: str) -> bytes:
         raise ExternalServiceError("ECR gave no https address for an image's configuration")
     try:
         with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:  # noqa: S310 - https, checked above
-            return bytes(answer.read(_MOST_BYTES))
+            return bytes(answer.read(_MAX_BYTES))
     except (OSError, HTTPException) as error:
         # The text leaves the URL out, since the URL alone permits reading the blob.
         raise ExternalServiceError(f"an image's configuration can't be downloaded: {type(error).__name__}") from error

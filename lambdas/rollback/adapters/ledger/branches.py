@@ -17,7 +17,7 @@ from rollback.domain.stored import StoredT, read_stored
 from rollback.errors import ExternalServiceError, UnreadableItem
 
 _PAGE = 10
-_MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
+_MAX_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
 
 
 class LedgerBranches:
@@ -76,8 +76,8 @@ class LedgerBranches:
 
 def _compressed(what: str, text: str) -> bytes:
     body = gzip.compress(text.encode(), mtime=0)
-    if len(body) > _MOST_BYTES:
-        raise ExternalServiceError(f"{what} takes {len(body)} bytes compressed; an item holds {_MOST_BYTES}")
+    if len(body) > _MAX_BYTES:
+        raise ExternalServiceError(f"{what} takes {len(body)} bytes compressed; an item holds {_MAX_BYTES}")
     return body
 
 

@@ -16,7 +16,7 @@ from rollback.adapters.ledger.documents import LedgerDocuments, build_index_part
 from rollback.adapters.ledger.releases import index_release
 from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, parse_body, text_of
 from rollback.domain.ledger.index import (
-    OWED,
+    OBLIGATIONS,
     PENDING,
     AnswerEntry,
     ChangeEntry,
@@ -40,7 +40,7 @@ _PAGE = 25  # items of a request
 class LedgerIndex(LedgerDocuments):
     """Adapter of the index, and of the documents that it is built from.
 
-    The items are `PENDING` and `OWED` / `<service>#<id>`, and `SERVICE#<name>` / `CHANGE#<time>#<id>` and
+    The items are `PENDING` and `OBLIGATIONS` / `<service>#<id>`, and `SERVICE#<name>` / `CHANGE#<time>#<id>` and
     `ANSWER#<alarm>#<time>#<id>`.
     """
 
@@ -51,9 +51,9 @@ class LedgerIndex(LedgerDocuments):
         ordered = sorted(found.items, key=lambda entry: (entry.service, entry.rollback_id))
         return ReadResult(tuple(ordered), found.unreadable)
 
-    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
+    def obligations(self, service: str) -> ReadResult[ObligationsEntry]:
         """Query by the service in the sort key."""
-        found = self._list_entries(ObligationsEntry, self._table.query(OWED, f"{service}#"), service)
+        found = self._list_entries(ObligationsEntry, self._table.query(OBLIGATIONS, f"{service}#"), service)
         return ReadResult(
             tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable
         )
@@ -74,8 +74,8 @@ class LedgerIndex(LedgerDocuments):
         return ReadResult(tuple(sorted(kept, key=lambda entry: entry.created_at, reverse=True)), found.unreadable)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
-        """Delete the rollback's `PENDING` and `OWED` items."""
-        for partition in (PENDING, OWED):
+        """Delete the rollback's `PENDING` and `OBLIGATIONS` items."""
+        for partition in (PENDING, OBLIGATIONS):
             self._table.delete(partition, f"{service}#{rollback_id}")
 
     def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:

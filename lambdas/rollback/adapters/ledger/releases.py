@@ -66,14 +66,14 @@ class LedgerReleases:
         if not self._table.is_indexed():
             return tuple(known for known in self.releases(service) if _has_name(known, name))
         found: dict[str, Release] = {}
-        by_prefix = _BY_PREFIX if len(name) >= _LEAST_CHARACTERS else ()
+        by_prefix = _BY_PREFIX if len(name) >= _MIN_CHARACTERS else ()
         for kind, wanted in (
             ("version", f"{_escaped(name)}#"),
             *((kind, _normalise_prefix(kind, name)) for kind in by_prefix),
         ):
-            for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MOST_FOUND):
+            for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MAX_FOUND):
                 fingerprint = item["sk"]["S"].rpartition("#")[2]
-                if fingerprint in found or len(found) >= _MOST_FOUND:
+                if fingerprint in found or len(found) >= _MAX_FOUND:
                     continue
                 release = self._read_pointed(service, item)
                 if release is not None:
@@ -224,9 +224,9 @@ def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
 
 
 _PAGE = 10  # releases of a request: a rollback needs the newest two
-_MOST_FOUND = 20  # releases of one name; an operator is shown them all
+_MAX_FOUND = 20  # releases of one name; an operator is shown them all
 _BY_PREFIX = ("fingerprint", "commit", "digest")
-_LEAST_CHARACTERS = 7  # in a prefix; git's short commits have as many
+_MIN_CHARACTERS = 7  # in a prefix; git's short commits have as many
 
 
 def _lookup_parts(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:
@@ -260,7 +260,7 @@ def _normalise_prefix(kind: str, name: str) -> str:
 
 
 def _has_name(release: Release, name: str) -> bool:
-    is_prefix = len(name) >= _LEAST_CHARACTERS
+    is_prefix = len(name) >= _MIN_CHARACTERS
     return any(
         found == _escaped(name) if kind == "version" else is_prefix and found.startswith(_normalise_prefix(kind, name))
         for kind, found in _names(release)
@@ -270,10 +270,10 @@ def _has_name(release: Release, name: str) -> bool:
 def _escaped(name: str) -> str:
     """Return a name without `#`, which separates the parts of a sort key, and short enough for one (1,024 bytes)."""
     plain = name.replace("%", "%25").replace("#", "%23")
-    return plain if len(plain.encode()) <= _LONGEST_NAME else sha256_of({"name": name})
+    return plain if len(plain.encode()) <= _MAX_NAME else sha256_of({"name": name})
 
 
-_LONGEST_NAME = 400
+_MAX_NAME = 400
 
 
 def _promoted_part(table: LedgerTable, release: Release) -> "TransactWriteItemTypeDef":

@@ -18,7 +18,7 @@ from rollback.resources.database.errors import AccessRefused, OutcomeUnknown, Re
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
 _CHANGE_SECONDS = 60.0  # Neon took 7 s to accept a restore; a lost answer costs more than the wait
 _ATTEMPTS = 3
-_LONGEST_PAUSE_SECONDS = 2.0  # a longer pause is made between invocations, not inside the function
+_MAX_PAUSE_SECONDS = 2.0  # a longer pause is made between invocations, not inside the function
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Query = Mapping[str, str | int | bool]
@@ -56,7 +56,7 @@ class NeonHttp:
                 return self._send("GET", path, query, None, changes=False)
             except (RetryLater, _NoResponse, _ServerError) as failure:
                 pause = _backoff_seconds(attempt, failure)
-                if attempt == _ATTEMPTS or pause > _LONGEST_PAUSE_SECONDS:
+                if attempt == _ATTEMPTS or pause > _MAX_PAUSE_SECONDS:
                     raise
                 self._sleep(pause)
         raise AssertionError("the last attempt either answers or raises")

@@ -39,7 +39,7 @@ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdro
 ORDER BY 2, a.attnum
 """  # noqa: S608 - put together from constants
 _VIEWS = ("v", "m")
-_LONGEST_DEFAULT = 200
+_MAX_DEFAULT = 200
 _VIEW_BODIES = f"""
 SELECT n.nspname || '.' || c.relname, md5(pg_get_viewdef(c.oid))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -166,7 +166,7 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
 
 
 def _shorten_default(default: str | None) -> str | None:
-    if default is None or len(default) <= _LONGEST_DEFAULT:
+    if default is None or len(default) <= _MAX_DEFAULT:
         return default
     return f"sha256 {hashlib.sha256(default.encode()).hexdigest()}"
 

@@ -9,7 +9,7 @@ from rollback.adapters.postgres.catalog import NOT_SYSTEM_SCHEMA
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.migration_journal import JOURNAL_NAMES, Migration, journal_rows, missing_journal
 
-_MOST_ROWS = 20_000  # far more than any project has migrations
+_MAX_ROWS = 20_000  # far more than any project has migrations
 
 # Neon itself migrates its schema `neon_auth`.
 _JOURNALS = f"""
@@ -38,9 +38,9 @@ def read_journals(session: "psycopg.Connection[Any]", named: str | None) -> tupl
     tables = session.execute(_JOURNALS.encode(), {"names": list(JOURNAL_NAMES), "named": table}).fetchall()
     found: list[Migration] = []
     for schema, name, columns in tables:
-        rows = session.execute(_ROWS.format(sql.Identifier(schema, name), _MOST_ROWS + 1)).fetchall()
-        if len(rows) > _MOST_ROWS:
-            raise QueryFailed(f"{schema}.{name} has more than {_MOST_ROWS} rows: it is no journal of migrations")
+        rows = session.execute(_ROWS.format(sql.Identifier(schema, name), _MAX_ROWS + 1)).fetchall()
+        if len(rows) > _MAX_ROWS:
+            raise QueryFailed(f"{schema}.{name} has more than {_MAX_ROWS} rows: it is no journal of migrations")
         found += journal_rows(f"{schema}.{name}", columns, (row for (row,) in rows))
     if table is not None and table not in {f"{schema}.{name}" for schema, name, _ in tables}:
         found.append(missing_journal(table))

@@ -55,7 +55,7 @@ def begin_after_checks(
             checks = (*checks, _check_names_are_free(rollback, context))
     except RetryLater as later:
         return _retry_later(rollback, later, context, ports)
-    branch_id, databases, now = context.settings.branch_id, context.databases, ports.clock.now()
+    branch_id, databases, now = context.settings.branch_id, context.neon, ports.clock.now()
     why = why_refused(rollback, checks)
     if why is not None:
         return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
@@ -67,23 +67,23 @@ def begin_after_checks(
     return rollback.evolve(database=_note_overridden_checks(progress, checks), wait_seconds=0)
 
 
-def refused_progress(branch: str, why: str, now: datetime, *, has_collided: bool = False) -> RefusedProgress:
+def refused_progress(branch: str, why: str, now: datetime, *, may_succeed_later: bool = False) -> RefusedProgress:
     """Make the progress of a refusal before anything began.
 
     Args:
         branch: Neon's id or the name of the branch.
         why: reason for the report.
         now: time of the refusal.
-        has_collided: another rollback or Neon was busy with the branch, which passes.
+        may_succeed_later: another rollback or Neon was busy with the branch, which passes.
     """
     before = OriginalBranch(name=branch, protected=False)
-    progress = RefusedProgress(started_at=now, before=before, has_collided=has_collided)
+    progress = RefusedProgress(started_at=now, before=before, may_succeed_later=may_succeed_later)
     return progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now)
 
 
 def why_refused(rollback: Rollback, checks: tuple[Check, ...]) -> str | None:
     """Join the failed checks that no force overrides; None: there is none."""
-    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
+    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.is_forceable)]
     if not against:
         return None
     return f"{'; '.join(f'{check.name}: {check.reason}' for check in against)}; nothing was changed"
@@ -103,7 +103,7 @@ def _note_overridden_checks(progress: DatabaseProgress, checks: tuple[Check, ...
 def _check_names_are_free(rollback: Rollback, context: BranchContext) -> Check:
     """Check the names of preview and backup: a branch with the backup's name proves later that the restore was made."""
     names = (preview_name(rollback.id), backup_name(rollback.id))
-    taken = ", ".join(name for name in names if context.databases.branch_named(name) is not None)
+    taken = ", ".join(name for name in names if context.neon.branch_named(name) is not None)
     why_not = f"there is a branch {taken} already: rename it, and start again"
     return Check(
         name="branch-names-are-free",
@@ -121,5 +121,5 @@ def _retry_later(rollback: Rollback, later: RetryLater, context: BranchContext, 
         waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
         return waiting.evolve(source_compute_branch_id=compute, wait_seconds=0) if compute is not None else waiting
     why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
-    progress = refused_progress(context.settings.branch_id, why, now, has_collided=True)
+    progress = refused_progress(context.settings.branch_id, why, now, may_succeed_later=True)
     return rollback.evolve(database=progress, wait_seconds=0)

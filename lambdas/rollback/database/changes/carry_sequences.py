@@ -10,8 +10,8 @@ from typing import Any
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.domain.database.progress import OverwriteProgress, RestoreProgress
 from rollback.domain.database.sequences import (
-    MOST_NAMED,
-    MOST_SEQUENCES,
+    MAX_NAMED,
+    MAX_SEQUENCES,
     Name,
     SequenceCarried,
     SequenceValue,
@@ -34,7 +34,7 @@ def read_sequences_on_branch(branch_id: str, context: BranchContext) -> tuple[Se
         found = tuple(_all_sequences(branch_id, context))
     except CallRefused:
         return None
-    return found if len(found) <= MOST_SEQUENCES // 2 else None  # the values behind the fence need room too
+    return found if len(found) <= MAX_SEQUENCES // 2 else None  # the values behind the fence need room too
 
 
 def record_sequences(progress: OverwriteProgress, context: BranchContext) -> OverwriteProgress:
@@ -56,9 +56,9 @@ def record_sequences(progress: OverwriteProgress, context: BranchContext) -> Ove
     if hidden:
         note = f"{hidden} sequences can't be read by role {context.settings.role}: new rows may get ids of lost rows"
         progress = progress.add_note(note)
-    left_out = max(0, len(kept) - MOST_SEQUENCES)
+    left_out = max(0, len(kept) - MAX_SEQUENCES)
     return progress.evolve(
-        sequences=tuple(kept[:MOST_SEQUENCES]), sequences_left_out=left_out, is_sequence_reread_needed=False
+        sequences=tuple(kept[:MAX_SEQUENCES]), sequences_left_out=left_out, is_sequence_reread_needed=False
     )
 
 
@@ -101,8 +101,8 @@ def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: da
     return {
         "notes": progress.notes,
         "sequences": (),
-        "sequences_carried": tuple(sorted(carried, key=lambda entry: (not entry.why_not, entry.name)))[:MOST_NAMED],
-        "more_sequences_carried": max(0, len(carried) - MOST_NAMED),
+        "sequences_carried": tuple(sorted(carried, key=lambda entry: (not entry.why_not, entry.name)))[:MAX_NAMED],
+        "more_sequences_carried": max(0, len(carried) - MAX_NAMED),
         **not_needed,
     }
 

@@ -34,8 +34,8 @@ def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext
     now, branch_settings, policy = ports.clock.now(), context.settings, ports.settings.policy
     unrecorded = rollback.keep_unrecorded(_list_obligations(rollback, branch_settings.writers, ports))
     if unrecorded:
-        owed = (*rollback.obligations, *unrecorded)
-        return rollback.evolve(database=progress, obligations=owed, wait_seconds=0)
+        obligations = (*rollback.obligations, *unrecorded)
+        return rollback.evolve(database=progress, obligations=obligations, wait_seconds=0)
     moves = {service.name: _next_fence_move(service, ports) for service in branch_settings.writers}
     for service in branch_settings.writers:
         move = moves[service.name]
@@ -111,12 +111,12 @@ def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], 
 
     The first writer comes back before the others, and its tasks before its scaling (rule 2: tasks before scaling).
     """
-    owed: list[Obligation] = []
+    obligations: list[Obligation] = []
     for service in reversed(writers):
         other = None if service.name == rollback.service_name else service.name
         scalable = ports.scaling.describe(service)
         if scalable is not None and scalable.is_active:
-            owed.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other))
+            obligations.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other))
         desired = ports.services.describe(service).desired_count
-        owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=other))
-    return owed
+        obligations.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=other))
+    return obligations

@@ -83,12 +83,12 @@ def _restart(progress: DatabaseProgress, context: BranchContext, ports: HasClock
     """Describe the compute's restart. If Neon refuses it, the fence waits for sessions to end instead."""
 
     def restart() -> SendResult:
-        endpoints = context.databases.endpoints(context.settings.branch_id)
+        endpoints = context.neon.endpoints(context.settings.branch_id)
         writing = [endpoint for endpoint in endpoints if endpoint.type == "read_write"]
         if not writing:
             raise NotFound(f"branch {context.settings.branch_id} has no compute that writes")
         sent_at = ports.clock.now()
-        begun = context.databases.restart_endpoint(writing[0].id).operations
+        begun = context.neon.restart_endpoint(writing[0].id).operations
         ids = tuple(operation.id for operation in begun)
         return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}
 
@@ -100,7 +100,7 @@ def _restart(progress: DatabaseProgress, context: BranchContext, ports: HasClock
 
 def _adopt_restart(progress: DatabaseProgress, stopped_at: datetime, context: BranchContext) -> DatabaseProgress | None:
     """Adopt a restart whose answer was lost: Neon lists that the compute stopped, or will, since the last task did."""
-    listed = context.databases.operations_since(stopped_at)
+    listed = context.neon.operations_since(stopped_at)
     begun = tuple(o for o in listed if o.branch_id == context.settings.branch_id)
     if progress.intent is None or not any(operation.action == _ENDS_SESSIONS for operation in begun):
         return None
@@ -116,7 +116,7 @@ def _is_restart_over(
     """Whether the restart's operations have ended. One that lasts too long, or fails, is not waited for."""
     if now - restarted_at >= timedelta(seconds=context.settings.restart_timeout_seconds):
         return True
-    return all(context.databases.operation(identity).is_over(now) for identity in operation_ids)
+    return all(context.neon.operation(identity).is_over(now) for identity in operation_ids)
 
 
 def _deadline(session: ClientSession, fence: FenceProgress, stopped_at: datetime, context: BranchContext) -> datetime:

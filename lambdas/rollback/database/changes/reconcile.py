@@ -172,6 +172,6 @@ def _hold_writer_leases(
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise
-        has_collided = progress.evolve(has_collided=True)
-        return has_collided.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
+        may_succeed_later = progress.evolve(may_succeed_later=True)
+        return may_succeed_later.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
     return progress

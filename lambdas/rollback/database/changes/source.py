@@ -56,7 +56,7 @@ def judge_source(
     if source_branch_id is None or is_refused_despite_force(found):
         return ()
     try:
-        if not context.databases.endpoints(source_branch_id):
+        if not context.neon.endpoints(source_branch_id):
             _make_compute(rollback, source_branch_id, context, ports)
         _wait_for_compute(source_branch_id, context, ports)
         address = context.address(source_branch_id)
@@ -73,7 +73,7 @@ def _make_compute(rollback: Rollback, source_branch_id: str, context: BranchCont
     with suppress(AlreadyExists, OutcomeUnknown):  # the next round finds the compute, or makes it
         send_under_lease(
             rollback,
-            partial(context.databases.create_endpoint, source_branch_id),
+            partial(context.neon.create_endpoint, source_branch_id),
             ports,
             ports.settings.policy.database_timeout_seconds,
         )
@@ -83,8 +83,8 @@ def _make_compute(rollback: Rollback, source_branch_id: str, context: BranchCont
 def _wait_for_compute(source_branch_id: str, context: BranchContext, ports: HasClock) -> None:
     """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
     now = ports.clock.now()
-    for listed in context.databases.operations_since(now - _COMPUTE_START_LIMIT):
+    for listed in context.neon.operations_since(now - _COMPUTE_START_LIMIT):
         if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):
             continue
-        if not context.databases.operation(listed.id).is_over(now):
+        if not context.neon.operation(listed.id).is_over(now):
             raise SourceHasNoCompute(f"the compute of {source_branch_id} is being started")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from rollback.domain.database.data_loss import MOST_KEYS, DataLossReport, TableDataLoss
+from rollback.domain.database.data_loss import MAX_KEYS, DataLossReport, TableDataLoss
 from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.relation import Bucket, Relation, RelationKind, RowQuery
@@ -144,10 +144,10 @@ class Comparison:
         query = query.model_copy(update={"seconds": self.limits.rows_seconds})
         with closing(self._in_time(self.sql.rows(self.backup, query, differing))) as before:
             if table.after is None:
-                return compare_rows(before, (), MOST_KEYS)
+                return compare_rows(before, (), MAX_KEYS)
             restored = self.sql.rows(self.restored, _as_reader_of(query, table.after), differing)
             with closing(self._in_time(restored)) as after:
-                return compare_rows(before, after, MOST_KEYS)
+                return compare_rows(before, after, MAX_KEYS)
 
     def _in_time(self, rows: Rows) -> Rows:
         until = self.limits.now() + self.limits.rows_seconds

@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from rollback.ports.holders import HasClock, HasDatabases, HasNotifications, HasSettings, HasSql
+from rollback.ports.holders import HasClock, HasNeon, HasNotifications, HasSettings, HasSql
 
 
-class CleanupPorts(HasDatabases, HasSettings, Protocol):
+class CleanupPorts(HasNeon, HasSettings, Protocol):
     """Ports to delete the resources of a comparison."""
 
 

@@ -14,7 +14,7 @@ from rollback.database.data_loss.ports import CleanupPorts, DataLossReportPorts
 from rollback.domain.database.data_loss_analysis import DataLossAnalysis, comparison_branch_name
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.holders import HasDatabases, HasSettings
+from rollback.ports.holders import HasNeon, HasSettings
 from rollback.reports.report import message, report_id, subject
 
 
@@ -37,7 +37,7 @@ def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback
             return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
         is_sent = False
     # This report is no page, so it must not count as the page that the janitor may still have to send.
-    answer = {"last_reported_answer": rollback.answer} if is_sent and rollback.reported else {}
+    answer = {"last_reported_result": rollback.result_key} if is_sent and rollback.reported else {}
     return opened.save(reported).evolve(reported=rollback.reported and is_sent, **answer)
 
 
@@ -86,7 +86,7 @@ def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, ports: Has
     return opened.rollback.evolve(database=progress, wait_seconds=0)
 
 
-def _delete_one_resource(opened: OpenAnalysis, ports: HasDatabases) -> bool:
+def _delete_one_resource(opened: OpenAnalysis, ports: HasNeon) -> bool:
     """Ask Neon to delete the first resource that is still there.
 
     A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
@@ -112,21 +112,21 @@ def _delete_one_resource(opened: OpenAnalysis, ports: HasDatabases) -> bool:
     return False
 
 
-def _delete_child(name: str, ports: HasDatabases) -> bool:
-    child = ports.databases.branch_named(name)
+def _delete_child(name: str, ports: HasNeon) -> bool:
+    child = ports.neon.branch_named(name)
     if child is None:
         return False
-    ports.databases.delete_branch(child.id)
+    ports.neon.delete_branch(child.id)
     return True
 
 
-def _delete_compute(branch_id: str, ports: HasDatabases) -> bool:
-    if ports.databases.branch(branch_id) is None:
+def _delete_compute(branch_id: str, ports: HasNeon) -> bool:
+    if ports.neon.branch(branch_id) is None:
         return False
-    endpoints = ports.databases.endpoints(branch_id)
+    endpoints = ports.neon.endpoints(branch_id)
     if not endpoints:
         return False
-    ports.databases.delete_endpoint(endpoints[0].id)
+    ports.neon.delete_endpoint(endpoints[0].id)
     return True
 
 

@@ -27,7 +27,7 @@ from rollback.domain.database.progress import (
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.holders import HasDatabases
+from rollback.ports.holders import HasNeon
 from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RequestRefused, RetryLater
 
 # Shares of the function's time: after the first, an invocation begins no table, and a table takes four statements.
@@ -106,12 +106,12 @@ def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, ports:
         return stop_comparison(opened.rollback, "the restored branch is not recorded", ports.clock.now())
     readable = (backup_id, analysis.base_id) if analysis.base is ComparisonBase.SOURCE else (backup_id,)
     for branch_id in readable:
-        if not ports.databases.endpoints(branch_id):
+        if not ports.neon.endpoints(branch_id):
             return _create_compute(opened, branch_id, ports)
     return _compare_next_tables(opened, backup_id, analysis.base_id, settings, ports)
 
 
-def _choose_base_branch(opened: OpenAnalysis, ports: HasDatabases) -> DataLossAnalysis:
+def _choose_base_branch(opened: OpenAnalysis, ports: HasNeon) -> DataLossAnalysis:
     """Choose the branch that the backup is compared with: if possible, a branch that no service writes to."""
     analysis, progress = opened.analysis, opened.progress
     planned = opened.rollback.plan.database if opened.rollback.plan is not None else None
@@ -122,7 +122,7 @@ def _choose_base_branch(opened: OpenAnalysis, ports: HasDatabases) -> DataLossAn
     if isinstance(progress, RestoreProgress) and progress.preview_lsn is not None:
         return analysis.evolve(base=ComparisonBase.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
     if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored_id is not None:
-        branch = ports.databases.branch(restored_id)
+        branch = ports.neon.branch(restored_id)
         source_id = source_id or planned.source_branch_id
         if branch is not None and branch.parent_lsn is not None and branch.parent_id == source_id:
             return analysis.evolve(base=ComparisonBase.CHILD, parent_id=restored_id, lsn=branch.parent_lsn)
@@ -135,7 +135,7 @@ def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, ports:
     """Create the child branch once: its name follows from the rollback's id, and Neon refuses a name twice."""
     analysis = opened.analysis
     name, poll, now = comparison_branch_name(opened.rollback.id), ports.settings.policy.poll_seconds, ports.clock.now()
-    child = ports.databases.branch_named(name)
+    child = ports.neon.branch_named(name)
     if child is not None:
         return opened.save(analysis.evolve(base_id=child.id))
     if analysis.child_requested_at is None:
@@ -144,7 +144,7 @@ def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, ports:
         return stop_comparison(opened.rollback, "the parent of the comparison's branch is not recorded", now)
     expires_at = now + timedelta(hours=settings.preview_hours) if analysis.expires else None
     try:
-        ports.databases.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
+        ports.neon.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
     except (AlreadyExists, OutcomeUnknown):
         return opened.save(analysis, poll)  # the next round finds the child
     except RequestRefused as refused:
@@ -163,7 +163,7 @@ def _create_compute(opened: OpenAnalysis, branch_id: str, ports: ComparisonPorts
     analysis = opened.analysis
     if branch_id not in analysis.computes:
         return opened.save(analysis.evolve(computes=(*analysis.computes, branch_id)))
-    ports.databases.create_endpoint(branch_id)
+    ports.neon.create_endpoint(branch_id)
     return opened.save(analysis, ports.settings.policy.poll_seconds)
 
 
@@ -172,8 +172,7 @@ def _compare_next_tables(
 ) -> Rollback:
     analysis = opened.analysis
     backup, restored = (
-        ports.databases.connection_uri(branch_id, settings.database, settings.role)
-        for branch_id in (backup_id, base_id)
+        ports.neon.connection_uri(branch_id, settings.database, settings.role) for branch_id in (backup_id, base_id)
     )
     comparison = Comparison(
         sql=ports.sql,

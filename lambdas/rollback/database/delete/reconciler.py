@@ -86,7 +86,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def begin(self, rollback: Rollback) -> Rollback:
         """Find the branch by its name, and ask whether it may be deleted."""
-        now, databases = self.ports.clock.now(), self.context.databases
+        now, databases = self.ports.clock.now(), self.context.neon
         try:
             branch = databases.branch_named(self.plan.branch)
             checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
@@ -107,7 +107,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         self, rollback: Rollback, progress: DeletionProgress
     ) -> tuple[Rollback, DeletionProgress, DeletionSnapshot]:
         """Observe whether the branch exists, and whether an operation of Neon runs on it."""
-        branch = self.context.databases.branch(progress.before.id or "")
+        branch = self.context.neon.branch(progress.before.id or "")
         status = operation_status(progress, (branch,), self.context, self.ports.clock.now())
         if branch is None and progress.data_change_announced_at is None:
             progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
@@ -140,7 +140,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
                 progress, branch_id = progress.record_move(action, now), seen.branch.id
                 change = DatabaseChange[DeletionProgress](
                     action,
-                    lambda: (operations_of(self.context.databases.delete_branch(branch_id)), {}),
+                    lambda: (operations_of(self.context.neon.delete_branch(branch_id)), {}),
                     announced={"data_change_announced_at": progress.data_change_announced_at or now},
                     unsent={"data_change_announced_at": None},
                 )

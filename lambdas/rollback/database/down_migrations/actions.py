@@ -38,7 +38,7 @@ def describe_change(
     ports: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the change of the backup, or of a running task, that a move makes."""
-    databases, backup = context.databases, seen.backup
+    databases, backup = context.neon, seen.backup
     name = backup_name(rollback.id)
     match move:
         case DownMigrationMove.CREATE_BACKUP:  # from the head: behind the fence no process writes to the branch

@@ -13,15 +13,15 @@ from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_task import without_passwords
 
 # Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
-_LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
+_LOG_LINES, _FEW_LINES, _MAX_LINE = 20, 3, 300
 
 
 def take_snapshot(
     rollback: Rollback, progress: DownMigrationProgress, context: BranchContext, now: datetime
 ) -> DownMigrationSnapshot:
     """Observe the branch, its backup, and the rollback's operations on both."""
-    branch = context.databases.branch(progress.before.id or context.settings.branch_id)
-    backup = context.databases.branch_named(backup_name(rollback.id))
+    branch = context.neon.branch(progress.before.id or context.settings.branch_id)
+    backup = context.neon.branch_named(backup_name(rollback.id))
     return DownMigrationSnapshot(
         branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), context, now)
     )
@@ -65,4 +65,4 @@ def _last_lines(rollback: Rollback, run: CommandRun, count: int, ports: Migratio
         lines = ports.tasks.logs(ports.settings.service(rollback.service_name), run.arn, count)
     except ExternalServiceError as failure:
         lines = (f"its log can't be read: {failure}",)
-    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])
+    return tuple(without_passwords(line)[:_MAX_LINE] for line in lines[-count:])

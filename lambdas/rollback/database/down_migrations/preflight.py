@@ -24,7 +24,7 @@ def preflight_of_down_migrations(
 ) -> tuple[Check, ...]:
     """Check the branch, the settings, the plan and the running release's task definition."""
     try:
-        branch = context.databases.branch(context.settings.branch_id)
+        branch = context.neon.branch(context.settings.branch_id)
         context.address(context.settings.branch_id)
     except CallRefused as refused:
         return (Check.failed("database-access", str(refused)),)

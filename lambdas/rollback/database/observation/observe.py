@@ -31,7 +31,7 @@ from rollback.ports.holders import HasLedger
 from rollback.ports.postgres import Sql
 from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatible_at, restore_points_about
 
-_MOST_READS = 3
+_MAX_READS = 3
 
 
 def observe(ports: ObservationPorts) -> Observation | None:
@@ -49,9 +49,9 @@ def observe(ports: ObservationPorts) -> Observation | None:
         return None
     now = ports.clock.now()  # a change during the observation is not part of the observation
     branch_settings = BranchSettings.of(ports.settings, settings.branch_id)
-    context = BranchContext(settings=branch_settings, databases=ports.databases, sql=ports.sql)
+    context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     address = context.address(settings.branch_id)
-    timeline, schema = ports.sql.head(address).timeline, live_schema(address, ports.sql)
+    timeline, schema = ports.sql.head(address).timeline, read_live_schema(address, ports.sql)
     running = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
@@ -62,7 +62,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
         return None
     ports.ledger.put_schema(schema)
     seen = Observation(
-        branch=settings.lease_of(None),
+        branch=settings.branch_key(None),
         schema_sha256=schema.sha256,
         readiness=readiness,
         observed_at=now,
@@ -95,23 +95,25 @@ def observe_after_change(
     if settled:
         with contextlib.suppress(ExternalServiceError):
             address = context.address(branch_id)
-            schema, timeline = live_schema(address, context.sql), context.sql.head(address).timeline
+            schema, timeline = read_live_schema(address, context.sql), context.sql.head(address).timeline
     ports.ledger.put_schema(schema)
-    seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
+    seen = Observation(
+        branch=settings.branch_key(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline
+    )
     ports.ledger.put_observation(seen)
     for service in context.settings.writers:
         with contextlib.suppress(ExternalServiceError, Conflict):  # the next observation judges the standing plan again
             judge_standing_plan(service.name, ports)
 
 
-def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
+def read_live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
     """Read the structure of the database and the migration journal that belongs to that structure.
 
     Raises:
         ExternalServiceError: Postgres did not answer, or migrations are being applied; call again.
     """
     journal = sql.migrations(address)
-    for _ in range(_MOST_READS):
+    for _ in range(_MAX_READS):
         before, structure = journal, sql.live_schema(address)
         journal = sql.migrations(address)
         if journal == before:
@@ -138,8 +140,8 @@ def _check_restore(
     if target is None:
         return (_warn("no other release is promoted yet, so there is no data to restore"),)
     later = tuple(ports.ledger.releases(service_name, since=target.first_deployed_at))
-    points = restore_points_about(target, settings.lease_of(None), ports)
-    history = read_branch_history(settings.lease_of(None), earliest_point_time(target), ports)
+    points = restore_points_about(target, settings.branch_key(None), ports)
+    history = read_branch_history(settings.branch_key(None), earliest_point_time(target), ports)
 
     def fits(point: RecordedPoint) -> bool:
         return is_compatible_at(target, point, ports)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.identity.ports import KnownReleasePorts
-from rollback.ports.holders import HasDatabases, HasHome, HasSettings, HasSql
+from rollback.ports.holders import HasHome, HasNeon, HasSettings, HasSql
 
 
 class SchemaRecordPorts(KnownReleasePorts, HasSettings, Protocol):
@@ -15,7 +15,7 @@ class DatabaseReadinessPorts(BranchHistoryPorts, SchemaRecordPorts, Protocol):
     """Ports to judge whether a database is ready for a rollback."""
 
 
-class ObservationPorts(DatabaseReadinessPorts, HasDatabases, HasSql, Protocol):
+class ObservationPorts(DatabaseReadinessPorts, HasNeon, HasSql, Protocol):
     """Ports to observe a database."""
 
 

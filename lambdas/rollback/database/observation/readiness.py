@@ -11,7 +11,7 @@ from rollback.domain.releases.release import Release
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict
 from rollback.identity.identify import find_or_build_release
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.schema.verdict_from_ledger import schema_verdict
 
@@ -27,7 +27,7 @@ def judge_standing_plan(service_name: str, ports: DatabaseReadinessPorts) -> Non
     """
     view = ports.services.describe(ports.settings.service(service_name))
     for _ in range(_TRIES):
-        standing = standing_plan(service_name, ports)
+        standing = read_standing_plan(service_name, ports)
         if standing is None:
             return
         # Replaces this version only: a newer one may lack a target that was judged bad meanwhile.
@@ -47,7 +47,7 @@ def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadine
     """
     others = tuple(check for check in plan.readiness if check.name != CHECK_NAME)
     database = ports.settings.database
-    if database is None or not ports.settings.writes_to_standing_branch(plan.service):
+    if database is None or not ports.settings.writes_to_observed_branch(plan.service):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = unchecked_restore_point(
             "no database is set that the service writes to, or each pull request has its own"
@@ -55,7 +55,7 @@ def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadine
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
     running = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
     seen = ports.ledger.observation(
-        database.lease_of(None)
+        database.branch_key(None)
     )  # read before the verdicts, which so rest on this or a newer one
     found = (ports.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}

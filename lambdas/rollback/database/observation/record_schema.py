@@ -38,9 +38,9 @@ def record_schema(release: Release, ports: SchemaRecordPorts) -> Release:
 def _schema_seen_with(release: Release, ports: SchemaRecordPorts) -> ReleaseSchema | None:
     """The observed schema, if the observation is younger than the running deployment: before, another release ran."""
     database = ports.settings.database
-    if database is None or not ports.settings.writes_to_standing_branch(release.service):
+    if database is None or not ports.settings.writes_to_observed_branch(release.service):
         return None
-    branch = database.lease_of(None)
+    branch = database.branch_key(None)
     seen = ports.ledger.observation(branch)
     if seen is None:
         return None

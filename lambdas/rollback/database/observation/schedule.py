@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from rollback.database.observation.observe import live_schema, observe
+from rollback.database.observation.observe import observe, read_live_schema
 from rollback.database.observation.ports import DeploymentObservationPorts, ObservationPorts, SchemaRecordPorts
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
@@ -23,7 +23,7 @@ from rollback.resources.aws.ecs_service import Deployment, ServiceView
 from rollback.schema.verdict_from_ledger import find_awaited_migrations, stored_schema
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
-_LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
+_MAX_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
 
 
 def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservationPorts) -> list[str]:
@@ -40,7 +40,7 @@ def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservation
     if event_name not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{event_name} is not for this function; nothing was changed")
     database = ports.settings.database
-    if database is None or database.branch_id is None or not ports.settings.writes_to_standing_branch(service_name):
+    if database is None or database.branch_id is None or not ports.settings.writes_to_observed_branch(service_name):
         return [f"{service_name} writes to no branch that is observed ahead of need"]
     done: list[str] = []
     if event_name == _BEGAN:
@@ -58,7 +58,7 @@ def observe_if_due(ports: ObservationPorts) -> list[str]:
     if database is None or database.branch_id is None:
         return ["no branch is observed ahead of need"]
     if find_live_database_lease(ports) is None:  # otherwise a rollback may be changing the branch
-        seen = ports.ledger.observation(database.lease_of(None))
+        seen = ports.ledger.observation(database.branch_key(None))
         every = timedelta(minutes=database.observe_minutes)
         is_recent = seen is not None and ports.clock.now() - seen.observed_at < every
         if (
@@ -78,7 +78,7 @@ def _record_point(
     Deployments by a rollback, and those of a release that ran before, get none: their release began earlier, with other
     data.
     """
-    branch, service = database.lease_of(None), ports.settings.service(service_name)
+    branch, service = database.branch_key(None), ports.settings.service(service_name)
     if find_live_lease(service_name, ports) is not None or find_live_lease(branch, ports) is not None:
         return "a rollback is in progress: its deployments are not releases"
     view = ports.services.describe(service)
@@ -95,8 +95,8 @@ def _record_point(
     for point in ports.ledger.restore_points(branch):
         if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
             return f"the restore point before {release.version} is recorded already"
-    address = ports.databases.connection_uri(branch_id, database.database, database.role)
-    head, schema = ports.sql.head(address), live_schema(address, ports.sql)
+    address = ports.neon.connection_uri(branch_id, database.database, database.role)
+    head, schema = ports.sql.head(address), read_live_schema(address, ports.sql)
     ports.ledger.put_schema(schema)
     ports.ledger.put_restore_point(
         RecordedPoint(
@@ -133,7 +133,7 @@ def _has_changed_since(seen: Observation, ports: SchemaRecordPorts) -> bool:
         primary = ports.services.describe(service).primary
         if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
             return True
-        for change in ports.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
+        for change in ports.ledger.changes(service.name, seen.observed_at - _MAX_ROLLBACK).items:
             ended = change.concluded_at
             if change.has_changed_data and ended is not None and ended > seen.observed_at:
                 return True

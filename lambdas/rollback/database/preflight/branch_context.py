@@ -26,7 +26,7 @@ class BranchContext:
     """Settings of one branch with the ports of the database function, which no other function has."""
 
     settings: BranchSettings
-    databases: Databases
+    neon: Databases
     sql: Sql
     check_tables: TableCheck = accept_any_schema
 
@@ -35,4 +35,4 @@ class BranchContext:
 
         Never stored, because each branch may have its own password.
         """
-        return self.databases.connection_uri(branch_id, self.settings.database, self.settings.role)
+        return self.neon.connection_uri(branch_id, self.settings.database, self.settings.role)

@@ -11,7 +11,7 @@ from rollback.domain.settings.database import Strategy, branch_key
 from rollback.leases.holder import find_rollback
 from rollback.ports.holders import HasSettings
 
-_LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end
+_MAX_ROLLBACK = timedelta(days=1)  # from its admission to its end
 
 
 def read_branch_history(branch: str, since: datetime, ports: BranchHistoryPorts) -> BranchHistory:
@@ -24,7 +24,7 @@ def read_branch_history(branch: str, since: datetime, ports: BranchHistoryPorts)
     restores = tuple(
         restored
         for writer in ports.settings.writers()
-        for change in ports.ledger.changes(writer.name, since - _LONGEST_ROLLBACK).items
+        for change in ports.ledger.changes(writer.name, since - _MAX_ROLLBACK).items
         if change.has_changed_data and (restored := _find_restore(change, branch, ports)) is not None
     )
     last = ports.ledger.observation(branch)
@@ -40,7 +40,7 @@ def _find_restore(change: ChangeEntry, branch: str, ports: BranchHistoryPorts) -
         return None
     progress = rollback.database if rollback is not None else None
     if progress is None:  # no record of its change can be read, so it counts as a restore
-        at = change.concluded_at or change.admitted_at + _LONGEST_ROLLBACK
+        at = change.concluded_at or change.admitted_at + _MAX_ROLLBACK
         return OwnRestore(change.rollback_id, min(at, ports.clock.now()), backup_name(change.rollback_id))
     at = progress.accepted_at or progress.ended_at or progress.data_change_announced_at or ports.clock.now()
     return OwnRestore(change.rollback_id, at, backup_name(change.rollback_id))

@@ -16,7 +16,7 @@ from rollback.domain.settings.database import DatabaseSettings
 from rollback.resources.database.neon import Branch, Endpoint, Operation, Project
 
 _PR = re.escape("{pr}")
-_MOST_NAMES = 20
+_MAX_NAMES = 20
 
 
 def find_branch(branches: Sequence[Branch], branch_id: str | None) -> Branch | None:
@@ -27,8 +27,8 @@ def find_branch(branches: Sequence[Branch], branch_id: str | None) -> Branch | N
 def list_branch_names(branches: Sequence[Branch]) -> str:
     """Names and ids of the first branches, from which an operator can choose the right one."""
     known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
-    more = f", and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-    return f"{', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
+    more = f", and {len(known) - _MAX_NAMES} more" if len(known) > _MAX_NAMES else ""
+    return f"{', '.join(known[:_MAX_NAMES]) or 'none'}{more}"
 
 
 def branch_is_unknown(name: str, branch_id: str | None, project_name: str, branches: Sequence[Branch]) -> Check:

@@ -68,7 +68,7 @@ def preflight_of_recreate(
 
 def is_refused_despite_force(checks: tuple[Check, ...]) -> bool:
     """Whether a check failed that not even an operator's `force` overrides."""
-    return any(check.verdict is Verdict.FAIL and not check.forceable for check in checks)
+    return any(check.verdict is Verdict.FAIL and not check.is_forceable for check in checks)
 
 
 def check_background_work(context: BranchContext, *, replaces_data: bool) -> tuple[Check, ...]:
@@ -89,7 +89,7 @@ def check_background_work(context: BranchContext, *, replaces_data: bool) -> tup
 
 
 def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
-    databases, branch_settings = context.databases, context.settings
+    databases, branch_settings = context.neon, context.settings
     try:
         project, branches = databases.project(), tuple(databases.branches())
         is_known = find_branch(branches, branch_settings.branch_id) is not None
@@ -104,7 +104,7 @@ def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
 
 
 def _operations_changing(branch_id: str | None, context: BranchContext, now: datetime) -> tuple[Operation, ...]:
-    recent = context.databases.operations_since(now - _MAX_OPERATION_AGE)
+    recent = context.neon.operations_since(now - _MAX_OPERATION_AGE)
     return tuple(o for o in recent if o.branch_id == branch_id and changes_data(o) and not o.is_over(now))
 
 

@@ -88,7 +88,7 @@ def children_stay(branch: Branch, branches: Sequence[Branch], branch_settings: B
         f"replaces. Delete or "
         "reset them first; or allow it, by children: move in the settings or by --force"
     )
-    return Check.failed(CHILDREN_CHECK, objection, forceable=True)
+    return Check.failed(CHILDREN_CHECK, objection, is_forceable=True)
 
 
 def ip_limits_hold(project: Project, branch: Branch) -> Check:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from rollback.conclusion.ports import DischargePorts
 from rollback.leases.ports import LeasePorts
-from rollback.ports.holders import HasDatabases, HasServices, HasSql, HasTasks
+from rollback.ports.holders import HasNeon, HasServices, HasSql, HasTasks
 from rollback.service.ports import NewerReleasePorts, TaskPorts
 
 
@@ -12,7 +12,7 @@ class CommandPorts(LeasePorts, TaskPorts, Protocol):
     """Ports to run a command of a service once."""
 
 
-class ProofPorts(CommandPorts, HasDatabases, HasServices, HasSql, Protocol):
+class ProofPorts(CommandPorts, HasNeon, HasServices, HasSql, Protocol):
     """Ports to prove that a service is connected to its branch."""
 
 

@@ -50,7 +50,7 @@ def _look_for_session(turn: Turn, reconnected_at: datetime, name: str, ports: Pr
     since = (now - reconnected_at).total_seconds()
     try:
         branch_id = _current_branch_id(turn.rollback, ports)
-        address = ports.databases.connection_uri(branch_id, settings.database, settings.role)
+        address = ports.neon.connection_uri(branch_id, settings.database, settings.role)
         age, why = ports.sql.last_activity(address).get(name), f"no session named {name} was found yet"
     except RetryLater as later:
         age, why = None, str(later)

@@ -108,11 +108,13 @@ def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, ports: WaitP
     limit = timedelta(minutes=database_settings(ports).reconnect_timeout_minutes)
     if ports.clock.now() - progress.started_at > limit:
         return None  # each writer's turn reports that the writer was not started
-    return next((owed for owed in rollback.open_obligations() if _is_fence_of_another(owed, rollback)), None)
+    return next(
+        (obligation for obligation in rollback.open_obligations() if _is_fence_of_another(obligation, rollback)), None
+    )
 
 
-def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
-    return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
+def _is_fence_of_another(obligation: Obligation, rollback: Rollback) -> bool:
+    return obligation.kind is ObligationKind.FENCE and obligation.service not in (None, rollback.service_name)
 
 
 def _reconcile_service(turn: Turn, ports: ReconnectionPorts) -> Rollback:
@@ -139,9 +141,11 @@ def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) ->
     if connection.service == rollback.service_name:
         return save_connection(turn, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
     owed_to_writer = [
-        owed for owed in rollback.obligations if owed.service == connection.service and owed.discharged_at is None
+        obligation
+        for obligation in rollback.obligations
+        if obligation.service == connection.service and obligation.discharged_at is None
     ]
-    if any(owed.kind is ObligationKind.FENCE for owed in owed_to_writer):
+    if any(obligation.kind is ObligationKind.FENCE for obligation in owed_to_writer):
         why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
         return finish_service(turn, connection.failed(why, now), ports)
     if view.desired_count == 0:
@@ -149,7 +153,12 @@ def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) ->
     if view.why_not_stable:
         return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", ports)
     scaling = next(
-        (owed for owed in owed_to_writer if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None
+        (
+            obligation
+            for obligation in owed_to_writer
+            if obligation.kind is ObligationKind.SCALING and obligation.handed_to is None
+        ),
+        None,
     )
     if scaling is not None and not is_late(connection, ports):
         return discharge_obligation(rollback, scaling, now, ports)

@@ -46,7 +46,7 @@ def wait_for_service(turn: Turn, connection: ServiceConnection, why: str, ports:
 def finish_service(turn: Turn, connection: ServiceConnection, ports: LeasePorts) -> Rollback:
     """End the turn, and give the service's lease back, unless the service still has zero tasks."""
     rollback = turn.rollback
-    is_owed = any(owed.service == connection.service for owed in rollback.open_obligations())
+    is_owed = any(obligation.service == connection.service for obligation in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
         ports.ledger.release_lease(connection.service, rollback.id)
     ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or ports.clock.now())

@@ -32,7 +32,7 @@ def describe_change(
     ports: HasClock,
 ) -> RecreateChange:
     """Describe the change of a branch that a move makes."""
-    databases, before, old = context.databases, progress.before, seen.old
+    databases, before, old = context.neon, progress.before, seen.old
     if old is None:
         raise NotFound(f"{move}: branch {before.name} was deleted a moment ago")
     match move:
@@ -122,7 +122,7 @@ def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, ports: HasSec
 def _create_new(progress: RecreateProgress, context: BranchContext) -> SendResult:
     """Make a branch that expires as the old one does."""
     expires_at = None if progress.expiry_refused else progress.before.expires_at
-    made = context.databases.create_branch(
+    made = context.neon.create_branch(
         progress.before.name, progress.source_branch_id, with_endpoint=True, expires_at=expires_at
     )
     return made.operations, {"branch_id": made.branch.id}

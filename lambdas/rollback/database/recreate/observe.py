@@ -23,8 +23,8 @@ def take_snapshot(
     progress: RecreateProgress, settings: DatabaseSettings, context: BranchContext, ports: BranchSecretPorts
 ) -> RecreateSnapshot:
     """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
-    old = context.databases.branch(progress.before.id or context.settings.branch_id)
-    named = context.databases.branch_named(progress.before.name)
+    old = context.neon.branch(progress.before.id or context.settings.branch_id)
+    named = context.neon.branch_named(progress.before.name)
     named = None if named is not None and old is not None and named.id == old.id else named
     return RecreateSnapshot(
         old=old,
@@ -108,19 +108,17 @@ def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, context
     branch_settings, pooled = context.settings, is_pooled(secret, keys)
     role = role_in(secret, keys) or branch_settings.role
     try:
-        return context.databases.connection_uri(branch_id, branch_settings.database, role, pooled=pooled)
+        return context.neon.connection_uri(branch_id, branch_settings.database, role, pooled=pooled)
     except NotFound:
         if role == branch_settings.role:
             raise
-        return context.databases.connection_uri(
-            branch_id, branch_settings.database, branch_settings.role, pooled=pooled
-        )
+        return context.neon.connection_uri(branch_id, branch_settings.database, branch_settings.role, pooled=pooled)
 
 
 def is_known_to_neon(branch_id: str, role: str, context: BranchContext) -> bool:
     """Whether Neon has the role's password on a branch."""
     try:
-        context.databases.connection_uri(branch_id, context.settings.database, role)
+        context.neon.connection_uri(branch_id, context.settings.database, role)
     except NotFound:
         return False
     return True

@@ -187,7 +187,7 @@ def _check_connection(
 
 def _why_unwritable(role: str | None, source_id: str | None, context: BranchContext) -> str | None:
     """Return why the secret can't be written: Neon lacks the role's password on a child of a protected branch."""
-    source = context.databases.branch(source_id) if source_id is not None else None
+    source = context.neon.branch(source_id) if source_id is not None else None
     if role is None or source is None or not source.protected:
         return None
     if is_known_to_neon(context.settings.branch_id, role, context):

@@ -38,7 +38,7 @@ def describe_change(
     ports: HasClock,
 ) -> OverwriteChange:
     """Describe the change that a move makes."""
-    databases, branch_settings, now = context.databases, context.settings, ports.clock.now()
+    databases, branch_settings, now = context.neon, context.settings, ports.clock.now()
     match move:
         case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
             create = _preview_creation(rollback, progress, context, ports)
@@ -99,7 +99,7 @@ def describe_source_keeping(progress: ResetProgress, context: BranchContext) -> 
 
     return DatabaseChange(
         KEEP_SOURCE,
-        lambda: (context.databases.expire_branch(progress.source_branch_id, None).operations, {}),
+        lambda: (context.neon.expire_branch(progress.source_branch_id, None).operations, {}),
         tolerate_refusal=go_on,
     )
 
@@ -113,7 +113,7 @@ def _preview_creation(
         expires_at = (
             None if progress.expiry_refused else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
         )
-        made = context.databases.create_branch(
+        made = context.neon.create_branch(
             preview_name(rollback.id), branch_settings.branch_id, at, with_endpoint=True, expires_at=expires_at
         )
         return made.operations, {}
@@ -128,7 +128,7 @@ def _restore_call(
         branch_id = context.settings.branch_id
         source = progress.source_branch_id if isinstance(progress, ResetProgress) else branch_id
         lsn = progress.preview_lsn if isinstance(progress, RestoreProgress) else None
-        made = context.databases.restore(branch_id, source, lsn, backup_name(rollback.id))
+        made = context.neon.restore(branch_id, source, lsn, backup_name(rollback.id))
         return made.operations, {"restore_answered_at": ports.clock.now()}
 
     return restore

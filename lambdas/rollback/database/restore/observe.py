@@ -28,7 +28,7 @@ def take_snapshot(
     rollback: Rollback, progress: OverwriteProgress, context: BranchContext, now: datetime
 ) -> RestoreSnapshot:
     """Observe the branch, its preview and its backup, and the operations on them."""
-    databases, branch_settings = context.databases, context.settings
+    databases, branch_settings = context.neon, context.settings
     branch = databases.branch(branch_settings.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
     before = OriginalBranch.of(branch, databases.endpoints(branch.id)) if branch is not None else None
@@ -56,9 +56,9 @@ def apply_observation(
     rollback = rollback.evolve(database=progress)
     is_over = progress.backup_id is not None or progress.why_not is not None
     if is_over and seen.branch is not None and seen.branch.protected:
-        for owed in rollback.open_obligations():
-            if owed.kind is ObligationKind.BRANCH_PROTECTION:
-                rollback = rollback.discharge(owed, now)
+        for obligation in rollback.open_obligations():
+            if obligation.kind is ObligationKind.BRANCH_PROTECTION:
+                rollback = rollback.discharge(obligation, now)
     return rollback, progress
 
 
@@ -76,7 +76,7 @@ def operation_status(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], context: BranchContext, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
     """Return the status of the operations of our own changes (`rollback.database.preflight.own_operations`)."""
-    listed = context.databases.operations_since(progress.started_at - MAX_CLOCK_SKEW)
+    listed = context.neon.operations_since(progress.started_at - MAX_CLOCK_SKEW)
     return _status_of_operations(progress, branches, listed, context, now)
 
 
@@ -101,4 +101,4 @@ def _status_of_operations(
 def _refresh_operation(identity: str, listed: Operation | None, context: BranchContext, now: datetime) -> Operation:
     if listed is not None and listed.is_over(now):
         return listed
-    return context.databases.operation(identity)
+    return context.neon.operation(identity)

@@ -138,7 +138,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         """Whether the source is a backup of ours that Neon is to delete."""
         if progress.is_source_kept:
             return False
-        source = self.context.databases.branch(progress.source_branch_id)
+        source = self.context.neon.branch(progress.source_branch_id)
         return source is not None and source.name.startswith(BACKUP_PREFIX) and source.expires_at is not None
 
     def _ask_sql(

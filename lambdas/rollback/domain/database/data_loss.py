@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from rollback.text import StoredLine, StoredText
 
 # Together far below the 400 KB that DynamoDB allows an item.
-_MOST_TABLES = 50
-MOST_KEYS = 20  # a table, each way
-_LONGEST_KEY = 60
-MOST_COLUMNS = 20  # a table, each way
-_MOST_NAMED = 50  # tables that were not compared
+_MAX_TABLES = 50
+MAX_KEYS = 20  # a table, each way
+_MAX_KEY = 60
+MAX_COLUMNS = 20  # a table, each way
+_MAX_NAMED = 50  # tables that were not compared
 
 
 class TableDataLoss(BaseModel):
@@ -110,20 +110,20 @@ class DataLossReport(BaseModel):
         """A copy with a table of which only the number of rows is known."""
         report = self._with_table(table) if table.has_differences else self
         text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
-        if len(self.counted) >= _MOST_NAMED:
+        if len(self.counted) >= _MAX_NAMED:
             return report.evolve(more_counted=self.more_counted + 1)
         return report.evolve(counted=(*self.counted, text))
 
     def add_uncompared_table(self, name: str, why: str) -> "DataLossReport":
         """A copy with something that was not compared at all."""
-        if len(self.not_looked_at) >= _MOST_NAMED:
+        if len(self.not_looked_at) >= _MAX_NAMED:
             return self.evolve(more_not_looked_at=self.more_not_looked_at + 1)
         return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
 
     def add_returned_table(self, name: str) -> "DataLossReport":
         """A copy with a table that only the restored branch has."""
         counted = self.evolve(compared=(self.compared or 0) + 1)
-        if len(self.returned_tables) >= _MOST_TABLES:
+        if len(self.returned_tables) >= _MAX_TABLES:
             return counted.evolve(more_returned_tables=self.more_returned_tables + 1)
         return counted.evolve(returned_tables=(*self.returned_tables, name))
 
@@ -134,7 +134,7 @@ class DataLossReport(BaseModel):
     def _with_table(self, table: TableDataLoss) -> "DataLossReport":
         tables = sorted((*self.tables, table), key=lambda entry: (-_lost_rows(entry), entry.table))
         return self.evolve(
-            tables=tables[:_MOST_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MOST_TABLES)
+            tables=tables[:_MAX_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MAX_TABLES)
         )
 
 
@@ -144,14 +144,14 @@ def _lost_rows(table: TableDataLoss) -> int:
 
 def _bound_examples(table: TableDataLoss) -> TableDataLoss:
     """Bound the examples; the counts stay."""
-    removed, returned = table.removed_columns[:MOST_COLUMNS], table.returned_columns[:MOST_COLUMNS]
+    removed, returned = table.removed_columns[:MAX_COLUMNS], table.returned_columns[:MAX_COLUMNS]
     changes: dict[str, Any] = {"removed_columns": removed, "returned_columns": returned}
     for field in ("removed_keys", "changed_keys"):
         keys = getattr(table, field)
         if keys is not None:
-            changes[field] = tuple(_shorten(key) for key in keys[:MOST_KEYS])
+            changes[field] = tuple(_shorten(key) for key in keys[:MAX_KEYS])
     return table.model_copy(update=changes)
 
 
 def _shorten(key: str) -> str:
-    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
+    return key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}…"

@@ -199,7 +199,7 @@ class DatabaseProgress(_Progress):
     backup_id: str | None = Field(default=None, description="branch with the state before; None: none was seen")
     accepted_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = Field(default=None, description="when SQL answered on the changed branch")
-    has_collided: bool = Field(default=False, description="another rollback or Neon was busy with the branch")
+    may_succeed_later: bool = Field(default=False, description="another rollback or Neon was busy with the branch")
     why_not: StoredText | None = Field(default=None, description="why the change was given up; clean-up follows")
     cleanup_started_at: AwareDatetime | None = None
     moves: tuple[str, ...] = ()

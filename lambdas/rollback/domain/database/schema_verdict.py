@@ -8,9 +8,9 @@ from rollback.domain.database.migration_impact import MigrationImpact
 from rollback.text import STORED_LINE_LIMIT, truncate
 
 GONE = "is gone, or has another name"  # said of an object that the live schema does not have
-_LONGEST_REASON = 2000
-_MOST_TAGS = 20
-_MOST_LINES = 20
+_MAX_REASON = 2000
+_MAX_TAGS = 20
+_MAX_LINES = 20
 
 
 class Compatibility(StrEnum):
@@ -111,19 +111,19 @@ class SchemaVerdict(BaseModel):
         findings = sorted(self.findings or (), key=lambda finding: worst_first.index(finding.compatibility))
         kept = tuple(
             finding.model_copy(update={"difference": truncate(finding.difference, STORED_LINE_LIMIT)})
-            for finding in findings[:_MOST_LINES]
+            for finding in findings[:_MAX_LINES]
         )
         reasons = self.impact.reasons if self.impact is not None else ()
         impact = self.impact.model_copy(update={"reasons": _bound_lines(reasons)}) if self.impact is not None else None
         lists = (self.since, self.attributed_to, self.unexplained, findings, reasons)
         changes = {
-            "reason": truncate(self.reason, _LONGEST_REASON),
-            "since": self.since[-_MOST_TAGS:],
-            "attributed_to": self.attributed_to[-_MOST_TAGS:],
+            "reason": truncate(self.reason, _MAX_REASON),
+            "since": self.since[-_MAX_TAGS:],
+            "attributed_to": self.attributed_to[-_MAX_TAGS:],
             "unexplained": _bound_lines(self.unexplained),
             "impact": impact,
             "findings": None if self.findings is None else kept,
-            "left_out": self.left_out + sum(max(0, len(entries) - _MOST_LINES) for entries in lists),
+            "left_out": self.left_out + sum(max(0, len(entries) - _MAX_LINES) for entries in lists),
         }
         return self.model_copy(update=changes)
 
@@ -134,7 +134,7 @@ class SchemaVerdict(BaseModel):
 
 
 def _bound_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(truncate(line, STORED_LINE_LIMIT) for line in lines[:_MOST_LINES])
+    return tuple(truncate(line, STORED_LINE_LIMIT) for line in lines[:_MAX_LINES])
 
 
 def unknown_verdict(reason: str) -> SchemaVerdict:

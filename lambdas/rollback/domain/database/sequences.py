@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-MOST_SEQUENCES = 1_000  # in a document, before the restore: about 100 bytes each
-MOST_NAMED = 50  # in a document and a report, after it
+MAX_SEQUENCES = 1_000  # in a document, before the restore: about 100 bytes each
+MAX_NAMED = 50  # in a document and a report, after it
 Name = tuple[str, str, str]
 
 

@@ -51,7 +51,7 @@ class ObligationsEntry(_Entry):
 
     def left_to_operator(self) -> tuple[Obligation, ...]:
         """Obligations that an operator has to discharge, last change first."""
-        return tuple(owed for owed in self.obligations if owed.handed_to == OPERATOR)
+        return tuple(obligation for obligation in self.obligations if obligation.handed_to == OPERATOR)
 
 
 class ChangeEntry(_Entry):
@@ -71,8 +71,8 @@ class ChangeEntry(_Entry):
     has_intent: bool = Field(default=False, description="an intent was written; whether the call was made is not known")
     target_fingerprint: str | None = None
     target_version: str | None = None
-    supersedes: str | None = None
-    superseded_by: str | None = None
+    continues_rollback_id: str | None = None
+    taken_over_by: str | None = None
 
 
 FAILED_DEPLOYMENT = "deployment-failed"  # stands in place of an alarm's name; none of our alarms has this name
@@ -88,7 +88,7 @@ class AnswerEntry(_Entry):
     is_decided: bool = Field(
         default=False, description="a plan was made, or the admission decided for good, and an operator was notified"
     )
-    is_stopped: bool = Field(default=False, description="an operator stopped it, and takes care of the alarm")
+    is_aborted_for_good: bool = Field(default=False, description="aborted, and no recheck is planned")
     rechecked_at: AwareDatetime | None = None
     crashed_evaluations: int = 0
     event_at: AwareDatetime | None = None
@@ -104,7 +104,7 @@ Entry = PendingEntry | ObligationsEntry | ChangeEntry | AnswerEntry
 Key = tuple[str, str]
 
 PENDING = "PENDING"
-OWED = "OWED"
+OBLIGATIONS = "OBLIGATIONS"
 
 
 def pending_key(service: str, rollback_id: str) -> Key:
@@ -114,7 +114,7 @@ def pending_key(service: str, rollback_id: str) -> Key:
 
 def owed_key(service: str, rollback_id: str) -> Key:
     """Key in one partition of all services, so that a service outside the settings is found too."""
-    return OWED, f"{service}#{rollback_id}"
+    return OBLIGATIONS, f"{service}#{rollback_id}"
 
 
 def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
@@ -138,7 +138,7 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
     A document never loses an obligation, its trigger or its time, so the former keys can be derived.
     """
     entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): build_pending_entry(rollback)}
-    for service in sorted({rollback.service_of_obligation(owed) for owed in rollback.obligations}):
+    for service in sorted({rollback.service_of_obligation(obligation) for obligation in rollback.obligations}):
         entries[owed_key(service, rollback.id)] = build_obligations_entry(rollback, service)
     began = rollback.service is not None or rollback.database is not None
     if rollback.refusal is not None or (rollback.admitted_at is not None and began):
@@ -168,8 +168,8 @@ def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
 
 def build_obligations_entry(rollback: Rollback, service: str) -> ObligationsEntry | None:
     """Build the entry; None: all obligations of this service are discharged or handed to another rollback."""
-    owed = tuple(_undischarged(rollback, service))
-    if not owed:
+    obligations = tuple(_undischarged(rollback, service))
+    if not obligations:
         return None
     return ObligationsEntry(
         service=service,
@@ -178,15 +178,19 @@ def build_obligations_entry(rollback: Rollback, service: str) -> ObligationsEntr
         is_open=rollback.concluded_at is None,
         outcome=rollback.outcome,
         reason=rollback.reason,
-        obligations=owed,
+        obligations=obligations,
     )
 
 
 def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
-    for owed in reversed(rollback.obligations):
-        is_own_or_operators = owed.handed_to is None or owed.handed_to == OPERATOR
-        if owed.discharged_at is None and is_own_or_operators and rollback.service_of_obligation(owed) == service:
-            yield owed
+    for obligation in reversed(rollback.obligations):
+        is_own_or_operators = obligation.handed_to is None or obligation.handed_to == OPERATOR
+        if (
+            obligation.discharged_at is None
+            and is_own_or_operators
+            and rollback.service_of_obligation(obligation) == service
+        ):
+            yield obligation
 
 
 def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
@@ -214,8 +218,8 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
         has_intent=has_intent,
         target_fingerprint=target.fingerprint if target is not None else None,
         target_version=target.version if target is not None else None,
-        supersedes=rollback.supersedes,
-        superseded_by=rollback.superseded_by,
+        continues_rollback_id=rollback.continues_rollback_id,
+        taken_over_by=rollback.taken_over_by,
     )
 
 
@@ -231,7 +235,7 @@ def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
         outcome=rollback.outcome,
         is_decided=rollback.outcome in _ANSWERS
         and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
-        is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
+        is_aborted_for_good=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
         rechecked_at=rollback.rechecked_at,
         crashed_evaluations=rollback.crashed_evaluations,
         event_at=event.at,

@@ -60,7 +60,7 @@ def aggregation_key(rollback: Rollback) -> str | None:
     if not has_trigger or rollback.event is None or rollback.has_acted or rollback.left_to_operator():
         return None
     source = f"alarm {rollback.event.alarm}" if rollback.event.alarm is not None else "failed deployments"
-    return f"{source}: {rollback.answer}"
+    return f"{source}: {rollback.result_key}"
 
 
 def first_page(rollback: Rollback, key: str, now: datetime, before: PageCount | None) -> PageCount:
@@ -118,5 +118,5 @@ def is_page(rollback: Rollback) -> bool:
     if rollback.request.dry_run:  # the requester gets the answer
         return False
     # A superseded rollback is no page: its successor's report says how it ends.
-    ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None
+    ended_badly = rollback.outcome in _PAGES and rollback.taken_over_by is None
     return ended_badly or bool(rollback.left_to_operator()) or _has_other_cause(rollback)

@@ -23,7 +23,7 @@ from rollback.text import QUOTED_LIMIT, TARGET_LIMIT, one_line, quoted
 _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE | re.ASCII)
 _DIGEST = "sha256:"
 _OF_FINGERPRINT, _OF_DIGEST, _OF_COMMIT = 8, 12, 7  # fewest digits, so that no other name matches by accident
-_MOST_LISTED = 8
+_MAX_LISTED = 8
 TARGET_STATES = frozenset({ReleaseState.PROMOTED})
 
 
@@ -150,16 +150,16 @@ def _is_hex(text: str, least: int) -> bool:
 
 
 def _listed(found: Sequence[Release], known: Sequence[Release]) -> Iterator[str]:
-    for release in found[:_MOST_LISTED]:
+    for release in found[:_MAX_LISTED]:
         yield describe_release(release, known)
-    if len(found) > _MOST_LISTED:
-        yield f"and {len(found) - _MOST_LISTED} more (`rollback versions` lists them)"
+    if len(found) > _MAX_LISTED:
+        yield f"and {len(found) - _MAX_LISTED} more (`rollback versions` lists them)"
 
 
 def _unknown(name: str, known: Sequence[Release]) -> str:
     versions = list(dict.fromkeys(release.version for release in known))
     close = difflib.get_close_matches(name[:TARGET_LIMIT], versions, n=1)
     hint = f" (did you mean {quoted(close[0])}?)" if close else ""
-    shown = ", ".join(sorted(versions[: _MOST_LISTED * 2])) or "none"
-    more = f" and {len(versions) - _MOST_LISTED * 2} older ones" if len(versions) > _MOST_LISTED * 2 else ""
+    shown = ", ".join(sorted(versions[: _MAX_LISTED * 2])) or "none"
+    more = f" and {len(versions) - _MAX_LISTED * 2} older ones" if len(versions) > _MAX_LISTED * 2 else ""
     return f"{one_line(name, QUOTED_LIMIT)} is not in the ledger{hint}; known versions: {shown}{more}"

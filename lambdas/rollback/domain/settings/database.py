@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NEON_API = "https://console.neon.tech/api/v2"
 _PR = "{pr}"
-_MOST_DAYS = 30  # "Maximum expiration is 30 days" (https://neon.com/docs/guides/branch-expiration)
+_MAX_DAYS = 30  # "Maximum expiration is 30 days" (https://neon.com/docs/guides/branch-expiration)
 
 
 class Strategy(StrEnum):
@@ -66,13 +66,13 @@ class RestoreLimits(BaseModel):
     preview_hours: float = Field(
         default=2,
         gt=0,
-        le=_MOST_DAYS * 24,
+        le=_MAX_DAYS * 24,
         description="life of a preview branch: Neon then deletes one that we could not delete",
     )
     backup_days: float | None = Field(
         default=7,
         gt=0,
-        le=_MOST_DAYS,
+        le=_MAX_DAYS,
         description="life of the backup of a recreate or of down-migrations; null keeps it until deleted",
     )
     data_loss_timeout_minutes: float = Field(
@@ -177,7 +177,7 @@ class DatabaseSettings(RestoreLimits):
         """Name in the ledger: Neon's id; for a pull request's branch, which comes and goes, its name."""
         return self.branch_id or self.branch_name(pr or 0)
 
-    def lease_of(self, pr: int | None) -> str:
+    def branch_key(self, pr: int | None) -> str:
         """Key of the lease on the branch, and of all other items about it."""
         return branch_key(self.project_id, self.branch_of(pr))
 

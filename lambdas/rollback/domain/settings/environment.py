@@ -109,7 +109,7 @@ class Settings(BaseModel):
         """Services that connect to the database without writing to it, and keep running during a restore."""
         return tuple(self.service(name) for name in self.database.readers) if self.database is not None else ()
 
-    def writes_to_standing_branch(self, service_name: str) -> bool:
+    def writes_to_observed_branch(self, service_name: str) -> bool:
         """Whether a service writes to a branch that is observed ahead of need. Pull requests' branches are not."""
         has_branch = self.database is not None and self.database.branch_id is not None
         return has_branch and service_name in {service.name for service in self.writers()}

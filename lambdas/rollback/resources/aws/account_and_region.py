@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Home:
+class AccountAndRegion:
     """AWS account, region and partition (`aws`, `aws-cn`, `aws-us-gov`, …)."""
 
     account: str
@@ -13,7 +13,7 @@ class Home:
     partition: str = "aws"
 
     @classmethod
-    def of_arn(cls, arn: str) -> "Home | None":
+    def of_arn(cls, arn: str) -> "AccountAndRegion | None":
         """Return the account and region of an ARN, or None if the ARN does not name both."""
         account, region = parse_account_and_region(arn)
         return cls(account, region, arn.split(":", 2)[1]) if account and region else None

@@ -44,7 +44,7 @@ class StackView(BaseModel):
         return went_back or self.state is StackState.ROLLING_BACK
 
 
-def drift(stack: StackView, running_definition_arn: str) -> str | None:
+def list_drift(stack: StackView, running_definition_arn: str) -> str | None:
     """Describe how the stack differs from the definition that runs, and what to do; None without a difference.
 
     After an UpdateService by another caller, CloudFormation still records the revision that it deployed. A deploy of

@@ -17,7 +17,7 @@ from rollback.text import service_message
 _OWN_ERRORS = frozenset(
     name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
 )
-_LONGEST, _LONGEST_NAME = 1000, 100
+_LONGEST, _MAX_NAME = 1000, 100
 _MESSAGE = re.compile(r'"errorMessage"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)  # Step Functions cuts a long cause off
 _IN_WORDS = {
     "States.Timeout": "it did not end in time",
@@ -47,7 +47,7 @@ class ExecutionFailure:
             message = str(parsed.get("errorMessage") or "") if "errorMessage" in parsed else _in_words(parsed)
         else:
             message = parsed
-        name = service_message(name, _LONGEST_NAME)
+        name = service_message(name, _MAX_NAME)
         message = _shortened(message) or _IN_WORDS.get(name, "no cause given")
         return cls(error=name, text=message if not name or name in _OWN_ERRORS else f"{name}: {message}")
 

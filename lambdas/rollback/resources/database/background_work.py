@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from rollback.check import Check, Verdict
 from rollback.resources.database.postgres import ClientSession
 
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 _FORCE = "or start it with --force"
 
 
@@ -105,7 +105,7 @@ def _check(name: str, why_not: str | None, otherwise: str, *, lost: Sequence[str
         name=name,
         verdict=verdict,
         reason=why_not or otherwise,
-        forceable=why_not is not None,
+        is_forceable=why_not is not None,
         evidence={"replication_at_risk": list(lost)} if lost else {},
     )
 
@@ -163,5 +163,5 @@ def _seen(work: BackgroundWork) -> Check:
 
 
 def _named(things: Sequence[object]) -> str:
-    names = ", ".join(str(thing) for thing in things[:_MOST_NAMED])
-    return f"{names}, and {len(things) - _MOST_NAMED} more" if len(things) > _MOST_NAMED else names
+    names = ", ".join(str(thing) for thing in things[:_MAX_NAMED])
+    return f"{names}, and {len(things) - _MAX_NAMED} more" if len(things) > _MAX_NAMED else names

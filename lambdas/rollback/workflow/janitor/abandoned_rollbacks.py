@@ -108,7 +108,7 @@ def _end(rollback: Rollback, why: str, ports: AllPorts, *, recheck: bool, by_han
             reason="; ".join(part for part in (why, rollback.reason, exhausted) if part),
             recheck_at=recheck_at,
             crashed_evaluations=crashes,
-            superseded_by=successor,
+            taken_over_by=successor,
             is_operator_abort=bool(rollback.is_operator_abort) or (by_hand and successor is None),
         )
     )

@@ -9,7 +9,7 @@ from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict, ExternalServiceError
 from rollback.ports.all_ports import AllPorts
 
-_MOST_LISTED = 20  # unreadable items in one page
+_MAX_LISTED = 20  # unreadable items in one page
 
 
 def send_late_report(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
@@ -25,8 +25,8 @@ def page_unreadable_items(ports: AllPorts) -> Iterator[str]:
     unreported = [item for item in ports.ledger.unreadable() if not item.is_reported]
     if not unreported:
         return
-    listed = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MOST_LISTED])
-    more = f"\n  and {len(unreported) - _MOST_LISTED} more" if len(unreported) > _MOST_LISTED else ""
+    listed = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MAX_LISTED])
+    more = f"\n  and {len(unreported) - _MAX_LISTED} more" if len(unreported) > _MAX_LISTED else ""
     subject = f"[{environment}] {len(unreported)} items of the rollback ledger can't be read"
     text = (
         f"These items of the ledger can't be read. They were not changed, and all other work continues:\n{listed}"

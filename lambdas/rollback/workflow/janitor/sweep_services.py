@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from rollback.domain.ledger.index import PendingEntry
 from rollback.errors import RollbackError
-from rollback.identity.task_definition import standing_plan
+from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.leases.leftover import is_lease_stale, release_leases_of_concluded
 from rollback.ports.all_ports import AllPorts
@@ -70,7 +70,7 @@ def _read_index(ports: AllPorts, pending: list[PendingEntry], is_read: list[bool
     pending.extend(entries.items)
     is_read.append(True)
     for service in ports.settings.service_names:
-        for item in ports.ledger.owed(service).unreadable:
+        for item in ports.ledger.obligations(service).unreadable:
             ports.ledger.record_unreadable(item, now)
     for item in entries.unreadable:
         ports.ledger.record_unreadable(item, now)
@@ -97,7 +97,7 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
 
 def _emit_alarm_metrics(service: str, ports: AllPorts) -> Iterator[str]:
     """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
-    standing = standing_plan(service, ports)
+    standing = read_standing_plan(service, ports)
     ports.metrics.record_readiness(
         service,
         is_rollback_available=standing is not None and standing.is_ready,

@@ -14,7 +14,7 @@ from rollback.names import OUTAGE_SUFFIX
 from rollback.ports.all_ports import AllPorts
 
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
-_LONGEST_ROLLBACK = timedelta(days=1)
+_MAX_ROLLBACK = timedelta(days=1)
 _NO_DATA = "INSUFFICIENT_DATA"
 
 
@@ -54,7 +54,7 @@ def find_unanswered_alarm(
     answers = ports.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
     if any(answer.rechecked_at is not None and now - answer.rechecked_at < patience for answer in answers):
         return None
-    if any(answer.is_stopped for answer in answers):
+    if any(answer.is_aborted_for_good for answer in answers):
         return None
     decided = [answer for answer in answers if answer.is_decided]
     if not decided:
@@ -78,7 +78,7 @@ def _is_recheck_allowed(
     if any(entry.source == f"alarm {alarm}" and entry.recheck_at is not None for entry in pending):
         return False
     settle = timedelta(minutes=policy.alarm_settle_minutes)
-    changes = ports.ledger.changes(service, now - _LONGEST_ROLLBACK).items
+    changes = ports.ledger.changes(service, now - _MAX_ROLLBACK).items
     if any(change.has_acted and now - (change.concluded_at or now) < settle for change in changes):
         return False  # an alarm's period reaches back before the change: the alarm may still recover
     # Every rollback would be refused again. But an emergency needs fewer permissions than a plain rollback used.

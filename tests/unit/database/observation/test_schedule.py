@@ -30,7 +30,7 @@ from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.names import last_known_good_family
 from rollback.operations.checkpoint import checkpoint
-from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.resources.database.errors import Unreachable
 from rollback.workflow.route import Step
 
@@ -59,7 +59,7 @@ def test_an_event_of_another_shape_is_refused_without_an_observation(detail: obj
 
 def test_a_deployment_of_another_account_is_refused() -> None:
     simulation = deploying()
-    simulation.replace(home=Home("999999999999", "eu-west-1"))
+    simulation.replace(home=AccountAndRegion("999999999999", "eu-west-1"))
     with pytest.raises(InvalidRequest, match="not of account 999999999999"):
         observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
 
@@ -234,7 +234,7 @@ def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
     simulation = MigrationSimulation()
     observe(simulation.ports)
     simulation.pass_time(minutes=5)
-    simulation.replace(databases=None, sql=None)
+    simulation.replace(neon=None, sql=None)
     assert observe_if_due(simulation.ports) == ["observed on 2026-03-01 03:00 UTC: not due"]
 
 
@@ -344,7 +344,7 @@ def test_the_database_function_refuses_a_foreign_event_and_changes_nothing(
 def test_an_environment_without_a_database_has_nothing_to_observe() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED)
-    ports = replace(simulation.ports, databases=None, sql=None)  # type: ignore[arg-type]
+    ports = replace(simulation.ports, neon=None, sql=None)  # type: ignore[arg-type]
     assert observe_if_due(ports) == ["no branch is observed ahead of need"]
     assert "writes to no branch" in observe_on_deployment(COMPLETED, ports)[0]
 

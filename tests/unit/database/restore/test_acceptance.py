@@ -57,7 +57,7 @@ def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_i
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert f"branch-names-are-free: there is a branch {named(restore.id)} already" in (restore.progress.why_not or "")
     assert restore.neon.calls == []
-    assert restore.owed() == ()
+    assert restore.open_obligations() == ()
 
 
 def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> None:

@@ -31,7 +31,7 @@ def test_a_restore_that_neon_refuses_leaves_the_branch_protected_again() -> None
     restore.neon.refuse_next("restore", RequestRefused("422: out of history"))
     assert_refused(restore, "422: out of history")
     assert restore.neon.calls[-1] == "update_branch"
-    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.owed()}
+    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
 def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,19 +99,19 @@ def unprotected() -> RestoreScenario:
 
 def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_protected() -> None:
     restore = unprotected()
-    (owed, *_) = restore.owed()
-    assert owed.kind is ObligationKind.BRANCH_PROTECTION
-    assert owed.before == {"branch_id": restore.branch_id, "protected": True}
+    (obligation, *_) = restore.open_obligations()
+    assert obligation.kind is ObligationKind.BRANCH_PROTECTION
+    assert obligation.before == {"branch_id": restore.branch_id, "protected": True}
     restore.run_until_ended()
-    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.owed()}
+    assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
 def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between() -> None:
     restore = unprotected()
-    (owed, *_) = restore.owed()
-    assert not ensure_branch_protected(owed, restore.neon)
+    (obligation, *_) = restore.open_obligations()
+    assert not ensure_branch_protected(obligation, restore.neon)
     assert restore.branch.protected
-    assert ensure_branch_protected(owed, restore.neon)
+    assert ensure_branch_protected(obligation, restore.neon)
 
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # When ECS rolls a deployment back, the new PRIMARY is younger than the service deployment by the time that this took.
 _WINDOWS = (timedelta(days=1), timedelta(days=14), None)
-_MOST_A_PAGE = 100
+_MAX_A_PAGE = 100
 
 
 def list_recent_deployments(
@@ -43,7 +43,7 @@ def list_recent_deployments(
 def _list_deployments(
     client: "ECSClient", service: ServiceSettings, name: str, since: datetime | None
 ) -> list[Mapping[str, Any]]:
-    given: dict[str, Any] = {"cluster": service.cluster, "service": service.ecs_service, "maxResults": _MOST_A_PAGE}
+    given: dict[str, Any] = {"cluster": service.cluster, "service": service.ecs_service, "maxResults": _MAX_A_PAGE}
     if since is not None:
         given["createdAt"] = {"after": since}
     with aws_call("ListServiceDeployments", name):
