@@ -24,9 +24,10 @@ from support.builders import NOW, SERVICE, definition, image, release
 from rollback.check import Check
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.policy import Policy
 from rollback.ports.all_ports import AllPorts
-from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget, ServiceView
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance, next_step
 from rollback.workflow.runner import run_step, start_emergency
@@ -94,8 +95,17 @@ class Simulation:
         )
 
     def replace(self, **parts: Any) -> None:
-        """Exchange ports of the ports from now on."""
+        """Exchange some ports from now on."""
         self.ports = replace(self.ports, **parts)
+
+    @property
+    def service_settings(self) -> ServiceSettings:
+        """Settings of the service, or of the first of several."""
+        return self.ports.settings.services[0]
+
+    def describe_service(self) -> ServiceView:
+        """Return the service as ECS describes it."""
+        return self.services.describe(self.service_settings)
 
     # Actions of the team
 

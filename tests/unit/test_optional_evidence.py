@@ -26,7 +26,7 @@ OPTIONAL = ("target_groups", "scaling", "stacks", "images", "alarms", "workflow"
 
 
 def with_stack(simulation: Simulation, status: str = "UPDATE_COMPLETE") -> Simulation:
-    service = simulation.ports.settings.services[0].model_copy(update={"stack": "S"})
+    service = simulation.service_settings.model_copy(update={"stack": "S"})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     simulation.stacks.stack = StackView(name="S", status=status)
     return simulation

@@ -67,7 +67,7 @@ def test_the_report_of_a_reconnection_killed_after_any_call_names_services_with_
     assert scenario.simulation.rows() == GOOD, "the restored data stays"
     assert scenario.simulation.services.desired_count == scenario.simulation.worker.desired_count == 2
     assert scenario.deployments() <= 1
-    report = message(ended, scenario.simulation.ports.settings.services[0])
+    report = message(ended, scenario.simulation.service_settings)
     reports = ended.reconnection.of(REPORTS) if ended.reconnection is not None else None
     if reports is None or reports.reconnected_at is None:
         assert "reports: NOT RECONNECTED" in report

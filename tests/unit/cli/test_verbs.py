@@ -48,7 +48,7 @@ def test_an_operators_verb_needs_a_reason(terminal: At, words: tuple[str, ...]) 
 @pytest.mark.parametrize("words", VERBS_WITH_SERVICE, ids=[words[0] for words in VERBS_WITH_SERVICE])
 def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, words: tuple[str, ...]) -> None:
     simulation = start_simulation()
-    only = simulation.ports.settings.services[0]
+    only = simulation.service_settings
     both = (only, only.model_copy(update={"name": "worker"}))
     simulation.ports = replace(
         simulation.ports, settings=simulation.ports.settings.model_copy(update={"services": both})
@@ -164,7 +164,7 @@ def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At)
     simulation.images.missing.add(image("v1"))
     simulation.services.container_insights = False
     prepare_standing_plan(SERVICE, simulation.ports)
-    only = simulation.ports.settings.services[0].model_copy(update={"stack": "ServiceStack"})
+    only = simulation.service_settings.model_copy(update={"stack": "ServiceStack"})
     stack = StackView(name="ServiceStack", status="UPDATE_COMPLETE", definition_arns=("arn:x/task:9",))
     settings = simulation.ports.settings.model_copy(update={"services": (only,)})
     simulation.ports = replace(simulation.ports, settings=settings, stacks=FakeStacks(stack))

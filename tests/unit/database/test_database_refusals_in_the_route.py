@@ -301,7 +301,7 @@ def test_staging_is_reset_to_production_and_protected_again() -> None:
     assert (simulation.services.desired_count, simulation.running()) == (desired, image("v2"))
     assert simulation.branch.protected, "production's own"
     assert simulation.rows() == GOOD + BAD
-    assert simulation.ports.scaling.describe(simulation.ports.settings.services[0]) == SCALED
+    assert simulation.ports.scaling.describe(simulation.service_settings) == SCALED
     assert "gone: 1;" in simulation.notifications.sent[-1].message
     assert f"rollback undo production {rollback.id}" in simulation.notifications.sent[-1].message
 

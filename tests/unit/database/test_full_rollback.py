@@ -86,7 +86,7 @@ def test_the_bad_release_never_runs_on_restored_data() -> None:
     rollback = simulation.admit()
     for _ in range(300):
         rollback = simulation.run_due_step(rollback)
-        if simulation.rows() == GOOD and simulation.services.unstopped_tasks(simulation.ports.settings.services[0]):
+        if simulation.rows() == GOOD and simulation.services.unstopped_tasks(simulation.service_settings):
             assert simulation.running() == image("v1")
         if rollback.concluded_at is not None:
             break
@@ -281,7 +281,7 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
     tables = needs if needs is BEFORE else LiveSchema(tables={"public.jobs": {"id": extra}, **needs.tables})
     known = ReleaseSchema(journal=applied(FIRST), recorded_schema=tables)
     simulation.ledger.put_schema(known)
-    worker = simulation.ports.settings.services[0].model_copy(update={"name": "worker"})
+    worker = simulation.service_settings.model_copy(update={"name": "worker"})
     services = (*simulation.ports.settings.services, worker)
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": services}))
     running = release("v2", service="worker", schema_sha256=known.sha256)

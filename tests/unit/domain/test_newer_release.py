@@ -158,7 +158,7 @@ def test_a_newer_release_at_zero_tasks_by_our_doing_is_started_at_once() -> None
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert (simulation.running(), simulation.services.desired_count) == (image("v4"), 2)
-    assert simulation.ports.scaling.describe(simulation.ports.settings.services[0]) == AUTOSCALED
+    assert simulation.ports.scaling.describe(simulation.service_settings) == AUTOSCALED
     assert simulation.pages() == []
 
 
@@ -275,9 +275,7 @@ def test_rule_9_a_call_that_may_still_land_is_waited_for_before_the_newer_releas
     team_ships(simulation)
     simulation.pass_time(seconds=10)
     simulation.pass_time(seconds=10)
-    simulation.services.update(
-        simulation.ports.settings.services[0], definition_arn=announced.arguments["definition_arn"]
-    )
+    simulation.services.update(simulation.service_settings, definition_arn=announced.arguments["definition_arn"])
     done = simulation.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert simulation.running() == image("v1")

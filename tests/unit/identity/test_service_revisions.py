@@ -129,7 +129,7 @@ def gone_back(mode: str) -> Simulation:
 @pytest.mark.parametrize("is_event_lost", [False, True])
 def test_a_release_that_ecs_rolled_back_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
     simulation = gone_back(mode)
-    service = simulation.ports.settings.services[0]
+    service = simulation.service_settings
     view = simulation.services.describe(service)
     assert identify_release(view.primary.deployed, view, service, simulation.ports).release.images["api"].endswith(GOOD)
     if not is_event_lost:
@@ -349,7 +349,7 @@ def test_a_rollback_s_registration_keeps_the_team_s_tags() -> None:
 def recorded(simulation: Simulation, arn: str) -> Release:
     one = release("v1", definition_arn=arn)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
-    service = simulation.ports.settings.services[0]
+    service = simulation.service_settings
     seen = simulation.services.describe(service)
     simulation.ledger.record(one, identify_release(seen.primary.deployed, seen, service, simulation.ports).definition)
     return one

@@ -297,7 +297,7 @@ def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> Non
     assert target.is_ready is False
     assert "port 9090 of api" in target.why_not_ready
     with pytest.raises(CallRefused, match="port 9090"):
-        simulation.services.update(simulation.ports.settings.services[0], definition_arn=target.definition_arn)
+        simulation.services.update(simulation.service_settings, definition_arn=target.definition_arn)
 
 
 def test_a_daemon_service_is_refused_with_a_list_of_supported_services() -> None:

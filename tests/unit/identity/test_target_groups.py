@@ -43,7 +43,7 @@ def gone(simulation: Simulation) -> None:
 
 
 def health_check(simulation: Simulation) -> Check:
-    view = simulation.services.describe(simulation.ports.settings.services[0])
+    view = simulation.describe_service()
     checks = run_checks(SERVICE, simulation.ship("v1", PROMOTED), view, simulation.ports, alarms=AlarmHandling.IGNORE)
     return next(check for check in checks if check.name == "target-health")
 
@@ -54,9 +54,7 @@ def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
     check = health_check(simulation)
     assert check.verdict is Verdict.PASS
     assert check.reason == "2 of 2 targets healthy; target group internal: no load balancer routes to it"
-    assert count_healthy_targets(
-        simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports
-    ) == (2,)
+    assert count_healthy_targets(simulation.describe_service(), simulation.ports) == (2,)
 
 
 def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> None:
@@ -65,10 +63,7 @@ def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> Non
     check = health_check(simulation)
     assert check.verdict is Verdict.SKIPPED
     assert check.reason.startswith("not checked")
-    assert (
-        count_healthy_targets(simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports)
-        is None
-    )
+    assert count_healthy_targets(simulation.describe_service(), simulation.ports) is None
 
 
 def test_unknown_target_health_never_stops_all_tasks() -> None:
@@ -86,9 +81,7 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
     simulation = start_simulation()
     beside(simulation, *UNUSED).outside_zones.add(SECOND)
     assert health_check(simulation).verdict is Verdict.FAIL
-    assert count_healthy_targets(
-        simulation.services.describe(simulation.ports.settings.services[0]), simulation.ports
-    ) == (
+    assert count_healthy_targets(simulation.describe_service(), simulation.ports) == (
         2,
         0,
     )

@@ -91,9 +91,7 @@ def test_tasks_of_a_former_deployment_are_no_evidence_about_the_new_one() -> Non
     simulation.services.behaviours[simulation.arns["latest"]] = "crashing"
     simulation.services.deploy(simulation.arns["latest"])  # a forced deployment of the same definition
     simulation.services.tick()
-    assert [
-        d.running_count for d in simulation.services.describe(simulation.ports.settings.services[0]).deployments
-    ] == [0, 2]
+    assert [d.running_count for d in simulation.describe_service().deployments] == [0, 2]
     cursor = record_running(SERVICE, simulation.ports)
     assert "digest of api is not known" in cursor.summary
     planned = simulation.run({"service": SERVICE, "dry_run": True}, "execution-2")

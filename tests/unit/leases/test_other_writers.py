@@ -110,7 +110,7 @@ def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_it_at_ze
         if rollback.service is not None and rollback.service.acted_at is not None:
             break
         simulation.run_due_step(rollback)
-    arn = simulation.services.describe(simulation.ports.settings.services[0]).primary.definition_arn
+    arn = simulation.describe_service().primary.definition_arn
     simulation.services.behaviours[arn] = "unhealthy"
     began = simulation.clock.now()
     while simulation.clock.now() - began < timedelta(minutes=12):

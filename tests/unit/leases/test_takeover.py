@@ -138,7 +138,7 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
     # a call of the former holder arrives late
     ours = rollback_family(FAMILY, "production", SERVICE)
     losers = simulation.services.register(definition("v1"), ours, release("v1").fingerprint)
-    simulation.services.update(simulation.ports.settings.services[0], definition_arn=losers)
+    simulation.services.update(simulation.service_settings, definition_arn=losers)
     done = simulation.run_until(outage)
     assert simulation.running() == image("v3")
     assert done.service is not None

@@ -246,7 +246,7 @@ def test_rule_3_a_rollback_aborted_while_fenced_stays_fenced_and_suspended_and_p
     abort(fenced.id, ANN, simulation.ports)
     done = concluded(simulation, fenced)
     assert simulation.services.desired_count == 0
-    scaling = simulation.ports.scaling.describe(simulation.ports.settings.services[0])
+    scaling = simulation.ports.scaling.describe(simulation.service_settings)
     assert scaling is not None
     assert not scaling.is_active
     assert {o.kind for o in done.left_to_operator()} >= {"fence", "scaling"}

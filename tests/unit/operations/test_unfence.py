@@ -42,7 +42,7 @@ def kinds(unfenced: UnfenceResult) -> tuple[list[str], list[str]]:
 
 
 def scaling(simulation: Simulation) -> Any:
-    return simulation.ports.scaling.describe(simulation.ports.settings.services[0])
+    return simulation.ports.scaling.describe(simulation.service_settings)
 
 
 def until_put_back(simulation: Simulation) -> None:
@@ -78,20 +78,20 @@ def test_a_report_after_unfence_asks_for_no_further_action() -> None:
     simulation, rollback = left_fenced()
     until_put_back(simulation)
     done = simulation.read(rollback)
-    assert "unfence" not in message(done, simulation.ports.settings.services[0])
+    assert "unfence" not in message(done, simulation.service_settings)
     assert is_page(done)  # an operator has to find out why it was aborted
 
 
 def test_unfence_keeps_a_desired_count_above_the_recorded_one() -> None:
     simulation, _ = left_fenced()
-    simulation.services.update(simulation.ports.settings.services[0], desired_count=3, force_new_deployment=True)
+    simulation.services.update(simulation.service_settings, desired_count=3, force_new_deployment=True)
     until_put_back(simulation)
     assert simulation.services.desired_count == 3
 
 
 def test_unfence_says_that_a_failed_deployment_starts_no_tasks() -> None:
     simulation, _ = left_fenced()
-    simulation.services.update(simulation.ports.settings.services[0], desired_count=2)
+    simulation.services.update(simulation.service_settings, desired_count=2)
     unfenced = unfence(SERVICE, ANN, simulation.ports)
     assert unfenced.left
     assert unfenced.stands.startswith("0 of 2 tasks run, rollout FAILED: a failed deployment starts no tasks")
@@ -141,7 +141,7 @@ def test_unfence_gives_way_to_a_rollback_that_begins_at_the_same_moment() -> Non
 def test_unfence_needs_force_to_overwrite_scaling_that_was_changed_since() -> None:
     simulation, _ = left_fenced()
     theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
-    simulation.ports.scaling.put(simulation.ports.settings.services[0], theirs)
+    simulation.ports.scaling.put(simulation.service_settings, theirs)
     with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither the recorded value"):
         unfence(SERVICE, ANN, simulation.ports)
     assert scaling(simulation) == theirs

@@ -24,7 +24,7 @@ def check(simulation: Simulation, name: str) -> Check:
 
 def shared(simulation: Simulation, declared: bool | None) -> Simulation:
     simulation.ports.target_groups.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
-    service = simulation.ports.settings.services[0].model_copy(update={"load_balancer_shared": declared})
+    service = simulation.service_settings.model_copy(update={"load_balancer_shared": declared})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     return simulation
 

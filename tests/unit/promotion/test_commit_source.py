@@ -62,7 +62,7 @@ def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
 def recorded(commit_from: str, tag: str, **label: str) -> str | None:
     """Record a release with this tag and label, and return its commit in the ledger."""
     simulation = Simulation()
-    only = simulation.ports.settings.services[0].model_copy(update={"commit_from": commit_from})
+    only = simulation.service_settings.model_copy(update={"commit_from": commit_from})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (only,)}))
     made = definition("v1")
     made["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"

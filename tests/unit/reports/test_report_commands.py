@@ -139,7 +139,7 @@ def test_a_page_about_a_service_alone_offers_the_emergency_start() -> None:
 def test_the_last_command_names_the_family_that_was_deployed_for_this_service() -> None:
     """The team's own family may look like one of ours: the name alone does not tell who registered it."""
     simulation = Simulation()
-    own, service = "web-rollback", simulation.ports.settings.services[0]
+    own, service = "web-rollback", simulation.service_settings
     for version, hours_ago in (("v1", 48), ("v2", 1)):
         simulation.arns[version] = simulation.services.register_release(definition(version), own)
         simulation.services.run(simulation.arns[version], created_at=NOW - timedelta(hours=hours_ago))

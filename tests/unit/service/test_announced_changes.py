@@ -417,7 +417,7 @@ def test_an_unsaved_raise_of_capacity_is_found() -> None:
     assert rollback.service is not None
     assert rollback.service.intent is not None
     assert rollback.service.intent.action == "raise_capacity"
-    simulation.services.update(simulation.ports.settings.services[0], desired_count=4)
+    simulation.services.update(simulation.service_settings, desired_count=4)
     by_crash(simulation, rollback)
     assert swept(simulation, rollback).has_acted
 

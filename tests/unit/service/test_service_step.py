@@ -181,9 +181,7 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     simulation = start_simulation()
     rollback = planned(simulation)
     simulation.run_due_step(rollback)
-    simulation.services.behaviours[
-        simulation.services.describe(simulation.ports.settings.services[0]).primary.definition_arn
-    ] = "unhealthy"
+    simulation.services.behaviours[simulation.describe_service().primary.definition_arn] = "unhealthy"
     done = simulation.run_until(rollback)
     assert done.outcome is Outcome.FAILED
     assert "every escalation level was tried" in done.reason

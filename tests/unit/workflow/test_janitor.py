@@ -141,7 +141,7 @@ def test_rule_7_a_successor_of_a_dead_rollback_keeps_its_target_and_goes_no_step
 
 def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     simulation = start_simulation()
-    first = simulation.ports.settings.services[0]
+    first = simulation.service_settings
     settings = simulation.ports.settings.model_copy(
         update={"services": (first.model_copy(update={"name": "a"}), first)}
     )

@@ -177,7 +177,7 @@ def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorde
 
 def test_an_event_s_own_deployment_is_recorded_though_another_began_since() -> None:
     simulation = deploying()
-    v2 = simulation.services.describe(simulation.ports.settings.services[0]).primary.id
+    v2 = simulation.describe_service().primary.id
     simulation.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
     simulation.start_versioned_deployment("v3")
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": v2}}
@@ -198,7 +198,7 @@ def test_a_completed_deployment_is_observed_and_records_no_restore_point() -> No
 
 def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
     simulation = MigrationSimulation()
-    only = simulation.ports.settings.services[0]
+    only = simulation.service_settings
     worker = only.model_copy(update={"name": "worker", "ecs_service": "worker"})
     settings = simulation.ports.settings.model_copy(
         update={
@@ -250,7 +250,7 @@ def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
     assert due(simulation)
     for _ in range(3):
         simulation.pass_time(seconds=20)
-    assert simulation.services.describe(simulation.ports.settings.services[0]).primary.rollout_state == "COMPLETED"
+    assert simulation.describe_service().primary.rollout_state == "COMPLETED"
     assert not due(simulation)
 
 
