@@ -108,13 +108,13 @@ class Environment(_Strict):
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:
-        alarms, rounds = self.alarms, self.watch.longest_rounds
+        alarms, sweeps = self.alarms, self.watch.most_sweeps
         return {
             f"alarms.datapoints_to_alarm is {alarms.datapoints_to_alarm}; allowed is not more than evaluation_periods, "
             f"{alarms.evaluation_periods}": alarms.datapoints_to_alarm <= alarms.evaluation_periods,
-            f"triggers.janitor_minutes is {self.triggers.janitor_minutes}; with {rounds} rounds in watch that is more "
-            f"than a day, which CloudWatch does not evaluate; allowed is at most {24 * 60 // rounds}": (
-                self.triggers.janitor_minutes * rounds <= 24 * 60
+            f"triggers.janitor_minutes is {self.triggers.janitor_minutes}, and an alarm of watch evaluates {sweeps} "
+            f"sweeps, longer than CloudWatch's limit of a day; allowed is at most {24 * 60 // sweeps}": (
+                self.triggers.janitor_minutes * sweeps <= 24 * 60
             ),
         }
 

@@ -1,4 +1,4 @@
-"""`MacroAi<Env>RollbackStack`: watches the services of an environment and rolls them back, whoever deploys them."""
+"""`MacroAi<Env>RollbackStack`: watches and rolls back the services of an environment, whichever tool deploys them."""
 
 from aws_cdk import ArnFormat, CfnOutput, CfnResource, Stack
 from aws_cdk import Environment as CdkEnvironment
@@ -103,23 +103,31 @@ class RollbackStack(Stack):
             log_key=keys["logs"],
         )
         alarms = [
-            ServiceAlarms(self, f"Alarms-{service.name}", prefix=prefix, service=service, settings=settings.alarms)
+            ServiceAlarms(
+                self,
+                f"Alarms-{service.name}",
+                prefix=prefix,
+                environment=runtime_settings.environment,
+                service=service,
+                settings=settings.alarms,
+            )
             for service in attachments
         ]
-        triggers = {
+        composite_alarms = {
             name(prefix, service.name): alarm
-            for service, own in zip(attachments, alarms, strict=True)
-            for name, alarm in ((degraded_alarm, own.degraded), (outage_alarm, own.outage))
+            for service, service_alarms in zip(attachments, alarms, strict=True)
+            for name, alarm in ((degraded_alarm, service_alarms.degraded), (outage_alarm, service_alarms.outage))
         }
         Triggers(
             self,
             "Triggers",
             prefix=prefix,
+            environment=runtime_settings.environment,
             settings=settings.triggers,
             receivers=Receivers(
                 rollbacks.machine, promotions.machine, functions.report, functions.promote, functions.database
             ),
-            alarms=triggers,
+            alarms=composite_alarms,
             service_arns=access.service_arns(),
             critical=notifications.critical,
         )

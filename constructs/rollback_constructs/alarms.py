@@ -68,10 +68,17 @@ class ServiceAlarms(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, prefix: str, service: Attachment, settings: AlarmSettings
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        prefix: str,
+        environment: str,
+        service: Attachment,
+        settings: AlarmSettings,
     ) -> None:
         super().__init__(scope, id_)
-        self._service, self._settings, self._prefix = service, settings, prefix
+        self._service, self._settings, self._prefix, self._environment = service, settings, prefix, environment
         s = settings
         errors = self._traffic_alarm("ErrorRate", "error-rate", self._error_rate, s.max_error_rate_percent)
         latency = self._traffic_alarm("Latency", "latency", self._latency, s.max_p95_latency_seconds)
@@ -155,14 +162,14 @@ class ServiceAlarms(Construct):
         comparison: cloudwatch.ComparisonOperator = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> cloudwatch.Alarm:
-        """Create an alarm on M of N periods; with a number of periods of its own, on all of them."""
+        """Create an alarm on M of N periods; if `periods` is set, on all of these periods."""
         return cloudwatch.Alarm(
             self,
             f"{id_}{number + 1 if number else ''}",
             alarm_name=leaf_alarm(self._prefix, self._service.name, name, number),
             alarm_description=(
                 f"Evidence about {self._service.name} ({name}). This alarm alone starts no rollback: it is part of a "
-                "composite alarm, degraded or outage. No action is needed unless that alarm fires."
+                "composite alarm, degraded or outage. No action is needed unless the composite alarm fires."
             ),
             metric=metric,
             threshold=threshold,
@@ -178,8 +185,9 @@ class ServiceAlarms(Construct):
             id_,
             composite_alarm_name=name,
             alarm_description=(
-                f"When this alarm goes from OK to ALARM, it starts a rollback of {self._service.name}. Don't set its "
-                "state by hand. To follow the rollback: rollback status, rollback history."
+                f"This alarm starts a rollback of {self._service.name} when the alarm goes from OK to ALARM. Do not "
+                f"set the state of this alarm yourself. To follow the rollback, run rollback status "
+                f"{self._environment} or rollback history {self._environment}."
             ),
             alarm_rule=cloudwatch.AlarmRule.any_of(*any_of),
         )
@@ -214,9 +222,9 @@ class ServiceAlarms(Construct):
         return {f"{letter}{index}": self._group_metric(name, statistic, group) for index, group in enumerate(groups)}
 
     def _requests(self, groups: tuple[str, ...]) -> dict[str, cloudwatch.IMetric]:
-        """Return the requests; of a load balancer of the service's own, with those that it answered by itself."""
-        own = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
-        return self._per_group_metrics("RequestCount", "Sum", "r", groups) | own
+        """Return the request counts; without target groups, with the requests that ELB itself answered."""
+        balancer_errors = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
+        return self._per_group_metrics("RequestCount", "Sum", "r", groups) | balancer_errors
 
     def _error_rate(self, groups: tuple[str, ...]) -> cloudwatch.IMetric:
         requests = self._requests(groups)

@@ -43,10 +43,10 @@ def read_migrations(
     """Read and classify all migrations of a version, in the order of their tool.
 
     Args:
-        folder: with the migrations.
-        tool: None: it is detected from the files.
+        folder: folder with the migrations.
+        tool: migration tool; None: detected from the files.
         sql: folder with the SQL of migrations that are code.
-        second_opinion: classifies each text too.
+        second_opinion: second classifier of each text.
 
     Raises:
         InvalidRequest: the tool can't be detected or is not supported, or a file can't be read.

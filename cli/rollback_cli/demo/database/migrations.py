@@ -29,10 +29,10 @@ def check_out(into: Path, migrations: int) -> Path:
     shutil.copytree(_REPOSITORY, into)
     path = into / "meta" / "_journal.json"
     journal = json.loads(path.read_text())
-    later = journal["entries"][migrations:]
+    later_entries = journal["entries"][migrations:]
     journal["entries"] = journal["entries"][:migrations]
     path.write_text(json.dumps(journal, indent=2))
-    for entry in later:
+    for entry in later_entries:
         (into / f"{entry['tag']}.sql").unlink()
     return into
 
@@ -49,12 +49,12 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
     with psycopg.connect(uri) as session:
         session.execute(_JOURNAL.encode())
         (latest,) = session.execute(_LATEST).fetchone() or (0,)
-        due = tuple(migration for migration in shipped if migration.created_at > latest)
-        for migration in due:
+        due_migrations = tuple(migration for migration in shipped if migration.created_at > latest)
+        for migration in due_migrations:
             for statement in _statements(folder / f"{migration.tag}.sql"):
                 session.execute(statement.encode())
             session.execute(_RECORD, (migration.hash, migration.created_at))
-    return tuple(migration.tag for migration in due)
+    return tuple(migration.tag for migration in due_migrations)
 
 
 def _statements(file: Path) -> list[str]:
