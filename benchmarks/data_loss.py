@@ -27,6 +27,7 @@ _CASES = {
 
 
 def main() -> None:
+    """Print seconds, memory and size for each case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=2_000_000)
     rows = parser.parse_args().rows

@@ -17,7 +17,7 @@ from rollback_constructs.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
-from rollback_constructs.self_monitoring import SelfMonitoring
+from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
 from stacks.environment import Environment
@@ -142,8 +142,8 @@ class RollbackStack(Stack):
             janitor_minutes=settings.triggers.janitor_minutes,
             critical=notifications.critical,
         )
-        monitoring.watch_state_machine("Workflow", rollbacks.machine, workflow_name)
-        monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion")
+        monitoring.watch_state_machine("Workflow", rollbacks.machine, workflow_name, ADVICE_ON_ROLLBACKS)
+        monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion", ADVICE_ON_PROMOTIONS)
         for function in functions.all:
             monitoring.watch_function(function)
         # The command reads the settings here, so that it and the functions can't disagree.

@@ -130,22 +130,35 @@ class ServiceAlarms(Construct):
         measure: Callable[[tuple[str, ...]], cloudwatch.IMetric],
         threshold: float,
         periods: int | None = None,
-        **how: Any,
+        **alarm_options: Any,
     ) -> list[cloudwatch.Alarm]:
         """Create one alarm on the load balancer if it is the service's own, else one for every three target groups."""
         batches = list(_batches(self._service.target_groups)) if self._service.load_balancer_shared else [()]
         return [
-            self._leaf(id_, measure(groups), name, threshold, periods, number=number, **how)
+            self._leaf(id_, measure(groups), name, threshold, periods, number=number, **alarm_options)
             for number, groups in enumerate(batches)
         ]
 
     def _target_group_alarm(
-        self, id_: str, name: str, metric: str, statistic: str, threshold: float, periods: int | None = None, **how: Any
+        self,
+        id_: str,
+        name: str,
+        metric: str,
+        statistic: str,
+        threshold: float,
+        periods: int | None = None,
+        **alarm_options: Any,
     ) -> list[cloudwatch.Alarm]:
         """Create one alarm for each target group: a group without data is no evidence about the others."""
         return [
             self._leaf(
-                id_, self._group_metric(metric, statistic, group), name, threshold, periods, number=number, **how
+                id_,
+                self._group_metric(metric, statistic, group),
+                name,
+                threshold,
+                periods,
+                number=number,
+                **alarm_options,
             )
             for number, group in enumerate(self._service.target_groups)
         ]
@@ -250,10 +263,10 @@ class ServiceAlarms(Construct):
         """Return the missing tasks; without a count of running tasks from Container Insights there is no data point."""
         dimensions = {"ClusterName": self._service.cluster, "ServiceName": self._service.ecs_service}
         counts: dict[str, cloudwatch.IMetric] = {
-            "wanted": self._metric(_INSIGHTS, "DesiredTaskCount", "Minimum", dimensions),
+            "desired": self._metric(_INSIGHTS, "DesiredTaskCount", "Minimum", dimensions),
             "running": self._metric(_INSIGHTS, "RunningTaskCount", "Maximum", dimensions),
         }
-        return self._math("IF(running >= 0, wanted-running)", "tasks missing", counts)
+        return self._math("IF(running >= 0, desired-running)", "tasks missing", counts)
 
     def _error_logs(self) -> cloudwatch.IMetric:
         group = logs.LogGroup.from_log_group_name(self, "Logs", self._service.log_group)

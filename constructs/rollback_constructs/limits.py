@@ -23,10 +23,10 @@ def check_name_length(kind: str, name: str) -> str:
     Raises:
         LimitExceeded: the name is too long.
     """
-    if len(name) > (most := MAX_NAME_LENGTHS[kind]):
+    if len(name) > (limit := MAX_NAME_LENGTHS[kind]):
         raise LimitExceeded(
-            f"the name of the {kind} {name} has {len(name)} characters, AWS allows {most}: shorten application.name or "
-            f"the environment's name by {len(name) - most}"
+            f"the name of the {kind} {name} has {len(name)} characters, AWS allows {limit}: shorten application.name "
+            f"or the environment's name by {len(name) - limit}"
         )
     return name
 

@@ -27,18 +27,24 @@ from rollback.names import (
 
 _EXECUTIONS = {
     "ExecutionsFailed": (
-        "An execution of the state machine {name} failed. Unless the input of the execution was mistyped, run rollback "
-        "history {environment} to see how far the rollback got. The janitor concludes the rollback."
+        "An execution of the state machine {name} failed. Read the error in the execution. If the error is about "
+        "mistyped input, start an execution with the right input. {advice}"
     ),
     "ExecutionsTimedOut": (
-        "An execution of the state machine {name} took longer than the limits of all its steps together. Run rollback "
-        "status {environment} to see the state of the services. The janitor concludes the rollback."
+        "An execution of the state machine {name} took longer than the limits of all its steps together. {advice}"
     ),
     "ExecutionThrottled": (
-        "Step Functions throttles executions of the state machine {name}, so rollbacks take longer. Request a higher "
-        "quota of state transitions."
+        "Step Functions throttles executions of the state machine {name}, so each execution takes longer. Request a "
+        "higher quota of state transitions."
     ),
 }
+ADVICE_ON_ROLLBACKS = (
+    "Run rollback history {environment} to see how far the rollback got. The janitor concludes the rollback."
+)
+ADVICE_ON_PROMOTIONS = (
+    "Run rollback versions {environment} to see the states of the releases. The scheduled run of the promote function "
+    "judges the running release again."
+)
 _FUNCTION_DESCRIPTIONS = {
     "Errors": "The Lambda function {name} failed. Read its log for the reason.",
     "Throttles": (
@@ -102,16 +108,24 @@ class SelfMonitoring(Construct):
         for service in services:
             self._alarm_on_service(service)
 
-    def watch_state_machine(self, id_: str, machine: sfn.StateMachine, name: str) -> None:
-        """Create alarms on the executions of a state machine; `name` as in its ARN."""
+    def watch_state_machine(self, id_: str, machine: sfn.StateMachine, name: str, advice: str) -> None:
+        """Create alarms on the executions of a state machine.
+
+        Args:
+            id_: first part of the alarms' ids.
+            machine: state machine to watch.
+            name: name of the state machine, as in its ARN.
+            advice: action for the operator, with `{environment}` in place of the environment's name.
+        """
         dimensions = {"StateMachineArn": machine.state_machine_arn}
+        action = advice.format(environment=self._environment)
         for metric, description in _EXECUTIONS.items():
             summed = self._metric("AWS/States", metric, "Sum", dimensions)
             limit = self._settings.max_failed_executions if metric == "ExecutionsFailed" else 0
             self._alarm(
                 f"{id_}{metric}",
                 f"{name}-{_hyphened(metric)}",
-                description.format(name=name, environment=self._environment),
+                description.format(name=name, advice=action),
                 summed,
                 limit,
             )
