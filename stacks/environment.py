@@ -213,17 +213,21 @@ class Configuration(_Strict):
             raise InvalidSettings(_format_validation_error(error)) from error
 
 
-def merge(base: Any, over: Any) -> Any:
-    """Merge `over` into `base`: objects by member, lists of objects by element; other values are replaced."""
-    if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
-    if isinstance(base, list) and isinstance(over, list) and all(isinstance(item, Mapping) for item in [*base, *over]):
+def merge(base: Any, overrides: Any) -> Any:
+    """Merge `overrides` into `base`: objects by member, lists of objects by element; other values are replaced."""
+    if isinstance(base, Mapping) and isinstance(overrides, Mapping):
+        return {**base, **{key: merge(base.get(key), value) for key, value in overrides.items()}}
+    if (
+        isinstance(base, list)
+        and isinstance(overrides, list)
+        and all(isinstance(item, Mapping) for item in [*base, *overrides])
+    ):
         return [
-            *(merge(old, new) for old, new in zip(base, over, strict=False)),
-            *base[len(over) :],
-            *over[len(base) :],
+            *(merge(old, new) for old, new in zip(base, overrides, strict=False)),
+            *base[len(overrides) :],
+            *overrides[len(base) :],
         ]
-    return over
+    return overrides
 
 
 def _with_image_tag(environment: Any, tag: str) -> Any:

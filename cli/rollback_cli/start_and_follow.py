@@ -29,7 +29,7 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
     """Start a rollback, print its progress and its report, and exit with 0 if it succeeded, 1 if not.
 
     Args:
-        environment: such as `production`.
+        environment: name of the environment, such as `production`.
         options: fields of the request; an option that is None or False is left out.
         in_process: run the steps in this process, without Step Functions.
         yes: start without asking the operator for confirmation.

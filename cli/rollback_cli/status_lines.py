@@ -85,7 +85,11 @@ def _readiness(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """List the checks of the standing plan that warn or fail."""
     standing_plan = ports.ledger.standing_plan(service.name)
     if standing_plan is None:
-        yield _line("ready", "[red]no rollback target: the standing plan was never computed[/]")
+        yield _line(
+            "ready",
+            "[red]no rollback target: the standing plan was never computed. The next sweep of the janitor "
+            "computes the plan[/]",
+        )
         return
     minutes = (ports.clock.now() - standing_plan.computed_at).total_seconds() / 60
     check_time = f"checked at {standing_plan.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
@@ -103,7 +107,7 @@ def _describe_readiness(standing_plan: StandingPlan) -> str:
         check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing_plan.readiness
     )
     if has_other_target:
-        return "[yellow]not the last known good, but the next target[/]"
+        return "[yellow]the next target is ready, the last known good is not[/]"
     return "[red]no rollback target is ready[/]"
 
 

@@ -286,8 +286,8 @@ class ServiceAlarms(Construct):
 
 def _batches(groups: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Split target groups into batches for one alarm each."""
-    rest = iter(groups)
-    while batch := tuple(itertools.islice(rest, _MAX_GROUPS_PER_ALARM)):
+    remaining_groups = iter(groups)
+    while batch := tuple(itertools.islice(remaining_groups, _MAX_GROUPS_PER_ALARM)):
         yield batch
 
 

@@ -48,7 +48,7 @@ def batch_by_pattern_length(arns: Sequence[tuple[str, Item]]) -> list[list[Item]
     """Split ARNs into batches that fit into one event pattern each.
 
     Args:
-        arns: for each ARN its last part, which determines its length, and the item that stands for it.
+        arns: last part of each ARN, which determines the length of the ARN, and the item for that ARN.
     """
     batches: list[list[Item]] = []
     room = 0

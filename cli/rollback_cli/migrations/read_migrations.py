@@ -54,7 +54,9 @@ def read_migrations(
     """
     tool = tool or detect_tool(folder)
     if sql is not None and tool not in _READERS_OF_CODE:
-        raise InvalidRequest(f"--sql is for migrations that are code, and migrations of {tool} are SQL; leave it out")
+        raise InvalidRequest(
+            f"--sql is for migrations that are code, and migrations of {tool} are SQL; leave --sql out"
+        )
     if sql is not None and not sql.is_dir():
         raise InvalidRequest(f"--sql: {sql} is not a folder; name a folder with a file of SQL for each migration")
     if tool is MigrationTool.DRIZZLE:

@@ -196,7 +196,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
-    assert "ready            not the last known good, but the next target, checked at" in type_.said
+    assert "ready            the next target is ready, the last known good is not, checked at" in type_.said
     assert "a rollback would take v0" in type_.said
 
 

@@ -24,7 +24,7 @@ def check_out(into: Path, migrations: int) -> Path:
 
     Args:
         into: folder that the copy becomes.
-        migrations: how many of the repository's migrations the release has.
+        migrations: number of the repository's migrations that the release has.
     """
     shutil.copytree(_REPOSITORY, into)
     path = into / "meta" / "_journal.json"
@@ -48,8 +48,8 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
     shipped = read_drizzle(folder, second_opinion=lambda _: NO_IMPACT)  # `rollback checkpoint` classifies them
     with psycopg.connect(uri) as session:
         session.execute(_JOURNAL.encode())
-        (latest,) = session.execute(_LATEST).fetchone() or (0,)
-        due_migrations = tuple(migration for migration in shipped if migration.created_at > latest)
+        (latest_created_at,) = session.execute(_LATEST).fetchone() or (0,)
+        due_migrations = tuple(migration for migration in shipped if migration.created_at > latest_created_at)
         for migration in due_migrations:
             for statement in _statements(folder / f"{migration.tag}.sql"):
                 session.execute(statement.encode())

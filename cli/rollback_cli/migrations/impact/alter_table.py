@@ -123,8 +123,8 @@ def _attach_partition(action: _Action, statement: Statement) -> MigrationImpact:
     A partition that the file has created accepts rows that were refused before. An old table that becomes a partition
     refuses rows that it accepted before.
     """
-    other = action.definition.get("name", action.definition)
-    is_other_created = relation(other) in action.created.tables
+    other_table = action.definition.get("name", action.definition)
+    is_other_created = relation(other_table) in action.created.tables
     are_both_created = action.table in action.created.tables and is_other_created
     if are_both_created or (action.definition_kind == "partition_cmd" and is_other_created):
         return ADDITIVE
@@ -152,7 +152,7 @@ def _classify_definition(name: str, definition: Node) -> MigrationImpact:
     if _has_constraint(definition, "CONSTR_CHECK"):
         return unknown(f"{name} has a check constraint", shows=True)
     if has_key and has_default and not _has_volatile_default(definition):
-        return breaking(f"{name} has a key and a default: its second row may be refused")
+        return breaking(f"{name} has a key and a default: the second row with the default may be refused")
     if has_key and not has_default and not _is_built_in(definition):
         return unknown(f"{name} has a key, and a type that may have a default", shows=True)
     return ADDITIVE
@@ -165,7 +165,7 @@ def _change_default(action: _Action) -> MigrationImpact:
     if action.is_on_created_column:
         action.created.columns[action.table][action.column] = False
         return unknown(f"{name} is created, then gets a default, which its key may refuse", shows=True)
-    return unknown(f"{name} gets another default: rows that leave it out get other values")
+    return unknown(f"{name} gets another default: rows without a value for the column get other values")
 
 
 def _set_not_null(action: _Action) -> MigrationImpact:

@@ -29,10 +29,10 @@ class CreatedObjects:
         """Whether the file has created all of the columns."""
         return columns <= self.columns.get(table, {}).keys()
 
-    def rename_table(self, old: str, new: str) -> None:
+    def rename_table(self, old_name: str, new_name: str) -> None:
         """Follow a table that the file has created to its new name."""
-        self.tables.discard(old)
-        self.tables.add(new)
+        self.tables.discard(old_name)
+        self.tables.add(new_name)
 
 
 class FileContext:

@@ -106,9 +106,9 @@ def classify_schema_change(statement: Statement) -> MigrationImpact:
     """Classify ALTER … SET SCHEMA: breaking for a table, unknown for anything else."""
     if statement.node.get("object_type") != "OBJECT_TABLE" or "relation" not in statement.node:
         return unknown_statement(statement)
-    old = relation(statement.node["relation"])
-    new = qualified((statement.node.get("newschema", ""), statement.node["relation"].get("relname", "")))
-    return breaking(statement.brief, removes=(f"table {old}",), makes=(f"table {new}",))
+    old_name = relation(statement.node["relation"])
+    new_name = qualified((statement.node.get("newschema", ""), statement.node["relation"].get("relname", "")))
+    return breaking(statement.brief, removes=(f"table {old_name}",), makes=(f"table {new_name}",))
 
 
 def classify_view(statement: Statement) -> MigrationImpact:

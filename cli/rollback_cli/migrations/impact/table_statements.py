@@ -97,7 +97,7 @@ def _classify_row_change(
     if side_effect is not None:
         return unknown(f"{statement.brief}: {side_effect}")
     if context.created.has_trigger:
-        return unknown(f"{statement.brief}: a trigger or a rule of this file may act on it")
+        return unknown(f"{statement.brief}: a trigger or a rule of this file may act on the changed rows")
     return ADDITIVE if is_own or table in context.created.tables else unknown(reason)
 
 

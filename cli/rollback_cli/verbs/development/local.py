@@ -56,4 +56,4 @@ def up(
             while True:
                 time.sleep(1)
         except KeyboardInterrupt:
-            console.print("stopping")
+            console.print("stopping the embedded cloud")

@@ -34,7 +34,7 @@ def undo(
         undone_rollback = deployed_stack.find_deployment(environment).ports().ledger.read(service, rollback_id)
     except KeyError as error:
         raise InvalidRequest(
-            f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists them"
+            f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
         ) from error
     options = {
         "type": undone_rollback.request.type.value,
