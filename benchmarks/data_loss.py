@@ -27,6 +27,7 @@ _CASES = {
 
 
 def main() -> None:
+    """Print seconds, memory and size for each case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=2_000_000)
     rows = parser.parse_args().rows
@@ -51,11 +52,12 @@ def _measure(name: str, project: LocalProject, backup_id: str, base_id: str) -> 
     comparison, started = Comparison(project.sql, backup, base, DATABASE, limits), time.monotonic()
     comparison.compare_remaining()
     seconds, report = time.monotonic() - started, comparison.report
-    changed = sum(table.changed_rows or 0 for table in report.tables)
+    changed_rows = sum(table.changed_rows or 0 for table in report.tables)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = len(report.model_dump_json())
     sys.stdout.write(
-        f"  {name:20} {seconds:6.1f} s, {changed:,} changed, at most {memory:.0f} MB so far, report of {size} bytes\n"
+        f"  {name:20} {seconds:6.1f} s, {changed_rows:,} changed, at most {memory:.0f} MB so far, "
+        f"report of {size} bytes\n"
     )
 
 

@@ -48,8 +48,8 @@ def fill(ledger: DynamoLedger, age: int) -> None:
     for number in range(age):
         at = NOW - timedelta(hours=100 + number)
         task_definition = definition(f"old-{number}")
-        old = release(f"old-{number}", state=ReleaseState.QUARANTINED)
-        old = old.model_copy(
+        old_release = release(f"old-{number}", state=ReleaseState.QUARANTINED)
+        old_release = old_release.model_copy(
             update={
                 "first_deployed_at": at,
                 "fingerprint": fingerprint(task_definition, {}),
@@ -60,7 +60,7 @@ def fill(ledger: DynamoLedger, age: int) -> None:
             id=f"{SERVICE}-{at:%Y%m%dT%H%M%S}000Z-{number:08x}",
             created_at=at,
             admitted_at=at,
-            plan=Plan(running=old, target=release("v1"), checks=checks),
+            plan=Plan(running=old_release, target=release("v1"), checks=checks),
             outcome=Outcome.SUCCEEDED,
             reported=True,
             concluded_at=at,
@@ -68,10 +68,10 @@ def fill(ledger: DynamoLedger, age: int) -> None:
         )
         index_items = [
             write["Put"]["Item"]
-            for write in (*_lookup_writes(table, old), *build_index_writes(table, document))
+            for write in (*_lookup_writes(table, old_release), *build_index_writes(table, document))
             if "Put" in write
         ]
-        items += [release_item(old), _document(document), *index_items]
+        items += [release_item(old_release), _document(document), *index_items]
     for start in range(0, len(items), _BATCH):
         batch = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
         table.client.batch_write_item(RequestItems={table.name: batch})
@@ -109,18 +109,18 @@ def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, 
     counter, figures = CallCounter(client), {}
     for alarm in (DEGRADED, OUTAGE):
         simulation.alarms.fire(alarm, NOW)
-    admitted: list[Any] = []
-    figures["Admit"] = counter.measure(lambda: admitted.append(simulation.admit(alarm_event())))
-    figures["Plan"] = counter.measure(lambda: run_step(admitted[0].id, Step.PLAN, simulation.ports))
-    simulation.run_to_end(admitted[0])
+    admitted_rollbacks: list[Any] = []
+    figures["Admit"] = counter.measure(lambda: admitted_rollbacks.append(simulation.admit(alarm_event())))
+    figures["Plan"] = counter.measure(lambda: run_step(admitted_rollbacks[0].id, Step.PLAN, simulation.ports))
+    simulation.run_to_end(admitted_rollbacks[0])
     figures["janitor, a sweep"] = counter.measure(lambda: janitor.sweep(simulation.ports))
     service = simulation.ports.settings.services[0]
     figures["status"] = counter.measure(lambda: list(status_lines(service, simulation.ports)))
     simulation.clock.pass_time(minutes=200)
     simulation.ship("v3", hours_ago=-3.2)
-    given = {"type": "emergency"}
+    request = {"type": "emergency"}
     figures["emergency, to UpdateService"] = counter.measure(
-        lambda: start_emergency(given, "e", simulation.clock.now(), simulation.ports)
+        lambda: start_emergency(request, "e", simulation.clock.now(), simulation.ports)
     )
     return figures
 

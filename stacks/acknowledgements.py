@@ -56,11 +56,11 @@ def _acknowledge_functions(
         _stacks(stack, role, deployed_by)
         _wildcard(stack, role, "states", f"execution:{workflow}:*", "each execution gets an id of its own")
     for name in ("Service", "Report", *database):
-        resource, why = (
+        resource, reason = (
             "scalable-target/*",
             "each scalable target gets an id of its own; conditions allow those of ECS services only",
         )
-        _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
+        _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, reason)
     _wildcard(
         stack,
         "Functions/PromoteRole",

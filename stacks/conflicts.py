@@ -25,9 +25,11 @@ class _ServiceInEnvironment:
 
     def may_share_account(self, other: "_ServiceInEnvironment") -> bool:
         """Return whether both may be in one account and region; a value that is not set may be the same."""
-        mine, others = self.settings, other.settings
-        pairs = (mine.account, others.account), (mine.region, others.region)
-        return not any(one and another and one != another for one, another in pairs)
+        pairs = (
+            (self.settings.account, other.settings.account),
+            (self.settings.region, other.settings.region),
+        )
+        return not any(value and other_value and value != other_value for value, other_value in pairs)
 
     @property
     def log_pattern(self) -> str:
@@ -40,13 +42,14 @@ def find_conflicts(
     """Name each conflict of two services or two environments, in a line each.
 
     Args:
-        environments: by name.
+        environments: name → environment.
         stacks_of: environment → names of its stacks.
     """
-    for one, other in itertools.combinations(environments, 2):
-        if stacks_of(one) == stacks_of(other):
-            stacks = ", ".join(stacks_of(one))
-            yield f"environments.{one} and environments.{other} would create the same stacks, {stacks}; rename one"
+    for name, other_name in itertools.combinations(environments, 2):
+        if stacks_of(name) == stacks_of(other_name):
+            stacks = ", ".join(stacks_of(name))
+            both = f"environments.{name} and environments.{other_name}"
+            yield f"{both} would create the same stacks, {stacks}; rename one of the environments"
     locations = [
         _ServiceInEnvironment(name, environment, service)
         for name, environment in environments.items()
@@ -58,27 +61,27 @@ def find_conflicts(
 
 
 def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment) -> Iterator[str]:
-    one, other, both = first.service, second.service, f"{first.path} and {second.path}"
+    service, other, both = first.service, second.service, f"{first.path} and {second.path}"
     if (
-        f"{first.environment}-{one.name}" == f"{second.environment}-{other.name}"
+        f"{first.environment}-{service.name}" == f"{second.environment}-{other.name}"
         and first.environment != second.environment
     ):
-        yield f"{both} would give their alarms the same names, {first.environment}-{one.name}-…; rename one of them"
-    if (one.cluster, one.ecs_service) == (other.cluster, other.ecs_service):
-        yield f"{both} are the same ECS service, {one.cluster}/{one.ecs_service}; describe it once"
-    for group in sorted(set(_target_groups(one)) & set(_target_groups(other))):
+        yield f"{both} would give their alarms the same names, {first.environment}-{service.name}-…; rename one of them"
+    if (service.cluster, service.ecs_service) == (other.cluster, other.ecs_service):
+        yield f"{both} are the same ECS service, {service.cluster}/{service.ecs_service}; describe it once"
+    for group in sorted(set(_target_groups(service)) & set(_target_groups(other))):
         yield f"{both} have the same target group, {group}; its metrics must be those of one service"
-    if _log_group(one) == _log_group(other) and first.log_pattern == second.log_pattern:
+    if _log_group(service) == _log_group(other) and first.log_pattern == second.log_pattern:
         yield (
-            f"{both} log to one group, {_log_group(one)}, and would count each other's errors; set an "
+            f"{both} log to one group, {_log_group(service)}, and would count each other's errors; set an "
             "error_log_pattern for each that selects its own lines"
         )
-    if one.existing and other.existing and one.existing.load_balancer == other.existing.load_balancer:
+    if service.existing and other.existing and service.existing.load_balancer == other.existing.load_balancer:
         for place in (first, second):
             if not place.service.shares_balancer:
                 yield (
                     f"{place.path}.load_balancer_shared is false, but {both} use one load balancer, "
-                    f"{one.existing.load_balancer}; allowed is true"
+                    f"{service.existing.load_balancer}; allowed is true"
                 )
 
 

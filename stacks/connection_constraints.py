@@ -7,7 +7,7 @@ from stacks.service_settings import Service
 
 
 def reconnect_minutes(database: DatabaseSettings | None, services: Sequence[Service]) -> float:
-    """Return the longest time in which the branch's services, one after the other, reconnect and prove it."""
+    """Return the longest time in which the branch's services reconnect, one after the other, with their checks."""
     if database is None:
         return 0
     names = {*(database.writers if database.writers is not None else (s.name for s in services)), *database.readers}
@@ -21,29 +21,34 @@ def connection_constraints(database: DatabaseSettings | None, services: Sequence
     Returns:
         Message about the violation → whether the constraint holds.
     """
-    known = {service.name for service in services}
-    configured = [service.name for service in services if service.connection != type(service.connection)()]
+    service_names = {service.name for service in services}
+    configured_names = [service.name for service in services if service.connection != type(service.connection)()]
     if database is None:
-        names = ", ".join(configured)
+        names = ", ".join(configured_names)
         message = (
             f"services.connection is set for {names}; without a database there is nothing to connect to: remove it"
         )
-        return {message: not configured}
-    writers = set(known if database.writers is None else database.writers)
-    unknown, both = sorted(set(database.readers) - known), sorted(set(database.readers) & writers)
-    of_branch = writers | set(database.readers)
-    outside = sorted(set(configured) - of_branch)
+        return {message: not configured_names}
+    writers = set(service_names if database.writers is None else database.writers)
+    unknown_readers = sorted(set(database.readers) - service_names)
+    writing_readers = sorted(set(database.readers) & writers)
+    branch_services = writers | set(database.readers)
+    other_services = sorted(set(configured_names) - branch_services)
     reconnecting_writers = sorted(s.name for s in services if s.connection.reconnect_command and s.name in writers)
-    without_url = sorted(s.name for s in services if s.connection.check_path and not _has_url(s))
+    services_without_url = sorted(s.name for s in services if s.connection.check_path and not _has_url(s))
     return {
-        f"database.readers names {', '.join(unknown)}; allowed are {', '.join(sorted(known))}": not unknown,
-        f"database.readers names {', '.join(both)}, which {'is' if len(both) == 1 else 'are'} among the writers; set "
-        "database.writers, since without it all services are writers": not both,
-        f"services.connection is set for {', '.join(outside)}; name it in database.writers or database.readers: no "
-        "other service is reconnected": not outside,
+        f"database.readers names {', '.join(unknown_readers)}; allowed are {', '.join(sorted(service_names))}": (
+            not unknown_readers
+        ),
+        f"database.readers names {', '.join(writing_readers)}, but these services are writers; set database.writers: "
+        "without this setting all services are writers": not writing_readers,
+        f"services.connection is set for {', '.join(other_services)}; name each of these services in database.writers "
+        "or database.readers: a rollback reconnects no other service": not other_services,
         f"connection.reconnect_command is set for {', '.join(reconnecting_writers)}; allowed for readers: writers "
         "start from zero tasks anyway": not reconnecting_writers,
-        f"connection.check_path is set for {', '.join(without_url)}; it needs the service's base_url": not without_url,
+        f"connection.check_path is set for {', '.join(services_without_url)}; set the base_url of each service too": (
+            not services_without_url
+        ),
     }
 
 

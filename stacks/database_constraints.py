@@ -26,8 +26,8 @@ def database_constraints(database: DatabaseSettings | None, policy: Policy, serv
     """Check the settings of a database.
 
     Args:
-        database: None: the environment has none.
-        policy: of the environment.
+        database: settings of the database; None: the environment has none.
+        policy: policy of the environment.
         services: names of the environment's services.
 
     Returns:
@@ -45,14 +45,16 @@ def database_constraints(database: DatabaseSettings | None, policy: Policy, serv
 
 
 def _branch_constraints(database: DatabaseSettings, policy: Policy, services: set[str]) -> dict[str, bool]:
-    unknown = sorted(set(database.writers or ()) - services)
+    unknown_writers = sorted(set(database.writers or ()) - services)
     by_pull_request = database.branch_pattern is not None
     secrets = {
         "api_key_secret_arn": database.api_key_secret_arn,
         "connection_secret_arn": database.connection_secret_arn,
     }
     return {
-        f"database.writers names {', '.join(unknown)}; allowed are {', '.join(sorted(services))}": not unknown,
+        f"database.writers names {', '.join(unknown_writers)}; allowed are {', '.join(sorted(services))}": (
+            not unknown_writers
+        ),
         **{
             f"database.{name} is {arn!r}; allowed is a complete ARN, which ends with the six characters that "
             "Secrets Manager adds; copy it from there": _COMPLETE_ARN.fullmatch(arn) is not None

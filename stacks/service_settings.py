@@ -103,8 +103,8 @@ class Service(ServiceSettings):
         """Return the settings that the Lambda functions read.
 
         Args:
-            url: of the service, if its settings have none.
-            stack: name of the stack that creates the service, if it has a workload.
+            url: URL of the service, if its settings have none.
+            stack: name of the stack that creates a service with a workload.
         """
         common = self.model_dump(include=set(ServiceSettings.model_fields))
         created_by = stack if self.workload is not None else self.stack

@@ -94,7 +94,5 @@ def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
             critical_topic_arn=outputs["CriticalTopicArn"],
             workflow_arn=outputs["WorkflowArn"],
         )
-    except KeyError as missing:
-        raise InvalidRequest(
-            f"stack {name} has no output {missing}; deploy this version of the stack first"
-        ) from missing
+    except KeyError as error:
+        raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

@@ -15,11 +15,11 @@ from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergenc
 from rollback_cli import requester
 
 _MAX_ATTEMPTS, _MAX_DELAY_SECONDS = 7, 20  # for one step, as in the state machine
-_GRACE_SECONDS = 5  # until EventBridge has told the concluding function that an execution has ended
+_GRACE_SECONDS = 5  # until EventBridge has delivered the end of an execution to the concluding function
 
 
 def run_directly(
-    given: Mapping[str, Any],
+    execution_input: Mapping[str, Any],
     ports: AllPorts,
     on_progress: Callable[[Cursor], None],
     sleep: Callable[[float], None] = time.sleep,
@@ -29,24 +29,24 @@ def run_directly(
     An interrupted run needs no clean-up: its lease expires, and the janitor concludes the rollback.
 
     Args:
-        given: fields of the request.
+        execution_input: fields of the request.
         ports: access to AWS, Neon and the ledger.
-        on_progress: called with each cursor that differs from the one before.
-        sleep: waits that many seconds.
+        on_progress: called with each cursor that differs from the previous cursor.
+        sleep: waits for a number of seconds.
 
     Raises:
         RollbackError: a step failed for good; the ledger shows how far the rollback went.
     """
     started_at = ports.clock.now()
     execution = f"{DIRECT}{requester.requester_name()}:{uuid.uuid4()}"
-    if entrance(given) is Step.EMERGENCY:
-        cursor = _run_with_retry(lambda: start_emergency(given, execution, started_at, ports), sleep)
+    if entrance(execution_input) is Step.EMERGENCY:
+        cursor = _run_with_retry(lambda: start_emergency(execution_input, execution, started_at, ports), sleep)
     else:
-        cursor = _run_with_retry(lambda: cursor_of(admit(given, execution, started_at, ports)), sleep)
+        cursor = _run_with_retry(lambda: cursor_of(admit(execution_input, execution, started_at, ports)), sleep)
     on_progress(cursor)
     while cursor.next is not Step.DONE:
-        before, cursor = cursor, _advance(cursor, ports, sleep)
-        if cursor != before:
+        previous_cursor, cursor = cursor, _advance(cursor, ports, sleep)
+        if cursor != previous_cursor:
             on_progress(cursor)
         if cursor.wait_seconds and cursor.next is not Step.DONE:
             sleep(cursor.wait_seconds)
@@ -79,25 +79,25 @@ def wait_until_concluded(rollback_id: str, ports: AllPorts, sleep: Callable[[flo
     """Wait until a rollback that has its outcome is concluded; conclude it here if no other process does.
 
     A stopped execution is concluded by the EventBridge rule on executions, a rollback in direct mode by its own
-    process. Both are given time, since two processes that conclude at once may both send the report. Nothing else can
-    go wrong: each save is compare-and-set.
+    process. Both get time first, since two processes that conclude at once may both send the report. No other harm is
+    possible: each save is compare-and-set.
 
     Raises:
         ExternalServiceError: a service doesn't answer; nothing is lost, the janitor concludes the rollback.
     """
     policy, service_name = ports.settings.policy, service_of(rollback_id)
-    patience = max(policy.poll_seconds, policy.verify_interval_seconds) + _GRACE_SECONDS
+    patience_seconds = max(policy.poll_seconds, policy.verify_interval_seconds) + _GRACE_SECONDS
     lease = find_live_lease(service_name, ports)
-    wait = patience if lease is not None and lease.holder == rollback_id else 0
+    wait_seconds = patience_seconds if lease is not None and lease.holder == rollback_id else 0
     while (rollback := ports.ledger.read(service_name, rollback_id)).concluded_at is None:
-        if wait and _changes_within(wait, rollback, ports, sleep):
+        if wait_seconds and _changes_within(wait_seconds, rollback, ports, sleep):
             continue
         try:
-            wait = 0  # no other process runs its steps: conclude it here
+            wait_seconds = 0  # no other process runs its steps: conclude it here
             sleep(run_step(rollback_id, Step.CONCLUDE, ports).wait_seconds)
         except Conflict:
-            wait = patience
-    run_step(rollback_id, Step.DONE, ports)  # returns the lease, should the concluding process have died before
+            wait_seconds = patience_seconds
+    run_step(rollback_id, Step.DONE, ports)  # returns the lease if the concluding process died first
     return rollback
 
 

@@ -26,12 +26,12 @@ _COLOURS = {
 def print_releases(console: Console, releases: Iterable[Release], running_fingerprint: str | None) -> None:
     """Print a table of releases, newest first, by names that mean one release each; `▶` marks the running release."""
     first, fingerprint = Column("first deployed (UTC)", no_wrap=True), Column("fingerprint", no_wrap=True)
-    table = Table("", Column("name", no_wrap=True), "state", first, "why", "schema", fingerprint)
-    listed = tuple(releases)
-    for release in listed:
+    table = Table("", Column("name", no_wrap=True), "state", first, "reason", "schema", fingerprint)
+    all_releases = tuple(releases)
+    for release in all_releases:
         table.add_row(
             "▶" if release.fingerprint == running_fingerprint else "",
-            table_cell(release_label(release, listed)),
+            table_cell(release_label(release, all_releases)),
             table_cell(release.state, _COLOURS[release.state]),
             f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}",
             table_cell(release.state_reason),
@@ -43,15 +43,17 @@ def print_releases(console: Console, releases: Iterable[Release], running_finger
 
 def print_rollbacks(console: Console, history: Iterable[Rollback | UnreadableItem]) -> None:
     """Print a table of rollbacks, newest first."""
-    table = Table(Column("id", no_wrap=True), "trigger", "outcome", "from → to", Column("why", max_width=60))
+    table = Table(Column("id", no_wrap=True), "trigger", "outcome", "from → to", Column("reason", max_width=60))
     for rollback in history:
         if isinstance(rollback, UnreadableItem):
             table.add_row(escape(rollback.key.rpartition("#")[2]), "", "unreadable", "", escape(rollback.why))
             continue
         plan = rollback.plan
         from_to = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
-        state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback)}"
-        table.add_row(rollback.id, str(rollback.trigger), state, table_cell(from_to), table_cell(rollback.reason))
+        state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback).replace('_', ' ')}"
+        table.add_row(
+            rollback.id, rollback.trigger.replace("_", " "), state, table_cell(from_to), table_cell(rollback.reason)
+        )
     console.print(table)
 
 

@@ -25,20 +25,20 @@ _SUCCESS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
 _DATABASE_TYPES = frozenset({RollbackType.DATABASE, RollbackType.FULL})
 
 
-def start_and_follow(environment: str, given: dict[str, Any], *, in_process: bool, yes: bool) -> None:
+def start_and_follow(environment: str, options: dict[str, Any], *, in_process: bool, yes: bool) -> None:
     """Start a rollback, print its progress and its report, and exit with 0 if it succeeded, 1 if not.
 
     Args:
-        environment: such as `production`.
-        given: fields of the request; those that are None or False are left out.
+        environment: name of the environment, such as `production`.
+        options: fields of the request; an option that is None or False is left out.
         in_process: run the steps in this process, without Step Functions.
-        yes: the operator is not asked for confirmation.
+        yes: start without asking the operator for confirmation.
 
     Raises:
         InvalidRequest: a field is not valid; nothing was started.
     """
     deployment = deployed_stack.find_deployment(environment)
-    fields = {name: value for name, value in given.items() if value is not None and value is not False}
+    fields = {name: value for name, value in options.items() if value is not None and value is not False}
     fields["requested_by"] = requester.requester_name()
     request = parse_request(fields, deployment.settings.service_names)
     if not request.dry_run:
@@ -46,15 +46,15 @@ def start_and_follow(environment: str, given: dict[str, Any], *, in_process: boo
     console = make_console()
     if in_process:
         cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
-        ended = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+        rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
-        ended = _run_in_step_functions(console, deployment, fields)
-    print_report(console, ended, deployment.settings)
-    raise typer.Exit(0 if ended.outcome in _SUCCESS_OUTCOMES else 1)
+        rollback = _run_in_step_functions(console, deployment, fields)
+    print_report(console, rollback, deployment.settings)
+    raise typer.Exit(0 if rollback.outcome in _SUCCESS_OUTCOMES else 1)
 
 
 def _confirm(request: Request, ports: AllPorts, *, yes: bool) -> None:
-    """Ask before a take-over and before a database rollback.
+    """Ask before a takeover and before a database rollback.
 
     Rule 1: an operator may take over a live rollback; the command first prints the state of the data.
     """
@@ -62,7 +62,7 @@ def _confirm(request: Request, ports: AllPorts, *, yes: bool) -> None:
     if lease is not None:
         print_paragraph(describe_holder(lease, ports))
         if not yes:
-            typer.confirm("Take it over?", abort=True)
+            typer.confirm("Take over the rollback in progress?", abort=True)
     if request.type in _DATABASE_TYPES and not yes:
         print_paragraph(
             "The rollback stops the services that write to the database while the database changes. Rows written since "
@@ -73,28 +73,33 @@ def _confirm(request: Request, ports: AllPorts, *, yes: bool) -> None:
 
 
 def _print_cursor(console: Console, cursor: Cursor) -> None:
-    print_paragraph(f"{cursor.next:9} {cursor.summary}", console)
+    print_paragraph(f"{cursor.next.replace('_', ' '):9} {cursor.summary}", console)
 
 
 def _run_in_step_functions(
-    console: Console, deployment: deployed_stack.DeployedStack, given: dict[str, Any]
+    console: Console, deployment: deployed_stack.DeployedStack, execution_input: dict[str, Any]
 ) -> Rollback:
-    """Start the state machine and follow the document in the ledger: the truth is there, not the execution's status."""
+    """Start the state machine and follow the rollback's document in the ledger.
+
+    The document decides, not the status of the execution.
+    """
     client = boto3.client("stepfunctions")
     name = f"cli-{uuid.uuid4()}"
     with aws_call("StartExecution", deployment.workflow_arn):
-        answer = client.start_execution(stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(given))
+        answer = client.start_execution(
+            stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(execution_input)
+        )
     arn = answer["executionArn"]
     print_paragraph(f"started {arn}", console)
-    ledger, printed = deployment.ports().ledger, ""
+    ledger, printed_line = deployment.ports().ledger, ""
     while True:
         key = ledger.find_by_execution(arn)
         if key is not None:
             rollback = ledger.read(*key)
             line = _progress_line(rollback)
-            if line != printed:
+            if line != printed_line:
                 print_paragraph(line, console)
-                printed = line
+                printed_line = line
             if rollback.concluded_at is not None and not rollback.is_data_loss_report_due:
                 return rollback
         with aws_call("DescribeExecution", arn):
@@ -108,5 +113,5 @@ def _run_in_step_functions(
 
 
 def _progress_line(rollback: Rollback) -> str:
-    comparing = "; concluded, the lost writes are being compared" if rollback.is_data_loss_report_due else ""
-    return f"{rollback.outcome or 'open':9} {rollback.reason}{comparing}"
+    data_loss_note = "; concluded, the data loss report follows" if rollback.is_data_loss_report_due else ""
+    return f"{rollback.outcome or 'open':9} {rollback.reason}{data_loss_note}"

@@ -20,6 +20,7 @@ from rollback.service.stack import describe_drift
 from rollback_cli.terminal_text import escape_markup
 
 _MAX_ACTIONS = 3
+_LABEL_WIDTH = len("will be restored")  # the longest label
 _COMPATIBILITY_COLOURS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
 _VERDICT_COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
 
@@ -35,7 +36,7 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
         ("paused", _pause),
         ("will be restored", _obligations),
         ("unreadable", _unreadable_items),
-        ("actions", _operator_actions),
+        ("by operator", _operator_actions),
     )
     for label, section in sections:
         try:
@@ -45,7 +46,7 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 
 
 def _line(label: str, text: str) -> str:
-    return f"  {label:10} {text}"
+    return f"  {label:{_LABEL_WIDTH}} {text}"
 
 
 def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
@@ -53,21 +54,28 @@ def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]
     fingerprint = running_fingerprint(view, service, ports)
     release = ports.ledger.release(service.name, fingerprint)
     yield _line(
-        "runs", f"{escape_markup(release.version)} ({release.state})" if release else "unknown to the ledger (—)"
+        "runs",
+        f"{escape_markup(release.version)} ({release.state})" if release else "a release that the ledger does not have",
     )
     rollout = escape_markup(view.primary.rollout_state)
     yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {rollout}")
     target = last_known_good(ports.ledger.promoted(service.name), fingerprint)
     if target is not None:
         label = release_label(target, find_releases_by_name(service.name, target.version, ports))
-        yield _line("back to", escape_markup(label))
+        yield _line("target", escape_markup(label))
     elif release is not None and release.state is ReleaseState.PROMOTED:
-        only = escape_markup(release.version)
+        version = escape_markup(release.version)
         yield _line(
-            "back to", f"[yellow]none yet: {only} is the only promoted release; it is the target of the next one[/]"
+            "target",
+            f"[yellow]none yet: {version} is the only promoted release. The next release can be rolled back to it[/]",
         )
     else:
-        yield _line("back to", "[red]none: the ledger has no promoted release; `rollback promote` makes one[/]")
+        promote_command = f"rollback promote {ports.settings.environment} --service {service.name}"
+        yield _line(
+            "target",
+            "[red]none: the ledger has no promoted release. To promote the running release, run "
+            f"{escape_markup(promote_command)}[/]",
+        )
     drift = describe_drift(service, view.primary.definition_arn, ports)
     if drift:
         yield _line("drift", f"[yellow]{escape_markup(drift)}[/]")
@@ -75,27 +83,31 @@ def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]
 
 def _readiness(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     """List the checks of the standing plan that warn or fail."""
-    standing = ports.ledger.standing_plan(service.name)
-    if standing is None:
-        yield _line("ready", "[red]no rollback target: the standing plan was never computed[/]")
+    standing_plan = ports.ledger.standing_plan(service.name)
+    if standing_plan is None:
+        yield _line(
+            "ready",
+            "[red]no rollback target: the standing plan was never computed. The next sweep of the janitor "
+            "computes the plan[/]",
+        )
         return
-    minutes = (ports.clock.now() - standing.computed_at).total_seconds() / 60
-    checked = f"checked at {standing.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
-    yield _line("ready", f"{_describe_readiness(standing)}, {checked}")
-    for check in standing.readiness:
+    minutes = (ports.clock.now() - standing_plan.computed_at).total_seconds() / 60
+    check_time = f"checked at {standing_plan.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
+    yield _line("ready", f"{_describe_readiness(standing_plan)}, {check_time}")
+    for check in standing_plan.readiness:
         if colour := _VERDICT_COLOURS.get(check.verdict):
             yield _line("", f"[{colour}]{check.verdict}[/] {check.name}: {escape_markup(check.reason)}")
 
 
-def _describe_readiness(standing: StandingPlan) -> str:
-    """Say whether a rollback to the last known good could start now; if not, whether one to another target could."""
-    if standing.is_ready:
+def _describe_readiness(standing_plan: StandingPlan) -> str:
+    """Say whether the last known good, or another target, is ready for a rollback."""
+    if standing_plan.is_ready:
         return "yes"
     has_other_target = any(
-        check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing.readiness
+        check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing_plan.readiness
     )
     if has_other_target:
-        return "[yellow]not the last known good, but the next target[/]"
+        return "[yellow]the next target is ready, the last known good is not[/]"
     return "[red]no rollback target is ready[/]"
 
 
@@ -106,17 +118,17 @@ def _database(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
         return
     branch, never = settings.branch_key(None), "[yellow]never[/]"
     observation = ports.ledger.observation(branch)
-    observed = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC" if observation else never
-    yield _line("database", f"observed {observed}")
+    observation_time = f"{observation.observed_at:%Y-%m-%d %H:%M} UTC" if observation else never
+    yield _line("database", f"observed {observation_time}")
     point = next((p for p in ports.ledger.restore_points(branch) if p.service == service.name), None)
     if point is None:
         yield _line("point", never)
     else:
-        recorded = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
-        yield _line("point", escape_markup(recorded))
-    standing = ports.ledger.standing_plan(service.name)
+        position = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
+        yield _line("point", escape_markup(position))
+    standing_plan = ports.ledger.standing_plan(service.name)
     fingerprint = running_fingerprint(ports.services.describe(service), service, ports)
-    target = standing.target_for(fingerprint) if standing is not None else None
+    target = standing_plan.target_for(fingerprint) if standing_plan is not None else None
     if target is not None and target.schema_verdict is not None:
         verdict = target.schema_verdict
         colour = _COMPATIBILITY_COLOURS.get(verdict.compatibility, "red")
@@ -127,8 +139,8 @@ def _database(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 def _alarms(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     prefix = ports.settings.prefix
     states = ports.alarms.states((degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name)))
-    listed = ", ".join(escape_markup(f"{name} {state}") for name, state in sorted(states.items()))
-    yield _line("alarms", listed or "none")
+    alarm_states = ", ".join(escape_markup(f"{name} {state}") for name, state in sorted(states.items()))
+    yield _line("alarms", alarm_states or "none")
 
 
 def _open_rollback(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
@@ -144,19 +156,17 @@ def _pause(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 
 
 def _obligations(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
-    """List what the operator has to put back, then what other services' open rollbacks will put back."""
-    handed_over = list_obligations_of_operator(service.name, ports)
-    for obligation in handed_over:
-        yield _line("left to you", f"[red]{escape_markup(str(obligation))}[/]")
+    """List the settings that the operator has to restore, then those that open rollbacks of other services restore."""
+    operator_obligations = list_obligations_of_operator(service.name, ports)
+    for obligation in operator_obligations:
+        yield _line("to restore", f"[red]{escape_markup(str(obligation))}[/]")
     for entry in ports.ledger.obligations(service.name).items:
         if entry.is_open and entry.rollback_service != service.name:
-            kinds = escape_markup(", ".join(o.kind for o in entry.obligations if o.handed_to is None))
-            yield _line(
-                "will be restored", f"[yellow]{escape_markup(entry.rollback_id)} changed and will put back: {kinds}[/]"
-            )
-    if handed_over:
-        unfence = f"rollback unfence {ports.settings.environment} --service {service.name} --reason '…'"
-        yield _line("", f"put it back: {unfence}")
+            kinds = escape_markup(", ".join(o.kind.replace("_", " ") for o in entry.obligations if o.handed_to is None))
+            yield _line("will be restored", f"[yellow]by {escape_markup(entry.rollback_id)}: {kinds}[/]")
+    if operator_obligations:
+        unfence_command = f"rollback unfence {ports.settings.environment} --service {service.name} --reason '…'"
+        yield _line("", f"to restore: {unfence_command}")
 
 
 def _unreadable_items(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
@@ -169,4 +179,4 @@ def _unreadable_items(service: ServiceSettings, ports: AllPorts) -> Iterator[str
 def _operator_actions(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     for action in islice(ports.ledger.actions(service.name), _MAX_ACTIONS):
         verb = f"{action.verb} {action.subject}".strip()
-        yield _line("by hand", escape_markup(f"{action.at:%Y-%m-%d %H:%M} {verb}, {action.by}: {action.reason}"))
+        yield _line("by operator", escape_markup(f"{action.at:%Y-%m-%d %H:%M} {verb}, {action.by}: {action.reason}"))

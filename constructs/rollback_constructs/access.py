@@ -26,8 +26,8 @@ class Access:
     """Policy statements for the services of one environment; empty where the settings name no resource.
 
     Attributes:
-        stack: that gets the policies.
-        services: of the environment.
+        stack: stack that gets the policies.
+        services: services of the environment.
         stacks: names of the CloudFormation stacks that deploy the services, as far as the settings name them.
         keys: the team's own KMS keys.
     """
@@ -73,7 +73,7 @@ class Access:
         return _allow(["ecs:UpdateService"], self._of_service("service"))
 
     def deployment_stop(self) -> Grant:
-        """Let ECS roll an in-flight deployment back."""
+        """Let ECS roll back a deployment in flight."""
         deployments = [*self._of_service("service-deployment", "/*"), *self._of_service("service")]
         return _allow(["ecs:StopServiceDeployment"], deployments)
 
@@ -96,7 +96,7 @@ class Access:
         )
 
     def task_logs(self) -> Grant:
-        """Read the logs of such a task."""
+        """Read the logs of a task that ran a release's own commands."""
         groups = dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services)
         return _allow(["logs:GetLogEvents"], groups)
 
@@ -178,11 +178,11 @@ class Access:
         DescribeLogGroups has no resource-level permissions.
         """
         buckets = dict.fromkeys(bucket for service in self.services for bucket in service.environment_file_buckets)
-        named = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
+        bucket_arns = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
         return (
             _allow(["iam:GetRole"], self._roles())
             + _allow(["logs:DescribeLogGroups"], ["*"])
-            + _allow(["s3:ListBucket"], named)
+            + _allow(["s3:ListBucket"], bucket_arns)
         )
 
     def secrets_exist(self) -> Grant:
@@ -192,16 +192,16 @@ class Access:
 
     def secret_read(self, *secret_arns: str | None) -> Grant:
         """Read the values of the secrets that the settings name."""
-        named = [arn for arn in secret_arns if arn]
-        return _allow(["secretsmanager:GetSecretValue"], named) + self._use_keys(
-            "secretsmanager", self.keys.secrets if named else (), "kms:Decrypt"
+        arns = [arn for arn in secret_arns if arn]
+        return _allow(["secretsmanager:GetSecretValue"], arns) + self._use_keys(
+            "secretsmanager", self.keys.secrets if arns else (), "kms:Decrypt"
         )
 
     def secret_write(self, secret_arn: str | None) -> Grant:
         """Write a secret: the connection URI of a recreated branch."""
-        named = [secret_arn] if secret_arn else []
-        return _allow(["secretsmanager:PutSecretValue"], named) + self._use_keys(
-            "secretsmanager", self.keys.secrets if named else (), "kms:GenerateDataKey"
+        arns = [secret_arn] if secret_arn else []
+        return _allow(["secretsmanager:PutSecretValue"], arns) + self._use_keys(
+            "secretsmanager", self.keys.secrets if arns else (), "kms:GenerateDataKey"
         )
 
     def publish(self, *topic_arns: str) -> Grant:
@@ -231,9 +231,9 @@ class Access:
 
     def _use_keys(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
         """Allow an AWS service to use keys on the caller's behalf, and no other use."""
-        named = [keys] if isinstance(keys, str) else list(keys or ())
+        key_arns = [keys] if isinstance(keys, str) else list(keys or ())
         # the suffix differs by partition (AWS KMS developer guide, "kms:ViaService")
-        return _allow(list(actions), named, {"StringLike": {"kms:ViaService": f"{service}.{self.stack.region}.*"}})
+        return _allow(list(actions), key_arns, {"StringLike": {"kms:ViaService": f"{service}.{self.stack.region}.*"}})
 
     def _executions(self, workflow_name: str) -> str:
         return self._named("states", "execution", f"{workflow_name}:*")
@@ -272,5 +272,5 @@ class Access:
 
 def _allow(actions: list[str], resources: Iterable[str], conditions: Mapping[str, Any] | None = None) -> Grant:
     """Make a statement; none without resources, which IAM would refuse."""
-    named = list(resources)
-    return [iam.PolicyStatement(actions=actions, resources=named, conditions=conditions)] if named else []
+    arns = list(resources)
+    return [iam.PolicyStatement(actions=actions, resources=arns, conditions=conditions)] if arns else []

@@ -13,7 +13,7 @@ class Attachment:
         task_role_arns: task roles that its task definitions name, old and new ones.
         execution_role_arns: execution roles that its task definitions name, old and new ones.
         load_balancer_shared: other services use the load balancer too, so its own errors may be theirs.
-        error_log_pattern: None: that of the alarms' settings.
+        error_log_pattern: filter pattern of error lines; None: the pattern in the alarms' settings.
         environment_file_buckets: S3 buckets of the `environmentFiles` of its task definitions.
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 _APP = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
-_MAX_AGE_SECONDS = 24 * 60 * 60.0  # since its last use; each change of a source leaves some 30 MB
+_MAX_AGE_SECONDS = 24 * 60 * 60.0  # since the last use of a folder; each change of a source adds some 30 MB
 
 
 def get_or_build(
@@ -27,10 +27,9 @@ def get_or_build(
     cache_folder.mkdir(parents=True, exist_ok=True)
     with (cache_folder / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for unfinished in cache_folder.glob(
-            f"unfinished-{folder.name}-*"
-        ):  # this process has the lock: the builder was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
+        # This process has the lock, so the builder of an unfinished folder was killed.
+        for unfinished_folder in cache_folder.glob(f"unfinished-{folder.name}-*"):
+            shutil.rmtree(unfinished_folder, ignore_errors=True)
         if not folder.exists():
             _delete_old_entries(cache_folder)
             with tempfile.TemporaryDirectory(prefix=f"unfinished-{folder.name}-", dir=cache_folder) as temporary:

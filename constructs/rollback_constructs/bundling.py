@@ -118,13 +118,13 @@ def _drop_models(models: Path, *unused: Path) -> None:
 
 def code_asset(settings: BundleSettings) -> lambda_.Code:
     """Return the asset. Platform, version and this module are part of its `command`, and so of its hash."""
-    own = re.sub(r"\s+", " ", Path(__file__).read_text())
+    module_source = re.sub(r"\s+", " ", Path(__file__).read_text())
     return lambda_.Code.from_asset(
         str(LAMBDAS),
         exclude=list(_EXCLUDED),
         bundling=BundlingOptions(
             image=DockerImage.from_registry("none"),  # never pulled: the local bundling succeeds or raises
-            command=[settings.platform, settings.python, own],
+            command=[settings.platform, settings.python, module_source],
             local=_UvBundling(settings),
         ),
     )

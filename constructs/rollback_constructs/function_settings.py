@@ -62,12 +62,12 @@ class FunctionSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_old_name(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and "report_in_vpc" in given:
+    def _no_old_name(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and "report_in_vpc" in fields:
             raise ValueError(
-                "report_in_vpc is named probes_in_vpc now: promote probes the service too; rename the setting"
+                "report_in_vpc has the new name probes_in_vpc, since promote probes the service too; rename the setting"
             )
-        return given
+        return fields
 
 
 class SettingsTooLarge(LimitExceeded):

@@ -69,12 +69,12 @@ class Functions(Construct):
         )
         self._code = code_asset(bundle)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
-        reading = [access.ledger(table), access.ecs_read(), access.tasks_read()]
+        read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
         labels = [access.image_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
-                *reading,
+                *read_grants,
                 *labels,
                 access.images_read(),
                 access.leases(table),
@@ -91,7 +91,7 @@ class Functions(Construct):
         self.service = self._function(
             "service",
             [
-                *reading,
+                *read_grants,
                 access.leases(table),
                 access.service_update(),
                 access.deployment_stop(),
@@ -109,7 +109,7 @@ class Functions(Construct):
         self.report = self._function(
             "report",
             [
-                *reading,
+                *read_grants,
                 access.leases(table),
                 access.service_update(),
                 access.scaling(),
@@ -129,7 +129,7 @@ class Functions(Construct):
         self.promote = self._function(
             "promote",
             [
-                *reading,
+                *read_grants,
                 *labels,
                 access.images_read(),
                 access.definition_register(),
@@ -146,7 +146,7 @@ class Functions(Construct):
                 access.secrets_exist(),
             ],
         )
-        self.database = self._database(database, reading, access) if database is not None else None
+        self.database = self._database(database, read_grants, access) if database is not None else None
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:
@@ -154,13 +154,13 @@ class Functions(Construct):
         functions = (self.decide, self.service, self.report, self.promote, self.database)
         return tuple(function for function in functions if function is not None)
 
-    def _database(self, database: DatabaseSettings, reading: list[Grant], access: Access) -> lambda_.Function:
+    def _database(self, database: DatabaseSettings, read_grants: list[Grant], access: Access) -> lambda_.Function:
         """Create the only function that runs SQL; it stops writers, and restarts readers after a change of data."""
         secret = database.connection_secret_arn
         return self._function(
             "database",
             [
-                *reading,
+                *read_grants,
                 access.images_read(),
                 access.leases(self._shared.table_arn),
                 access.service_update(),
@@ -175,8 +175,8 @@ class Functions(Construct):
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
         """Return whether commands run as ECS tasks, for down migrations or to renew or prove connections."""
-        steps_down = database is not None and bool(database.down_command)
-        return steps_down or self._settings.runs_connection_tasks
+        runs_down_migrations = database is not None and bool(database.down_command)
+        return runs_down_migrations or self._settings.runs_connection_tasks
 
     def _function(
         self,

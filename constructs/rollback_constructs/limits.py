@@ -23,10 +23,10 @@ def check_name_length(kind: str, name: str) -> str:
     Raises:
         LimitExceeded: the name is too long.
     """
-    if len(name) > (most := MAX_NAME_LENGTHS[kind]):
+    if len(name) > (limit := MAX_NAME_LENGTHS[kind]):
         raise LimitExceeded(
-            f"the name of the {kind} {name} has {len(name)} characters, AWS allows {most}: shorten application.name or "
-            f"the environment's name by {len(name) - most}"
+            f"the name of the {kind} {name} has {len(name)} characters, AWS allows {limit}: shorten application.name "
+            f"or the environment's name by {len(name) - limit}"
         )
     return name
 
@@ -48,7 +48,7 @@ def batch_by_pattern_length(arns: Sequence[tuple[str, Item]]) -> list[list[Item]
     """Split ARNs into batches that fit into one event pattern each.
 
     Args:
-        arns: for each ARN its last part, which determines its length, and the item that stands for it.
+        arns: last part of each ARN, which determines the length of the ARN, and the item for that ARN.
     """
     batches: list[list[Item]] = []
     room = 0

@@ -32,6 +32,10 @@ def definition(timeout_minutes: float) -> Definition:
             "Bake": {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Judge"},
             "Judge": invoke(PROMOTE_FUNCTION, judge, transient_retries(), _NEXT),
             "Done": {"Type": "Succeed"},
-            UNKNOWN_STEP: {"Type": "Fail", "Error": UNKNOWN_STEP, "Cause": "promote answered neither wait nor done"},
+            UNKNOWN_STEP: {
+                "Type": "Fail",
+                "Error": UNKNOWN_STEP,
+                "Cause": "the function promote named no state of this state machine: deploy the stack again",
+            },
         },
     }

@@ -117,8 +117,8 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
 
 def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
     """Return the route's edges; without a database, those between the other steps."""
-    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS})
-    return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
+    omitted_steps = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS})
+    return {step: targets - omitted_steps for step, targets in EDGES.items() if step not in omitted_steps}
 
 
 def _choose_entrance() -> Definition:

@@ -95,7 +95,8 @@ def test_an_unknown_rollback_is_refused_in_one_line(
 
     assert done.returncode == 2
     assert done.stdout.splitlines() == [
-        "error: there is no rollback express-api-20200101T000000Z-00000000; `rollback history production` lists them"
+        "error: there is no rollback express-api-20200101T000000Z-00000000; "
+        "`rollback history production` lists the rollbacks"
     ]
 
 

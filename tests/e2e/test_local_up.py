@@ -24,7 +24,7 @@ def test_the_local_cloud_prints_its_variables_and_control_c_ends_all_its_process
         code = up.interrupt()
 
         assert code == 0, "\n".join(up.lines)
-        assert "stopping" in up.lines
+        assert "stopping the embedded cloud" in up.lines
         assert not [line for line in up.lines if "Traceback" in line], "\n".join(up.lines)
         wait_for(lambda: not up.members())
         address = urlsplit(variables["AWS_ENDPOINT_URL"])

@@ -54,8 +54,8 @@ class DemoEnvironment(Pipeline):
         """Prepare an environment; nothing is started yet.
 
         Args:
-            timeline: where the environment reports its progress.
-            port: of the embedded cloud; 0: a free one.
+            timeline: timeline that reports the progress of the environment.
+            port: port of the embedded cloud; 0: a free port.
             policy: settings that replace those of the profile.
             with_database: whether the service has a Neon database.
         """
@@ -95,9 +95,7 @@ class DemoEnvironment(Pipeline):
         self._cleanup.callback(self.cloud.stop)
         self.cloud.start()
         os.environ.update(self.cloud.environment())  # boto3 in this process calls the embedded cloud
-        self._timeline.say(
-            f"embedded cloud on {self.cloud.endpoint}, its waits {SCALE:g} times shorter than AWS's", "head"
-        )
+        self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits {SCALE:g} times shorter than AWS's", "head")
         if self._with_database:
             from rollback_cli.demo.database.neon_project import DemoDatabase  # noqa: PLC0415 - imports psycopg
 
@@ -117,7 +115,7 @@ class DemoEnvironment(Pipeline):
         outputs = deploy_assembly(self.cloud, self._folder)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
-        self.ports = self.deployed.ports()  # made once: its clients take a while to make
+        self.ports = self.deployed.ports()  # made once, since making the clients takes a while
         self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"CloudFormation has deployed {', '.join(outputs)}")
 
@@ -138,8 +136,8 @@ class DemoEnvironment(Pipeline):
         """Record a checkpoint and migrate the database, as a pipeline does before it ships a release.
 
         Args:
-            version: of the release.
-            migrations: how many of the repository's migrations the release has.
+            version: version of the release.
+            migrations: number of the repository's migrations that the release has.
         """
         from rollback_cli.demo.database.migrations import check_out  # noqa: PLC0415 - imports psycopg
 

@@ -46,20 +46,22 @@ def _states(word: str, number: int, line: str) -> bool:
 def count_expected_losses(database: "DemoDatabase", backup_id: str) -> tuple[ExpectedLoss, ...]:
     """Count, for each table, the rows that are gone and the rows that have their old values again."""
 
-    def missing(table: str, database_name: str = "") -> int:
+    def count_missing(table: str, database_name: str = "") -> int:
         select_ids = f"SELECT id FROM {table}"  # noqa: S608 - a constant
-        named = {"database": database_name} if database_name else {}
-        before, now = (set(database.query(b, select_ids, **named)) for b in (backup_id, database.branch_id))
-        return len(before - now)
+        database_argument = {"database": database_name} if database_name else {}
+        backup_ids, branch_ids = (
+            set(database.query(b, select_ids, **database_argument)) for b in (backup_id, database.branch_id)
+        )
+        return len(backup_ids - branch_ids)
 
     def count(branch_id: str, table: str) -> int:
         return int(database.query(branch_id, f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - constants
 
     return (
-        ExpectedLoss(("public.users",), missing("users")),
+        ExpectedLoss(("public.users",), count_missing("users")),
         ExpectedLoss(("public.audit",), count(backup_id, "audit") - count(database.branch_id, "audit")),
-        ExpectedLoss(("public.notes",), missing("notes"), may_be_hidden=True),
-        ExpectedLoss((BILLING, "invoices"), missing("invoices", BILLING)),
+        ExpectedLoss(("public.notes",), count_missing("notes"), may_be_hidden=True),
+        ExpectedLoss((BILLING, "invoices"), count_missing("invoices", BILLING)),
         ExpectedLoss(("public.measurements",), 0, count(backup_id, "measurements WHERE value = -1")),
     )
 
@@ -78,5 +80,5 @@ def find_unreported(text: str, losses: tuple[ExpectedLoss, ...]) -> Iterator[str
 def count_reused_ids(database: "DemoDatabase", backup_id: str) -> int:
     """Count the rows of the restored branch that have the id of a lost row."""
     statement = "SELECT id, created_at FROM users"
-    before, now = (dict(database.query(branch, statement)) for branch in (backup_id, database.branch_id))
-    return sum(1 for id_, created_at in now.items() if id_ in before and before[id_] != created_at)
+    in_backup, on_branch = (dict(database.query(branch, statement)) for branch in (backup_id, database.branch_id))
+    return sum(1 for id_, created_at in on_branch.items() if id_ in in_backup and in_backup[id_] != created_at)

@@ -91,7 +91,7 @@ def _expect_data_recovery(environment: "DemoEnvironment") -> None:
 def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "DemoDatabase") -> None:
     """Expect the lost rows in the backup branch only, each of them in the report, and no lost id used again."""
     backup = database.branch(backup_name(rollback_id))
-    if database.databases.endpoints(backup.id):
+    if database.neon.endpoints(backup.id):
         raise ExpectationFailed(f"branch {backup.name} still has the compute of the report and production's passwords")
     wait_until("the backup branch has a compute", lambda: database.ensure_compute(backup.id), 60)
     in_backup, on_branch = (
@@ -105,8 +105,8 @@ def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "Dem
     unreported = list(find_unreported(report, count_expected_losses(database, backup.id)))
     if unreported:
         raise ExpectationFailed(f"the data loss report lacks: {'; '.join(unreported)}")
-    if reused := count_reused_ids(database, backup.id):
-        raise ExpectationFailed(f"{reused} new rows have the ids of lost rows")
+    if reused_ids := count_reused_ids(database, backup.id):
+        raise ExpectationFailed(f"{reused_ids} new rows have the ids of lost rows")
 
 
 def _is_serving(environment: "DemoEnvironment") -> bool:
@@ -119,11 +119,11 @@ def _is_serving(environment: "DemoEnvironment") -> bool:
 
 
 def _expect_no_change(environment: "DemoEnvironment") -> None:
-    before = _service_settings(environment)
+    original_settings = _service_settings(environment)
     rollback = _wait_for_conclusion(environment)
     if rollback.outcome is not Outcome.REFUSED:
         raise ExpectationFailed(f"rollback {rollback.id} ended as {rollback.outcome}: {rollback.reason}")
-    if _service_settings(environment) != before:
+    if _service_settings(environment) != original_settings:
         raise ExpectationFailed("the rollback changed the service")
     wait_until("an operator was paged", lambda: bool(environment.pages()), 60)
 

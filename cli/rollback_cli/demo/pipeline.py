@@ -89,8 +89,8 @@ class Pipeline(ABC):
     def is_settled(self) -> bool:
         """Return whether every deployment is COMPLETED and the desired count runs."""
         service = self.describe_service()
-        done = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
-        return bool(done and service["runningCount"] == service["desiredCount"] > 0)
+        are_completed = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
+        return bool(are_completed and service["runningCount"] == service["desiredCount"] > 0)
 
     def running_digests(self) -> set[str]:
         """Return the digests of the images that the running tasks were started from."""

@@ -59,7 +59,7 @@ SCENARIOS = {
         expected_outcomes.RECOVERED_BY_EMERGENCY,
     ),
     "stuck-lock": Scenario(
-        "v1.1.0 fails like that too, and leaves a lock that lives while any task runs, so v1.0.0 alone does not help",
+        "v1.1.0 fails soon after its deployment, and leaves a lock that lives while any task runs, so v1.0.0 fails too",
         {"kind": "locks", "after_seconds": 100},
         expected_outcomes.RECOVERED_FROM_ZERO,
         has_autoscaling=True,

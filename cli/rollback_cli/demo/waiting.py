@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-_Found = TypeVar("_Found")
+_Answer = TypeVar("_Answer")
 
 
 class ExpectationFailed(Exception):
     """The demo did not go as its scenario expects; the message says what was expected."""
 
 
-def wait_until(condition: str, find: Callable[[], _Found | None], limit_seconds: float) -> _Found:
+def wait_until(condition: str, find: Callable[[], _Answer | None], limit_seconds: float) -> _Answer:
     """Check a condition twice a second.
 
     Args:
@@ -26,8 +26,8 @@ def wait_until(condition: str, find: Callable[[], _Found | None], limit_seconds:
         ExpectationFailed: the condition was not met within `limit_seconds`.
     """
     deadline = time.monotonic() + limit_seconds
-    while not (found := find()):
+    while not (answer := find()):
         if time.monotonic() > deadline:
             raise ExpectationFailed(f"not true within {limit_seconds:g} s: {condition}")
         time.sleep(0.5)
-    return found
+    return answer

@@ -43,10 +43,10 @@ def read_migrations(
     """Read and classify all migrations of a version, in the order of their tool.
 
     Args:
-        folder: with the migrations.
-        tool: None: it is detected from the files.
+        folder: folder with the migrations.
+        tool: migration tool; None: detected from the files.
         sql: folder with the SQL of migrations that are code.
-        second_opinion: classifies each text too.
+        second_opinion: second classifier of each text.
 
     Raises:
         InvalidRequest: the tool can't be detected or is not supported, or a file can't be read.
@@ -54,7 +54,9 @@ def read_migrations(
     """
     tool = tool or detect_tool(folder)
     if sql is not None and tool not in _READERS_OF_CODE:
-        raise InvalidRequest(f"--sql is for migrations that are code, and migrations of {tool} are SQL; leave it out")
+        raise InvalidRequest(
+            f"--sql is for migrations that are code, and migrations of {tool} are SQL; leave --sql out"
+        )
     if sql is not None and not sql.is_dir():
         raise InvalidRequest(f"--sql: {sql} is not a folder; name a folder with a file of SQL for each migration")
     if tool is MigrationTool.DRIZZLE:

@@ -285,7 +285,7 @@ def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
 def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="has no migrations of knex"):
         read_migrations(tmp_path, MigrationTool.KNEX)
-    with pytest.raises(InvalidRequest, match="leave it out"):
+    with pytest.raises(InvalidRequest, match="leave --sql out"):
         read_migrations(FIXTURES / "prisma" / "files", sql=tmp_path)
 
 

@@ -92,8 +92,8 @@ def test_an_abort_while_fenced_reports_what_is_left_and_unfence_puts_it_back(ter
     assert 'NOT PUT BACK: fence, value before: {"desired_count": 2}; left to operator' in type_.said
     simulation.services.behaviours.clear()
     assert type_("unfence", "production", *REASON) == 1
-    assert "put back: fence (was {'desired_count': 2}" in type_.said
-    assert "NOT YET: scaling" in type_.said
+    assert "restored: fence (was {'desired_count': 2}" in type_.said
+    assert "not restored yet: scaling" in type_.said
     for _ in range(5):
         simulation.pass_time(seconds=10)
     assert type_("unfence", "production", *REASON) == 0
@@ -148,9 +148,13 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
     lines = type_.said.splitlines()
-    assert lines[1:4] == ["  runs       v2 (candidate)", "  tasks      2 of 2, rollout COMPLETED", "  back to    v1"]
-    assert lines[4] == "  ready      yes, checked at 2026-03-01 03:00 UTC, 0 minutes ago"
-    assert lines[-1] == "  rollback   none in progress"
+    assert lines[1:4] == [
+        "  runs             v2 (candidate)",
+        "  tasks            2 of 2, rollout COMPLETED",
+        "  target           v1",
+    ]
+    assert lines[4] == "  ready            yes, checked at 2026-03-01 03:00 UTC, 0 minutes ago"
+    assert lines[-1] == "  rollback         none in progress"
     assert len(lines) == 7
 
 
@@ -171,14 +175,14 @@ def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At)
     simulation.clock.pass_time(minutes=90)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
-    assert "drift      CloudFormation (stack ServiceStack) still records task:9" in type_.said
-    assert "ready      no rollback target is ready, checked at" in type_.said
+    assert "drift            CloudFormation (stack ServiceStack) still records task:9" in type_.said
+    assert "ready            no rollback target is ready, checked at" in type_.said
     assert "90 minutes ago" in type_.said
     assert "fail image-exists: not in the registry" in type_.said
     assert "warn container-insights: off on macro-ai-production-cluster" in type_.said
-    assert "paused     no automatic rollbacks since" in type_.said
+    assert "paused           no automatic rollbacks since" in type_.said
     assert "by ann@desk: the [database] is being moved" in type_.said
-    assert "left to you fence (was {'desired_count': 2}" in type_.said
+    assert "to restore       fence (was {'desired_count': 2}" in type_.said
     assert "rollback unfence production --service express-api" in type_.said
     assert f"abort {rollback.id}, ann@desk: [enough]" in type_.said
 
@@ -192,7 +196,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
-    assert "ready      not the last known good, but the next target, checked at" in type_.said
+    assert "ready            the next target is ready, the last known good is not, checked at" in type_.said
     assert "a rollback would take v0" in type_.said
 
 
@@ -210,7 +214,10 @@ def test_the_status_says_that_the_only_promoted_release_is_the_next_ones_target(
     simulation.ship("v1", PROMOTED)
     type_ = terminal(simulation)
     type_("status", "production")
-    assert "back to    none yet: v1 is the only promoted release" in type_.said
+    assert (
+        "target           none yet: v1 is the only promoted release. The next release can be rolled back to it"
+        in type_.said
+    )
 
 
 def test_the_status_lists_the_last_three_actions_only(terminal: At) -> None:
@@ -232,8 +239,8 @@ def test_a_service_that_does_not_answer_costs_its_own_line_of_the_status_only(te
     simulation.alarms.states = no_answer  # type: ignore[method-assign]
     type_ = terminal(simulation)
     assert type_("status", "production") == 0
-    assert "alarms     CloudWatch does not answer" in type_.said
-    assert "rollback   none in progress" in type_.said
+    assert "alarms           CloudWatch does not answer" in type_.said
+    assert "rollback         none in progress" in type_.said
 
 
 # Start
@@ -258,7 +265,7 @@ def test_a_forced_start_over_another_rollback_reports_it_and_asks_for_confirmati
     yes = ("--yes",) if answer is None else ()
     code = type_("start", "production", "--direct", "--force", "--target-version", "v1", *yes)
     assert f"{first.id} (service, alarm) holds the lease; the service is not fenced" in type_.said
-    assert ("Take it over?" in type_.said) is (answer is not None)
+    assert ("Take over the rollback in progress?" in type_.said) is (answer is not None)
     assert (code == 0) is takes_over
     assert len(list(simulation.ledger.history(SERVICE))) == (2 if takes_over else 1)
 

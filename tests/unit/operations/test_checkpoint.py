@@ -188,16 +188,17 @@ def test_status_shows_the_last_observation_the_last_point_and_the_target_s_compa
     simulation = MigrationSimulation()
     type_ = terminal(simulation)
     type_("status", "production")
-    assert "  database   observed never\n  point      never\n" in type_.said
+    assert "  database         observed never\n  point            never\n" in type_.said
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)
     simulation.deploy_release("v2", users("id"), FIRST, DROPS)
     type_("status", "production")
     (point, *_) = simulation.ledger.restore_points(BRANCH)
-    assert f"  database   observed {simulation.observation().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
-    assert f"  point      before v2, by deployment: {point.lsn}, " in type_.said
+    assert f"  database         observed {simulation.observation().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
+    assert f"  point            before v2, by deployment: {point.lsn}, " in type_.said
     assert (
-        "  schema     breaking with v1: the target can't work with the live schema; column public.users" in type_.said
+        "  schema           breaking with v1: the target can't work with the live schema; column public.users"
+        in type_.said
     )
 
 

@@ -24,15 +24,15 @@ def check_out(into: Path, migrations: int) -> Path:
 
     Args:
         into: folder that the copy becomes.
-        migrations: how many of the repository's migrations the release has.
+        migrations: number of the repository's migrations that the release has.
     """
     shutil.copytree(_REPOSITORY, into)
     path = into / "meta" / "_journal.json"
     journal = json.loads(path.read_text())
-    later = journal["entries"][migrations:]
+    later_entries = journal["entries"][migrations:]
     journal["entries"] = journal["entries"][:migrations]
     path.write_text(json.dumps(journal, indent=2))
-    for entry in later:
+    for entry in later_entries:
         (into / f"{entry['tag']}.sql").unlink()
     return into
 
@@ -48,13 +48,13 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
     shipped = read_drizzle(folder, second_opinion=lambda _: NO_IMPACT)  # `rollback checkpoint` classifies them
     with psycopg.connect(uri) as session:
         session.execute(_JOURNAL.encode())
-        (latest,) = session.execute(_LATEST).fetchone() or (0,)
-        due = tuple(migration for migration in shipped if migration.created_at > latest)
-        for migration in due:
+        (latest_created_at,) = session.execute(_LATEST).fetchone() or (0,)
+        due_migrations = tuple(migration for migration in shipped if migration.created_at > latest_created_at)
+        for migration in due_migrations:
             for statement in _statements(folder / f"{migration.tag}.sql"):
                 session.execute(statement.encode())
             session.execute(_RECORD, (migration.hash, migration.created_at))
-    return tuple(migration.tag for migration in due)
+    return tuple(migration.tag for migration in due_migrations)
 
 
 def _statements(file: Path) -> list[str]:

@@ -30,9 +30,9 @@ class DemoDatabase:
         """Start a Neon beside the cloud and fill its branch; takes a few seconds."""
         neon, self._secrets = cloud.neon(), cloud.client("secretsmanager")
         project = neon.create_project(prepare=_create_tables)
-        self.databases = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
+        self.neon = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
         self.branch_id = self.branch().id
-        self.databases.update_branch(self.branch_id, protected=True)
+        self.neon.update_branch(self.branch_id, protected=True)
         self.connection_secret_arn = self._create_secret(CONNECTION_SECRET, _with_application_name(self.pooled_uri()))
         self._real_values = {
             "project_id": project.id,
@@ -53,18 +53,18 @@ class DemoDatabase:
         Raises:
             LookupError: the project has no branch of that name.
         """
-        found = self.databases.branch_named(name)
-        if found is None:
+        branch = self.neon.branch_named(name)
+        if branch is None:
             raise LookupError(f"Neon has no branch {name}")
-        return found
+        return branch
 
     def uri(self, branch_id: str, database: str = DATABASE) -> str:
         """Return the direct connection URI of a branch; a backup branch has one once it has a compute."""
-        return self.databases.connection_uri(branch_id, database, ROLE).get_secret_value()
+        return self.neon.connection_uri(branch_id, database, ROLE).get_secret_value()
 
     def pooled_uri(self) -> str:
         """Return the pooled connection URI of the branch, which the tasks use."""
-        return self.databases.connection_uri(self.branch_id, DATABASE, ROLE, pooled=True).get_secret_value()
+        return self.neon.connection_uri(self.branch_id, DATABASE, ROLE, pooled=True).get_secret_value()
 
     def query(self, branch_id: str, statement: str, *values: Any, database: str = DATABASE) -> list[tuple[Any, ...]]:
         """Run a statement on a branch and return its rows."""
@@ -78,9 +78,9 @@ class DemoDatabase:
         An operator does the same to look into a backup: the compute of the data loss report was deleted.
         """
         with suppress(RetryLater):  # Neon is busy: the caller asks again
-            if self.databases.endpoints(branch_id):
+            if self.neon.endpoints(branch_id):
                 return True
-            self.databases.create_endpoint(branch_id)
+            self.neon.create_endpoint(branch_id)
         return False
 
     def write_from_other_systems(self) -> None:
@@ -92,7 +92,7 @@ class DemoDatabase:
     def address(self) -> tuple[str, tuple[str, ...], str]:
         """Return what a rollback must not change: the branch's id, its hosts, and the tasks' connection URI."""
         branch = self.branch()
-        hosts = tuple(sorted(endpoint.host for endpoint in self.databases.endpoints(branch.id)))
+        hosts = tuple(sorted(endpoint.host for endpoint in self.neon.endpoints(branch.id)))
         secret = self._secrets.get_secret_value(SecretId=self.connection_secret_arn)["SecretString"]
         return branch.id, hosts, str(secret)
 

@@ -35,7 +35,7 @@ INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
 """
 # Two other systems write these rows after v1.1.0 was shipped. Postgres logs 32 values of a sequence ahead: more users
 # than that make sure that the restore takes the sequence back, however few requests the service answered. The invoices
-# are in a database of their own, which goes back with the branch all the same.
+# are in a database of their own, which is restored with the branch.
 IMPORTED_USERS = 40
 IMPORT_USERS = f"INSERT INTO users (name) SELECT 'imported ' || n FROM generate_series(1, {IMPORTED_USERS}) n"  # noqa: S608
 ADD_INVOICES = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"

@@ -21,7 +21,7 @@ class AlarmChanges:
 
     def __init__(self, cloudwatch: Any) -> None:
         self._cloudwatch = cloudwatch
-        self._known: set[tuple[str, str]] = set()
+        self._reported_changes: set[tuple[str, str]] = set()
         self._from = datetime.now(UTC) - _OVERLAP
         for _ in self.poll_changes():  # earlier changes are no news
             pass
@@ -40,6 +40,6 @@ class AlarmChanges:
         for item in reversed(items):
             self._from = max(self._from, item["Timestamp"] - _OVERLAP)
             key = (item["AlarmName"], f"{item['Timestamp']} {item['HistoryData']}")
-            if key not in self._known:
-                self._known.add(key)
+            if key not in self._reported_changes:
+                self._reported_changes.add(key)
                 yield item["AlarmName"], json.loads(item["HistoryData"])["newState"]["stateValue"]

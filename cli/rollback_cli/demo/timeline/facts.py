@@ -47,7 +47,7 @@ def progress_facts(rollback: Rollback) -> Iterator[Fact]:
 
 
 def _facts_so_far(rollback: Rollback) -> Iterator[Fact]:
-    yield Fact(f"begun, trigger {rollback.trigger}")
+    yield Fact(f"started, trigger: {rollback.trigger.replace('_', ' ')}")
     if rollback.plan is not None and rollback.plan.target is not None:
         yield from _schema_facts(rollback.plan)
         yield Fact(rollback.plan.summary)
@@ -103,18 +103,17 @@ def _shortened(line: str) -> str:
 def _service_facts(service: ServiceProgress) -> Iterator[Fact]:
     """List the calls of each escalation level and why it was left; the outcome says why the last level ended."""
     moves = [Fact(move, when=number, is_move=True) for number, move in enumerate(service.moves)]
-    listed = 0
+    listed_count = 0
     for number, attempt in enumerate(service.attempts):
-        yield from moves[listed : attempt.moves_before_escalation]
-        listed = attempt.moves_before_escalation
-        next_level = [*(later.escalation_level for later in service.attempts[number + 1 :]), service.escalation_level][
-            0
-        ]
+        yield from moves[listed_count : attempt.moves_before_escalation]
+        listed_count = attempt.moves_before_escalation
+        later_levels = [later.escalation_level for later in service.attempts[number + 1 :]]
+        next_level = [*later_levels, service.escalation_level][0]
         if next_level is not attempt.escalation_level:
-            yield Fact(f"{attempt.escalation_reason}: on to {next_level}", when=number)
-    yield from moves[listed:]
+            yield Fact(f"{attempt.escalation_reason}: escalates to {next_level.replace('_', ' ')}", when=number)
+    yield from moves[listed_count:]
     if service.done_at is not None:
-        yield Fact("settled", when=service.done_at)
+        yield Fact("the service runs the target", when=service.done_at)
 
 
 def _verification_facts(verification: Verification) -> Iterator[Fact]:

@@ -80,8 +80,8 @@ class DemoWatcher:
         self._print_pages(pages)
 
     def _print_if_changed(self, key: str, value: object, text: str, style: str) -> None:
-        before, self._last_values[key] = self._last_values.get(key), value
-        if before != value:
+        previous_value, self._last_values[key] = self._last_values.get(key), value
+        if previous_value != value:
             self._timeline.say(text, style)
 
     def _print_alarms(self) -> None:
@@ -118,9 +118,9 @@ class DemoWatcher:
             self._print_if_changed(f"release {release.fingerprint}", release.state, text, style)
 
     def _print_facts(self, rollback: Rollback, facts: Iterable[Fact], style: str) -> None:
-        new = [fact for fact in facts if (rollback.id, fact) not in self._printed]
-        self._printed.update((rollback.id, fact) for fact in new)
-        for line in merge_lines(new):
+        new_facts = [fact for fact in facts if (rollback.id, fact) not in self._printed]
+        self._printed.update((rollback.id, fact) for fact in new_facts)
+        for line in merge_lines(new_facts):
             self._timeline.say(f"{_short_name(rollback)}: {line}", style)
 
     def _print_first_change(self, rollback: Rollback) -> None:

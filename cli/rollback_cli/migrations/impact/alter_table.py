@@ -1,4 +1,4 @@
-"""ALTER TABLE, action by action. Known actions are listed; any other action is unknown, and does not show."""
+"""ALTER TABLE, action by action. An action on no list is unknown, and not visible in the structure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,9 +54,9 @@ class _Action:
 
     Attributes:
         kind: the parser's name of the action, such as `AT_AddColumn`.
-        column: that the action names, or the constraint; empty: neither.
+        column: name of the column or constraint that the action changes; empty: the action names neither.
         definition_kind: the parser's name of the node in `definition`.
-        definition: of the new column, constraint or partition; empty: the action has none.
+        definition: node that defines the new column, constraint or partition; empty: the action has none.
     """
 
     def __init__(self, table: str, command: Node, created: CreatedObjects) -> None:
@@ -89,9 +89,9 @@ def classify_unique_index(table: str, columns: tuple[str, ...], created: Created
     """Classify a unique index.
 
     Args:
-        table: that gets the index.
-        columns: of the index, without its expressions.
-        created: objects that the file has created before.
+        table: name of the table that gets the index.
+        columns: columns of the index, without its expressions.
+        created: objects that earlier statements of the file have created.
     """
     if table in created.tables or created.has_nullable_column(table, columns):
         return ADDITIVE
@@ -123,8 +123,8 @@ def _attach_partition(action: _Action, statement: Statement) -> MigrationImpact:
     A partition that the file has created accepts rows that were refused before. An old table that becomes a partition
     refuses rows that it accepted before.
     """
-    other = action.definition.get("name", action.definition)
-    is_other_created = relation(other) in action.created.tables
+    other_table = action.definition.get("name", action.definition)
+    is_other_created = relation(other_table) in action.created.tables
     are_both_created = action.table in action.created.tables and is_other_created
     if are_both_created or (action.definition_kind == "partition_cmd" and is_other_created):
         return ADDITIVE
@@ -152,7 +152,7 @@ def _classify_definition(name: str, definition: Node) -> MigrationImpact:
     if _has_constraint(definition, "CONSTR_CHECK"):
         return unknown(f"{name} has a check constraint", shows=True)
     if has_key and has_default and not _has_volatile_default(definition):
-        return breaking(f"{name} has a key and a default: its second row may be refused")
+        return breaking(f"{name} has a key and a default: the second row with the default may be refused")
     if has_key and not has_default and not _is_built_in(definition):
         return unknown(f"{name} has a key, and a type that may have a default", shows=True)
     return ADDITIVE
@@ -165,12 +165,12 @@ def _change_default(action: _Action) -> MigrationImpact:
     if action.is_on_created_column:
         action.created.columns[action.table][action.column] = False
         return unknown(f"{name} is created, then gets a default, which its key may refuse", shows=True)
-    return unknown(f"{name} gets another default: rows that leave it out get other values")
+    return unknown(f"{name} gets another default: rows without a value for the column get other values")
 
 
 def _set_not_null(action: _Action) -> MigrationImpact:
-    created = " is created, then" if action.is_on_created_column else ""
-    return breaking(f"{action.table}.{action.column}:{created} set NOT NULL")
+    prefix = " is created, then" if action.is_on_created_column else ""
+    return breaking(f"{action.table}.{action.column}:{prefix} set NOT NULL")
 
 
 def _drop_not_null(action: _Action) -> MigrationImpact:
@@ -182,8 +182,8 @@ def _drop_not_null(action: _Action) -> MigrationImpact:
 def _change_type(action: _Action) -> MigrationImpact:
     """Classify a change of type.
 
-    Without USING, a cast computes the values, and the structure shows the type. A type that is changed and changed back
-    does not show: so the type is both removed and made.
+    Without USING, a cast computes the values, and the structure shows the type. The structure does not show a change
+    of type that a later change reverts, so the type is both removed and made.
     """
     name = f"{action.table}.{action.column}"
     if action.is_on_created_column:
@@ -192,14 +192,14 @@ def _change_type(action: _Action) -> MigrationImpact:
         return breaking(f"{name}: another type, its values rewritten by USING", shows=False)
     if "coll_clause" in action.definition:
         return breaking(f"{name}: another type or collation", shows=False)
-    changed = (f"type {name}",)
-    return breaking(f"{name}: another type", removes=changed, makes=changed)
+    type_names = (f"type {name}",)
+    return breaking(f"{name}: another type", removes=type_names, makes=type_names)
 
 
 def _drop_column(action: _Action) -> MigrationImpact:
     name = f"{action.table}.{action.column}"
-    removed = (f"column {name}", *(("view *",) if action.cascades else ()))
-    return breaking(f"{name}: drop column", removes=removed)
+    removed_names = (f"column {name}", *(("view *",) if action.cascades else ()))
+    return breaking(f"{name}: drop column", removes=removed_names)
 
 
 def _add_identity(action: _Action) -> MigrationImpact:

@@ -1,8 +1,8 @@
 """The impact of a migration on the release before it, read from its SQL alone, by Postgres's own parser.
 
-Statements that are known to be harmless, or to show in the structure, are listed. A statement on no list is unknown,
-and does not show. A statement is classified in the context of its file: changing what
-the file has created harms no earlier release. The comparison of structures (`schema_structure`)
+Statements that are known to be harmless, or to be visible in the structure, are listed. A statement on no list is
+unknown and not visible. A statement is classified in the context of its file: a change of an object that the file has
+created harms no earlier release. The comparison of structures (`schema_structure`)
 decides what the text does not tell, such as a new column of a domain that forbids NULL. The text can't tell what the
 database's triggers do to rows that the file changes.
 """
@@ -82,10 +82,10 @@ def _classify_code_block(statement: Statement, context: FileContext) -> Migratio
     }
     body = arguments.get("as", {}).get("string", {}).get("sval", "")
     language = arguments.get("language", {}).get("string", {}).get("sval", "plpgsql")
-    guarded = _UNLESS_EXISTS.fullmatch(body)
-    if guarded is None or language != "plpgsql":
+    match = _UNLESS_EXISTS.fullmatch(body)
+    if match is None or language != "plpgsql":
         return unknown("a block of code: its effect is unknown")
-    return _classify_in(guarded["inner"], context.created)
+    return _classify_in(match["inner"], context.created)
 
 
 # Classified by what the file has created before.

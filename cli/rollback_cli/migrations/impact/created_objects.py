@@ -1,4 +1,4 @@
-"""Objects that a migration has created itself: no earlier release knows them, so changing them harms none."""
+"""Objects that a migration has created itself: a change of these objects harms no earlier release."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ class CreatedObjects:
     """Tables and columns that the file has created so far.
 
     Attributes:
-        tables: their names.
+        tables: names of the created tables.
         columns: table → column → whether an INSERT that leaves the column out leaves it NULL.
-        has_trigger: whether the file has created a trigger or a rule. What a later statement that changes rows does is
-            unknown then.
+        has_trigger: whether the file has created a trigger or a rule. The effect of a later statement that changes
+            rows is then unknown.
     """
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class CreatedObjects:
         """Whether the file has created all of the columns."""
         return columns <= self.columns.get(table, {}).keys()
 
-    def rename_table(self, old: str, new: str) -> None:
+    def rename_table(self, old_name: str, new_name: str) -> None:
         """Follow a table that the file has created to its new name."""
-        self.tables.discard(old)
-        self.tables.add(new)
+        self.tables.discard(old_name)
+        self.tables.add(new_name)
 
 
 class FileContext:

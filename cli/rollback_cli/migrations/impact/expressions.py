@@ -27,9 +27,9 @@ def find_side_effect(tree: Any) -> str | None:
     """Say why evaluating an expression or a query may do more than return a value; None: it does not."""
     for name, node in nodes(tree):
         if name in _WRITES:
-            return "it contains a statement that changes rows"
+            return "the expression contains a statement that changes rows"
         if name == "func_call" and not _is_harmless(node):
-            return f"it calls {'.'.join(strings(node.get('funcname')))}, whose effect is unknown"
+            return f"the expression calls {'.'.join(strings(node.get('funcname')))}, whose effect is unknown"
     return None
 
 

@@ -30,7 +30,7 @@ _RENAMED_KINDS = frozenset({*_NAMED_KINDS, "OBJECT_COLUMN", "OBJECT_TABCONSTRAIN
 
 
 def classify_drop(statement: Statement, context: FileContext) -> MigrationImpact:
-    """Classify DROP: breaking, unless the file has created all that it drops."""
+    """Classify DROP: breaking, unless the file has created all dropped objects."""
     node = statement.node
     object_type, cascades = node.get("remove_type", ""), node.get("behavior") == "DROP_CASCADE"
     if object_type in _DIGESTED_KINDS:
@@ -44,8 +44,8 @@ def classify_drop(statement: Statement, context: FileContext) -> MigrationImpact
     if kind == "view" and set(names) & context.views:
         return unknown(f"view {', '.join(names)} is dropped and created again: privileges on it are gone")
     dependants = (f"view {ANY_NAME}",) if kind in ("table", "view") else (ANY_NAME,)
-    removed = (*(f"{kind} {name}" for name in names), *(dependants if cascades else ()))
-    return breaking(f"drop {kind} {', '.join(names)}", removes=removed)
+    removed_names = (*(f"{kind} {name}" for name in names), *(dependants if cascades else ()))
+    return breaking(f"drop {kind} {', '.join(names)}", removes=removed_names)
 
 
 def _forget_created_tables(names: set[str], context: FileContext) -> bool:
@@ -78,8 +78,8 @@ def classify_rename(statement: Statement, context: FileContext) -> MigrationImpa
         return breaking(statement.brief)
     table = relation(node["relation"])
     if table not in context.created.tables:
-        removed, taken = _names_of_rename(node, table)
-        return breaking(statement.brief, removes=removed, makes=taken)
+        removed_names, taken_names = _names_of_rename(node, table)
+        return breaking(statement.brief, removes=removed_names, makes=taken_names)
     if object_type != "OBJECT_TABLE":
         return ADDITIVE
     new_name = _name_after_rename(node)
@@ -106,9 +106,9 @@ def classify_schema_change(statement: Statement) -> MigrationImpact:
     """Classify ALTER … SET SCHEMA: breaking for a table, unknown for anything else."""
     if statement.node.get("object_type") != "OBJECT_TABLE" or "relation" not in statement.node:
         return unknown_statement(statement)
-    old = relation(statement.node["relation"])
-    new = qualified((statement.node.get("newschema", ""), statement.node["relation"].get("relname", "")))
-    return breaking(statement.brief, removes=(f"table {old}",), makes=(f"table {new}",))
+    old_name = relation(statement.node["relation"])
+    new_name = qualified((statement.node.get("newschema", ""), statement.node["relation"].get("relname", "")))
+    return breaking(statement.brief, removes=(f"table {old_name}",), makes=(f"table {new_name}",))
 
 
 def classify_view(statement: Statement) -> MigrationImpact:

@@ -68,8 +68,8 @@ def classify_insert(statement: Statement, context: FileContext) -> MigrationImpa
 def classify_update(statement: Statement, context: FileContext) -> MigrationImpact:
     """Classify UPDATE: values for columns that the file has created are additive, values for other columns are not."""
     table = relation(statement.node["relation"])
-    assigned = {item["res_target"].get("name", "") for item in statement.node.get("target_list", ())}
-    is_own = bool(assigned) and context.created.has_created_columns(table, assigned)
+    assigned_columns = {item["res_target"].get("name", "") for item in statement.node.get("target_list", ())}
+    is_own = bool(assigned_columns) and context.created.has_created_columns(table, assigned_columns)
     return _classify_row_change(table, statement, context, f"rows of {table} are rewritten", is_own=is_own)
 
 
@@ -85,11 +85,11 @@ def _classify_row_change(
     """Classify a change of rows.
 
     Args:
-        table: whose rows change.
-        statement: that changes them.
-        context: the statement's file.
-        reason: for an old table.
-        is_own: whether only columns change that the file has created.
+        table: name of the table whose rows change.
+        statement: statement that changes the rows.
+        context: file of the statement.
+        reason: reason for a table that the file has not created.
+        is_own: whether the statement changes only columns that the file has created.
     """
     if table in _JOURNALS:
         return NO_IMPACT
@@ -97,7 +97,7 @@ def _classify_row_change(
     if side_effect is not None:
         return unknown(f"{statement.brief}: {side_effect}")
     if context.created.has_trigger:
-        return unknown(f"{statement.brief}: a trigger or a rule of this file may act on it")
+        return unknown(f"{statement.brief}: a trigger or a rule of this file may act on the changed rows")
     return ADDITIVE if is_own or table in context.created.tables else unknown(reason)
 
 

@@ -8,7 +8,7 @@ def unknown_statement(statement: Statement, *, shows: bool = False) -> Migration
     """Classify a statement as unknown.
 
     Args:
-        statement: is quoted in the reason.
+        statement: statement that the reason quotes.
         shows: whether a comparison of two structures would show the difference.
     """
     return unknown(f"not known to be harmless: {statement.brief}", shows=shows)

@@ -16,12 +16,12 @@ def is_alembic(folder: Path) -> bool:
 
 
 def read_alembic(folder: Path, sql: Path | None, second_opinion: SecondOpinion) -> tuple[ShippedMigration, ...]:
-    """Read all revisions, each after those that it depends on.
+    """Read all revisions in an order in which each revision follows its parents.
 
     Args:
         folder: the folder `versions`, or the one above it.
         sql: folder with `<revision>.sql`, the output of `alembic upgrade a:b --sql`.
-        second_opinion: classifies the SQL too.
+        second_opinion: second classifier of the SQL.
 
     Raises:
         InvalidRequest: a file has no `revision` that is a string, or the revisions depend on one another in a circle.
@@ -49,17 +49,17 @@ def read_alembic(folder: Path, sql: Path | None, second_opinion: SecondOpinion) 
 
 
 def _parents_first(parents: dict[str, tuple[str, ...]], folder: Path) -> list[str]:
-    """Order the revisions; a parent that has no file is left out of account."""
+    """Order the revisions; a parent without a file is ignored."""
     ordered: list[str] = []
     while len(ordered) < len(parents):
-        due = [
+        ready_revisions = [
             revision
-            for revision, before in parents.items()
-            if revision not in ordered and not (set(before) & parents.keys()) - {*ordered}
+            for revision, parent_revisions in parents.items()
+            if revision not in ordered and not (set(parent_revisions) & parents.keys()) - {*ordered}
         ]
-        if not due:
+        if not ready_revisions:
             raise InvalidRequest(f"the revisions in {folder} depend on one another in a circle")
-        ordered += due
+        ordered += ready_revisions
     return ordered
 
 

@@ -22,14 +22,15 @@ def read_django(folder: Path, sql: Path | None, second_opinion: SecondOpinion) -
     """Read the migrations of all apps below a folder.
 
     Args:
-        folder: of the project, of an app, or one `migrations`. The folder's name is taken for the app's label.
+        folder: folder of the project or of an app, or a folder `migrations`. The name of an app's folder counts as its
+            label.
         sql: folder with `<app>.<name>.sql`, the output of `sqlmigrate`.
-        second_opinion: classifies the SQL too.
+        second_opinion: second classifier of the SQL.
     """
     own_files = folder.glob("*.py") if folder.name == "migrations" else ()
     files = sorted(path for path in (*folder.rglob("migrations/*.py"), *own_files) if _FILE.fullmatch(path.name))
-    named = {f"{path.parent.resolve().parent.name}.{path.stem}": path for path in files}
+    files_by_name = {f"{path.parent.resolve().parent.name}.{path.stem}": path for path in files}
     return tuple(
         from_code_file(MigrationTool.DJANGO, name, path, place, find_sql(sql, name), second_opinion)
-        for place, (name, path) in enumerate(named.items(), start=1)
+        for place, (name, path) in enumerate(files_by_name.items(), start=1)
     )

@@ -19,9 +19,9 @@ def read_knex(folder: Path, sql: Path | None, second_opinion: SecondOpinion) -> 
     """Read all migrations, in the order of their files' names.
 
     Args:
-        folder: with the migrations.
+        folder: folder with the migrations.
         sql: folder with `<name>.sql`.
-        second_opinion: classifies the SQL too.
+        second_opinion: second classifier of the SQL.
     """
     files = sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
     return tuple(

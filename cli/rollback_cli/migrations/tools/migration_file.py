@@ -38,12 +38,12 @@ def from_sql_file(
     """Describe a migration that is a file of SQL.
 
     Args:
-        tool: that wrote the file.
+        tool: migration tool that wrote the file.
         name: tag and id of the migration.
-        path: of the file.
-        place: of the migration among the release's files, from 1.
-        second_opinion: classifies the text too.
-        checksum: as the tool's journal has it; None: the journal has none.
+        path: path of the file.
+        place: place of the migration among the release's files, from 1.
+        second_opinion: second classifier of the text.
+        checksum: checksum in the tool's journal; None: the journal has none.
     """
     content, text = read_file(path)
     return ShippedMigration(
@@ -60,15 +60,15 @@ def from_sql_file(
 def from_code_file(
     tool: MigrationTool, name: str, path: Path, place: int, sql: Path | None, second_opinion: SecondOpinion
 ) -> ShippedMigration:
-    """Describe a migration that is code; its class is that of the SQL that its tool wrote for it, else unknown.
+    """Describe a migration that is code: classify the SQL that the tool wrote for it; without SQL, unknown.
 
     Args:
-        tool: that runs the file.
+        tool: migration tool that runs the file.
         name: tag and id of the migration.
-        path: of the file.
-        place: of the migration among the release's files, from 1.
+        path: path of the file.
+        place: place of the migration among the release's files, from 1.
         sql: file with the migration's SQL; None: the pipeline offers none.
-        second_opinion: classifies the SQL too.
+        second_opinion: second classifier of the SQL.
     """
     content, _ = read_file(path)
     if sql is None:

@@ -21,7 +21,7 @@ def read_rails(folder: Path, sql: Path | None, second_opinion: SecondOpinion) ->
     Args:
         folder: the folder `db/migrate`.
         sql: folder with `<version>.sql`.
-        second_opinion: classifies the SQL too.
+        second_opinion: second classifier of the SQL.
     """
     files = sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
     versions = {path.name.split("_")[0]: path for path in files}

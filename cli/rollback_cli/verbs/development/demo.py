@@ -30,18 +30,18 @@ def demo(
 
     if scenario not in SCENARIOS:
         raise InvalidRequest(f"scenario {scenario!r} is not known; valid values: {', '.join(SCENARIOS)}")
-    chosen = SCENARIOS[scenario]
+    selected = SCENARIOS[scenario]
     console = Console()
     timeline = Timeline(console)
     problem = ""
     with (
         orderly_exit(),
-        DemoEnvironment(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as environment,
+        DemoEnvironment(timeline, policy=selected.policy, with_database=selected.migrations is not None) as environment,
     ):
         with DemoWatcher(environment, timeline) as watcher:
             try:
-                run_scenario(chosen, environment, timeline)
-                chosen.expected_outcome.verify(environment)
+                run_scenario(selected, environment, timeline)
+                selected.expected_outcome.verify(environment)
             except ExpectationFailed as failure:
                 problem = str(failure)
             watcher.stop()
@@ -51,9 +51,9 @@ def demo(
         else:
             console.print(_summary(find_answering_rollback(environment), load.served, load.failed))
     if problem:
-        console.print(table_cell(f"{chosen.expected_outcome.failure_message}: {problem}", "bold red"))
+        console.print(table_cell(f"{selected.expected_outcome.failure_message}: {problem}", "bold red"))
         raise typer.Exit(1)
-    timeline.say(chosen.expected_outcome.success_message, "good")
+    timeline.say(selected.expected_outcome.success_message, "good")
 
 
 def _summary(rollback: Rollback | None, served: int, failed: int) -> Table:
@@ -61,7 +61,7 @@ def _summary(rollback: Rollback | None, served: int, failed: int) -> Table:
     if rollback is not None and rollback.plan is not None:
         target = rollback.plan.target.version if rollback.plan.target else "none"
         table.add_row("rollback", rollback.id)
-        table.add_row("trigger", str(rollback.trigger))
+        table.add_row("trigger", rollback.trigger.replace("_", " "))
         table.add_row("from → to", table_cell(f"{rollback.plan.running.version} → {target}"))
         table.add_row("type", str(rollback.request.type))
         table.add_row("outcome", str(rollback.outcome))

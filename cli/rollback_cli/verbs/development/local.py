@@ -25,8 +25,8 @@ def _port_errors_as_requests() -> Iterator[None]:
 
     try:
         yield
-    except PortInUseError as in_use:
-        raise InvalidRequest(f"--port: {in_use}") from in_use
+    except PortInUseError as error:
+        raise InvalidRequest(f"--port: {error}") from error
 
 
 @app.command()
@@ -56,4 +56,4 @@ def up(
             while True:
                 time.sleep(1)
         except KeyboardInterrupt:
-            console.print("stopping")
+            console.print("stopping the embedded cloud")

@@ -1,4 +1,4 @@
-"""`rollback unfence ENV`: put back what a rollback changed and left to an operator."""
+"""`rollback unfence ENV`: restore the settings that a rollback changed and left to an operator."""
 
 from typing import Annotated
 
@@ -16,12 +16,15 @@ def unfence(
     reason: Reason,
     service: Service = None,
     force: Annotated[
-        bool, typer.Option(help="act beside a rollback in progress, and although a setting was changed since")
+        bool,
+        typer.Option(
+            help="act although a rollback is in progress, or although a setting was changed after the rollback"
+        ),
     ] = False,
 ) -> None:
     """Start the tasks again, restore the recorded scaling, and protect the branch again.
 
-    Exit code 1: a part could not be put back yet; run the command again.
+    Exit code 1: a setting could not be restored yet; run the command again.
     """
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     ports = deployment.ports()
@@ -32,14 +35,14 @@ def unfence(
         print_paragraph(describe_holder(lease, ports))
     result = operation.unfence(name, operator, ports, force=force)
     for obligation in result.done:
-        print_paragraph(f"put back: {obligation}")
+        print_paragraph(f"restored: {obligation}")
     for obligation in result.left:
-        print_paragraph(f"NOT YET: {obligation}")
+        print_paragraph(f"not restored yet: {obligation}")
     print_paragraph(result.stands)
     if result.left:
         print_paragraph(
-            "Scaling is put back once the tasks run, the deployment configuration once the rollout is COMPLETED: run "
-            "the command again then. If a branch could not be protected, protect it in Neon's console, and run the "
-            "command again"
+            "Scaling can be restored once the tasks run, the deployment configuration once the rollout is COMPLETED. "
+            "If a branch could not be protected, protect the branch in Neon's console. Then run rollback unfence "
+            f"{environment} --service {name} --reason '…'"
         )
         raise typer.Exit(1)

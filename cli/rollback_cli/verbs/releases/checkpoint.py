@@ -43,8 +43,8 @@ def checkpoint(
     name = deployment.settings.service_or_only(service).name
     shipped = read_migrations(migrations, tool, sql) if migrations is not None else None
     ports = deployment.ports()
-    recorded = with_retry(lambda: operation.checkpoint(name, version, shipped, ports))
-    for line in _describe(recorded):
+    result = with_retry(lambda: operation.checkpoint(name, version, shipped, ports))
+    for line in _describe(result):
         print_paragraph(line)
 
 
@@ -64,23 +64,23 @@ def with_retry(
     return record()
 
 
-def _describe(recorded: operation.Checkpoint) -> Iterator[str]:
-    point = recorded.point
+def _describe(result: operation.Checkpoint) -> Iterator[str]:
+    point = result.point
     yield f"restore point before {point.version} of {point.service}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
-    for line in recorded.journals:
+    for line in result.journals:
         yield f"journal: {line}"
-    for line in recorded.unfinished:
+    for line in result.unfinished:
         yield f"attention: {line}; whether older releases can work with the database will be unknown"
-    if recorded.new is None or recorded.impact is None:
+    if result.new is None or result.impact is None:
         yield "migrations: not given (--migrations DIR); whether older releases can work with them will be unknown"
         return
-    if not recorded.new:
+    if not result.new:
         yield f"migrations: none is new, the database has all {len(point.shipped or ())}"
         return
-    if any(migration.tool == MigrationTool.SQL for migration in recorded.new):
-        yield f"migrations: {len(recorded.new)} files; a folder of plain SQL has no journal, so all count as new"
-    downs = sum(migration.has_down for migration in recorded.new)
-    yield f"migrations: {len(recorded.new)} new, together {recorded.impact.impact}; {downs} with a down file"
-    for migration in recorded.new:
+    if any(migration.tool == MigrationTool.SQL for migration in result.new):
+        yield f"migrations: {len(result.new)} files; a folder of plain SQL has no journal, so all count as new"
+    downs = sum(migration.has_down for migration in result.new)
+    yield f"migrations: {len(result.new)} new, together {result.impact.impact}; {downs} with a down file"
+    for migration in result.new:
         reasons = f": {'; '.join(migration.impact.reasons)}" if migration.impact.reasons else ""
         yield f"  {migration.tag}  {migration.impact.impact}{reasons}"

@@ -1,4 +1,4 @@
-"""`rollback promote ENV`: promote a release by hand, so that the first incident has a rollback target."""
+"""`rollback promote ENV`: promote a release on an operator's word, so that the first incident has a rollback target."""
 
 from typing import Annotated
 

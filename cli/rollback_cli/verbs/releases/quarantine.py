@@ -1,4 +1,4 @@
-"""`rollback quarantine ENV VERSION`: no rollback goes to a release any more, except by force."""
+"""`rollback quarantine ENV VERSION`: no rollback takes a release as its target any more, except by force."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`rollback abort ENV ID`: end an open rollback, and wait until it is concluded."""
+"""`rollback abort ENV ID`: end an open rollback, and wait until the rollback is concluded."""
 
 import typer
 
@@ -10,19 +10,22 @@ from rollback_cli.terminal_text import make_console, print_paragraph
 
 
 def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> None:
-    """End an open rollback; services that it has fenced stay fenced. Exit code 1: you have to put something back."""
+    """End an open rollback; services that it has fenced stay fenced.
+
+    Exit code 1: settings are left for you to restore.
+    """
     deployment, operator = deployed_stack.find_deployment(environment), make_operator(reason)
     ports = deployment.ports()
-    aborted = pause_abort_unlock.abort(rollback_id, operator, ports)
+    rollback = pause_abort_unlock.abort(rollback_id, operator, ports)
     print_paragraph(
-        f"{rollback_id} is {aborted.outcome} and is being concluded; if this command is interrupted, the janitor "
-        "concludes it"
+        f"{rollback_id} is {rollback.outcome} and is being concluded. If this command is interrupted, the "
+        "janitor concludes the rollback"
     )
-    concluded = direct_mode.wait_until_concluded(rollback_id, ports)
-    print_report(make_console(), concluded, deployment.settings)
-    if concluded.taken_over_by is not None:
-        print_paragraph(f"{concluded.taken_over_by} has taken over and continues")
-    pause = f"rollback pause {environment} --service {concluded.service_name}"
-    print_paragraph(f"The next alarm starts another rollback. To prevent that: {pause} --reason '…'")
-    if concluded.left_to_operator():
+    rollback = direct_mode.wait_until_concluded(rollback_id, ports)
+    print_report(make_console(), rollback, deployment.settings)
+    if rollback.taken_over_by is not None:
+        print_paragraph(f"{rollback.taken_over_by} has taken over {rollback_id} and continues the rollback")
+    pause = f"rollback pause {environment} --service {rollback.service_name}"
+    print_paragraph(f"The next alarm starts another rollback. To prevent automatic rollbacks: {pause} --reason '…'")
+    if rollback.left_to_operator():
         raise typer.Exit(1)

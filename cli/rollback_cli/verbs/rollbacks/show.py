@@ -16,5 +16,5 @@ def show(environment: Environment, rollback_id: RollbackId) -> None:
         print_report(make_console(), rollback, deployment.settings)
     except KeyError as error:
         raise InvalidRequest(
-            f"there is no rollback {rollback_id}; `rollback history {environment}` lists them"
+            f"there is no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
         ) from error

@@ -44,7 +44,7 @@ def start(
     A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned
     in a dry run; 1: any other outcome.
     """
-    given = {
+    options = {
         "type": type,
         "service": service,
         "target_version": target_version,
@@ -55,4 +55,4 @@ def start(
         "dry_run": dry_run,
         "reason": reason,
     }
-    start_and_follow(environment, given, in_process=in_process, yes=yes)
+    start_and_follow(environment, options, in_process=in_process, yes=yes)

@@ -1,4 +1,4 @@
-"""`rollback status ENV`: the running release, the rollback target, and objections to a rollback."""
+"""`rollback status ENV`: the running release, the rollback target, and the checks against a rollback."""
 
 from rollback_cli import deployed_stack
 from rollback_cli.operator_options import Environment

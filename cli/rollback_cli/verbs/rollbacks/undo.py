@@ -1,4 +1,4 @@
-"""`rollback undo ENV ID`: bring back what a rollback removed from the database, from its backup branch."""
+"""`rollback undo ENV ID`: restore what a rollback removed from the database, from its backup branch."""
 
 from rollback.domain.rollback import service_of
 from rollback.errors import InvalidRequest
@@ -27,21 +27,21 @@ def undo(
     """Restore the database from the backup branch of a rollback; undoing a full rollback moves the service too.
 
     A new backup branch keeps the rows written since that rollback. Afterwards the branch is a child of the old backup.
-    Neon restores only root branches to points in their own past, and so no longer this one.
+    Neon restores only root branches to points in their own past, so this branch can no longer be restored to a time.
     """
     service = service_of(rollback_id)
     try:
-        undone = deployed_stack.find_deployment(environment).ports().ledger.read(service, rollback_id)
-    except KeyError as missing:
+        undone_rollback = deployed_stack.find_deployment(environment).ports().ledger.read(service, rollback_id)
+    except KeyError as error:
         raise InvalidRequest(
-            f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists them"
-        ) from missing
-    given = {
-        "type": undone.request.type.value,
+            f"the ledger has no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
+        ) from error
+    options = {
+        "type": undone_rollback.request.type.value,
         "service": service,
         "undo": rollback_id,
         "force": force,
         "dry_run": dry_run,
         "reason": reason,
     }
-    start_and_follow(environment, given, in_process=in_process, yes=yes)
+    start_and_follow(environment, options, in_process=in_process, yes=yes)
