@@ -30,7 +30,7 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
     target = _find_in_ledger(plan.target, ports)
     previous = _find_in_ledger(plan.running, ports) or _record_release(plan.running, ports)
     if has_succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
-        reason = f"{rollback.id} went back to this release, and verified it"
+        reason = f"{rollback.id} rolled back to this release and verified the release"
         set_release_state(target, ReleaseState.CANDIDATE, reason, now, ports)
     if previous is None or previous.fingerprint == plan.target.fingerprint:
         return
@@ -55,7 +55,7 @@ def set_release_state(
     try:
         ports.ledger.set_release_state(release, state, now, reason)
     except Conflict:
-        return  # another writer set a state meanwhile: that verdict is the later one
+        return  # another writer has just set a state, and the later verdict counts
     except UnreadableItem as unreadable:  # an unreadable release is never a target, so its state may stay unset
         ports.ledger.record_unreadable(unreadable, now)
 
@@ -77,6 +77,6 @@ def _record_release(release: Release, ports: PreviousReleasePorts) -> Release | 
     if raw is None:
         return None
     definition = normalised_definition(raw, release.images)
-    recorded = release.model_copy(update={"definition_sha256": sha256_of(definition)})
-    ports.ledger.record(recorded, definition)
-    return recorded
+    recorded_release = release.model_copy(update={"definition_sha256": sha256_of(definition)})
+    ports.ledger.record(recorded_release, definition)
+    return recorded_release
