@@ -61,10 +61,12 @@ def set_release_state(
 
 
 def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseStatePorts) -> None:
-    standing = read_standing_plan(release.service, ports)
-    if standing is not None and standing.definition_of(release.fingerprint) is not None:
-        at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
-        ports.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
+    standing_plan = read_standing_plan(release.service, ports)
+    if standing_plan is not None and standing_plan.definition_of(release.fingerprint) is not None:
+        at = max(now, standing_plan.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
+        ports.ledger.put_standing_plan(
+            standing_plan.without(release.fingerprint).model_copy(update={"computed_at": at})
+        )
 
 
 def _find_in_ledger(release: Release, ports: HasLedger) -> Release | None:

@@ -120,7 +120,7 @@ def must_conclude_first(predecessor: Rollback) -> bool:
 
 
 def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
-    """Whether this rollback continues a predecessor: without outcome, aborted midway, or taken over by this rollback."""
+    """Whether this rollback continues a predecessor: without outcome, aborted midway, or taken over by it."""
     is_unfinished = (
         predecessor.outcome is None or predecessor.taken_over_by == rollback.id or predecessor.is_aborted_midway
     )

@@ -42,5 +42,5 @@ def describe_takeover_state(holder: Rollback) -> str:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for obligation in holder.open_obligations():
         service = f" of {obligation.service}" if obligation.service is not None else ""
-        parts.append(f"not put back yet: {obligation.kind}{service}, was {obligation.before}")
+        parts.append(f"not put back yet: {obligation.kind.replace('_', ' ')}{service}, was {obligation.before}")
     return "; ".join(parts)

@@ -97,10 +97,10 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
 
 def _emit_alarm_metrics(service: str, ports: AllPorts) -> Iterator[str]:
     """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
-    standing = read_standing_plan(service, ports)
+    standing_plan = read_standing_plan(service, ports)
     ports.metrics.record_readiness(
         service,
-        is_rollback_available=standing is not None and standing.is_ready,
+        is_rollback_available=standing_plan is not None and standing_plan.is_ready,
         stale_leases=int(is_lease_stale(service, ports)),
     )
     yield from ()
