@@ -110,4 +110,6 @@ def last_known_good_tag(environment: str, image: str) -> str:
     return f"{LAST_KNOWN_GOOD}-{environment}-{image.rpartition('sha256:')[2][:12]}"
 
 
-DESIRED_COUNT_CHECK = "tasks-are-wanted"
+DESIRED_COUNT_CHECK = "desired-count-is-above-zero"
+# The second name is in documents that an older version of the code stored.
+DESIRED_COUNT_CHECKS = frozenset({DESIRED_COUNT_CHECK, "tasks-are-wanted"})

@@ -25,7 +25,7 @@ SHOWN_EVENTS = {
     ),
     "stuck-lock": (
         r"emergency rollback \w+: update_service",
-        r"escalates to restart from zero",
+        r"escalating to restart from zero",
         r"suspend_scaling",
         r"scale_to_zero",
         r"start_from_zero",

@@ -124,7 +124,7 @@ class TestServiceAtZeroByTheTeam:
         simulation.services.calls.clear()
         ended = simulation.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
-        assert "scaled to zero" in ended.reason
+        assert "was set to 0 during the rollback" in ended.reason
         assert simulation.services.desired_count == 0
         assert simulation.state_of("v2") is ReleaseState.SUSPECT
 
@@ -141,7 +141,7 @@ class TestServiceAtZeroByTheTeam:
         simulation.services.calls.clear()
         ended = simulation.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
-        assert "scaled to zero" in ended.reason
+        assert "was set to 0 during the rollback" in ended.reason
         assert simulation.services.desired_count == 0
         assert not [given for _, given in simulation.services.calls if given.get("desired_count")]
         assert len(simulation.pages()) == 1
@@ -346,7 +346,7 @@ class TestAlarmOfAnotherTargetGroup:
     def test_an_alarm_of_another_target_group_fails_no_verification_for_ever(self) -> None:
         simulation, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
-        check = next(c for c in rollback.verification.checks if c.name == "alarms")
+        check = next(c for c in rollback.verification.checks if c.name == "alarms-are-ok")
         assert check.verdict is Verdict.SKIPPED
         assert "watches other target groups" in check.reason
         settle = timedelta(minutes=simulation.ports.settings.policy.alarm_settle_minutes)

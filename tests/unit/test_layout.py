@@ -113,7 +113,7 @@ PURE = (
     "rollback.*_rules",
     "rollback.*.next_action",
     "rollback.leases.takeover",
-    "rollback.service.drain_status",
+    "rollback.service.zero_task_periods",
     "rollback.database.data_loss.open_analysis",
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",

@@ -1,4 +1,4 @@
-"""One entry per kind of obligation: how to see that the recorded value is back, and how to put it back when safe."""
+"""One entry per kind of obligation: how to check the recorded value, and how to restore it when that is safe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 
 @dataclass(frozen=True)
 class ServiceDischarge:
-    """Look and change for an obligation about a service that ECS has just described.
+    """Check and change of an obligation about a service that ECS has just described.
 
     Attributes:
         is_discharged: whether the service has the recorded value again.
-        discharge: put the recorded value back if that is safe now; change nothing otherwise.
+        discharge: restore the recorded value if that is safe now; change nothing otherwise.
     """
 
     is_discharged: Callable[[Obligation, ServiceSettings, ServiceView, SettingDischargePorts], bool]
@@ -51,7 +51,7 @@ def restore_setting(
     """Discharge an obligation about a service.
 
     Returns:
-        Whether `view` shows the recorded value. If not, the value was put back if that is safe; describe again to see.
+        Whether `view` shows the recorded value. If not, the value was restored if that is safe.
     """
     entry = discharge_of(obligation.kind)
     if not isinstance(entry, ServiceDischarge):
@@ -62,18 +62,18 @@ def restore_setting(
     return False
 
 
-def ensure_branch_protected(obligation: Obligation, databases: Databases) -> bool:
-    """Protect a branch again that a restore un-protected and can no longer protect itself.
+def ensure_branch_protected(obligation: Obligation, neon: Databases) -> bool:
+    """Protect a branch again whose protection a restore removed and could not put back.
 
     Returns:
-        Whether the branch is protected, or gone. If not, Neon was asked to protect it; call again to see.
+        Whether the branch is protected, or gone. If not, Neon was asked to protect the branch; call again to check.
     """
     entry = discharge_of(obligation.kind)
     if not isinstance(entry, BranchDischarge):
         return False
-    if entry.is_discharged(obligation, databases):
+    if entry.is_discharged(obligation, neon):
         return True
-    entry.discharge(obligation, databases)
+    entry.discharge(obligation, neon)
     return False
 
 
@@ -90,10 +90,10 @@ def _has_recorded_configuration(
 def _restore_configuration(
     obligation: Obligation, service: ServiceSettings, view: ServiceView, ports: SettingDischargePorts
 ) -> None:
-    """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that others changed meanwhile stay.
+    """Rule 5: put the recorded parts back once PRIMARY is COMPLETED. Parts that another actor changed stay.
 
-    COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
-    reference, DeploymentEarlySuccessCriteria).
+    COMPLETED is enough, although tasks of the former revision may still run: ECS does not roll back from COMPLETED (ECS
+    API reference, DeploymentEarlySuccessCriteria).
     """
     if view.primary.rollout_state == "COMPLETED":
         ports.services.update(service, deployment_configuration=obligation.before)
@@ -141,10 +141,10 @@ def _restore_scaling(
         ports.scaling.put(service, recorded)
 
 
-def _is_branch_protected(obligation: Obligation, databases: Databases) -> bool:
-    branch = databases.branch(str(obligation.before["branch_id"]))
+def _is_branch_protected(obligation: Obligation, neon: Databases) -> bool:
+    branch = neon.branch(str(obligation.before["branch_id"]))
     return branch is None or branch.protected
 
 
-def _protect_branch(obligation: Obligation, databases: Databases) -> None:
-    databases.update_branch(str(obligation.before["branch_id"]), protected=True)
+def _protect_branch(obligation: Obligation, neon: Databases) -> None:
+    neon.update_branch(str(obligation.before["branch_id"]), protected=True)

@@ -1,7 +1,7 @@
-"""Discharge obligations: put every setting back that a rollback changed around its target, under the lease.
+"""Discharge obligations: restore every setting that a rollback changed around its target, under the lease.
 
-An obligation counts as discharged only once AWS or Neon shows the recorded value. One that can't be discharged in time
-is handed to an operator by name. A rollback that crashed is discharged like any other (decision 18).
+An obligation counts as discharged only once AWS or Neon shows the recorded value. An obligation that can't be
+discharged in time is handed to an operator. A rollback that crashed is discharged like any other (decision 18).
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from rollback.leases.hold import renew_leases_of_stopped_services
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
 from rollback.ports.holders import HasLedger, HasSettings
-from rollback.service.drain_status import record_service_running
+from rollback.service.zero_task_periods import record_service_running
 
 
 def discharge_obligation(rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
@@ -36,7 +36,7 @@ def discharge_obligation(rollback: Rollback, obligation: Obligation, now: dateti
     if lease.counter != rollback.lease_counter:
         return rollback.evolve(lease_counter=lease.counter, wait_seconds=0)
     try:
-        ports.ledger.renew(lease, now, until)  # rule 9: a lease that was held already may end any moment
+        ports.ledger.renew(lease, now, until)  # a lease that the rollback held already may end at any moment
         held_by_others = renew_leases_of_stopped_services(rollback, ports)
     except LeaseLost:
         return rollback.evolve(wait_seconds=policy.poll_seconds)
@@ -88,16 +88,16 @@ def _wait_or_hand_to_operator(
 
 def _hand_to_lease_holder(rollback: Rollback, obligation: Obligation, now: datetime, ports: LeasePorts) -> Rollback:
     """Hand the obligation to the rollback that took the expired lease over, once its record has the obligation too."""
-    held = ports.ledger.lease(rollback.service_name)
-    if held is not None:
-        successor = find_rollback(held.holder, ports)
+    lease = ports.ledger.lease(rollback.service_name)
+    if lease is not None:
+        successor = find_rollback(lease.holder, ports)
         if successor is not None and successor.has_obligation_like(obligation, rollback):
             return rollback.hand_over(obligation, successor.id)
     return _wait_or_hand_to_operator(rollback, obligation, now, ports)
 
 
 def _release_service_lease(rollback: Rollback, obligation: Obligation, ports: HasLedger) -> Rollback:
-    """Give another service's lease back with its last obligation. The rollback's own lease is given back at the end."""
+    """Release another service's lease with its last obligation. The rollback's own lease is released at the end."""
     if obligation.service is not None and all(
         other.service != obligation.service for other in rollback.open_obligations()
     ):

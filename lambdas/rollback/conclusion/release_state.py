@@ -30,7 +30,7 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
     target = _find_in_ledger(plan.target, ports)
     previous = _find_in_ledger(plan.running, ports) or _record_release(plan.running, ports)
     if has_succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
-        reason = f"{rollback.id} went back to this release, and verified it"
+        reason = f"{rollback.id} rolled back to this release and verified the release"
         set_release_state(target, ReleaseState.CANDIDATE, reason, now, ports)
     if previous is None or previous.fingerprint == plan.target.fingerprint:
         return
@@ -55,16 +55,18 @@ def set_release_state(
     try:
         ports.ledger.set_release_state(release, state, now, reason)
     except Conflict:
-        return  # another writer set a state meanwhile: that verdict is the later one
+        return  # another writer has just set a state, and the later verdict counts
     except UnreadableItem as unreadable:  # an unreadable release is never a target, so its state may stay unset
         ports.ledger.record_unreadable(unreadable, now)
 
 
 def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseStatePorts) -> None:
-    standing = read_standing_plan(release.service, ports)
-    if standing is not None and standing.definition_of(release.fingerprint) is not None:
-        at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
-        ports.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
+    standing_plan = read_standing_plan(release.service, ports)
+    if standing_plan is not None and standing_plan.definition_of(release.fingerprint) is not None:
+        at = max(now, standing_plan.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
+        ports.ledger.put_standing_plan(
+            standing_plan.without(release.fingerprint).model_copy(update={"computed_at": at})
+        )
 
 
 def _find_in_ledger(release: Release, ports: HasLedger) -> Release | None:
@@ -77,6 +79,6 @@ def _record_release(release: Release, ports: PreviousReleasePorts) -> Release | 
     if raw is None:
         return None
     definition = normalised_definition(raw, release.images)
-    recorded = release.model_copy(update={"definition_sha256": sha256_of(definition)})
-    ports.ledger.record(recorded, definition)
-    return recorded
+    recorded_release = release.model_copy(update={"definition_sha256": sha256_of(definition)})
+    ports.ledger.record(recorded_release, definition)
+    return recorded_release

@@ -26,9 +26,9 @@ def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:
     Raises:
         ExternalServiceError: the report could not be sent.
     """
-    reported = rollback.evolve(reported=True, last_reported_result=rollback.result_key, wait_seconds=0)
+    reported_rollback = rollback.evolve(reported=True, last_reported_result=rollback.result_key, wait_seconds=0)
     if rollback.last_reported_result == rollback.result_key:
-        return reported
+        return reported_rollback
     now, key = ports.clock.now(), page_count.aggregation_key(rollback)
     last_count = ports.ledger.page_count(rollback.service_name, key) if key is not None else None
     is_only_counted = page_count.is_aggregated(last_count, now, ports.settings.policy.page_aggregation_minutes)
@@ -37,7 +37,7 @@ def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:
     if key is not None:
         count = last_count.with_unsent_page(rollback, now) if last_count is not None and is_only_counted else None
         ports.ledger.put_page_count(count or page_count.first_page(rollback, key, now, last_count), last_count)
-    return reported
+    return reported_rollback
 
 
 def try_to_report(rollback: Rollback, ports: ReportPorts) -> Rollback:

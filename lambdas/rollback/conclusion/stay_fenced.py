@@ -12,10 +12,10 @@ from rollback.resources.aws.ecs_service import ServiceView
 def has_to_stay_fenced(rollback: Rollback, obligation: Obligation, view: ServiceView, ports: StayFencedPorts) -> bool:
     """Whether a service at zero tasks has to stay there, with its scaling suspended.
 
-    - Rule 3: after an operator's abort while fenced, the service stays fenced. The operator knows why.
+    - Rule 3: after an operator's abort while fenced, the service stays fenced. The operator knows the reason.
     - After changed data, the service starts only if the data is as planned and PRIMARY runs the planned target.
-    - A rollback without an outcome may start other writers in order to verify them (`reconnect`). Otherwise it could
-      never succeed.
+    - A rollback without an outcome may start other writers in order to verify them (`reconnect`). Otherwise such
+      a rollback could never succeed.
     """
     if obligation.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
@@ -34,8 +34,8 @@ def _inherits_fence_of_operator(rollback: Rollback, ports: LeaseReadPorts) -> bo
     """Whether an operator ended a rollback behind the fence that this one inherited: only success lifts that fence."""
     if rollback.inherits_fence_of is None:
         return False
-    before = find_rollback(rollback.inherits_fence_of, ports)
-    return before is None or before.is_aborted_by_operator or _inherits_fence_of_operator(before, ports)
+    predecessor = find_rollback(rollback.inherits_fence_of, ports)
+    return predecessor is None or predecessor.is_aborted_by_operator or _inherits_fence_of_operator(predecessor, ports)
 
 
 def _took_over_changed_data(rollback: Rollback, ports: LeaseReadPorts) -> bool:
@@ -45,8 +45,8 @@ def _took_over_changed_data(rollback: Rollback, ports: LeaseReadPorts) -> bool:
     """
     if rollback.continues_rollback_id is None:
         return False
-    before = find_rollback(rollback.continues_rollback_id, ports)
-    return before is None or before.has_changed_data
+    predecessor = find_rollback(rollback.continues_rollback_id, ports)
+    return predecessor is None or predecessor.has_changed_data
 
 
 def _has_data_as_planned(rollback: Rollback) -> bool:

@@ -29,13 +29,14 @@ def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
     if rollback.concluded_at is not None:
         return report_data_loss(rollback, ports)
     if rollback.outcome is None:
-        return rollback.evolve(outcome=Outcome.FAILED, reason=rollback.reason or "ended before it had an outcome")
+        reason = rollback.reason or "the rollback ended before it had an outcome"
+        return rollback.evolve(outcome=Outcome.FAILED, reason=reason)
     if rollback.conclusion_started_at is None:
         return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, ports), wait_seconds=0)
     if is_page(rollback) and not rollback.reported:
-        sent = try_to_report(rollback, ports)
-        if sent.reported:
-            return sent
+        attempted = try_to_report(rollback, ports)
+        if attempted.reported:
+            return attempted
     return _settle_changes(rollback, now, ports) or _report_and_close(rollback, now, ports)
 
 
@@ -48,22 +49,22 @@ def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, ports)
     progress = rollback.database
-    unanswered = progress if progress is not None and progress.has_unanswered_change else None
-    if unanswered is not None and rollback.has_changed_data:
-        return resolve_database_change(rollback, unanswered, ports)
+    unanswered_progress = progress if progress is not None and progress.has_unanswered_change else None
+    if unanswered_progress is not None and rollback.has_changed_data:
+        return resolve_database_change(rollback, unanswered_progress, ports)
     if rollback.open_obligations():
         return _discharge_next_obligation(rollback, now, ports)
-    if unanswered is not None:
-        return resolve_database_change(rollback, unanswered, ports)
+    if unanswered_progress is not None:
+        return resolve_database_change(rollback, unanswered_progress, ports)
     return None
 
 
 def _report_and_close(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback:
     mark_previous_release(rollback, now, ports)
     if not rollback.reported:
-        sent = try_to_report(rollback, ports)
-        if sent.reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
-            return sent
+        attempted = try_to_report(rollback, ports)
+        if attempted.reported or (attempted.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
+            return attempted
     ports.metrics.record_conclusion(rollback)
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)
 

@@ -2,8 +2,8 @@
 
     service → emergency → emergency with the next target → restart from zero → an operator
 
-An alarm over a target that runs on healthy targets means that the release is not the cause. No other deployment of the
-release would help.
+If the target release runs on healthy load balancer targets while an alarm is in ALARM, the release is not the cause.
+No other deployment of the release would help.
 """
 
 from enum import StrEnum
@@ -21,18 +21,23 @@ class EscalationLevel(StrEnum):
     EMERGENCY = "emergency"  # overrides ECS and CloudFormation at once, and still keeps healthy capacity
     RESTART_FROM_ZERO = "restart_from_zero"  # stops all tasks, then starts the target
 
+    @property
+    def in_words(self) -> str:
+        """The level's name in messages."""
+        return self.value.replace("_", " ")
+
 
 class TargetSwitch(StrEnum):
-    """The same escalation level with another target."""
+    """Another target on the same escalation level."""
 
-    NEXT_TARGET = "next_target"  # the target can't be run, or does not serve: another promoted release may
+    NEXT_TARGET = "next_target"  # the target does not start or does not serve; another promoted release may
 
 
 class EscalationEnd(StrEnum):
     """The reason why escalation ends."""
 
     NOT_THE_RELEASE = "not_the_release"
-    LEVELS_EXHAUSTED = "levels_exhausted"
+    NO_LEVEL_ALLOWED = "no_level_allowed"  # this was the last level, or the restart from zero is not allowed
 
 
 class ServiceHealth(BaseModel):
@@ -42,10 +47,10 @@ class ServiceHealth(BaseModel):
 
     is_target_running: bool = Field(description="PRIMARY is the target, with at least the desired count running")
     healthy_targets: int | None = Field(
-        description="in the target group that has the fewest; None: the load balancer did not answer"
+        description="in the target group that has the fewest healthy targets; None: the load balancer did not answer"
     )
     has_healthy_target: bool | None = Field(description="in any target group; None: the load balancer did not answer")
-    wanted: int = Field(ge=0, description="desired count")
+    desired_count: int = Field(ge=0)
     other_tasks: int = Field(
         default=0, ge=0, description="tasks of other deployments: the healthy ones may be among them"
     )
@@ -53,13 +58,13 @@ class ServiceHealth(BaseModel):
     @property
     def is_healthy(self) -> bool:
         """Whether the target runs and serves: enough targets are healthy even if all other tasks are among them."""
-        if self.healthy_targets is None or self.wanted == 0:
+        if self.healthy_targets is None or self.desired_count == 0:
             return False
-        return self.is_target_running and self.healthy_targets - self.other_tasks >= self.wanted
+        return self.is_target_running and self.healthy_targets - self.other_tasks >= self.desired_count
 
 
 class EscalationAttempt(BaseModel):
-    """An escalation level that was left, for the report and the demo's timeline."""
+    """An escalation level that did not help, for the report and the demo's timeline."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -77,6 +82,11 @@ class EscalationAttempt(BaseModel):
     last_events: tuple[StoredLine, ...] = ()
 
 
+def describe_escalation(reason: str, level: EscalationLevel) -> str:
+    """Describe the step to the next level, in the document's reason and in the demo's timeline."""
+    return f"{reason}; escalating to {level.in_words}"
+
+
 def next_escalation(
     current: EscalationLevel,
     service_health: ServiceHealth,
@@ -87,7 +97,7 @@ def next_escalation(
     """Choose the next level, another target, or the reason to end.
 
     Another target keeps healthy capacity, as any emergency does, so it comes before the restart from zero. A target
-    that runs, and of which some tasks serve, is not left for an older release.
+    that runs and has some healthy tasks is not replaced by an older release.
 
     Args:
         current: the level that did not help.
@@ -111,4 +121,4 @@ def next_escalation(
         and restart_from_zero == "allow"
     ):
         return EscalationLevel.RESTART_FROM_ZERO
-    return EscalationEnd.LEVELS_EXHAUSTED
+    return EscalationEnd.NO_LEVEL_ALLOWED

@@ -1,4 +1,4 @@
-"""Evidence for the guards, read from ledger, ECS and CloudWatch: history, pause, a fix in flight, traffic."""
+"""Evidence for the guards, from ledger, ECS, ELB and CloudWatch: history, pause, a fix in flight, traffic, outage."""
 
 from datetime import datetime, timedelta
 
@@ -20,32 +20,36 @@ ALARM_IS_IN_ALARM = "alarm-is-in-alarm"  # a check of Admit; a warning if CloudW
 def automatic_guards(
     rollback: Rollback, running: Release, view: ServiceView, ports: GuardPorts, resumed: Rollback | None = None
 ) -> list[Check]:
-    """Make the guards of every automatic trigger, an emergency's included.
+    """Run the guards of every automatic trigger, including an emergency.
 
     Args:
         rollback: the rollback.
         running: the release to replace.
         view: the service as ECS describes it now.
         ports: access to AWS, Neon and the ledger.
-        resumed: the rollback that this one continues.
+        resumed: the rollback that this rollback continues.
     """
     policy, now = ports.settings.policy, ports.clock.now()
     check_not_paused = guards.check_not_paused(rollback, ports.ledger.pause(rollback.service_name), policy, now)
     if resumed is not None:
         return [check_not_paused, *guards.skip_guards_on_takeover(resumed)]
-    began = _team_deployment_began_at(view, ports)
+    deployment_began_at = _team_deployment_began_at(view, ports)
     service = ports.settings.service(rollback.service_name)
-    runs = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
+    running_fingerprints = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
     changes = ports.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
     obligations = ports.ledger.obligations(rollback.service_name)
     return [
         check_not_paused,
-        *guards.check_history(rollback, runs, changes, policy, now),
+        *guards.check_history(rollback, running_fingerprints, changes, policy, now),
         guards.check_not_left_at_zero(rollback, view.desired_count, obligations, policy, now),
         guards.check_desired_count(rollback, view.desired_count, obligations, policy, now),
         *_check_outage_alarm(rollback, view, ports),
         guards.check_no_fix_in_flight(
-            rollback, began, _trigger_in_alarm_since(rollback, ports) if began else None, policy, now
+            rollback,
+            deployment_began_at,
+            _trigger_in_alarm_since(rollback, ports) if deployment_began_at else None,
+            policy,
+            now,
         ),
     ]
 
@@ -54,18 +58,17 @@ def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) ->
     """Check for too few requests; never for an outage (rule 11: `outage` is never mute)."""
     policy, now = ports.settings.policy, ports.clock.now()
     prefix, service = ports.settings.prefix, rollback.service_name
-    alarm = (
-        rollback.event.alarm if rollback.event is not None else None
-    )  # an emergency may have escalated to a full rollback
-    outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
-    if rollback.trigger is not Trigger.ALARM or outage:
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    # The alarm's name counts too, because an emergency may have escalated to a full rollback.
+    is_outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
+    if rollback.trigger is not Trigger.ALARM or is_outage:
         return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
-    leaves = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
-    in_alarm = [name for name, state in ports.alarms.states(leaves).items() if state == "ALARM"]
+    leaf_names = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
+    in_alarm = [name for name, state in ports.alarms.states(leaf_names).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
-    rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = _count_requests(view, since, ports) if set(in_alarm) & set(rates) else None
-    return guards.check_enough_traffic(in_alarm, rates, counted, policy, now)
+    rate_alarms = leaf_alarms(prefix, service, RATE_ALARMS)
+    request_count = _count_requests(view, since, ports) if set(in_alarm) & set(rate_alarms) else None
+    return guards.check_enough_traffic(in_alarm, rate_alarms, request_count, policy, now)
 
 
 def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> float | None:
@@ -77,32 +80,32 @@ def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> flo
 
 
 def _check_outage_alarm(rollback: Rollback, view: ServiceView, ports: OutagePorts) -> tuple[Check, ...]:
-    """Check the outage alarm, in a rollback that it triggered, if CloudWatch answered before."""
+    """Check the outage alarm if the alarm triggered the rollback and CloudWatch answered Admit."""
     prefix, service = ports.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
         return ()
-    cloudwatch_is_silent = any(c.name == ALARM_IS_IN_ALARM and c.verdict is Verdict.WARN for c in rollback.admission)
-    return () if cloudwatch_is_silent else (check_outage_against_elb(service, view, ports),)
+    is_cloudwatch_silent = any(c.name == ALARM_IS_IN_ALARM and c.verdict is Verdict.WARN for c in rollback.admission)
+    return () if is_cloudwatch_silent else (check_outage_against_elb(service, view, ports),)
 
 
-def check_outage_against_elb(service: str, view: ServiceView, ports: OutagePorts) -> Check:
+def check_outage_against_elb(service_name: str, view: ServiceView, ports: OutagePorts) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
     prefix, policy, now = ports.settings.prefix, ports.settings.policy, ports.clock.now()
     try:
-        states = ports.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
+        states = ports.alarms.states(leaf_alarms(prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS)))
         in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
             group: sum(target.state == "healthy" for target in ports.target_groups.health(group))
             for group in (view.target_groups if in_alarm else ())
         }
     except ExternalServiceError as failure:
-        return Check.warned("outage-is-seen", f"could not be asked: {failure}")
+        return Check.warned("outage-is-seen", f"the alarm could not be compared with ELB: {failure}")
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 
 def _team_deployment_began_at(view: ServiceView, ports: HasServices) -> datetime | None:
-    """Start of a deployment in flight that no rollback made (rule 5); None: there is none."""
+    """Start of a deployment in flight that no rollback made (rule 5); None: no such deployment is in flight."""
     newest = view.newest
     if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, ports):
         return None

@@ -1,4 +1,4 @@
-"""A failed deployment: whether ECS confirms the event, whether the event is news, and which revision is to be replaced.
+"""A failed deployment: whether ECS confirms it, whether its event is new, and which revision is to be replaced.
 
 An event alone changes nothing. ECS sends two events about one failure if the circuit breaker is on.
 """
@@ -27,18 +27,18 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
         deployment_id: `ecs-svc/…` as the event names it; None: the event names no deployment.
     """
     newest = view.newest
-    named = next((deployment for deployment in view.deployments if deployment.id == deployment_id), None)
+    named_deployment = next((deployment for deployment in view.deployments if deployment.id == deployment_id), None)
     evidence = {"deployment": deployment_id or "", "newest": newest.status if newest is not None else ""}
-    if named is not None and named.rollout_state == "COMPLETED":
+    if named_deployment is not None and named_deployment.rollout_state == "COMPLETED":
         return _reject_failure(f"{deployment_id} has completed", evidence)
-    if named is not None and named.rollout_state == "FAILED":
+    if named_deployment is not None and named_deployment.rollout_state == "FAILED":
         return _confirm_failure(f"{deployment_id} has failed", evidence)
     if any(deployment.rollout_state == "FAILED" for deployment in view.deployments):
         return _confirm_failure("a deployment of the service has failed", evidence)
     if newest is not None and newest.status in ENDED_ELSEWHERE | ROLLING_BACK:
         return _confirm_failure(f"the newest service deployment is {newest.status}", evidence)
     if newest is not None and newest.status in IN_FLIGHT:
-        reason = f"ECS still says that the newest service deployment is {newest.status}; the event is believed"
+        reason = f"ECS still reports the newest service deployment as {newest.status}; the event is believed"
         return Check.warned(CHECK_NAME, reason, evidence=evidence)
     return _reject_failure("ECS knows of no failed deployment of the service", evidence)
 
@@ -49,8 +49,8 @@ def find_revision_to_replace(
     """The revision that the service is to be moved away from: the failed deployment's, or PRIMARY's.
 
     The id in the event decides, since ECS's other answers may be of another moment. If ECS is rolling back, or has
-    lately rolled back, PRIMARY is the old release already, and a step back from there would be one too many. An
-    operator who asks after that means the running release.
+    lately rolled back, PRIMARY is the old release already, and a step back from PRIMARY would go one release too far.
+    An operator who then requests a rollback means the running release.
 
     Args:
         view: the service as ECS describes it now.
@@ -76,14 +76,16 @@ def _find_failed_revision(view: ServiceView, failed_id: str) -> DeployedRevision
     It is the target of the newest service deployment, unless ECS lists the failed one with another definition. The
     check `deployment-is-the-latest` judges a service deployment that began after the event.
     """
-    listed = next((deployment for deployment in view.deployments if deployment.id == failed_id), None)
+    listed_deployment = next((deployment for deployment in view.deployments if deployment.id == failed_id), None)
     newest = view.newest
-    if newest is not None and (listed is None or listed.definition_arn == newest.target_definition_arn):
+    if newest is not None and (
+        listed_deployment is None or listed_deployment.definition_arn == newest.target_definition_arn
+    ):
         return newest.target
-    if listed is not None:
-        return listed.deployed
-    failed = next((other for other in view.deployments if other.rollout_state == "FAILED"), view.primary)
-    return failed.deployed
+    if listed_deployment is not None:
+        return listed_deployment.deployed
+    failed_deployment = next((other for other in view.deployments if other.rollout_state == "FAILED"), view.primary)
+    return failed_deployment.deployed
 
 
 def _is_primary_ambiguous(view: ServiceView) -> bool:
@@ -92,7 +94,9 @@ def _is_primary_ambiguous(view: ServiceView) -> bool:
     return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
 
 
-def judge_failure_is_new(rollback: Rollback, answers: Iterable[AnswerEntry], began: datetime | None = None) -> Check:
+def judge_failure_is_new(
+    rollback: Rollback, answers: Iterable[AnswerEntry], deployment_began_at: datetime | None = None
+) -> Check:
     """Check that no earlier rollback was triggered by the same failure.
 
     A rollback that was suppressed before it had a plan does not count.
@@ -100,17 +104,20 @@ def judge_failure_is_new(rollback: Rollback, answers: Iterable[AnswerEntry], beg
     Args:
         rollback: the rollback.
         answers: recent rollbacks that failed deployments of this service triggered.
-        began: start of the team's newest deployment: a later event is about a deployment that began after the earlier.
+        deployment_began_at: start of the team's newest deployment. Events before and after that start are about
+            different deployments.
     """
     name = "failure-is-new"
-    first = next((answer for answer in answers if _is_same_failure(answer, rollback, began)), None)
-    if first is None:
+    earlier_answer = next(
+        (answer for answer in answers if _is_same_failure(answer, rollback, deployment_began_at)), None
+    )
+    if earlier_answer is None:
         return Check.passed(name, "no other event reported this failure")
-    reason = f"{first.rollback_id} was triggered by another event about the same failed deployment"
+    reason = f"{earlier_answer.rollback_id} was triggered by another event about the same failed deployment"
     return Check.failed(name, reason, suppresses=True)
 
 
-def _is_same_failure(answer: AnswerEntry, rollback: Rollback, began: datetime | None) -> bool:
+def _is_same_failure(answer: AnswerEntry, rollback: Rollback, deployment_began_at: datetime | None) -> bool:
     event = rollback.event
     if event is None or answer.event_at is None or abs(event.at - answer.event_at) > SAME_FAILURE_WINDOW:
         return False
@@ -120,7 +127,7 @@ def _is_same_failure(answer: AnswerEntry, rollback: Rollback, began: datetime | 
         return False
     if answer.deployment_id is not None and event.deployment_id is not None:
         return answer.deployment_id == event.deployment_id
-    return began is None or not answer.event_at < began <= event.at
+    return deployment_began_at is None or not answer.event_at < deployment_began_at <= event.at
 
 
 def _confirm_failure(reason: str, evidence: dict[str, str]) -> Check:

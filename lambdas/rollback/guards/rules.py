@@ -16,13 +16,14 @@ from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import ReadResult
 from rollback.names import DESIRED_COUNT_CHECK, NO_HEALTHY_TARGETS
 
-_HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
+_COOLDOWN = "cooldown-is-over"
+_HISTORY = (_COOLDOWN, "one-step-per-window", "attempt-budget")
 _NO_FIX = "no-fix-on-its-way"
 
 
-def skip_guards_on_takeover(earlier: Rollback) -> list[Check]:
+def skip_guards_on_takeover(predecessor: Rollback) -> list[Check]:
     """Skip the guards of a takeover: the resumed rollback was guarded when it began, or an operator requested it."""
-    reason = f"continues {earlier.id}, which was judged when it began"
+    reason = f"continues {predecessor.id}; the guards judged {predecessor.id} when it began"
     return [Check.skipped(name, reason) for name in (*_HISTORY, _NO_FIX)]
 
 
@@ -42,15 +43,15 @@ def check_history(
     if rollback.trigger in OPERATOR_TRIGGERS:
         return [Check.skipped(name, "requested by an operator") for name in _HISTORY]
     changes = _without_resumed(rollback, earlier.items)
-    acted = [change for change in changes if change.has_acted or _has_acted_unrecorded(change, runs)]
-    automatic = [change for change in acted if change.trigger not in OPERATOR_TRIGGERS]
+    acting = [change for change in changes if change.has_acted or _has_acted_unrecorded(change, runs)]
+    automatic = [change for change in acting if change.trigger not in OPERATOR_TRIGGERS]
     ids = {change.rollback_id for change in automatic}
     automatic = [change for change in automatic if change.taken_over_by not in ids]  # a takeover is the same attempt
-    unreadable = [item.key for item in earlier.unreadable]
+    unreadable_keys = [item.key for item in earlier.unreadable]
     return [
-        _cooldown(acted, policy, now),
+        _cooldown(acting, policy, now),
         _one_step_per_window(automatic, runs, policy, now),
-        _attempt_budget(automatic, unreadable, policy, now),
+        _attempt_budget(automatic, unreadable_keys, policy, now),
     ]
 
 
@@ -81,7 +82,7 @@ def check_not_left_at_zero(
         policy: the environment's policy.
         now: the present time.
     """
-    name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
+    name, recheck_due_at = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in OPERATOR_TRIGGERS:
         return Check.passed(name, "the desired count is above 0, or an operator started the rollback")
     for entry in obligations.items:
@@ -92,11 +93,11 @@ def check_not_left_at_zero(
                 else f"ended ({entry.outcome}), and left the start of the tasks to an operator"
             )
             reason = f"{entry.rollback_id} stopped all tasks of {rollback.service_name}, and {end}: {entry.reason}"
-            return _suppress_until(name, reason, again)
+            return _suppress_until(name, reason, recheck_due_at)
     if obligations.unreadable:
         keys = ", ".join(item.key for item in obligations.unreadable)
         reason = f"the desired count is 0, and records that may explain it can't be read: {keys}"
-        return _suppress_until(name, reason, again)
+        return _suppress_until(name, reason, recheck_due_at)
     return Check.passed(name, "no rollback left the service at zero tasks")
 
 
@@ -111,9 +112,9 @@ def _is_kept_at_zero_by(entry: ObligationsEntry) -> bool:
 def check_desired_count(
     rollback: Rollback, desired_count: int, obligations: ReadResult[ObligationsEntry], policy: Policy, now: datetime
 ) -> Check:
-    """Check that the team wants tasks: a service that the team scaled to zero has no outage, and no bad release.
+    """Check that the desired count is above 0: a service that the team scaled to zero has no outage.
 
-    A rollback's fence is not the team's will: `check_not_left_at_zero` judges that.
+    `check_not_left_at_zero` judges a desired count of 0 that a rollback's fence set.
 
     Args:
         rollback: the rollback.
@@ -122,7 +123,7 @@ def check_desired_count(
         policy: the environment's policy.
         now: the present time.
     """
-    name, again = DESIRED_COUNT_CHECK, now + timedelta(minutes=policy.recheck_minutes)
+    name, recheck_due_at = DESIRED_COUNT_CHECK, now + timedelta(minutes=policy.recheck_minutes)
     evidence = {"desired_count": desired_count}
     if rollback.trigger in OPERATOR_TRIGGERS:
         return Check.skipped(name, "requested by an operator", evidence=evidence)
@@ -133,12 +134,12 @@ def check_desired_count(
             f"the desired count is {desired_count} again, after 0 at {rollback.zero_desired_seen_at:%H:%M:%S} UTC: "
             f"the tasks have {policy.recheck_minutes:g} minutes to start"
         )
-        return _suppress_until(name, reason, again, evidence)
+        return _suppress_until(name, reason, recheck_due_at, evidence)
     has_fence = any(o.kind is ObligationKind.FENCE for entry in obligations.items for o in entry.obligations)
     if rollback.is_fenced or has_fence or obligations.unreadable:
-        return Check.skipped(name, "a rollback stopped its tasks, or may have stopped them")
+        return Check.skipped(name, "a rollback stopped the tasks of the service, or may have stopped them")
     reason = f"the desired count of {rollback.service_name} is 0, and no rollback set it to 0"
-    return _suppress_until(name, reason, again, evidence)
+    return _suppress_until(name, reason, recheck_due_at, evidence)
 
 
 def check_outage_visible(
@@ -158,13 +159,13 @@ def check_outage_visible(
     """
     name, alarms = "outage-is-seen", sorted(in_alarm)
     evidence = {"in_alarm": alarms, "healthy": dict(healthy)}
-    only_missing_targets = bool(alarms) and all(
+    is_about_missing_targets_only = bool(alarms) and all(
         alarm.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in alarm for alarm in alarms
     )
-    if not only_missing_targets or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
+    if not is_about_missing_targets_only or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
         reason = (
             "nothing contradicts the alarm"
-            if only_missing_targets
+            if is_about_missing_targets_only
             else "alarms other than those about missing targets confirm the outage, or their states are not known"
         )
         return Check.passed(name, reason, evidence=evidence)
@@ -182,7 +183,7 @@ def check_no_fix_in_flight(
     policy: Policy,
     now: datetime,
 ) -> Check:
-    """Check for a deployment that began after the alarm: it is no cause of the alarm, and may be the team's fix.
+    """Check for a deployment that began after the alarm. Such a deployment may be the team's fix.
 
     Args:
         rollback: the rollback.
@@ -198,12 +199,13 @@ def check_no_fix_in_flight(
         return Check.passed(name, "no deployment began after the alarm")
     if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
         reason = (
-            f"a deployment began at {deployment_began:%H:%M:%S} UTC, and did not end the alarm in time: it is no fix"
+            f"a deployment began at {deployment_began:%H:%M:%S} UTC, and did not end the alarm in time: the deployment "
+            "is no fix"
         )
         return Check.passed(name, reason)
     reason = (
-        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm at {in_alarm_since:%H:%M:%S}: it may "
-        "be the fix, and gets time"
+        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm at {in_alarm_since:%H:%M:%S} UTC: "
+        "the deployment may be the fix, and gets time"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
@@ -248,13 +250,13 @@ def _without_resumed(rollback: Rollback, earlier: Iterable[ChangeEntry]) -> list
 
 
 def _has_acted_unrecorded(earlier: ChangeEntry, runs: frozenset[str]) -> bool:
-    """Crash recovery: an intent whose target runs was carried out, though that was not saved."""
+    """Crash recovery: an intent whose target runs was carried out, although the change was not saved."""
     return earlier.has_intent and earlier.target_fingerprint is not None and earlier.target_fingerprint in runs
 
 
-def _cooldown(acted: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
+def _cooldown(acting: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
     """Give the service time to recover from the last rollback; an aborted one needs no time."""
-    for change in acted:
+    for change in acting:
         if change.outcome is Outcome.ABORTED:
             continue
         ready_at = (change.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
@@ -262,8 +264,8 @@ def _cooldown(acted: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
             reason = (
                 f"{change.rollback_id} ended recently: the service has {policy.cooldown_minutes:g} minutes to recover"
             )
-            return _suppress_until("cooldown", reason, ready_at, {"earlier": change.rollback_id})
-    return Check.passed("cooldown", "no rollback ended recently")
+            return _suppress_until(_COOLDOWN, reason, ready_at, {"earlier": change.rollback_id})
+    return Check.passed(_COOLDOWN, "no rollback ended recently")
 
 
 def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
@@ -274,22 +276,24 @@ def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], pol
         if is_its_target and change.admitted_at >= now - window:
             reason = (
                 f"{change.rollback_id} went back to {change.target_version} within the last "
-                f"{window.total_seconds() / 60:g} minutes, and that did not help: an operator has to act"
+                f"{window.total_seconds() / 60:g} minutes, and the rollback did not help: an operator has to act"
             )
             return Check.failed(name, reason, evidence={"earlier": change.rollback_id})
     return Check.passed(name, "no rollback in the window deployed the running release")
 
 
-def _attempt_budget(automatic: list[ChangeEntry], unreadable: list[str], policy: Policy, now: datetime) -> Check:
+def _attempt_budget(automatic: list[ChangeEntry], unreadable_keys: list[str], policy: Policy, now: datetime) -> Check:
     since = now - timedelta(minutes=policy.attempt_window_minutes)
-    spent = [*(change.rollback_id for change in automatic if change.admitted_at >= since), *unreadable]
-    evidence = {"attempts": spent}
-    count = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
-    if len(spent) < policy.attempts_per_window:
+    attempts = [*(change.rollback_id for change in automatic if change.admitted_at >= since), *unreadable_keys]
+    evidence = {"attempts": attempts}
+    count = f"{len(attempts)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
+    if len(attempts) < policy.attempts_per_window:
         return Check.passed("attempt-budget", count, evidence=evidence)
     reason = f"the attempt budget is spent: {count}; an operator has to act"
     return Check.failed("attempt-budget", reason, evidence=evidence)
 
 
-def _suppress_until(name: str, reason: str, at: datetime, evidence: Mapping[str, object] | None = None) -> Check:
-    return Check.failed(name, reason, evidence=dict(evidence or {}), suppresses=True, recheck_due_at=at)
+def _suppress_until(
+    name: str, reason: str, recheck_due_at: datetime, evidence: Mapping[str, object] | None = None
+) -> Check:
+    return Check.failed(name, reason, evidence=dict(evidence or {}), suppresses=True, recheck_due_at=recheck_due_at)

@@ -38,7 +38,7 @@ def announce(
     obligations: Iterable[Obligation] = (),
     **fields: object,
 ) -> Rollback:
-    """Write down the change that the next round sends.
+    """Announce the change that the next round sends.
 
     Args:
         rollback: the document.
@@ -49,9 +49,9 @@ def announce(
         obligations: settings to restore later. Those that are already recorded are dropped: the first value counts.
         fields: fields of the progress that hold from the announcement on.
     """
-    announced = progress.announce(action, ports.clock.now(), **fields)
+    announced_progress = progress.announce(action, ports.clock.now(), **fields)
     obligations = (*rollback.obligations, *rollback.keep_unrecorded(obligations))
-    return rollback.evolve(**{part: announced}, obligations=obligations, wait_seconds=0)
+    return rollback.evolve(**{part: announced_progress}, obligations=obligations, wait_seconds=0)
 
 
 def send_under_lease(
@@ -78,17 +78,17 @@ def has_new_intent(before: Rollback, after: Rollback) -> bool:
     Rule 9: the intent is written before the change.
     """
     intent = after.database.intent if after.database is not None else None
-    was = before.database.intent if before.database is not None else None
-    return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
+    previous_intent = before.database.intent if before.database is not None else None
+    return (intent is not None and intent != previous_intent) or len(after.obligations) > len(before.obligations)
 
 
-def seconds_to_wait(later: RetryLater, ports: HasSettings) -> int:
-    """Return the seconds that the service asked to wait, at least one polling interval."""
-    return max(ports.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+def seconds_to_wait(retry_later: RetryLater, ports: HasSettings) -> int:
+    """Return the seconds that Neon or Postgres asked to wait, at least one polling interval."""
+    return max(ports.settings.policy.poll_seconds, ceil(retry_later.retry_after_seconds or 0))
 
 
 def change_deadline(announced_at: datetime, lost_answer_seconds: float, ports: HasSettings) -> datetime:
-    """Return the time by which an announced change of the database was made or never will be.
+    """Return the time by which an announced change of the database was made, or will never be made.
 
     Rule 9: the intent is written before the change. The Lambda function that sends the change ends first. A request
     whose answer was lost may still reach Neon after that.

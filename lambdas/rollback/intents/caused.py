@@ -1,7 +1,7 @@
 """Deployments that a rollback requests on a service's own release (rule 5: they trigger no rollback of the service).
 
 A reader keeps its release and gets new tasks. If those fail, ECS reports a failed deployment as it does any other. The
-release before would be no better, since only the tasks are new.
+previous release would fail too, because only the tasks are new.
 """
 
 from datetime import datetime, timedelta
@@ -18,23 +18,26 @@ _MAX_CLOCK_SKEW = timedelta(minutes=1)  # between ECS and Lambda
 def check_not_caused_by_rollback(
     service_name: str, deployment_id: str | None, view: ServiceView, ports: HasLedger
 ) -> Check:
-    """Check that a failed deployment is the team's, and not one that gave a service new connections.
+    """Check that the team requested a failed deployment, and not a rollback that gave the service new connections.
 
     Args:
         service_name: the service.
-        deployment_id: `ecs-svc/…` as the event names it; None: the event named none and means the newest one.
+        deployment_id: `ecs-svc/…` as the event names it; None: the event named no deployment and means the newest.
         view: ECS's description of the service.
         ports: access to AWS, Neon and the ledger.
     """
-    caused = ports.ledger.caused_deployment(service_name)
-    if caused is None or not _is_same_deployment(caused, deployment_id, view):
-        reason = "no rollback asked for it"
+    caused_deployment = ports.ledger.caused_deployment(service_name)
+    if caused_deployment is None or not _is_same_deployment(caused_deployment, deployment_id, view):
+        reason = "no rollback requested this deployment"
         return Check.passed(CHECK_NAME, reason)
     reason = (
-        f"{caused.rollback_id or 'a rollback'} asked for this deployment, to give {service_name} new tasks; its "
-        "release already ran before, so it is not rolled back"
+        f"{caused_deployment.rollback_id or 'a rollback'} requested this deployment to give {service_name} new tasks. "
+        "The release did not change, so the deployment starts no rollback"
     )
-    evidence = {"rollback": caused.rollback_id, "deployment": caused.deployment_id or deployment_id or ""}
+    evidence = {
+        "rollback": caused_deployment.rollback_id,
+        "deployment": caused_deployment.deployment_id or deployment_id or "",
+    }
     return Check.failed(CHECK_NAME, reason, evidence=evidence, suppresses=True)
 
 
@@ -49,7 +52,7 @@ def record_caused_deployment(
     deployment_id: str | None = None,
 ) -> None:
     """Record a deployment before it is requested, and again with its id: ECS may report its failure at any moment."""
-    caused = CausedDeployment(
+    caused_deployment = CausedDeployment(
         service=service_name,
         rollback_id=rollback_id,
         asked_at=asked_at,
@@ -57,7 +60,7 @@ def record_caused_deployment(
         replaced_deployment_id=replaced_deployment_id or view.primary.id,
         deployment_id=deployment_id,
     )
-    ports.ledger.put_caused_deployment(caused)
+    ports.ledger.put_caused_deployment(caused_deployment)
 
 
 def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:

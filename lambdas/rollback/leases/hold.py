@@ -45,8 +45,8 @@ def hold_lease(name: str, rollback_id: str, ports: LeasePorts) -> Lease | None:
 
 def holds_lease(rollback: Rollback, now: datetime, ports: HasLedger) -> bool:
     """Whether a rollback holds an unexpired lease on its service."""
-    held = ports.ledger.lease(rollback.service_name)
-    return held is not None and held.is_held_by(rollback.id, now)
+    lease = ports.ledger.lease(rollback.service_name)
+    return lease is not None and lease.is_held_by(rollback.id, now)
 
 
 def renew_service_lease(rollback: Rollback, ports: LeasePorts) -> int:
@@ -59,32 +59,42 @@ def renew_service_lease(rollback: Rollback, ports: LeasePorts) -> int:
         whose save was lost. The document has to be saved with it before any change.
 
     Raises:
-        LeaseLost: another rollback has taken the lease since.
+        LeaseLost: another rollback has taken the lease.
     """
     now = ports.clock.now()
     until = lease_end(now, ports)
     try:
-        held = ports.ledger.lease(rollback.service_name)
-    except UnreadableItem:  # no rollback can prove that it holds an unreadable lease: the first to ask takes it
-        held = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
-        if held is not None:
-            return held.counter
-    if held is None or held.holder != rollback.id:
-        raise LeaseLost(_describe_loss(rollback, held))
-    if held.expires_at <= now:
-        held = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
-        if held is None:
+        lease = ports.ledger.lease(rollback.service_name)
+    except UnreadableItem:  # no rollback can prove that it holds an unreadable lease: the first that asks takes it
+        lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        if lease is not None:
+            return lease.counter
+    if lease is None or lease.holder != rollback.id:
+        raise LeaseLost(_describe_loss(rollback, lease))
+    if lease.expires_at <= now:
+        lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        if lease is None:
             raise LeaseLost(_describe_loss(rollback, ports.ledger.lease(rollback.service_name)))
-    return ports.ledger.renew(held, now, until).counter
+    return ports.ledger.renew(lease, now, until).counter
 
 
-def _describe_loss(rollback: Rollback, held: Lease | None) -> str:
-    holder = held.holder if held is not None else "no rollback"
-    return f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)"
+def _describe_loss(rollback: Rollback, lease: Lease | None) -> str:
+    """Describe why the rollback can't act under a lease that it holds, has lost or holds for too short a time."""
+    service_name = rollback.service_name
+    if lease is None:
+        return f"{rollback.id} lost the lease on {service_name}; no rollback holds it now"
+    if lease.holder != rollback.id:
+        return f"{rollback.id} lost the lease on {service_name}; holder now: {lease.holder}"
+    if lease.counter != rollback.lease_counter:
+        return f"{rollback.id} can't act: another process took its lease on {service_name} again"
+    return (
+        f"{rollback.id} can't act: its lease on {service_name} ends at {lease.expires_at:%H:%M:%S} UTC, before the "
+        "function's timeout"
+    )
 
 
 def release_leases(rollback: Rollback, ports: LeasePorts) -> None:
-    """Give back all leases of a concluded rollback: its service's, the branch's, and those of all services of it."""
+    """Release all leases of a concluded rollback: on its service, on the branch and on all services of the branch."""
     ports.ledger.release_lease(rollback.service_name, rollback.id)
     settings = ports.settings.database
     planned = rollback.plan.database if rollback.plan is not None else None
@@ -106,17 +116,17 @@ def assert_lease(rollback: Rollback, ports: LeasePorts, timeout_seconds: float |
     Raises:
         LeaseLost: another rollback holds the lease, or the lease expires before the function's timeout.
     """
-    held = ports.ledger.lease(rollback.service_name)
+    lease = ports.ledger.lease(rollback.service_name)
     until = ports.clock.now() + timedelta(seconds=timeout_seconds or ports.settings.policy.act_timeout_seconds)
-    if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
-        raise LeaseLost(_describe_loss(rollback, held))
+    if lease is None or lease.counter != rollback.lease_counter or not lease.is_held_by(rollback.id, until):
+        raise LeaseLost(_describe_loss(rollback, lease))
 
 
 def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], ports: LeasePorts) -> None:
     """Take the leases on all other services that write to the branch.
 
-    `renew_leases_of_stopped_services` keeps each lease until its service starts; Conclude gives each back with the last
-    obligation of its service.
+    `renew_leases_of_stopped_services` keeps each lease until its service starts; Conclude releases each lease with the
+    last obligation of its service.
 
     Raises:
         LeaseLost: another rollback holds one of them.
@@ -125,7 +135,7 @@ def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...],
         if service.name == rollback.service_name:
             continue  # the runner renews the lease on the rollback's own service
         if hold_lease(service.name, rollback.id, ports) is None:
-            raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
+            raise LeaseLost(f"another rollback holds the lease on {service.name}, which writes to the branch")
 
 
 def hold_branch_lease(
@@ -137,10 +147,10 @@ def hold_branch_lease(
     forces the takeover.
 
     Returns:
-        None: the lease is held. Otherwise the other holder's rollback id, and this rollback has changed nothing yet.
+        None: this rollback holds the lease. Otherwise the id of the holder; this rollback has changed nothing yet.
 
     Raises:
-        LeaseLost: this rollback held the lease, another took it, and services stand at zero tasks.
+        LeaseLost: this rollback held the lease, another rollback took the lease, and services stand at zero tasks.
     """
     key = branch_key(settings.project_id, plan.branch)
     if rollback.database is None and not rollback.is_forced_by_operator:
@@ -149,8 +159,8 @@ def hold_branch_lease(
             return unsettled.id
     if hold_lease(key, rollback.id, ports) is not None:
         return None
-    held = ports.ledger.lease(key)
-    holder = held.holder if held is not None else "another rollback"
+    lease = ports.ledger.lease(key)
+    holder = lease.holder if lease is not None else "another rollback"
     if rollback.database is not None:
         raise LeaseLost(f"{holder} holds the lease on {key}")
     return holder
@@ -160,27 +170,27 @@ def renew_leases_of_stopped_services(rollback: Rollback, ports: LeasePorts) -> f
     """Renew the leases on the other services that still stand at zero tasks for this rollback.
 
     Returns:
-        Services whose lease another rollback has taken since: those are that rollback's to start.
+        Services whose lease another rollback has taken: that rollback starts them.
 
     Raises:
         LeaseLost: a lease expired while it was being renewed; call again.
     """
-    lost, expired = set(), None
+    lost_names, lease_lost = set(), None
     for name in sorted(
         {obligation.service for obligation in rollback.open_obligations() if obligation.service is not None}
     ):
         try:
             if hold_lease(name, rollback.id, ports) is None:
-                lost.add(name)
+                lost_names.add(name)
         except LeaseLost as error:  # the other leases are renewed all the same
-            expired = error
-    if expired is not None:
-        raise expired
-    return frozenset(lost)
+            lease_lost = error
+    if lease_lost is not None:
+        raise lease_lost
+    return frozenset(lost_names)
 
 
 def renew_leases_while_concluding(rollback: Rollback, ports: LeasePorts) -> None:
-    """Renew all leases that a rollback still needs while Neon or ECS is asked about the outcome of its changes.
+    """Renew all leases that a rollback still needs until Neon and ECS have shown the outcome of its changes.
 
     Without this, another rollback might begin on a service with zero tasks, or on the branch. Leases that
     another rollback has taken since are left to that rollback.

@@ -11,8 +11,8 @@ from rollback.leases.takeover import describe_takeover_state
 
 def find_live_lease(name: str, ports: LeaseReadPorts) -> Lease | None:
     """The unexpired lease on a service, or on a branch by its key; None: there is none."""
-    held = ports.ledger.lease(name)
-    return held if held is not None and held.expires_at > ports.clock.now() else None
+    lease = ports.ledger.lease(name)
+    return lease if lease is not None and lease.expires_at > ports.clock.now() else None
 
 
 def find_live_database_lease(ports: LeasePorts) -> Lease | None:
@@ -65,19 +65,19 @@ def describe_holder(lease: Lease, ports: LeaseReadPorts) -> str:
     """The state of the holder, for an operator who is about to interfere with it."""
     holder = holder_of(lease, ports)
     if holder is None:
-        return f"{lease.holder} holds the lease, and there is no record of what it has done"
+        return f"{lease.holder} holds the lease, and the ledger has no record of {lease.holder} that can be read"
     return describe_takeover_state(holder)
 
 
 def successor_of(rollback: Rollback, ports: LeaseReadPorts) -> str | None:
     """Id of the rollback that took the lease over and continues this one; None: no rollback does."""
     try:
-        held = ports.ledger.lease(rollback.service_name)
+        lease = ports.ledger.lease(rollback.service_name)
     except UnreadableItem:
         return None
-    if held is None or held.holder == rollback.id:
+    if lease is None or lease.holder == rollback.id:
         return None
-    successor = holder_of(held, ports)
+    successor = holder_of(lease, ports)
     if successor is None:
         return None
     return successor.id if successor.admitted_at is None or successor.continues_rollback_id == rollback.id else None
@@ -92,35 +92,35 @@ def find_predecessors(rollback: Rollback, ports: LeaseReadPorts) -> tuple[list[R
     pending = ports.ledger.pending(rollback.service_name)
     for item in pending.unreadable:
         ports.ledger.record_unreadable(item, ports.clock.now())
-    unreadable = [item.key for item in pending.unreadable]
+    unreadable_keys = [item.key for item in pending.unreadable]
     predecessors: list[Rollback] = []
     for entry in pending.items:
         if not entry.is_open or not entry.can_act or entry.rollback_id == rollback.id:
             continue
         predecessor = find_rollback(entry.rollback_id, ports)
         if predecessor is None:
-            unreadable.append(entry.rollback_id)
+            unreadable_keys.append(entry.rollback_id)
         elif predecessor.concluded_at is None:
             predecessors.append(predecessor)
     predecessors.sort(key=lambda predecessor: predecessor.began_at, reverse=True)
-    if not unreadable:
+    if not unreadable_keys:
         return predecessors, ()
-    reason = f"can't be read, and are left to an operator: {', '.join(sorted(unreadable))}"
+    reason = f"these records can't be read, and are left to an operator: {', '.join(sorted(unreadable_keys))}"
     return predecessors, (Check.warned("ledger-is-readable", reason),)
 
 
 def must_conclude_first(predecessor: Rollback) -> bool:
     """Whether a predecessor has to be concluded before another rollback begins: a successor would lift its fence.
 
-    Its fence surrounds data that it changed, or an operator ended a rollback behind that fence (rule 3: aborted while
-    fenced, stay fenced and page).
+    The predecessor changed the data behind its fence, or an operator ended a rollback behind that fence (rule 3:
+    aborted while fenced, stay fenced and page).
     """
     stays_fenced = predecessor.is_aborted_by_operator or predecessor.inherits_fence_of is not None
     return predecessor.has_changed_data or (stays_fenced and predecessor.is_fenced)
 
 
 def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
-    """Whether this rollback continues a predecessor: it has no outcome, was aborted midway, or lost its lease to us."""
+    """Whether this rollback continues a predecessor: without outcome, aborted midway, or taken over by it."""
     is_unfinished = (
         predecessor.outcome is None or predecessor.taken_over_by == rollback.id or predecessor.is_aborted_midway
     )
@@ -128,22 +128,22 @@ def is_resumable(predecessor: Rollback, rollback: Rollback) -> bool:
 
 
 def find_unsettled_holder(name: str, ports: LeaseReadPorts) -> Rollback | None:
-    """The rollback that let a lease expire and has to be concluded first; None: the lease may be taken if it is free.
+    """The rollback that let a lease expire and has to be concluded first; None: a free lease may be taken.
 
-    Its execution may only be slow. If another rollback took the lease, even for a moment, the slow one would end at its
-    next step, with services at zero tasks.
+    The execution of that rollback may be slow. If another rollback took the lease, even for a moment, the slow
+    execution would end at its next step, with services at zero tasks.
 
     Args:
         name: name of the service, or key of the branch.
         ports: access to AWS, Neon and the ledger.
     """
     try:
-        held = ports.ledger.lease(name)
+        lease = ports.ledger.lease(name)
     except UnreadableItem:  # no rollback can prove that it holds an unreadable lease
         return None
-    if held is None or held.expires_at > ports.clock.now():
+    if lease is None or lease.expires_at > ports.clock.now():
         return None
-    holder = holder_of(held, ports)
+    holder = holder_of(lease, ports)
     is_unsettled = holder is not None and holder.concluded_at is None and must_conclude_first(holder)
     return holder if is_unsettled else None
 

@@ -1,4 +1,4 @@
-"""Leases that a rollback did not give back, because it crashed after or before its conclusion."""
+"""Leases that a rollback did not release because it crashed before or after its conclusion."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,38 +9,38 @@ from rollback.leases.holder import holder_of
 from rollback.leases.ports import LeasePorts, LeaseReadPorts
 from rollback.ports.holders import HasSettings
 
-_LEASE_IN_USE = timedelta(minutes=1)  # a lease renewed so recently: an operator may be unfencing under it
+_LEASE_IN_USE = timedelta(minutes=1)  # an operator may be unfencing under a lease that was renewed so recently
 
 
 def release_leases_of_concluded(service: str, ports: LeasePorts) -> Iterator[str]:
-    """Give back leases on a service, and on its branch, that a concluded rollback still holds.
+    """Release leases on a service, and on its branch, that a concluded rollback still holds.
 
     Yields:
-        What was given back, a line each.
+        Each released lease, in one line.
     """
     for name in (service, *_branch_key_of_first_writer(service, ports)):
         try:
-            held = ports.ledger.lease(name)
+            lease = ports.ledger.lease(name)
         except UnreadableItem as unreadable:
             ports.ledger.record_unreadable(unreadable, ports.clock.now())
             continue
-        holder = holder_of(held, ports) if held is not None else None
-        if held is None or holder is None:
+        holder = holder_of(lease, ports) if lease is not None else None
+        if lease is None or holder is None:
             continue  # without a readable holder the lease expires, and the metric of stale leases shows that
         now = ports.clock.now()
-        was_just_renewed = held.expires_at > lease_end(now, ports) - _LEASE_IN_USE
+        was_just_renewed = lease.expires_at > lease_end(now, ports) - _LEASE_IN_USE
         if holder.concluded_at is not None and not was_just_renewed:
             ports.ledger.release_lease(name, holder.id)
-            yield f"{holder.id}: lease on {name} given back"
+            yield f"{holder.id}: lease on {name} released"
 
 
 def is_lease_stale(service: str, ports: LeaseReadPorts) -> bool:
-    """Whether a service's lease expired without being given back or taken over, or can't be read."""
+    """Whether a service's lease expired and was neither released nor taken over, or can't be read."""
     try:
-        held = ports.ledger.lease(service)
+        lease = ports.ledger.lease(service)
     except UnreadableItem:
         return True
-    return held is not None and held.expires_at <= ports.clock.now()
+    return lease is not None and lease.expires_at <= ports.clock.now()
 
 
 def _branch_key_of_first_writer(service: str, ports: HasSettings) -> tuple[str, ...]:

@@ -31,11 +31,11 @@ class LeaseTaken:
 class LeaseDenied:
     """The reason why another rollback keeps the lease."""
 
-    why: str
+    reason: str
 
 
 def take_service_lease(rollback: Rollback, now: datetime, ports: LeasePorts) -> LeaseTaken | LeaseDenied:
-    """Acquire a free or expired lease; take over a held one where rule 1 allows it.
+    """Acquire a free or expired lease; take over a held lease where rule 1 allows it.
 
     Rule 1: an automatic trigger never takes over a rollback that is fenced, changes a database, or is an emergency.
     """
@@ -44,40 +44,44 @@ def take_service_lease(rollback: Rollback, now: datetime, ports: LeasePorts) -> 
 
 
 def _take_over(rollback: Rollback, now: datetime, ports: LeasePorts) -> LeaseTaken | LeaseDenied:
-    until, held = lease_end(now, ports), ports.ledger.lease(rollback.service_name)
-    if held is None:  # given back at this moment
+    until, current_lease = lease_end(now, ports), ports.ledger.lease(rollback.service_name)
+    if current_lease is None:  # the holder has just released the lease
         lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
-        return LeaseTaken(lease) if lease is not None else LeaseDenied("the lease has just changed")
-    holder = holder_of(held, ports)
-    why_not = (
+        return LeaseTaken(lease) if lease is not None else LeaseDenied(_changed_hands(rollback))
+    holder = holder_of(current_lease, ports)
+    objection = (
         find_takeover_objection(rollback, holder)
         if holder is not None
-        else _find_objection_without_record(rollback, held, ports)
+        else _find_objection_without_record(rollback, current_lease, ports)
     )
     is_paused = rollback.trigger not in OPERATOR_TRIGGERS and ports.ledger.pause(rollback.service_name) is not None
-    if why_not is None and is_paused:  # the holder would be ended for nothing: Plan suppresses a paused trigger
-        why_not = f"automatic rollbacks are paused, and {held.holder} goes on"
-    if why_not is not None:
-        return LeaseDenied(why_not)
-    lease = ports.ledger.take_over(held, rollback.id, until)
+    if objection is None and is_paused:  # a takeover would end the holder, and Plan would suppress the paused trigger
+        objection = f"automatic rollbacks are paused, so {current_lease.holder} is not taken over"
+    if objection is not None:
+        return LeaseDenied(objection)
+    lease = ports.ledger.take_over(current_lease, rollback.id, until)
     if lease is None:
-        return LeaseDenied(f"the lease on {rollback.service_name} has just changed hands")
+        return LeaseDenied(_changed_hands(rollback))
     return LeaseTaken(lease, holder)
 
 
-def _find_objection_without_record(rollback: Rollback, held: Lease, ports: HasLedger) -> str | None:
-    """Why to wait for a holder whose record is missing or unreadable; None: the lease may be taken over.
+def _changed_hands(rollback: Rollback) -> str:
+    return f"the lease on {rollback.service_name} has just changed hands"
 
-    An emergency takes over unless the holder has fenced the service (rule 1). The ledger's index has a rollback's
-    obligations beside its record.
+
+def _find_objection_without_record(rollback: Rollback, current_lease: Lease, ports: HasLedger) -> str | None:
+    """Reason to wait for a holder whose record is missing or unreadable; None: the lease may be taken over.
+
+    An emergency takes over unless the holder has fenced the service (rule 1). The ledger's index stores
+    obligations apart from the rollback's record.
     """
     if rollback.is_forced_by_operator:
         return None
     obligations = ports.ledger.obligations(rollback.service_name)
     is_fenced = any(
-        entry.rollback_id == held.holder and any(o.kind is ObligationKind.FENCE for o in entry.obligations)
+        entry.rollback_id == current_lease.holder and any(o.kind is ObligationKind.FENCE for o in entry.obligations)
         for entry in obligations.items
     )
     if rollback.request.type is RollbackType.EMERGENCY and not is_fenced:
         return None
-    return f"{held.holder} holds the lease on {rollback.service_name}, and its record can't be read"
+    return f"{current_lease.holder} holds the lease on {rollback.service_name}, but has no readable record"

@@ -11,9 +11,8 @@ from rollback.domain.rollback import Rollback
 def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     """Reason why a rollback may not take over the lease of another; None: it may.
 
-    Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
-    during a restart from zero, is caused by the rollback. A holder with an outcome only has obligations left, and the
-    newcomer discharges those with its own.
+    Without force only an emergency takes over, and only from a plain rollback. A fence or a restart from zero causes an
+    outage alarm itself. A holder with an outcome has only obligations left, which the newcomer discharges with its own.
     """
     if newcomer.is_forced_by_operator or holder.never_acts:
         return None
@@ -43,5 +42,5 @@ def describe_takeover_state(holder: Rollback) -> str:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for obligation in holder.open_obligations():
         service = f" of {obligation.service}" if obligation.service is not None else ""
-        parts.append(f"not put back yet: {obligation.kind}{service}, was {obligation.before}")
+        parts.append(f"not put back yet: {obligation.kind.replace('_', ' ')}{service}, was {obligation.before}")
     return "; ".join(parts)

@@ -14,36 +14,40 @@ from rollback.service.next_action import ServiceMove
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import ServiceChangePorts
 
-_MIN_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
+_MIN_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside the tasks that still serve
 _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYMENT, ServiceMove.START_FROM_ZERO})
 
 
 def announce_change(
-    deploying: DeployingRollback, move: ServiceMove, view: ServiceView, wanted: int, ports: ServiceChangePorts
+    deploying: DeployingRollback,
+    move: ServiceMove,
+    view: ServiceView,
+    target_desired_count: int,
+    ports: ServiceChangePorts,
 ) -> Rollback:
-    """Write down the call that the next round makes. The runner saves a fresh intent only under the lease.
+    """Announce the call that the next round makes. The runner saves a new intent only under the lease.
 
     Args:
         deploying: the rollback with its target.
-        move: the move that makes the change.
+        move: the move that is announced.
         view: ECS's description of the service.
-        wanted: desired count for the target.
+        target_desired_count: desired count for the target.
         ports: access to AWS, Neon and the ledger.
     """
     rollback, progress = deploying.rollback, deploying.progress
-    arguments: dict[str, Any] = {"desired_count": wanted}
+    arguments: dict[str, Any] = {"desired_count": target_desired_count}
     obligations: list[Obligation] = []
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
-        parameters, configuration = _deployment_parameters(deploying, view, ports)
+        parameters, configuration_obligations = _deployment_parameters(deploying, view, ports)
         arguments |= parameters
-        obligations += configuration
+        obligations += configuration_obligations
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
         arguments["replaced_deployment_id"] = view.primary.id
     if move is ServiceMove.SUSPEND_SCALING:
-        arguments, scaling = _suspension_parameters(rollback, ports)
-        obligations += scaling
+        arguments, scaling_obligations = _suspension_parameters(rollback, ports)
+        obligations += scaling_obligations
     if move is ServiceMove.SCALE_TO_ZERO:
         arguments = {"desired_count": 0}
         obligations.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": view.desired_count}))
@@ -64,13 +68,11 @@ def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> b
     """Whether an intent still names the deployment to change: another one may have begun since."""
     if intent.action != move:
         return False
-    stops, replaced_deployment_id = (
-        intent.arguments.get("service_deployment_arn"),
-        intent.arguments.get("replaced_deployment_id"),
-    )
+    stopped_deployment_arn = intent.arguments.get("service_deployment_arn")
+    replaced_deployment_id = intent.arguments.get("replaced_deployment_id")
     if replaced_deployment_id is not None:
         return bool(replaced_deployment_id == view.primary.id)
-    return stops is None or (view.newest is not None and stops == view.newest.arn)
+    return stopped_deployment_arn is None or (view.newest is not None and stopped_deployment_arn == view.newest.arn)
 
 
 def send_change(
@@ -87,21 +89,21 @@ def send_change(
 def _call_ecs(
     rollback: Rollback, move: ServiceMove, intent: Intent, view: ServiceView, ports: ServiceChangePorts
 ) -> None:
-    settings, given = ports.settings.service(rollback.service_name), intent.arguments
+    settings, arguments = ports.settings.service(rollback.service_name), intent.arguments
     match move:
         case ServiceMove.STOP_DEPLOYMENT:
-            ports.services.stop_deployment(given["service_deployment_arn"])
+            ports.services.stop_deployment(arguments["service_deployment_arn"])
         case ServiceMove.SUSPEND_SCALING:
-            if given:
-                ports.scaling.put(settings, ScalableTarget.model_validate(given))
+            if arguments:
+                ports.scaling.put(settings, ScalableTarget.model_validate(arguments))
         case ServiceMove.RAISE_CAPACITY | ServiceMove.SCALE_TO_ZERO:
-            ports.services.update(settings, desired_count=given["desired_count"])
+            ports.services.update(settings, desired_count=arguments["desired_count"])
         case _:
             ports.services.update(
                 settings,
-                definition_arn=given["definition_arn"],
-                desired_count=max(given["desired_count"], view.desired_count),
-                deployment_configuration=given.get("deployment_configuration"),
+                definition_arn=arguments["definition_arn"],
+                desired_count=max(arguments["desired_count"], view.desired_count),
+                deployment_configuration=arguments.get("deployment_configuration"),
                 force_new_deployment=move is not ServiceMove.UPDATE_SERVICE,
             )
 
@@ -112,32 +114,32 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
     Circuit breaker and alarms stay on. An emergency keeps `minimumHealthyPercent`, and lets all replacements start at
     once (rule 4: `maximumPercent` is at least 200).
     """
-    quiet = dict(configuration)
+    changed = dict(configuration)
     for part in ("deploymentCircuitBreaker", "alarms"):
-        if quiet.get(part, {}).get("rollback"):
-            quiet[part] = {**quiet[part], "rollback": False}
+        if changed.get(part, {}).get("rollback"):
+            changed[part] = {**changed[part], "rollback": False}
     if (
         escalation_level is not EscalationLevel.SERVICE
-        and quiet.get("maximumPercent", _MIN_MAXIMUM_PERCENT) < _MIN_MAXIMUM_PERCENT
+        and changed.get("maximumPercent", _MIN_MAXIMUM_PERCENT) < _MIN_MAXIMUM_PERCENT
     ):
-        quiet["maximumPercent"] = _MIN_MAXIMUM_PERCENT
-    return quiet
+        changed["maximumPercent"] = _MIN_MAXIMUM_PERCENT
+    return changed
 
 
 def _deployment_parameters(
     deploying: DeployingRollback, view: ServiceView, ports: ServiceChangePorts
 ) -> tuple[dict[str, Any], list[Obligation]]:
-    newest_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
+    is_last_known_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(deploying.target, ports, is_last_known_good=newest_good)
+        "definition_arn": ensure_registered_definition(deploying.target, ports, is_last_known_good=is_last_known_good)
     }
-    quiet = disable_ecs_rollback(view.deployment_configuration, deploying.progress.escalation_level)
-    before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
-    if not before:
+    changed = disable_ecs_rollback(view.deployment_configuration, deploying.progress.escalation_level)
+    recorded_parts = {part: value for part, value in view.deployment_configuration.items() if changed[part] != value}
+    if not recorded_parts:
         return arguments, []
-    # The changed parts only: UpdateService keeps the others, also those that no version of ours knows.
-    arguments["deployment_configuration"] = {part: quiet[part] for part in before}
-    return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
+    # The changed parts only: UpdateService keeps all others, also parts that this code does not know.
+    arguments["deployment_configuration"] = {part: changed[part] for part in recorded_parts}
+    return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=recorded_parts)]
 
 
 def _suspension_parameters(rollback: Rollback, ports: ServiceChangePorts) -> tuple[dict[str, Any], list[Obligation]]:

@@ -1,4 +1,4 @@
-"""Escalation: when a level did not help, assess the service, and take the next level or end for an operator."""
+"""Escalation: when a level did not help, assess the service, and take the next level or leave it to an operator."""
 
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from rollback.domain.escalation import (
     EscalationLevel,
     ServiceHealth,
     TargetSwitch,
+    describe_escalation,
     next_escalation,
 )
 from rollback.domain.releases.release import Release
@@ -26,79 +27,94 @@ _EVENTS = 5  # last events of the service in the report
 _END_REASONS = {
     EscalationEnd.NOT_THE_RELEASE: (
         "the target release runs and its load balancer targets are healthy: the release is not the "
-        "cause, look for another one"
+        "cause, look for another cause"
     ),
-    EscalationEnd.LEVELS_EXHAUSTED: "every escalation level was tried",
+    EscalationEnd.NO_LEVEL_ALLOWED: (
+        "no further escalation level is allowed: a restart from zero needs restart_from_zero: allow and no healthy "
+        "load-balancer target"
+    ),
 }
+_AFTER_LAST_LEVEL = "restart from zero was the last escalation level"
 
 
-def escalate(rollback: Rollback, why: str, view: ServiceView, ports: EscalationPorts) -> Rollback:
+def escalate(rollback: Rollback, reason: str, view: ServiceView, ports: EscalationPorts) -> Rollback:
     """Take the next escalation level or target, or end the rollback.
 
     Args:
         rollback: the document.
-        why: what did not come about on this level.
+        reason: the reason why this level did not help.
         view: ECS's description of the service.
         ports: access to AWS, Neon and the ledger.
     """
     deploying = rollback.deploying()
     progress, now, policy = deploying.progress, ports.clock.now(), ports.settings.policy
-    attempts = (*progress.attempts, _record_attempt(deploying, why, view, now))
-    service_health, another = assess_service_health(rollback, view, ports), find_next_target(rollback, ports)
-    step = next_escalation(
-        progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
+    attempts = (*progress.attempts, _record_attempt(deploying, reason, view, now))
+    service_health, next_target = assess_service_health(rollback, view, ports), find_next_target(rollback, ports)
+    escalation = next_escalation(
+        progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=next_target is not None
     )
-    if isinstance(step, TargetSwitch) and another is not None:
-        return _switch_target(another, deploying, attempts, why, view, now)
-    if isinstance(step, EscalationLevel):
-        climbed = progress.evolve(
-            escalation_level=step,
+    if isinstance(escalation, TargetSwitch) and next_target is not None:
+        return _switch_target(next_target, deploying, attempts, reason, view, now)
+    if isinstance(escalation, EscalationLevel):
+        escalated = progress.evolve(
+            escalation_level=escalation,
             escalation_level_since=now,
             attempts=attempts,
             done_at=None,
             redeployment_forced_at=None,
         )
-        return rollback.evolve(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
-    healthy = service_health.healthy_targets if service_health.healthy_targets is not None else "?"
-    stood = f"{healthy} of {service_health.wanted} healthy"
-    end = step if isinstance(step, EscalationEnd) else EscalationEnd.LEVELS_EXHAUSTED
-    reason = f"{why}; {_END_REASONS[end]} ({stood})"
+        escalation_reason = describe_escalation(reason, escalation)
+        return rollback.evolve(service=escalated, verification=None, reason=escalation_reason, wait_seconds=0)
+    end = escalation if isinstance(escalation, EscalationEnd) else EscalationEnd.NO_LEVEL_ALLOWED
     return rollback.evolve(
-        service=progress.evolve(attempts=attempts), outcome=Outcome.FAILED, reason=reason, wait_seconds=0
+        service=progress.evolve(attempts=attempts),
+        outcome=Outcome.FAILED,
+        reason=f"{reason}; {_describe_end(end, progress.escalation_level, service_health)}",
+        wait_seconds=0,
     )
 
 
+def _describe_end(end: EscalationEnd, level: EscalationLevel, service_health: ServiceHealth) -> str:
+    is_after_last_level = end is EscalationEnd.NO_LEVEL_ALLOWED and level is EscalationLevel.RESTART_FROM_ZERO
+    end_reason = _AFTER_LAST_LEVEL if is_after_last_level else _END_REASONS[end]
+    if service_health.healthy_targets is None:
+        return f"{end_reason} (healthy targets: not known, desired count {service_health.desired_count})"
+    return f"{end_reason} ({service_health.healthy_targets} of {service_health.desired_count} targets healthy)"
+
+
 def reassert_target(rollback: Rollback, view: ServiceView, ports: EscalationPorts) -> Rollback | None:
-    """Repeat the level once if another deployment took the target's place and did not stand; None: none did.
+    """Repeat the level once if another deployment replaced the target; None: no deployment did, or it was repeated.
 
     A second repetition would let two pipelines deploy over each other without end.
     """
     deploying = rollback.deploying()
     progress, now, target = deploying.progress, ports.clock.now(), deploying.target
-    is_ours = view.primary.definition_arn == progress.target_definition_arn
-    if is_ours or identify_running(view, ports.settings.service(target.service), ports).is_release(target):
+    is_deployed_by_this_rollback = view.primary.definition_arn == progress.target_definition_arn
+    if is_deployed_by_this_rollback or identify_running(view, ports.settings.service(target.service), ports).is_release(
+        target
+    ):
         return None
     level = progress.escalation_level
     if any(attempt.escalation_level is level and _is_attempt_for(attempt, target) for attempt in progress.attempts):
         return None
-    why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    attempts = (*progress.attempts, _record_attempt(deploying, why, view, now))
-    again = progress.evolve(escalation_level_since=now, attempts=attempts, done_at=None, redeployment_forced_at=None)
+    reason = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
+    attempts = (*progress.attempts, _record_attempt(deploying, reason, view, now))
+    repeated = progress.evolve(escalation_level_since=now, attempts=attempts, done_at=None, redeployment_forced_at=None)
     return rollback.evolve(
-        service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
+        service=repeated, verification=None, reason=f"{reason}; repeating level {level.in_words}", wait_seconds=0
     )
 
 
 def _switch_target(
-    another: StandingTarget,
+    next_target: StandingTarget,
     deploying: DeployingRollback,
     attempts: tuple[EscalationAttempt, ...],
-    why: str,
+    reason: str,
     view: ServiceView,
     now: datetime,
 ) -> Rollback:
     """Take another target on the same level. A change that was announced for the former target is not sent."""
-    begun = deploying.progress.evolve(
+    switched = deploying.progress.evolve(
         escalation_level_since=now,
         target_since=now,
         attempts=attempts,
@@ -107,20 +123,22 @@ def _switch_target(
         done_at=None,
         redeployment_forced_at=None,
     )
-    reason = f"{why}: on to {another.release.version}, the next target"
-    return switch_target(deploying.rollback, another, view).evolve(
-        service=begun, verification=None, reason=reason, wait_seconds=0
+    return switch_target(deploying.rollback, next_target, view).evolve(
+        service=switched,
+        verification=None,
+        reason=f"{reason}; switching the target to {next_target.release.version}",
+        wait_seconds=0,
     )
 
 
-def _record_attempt(deploying: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
+def _record_attempt(deploying: DeployingRollback, reason: str, view: ServiceView, now: datetime) -> EscalationAttempt:
     """Record the level that did not help, with its target."""
     progress, target = deploying.progress, deploying.target
     return EscalationAttempt(
         escalation_level=progress.escalation_level,
         since=progress.escalation_level_since,
         until=now,
-        escalation_reason=why,
+        escalation_reason=reason,
         target=target.version,
         target_fingerprint=target.fingerprint,
         moves_before_escalation=len(progress.moves),
@@ -145,7 +163,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
         is_target_running=is_target and primary.running_count >= view.desired_count > 0,
         healthy_targets=min(healthy) if healthy is not None else None,
         has_healthy_target=any(healthy) if healthy is not None else None,
-        wanted=view.desired_count,
+        desired_count=view.desired_count,
         other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
     )
 

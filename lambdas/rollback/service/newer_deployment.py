@@ -1,4 +1,4 @@
-"""Ask before each change and each escalation whether the team deployed a newer release meanwhile (decision 17)."""
+"""Ask before each change and each escalation whether the team deployed a newer release (decision 17)."""
 
 from datetime import datetime, timedelta
 
@@ -32,15 +32,15 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, ports: NewerRe
     Raises:
         ExternalServiceError: ECS, or the registry, does not show what was deployed.
     """
-    newer, standing = find_newer_release(rollback, view, ports)
-    if newer is None or standing is DeploymentStatus.FAILED:
+    newer, status = find_newer_release(rollback, view, ports)
+    if newer is None or status is DeploymentStatus.FAILED:
         return rollback, False
     why_replaced = _why_unfit_for_data(rollback, newer)
     if why_replaced:
         return rollback.evolve(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
     # Behind our fence the newer release could not start: Conclude lifts the fence, and the release starts.
-    stands = standing is DeploymentStatus.STANDS or rollback.is_fenced
-    if stands and ports.clock.now() >= _own_calls_deadline(rollback, ports):
+    is_superseding = status is DeploymentStatus.STANDS or rollback.is_fenced
+    if is_superseding and ports.clock.now() >= _own_calls_deadline(rollback, ports):
         return end_as_superseded(rollback, newer), True
     service = rollback.service
     if service is not None and service.moves[-1:] != (_WAIT_MOVE,):
@@ -50,7 +50,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, ports: NewerRe
 
 
 def yield_before_data_changes(rollback: Rollback, ports: NewerReleasePorts) -> tuple[Rollback, bool]:
-    """Yield as `yield_to_newer_release` does, as long as the data is untouched. A begun change is cleaned up first.
+    """Yield as `yield_to_newer_release` does, unless the data was changed. A change in progress is cleaned up first.
 
     Raises:
         ExternalServiceError: ECS, or the registry, does not show what was deployed.
@@ -59,22 +59,22 @@ def yield_before_data_changes(rollback: Rollback, ports: NewerReleasePorts) -> t
     if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
         return rollback, False
     view = ports.services.describe(ports.settings.service(rollback.service_name))
-    newer, standing = find_newer_release(rollback, view, ports)
-    if newer is None or standing is DeploymentStatus.FAILED:
+    newer, status = find_newer_release(rollback, view, ports)
+    if newer is None or status is DeploymentStatus.FAILED:
         return rollback, False
     if progress is None:
         return end_as_superseded(rollback, newer), True
-    why = f"{newer.in_words} is newer than this rollback; the data was not touched"
-    return rollback.evolve(newer=newer, database=progress.mark_failed(why, ports.clock.now())), False
+    reason = f"{newer.in_words} is newer than this rollback; the data was not touched"
+    return rollback.evolve(newer=newer, database=progress.mark_failed(reason, ports.clock.now())), False
 
 
 def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     """End the rollback: Conclude restores the changed settings, and the newer release is left alone."""
-    done = "settings that were changed are put back" if rollback.has_acted else "nothing was changed"
+    consequence = "the changed settings are restored" if rollback.has_acted else "nothing was changed"
     return rollback.evolve(
         outcome=Outcome.SUPERSEDED,
         newer=newer,
-        reason=f"{newer.in_words} is newer than this rollback, and is left alone; {done}",
+        reason=f"{newer.in_words} is newer than this rollback, and is left alone; {consequence}",
         wait_seconds=0,
     )
 
@@ -82,7 +82,7 @@ def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
 def find_newer_release(
     rollback: Rollback, view: ServiceView, ports: NewerReleasePorts
 ) -> tuple[NewerRelease | None, DeploymentStatus]:
-    """Find a deployment that the team made after the plan, and its status; None: there is none.
+    """Find a deployment that the team made after the plan, and its status; None: the team made no such deployment.
 
     A deployment of the target is no newer release, and neither is a rollback by CloudFormation.
 
@@ -97,14 +97,14 @@ def find_newer_release(
     if is_ours(latest.deployed.definition_arn, ports):
         return None, latest.standing
     service = ports.settings.service(rollback.service_name)
-    seen = identify_deployment(latest.deployed, view, service, ports)
-    if seen.is_release(plan.target) or _is_of_stack(service, latest, ports):
+    latest_release = identify_deployment(latest.deployed, view, service, ports)
+    if latest_release.is_release(plan.target) or _is_of_stack(service, latest, ports):
         return None, latest.standing
     newer = NewerRelease(
         version=_version_of_newer(rollback, latest, view, service, ports),
         definition_arn=latest.deployed.definition_arn,
         began_at=latest.began_at,
-        is_replaced_release_redeployed=seen.is_release(plan.running),
+        is_replaced_release_redeployed=latest_release.is_release(plan.running),
     )
     return newer, expire_in_flight(latest, ports.clock.now(), _deployment_timeout(rollback, ports))
 
@@ -112,35 +112,42 @@ def find_newer_release(
 def _version_of_newer(
     rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, ports: KnownReleasePorts
 ) -> str:
-    """Return the version, read once: each round finds the same deployment again."""
-    seen = rollback.newer
-    if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
-        return seen.version
+    """Return the version. It is read once, because each round finds the same deployment."""
+    recorded = rollback.newer
+    is_recorded = recorded is not None and (recorded.definition_arn, recorded.began_at) == (
+        latest.deployed.definition_arn,
+        latest.began_at,
+    )
+    if recorded is not None and is_recorded:
+        return recorded.version
     return find_or_build_release(latest.deployed, view, service, ports).version
 
 
 def _own_calls_deadline(rollback: Rollback, ports: HasSettings) -> datetime:
-    """Return until when a call announced by this rollback, or by the one it took over, may replace the newer release.
+    """Return the time until which a call of this rollback, or of its predecessor, may replace the newer release.
 
     Rule 9: the intent is written before the change.
     """
     service, limit = rollback.service, timedelta(seconds=ports.settings.policy.act_timeout_seconds)
     if service is None:
         return rollback.created_at
-    intended = service.intent.at + limit if service.intent is not None else rollback.created_at
-    return max(intended, service.reassert_until or rollback.created_at)
+    intent_deadline = service.intent.at + limit if service.intent is not None else rollback.created_at
+    return max(intent_deadline, service.reassert_until or rollback.created_at)
 
 
 def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
-    """Return why the newer release must not run on the data: it was deployed before the target ran on that data."""
-    inherits = rollback.continues_rollback_id is not None or rollback.inherits_fence_of is not None
-    inherited_fence = inherits and rollback.is_fenced
-    if not rollback.has_changed_data and not inherited_fence:
+    """Return the reason why the newer release must not run on the data; empty: it may.
+
+    A release that was deployed before the target ran on the changed data was not made for that data.
+    """
+    is_successor = rollback.continues_rollback_id is not None or rollback.inherits_fence_of is not None
+    has_inherited_fence = is_successor and rollback.is_fenced
+    if not rollback.has_changed_data and not has_inherited_fence:
         return ""
     started_at = rollback.service.acted_at if rollback.service is not None else None
     if started_at is not None and newer.began_at > started_at:
         return ""
-    return "it was deployed while the data was being changed, and was not made for the data that is there now"
+    return "it was deployed during the database change, and was not made for the present data"
 
 
 def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, ports: HasStacks) -> bool:

@@ -25,38 +25,38 @@ from rollback.service.ports import NextTargetPorts, SubstituteTargetPorts
 CHECK_NAME = "target-is-ready"
 
 
-def choose_standing_target(standing: StandingPlan, running_fingerprint: str) -> StandingTarget | None:
+def choose_standing_target(standing_plan: StandingPlan, running_fingerprint: str) -> StandingTarget | None:
     """Choose an emergency's target: the last known good, or the newest ready release instead."""
-    newest = standing.newest_other(running_fingerprint)
+    newest = standing_plan.newest_other(running_fingerprint)
     fitting = (
         candidate
-        for candidate in standing.usable_targets(running_fingerprint)
+        for candidate in standing_plan.usable_targets(running_fingerprint)
         if candidate is newest or _is_compatible(candidate.schema_verdict)
     )
     return next(fitting, newest)
 
 
-def skipped_last_known_good(target: Release | None, running: Release, standing: StandingPlan | None) -> str:
+def skipped_last_known_good(target: Release | None, running: Release, standing_plan: StandingPlan | None) -> str:
     """Return the version of the last known good if the target is an older release; else empty."""
-    newest = standing.newest_other(running.fingerprint) if standing is not None else None
+    newest = standing_plan.newest_other(running.fingerprint) if standing_plan is not None else None
     if target is None or newest is None or newest.release.first_deployed_at <= target.first_deployed_at:
         return ""
     return newest.release.version
 
 
-def check_target_readiness(target: Release, running: Release, standing: StandingPlan | None) -> tuple[Check, ...]:
+def check_target_readiness(target: Release, running: Release, standing_plan: StandingPlan | None) -> tuple[Check, ...]:
     """Report the standing plan's verdict on the target, and on a skipped last known good; none without a plan."""
-    planned = standing.target_of(target.fingerprint) if standing is not None else None
-    newest = standing.newest_other(running.fingerprint) if standing is not None else None
-    if standing is None or planned is None or newest is None:
+    standing_target = standing_plan.target_of(target.fingerprint) if standing_plan is not None else None
+    newest = standing_plan.newest_other(running.fingerprint) if standing_plan is not None else None
+    if standing_plan is None or standing_target is None or newest is None:
         return ()
-    at = f"at {standing.computed_at:%Y-%m-%d %H:%M} UTC"
-    if planned.why_not_ready:
-        return (_warn(f"{target.version} was not ready {at}: {planned.why_not_ready}"),)
-    if newest is not planned and newest.is_ready is not True:
-        why = newest.why_not_ready or "whether ECS can run it could not be checked"
-        return (_warn(f"{newest.release.version} is skipped for {target.version}, {at}: {why}"),)
-    if planned.is_ready is None:
+    at = f"at {standing_plan.computed_at:%Y-%m-%d %H:%M} UTC"
+    if standing_target.why_not_ready:
+        return (_warn(f"{target.version} was not ready {at}: {standing_target.why_not_ready}"),)
+    if newest is not standing_target and newest.is_ready is not True:
+        reason = newest.why_not_ready or "whether ECS can run it could not be checked"
+        return (_warn(f"{newest.release.version} is skipped for {target.version}, {at}: {reason}"),)
+    if standing_target.is_ready is None:
         return (_warn(f"whether {target.version} can be run was not known {at}"),)
     return (Check.passed(CHECK_NAME, f"{target.version} could be run {at}"),)
 
@@ -65,7 +65,7 @@ def choose_substitute_target(
     rollback: Rollback,
     releases: tuple[Release, ...],
     running: Release,
-    standing: StandingPlan | None,
+    standing_plan: StandingPlan | None,
     ports: SubstituteTargetPorts,
 ) -> tuple[Release | None, tuple[Check, ...], str]:
     """Choose a substitute for a last known good that ECS can't run.
@@ -76,33 +76,33 @@ def choose_substitute_target(
         rollback: the document.
         releases: the releases that the request may mean (`rollback.identity.candidates`).
         running: the release that runs.
-        standing: the plan computed ahead of need; None: there is none.
+        standing_plan: the plan that was computed in advance; None: the ledger has no such plan.
         ports: access to AWS, Neon and the ledger.
 
     Returns:
         The substitute, or None; the check with the reasons; and the version of the skipped last known good.
     """
-    if rollback.request.type is not RollbackType.SERVICE or not _is_last_known_good_wanted(rollback):
+    if rollback.request.type is not RollbackType.SERVICE or not _is_last_known_good_requested(rollback):
         return None, (), ""
-    good = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
-    good = sorted(good, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
-    others = [r for r in good if r.fingerprint != running.fingerprint]
-    skipped: list[str] = []
+    promoted = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
+    promoted = sorted(promoted, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
+    others = [r for r in promoted if r.fingerprint != running.fingerprint]
+    skip_reasons: list[str] = []
     for release in others:
-        why = _why_not_ready(release, standing, ports)
-        if why:
-            skipped.append(f"{release.version} is skipped: {why}")
-        elif not skipped:
+        reason = _why_not_ready(release, standing_plan, ports)
+        if reason:
+            skip_reasons.append(f"{release.version} is skipped: {reason}")
+        elif not skip_reasons:
             return None, (), ""
         elif _is_compatible(schema_verdict(release, ports, running)):
-            return release, (_warn("; ".join(skipped)),), others[0].version
+            return release, (_warn("; ".join(skip_reasons)),), others[0].version
     return None, (), ""
 
 
 def find_next_target(rollback: Rollback, ports: NextTargetPorts) -> StandingTarget | None:
-    """Find the next target after one that did not come to serve; None: there is none.
+    """Find the next target after a target that did not become healthy; None: no target is left.
 
-    There is none either if the data goes with the target, or an operator named the target.
+    A rollback with a database change has no other target. Neither has a rollback whose target an operator named.
     """
     plan, service = rollback.plan, rollback.service
     if plan is None or plan.target is None or service is None or is_operator_choice(rollback):
@@ -110,55 +110,57 @@ def find_next_target(rollback: Rollback, ports: NextTargetPorts) -> StandingTarg
     if rollback.database is not None or plan.database is not None or _has_taken_over_data_changes(rollback, ports):
         return None
     try:
-        standing = read_standing_plan(rollback.service_name, ports)
-        tried = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.attempts)}
-        candidates = standing.usable_targets(plan.running.fingerprint) if standing is not None else ()
-        untried = (target for target in candidates if target.release.fingerprint not in tried)
-        return next((one for one in untried if _is_compatible(schema_verdict(one.release, ports, plan.running))), None)
+        standing_plan = read_standing_plan(rollback.service_name, ports)
+        tried_fingerprints = {plan.target.fingerprint, *(attempt.target_fingerprint for attempt in service.attempts)}
+        candidates = standing_plan.usable_targets(plan.running.fingerprint) if standing_plan is not None else ()
+        untried = (target for target in candidates if target.release.fingerprint not in tried_fingerprints)
+        return next(
+            (target for target in untried if _is_compatible(schema_verdict(target.release, ports, plan.running))), None
+        )
     except RollbackError:  # escalation goes on without another target if the ledger can't be read
         return None
 
 
 def switch_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -> Rollback:
-    """Set another target. Deployments until now don't count as newer than this plan."""
+    """Set another target. Deployments that began before the switch don't count as newer than this plan."""
     if rollback.plan is None:
         raise InvalidRequest(f"{rollback.id} has no plan, so its target can't be switched")
     checks = [check for check in rollback.plan.checks if check.name != CHECK_NAME]
-    is_known = "" if target.is_ready else " (whether ECS can run it is not known)"
-    tried = rollback.plan.target.version if rollback.plan.target is not None else "the target"
-    checks.append(_warn(f"{target.release.version} is next{is_known}: {tried} did not become healthy"))
+    readiness_note = "" if target.is_ready else " (whether ECS can run it is not known)"
+    failed_version = rollback.plan.target.version if rollback.plan.target is not None else "the target"
+    checks.append(_warn(f"{target.release.version} is next{readiness_note}: {failed_version} did not become healthy"))
     changes = {
         "target": target.release,
         "checks": tuple(checks),
-        "skipped_last_known_good": rollback.plan.skipped_last_known_good or tried,
+        "skipped_last_known_good": rollback.plan.skipped_last_known_good or failed_version,
         "newest_deployment_at": newest_known_at(view),
     }
     return rollback.evolve(plan=rollback.plan.model_copy(update=changes))
 
 
-def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bool:
+def is_operator_choice(rollback: Rollback, predecessor: Rollback | None = None) -> bool:
     """Whether an operator chose the target.
 
     Args:
         rollback: the document.
-        before: the rollback that this one continues, and whose target it keeps.
+        predecessor: the rollback that this rollback continues, and whose target it keeps.
     """
-    chosen = rollback.request.undo is not None or not _is_last_known_good_wanted(rollback)
-    chosen = chosen or (rollback.plan is not None and rollback.plan.is_operator_choice)
-    return chosen or (before is not None and is_operator_choice(before))
+    is_chosen = rollback.request.undo is not None or not _is_last_known_good_requested(rollback)
+    is_chosen = is_chosen or (rollback.plan is not None and rollback.plan.is_operator_choice)
+    return is_chosen or (predecessor is not None and is_operator_choice(predecessor))
 
 
-def _why_not_ready(release: Release, standing: StandingPlan | None, ports: HasImages) -> str:
+def _why_not_ready(release: Release, standing_plan: StandingPlan | None, ports: HasImages) -> str:
     """Return why ECS can't run the release: its images are checked now, the rest is the standing plan's verdict."""
-    planned = standing.target_of(release.fingerprint) if standing is not None else None
+    standing_target = standing_plan.target_of(release.fingerprint) if standing_plan is not None else None
     images = run_check("image-exists", lambda: check_images_exist(release, ports))
-    known = [check for check in (planned.checks if planned is not None else ()) if check.name != images.name]
-    return join_failures((images, *known))
+    recorded_checks = standing_target.checks if standing_target is not None else ()
+    return join_failures((images, *(check for check in recorded_checks if check.name != images.name)))
 
 
-def _is_last_known_good_wanted(rollback: Rollback) -> bool:
-    asked_for = rollback.request.target_version
-    return asked_for is None or asked_for in SYNONYMS_OF_LAST_KNOWN_GOOD
+def _is_last_known_good_requested(rollback: Rollback) -> bool:
+    target_version = rollback.request.target_version
+    return target_version is None or target_version in SYNONYMS_OF_LAST_KNOWN_GOOD
 
 
 def _has_taken_over_data_changes(rollback: Rollback, ports: NextTargetPorts) -> bool:
@@ -166,10 +168,10 @@ def _has_taken_over_data_changes(rollback: Rollback, ports: NextTargetPorts) -> 
     if rollback.continues_rollback_id is None:
         return False
     try:
-        before = find_rollback(rollback.continues_rollback_id, ports)
+        predecessor = find_rollback(rollback.continues_rollback_id, ports)
     except ExternalServiceError:
         return True
-    return before is None or before.has_changed_data
+    return predecessor is None or predecessor.has_changed_data
 
 
 def _is_compatible(verdict: SchemaVerdict | None) -> bool:

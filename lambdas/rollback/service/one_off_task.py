@@ -31,16 +31,16 @@ def begin_task(
     purpose: str,
     ports: TaskPorts,
 ) -> CommandRun | None:
-    """Find the announced task, or request it. None: ECS gave no clear answer, call again.
+    """Find the announced task, or request it. None: ECS gave no clear answer; call again.
 
     Raises:
         CallRefused: no task was started, and none will be.
         ExternalServiceError: ECS could not be asked.
     """
     now, name = ports.clock.now(), started_by_label(rollback_id, service.name, purpose)
-    found = next(iter(ports.tasks.started_by(service, name)), None)
-    if found is not None:
-        return CommandRun(name=purpose, arn=found.arn, asked_at=now)
+    task = next(iter(ports.tasks.started_by(service, name)), None)
+    if task is not None:
+        return CommandRun(name=purpose, arn=task.arn, asked_at=now)
     token = sha256_of({"rollback": rollback_id, "service": service.name, "runs": purpose})
     try:
         arn = ports.tasks.run(service, definition_arn, words, name, token)
@@ -64,30 +64,30 @@ def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float,
 
 
 def _stop_overdue_task(
-    service: ServiceSettings, run: CommandRun, why: str, now: datetime, ports: HasTasks
+    service: ServiceSettings, run: CommandRun, reason: str, now: datetime, ports: HasTasks
 ) -> CommandRun:
-    """Ask ECS to stop the task, and end the run as failed, since its later effects prove nothing."""
+    """Ask ECS to stop the task, and end the run as failed, because later effects of the task prove nothing."""
     try:
-        ports.tasks.stop(service, run.arn, why)
+        ports.tasks.stop(service, run.arn, reason)
     except ExternalServiceError as failure:
-        why = f"{why}, and could not be stopped: {failure}"
-    return run.evolve(ended_at=now, stop_asked_at=now, started=True, reason=why)
+        reason = f"{reason}, and could not be stopped: {failure}"
+    return run.evolve(ended_at=now, stop_asked_at=now, started=True, reason=reason)
 
 
 def why_failed(run: CommandRun) -> str | None:
-    """Return why the run failed; None: it ended with exit code 0."""
+    """Return the reason why the run failed; None: the task ended with exit code 0."""
     if run.exit_code == 0 and run.stop_asked_at is None:
         return None
-    said = f": {run.logs[-1]}" if run.logs else ""
+    last_line = f": {run.logs[-1]}" if run.logs else ""
     if run.never_started:
         return f"the task of {run.name} could not start: {run.reason or 'ECS gave no reason'}"
     if run.exit_code is None or run.stop_asked_at is not None:
-        return f"{run.name} {run.reason or 'ended without an exit code'}{said}"
-    return f"{run.name} ended with exit code {run.exit_code}{said}"
+        return f"{run.name} {run.reason or 'ended without an exit code'}{last_line}"
+    return f"{run.name} ended with exit code {run.exit_code}{last_line}"
 
 
 def _last_lines(service: ServiceSettings, run: CommandRun, count: int, ports: HasTasks) -> tuple[str, ...]:
-    """Read the last log lines for the report. A log that can't be read does not change how the run ended."""
+    """Read the last log lines for the report. A log that can't be read does not change the result of the run."""
     try:
         lines = ports.tasks.logs(service, run.arn, count)
     except (ExternalServiceError, CallRefused) as failure:

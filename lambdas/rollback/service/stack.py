@@ -17,7 +17,7 @@ class StackStatus:
     Attributes:
         state: activity, or not known.
         why_not_known: empty if the activity is known.
-        is_for_good: CloudFormation refuses the call, so that the next call fails too.
+        is_for_good: CloudFormation refuses the call, so the next call fails too.
     """
 
     state: StackState
@@ -54,5 +54,5 @@ def describe_drift(service: ServiceSettings, running_definition_arn: str, ports:
     try:
         stack = ports.stacks.describe(service.stack)
     except ExternalServiceError:
-        return f"whether CloudFormation (stack {service.stack}) still records what runs could not be asked"
+        return f"CloudFormation could not be asked whether stack {service.stack} has the running task definition"
     return (list_drift(stack, running_definition_arn) if stack is not None else None) or ""

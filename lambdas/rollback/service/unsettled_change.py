@@ -13,7 +13,7 @@ _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
 def resolve_service_change(rollback: Rollback, now: datetime, ports: ServiceReadPorts) -> Rollback:
-    """Wait until the announced call can't land any more, then ask ECS whether it did.
+    """Wait until the announced call can't land any more, then ask ECS whether the call changed the service.
 
     Rule 9: the intent is written before the change. The call ends with the Lambda function that sends it.
     """
@@ -23,45 +23,50 @@ def resolve_service_change(rollback: Rollback, now: datetime, ports: ServiceRead
         return rollback
     if now < intent.at + timedelta(seconds=ports.settings.policy.act_timeout_seconds):
         return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
-    landed = None
+    has_landed = None
     try:
-        landed = _has_landed(intent, ports.services.describe(ports.settings.service(rollback.service_name)))
+        has_landed = _has_landed(intent, ports.services.describe(ports.settings.service(rollback.service_name)))
     except (UnsupportedService, CallRefused):
         pass  # ECS will not answer later either
     except ExternalServiceError:
         if not is_conclusion_overdue(rollback, now, ports):
             return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
-    if not landed:
-        seen = progress.evolve(intent=None)
-        if landed is None:
-            seen = seen.add_note(
-                f"it is NOT KNOWN whether ECS carried out {intent.action}, announced at {intent.at:%H:%M:%S} UTC"
+    if not has_landed:
+        settled_progress = progress.evolve(intent=None)
+        if has_landed is None:
+            settled_progress = settled_progress.add_note(
+                f'it is NOT KNOWN whether ECS made the change "{_in_words(intent)}" that was announced at '
+                f"{intent.at:%H:%M:%S} UTC"
             )
-        return rollback.evolve(service=seen, wait_seconds=0)
+        return rollback.evolve(service=settled_progress, wait_seconds=0)
     return _mark_acted(rollback, progress, intent)
 
 
 def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
     """Whether the call changed the service; None: ECS does not show it any more."""
-    stopped, definition_arn = intent.arguments.get("service_deployment_arn"), intent.arguments.get("definition_arn")
-    if stopped is not None:
-        is_newest = view.newest is not None and view.newest.arn == stopped
+    stopped_arn, definition_arn = intent.arguments.get("service_deployment_arn"), intent.arguments.get("definition_arn")
+    if stopped_arn is not None:
+        is_newest = view.newest is not None and view.newest.arn == stopped_arn
         return view.newest is not None and view.newest.status in _STOPPED if is_newest else None
     if intent.arguments.get("replaced_deployment_id") is not None:  # the same definition, deployed once more
         return view.primary.id != str(intent.arguments["replaced_deployment_id"])
     if definition_arn is not None:
         return view.primary.definition_arn == str(definition_arn)
-    desired = intent.arguments.get("desired_count")
-    return desired is not None and view.desired_count == int(desired)
+    desired_count = intent.arguments.get("desired_count")
+    return desired_count is not None and view.desired_count == int(desired_count)
+
+
+def _in_words(intent: Intent) -> str:
+    return intent.action.replace("_", " ")
 
 
 def _mark_acted(rollback: Rollback, progress: ServiceProgress, intent: Intent) -> Rollback:
-    """Record the unsaved change. A rollback that ended in a crash then did not end before it changed anything."""
-    first, at = progress.acted_at is None, progress.acted_at or intent.at
-    done = f"{intent.action}, announced at {intent.at:%H:%M:%S} UTC, was carried out"
-    after = rollback.evolve(service=progress.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)
-    if not first or rollback.outcome is not Outcome.ABORTED or rollback.taken_over_by is not None:
+    """Record the unsaved change. A rollback that was aborted by a crash has failed, because the service was changed."""
+    is_first_change, acted_at = progress.acted_at is None, progress.acted_at or intent.at
+    note = f'ECS made the change "{_in_words(intent)}" that was announced at {intent.at:%H:%M:%S} UTC'
+    after = rollback.evolve(service=progress.evolve(intent=None, acted_at=acted_at).add_note(note), wait_seconds=0)
+    if not is_first_change or rollback.outcome is not Outcome.ABORTED or rollback.taken_over_by is not None:
         return after
     if rollback.is_aborted_by_operator:
         return after.evolve(reported=False)
-    return after.evolve(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {done}", recheck_at=None, reported=False)
+    return after.evolve(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {note}", recheck_at=None, reported=False)

@@ -9,9 +9,10 @@ from rollback.ports.holders import HasHttp
 from rollback.resources.aws.ecs_service import ProbeResult
 from rollback.verification.ports import ConnectionCheckPorts
 
-NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set or was seen, and waiting changes nothing
-OTHER_SERVICE = "another_service"  # in a check's evidence: no escalation of this rollback's service helps
-CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round would say the same
+# Keys in a check's evidence.
+NOT_LOOKED_AT = "not_looked_at"  # no proof is configured or was found, and waiting changes nothing
+OTHER_SERVICE = "another_service"  # no escalation of this rollback's service helps
+CONNECTION_FAILED = "connection_failed"  # the next round has the same result
 
 
 def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[Check, ...]:
@@ -22,39 +23,41 @@ def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[
     """
     if rollback.reconnection is None:
         return ()
-    known = set(ports.settings.service_names)
+    current_names = set(ports.settings.service_names)
     return tuple(
-        _check_connection(one, rollback, ports) for one in rollback.reconnection.services if one.service in known
+        _check_connection(connection, rollback, ports)
+        for connection in rollback.reconnection.services
+        if connection.service in current_names
     )
 
 
-def _check_connection(one: ServiceConnection, rollback: Rollback, ports: ConnectionCheckPorts) -> Check:
-    name, service = f"connection {one.service}", ports.settings.service(one.service)
-    other = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
-    if one.failure is not None:
-        evidence = {CONNECTION_FAILED: one.service, **other}
-        return Check.failed(name, f"{one.failure}; {suggest_fix(service)}", evidence=evidence)
-    if one.note and one.reconnected_at is None:
-        return Check.skipped(name, one.note)
+def _check_connection(connection: ServiceConnection, rollback: Rollback, ports: ConnectionCheckPorts) -> Check:
+    name, service = f"connection {connection.service}", ports.settings.service(connection.service)
+    other_service = {OTHER_SERVICE: connection.service} if connection.service != rollback.service_name else {}
+    if connection.failure is not None:
+        evidence = {CONNECTION_FAILED: connection.service, **other_service}
+        return Check.failed(name, f"{connection.failure}; {suggest_fix(service)}", evidence=evidence)
+    if connection.note and connection.reconnected_at is None:
+        return Check.skipped(name, connection.note)
     answers = [] if service.connection.check_path is None else [_probe_endpoint(service, ports)]
     refutations = [reason for is_well, reason in answers if not is_well]
     if refutations:
-        return Check.failed(name, "; ".join(refutations), evidence=other)
-    proofs = [*_describe_proof(one, service.connection), *(reason for _, reason in answers)]
+        return Check.failed(name, "; ".join(refutations), evidence=other_service)
+    proofs = [*_describe_proof(connection, service.connection), *(reason for _, reason in answers)]
     if proofs:
-        return Check.passed(name, "; ".join(proofs), evidence=other)
-    reason = f"not checked: {one.note or _how_to_prove(service)}"
-    return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **other})
+        return Check.passed(name, "; ".join(proofs), evidence=other_service)
+    reason = f"not checked: {connection.note or _how_to_prove(service)}"
+    return Check.warned(name, reason, evidence={NOT_LOOKED_AT: connection.service, **other_service})
 
 
-def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
+def _describe_proof(connection: ServiceConnection, settings: ConnectionSettings) -> list[str]:
     """Describe the proofs that the database function found."""
     proofs = []
-    if one.proof is not None:
-        proofs.append(f"{' '.join(connection.command)} ended with exit code 0")
-    if one.session_seen_at is not None:
-        at = f"{one.session_seen_at:%H:%M:%S} UTC"
-        proofs.append(f"a session named {connection.application_name} was active on the branch at {at}")
+    if connection.proof is not None:
+        proofs.append(f"{' '.join(settings.command)} ended with exit code 0")
+    if connection.session_seen_at is not None:
+        at = f"{connection.session_seen_at:%H:%M:%S} UTC"
+        proofs.append(f"a session named {settings.application_name} was active on the branch at {at}")
     return proofs
 
 
@@ -70,18 +73,18 @@ def _probe_endpoint(service: ServiceSettings, ports: HasHttp) -> tuple[bool, str
 def _judge_answer(answer: ProbeResult, connection: ConnectionSettings) -> tuple[bool, str]:
     path = connection.check_path
     if answer.status != connection.check_status:
-        got = answer.status if answer.status is not None else answer.error
-        return False, f"{path} answered {got}, wanted {connection.check_status}"
+        result = answer.status if answer.status is not None else answer.error
+        return False, f"{path} answered {result}, expected {connection.check_status}"
     if connection.check_body is not None and connection.check_body not in answer.body:
         return False, f"{path} answered {answer.status} without {connection.check_body!r}"
     return True, f"{path} answered {answer.status}{' with the expected text' if connection.check_body else ''}"
 
 
 def suggest_fix(service: ServiceSettings) -> str:
-    """The command with which an operator replaces tasks that may have old connections."""
+    """The command that replaces tasks with possibly stale connections, for an operator."""
     return (
-        f"give it new tasks: `aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} "
-        "--force-new-deployment`"
+        f"replace the tasks of {service.name}: `aws ecs update-service --cluster {service.cluster} "
+        f"--service {service.ecs_service} --force-new-deployment`"
     )
 
 

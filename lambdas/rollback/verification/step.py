@@ -1,7 +1,7 @@
 """Verify: check that the target runs and answers. The step passes after `verify_rounds` good rounds in a row.
 
 An alarm's period includes minutes before the change. So an alarm that is still in ALARM fails the check only after
-`alarm_settle_minutes`. A rollback whose alarm stays in ALARM repaired nothing, and proves nothing about the previous
+`alarm_settle_minutes`. If the alarm stays in ALARM, the rollback repaired nothing and proves nothing about the previous
 release.
 """
 
@@ -30,12 +30,15 @@ from rollback.resources.aws.target_group_health import GroupState, conclusive_gr
 from rollback.service.escalate import escalate, reassert_target
 from rollback.service.newer_deployment import yield_to_newer_release
 from rollback.service.ports import ServiceReadPorts
+from rollback.service.reconciler import describe_zero_desired_count
 from rollback.verification.connections import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE, connection_checks
 from rollback.verification.ports import ReleaseCheckPorts, VerificationPorts
 
-# Keys in a check's evidence. `_REFUSED`: AWS refuses the question for good. `TARGET_GROUP_GONE`: the only fault is a
+# Keys in a check's evidence. `_REFUSED`: AWS refuses the call permanently. `TARGET_GROUP_GONE`: the only fault is a
 # deleted target group, which no release caused.
 _REFUSED = "refused"
+_ALARM_CHECK = "alarms-are-ok"
+_DATABASE_CHECK = "database-answers-sql"
 
 TARGET_GROUP_GONE = "gone_group"
 
@@ -44,7 +47,7 @@ class AlarmHandling(StrEnum):
     """Treatment of alarms in ALARM by a check."""
 
     COUNT = "count"  # as a failure
-    WAIT = "wait"  # as a warning: they may still turn OK
+    WAIT = "wait"  # as a warning: the alarms may still return to OK
     IGNORE = "ignore"
 
 
@@ -59,9 +62,8 @@ def verify(rollback: Rollback, ports: VerificationPorts) -> Rollback:
     if reasserted is not None:
         return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
-        return _fail(
-            rollback, f"not verified: the service was scaled to zero tasks, and {target.version} is not known to run"
-        )
+        consequence = f"{target.version} could not be verified"
+        return _fail(rollback, f"not verified: {describe_zero_desired_count(rollback, target, consequence)}")
     current = _run_round(rollback, target, view, ports)
     return _decide(rollback.evolve(verification=current), current, target, view, ports)
 
@@ -69,16 +71,16 @@ def verify(rollback: Rollback, ports: VerificationPorts) -> Rollback:
 def _run_round(rollback: Rollback, target: Release, view: ServiceView, ports: VerificationPorts) -> Verification:
     """Run all checks once, and count the good rounds in a row."""
     policy, now = ports.settings.policy, ports.clock.now()
-    before = rollback.verification or Verification(started_at=now)
-    is_settled = now - before.started_at > timedelta(minutes=policy.alarm_settle_minutes)
+    previous = rollback.verification or Verification(started_at=now)
+    is_settled = now - previous.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     alarm_handling = AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT
     checks = run_checks(rollback.service_name, target, view, ports, alarms=alarm_handling)
     checks = (*_database_checks(rollback), *connection_checks(rollback, ports), *checks)
     is_good = all(_is_failed_for_good(check) for check in _failing(checks))
     current = Verification(
-        started_at=before.started_at,
-        rounds=before.rounds + 1,
-        good_rounds=before.good_rounds + 1 if is_good else 0,
+        started_at=previous.started_at,
+        rounds=previous.rounds + 1,
+        good_rounds=previous.good_rounds + 1 if is_good else 0,
         checks=checks,
     )
     has_passed = _is_decided(current, policy) and not _failing(checks)
@@ -92,15 +94,15 @@ def _decide(
     policy, failing = ports.settings.policy, _failing(current.checks)
     if current.passed_at is not None:
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0)
-    why = "; ".join(f"{check.name}: {check.reason}" for check in failing) or "too few good rounds in a row"
+    reason = "; ".join(f"{check.name}: {check.reason}" for check in failing) or "too few good rounds in a row"
     if _is_decided(current, policy):
-        return _fail(rollback, f"not verified, though all other checks pass: {why}")
+        return _fail(rollback, f"not verified, though all other checks pass: {reason}")
     if ports.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
         return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
     if failing and all(OTHER_SERVICE in check.evidence for check in failing):
         # Escalating this service repairs no other service.
-        return _fail(rollback, f"not verified, though {target.version} is healthy: {why}")
-    return escalate(rollback, f"not verified: {why}", view, ports)
+        return _fail(rollback, f"not verified, though {target.version} is healthy: {reason}")
+    return escalate(rollback, f"not verified: {reason}", view, ports)
 
 
 def _failing(checks: tuple[Check, ...]) -> list[Check]:
@@ -108,9 +110,9 @@ def _failing(checks: tuple[Check, ...]) -> list[Check]:
 
 
 def _is_decided(current: Verification, policy: Policy) -> bool:
-    """Whether enough good rounds followed each other, and no check waits for something that may still change."""
-    waits = any(check.verdict is Verdict.WARN and NOT_LOOKED_AT not in check.evidence for check in current.checks)
-    return current.good_rounds >= policy.verify_rounds and not waits
+    """Whether enough good rounds followed each other, and no check has a warning that may still change."""
+    is_waiting = any(check.verdict is Verdict.WARN and NOT_LOOKED_AT not in check.evidence for check in current.checks)
+    return current.good_rounds >= policy.verify_rounds and not is_waiting
 
 
 def _fail(rollback: Rollback, reason: str) -> Rollback:
@@ -130,19 +132,19 @@ def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
     verified_at = progress.verified_at
     evidence = {"branch": progress.before.name, "backup": progress.backup_id}
     if verified_at is None:
-        reason = "the database did not answer by SQL"
-        return (Check.failed("database", reason, evidence=evidence),)
-    reason = f"answered by SQL at {verified_at:%H:%M:%S} UTC, with the tables of the preview branch"
-    return (Check.passed("database", reason, evidence=evidence),)
+        reason = "Postgres did not answer after the database change"
+        return (Check.failed(_DATABASE_CHECK, reason, evidence=evidence),)
+    reason = f"Postgres answered at {verified_at:%H:%M:%S} UTC, after the database change"
+    return (Check.passed(_DATABASE_CHECK, reason, evidence=evidence),)
 
 
 def _describe_success(rollback: Rollback) -> str:
     plan = rollback.planned().plan
-    tried = rollback.service.attempts if rollback.service is not None else ()
-    if not tried or rollback.service is None:
+    attempts = rollback.service.attempts if rollback.service is not None else ()
+    if not attempts or rollback.service is None:
         return plan.summary
-    before = ", ".join(attempt.escalation_level.replace("_", " ") for attempt in tried)
-    return f"{plan.summary}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
+    earlier_levels = ", ".join(attempt.escalation_level.in_words for attempt in attempts)
+    return f"{plan.summary}, by {rollback.service.escalation_level.in_words} (tried before: {earlier_levels})"
 
 
 def run_checks(
@@ -153,23 +155,23 @@ def run_checks(
     questions: list[tuple[str, Callable[[], Check]]] = [
         ("ecs-steady-state", lambda: _check_steady_state(view, release, ports)),
         ("target-health", lambda: _check_target_health(view, ports)),
-        ("alarms", lambda: _check_alarms(service, view, ports, alarms)),
+        (_ALARM_CHECK, lambda: _check_alarms(service, view, ports, alarms)),
     ]
     for endpoint in service.endpoints:
-        questions.append((f"http {endpoint.path}", partial(_check_endpoint, service, endpoint, ports)))
+        questions.append((_endpoint_check(endpoint), partial(_check_endpoint, service, endpoint, ports)))
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
         return tuple(pool.map(lambda named: _run_timed(*named), questions))
 
 
 def _run_timed(name: str, question: Callable[[], Check]) -> Check:
-    started = time.perf_counter()
+    started_at = time.perf_counter()
     try:
         answer = question()
     except ExternalServiceError as failure:
-        for_good = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
+        evidence = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
         reason = f"could not be asked: {failure}"
-        answer = Check.failed(name, reason, evidence=for_good)
-    return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+        answer = Check.failed(name, reason, evidence=evidence)
+    return answer.model_copy(update={"seconds": round(time.perf_counter() - started_at, 3)})
 
 
 def _check_steady_state(view: ServiceView, release: Release, ports: ServiceReadPorts) -> Check:
@@ -188,20 +190,18 @@ def _check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
     groups = read_group_health(view, ports)
-    inconclusive, gone = (
-        describe_inconclusive_groups(groups),
-        [group for group in groups if group.state is GroupState.GONE],
-    )
-    checked = conclusive_groups(groups)
-    counts = Counter(target.state for group in checked for target in group.targets)
-    healthy, wanted = sum(group.healthy for group in checked), view.desired_count * len(checked)
-    reason = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", inconclusive)))
-    if checked and healthy < wanted:
+    inconclusive = describe_inconclusive_groups(groups)
+    deleted = [group for group in groups if group.state is GroupState.GONE]
+    conclusive = conclusive_groups(groups)
+    counts = Counter(target.state for group in conclusive for target in group.targets)
+    healthy, required = sum(group.healthy for group in conclusive), view.desired_count * len(conclusive)
+    reason = "; ".join(filter(None, (f"{healthy} of {required} targets healthy" if conclusive else "", inconclusive)))
+    if conclusive and healthy < required:
         return Check.failed(name, reason, evidence=dict(sorted(counts.items())))
-    if gone:  # for good: ECS can't register a task there, and no escalation changes that
-        evidence = {_REFUSED: gone[0].arn, **({TARGET_GROUP_GONE: gone[0].arn} if checked else {})}
+    if deleted:  # ECS can't register a task in a deleted group, and no escalation changes that
+        evidence = {_REFUSED: deleted[0].arn, **({TARGET_GROUP_GONE: deleted[0].arn} if conclusive else {})}
         return Check.failed(name, reason, evidence=evidence)
-    if not checked:
+    if not conclusive:
         return Check.skipped(name, f"not checked: {inconclusive}")
     return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
 
@@ -209,34 +209,40 @@ def _check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
 def _check_alarms(service: ServiceSettings, view: ServiceView, ports: OutagePorts, handling: AlarmHandling) -> Check:
     """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
     if handling is AlarmHandling.IGNORE:
-        return Check.skipped("alarms", "not asked here")
+        return Check.skipped(_ALARM_CHECK, "the alarms are not part of this check")
     outage = outage_alarm(ports.settings.prefix, service.name)
     names = (degraded_alarm(ports.settings.prefix, service.name), outage)
     states = ports.alarms.states(names)
-    red = sorted(name for name, state in states.items() if state == "ALARM")
-    reason = f"in ALARM: {', '.join(red) or 'none'}"
-    if red and handling is AlarmHandling.WAIT:
+    in_alarm = sorted(name for name, state in states.items() if state == "ALARM")
+    reason = f"in ALARM: {', '.join(in_alarm) or 'none'}"
+    if in_alarm and handling is AlarmHandling.WAIT:
         minutes = ports.settings.policy.alarm_settle_minutes
-        reason += f"; their periods include earlier minutes, so they have {minutes:g} minutes to turn OK"
-        return Check.warned("alarms", reason, evidence=dict(states))
-    visibility = check_outage_against_elb(service.name, view, ports) if red == [outage] else None
+        reason += (
+            f"; the alarms' periods include earlier minutes, so the alarms have {minutes:g} minutes to return to OK"
+        )
+        return Check.warned(_ALARM_CHECK, reason, evidence=dict(states))
+    visibility = check_outage_against_elb(service.name, view, ports) if in_alarm == [outage] else None
     if visibility is not None and visibility.verdict is Verdict.FAIL:
         reason += f", which is not counted: {visibility.reason}"
-        return Check.skipped("alarms", reason, evidence={**states, **visibility.evidence})
-    verdict = Verdict.FAIL if red else Verdict.PASS
-    return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
+        return Check.skipped(_ALARM_CHECK, reason, evidence={**states, **visibility.evidence})
+    verdict = Verdict.FAIL if in_alarm else Verdict.PASS
+    return Check(name=_ALARM_CHECK, verdict=verdict, reason=reason, evidence=dict(states))
+
+
+def _endpoint_check(endpoint: HealthEndpoint) -> str:
+    return f"endpoint-answers {endpoint.path}"
 
 
 def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, ports: HasHttp) -> Check:
-    name = f"http {endpoint.path}"
+    name = _endpoint_check(endpoint)
     if service.base_url is None:
         return Check.skipped(name, "no base_url is set for the service")
     url = service.base_url.rstrip("/") + endpoint.path
     result = ports.http.get(url, endpoint.max_latency_seconds)
     evidence = {"url": url, "status": result.status, "seconds": round(result.seconds, 3)}
     if result.status != endpoint.status:
-        got = result.status if result.status is not None else result.error
-        reason = f"answered {got}, wanted {endpoint.status}"
+        answer = result.status if result.status is not None else result.error
+        reason = f"answered {answer}, expected {endpoint.status}"
         return Check.failed(name, reason, evidence=evidence)
     if result.seconds > endpoint.max_latency_seconds:
         reason = f"took {result.seconds:.2f} s, more than {endpoint.max_latency_seconds:g}"

@@ -37,11 +37,11 @@ from rollback.workflow.ports import AdmissionPorts
 from rollback.workflow.recheck_event import find_recheck_rollback_id
 
 
-def admit(given: object, execution: str, started_at: datetime, ports: AdmissionPorts) -> Rollback:
+def admit(execution_input: object, execution: str, started_at: datetime, ports: AdmissionPorts) -> Rollback:
     """Admit one start. Called again with the same execution, Admit continues where it stopped.
 
     Args:
-        given: an operator's input or an EventBridge event, unchanged.
+        execution_input: an operator's input or an EventBridge event, unchanged.
         execution: ARN of the execution, or another text that is unique to this start.
         started_at: when the execution started; part of the document's id.
         ports: access to AWS, Neon and the ledger.
@@ -49,11 +49,11 @@ def admit(given: object, execution: str, started_at: datetime, ports: AdmissionP
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    rechecked_id = find_recheck_rollback_id(given)
+    rechecked_id = find_recheck_rollback_id(execution_input)
     if rechecked_id is not None:
-        return _admit_new(_reopen_suppressed(rechecked_id, given, execution, ports), given, ports)
-    request, trigger, event = _parse_input(given, ports)
-    new = Rollback(
+        return _admit_new(_reopen_suppressed(rechecked_id, execution_input, execution, ports), execution_input, ports)
+    request, trigger, event = _parse_input(execution_input, ports)
+    new_rollback = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=ports.settings.environment,
         settings=ports.settings,
@@ -64,22 +64,22 @@ def admit(given: object, execution: str, started_at: datetime, ports: AdmissionP
         created_at=ports.clock.now(),
     )
     try:
-        rollback = ports.ledger.create(new)
+        rollback = ports.ledger.create(new_rollback)
     except Conflict as duplicate:
         # Event and outcome are written together: without its event, a retry would take the document for admissible.
         check = Check.failed("event-is-new", f"duplicate: {duplicate}", suppresses=True)
-        ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
-        return ports.ledger.create(new.evolve(**ended))
-    return _admit_new(rollback, given, ports)
+        fields = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
+        return ports.ledger.create(new_rollback.evolve(**fields))
+    return _admit_new(rollback, execution_input, ports)
 
 
-def _parse_input(given: Any, ports: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
-    if is_event(given):
-        return read_event(given, ports.settings)
-    return parse_request(given, ports.settings.service_names), Trigger.MANUAL, None
+def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
+    if is_event(execution_input):
+        return read_event(execution_input, ports.settings)
+    return parse_request(execution_input, ports.settings.service_names), Trigger.MANUAL, None
 
 
-def _reopen_suppressed(rechecked_id: str, given: object, execution: str, ports: LeasePorts) -> Rollback:
+def _reopen_suppressed(rechecked_id: str, execution_input: object, execution: str, ports: LeasePorts) -> Rollback:
     """Reopen the record of a suppressed trigger for another evaluation; a retry finds the reopened record.
 
     Raises:
@@ -93,30 +93,30 @@ def _reopen_suppressed(rechecked_id: str, given: object, execution: str, ports: 
     if rollback.concluded_at is None or rollback.recheck_at is None:
         state = "is open" if rollback.concluded_at is None else f"ended finally ({rollback.outcome})"
         raise InvalidRequest(f"{rollback.id} is not due for another evaluation: it {state}; nothing was changed")
-    request, _, _ = _parse_input(given, ports)
+    request, _, _ = _parse_input(execution_input, ports)
     return ports.ledger.reopen(rollback.begin_evaluation(request, execution, ports.settings, ports.clock.now()))
 
 
-def _admit_new(rollback: Rollback, given: object, ports: AdmissionPorts) -> Rollback:
+def _admit_new(rollback: Rollback, execution_input: object, ports: AdmissionPorts) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     try:
-        checks = _judge_trigger(rollback, given, ports)
-    except CallRefused as refused:
-        return ports.ledger.save(rollback.fail_on_refused_call(refused))
+        checks = _judge_trigger(rollback, execution_input, ports)
+    except CallRefused as refusal:
+        return ports.ledger.save(rollback.fail_on_refused_call(refusal))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
         return _suppress(rollback, checks, failed, ports)
-    if rollback.never_acts:  # it blocks no other rollback: it takes no lease, no obligations, and takes nothing over
+    if rollback.never_acts:  # such a rollback takes no lease and no obligations, so it blocks no other
         return ports.ledger.save(rollback.evolve(admission=checks, admitted_at=ports.clock.now()))
     return _admit_under_lease(rollback, checks, ports)
 
 
-def _judge_trigger(rollback: Rollback, given: object, ports: AdmissionPorts) -> tuple[Check, ...]:
+def _judge_trigger(rollback: Rollback, execution_input: object, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
-    if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
+    if not isinstance(execution_input, Mapping) or not is_event(execution_input) or rollback.event is None:
         return ()
-    checks = judge_event(given, ports.settings.policy, rollback.began_at, ports.home)
+    checks = judge_event(execution_input, ports.settings.policy, rollback.began_at, ports.home)
     if any(check.verdict is Verdict.FAIL for check in checks):
         return checks
     if rollback.event.alarm is None:
@@ -125,7 +125,7 @@ def _judge_trigger(rollback: Rollback, given: object, ports: AdmissionPorts) -> 
 
 
 def _judge_alarm(rollback: Rollback, alarm: str, ports: AdmissionPorts) -> tuple[Check, ...]:
-    """Whether the alarm is in ALARM and not muted. If CloudWatch does not answer, an emergency believes the event."""
+    """Check that the alarm is in ALARM and not muted. Without CloudWatch's answer, an emergency believes the event."""
     try:
         state = ports.alarms.states((alarm,)).get(alarm, "gone")
     except ExternalServiceError as failure:
@@ -139,7 +139,7 @@ def _judge_alarm(rollback: Rollback, alarm: str, ports: AdmissionPorts) -> tuple
 
 
 def _check_not_muted(alarm: str, ports: AdmissionPorts) -> Check:
-    """Whether a mute rule of the team silences the alarm now; without an answer the alarm is believed.
+    """Check that no mute rule of the team mutes the alarm now; without an answer the alarm is believed.
 
     Mute rules suppress an alarm's actions, but not its state changes, which EventBridge delivers (CloudWatch User
     Guide, "Alarm mute rules"). A rule that starts rollbacks therefore has to ask.
@@ -151,24 +151,25 @@ def _check_not_muted(alarm: str, ports: AdmissionPorts) -> Check:
         return Check.warned(name, f"mute rules could not be read, so the alarm is believed: {failure}")
     if not rules:
         return Check.passed(name, "no mute rule is active")
-    reason = f"{alarm} is muted by {', '.join(rules)}: evaluated again until that ends"
+    reason = f"{alarm} is muted by {', '.join(rules)}; the alarm is evaluated again until the mute ends"
     return Check.failed(name, reason, suppresses=True, recheck_due_at=_recheck_time(ports.clock.now(), ports))
 
 
 def _judge_deployment(rollback: Rollback, event: TriggerEvent, ports: AdmissionPorts) -> tuple[Check, ...]:
-    """Whether a failed deployment is the team's, is news, and is confirmed by ECS; the first objection decides."""
+    """Check that a failed deployment is the team's, is new, and is confirmed by ECS; the first objection decides."""
     since = rollback.created_at - timedelta(minutes=ports.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
     answers = ports.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
     view = ports.services.describe(ports.settings.service(rollback.service_name))
     newest = view.newest if answers else None
-    is_teams = newest is not None and not is_ours(newest.target_definition_arn, ports)
-    not_caused = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, ports)
-    if not_caused.verdict is Verdict.FAIL:
-        return (not_caused,)
-    is_new = judge_failure_is_new(rollback, answers, newest.created_at if newest is not None and is_teams else None)
-    if is_new.verdict is Verdict.FAIL:
-        return (is_new,)
-    return not_caused, is_new, judge_failed_deployment(view, event.deployment_id)
+    is_team_deployment = newest is not None and not is_ours(newest.target_definition_arn, ports)
+    not_caused_check = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, ports)
+    if not_caused_check.verdict is Verdict.FAIL:
+        return (not_caused_check,)
+    deployment_began_at = newest.created_at if newest is not None and is_team_deployment else None
+    is_new_check = judge_failure_is_new(rollback, answers, deployment_began_at)
+    if is_new_check.verdict is Verdict.FAIL:
+        return (is_new_check,)
+    return not_caused_check, is_new_check, judge_failed_deployment(view, event.deployment_id)
 
 
 def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: AdmissionPorts) -> Rollback:
@@ -177,30 +178,30 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
     unsettled = find_unsettled_holder(rollback.service_name, ports) if not rollback.is_forced_by_operator else None
     if unsettled is not None:
         return _suppress_behind_fence(rollback, checks, unsettled, ports)
-    taken = take_service_lease(rollback, now, ports)
-    if isinstance(taken, LeaseDenied):
+    lease_result = take_service_lease(rollback, now, ports)
+    if isinstance(lease_result, LeaseDenied):
         recheck_at = _recheck_time(now, ports)
-        check = Check.failed("service-is-free", taken.why, suppresses=True, recheck_due_at=recheck_at)
+        check = Check.failed("service-is-free", lease_result.reason, suppresses=True, recheck_due_at=recheck_at)
         return _suppress(rollback, (*checks, check), check, ports)
     predecessors, unreadable = find_predecessors(rollback, ports)
     checks = (*checks, *unreadable)
     fenced = next((earlier for earlier in predecessors if must_conclude_first(earlier)), None)
-    if fenced is not None and not rollback.is_forced_by_operator:  # its own lease was given back or taken before
+    if fenced is not None and not rollback.is_forced_by_operator:  # its lease had been released or taken over
         ports.ledger.release_lease(rollback.service_name, rollback.id)
         return _suppress_behind_fence(rollback, checks, fenced, ports)
     admitted = rollback.evolve(
         admission=checks,
         admitted_at=now,
-        lease_counter=taken.lease.counter,
+        lease_counter=lease_result.lease.counter,
         continues_rollback_id=next((earlier.id for earlier in predecessors if is_resumable(earlier, rollback)), None),
         inherits_fence_of=fenced.id if fenced is not None and fenced.is_fenced else None,
         obligations=inherited_obligations(predecessors),
     )
     saved = ports.ledger.save(admitted)
-    previous = taken.previous_holder
-    if previous is not None and previous.outcome is None:  # one with an outcome hands over its obligations and ends
+    previous = lease_result.previous_holder
+    if previous is not None and previous.outcome is None:  # a holder with an outcome ends without a stop
         with suppress(RollbackError):  # without its lease the previous holder ends by itself at its next step
-            ports.workflow.stop(previous.execution, f"{rollback.id} took its lease over")
+            ports.workflow.stop(previous.execution, f"{rollback.id} took over the lease of {previous.id}")
     return saved
 
 
@@ -209,13 +210,13 @@ def _suppress_behind_fence(
 ) -> Rollback:
     """Wait without a lease: a successor would lift the fence of a rollback whose lease expired.
 
-    That rollback goes on at its next step. If its execution has ended, the janitor concludes it, which leaves the fence
-    to an operator.
+    The fenced rollback continues at its next step. If its execution has ended, the janitor concludes the rollback and
+    leaves the fence to an operator.
     """
-    why = "may have changed the database" if fenced.has_changed_data else "was ended by an operator behind its fence"
+    fact = "may have changed the database" if fenced.has_changed_data else "was ended by an operator behind its fence"
     reason = (
-        f"{fenced.id} {why}, and is not concluded: no rollback begins before that; its execution goes on, or the "
-        f"janitor concludes it within minutes; `rollback abort {rollback.environment} {fenced.id} --reason '…'` ends it"
+        f"{fenced.id} {fact} and is not concluded. Its execution may still run; otherwise the janitor concludes it "
+        f"within minutes. To end it now: `rollback abort {rollback.environment} {fenced.id} --reason '…'`"
     )
     recheck_at = _recheck_time(ports.clock.now(), ports)
     check = Check.failed("fence-is-settled", reason, suppresses=True, recheck_due_at=recheck_at)

@@ -18,11 +18,11 @@ _EXECUTION_NAME = 80  # Step Functions allows 80 characters
 _TAIL = 28  # characters at the end of a rollback's id: its time and its hash
 
 
-def find_recheck_rollback_id(given: object) -> str | None:
-    """Id of the rollback whose trigger the event asks to evaluate again; None: the input is a trigger of its own."""
-    if not isinstance(given, Mapping) or given.get("source") != SOURCE:
+def find_recheck_rollback_id(execution_input: object) -> str | None:
+    """Id of the rollback whose trigger is to be evaluated again; None: the input is a new trigger."""
+    if not isinstance(execution_input, Mapping) or execution_input.get("source") != SOURCE:
         return None
-    detail = given.get("detail")
+    detail = execution_input.get("detail")
     rollback_id = detail.get("rollbackId") if isinstance(detail, Mapping) else None
     return rollback_id if isinstance(rollback_id, str) else None
 
@@ -34,15 +34,15 @@ def execution_name(rollback: Rollback) -> str:
 
 
 def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
-    """Name of the execution about an unanswered alarm: one for each time that the question arises.
+    """Name of the execution about an unanswered alarm: one for each `since`.
 
     A long name is truncated, and ends with a hash: the alarms of a service differ only at their end.
 
     Args:
         alarm: name of the alarm.
-        since: when the question arose.
+        since: time since which the alarm is unanswered (`UnansweredAlarm.since`).
     """
-    name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"
+    name = f"still-in-alarm-{since:%Y%m%dT%H%M%S}-{alarm}"
     if len(name) <= _EXECUTION_NAME:
         return name
     return f"{name[: _EXECUTION_NAME - 9]}-{hashlib.sha256(alarm.encode()).hexdigest()[:8]}"
@@ -65,9 +65,9 @@ def build_recheck_event(
     """
     if rollback.event is None:
         raise StageNotReached(f"{rollback.id} was started by no event: there is no trigger to evaluate again")
-    why = f"evaluated again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
+    reason = f"evaluated again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
-        event = build_alarm_event(name, rollback.event.alarm, why, now, home)
+        event = build_alarm_event(name, rollback.event.alarm, reason, now, home)
     else:
         event = {
             **_event_origin(home),
@@ -79,7 +79,7 @@ def build_recheck_event(
             "detail": {
                 "eventName": "SERVICE_DEPLOYMENT_FAILED",
                 "deploymentId": rollback.event.deployment_id,
-                "reason": why,
+                "reason": reason,
             },
         }
     event["detail"]["rollbackId"] = rollback.id
@@ -91,14 +91,14 @@ def _event_origin(home: AccountAndRegion | None) -> dict[str, str]:
 
 
 def build_alarm_event(
-    name: str, alarm: str, why: str, now: datetime, home: AccountAndRegion | None, previous_state: str = "OK"
+    name: str, alarm: str, reason: str, now: datetime, home: AccountAndRegion | None, previous_state: str = "OK"
 ) -> dict[str, Any]:
     """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
 
     Args:
         name: name of the execution, and id of the event.
         alarm: name of the alarm.
-        why: the reason, for display.
+        reason: the reason, for display.
         now: the present time.
         home: account and region of this deployment; None: not known.
         previous_state: the alarm's state before ALARM.
@@ -112,7 +112,7 @@ def build_alarm_event(
         "resources": [],
         "detail": {
             "alarmName": alarm,
-            "state": {"value": "ALARM", "reason": why[:500]},
+            "state": {"value": "ALARM", "reason": reason[:500]},
             "previousState": {"value": previous_state},
         },
     }

@@ -3,7 +3,7 @@
     Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
       └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
-    Conclude → Data Loss → Conclude → done  (only with a backup: the rows that the restore took out are counted then)
+    Conclude → Data Loss → Conclude → done  (only with a backup: the rows that the restore removed are counted)
 
 - Verify leads back to Service for the next escalation level (`domain.escalation`).
 - Service leads straight to Verify if no data changed. Otherwise Reconnect gives every other service of the branch new
@@ -40,7 +40,7 @@ class Step(StrEnum):
 # Steps at which an execution may begin; `entrance` chooses.
 ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
 # Steps that may follow each step: the state machine has these edges, and `next_step` keeps to them. Done may follow any
-# step, since the janitor, or an operator's abort, may have concluded the rollback meanwhile.
+# step, since the janitor, or an operator's abort, may have concluded the rollback.
 EDGES: dict[Step, frozenset[Step]] = {
     Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE, Step.DONE}),
     Step.EMERGENCY: frozenset({Step.PLAN, Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
@@ -55,17 +55,17 @@ EDGES: dict[Step, frozenset[Step]] = {
 }
 
 
-def entrance(given: object) -> Step:
+def entrance(execution_input: object) -> Step:
     """First step of an execution: Emergency for an operator's emergency or the event of an `outage` alarm, else Admit.
 
     It reads only the two fields that the state machine's first Choice reads. Admit parses and judges the input.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(execution_input, Mapping):
         return Step.ADMIT
-    detail = given.get("detail")
+    detail = execution_input.get("detail")
     alarm = detail.get("alarmName") if isinstance(detail, Mapping) else None
-    outage = isinstance(alarm, str) and alarm.endswith(OUTAGE_SUFFIX)
-    return Step.EMERGENCY if outage or given.get("type") == RollbackType.EMERGENCY.value else Step.ADMIT
+    is_outage = isinstance(alarm, str) and alarm.endswith(OUTAGE_SUFFIX)
+    return Step.EMERGENCY if is_outage or execution_input.get("type") == RollbackType.EMERGENCY.value else Step.ADMIT
 
 
 def next_step(rollback: Rollback) -> Step:
@@ -88,7 +88,7 @@ def next_step(rollback: Rollback) -> Step:
 
 
 def _next_step_after_conclusion(rollback: Rollback) -> Step:
-    account = rollback.database.data_loss_analysis if rollback.database is not None else None
-    if account is None or account.reported_at is not None:
+    analysis = rollback.database.data_loss_analysis if rollback.database is not None else None
+    if analysis is None or analysis.reported_at is not None:
         return Step.DONE
-    return Step.DATA_LOSS if account.ended_at is None else Step.CONCLUDE
+    return Step.DATA_LOSS if analysis.ended_at is None else Step.CONCLUDE

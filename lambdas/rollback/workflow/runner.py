@@ -52,13 +52,13 @@ def cursor_of(rollback: Rollback) -> Cursor:
     )
 
 
-def start_emergency(given: object, execution: str, started_at: datetime, ports: AllPorts) -> Cursor:
+def start_emergency(execution_input: object, execution: str, started_at: datetime, ports: AllPorts) -> Cursor:
     """Admit, plan, and make the first change to ECS in one invocation, with short timeouts.
 
-    Called again, it continues where the document stands.
+    A second call continues from the saved document.
 
     Args:
-        given: an operator's input or an EventBridge event, unchanged.
+        execution_input: an operator's input or an EventBridge event, unchanged.
         execution: ARN of the execution.
         started_at: when the execution started.
         ports: access to AWS, Neon and the ledger.
@@ -66,18 +66,18 @@ def start_emergency(given: object, execution: str, started_at: datetime, ports: 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    fast = with_definition_memo(ports.with_short_timeouts())
-    rollback = admit(given, execution, started_at, fast)
+    fast_ports = with_definition_memo(ports.with_short_timeouts())
+    rollback = admit(execution_input, execution, started_at, fast_ports)
     for _ in range(_MAX_EMERGENCY_ROUNDS):
         step = next_step(rollback)
         if step not in (Step.EMERGENCY, Step.SERVICE) or rollback.wait_seconds:
             break
-        rollback = _run_round(rollback, step, fast)
+        rollback = _run_round(rollback, step, fast_ports)
     return cursor_of(rollback)
 
 
 def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None = None) -> Cursor:
-    """Run one step until it waits or another step is due; a retry finds the document further on and returns its cursor.
+    """Run one step until it waits or another step is due. A retry continues from the saved document.
 
     Args:
         rollback_id: the rollback.
@@ -123,15 +123,15 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
                 renew_leases_of_stopped_services(rollback, ports)
         after = _action_of(step)(rollback, ports)
         return ports.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, ports))
-    except (CallRefused, UnsupportedService) as refused:
-        if step in _WITHOUT_LEASE:  # the outcome is known already: the janitor finishes what is left
+    except (CallRefused, UnsupportedService) as refusal:
+        if step in _WITHOUT_LEASE:  # the outcome is known: the janitor finishes the conclusion
             raise
-        return ports.ledger.save(rollback.fail_on_refused_call(refused))
-    except LeaseLost as lost:
+        return ports.ledger.save(rollback.fail_on_refused_call(refusal))
+    except LeaseLost as lease_lost:
         return ports.ledger.save(
             rollback.evolve(
                 outcome=Outcome.ABORTED,
-                reason=str(lost),
+                reason=str(lease_lost),
                 taken_over_by=successor_of(rollback, ports),
                 is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` records it
                 wait_seconds=0,
@@ -153,8 +153,9 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, ports: Al
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if announces_reconnection(before, after) else None
     intent = after.service.intent if after.service is not None else None
-    earlier = before.service.intent if before.service is not None else None
-    return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != earlier else None
+    previous_intent = before.service.intent if before.service is not None else None
+    is_new_intent = intent is not None and intent != previous_intent
+    return now + timedelta(seconds=policy.act_timeout_seconds) if is_new_intent else None
 
 
 def _action_of(step: Step) -> Callable[[Rollback, AllPorts], Rollback]:

@@ -354,7 +354,7 @@ def test_a_newer_release_during_the_change_of_data_is_replaced_by_the_target_and
     assert simulation.rows() == GOOD
     assert simulation.running() == image("v1")
     assert "Replaced meanwhile: " in simulation.notifications.sent[-1].message
-    assert "was not made for the data that is there now" in simulation.notifications.sent[-1].message
+    assert "was not made for the present data" in simulation.notifications.sent[-1].message
 
 
 def test_a_newer_release_after_the_service_runs_on_its_data_again_is_left_alone() -> None:

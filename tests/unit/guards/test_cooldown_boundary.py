@@ -50,23 +50,23 @@ def check(name: str, earlier: Rollback, *, policy: Policy = POLICY, now: datetim
 )
 def test_the_cooldown_ends_exactly_when_its_minutes_have_passed(since_conclusion: timedelta, verdict: Verdict) -> None:
     concluded_at = NOW - since_conclusion
-    assert check("cooldown", succeeded_rollback(concluded_at - SECOND, concluded_at)).verdict is verdict
+    assert check("cooldown-is-over", succeeded_rollback(concluded_at - SECOND, concluded_at)).verdict is verdict
 
 
 def test_the_recheck_that_a_cooldown_names_finds_the_cooldown_over() -> None:
     earlier = succeeded_rollback(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4))
-    suppressed = check("cooldown", earlier)
+    suppressed = check("cooldown-is-over", earlier)
     assert suppressed.recheck_due_at == NOW + timedelta(minutes=6)
-    assert check("cooldown", earlier, now=suppressed.recheck_due_at).verdict is Verdict.PASS
+    assert check("cooldown-is-over", earlier, now=suppressed.recheck_due_at).verdict is Verdict.PASS
 
 
 def test_a_cooldown_of_zero_minutes_suppresses_no_trigger() -> None:
     policy = POLICY.model_copy(update={"cooldown_minutes": 0})
-    assert check("cooldown", succeeded_rollback(NOW, NOW), policy=policy).verdict is Verdict.PASS
+    assert check("cooldown-is-over", succeeded_rollback(NOW, NOW), policy=policy).verdict is Verdict.PASS
 
 
 def test_the_cooldown_of_an_open_rollback_begins_now() -> None:
-    found = check("cooldown", succeeded_rollback(NOW - timedelta(hours=1), None))
+    found = check("cooldown-is-over", succeeded_rollback(NOW - timedelta(hours=1), None))
     assert found.verdict is Verdict.FAIL
     assert found.recheck_due_at == NOW + timedelta(minutes=10)
 

@@ -71,7 +71,7 @@ def test_no_guard_objects_to_the_first_rollback_of_a_service() -> None:
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(9, "fail"), (11, "pass")])
 def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, verdict: str) -> None:
-    assert verdicts(ended(minutes))["cooldown"] == verdict
+    assert verdicts(ended(minutes))["cooldown-is-over"] == verdict
 
 
 def test_a_trigger_suppressed_by_the_cooldown_is_rechecked_when_the_cooldown_is_over() -> None:

@@ -76,8 +76,8 @@ def suppressed(found: Check) -> bool:
 
 def test_a_takeover_skips_every_guard_and_names_the_rollback_that_it_continues() -> None:
     checks = skip_guards_on_takeover(rollback(id=EARLIER))
-    names = ["cooldown", "one-step-per-window", "attempt-budget", "no-fix-on-its-way"]
-    reason = f"continues {EARLIER}, which was judged when it began"
+    names = ["cooldown-is-over", "one-step-per-window", "attempt-budget", "no-fix-on-its-way"]
+    reason = f"continues {EARLIER}; the guards judged {EARLIER} when it began"
     assert checks == [Check.skipped(name, reason) for name in names]
 
 
@@ -151,7 +151,7 @@ def test_a_left_fence_matters_to_no_operator_and_to_no_service_with_a_wanted_tas
 def test_a_team_s_zero_suppresses_an_alarm() -> None:
     found = check_desired_count(ALARM, 0, entries(LEFT_SCALING), POLICY, NOW)
     assert suppressed(found)
-    assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 0})
+    assert (found.name, found.evidence) == ("desired-count-is-above-zero", {"desired_count": 0})
 
 
 @pytest.mark.parametrize(
@@ -168,21 +168,27 @@ def test_a_zero_that_a_rollback_may_have_made_is_not_the_team_s(
     new: Rollback, entries: ReadResult[ObligationsEntry]
 ) -> None:
     found = check_desired_count(new, 0, entries, POLICY, NOW)
-    assert found == Check.skipped("tasks-are-wanted", "a rollback stopped its tasks, or may have stopped them")
+    assert found == Check.skipped(
+        "desired-count-is-above-zero", "a rollback stopped the tasks of the service, or may have stopped them"
+    )
 
 
 def test_tasks_that_are_wanted_again_are_given_time_to_start() -> None:
     found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NO_OBLIGATIONS, POLICY, NOW)
     assert suppressed(found)
-    assert (found.name, found.evidence) == ("tasks-are-wanted", {"desired_count": 1})
+    assert (found.name, found.evidence) == ("desired-count-is-above-zero", {"desired_count": 1})
     assert "the tasks have 5 minutes to start" in found.reason
 
 
 def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
     wanted = check_desired_count(ALARM, 1, NO_OBLIGATIONS, POLICY, NOW)
-    assert wanted == Check.passed("tasks-are-wanted", "the desired count is 1", evidence={"desired_count": 1})
+    assert wanted == Check.passed(
+        "desired-count-is-above-zero", "the desired count is 1", evidence={"desired_count": 1}
+    )
     asked = check_desired_count(MANUAL, 0, NO_OBLIGATIONS, POLICY, NOW)
-    assert asked == Check.skipped("tasks-are-wanted", "requested by an operator", evidence={"desired_count": 0})
+    assert asked == Check.skipped(
+        "desired-count-is-above-zero", "requested by an operator", evidence={"desired_count": 0}
+    )
 
 
 # The outage alarm against ELB
@@ -314,7 +320,7 @@ def failing(checks: dict[str, Check]) -> set[str]:
 
 
 def test_an_operator_s_request_skips_each_check_of_the_history_by_name() -> None:
-    names = ("cooldown", "one-step-per-window", "attempt-budget")
+    names = ("cooldown-is-over", "one-step-per-window", "attempt-budget")
     expected = {name: Check.skipped(name, "requested by an operator") for name in names}
     assert history(change(1, 1), change(2, 2), new=MANUAL) == expected
 
@@ -326,15 +332,15 @@ def test_the_longest_window_is_the_longer_of_the_two() -> None:
 
 
 def test_the_cooldown_names_the_rollback_and_looks_past_an_aborted_one() -> None:
-    found = history(change(1, 1, outcome=Outcome.ABORTED), change(2, 4))["cooldown"]
+    found = history(change(1, 1, outcome=Outcome.ABORTED), change(2, 4))["cooldown-is-over"]
     assert (found.verdict, found.suppresses) == (Verdict.FAIL, True)
     assert (found.recheck_due_at, found.evidence) == (NOW + 6 * MINUTE, {"earlier": "rollback-2"})
     assert failing(history(change(1, 1, outcome=Outcome.ABORTED))) == {"one-step-per-window"}
 
 
 def test_the_cooldown_holds_for_an_operator_s_rollback_and_for_a_later_one_in_the_list() -> None:
-    assert "cooldown" in failing(history(change(1, 4, trigger=Trigger.MANUAL)))
-    assert "cooldown" in failing(history(change(1, 11), change(2, 9)))
+    assert "cooldown-is-over" in failing(history(change(1, 4, trigger=Trigger.MANUAL)))
+    assert "cooldown-is-over" in failing(history(change(1, 11), change(2, 9)))
 
 
 def test_rule_7_a_step_back_is_final_and_names_the_rollback() -> None:

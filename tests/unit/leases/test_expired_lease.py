@@ -86,7 +86,7 @@ def test_a_trigger_leaves_the_expired_lease_to_a_rollback_that_may_have_changed_
     second = trigger(simulation, by)
 
     assert second.outcome is Outcome.SUPPRESSED
-    assert f"{first.id} may have changed the database, and is not concluded" in second.reason
+    assert f"{first.id} may have changed the database and is not concluded" in second.reason
     assert simulation.check(second, "fence-is-settled").suppresses
     assert (second.recheck_at is not None) is (second.event is not None)
     assert second.obligations == ()
@@ -208,7 +208,7 @@ def test_a_trigger_continues_a_slow_restore_that_has_changed_no_data(by: Any) ->
     ended, done = simulation.run_to_end(first), simulation.run_to_end(second)
 
     assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, second.id)
-    assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} ({second.id} does)"
+    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {second.id}"
     assert all(obligation.handed_to == second.id for obligation in ended.obligations)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert all(obligation.discharged_at is not None for obligation in done.obligations)
@@ -237,7 +237,7 @@ def test_an_operator_s_force_takes_the_expired_lease_and_the_slow_restore_ends_w
     ended = simulation.run_to_end(first)
 
     assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, heir.id)
-    assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} ({heir.id} does)"
+    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {heir.id}"
     assert all(obligation.handed_to == heir.id for obligation in ended.obligations if obligation.discharged_at is None)
     assert simulation.services.desired_count == 0
     assert simulation.pages() == []
@@ -255,7 +255,7 @@ def test_a_rollback_whose_lease_an_operator_gave_back_ends_behind_its_fence_and_
     ended = simulation.run_to_end(first)
 
     assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, None)
-    assert ended.reason == f"{first.id} no longer holds the lease on {SERVICE} (no rollback does)"
+    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; no rollback holds it now"
     assert fences_left_to_operator(ended) == 1
     assert simulation.services.desired_count == 0
     assert ended.id in simulation.pages()[-1]
@@ -313,7 +313,7 @@ def test_no_trigger_starts_another_writer_in_the_middle_of_a_slow_restore(moment
     first = slow_rollback(simulation, moment)
     of_worker = trigger_of_worker(simulation, by)
     assert of_worker.outcome is Outcome.SUPPRESSED
-    assert f"{first.id} may have changed the database, and is not concluded" in of_worker.reason
+    assert f"{first.id} may have changed the database and is not concluded" in of_worker.reason
     assert simulation.worker.desired_count == 0
     done = simulation.run_to_end(first)
     assert done.outcome is Outcome.SUCCEEDED, done.reason

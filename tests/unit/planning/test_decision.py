@@ -22,7 +22,7 @@ PASSED = Check.passed("target-exists", "it is in the ledger")
 WARNED = Check.warned("target-is-good", "v1 was never promoted")
 REFUSING = Check.failed("target-differs", "v1 runs already")
 FORCEABLE = Check.failed("target-is-good", "v1 is quarantined", is_forceable=True)
-COOLDOWN = Check.failed("cooldown", "one has only just ended", suppresses=True, recheck_due_at=SOON)
+COOLDOWN = Check.failed("cooldown-is-over", "one has only just ended", suppresses=True, recheck_due_at=SOON)
 PAUSED = Check.failed("not-paused", "paused by ada", suppresses=True, recheck_due_at=LATER)
 FOR_GOOD = Check.failed("release-is-the-cause", "not the release", suppresses=True)
 

@@ -364,8 +364,8 @@ def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
 
     assert ended.has_acted
     assert ended.outcome is Outcome.FAILED
-    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in ended.reason
-    assert "was carried out" in simulation.pages()[-1]
+    assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in ended.reason
+    assert "ECS made the change" in simulation.pages()[-1]
     assert simulation.changes() == ["stop_deployment"]
     assert ended.recheck_at is None
 
@@ -379,7 +379,7 @@ def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -
     by_person(simulation, rollback)
     ended = swept(simulation, rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, True)
-    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in simulation.pages()[-1]
+    assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in simulation.pages()[-1]
 
 
 def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
@@ -403,7 +403,7 @@ def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
     by_crash(simulation, rollback)
     ended = swept(simulation, rollback)
     assert ended.service is not None
-    assert any("it is NOT KNOWN whether ECS carried out" in note for note in ended.service.notes)
+    assert any("it is NOT KNOWN whether ECS made the change" in note for note in ended.service.notes)
 
 
 def test_an_unsaved_raise_of_capacity_is_found() -> None:

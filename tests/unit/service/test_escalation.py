@@ -13,11 +13,13 @@ from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.workflow.route import Step
 
-SERVES = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, wanted=2)
-HALF = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, wanted=2)
-NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, wanted=2)
-UNKNOWN = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, wanted=2)
-OLD_SERVE = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, wanted=2, other_tasks=2)
+SERVES = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, desired_count=2)
+HALF = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
+NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, desired_count=2)
+UNKNOWN = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, desired_count=2)
+OLD_SERVE = ServiceHealth(
+    is_target_running=True, healthy_targets=2, has_healthy_target=True, desired_count=2, other_tasks=2
+)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +30,10 @@ OLD_SERVE = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy
         (EscalationLevel.SERVICE, UNKNOWN, "allow", EscalationLevel.EMERGENCY),
         (EscalationLevel.SERVICE, OLD_SERVE, "allow", EscalationLevel.EMERGENCY),
         (EscalationLevel.EMERGENCY, NOTHING, "allow", EscalationLevel.RESTART_FROM_ZERO),
-        (EscalationLevel.EMERGENCY, NOTHING, "refuse", EscalationEnd.LEVELS_EXHAUSTED),
-        (EscalationLevel.EMERGENCY, HALF, "allow", EscalationEnd.LEVELS_EXHAUSTED),
-        (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.LEVELS_EXHAUSTED),  # unknown is not zero
-        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, "allow", EscalationEnd.LEVELS_EXHAUSTED),
+        (EscalationLevel.EMERGENCY, NOTHING, "refuse", EscalationEnd.NO_LEVEL_ALLOWED),
+        (EscalationLevel.EMERGENCY, HALF, "allow", EscalationEnd.NO_LEVEL_ALLOWED),
+        (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.NO_LEVEL_ALLOWED),  # unknown is not zero
+        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, "allow", EscalationEnd.NO_LEVEL_ALLOWED),
         (EscalationLevel.SERVICE, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
         (EscalationLevel.EMERGENCY, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
         (EscalationLevel.RESTART_FROM_ZERO, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),

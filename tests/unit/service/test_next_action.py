@@ -24,7 +24,7 @@ def snapshot(**changes: Any) -> ServiceSnapshot:
     """A snapshot in which the target runs, deployed and settled, with two tasks."""
     settled = {
         "primary_fingerprint": GOOD,
-        "primary_completed": True,
+        "is_primary_completed": True,
         "other_deployments": 0,
         "running_count": 2,
         "desired_count": 2,
@@ -33,8 +33,8 @@ def snapshot(**changes: Any) -> ServiceSnapshot:
 
 
 SETTLED_BAD = snapshot(primary_fingerprint=BAD)
-BAD_IN_FLIGHT = snapshot(primary_fingerprint=BAD, primary_completed=False, in_flight_source_fingerprint=GOOD)
-ECS_TO_TARGET = BAD_IN_FLIGHT.model_copy(update={"ecs_is_rolling_back": True})
+BAD_IN_FLIGHT = snapshot(primary_fingerprint=BAD, is_primary_completed=False, in_flight_source_fingerprint=GOOD)
+ECS_TO_TARGET = BAD_IN_FLIGHT.model_copy(update={"is_ecs_rolling_back": True})
 ECS_TO_OTHER = ECS_TO_TARGET.model_copy(update={"in_flight_source_fingerprint": OTHER})
 
 
@@ -72,20 +72,20 @@ def test_rule_6_a_rollback_stops_only_a_deployment_while_cloudformation_updates_
 def test_rule_6_an_emergency_makes_the_same_move_in_every_state_of_the_stack(
     seen: ServiceSnapshot, move: ServiceMove, stack: StackState
 ) -> None:
-    assert next_service_move(seen, GOOD, situation=Situation(emergency=True, stack=stack)) is move
+    assert next_service_move(seen, GOOD, situation=Situation(is_emergency=True, stack=stack)) is move
 
 
 def test_only_an_emergency_replaces_ecs_s_own_rollback_to_the_target_once_it_is_stuck() -> None:
     stuck = Situation(is_stuck=True)
     assert next_service_move(ECS_TO_TARGET, GOOD, situation=stuck) is ServiceMove.WAIT_FOR_TARGET
-    stuck_emergency = Situation(emergency=True, is_stuck=True)
+    stuck_emergency = Situation(is_emergency=True, is_stuck=True)
     assert next_service_move(ECS_TO_TARGET, GOOD, situation=stuck_emergency) is ServiceMove.UPDATE_SERVICE
 
 
 @pytest.mark.parametrize("emergency", [False, True])
 def test_a_stuck_deployment_of_the_target_is_forced_and_one_with_time_left_is_awaited(emergency: bool) -> None:
     unsettled = snapshot(running_count=1)
-    stuck, in_time = (Situation(emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
+    stuck, in_time = (Situation(is_emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
     assert next_service_move(unsettled, GOOD, situation=stuck) is ServiceMove.FORCE_NEW_DEPLOYMENT
     assert next_service_move(unsettled, GOOD, situation=in_time) is ServiceMove.WAIT_FOR_TARGET
 
@@ -114,7 +114,7 @@ def test_a_target_whose_recorded_capacity_is_not_given_may_run_on_zero_tasks() -
 
 
 @pytest.mark.parametrize(
-    ("scaling_is_active", "desired_count", "unstopped_tasks", "move"),
+    ("is_scaling_active", "desired_count", "unstopped_tasks", "move"),
     [
         (True, 0, 0, ServiceMove.SUSPEND_SCALING),
         (True, 2, 2, ServiceMove.SUSPEND_SCALING),
@@ -125,13 +125,13 @@ def test_a_target_whose_recorded_capacity_is_not_given_may_run_on_zero_tasks() -
     ],
 )
 def test_rule_2_a_restart_suspends_scaling_then_goes_to_zero_and_starts_once_every_task_is_stopped(
-    scaling_is_active: bool,
+    is_scaling_active: bool,
     desired_count: int,
     unstopped_tasks: int,
     move: ServiceMove,
 ) -> None:
     status = DrainStatus(
-        scaling_is_active=scaling_is_active, desired_count=desired_count, unstopped_tasks=unstopped_tasks
+        is_scaling_active=is_scaling_active, desired_count=desired_count, unstopped_tasks=unstopped_tasks
     )
     assert next_restart_move(status) is move
 

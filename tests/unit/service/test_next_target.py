@@ -155,10 +155,12 @@ def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_rea
 
 # Escalation
 
-NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, wanted=2)
-OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, wanted=2)
-SOME = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, wanted=2)
-UNKNOWN_BUT_STARTS_NOT = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, wanted=2)
+NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, desired_count=2)
+OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, desired_count=2)
+SOME = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
+UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
+    is_target_running=False, healthy_targets=None, has_healthy_target=None, desired_count=2
+)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +170,8 @@ UNKNOWN_BUT_STARTS_NOT = ServiceHealth(is_target_running=False, healthy_targets=
         (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, OLD_TASKS, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.LEVELS_EXHAUSTED),  # some tasks serve
-        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.LEVELS_EXHAUSTED),
+        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.NO_LEVEL_ALLOWED),  # some tasks serve
+        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.NO_LEVEL_ALLOWED),
     ],
 )
 def test_another_target_comes_before_all_tasks_are_stopped(

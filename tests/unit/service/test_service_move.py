@@ -14,7 +14,7 @@ def snapshot(**changes: Any) -> ServiceSnapshot:
     """A snapshot in which the bad release runs, deployed and settled."""
     settled = {
         "primary_fingerprint": BAD,
-        "primary_completed": True,
+        "is_primary_completed": True,
         "other_deployments": 0,
         "running_count": 2,
         "desired_count": 2,
@@ -27,24 +27,24 @@ def test_a_settled_bad_release_is_replaced_by_an_update() -> None:
 
 
 def test_a_bad_deployment_in_flight_that_came_from_the_target_is_stopped() -> None:
-    in_flight = snapshot(primary_completed=False, in_flight_source_fingerprint=GOOD)
+    in_flight = snapshot(is_primary_completed=False, in_flight_source_fingerprint=GOOD)
     assert next_service_move(in_flight, GOOD) is ServiceMove.STOP_DEPLOYMENT
 
 
 def test_a_bad_deployment_in_flight_that_came_from_a_quarantined_release_is_not_stopped_back_to_it() -> None:
-    in_flight = snapshot(primary_completed=False, in_flight_source_fingerprint=OTHER)
+    in_flight = snapshot(is_primary_completed=False, in_flight_source_fingerprint=OTHER)
     assert next_service_move(in_flight, GOOD) is ServiceMove.UPDATE_SERVICE
 
 
 def test_ecs_own_rollback_is_adopted_if_it_goes_to_the_target_and_else_left_to_end() -> None:
-    rolling = {"primary_completed": False, "ecs_is_rolling_back": True}
+    rolling = {"is_primary_completed": False, "is_ecs_rolling_back": True}
     assert (
         next_service_move(snapshot(**rolling, in_flight_source_fingerprint=GOOD), GOOD) is ServiceMove.WAIT_FOR_TARGET
     )
     assert next_service_move(snapshot(**rolling, in_flight_source_fingerprint=OTHER), GOOD) is ServiceMove.WAIT_FOR_ECS
 
 
-@pytest.mark.parametrize("unsettled", [{"primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
+@pytest.mark.parametrize("unsettled", [{"is_primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
 def test_a_rollback_waits_for_a_target_that_is_not_settled(unsettled: dict[str, Any]) -> None:
     assert next_service_move(snapshot(primary_fingerprint=GOOD, **unsettled), GOOD) is ServiceMove.WAIT_FOR_TARGET
 
@@ -57,17 +57,17 @@ def test_a_settled_target_is_done() -> None:
     st.builds(
         ServiceSnapshot,
         primary_fingerprint=st.sampled_from([GOOD, BAD, OTHER]),
-        primary_completed=st.booleans(),
+        is_primary_completed=st.booleans(),
         other_deployments=st.integers(0, 2),
         running_count=st.integers(0, 3),
         desired_count=st.integers(0, 3),
         in_flight_source_fingerprint=st.sampled_from([None, GOOD, BAD, OTHER]),
-        ecs_is_rolling_back=st.booleans(),
+        is_ecs_rolling_back=st.booleans(),
     )
 )
 def test_a_rollback_changes_nothing_while_the_target_is_primary_or_ecs_rolls_back(seen: ServiceSnapshot) -> None:
     move = next_service_move(seen, GOOD)
-    if seen.primary_fingerprint == GOOD or seen.ecs_is_rolling_back:
+    if seen.primary_fingerprint == GOOD or seen.is_ecs_rolling_back:
         assert move not in {ServiceMove.STOP_DEPLOYMENT, ServiceMove.UPDATE_SERVICE}
     if move is ServiceMove.DONE:
         assert seen.primary_fingerprint == GOOD

@@ -184,7 +184,7 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     simulation.services.behaviours[simulation.describe_service().primary.definition_arn] = "unhealthy"
     done = simulation.run_until(rollback)
     assert done.outcome is Outcome.FAILED
-    assert "every escalation level was tried" in done.reason
+    assert "no further escalation level is allowed" in done.reason
     assert done.service is not None
     assert [t.escalation_level for t in done.service.attempts] == [
         "service",
@@ -254,7 +254,7 @@ def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
     simulation = start_simulation()
     rollback = simulation.ledger.save(service(planned(simulation), simulation.ports))
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes - 0.5)
-    with pytest.raises(Exception, match="no longer holds the lease"):
+    with pytest.raises(Exception, match="before the function's timeout"):
         service(rollback, simulation.ports)
     assert simulation.changes() == []
 
@@ -335,7 +335,7 @@ def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, no
     asked = [given["desired_count"] for _, given in simulation.services.calls if "desired_count" in given]
     assert max(asked) == wanted
     said = (
-        f"v1 was recorded with a desired count of 50, autoscaling allows {maximum} now"
+        f"v1 was recorded with a desired count of 50; autoscaling allows {maximum}"
         in simulation.notifications.sent[-1].message
     )
     assert said == (maximum is not None and maximum < FIFTY)

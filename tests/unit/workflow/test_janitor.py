@@ -244,4 +244,4 @@ def test_two_simultaneous_alarms_of_a_service_with_a_long_name_are_both_rechecke
     for alarm in alarms:
         simulation.workflow.start(unanswered_alarm_execution_name(alarm, NOW), {})
     assert len(simulation.workflow.started) == 2
-    assert unanswered_alarm_execution_name("short", NOW) == "still-red-20260301T030000-short"
+    assert unanswered_alarm_execution_name("short", NOW) == "still-in-alarm-20260301T030000-short"

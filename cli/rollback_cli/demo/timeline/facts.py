@@ -9,6 +9,7 @@ from itertools import groupby
 
 from rollback.check import Verdict
 from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.escalation import describe_escalation
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, Verification
 from rollback.domain.service_progress import ServiceProgress
@@ -110,7 +111,7 @@ def _service_facts(service: ServiceProgress) -> Iterator[Fact]:
         later_levels = [later.escalation_level for later in service.attempts[number + 1 :]]
         next_level = [*later_levels, service.escalation_level][0]
         if next_level is not attempt.escalation_level:
-            yield Fact(f"{attempt.escalation_reason}: escalates to {next_level.replace('_', ' ')}", when=number)
+            yield Fact(describe_escalation(attempt.escalation_reason, next_level), when=number)
     yield from moves[listed_count:]
     if service.done_at is not None:
         yield Fact("the service runs the target", when=service.done_at)

@@ -16,10 +16,10 @@ from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.announce import send_under_lease
-from rollback.service.drain_status import record_services_at_zero
 from rollback.service.next_action import ServiceMove, next_restart_move
 from rollback.service.ports import DrainPorts
 from rollback.service.reconciler import read_drain_status
+from rollback.service.zero_task_periods import record_services_at_zero
 
 ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from rollback.check import Verdict
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.names import DESIRED_COUNT_CHECK
+from rollback.names import DESIRED_COUNT_CHECKS
 
 
 class PageCount(BaseModel):
@@ -109,7 +109,7 @@ def _has_other_cause(rollback: Rollback) -> bool:
     """Whether a real alarm has another cause than the release; with a desired count of 0 there is no outage."""
     checks = rollback.plan.checks if rollback.plan is not None else ()
     failed = {check.name for check in checks if check.verdict is Verdict.FAIL}
-    is_outage = "release-is-the-cause" in failed and DESIRED_COUNT_CHECK not in failed
+    is_outage = "release-is-the-cause" in failed and not failed & DESIRED_COUNT_CHECKS
     return is_outage and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 

@@ -1,4 +1,4 @@
-"""Janitor: every five minutes, finish what no execution works on any more.
+"""Janitor: every five minutes, finish the work that no execution continues.
 
 Each idea has its file: abandoned rollbacks, rechecks of triggers, late reports, unfinished comparisons, the sweep.
 """

@@ -14,7 +14,7 @@ from rollback.workflow.runner import run_step
 
 
 def conclude_execution(
-    execution: str, why: str, ports: AllPorts, *, error: str = "", by_hand: bool = False
+    execution: str, reason: str, ports: AllPorts, *, error: str = "", by_hand: bool = False
 ) -> list[str]:
     """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
 
@@ -23,13 +23,13 @@ def conclude_execution(
 
     Args:
         execution: the execution's ARN.
-        why: how the execution ended, for the record.
+        reason: how the execution ended, for the record.
         ports: access to AWS, Neon and the ledger.
         error: name of the error that ended the execution.
         by_hand: whether an operator aborted the execution.
 
     Returns:
-        What was done, a line each.
+        Each action, in one line.
     """
     record = _record_of(execution, ports)
     if isinstance(record, Rollback):
@@ -38,14 +38,28 @@ def conclude_execution(
         refusal = Refusal() if error == CallRefused.__name__ else None
         recheck = not by_hand and refusal is None
         record = record.evolve(refusal=record.refusal or refusal)
-        return [conclude_abandoned(record, why, ports, recheck=recheck, by_hand=by_hand)]
+        return [conclude_abandoned(record, reason, ports, recheck=recheck, by_hand=by_hand)]
     if error == InvalidRequest.__name__:
         return []
-    subject = f"[{ports.settings.environment}] a rollback could not be admitted"
-    page = {"severity": "page", "environment": ports.settings.environment, "report_id": execution}
-    damage = f"; {record}" if isinstance(record, UnreadableItem) else ""
-    ports.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}{damage}")), page)
+    environment = ports.settings.environment
+    page = {"severity": "page", "environment": environment, "report_id": execution}
+    fact = "an execution failed in Admit" if record is None else "an execution failed, and its record can't be read"
+    subject = f"[{environment}] {fact}"
+    ports.notifications.publish(subject, _describe_failed_execution(execution, reason, record, ports), page)
     return [f"{execution} left no record: paged"]
+
+
+def _describe_failed_execution(execution: str, reason: str, unreadable: UnreadableItem | None, ports: AllPorts) -> str:
+    environment, names = ports.settings.environment, ports.settings.service_names
+    service_name = names[0] if len(names) == 1 else "SERVICE"
+    start = f"rollback start {environment} --service {service_name} --reason '…'"
+    consequence = (
+        f"The rollback's record can't be read: {unreadable}"
+        if unreadable is not None
+        else "No rollback was recorded and nothing was changed."
+    )
+    lines = paragraph(f"Execution {execution}: {reason}. {consequence}")
+    return "\n".join((*lines, "Next:", f"  rollback status {environment}", f"  {start}"))
 
 
 def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
@@ -63,7 +77,7 @@ def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
 
 
 def conclude_abandoned(
-    rollback: Rollback, why: str, ports: AllPorts, *, recheck: bool = False, by_hand: bool = False
+    rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool = False, by_hand: bool = False
 ) -> str:
     """Give an abandoned rollback its outcome and conclude as far as possible; the next sweep continues.
 
@@ -71,41 +85,43 @@ def conclude_abandoned(
 
     Args:
         rollback: an open rollback.
-        why: how its execution ended.
+        reason: how its execution ended.
         ports: access to AWS, Neon and the ledger.
         recheck: evaluate the trigger again if the rollback was aborted before it changed anything.
         by_hand: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
             fenced, stay fenced and page).
 
     Returns:
-        Where the conclusion stands, in one line.
+        The state of the conclusion, in one line.
     """
     ports = ports.for_settings(rollback.settings)
     try:
         if rollback.outcome is None:
-            rollback = _end(rollback, why, ports, recheck=recheck, by_hand=by_hand)
+            rollback = _end(rollback, reason, ports, recheck=recheck, by_hand=by_hand)
         cursor = run_step(rollback.id, Step.CONCLUDE, ports)
     except Conflict:
         return f"{rollback.id} is being concluded by another process"
     return f"{rollback.id}: {cursor.next}"
 
 
-def _end(rollback: Rollback, why: str, ports: AllPorts, *, recheck: bool, by_hand: bool) -> Rollback:
-    failed = rollback.has_acted or rollback.refusal is not None
-    outcome = Outcome.FAILED if failed and not by_hand else Outcome.ABORTED
-    recheck_at, exhausted, crashes = None, "", rollback.crashed_evaluations
+def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_hand: bool) -> Rollback:
+    has_failed = rollback.has_acted or rollback.refusal is not None
+    outcome = Outcome.FAILED if has_failed and not by_hand else Outcome.ABORTED
+    recheck_at, exhaustion_note, crashes = None, "", rollback.crashed_evaluations
     if recheck and outcome is Outcome.ABORTED and rollback.event:
         crashes += 1
-        tries = _count_other_crashes(rollback, ports) + crashes
-        if tries < ports.settings.policy.attempts_per_window:
+        evaluations = _count_other_crashes(rollback, ports) + crashes
+        if evaluations < ports.settings.policy.attempts_per_window:
             recheck_at = ports.clock.now()
         else:
-            exhausted = f"its trigger was evaluated {tries} times without an answer, and is left to an operator"
+            exhaustion_note = (
+                f"the trigger was evaluated {evaluations} times without an answer, and is left to an operator"
+            )
     successor = successor_of(rollback, ports)  # a successor stops the execution too, as an operator does
     return ports.ledger.save(
         rollback.evolve(
             outcome=outcome,
-            reason="; ".join(part for part in (why, rollback.reason, exhausted) if part),
+            reason="; ".join(part for part in (reason, rollback.reason, exhaustion_note) if part),
             recheck_at=recheck_at,
             crashed_evaluations=crashes,
             taken_over_by=successor,

@@ -16,14 +16,14 @@ from rollback.ports.all_ports import AllPorts
 from rollback.workflow.route import Step, next_step
 from rollback.workflow.runner import run_step
 
-_INVOCATION_GRACE = timedelta(minutes=2)  # beyond the function's timeout: a live execution has invoked it again by then
+_INVOCATION_GRACE = timedelta(minutes=2)  # a live execution invokes the function again within this time after a timeout
 
 
 def resume_abandoned_comparisons(ports: AllPorts) -> Iterator[str]:
     """Run one round of every abandoned comparison.
 
     Yields:
-        What was done, a line each.
+        Each action, in one line.
 
     Raises:
         ExternalServiceError: Neon, Postgres or the ledger do not answer; the next schedule tries again.
@@ -32,7 +32,7 @@ def resume_abandoned_comparisons(ports: AllPorts) -> Iterator[str]:
         rollback = find_rollback(entry.rollback_id, ports) if not entry.is_open else None
         if rollback is None or not _is_comparison_abandoned(rollback, ports.for_settings(rollback.settings)):
             continue
-        with suppress(Conflict):  # an execution continues the comparison after all
+        with suppress(Conflict):  # an execution continues the comparison
             yield f"{rollback.id}: lost writes, {_resume_comparison(rollback, ports)}"
 
 
@@ -51,8 +51,8 @@ def end_overdue_comparison(rollback: Rollback, ports: AllPorts) -> Iterator[str]
     limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
     with suppress(Conflict):
         if comparison.ended_at is None and now - comparison.began_at > limit:
-            stopped = stop_comparison(rollback, "its execution ended before the comparison did", now)
-            rollback = ports.ledger.save(stopped)
+            stopped_rollback = stop_comparison(rollback, "its execution ended before the comparison did", now)
+            rollback = ports.ledger.save(stopped_rollback)
         if next_step(rollback) is Step.CONCLUDE:
             cursor = run_step(rollback.id, Step.CONCLUDE, ports)
             yield f"{rollback.id}: lost writes, {cursor.next}"

@@ -1,4 +1,4 @@
-"""Send what was not sent yet: reports, pages about unreadable items, pages that were only counted."""
+"""Send reports that were not sent, pages about unreadable items, and pages that were only counted."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,12 +25,12 @@ def page_unreadable_items(ports: AllPorts) -> Iterator[str]:
     unreported = [item for item in ports.ledger.unreadable() if not item.is_reported]
     if not unreported:
         return
-    listed = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MAX_LISTED])
+    lines = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MAX_LISTED])
     more = f"\n  and {len(unreported) - _MAX_LISTED} more" if len(unreported) > _MAX_LISTED else ""
     subject = f"[{environment}] {len(unreported)} items of the rollback ledger can't be read"
     text = (
-        f"These items of the ledger can't be read. They were not changed, and all other work continues:\n{listed}"
-        f"{more}\nA rollback among them may have settings to put back. Next:\n  rollback status {environment}\n"
+        f"These items of the ledger can't be read. They were not changed, and all other work continues:\n{lines}"
+        f"{more}\nA rollback among these items may have settings to restore. Next:\n  rollback status {environment}\n"
         f"  rollback unfence {environment} --service SERVICE --reason '…'"
     )
     page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{unreported[0].key}"[:250]}
@@ -50,6 +50,6 @@ def page_counted_pages(ports: AllPorts) -> Iterator[str]:
         report_id = f"{count.last_rollback_id}:counted-{count.total}"
         page = {"severity": "page", "environment": ports.settings.environment, "report_id": report_id}
         ports.notifications.publish(subject, text, page)
-        with suppress(Conflict):  # one more was counted meanwhile: the next sweep reports it
+        with suppress(Conflict):  # another page was counted at the same time: the next sweep sends it
             ports.ledger.put_page_count(count.mark_sent(now), count)
         yield f"{count.service}: {count.unreported} more pages sent as one"

@@ -33,7 +33,7 @@ def recheck_triggers(service: str, pending: list[PendingEntry], ports: AllPorts)
         ports: access to AWS, Neon and the ledger.
 
     Yields:
-        What was started, a line each.
+        Each started evaluation, in one line.
     """
     if any(_is_blocking(entry, ports) for entry in pending) or ports.ledger.pause(service) is not None:
         return
@@ -96,14 +96,14 @@ def _failed_deployment_sources(due: list[Rollback]) -> Iterator[str]:
 
 
 def _start_recheck(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
-    """Start an execution that takes the record over; if it fails before that, the record is due again."""
+    """Start an execution that takes the record over. If the execution fails before, the record is due again."""
     now, name = ports.clock.now(), execution_name(rollback)
     is_deployment = rollback.event is not None and rollback.event.alarm is None
     service = ports.settings.service(rollback.service_name)
     service_arn = ports.services.describe(service).arn if is_deployment else ""
     ports.workflow.start(name, build_recheck_event(rollback, name, now, service_arn, ports.home))
     recheck_at = now + timedelta(minutes=ports.settings.policy.recheck_minutes)
-    with suppress(Conflict):  # the execution has taken the record over already
+    with suppress(Conflict):  # the execution has already taken the record over
         ports.ledger.save(rollback.evolve(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=recheck_at))
     source = rollback.event.source if rollback.event is not None else rollback.id
     yield f"{source} is evaluated again: {name}"
@@ -120,8 +120,8 @@ def _start_recheck_of_alarm(
         if unanswered is None:
             continue
         name = unanswered_alarm_execution_name(alarm, unanswered.since)
-        why = f"evaluated again; in ALARM since {since:%H:%M:%S}{unanswered.why}"
-        event = build_alarm_event(name, alarm, why, ports.clock.now(), ports.home, unanswered.previous_state)
+        reason = f"evaluated again; in ALARM since {since:%H:%M:%S} UTC{unanswered.reason_suffix}"
+        event = build_alarm_event(name, alarm, reason, ports.clock.now(), ports.home, unanswered.previous_state)
         ports.workflow.start(name, event)
         yield f"{alarm} is evaluated again: {name}"
         return

@@ -22,17 +22,17 @@ def sweep(ports: AllPorts) -> list[str]:
     """Sweep all services once.
 
     Returns:
-        What was done, a line each.
+        Each action, in one line.
 
     Raises:
-        RollbackError: the first failure; everything that did not fail was done.
+        RollbackError: the first failure. All other work of the sweep was done.
     """
-    done: list[str] = []
+    results: list[str] = []
     failures: list[RollbackError] = []
 
     def attempt(action: Callable[[], Iterator[str]]) -> None:
         try:
-            done.extend(action())
+            results.extend(action())
         except RollbackError as failure:
             failures.append(failure)
 
@@ -40,22 +40,22 @@ def sweep(ports: AllPorts) -> list[str]:
     pending: list[PendingEntry] = []
     is_read: list[bool] = []
     attempt(lambda: _read_index(ports, pending, is_read))
-    known = ports.settings.service_names
-    for service in (*known, *sorted({entry.service for entry in pending} - set(known))):
-        of_service = [entry for entry in pending if entry.service == service]
-        for entry in of_service:
+    service_names = ports.settings.service_names
+    for service in (*service_names, *sorted({entry.service for entry in pending} - set(service_names))):
+        entries_of_service = [entry for entry in pending if entry.service == service]
+        for entry in entries_of_service:
             attempt(lambda entry=entry: _process_pending(entry, ports))  # type: ignore[misc]
-        if service in known:
+        if service in service_names:
             attempt(lambda service=service: release_leases_of_concluded(service, ports))  # type: ignore[misc]
             if is_read:  # without the index an open rollback might be missed
-                attempt(lambda service=service, mine=of_service: recheck_triggers(service, mine, ports))  # type: ignore[misc]
+                attempt(lambda service=service, entries=entries_of_service: recheck_triggers(service, entries, ports))  # type: ignore[misc]
             attempt(lambda service=service: _emit_alarm_metrics(service, ports))  # type: ignore[misc]
     attempt(lambda: page_unreadable_items(ports))
     attempt(lambda: page_counted_pages(ports))
     ports.metrics.record_sweep()
     if failures:
         raise failures[0]
-    return done
+    return results
 
 
 def _build_index(ports: AllPorts) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _read_index(ports: AllPorts, pending: list[PendingEntry], is_read: list[bool
 
 
 def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
-    """Do what is left to do about one rollback; an unreadable one is recorded for an operator."""
+    """Continue one pending rollback. An unreadable rollback is recorded for an operator."""
     rollback = find_rollback(entry.rollback_id, ports)
     if rollback is None:
         return
@@ -92,15 +92,15 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
         yield from end_overdue_comparison(rollback, own_ports)
     elif entry.recheck_at is not None and rollback.service_name not in ports.settings.service_names:
         ports.ledger.save(rollback.evolve(recheck_at=None))
-        yield f"{rollback.id}: its service has left the settings, so it is not evaluated again"
+        yield f"{rollback.id}: its service was removed from the settings, so its trigger is not evaluated again"
 
 
 def _emit_alarm_metrics(service: str, ports: AllPorts) -> Iterator[str]:
     """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
-    standing = read_standing_plan(service, ports)
+    standing_plan = read_standing_plan(service, ports)
     ports.metrics.record_readiness(
         service,
-        is_rollback_available=standing is not None and standing.is_ready,
+        is_rollback_available=standing_plan is not None and standing_plan.is_ready,
         stale_leases=int(is_lease_stale(service, ports)),
     )
     yield from ()

@@ -13,7 +13,7 @@ from rollback.leases.holder import find_rollback
 from rollback.names import OUTAGE_SUFFIX
 from rollback.ports.all_ports import AllPorts
 
-_CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
+_MAX_CLOCK_SKEW = timedelta(minutes=1)  # between CloudWatch and Lambda
 _MAX_ROLLBACK = timedelta(days=1)
 _NO_DATA = "INSUFFICIENT_DATA"
 
@@ -23,23 +23,23 @@ class UnansweredAlarm:
     """An alarm in ALARM that no rollback has answered.
 
     Attributes:
-        since: when the question arose; each such time starts one execution.
+        since: time since which the alarm is unanswered. Each such time starts one execution.
         previous_state: the alarm's state before ALARM, for the event.
-        why: continues the event's reason.
+        reason_suffix: end of the event's reason.
     """
 
     since: datetime
     previous_state: str
-    why: str = ""
+    reason_suffix: str = ""
 
 
 def find_unanswered_alarm(
     alarm: str, since: datetime, service: str, pending: list[PendingEntry], ports: AllPorts
 ) -> UnansweredAlarm | None:
-    """Return the question that an alarm in ALARM still poses; None if it is answered or may recover by itself.
+    """Return an alarm in ALARM as unanswered; None: the alarm is answered, or may recover by itself.
 
-    It is unanswered if no rollback has decided about it, or if the team deployed a release after the last decision:
-    that decision was about another release. An alarm whose rollback an operator stopped is left to the operator.
+    The alarm is unanswered if no rollback has decided about the alarm, or if the team deployed a release after the last
+    decision. An alarm whose rollback an operator stopped is left to the operator.
 
     Args:
         alarm: name of the alarm.
@@ -51,21 +51,23 @@ def find_unanswered_alarm(
     if not _is_recheck_allowed(alarm, since, service, pending, ports):
         return None
     now, patience = ports.clock.now(), timedelta(minutes=ports.settings.policy.alarm_without_rollback_minutes)
-    answers = ports.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
+    answers = ports.ledger.answers(service, alarm, since - _MAX_CLOCK_SKEW).items
     if any(answer.rechecked_at is not None and now - answer.rechecked_at < patience for answer in answers):
         return None
     if any(answer.is_aborted_for_good for answer in answers):
         return None
-    decided = [answer for answer in answers if answer.is_decided]
-    if not decided:
+    decided_answers = [answer for answer in answers if answer.is_decided]
+    if not decided_answers:
         return UnansweredAlarm(since, _previous_state(alarm, since, ports))
-    began = _later_deployment_began_at(max(answer.answered_at for answer in decided), service, ports)
-    if began is None:
+    last_answer_at = max(answer.answered_at for answer in decided_answers)
+    deployment_began_at = _later_deployment_began_at(last_answer_at, service, ports)
+    if deployment_began_at is None:
         return None
-    why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
-    # CloudWatch keeps an alarm's history for 30 days: the earlier answer remembers longer.
-    was_never_ok = any(_is_suppressed_as_no_change(answer, ports) for answer in decided)
-    return UnansweredAlarm(began, _NO_DATA if was_never_ok else _previous_state(alarm, since, ports), why)
+    reason_suffix = f"; a deployment began at {deployment_began_at:%H:%M:%S} UTC, after the last answer"
+    # CloudWatch keeps an alarm's history for 30 days; the ledger keeps the earlier answer longer.
+    was_never_ok = any(_is_suppressed_as_no_change(answer, ports) for answer in decided_answers)
+    previous_state = _NO_DATA if was_never_ok else _previous_state(alarm, since, ports)
+    return UnansweredAlarm(deployment_began_at, previous_state, reason_suffix)
 
 
 def _is_recheck_allowed(
@@ -77,13 +79,14 @@ def _is_recheck_allowed(
         return False
     if any(entry.source == f"alarm {alarm}" and entry.recheck_at is not None for entry in pending):
         return False
-    settle = timedelta(minutes=policy.alarm_settle_minutes)
+    settle_time = timedelta(minutes=policy.alarm_settle_minutes)
     changes = ports.ledger.changes(service, now - _MAX_ROLLBACK).items
-    if any(change.has_acted and now - (change.concluded_at or now) < settle for change in changes):
+    if any(change.has_acted and now - (change.concluded_at or now) < settle_time for change in changes):
         return False  # an alarm's period reaches back before the change: the alarm may still recover
     # Every rollback would be refused again. But an emergency needs fewer permissions than a plain rollback used.
-    refused = [change for change in ports.ledger.changes(service, since - _CLOCKS_DIFFER).items if change.is_refused]
-    return not any(change.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for change in refused)
+    changes_since_alarm = ports.ledger.changes(service, since - _MAX_CLOCK_SKEW).items
+    refused_changes = [change for change in changes_since_alarm if change.is_refused]
+    return not any(change.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for change in refused_changes)
 
 
 def _is_suppressed_as_no_change(answer: AnswerEntry, ports: AllPorts) -> bool:
@@ -91,15 +94,15 @@ def _is_suppressed_as_no_change(answer: AnswerEntry, ports: AllPorts) -> bool:
 
     After a deployment under such an alarm, `on_insufficient_data_alarm` decides again.
     """
-    answered = find_rollback(answer.rollback_id, ports)
-    checks = answered.admission if answered is not None else ()
+    rollback = find_rollback(answer.rollback_id, ports)
+    checks = rollback.admission if rollback is not None else ()
     return any(check.name == DETERIORATION_CHECK and check.verdict is Verdict.FAIL for check in checks)
 
 
 def _previous_state(alarm: str, since: datetime, ports: AllPorts) -> str:
     """The state before ALARM: INSUFFICIENT_DATA if the alarm was never OK; OK if its history can't be read."""
     try:
-        return ports.alarms.state_before(alarm, since - _CLOCKS_DIFFER) or "OK"
+        return ports.alarms.state_before(alarm, since - _MAX_CLOCK_SKEW) or "OK"
     except ExternalServiceError:
         return "OK"
 
@@ -107,8 +110,8 @@ def _previous_state(alarm: str, since: datetime, ports: AllPorts) -> str:
 def _later_deployment_began_at(answered_at: datetime, service: str, ports: AllPorts) -> datetime | None:
     """When the team's newest deployment began; None if it began before the answer, or still has time to help.
 
-    The deployment may be the fix. In flight it gets as long as `check_no_fix_in_flight` allows; after its end as long
-    as alarms may take to settle, and then to be evaluated.
+    The deployment may be the fix. A deployment in flight gets the time that `check_no_fix_in_flight` allows. After its
+    end, the alarms get the time to settle and to be evaluated.
     """
     latest = latest_deployment(ports.services.describe(ports.settings.service(service)))
     if latest.began_at <= answered_at or is_ours(latest.deployed.definition_arn, ports):

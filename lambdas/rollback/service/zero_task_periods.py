@@ -17,8 +17,8 @@ def record_services_at_zero(
     """Record the services that came to zero tasks, and end the period of those that run again."""
     periods = _end_periods(progress.fence.zero_task_periods, frozenset(running), now)
     at_zero = {period.service for period in periods if period.until is None}
-    fresh = tuple(ZeroTaskPeriod(service=name, since=now) for name in services if name not in at_zero)
-    periods = (*periods, *fresh)
+    begun_periods = tuple(ZeroTaskPeriod(service=name, since=now) for name in services if name not in at_zero)
+    periods = (*periods, *begun_periods)
     return progress.evolve_fence(zero_task_periods=periods) if periods != progress.fence.zero_task_periods else progress
 
 
@@ -30,8 +30,8 @@ def record_service_running(rollback: Rollback, service: str, view: ServiceView, 
     periods = progress.fence.zero_task_periods
     if not any(period.service == service and period.until is None for period in periods):
         return rollback
-    ended = _end_periods(periods, frozenset({service}), now)
-    return rollback.evolve(database=progress.evolve_fence(zero_task_periods=ended))
+    updated_periods = _end_periods(periods, frozenset({service}), now)
+    return rollback.evolve(database=progress.evolve_fence(zero_task_periods=updated_periods))
 
 
 def _end_periods(
