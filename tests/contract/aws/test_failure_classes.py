@@ -222,14 +222,14 @@ def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") 
     return failure.value
 
 
-def test_the_operations_are_those_of_all_adapters() -> None:
+def test_the_list_of_operations_covers_all_adapters() -> None:
     """So that nothing below is asserted of an empty set."""
     assert {"update_service", "transact_write_items", "query", "publish", "get_secret_value"} <= set(OPERATIONS)
     assert {name for name, _ in OPERATIONS.values()} == set(SERVICES)
 
 
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
-def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> None:
+def test_each_error_of_each_operation_has_a_class_in_the_table(method: str) -> None:
     _, model = OPERATIONS[method]
     for shape in model.error_shapes:
         code = code_of(shape)
@@ -240,13 +240,13 @@ def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> No
             assert isinstance(TABLE[code], TransientFailure), f"AWS says that {code} may be sent again"
 
 
-def test_the_table_has_no_code_that_no_operation_answers_with() -> None:
+def test_the_table_has_only_codes_of_called_operations() -> None:
     known = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
     assert set(TABLE) <= known
 
 
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
-def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: str) -> None:
+def test_each_operation_maps_to_its_iam_permission(method: str) -> None:
     service, model = OPERATIONS[method]
     permission = {"ListObjectsV2": "ListBucket"}.get(model.name, model.name)
     assert iam_action(model.name) == f"{SERVICES[service]}:{permission}"
@@ -254,18 +254,18 @@ def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: st
 
 
 @pytest.mark.parametrize(("code", "status"), COMMON)
-def test_what_all_services_answer_is_classified_by_code_and_status(code: str, status: int) -> None:
+def test_errors_common_to_all_services_are_classified_by_code_and_status(code: str, status: int) -> None:
     assert classify(answer(code, status)) is COMMON[code, status]
 
 
 @pytest.mark.parametrize(
     "message", ["Rate exceeded", "Too many concurrent attempts to create a new revision of the family"]
 )
-def test_ecs_asks_for_patience_in_words_too(message: str) -> None:
+def test_a_throttling_message_of_ecs_counts_as_throttling(message: str) -> None:
     assert isinstance(raised(answer("ClientException", 400, message)), Throttled)
 
 
-def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
+def test_the_errors_of_a_quota_and_a_bare_503_do_not_claim_that_nothing_changed() -> None:
     assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
     bare = raised(answer("ServiceUnavailable", 503))
     assert type(bare) is ExternalServiceError
@@ -282,7 +282,7 @@ def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
         ([], UNKNOWN),
     ],
 )
-def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
+def test_a_cancelled_transaction_is_classified_by_its_cancellation_reasons(
     reasons: list[str], wanted: TransientFailure | RefusalKind
 ) -> None:
     cancelled = answer("TransactionCanceledException", 400, CancellationReasons=[{"Code": code} for code in reasons])
@@ -301,7 +301,7 @@ def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
         (sdk.ParamValidationError(report="cluster: 7 is no text"), REQUEST),
     ],
 )
-def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: RefusalKind) -> None:
+def test_a_request_that_the_sdk_rejects_fails_permanently(error: Exception, kind: RefusalKind) -> None:
     refused = raised(error)
     assert isinstance(refused, CallRefused)
     assert (refused.kind, refused.action) == (kind, "ecs:UpdateService")
@@ -318,7 +318,7 @@ def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: R
         sdk.CredentialRetrievalError(provider="container-role", error_msg="no answer"),
     ],
 )
-def test_an_answer_that_did_not_come_is_of_unknown_outcome(error: Exception) -> None:
+def test_a_call_without_an_answer_has_an_unknown_outcome(error: Exception) -> None:
     assert type(raised(error)) is ExternalServiceError
 
 
@@ -362,7 +362,7 @@ def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
         ("ClusterNotFoundException", "Cluster not found."),
     ],
 )
-def test_what_ecs_refuses_to_update_is_refused_for_good(code: str, message: str) -> None:
+def test_an_update_that_ecs_refuses_fails_permanently(code: str, message: str) -> None:
     refused = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
     assert isinstance(refused, CallRefused)
     assert message in str(refused)
@@ -379,14 +379,14 @@ def test_what_ecs_refuses_to_update_is_refused_for_good(code: str, message: str)
         ("UnsupportedFeatureException", True),
     ],
 )
-def test_a_deployment_that_can_not_be_stopped_now_is_looked_at_again(code: str, *, for_good: bool) -> None:
+def test_a_deployment_that_can_not_be_stopped_now_is_retried(code: str, *, for_good: bool) -> None:
     """Between the look and the call it may have ended: what refuses is its state."""
     arn = "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/web/1"
     refused = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
     assert isinstance(refused, CallRefused) is for_good
 
 
-def test_scaling_that_is_being_updated_by_another_is_asked_again() -> None:
+def test_a_concurrent_update_of_the_scaling_is_retried() -> None:
     client = stubbed("application-autoscaling")
     with Stubber(client) as stub:
         stub.add_client_error("describe_scalable_targets", "ConcurrentUpdateException", http_status_code=400)

@@ -34,7 +34,7 @@ def settings(web: Workload) -> ServiceSettings:
     )
 
 
-def test_a_lagging_answer_is_of_before_and_ends(web: Workload) -> None:
+def test_a_lagging_answer_is_the_earlier_answer_and_the_lag_ends(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
     before = web.describe()["taskDefinition"]
     web.update(taskDefinition=web.release("two"))
@@ -42,7 +42,7 @@ def test_a_lagging_answer_is_of_before_and_ends(web: Workload) -> None:
     assert [web.describe()["taskDefinition"] == before for _ in range(3)] == [True, True, False]
 
 
-def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
+def test_a_call_without_an_earlier_answer_can_not_lag(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
     new = web.release("two")
     web.update(taskDefinition=new)
@@ -53,7 +53,7 @@ def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_service_is_read_whichever_view_of_it_lags(web: Workload, services: Services, view: str) -> None:
+def test_a_service_is_described_whichever_of_its_views_lags(web: Workload, services: Services, view: str) -> None:
     """One look may hold a new PRIMARY and the deployment of before, or the reverse; the next look holds the truth."""
     for one in VIEWS:
         lag.watch("ecs", one)

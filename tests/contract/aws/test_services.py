@@ -163,7 +163,7 @@ def newest_status(view: ServiceView) -> str:
     return view.newest.status
 
 
-def test_a_service_at_rest_is_seen_whole(harness: Harness) -> None:
+def test_the_description_of_a_stable_service_is_complete(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     view = harness.wait(settled(first))
@@ -200,7 +200,7 @@ def test_an_update_completes_on_the_new_definition(harness: Harness) -> None:
     assert newest_status(view) == "SUCCESSFUL"
 
 
-def test_a_stopped_deployment_goes_back_to_its_source(harness: Harness) -> None:
+def test_a_stopped_deployment_returns_to_its_source(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "unhealthy")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second)
@@ -222,7 +222,7 @@ def test_only_a_deployment_in_flight_can_be_stopped(harness: Harness) -> None:
         harness.services.stop_deployment(newest.arn)
 
 
-def test_the_breaker_returns_to_the_last_that_completed(harness: Harness) -> None:
+def test_the_circuit_breaker_returns_to_the_last_completed_revision_of_the_service(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "unhealthy")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second)
@@ -230,7 +230,7 @@ def test_the_breaker_returns_to_the_last_that_completed(harness: Harness) -> Non
     assert newest_status(harness.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
 
 
-def test_a_quiet_breaker_leaves_the_service_where_it_is(harness: Harness) -> None:
+def test_a_circuit_breaker_without_rollback_keeps_the_failed_definition(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "crashing")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second, deployment_configuration=QUIET)
@@ -239,7 +239,7 @@ def test_a_quiet_breaker_leaves_the_service_where_it_is(harness: Harness) -> Non
     assert newest_status(view) == "STOPPED"
 
 
-def test_a_configuration_alone_starts_no_deployment_and_stays(harness: Harness) -> None:
+def test_a_change_of_the_configuration_starts_no_deployment_and_is_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     before = harness.wait(settled(first))
@@ -273,7 +273,7 @@ def test_a_family_means_its_newest_active_revision(harness: Harness) -> None:
 @pytest.mark.parametrize(
     "name", ["no-such-family", "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"]
 )
-def test_a_definition_that_is_not_there_is_none(harness: Harness, name: str) -> None:
+def test_a_missing_definition_is_none(harness: Harness, name: str) -> None:
     assert harness.services.definition(name) is None
 
 
@@ -291,12 +291,12 @@ def test_a_stored_definition_is_registered_as_the_same_release(harness: Harness)
     assert fingerprint(again, {}) == fingerprint(raw, images)
 
 
-def test_a_service_that_is_not_there_is_named(harness: Harness) -> None:
+def test_the_error_about_a_missing_service_names_the_service(harness: Harness) -> None:
     with pytest.raises(UnsupportedService, match=harness.settings.ecs_service):
         harness.services.describe(harness.settings)
 
 
-def test_targets_tell_whether_the_tasks_are_healthy(harness: Harness) -> None:
+def test_each_target_has_the_health_of_its_task(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first, grace_seconds=3600)
     (group,) = harness.wait(settled(first)).target_groups
@@ -307,7 +307,7 @@ def test_targets_tell_whether_the_tasks_are_healthy(harness: Harness) -> None:
     assert reasons == {"Target.ResponseCodeMismatch"}
 
 
-def test_a_target_group_that_is_not_there_is_a_failure(harness: Harness) -> None:
+def test_a_missing_target_group_is_a_failure(harness: Harness) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetHealth"):
         harness.targets.health(gone)
@@ -316,7 +316,7 @@ def test_a_target_group_that_is_not_there_is_a_failure(harness: Harness) -> None
 # One definition, several service revisions
 
 
-def test_a_tag_that_moved_is_another_revision_of_the_same_definition(harness: Harness) -> None:
+def test_a_moved_tag_makes_another_revision_of_the_same_definition(harness: Harness) -> None:
     first = harness.release("latest")
     harness.run(first)
     before = harness.wait(settled(first))
@@ -332,7 +332,7 @@ def test_a_tag_that_moved_is_another_revision_of_the_same_definition(harness: Ha
     assert harness.services.task_images(harness.settings, first, before.primary.id) == {}
 
 
-def test_members_of_a_deployment_configuration_that_are_not_sent_stay(harness: Harness) -> None:
+def test_omitted_members_of_a_deployment_configuration_are_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     before = harness.wait(settled(first)).deployment_configuration
@@ -341,7 +341,7 @@ def test_members_of_a_deployment_configuration_that_are_not_sent_stay(harness: H
     assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
 
 
-def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
+def test_ecs_returns_to_the_former_revision_of_the_same_definition(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake's tasks behave by definition: there `tests/unit/identity/test_service_revisions.py` arranges it."""
@@ -361,7 +361,7 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     harness.web.delete()
 
 
-def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
+def test_a_revision_without_version_consistency_has_digests_in_its_tasks_only(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = LocalCloudHarness(cloud, monkeypatch)
@@ -376,7 +376,7 @@ def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
     harness.web.delete()
 
 
-def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
+def test_a_deployment_with_early_success_criteria_completes_before_the_service_is_stable(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = LocalCloudHarness(cloud, monkeypatch)
@@ -405,7 +405,7 @@ def others(settings: ServiceSettings) -> list[ServiceSettings]:
     return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
 
 
-def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(harness: Harness) -> None:
+def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     before = harness.wait(settled(first))
@@ -428,7 +428,7 @@ def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(harness: 
     ],
     ids=["definition", "setting", "type"],
 )
-def test_an_update_that_ecs_does_not_understand_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
+def test_an_invalid_update_is_refused_and_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
     first = harness.release("v1")
     harness.run(first)
     before = harness.wait(settled(first))
@@ -454,7 +454,7 @@ def test_a_definition_of_the_wrong_shape_is_not_registered(harness: Harness, def
     assert harness.services.definition(family) is None
 
 
-def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(harness: Harness) -> None:
+def test_a_definition_with_an_unknown_member_is_registered(harness: Harness) -> None:
     raw = harness.services.definition(harness.release("v1"))
     assert raw is not None
     assert raw["tags"] == []
@@ -490,7 +490,7 @@ def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
         harness.services.update(harness.settings, desired_count=-1)
 
 
-def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None:
+def test_the_fake_refuses_to_list_tasks_of_a_missing_service_as_ecs_does() -> None:
     """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
     harness = FakeHarness()
     harness.run(harness.release("v1"))
@@ -500,7 +500,7 @@ def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None
         assert refused.value.kind is RefusalKind.NOT_FOUND
 
 
-def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_definitions() -> None:
+def test_two_services_change_independently_and_share_the_definitions() -> None:
     web = FakeServices()
     worker = FakeServices(ecs_service="worker", beside=web)
     both, of_web = FakeWriters({"web": web, "worker": worker}), FakeHarness.settings
@@ -519,7 +519,7 @@ def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_defin
         both.describe(of_web.model_copy(update={"ecs_service": "a-third"}))
 
 
-def test_other_target_groups_of_the_load_balancer_are_told(harness: Harness) -> None:
+def test_the_other_target_groups_of_the_load_balancer_are_listed(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     (group,) = harness.wait(settled(first)).target_groups
@@ -529,7 +529,7 @@ def test_other_target_groups_of_the_load_balancer_are_told(harness: Harness) -> 
     assert harness.targets.sibling_target_groups((group,)) == (other,)
 
 
-def test_health_checks_are_told_of_groups_that_are_there(harness: Harness) -> None:
+def test_health_checks_are_returned_for_existing_target_groups_only(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
     (group,) = harness.wait(settled(first)).target_groups
@@ -543,7 +543,9 @@ def test_health_checks_are_told_of_groups_that_are_there(harness: Harness) -> No
     assert refused.value.kind is RefusalKind.NOT_FOUND
 
 
-def test_what_a_service_refers_to_in_its_definition_is_told(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shape_of_a_service_has_the_ports_and_network_that_it_requires(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = LocalCloudHarness(cloud, monkeypatch)
     first = made.release("v1")
     made.run(first)

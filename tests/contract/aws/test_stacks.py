@@ -67,7 +67,7 @@ def deployment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return Deployment(request, monkeypatch)
 
 
-def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(deployment: Deployment) -> None:
+def test_a_stack_records_only_the_definition_that_it_deployed_last(deployment: Deployment) -> None:
     first = deployment.deploy()
     view = deployment.stacks.describe(deployment.name)
     assert view is not None
@@ -80,7 +80,7 @@ def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(d
     assert "still records" in (list_drift(view, first) or "")
 
 
-def test_a_stack_that_never_was_or_is_deleted_is_none(deployment: Deployment) -> None:
+def test_a_missing_or_deleted_stack_is_none(deployment: Deployment) -> None:
     assert deployment.stacks.describe(deployment.name) is None
     deployment.deploy()
     deployment.delete()

@@ -118,7 +118,7 @@ def ended(harness: Harness, arn: str) -> TaskView:
     return harness.wait(stopped)
 
 
-def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(harness: Harness) -> None:
+def test_a_command_runs_to_its_end_and_returns_its_exit_code_and_last_lines(harness: Harness) -> None:
     arn = run(harness, DOWN)
     view = ended(harness, arn)
     assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
@@ -126,11 +126,11 @@ def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(ha
 
 
 @pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
-def test_a_command_that_fails_tells_so(harness: Harness, command: tuple[str, ...], code: int) -> None:
+def test_a_failed_command_returns_its_exit_code(harness: Harness, command: tuple[str, ...], code: int) -> None:
     assert ended(harness, run(harness, command)).exit_code == code
 
 
-def test_the_same_token_starts_no_second_task_and_another_does(harness: Harness) -> None:
+def test_a_repeated_token_starts_no_second_task_and_a_new_token_does(harness: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(harness, FAILS, token)
     assert run(harness, FAILS, token) == first
@@ -139,7 +139,7 @@ def test_the_same_token_starts_no_second_task_and_another_does(harness: Harness)
     assert run(harness, FAILS) != first
 
 
-def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(harness: Harness) -> None:
+def test_a_repeated_token_with_other_arguments_has_an_unknown_outcome(harness: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(harness, FAILS, token)
     with pytest.raises(OutcomeUnknown):
@@ -147,7 +147,7 @@ def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(h
     assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [first]
 
 
-def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(harness: Harness) -> None:
+def test_a_task_is_found_by_started_by_while_it_runs_and_after_its_end(harness: Harness) -> None:
     arn = run(harness, LONG)
     assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, WHO)] == [(arn, LONG)]
     assert harness.tasks.started_by(harness.settings, "somebody-else") == ()
@@ -159,21 +159,21 @@ def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(ha
     assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [arn]
 
 
-def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(harness: Harness) -> None:
+def test_a_task_that_can_not_start_has_no_exit_code_and_names_the_reason(harness: Harness) -> None:
     view = ended(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
     assert (view.started, view.exit_code) == (False, None)
     assert "CannotPullContainerError" in view.reason
     assert harness.tasks.logs(harness.settings, view.arn, 5) == ()
 
 
-def test_a_definition_that_was_deregistered_is_refused(harness: Harness) -> None:
+def test_a_deregistered_definition_is_refused(harness: Harness) -> None:
     harness.deregister()
     with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
         run(harness, FAILS)
     assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_a_task_that_ecs_does_not_know_is_none(harness: Harness) -> None:
+def test_a_missing_task_is_none(harness: Harness) -> None:
     cluster = harness.settings.cluster
     arn = f"arn:aws:ecs:eu-west-1:123456789012:task/{cluster}/{uuid.uuid4().hex}"
     assert harness.tasks.describe(harness.settings, arn) is None
@@ -182,13 +182,13 @@ def test_a_task_that_ecs_does_not_know_is_none(harness: Harness) -> None:
         harness.tasks.stop(harness.settings, arn, "gone")
 
 
-def test_a_service_that_is_not_there_is_refused(harness: Harness) -> None:
+def test_a_missing_service_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
         harness.tasks.run(other, harness.definition_arn, DOWN, WHO, uuid.uuid4().hex)
 
 
-def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(harness: Harness) -> None:
+def test_a_task_returns_the_lines_and_exit_code_of_its_own_container_only(harness: Harness) -> None:
     arn = run(harness, DOWN)
     assert ended(harness, arn).exit_code == 0
     other = harness.settings.model_copy(update={"container": "sidecar"})
@@ -204,13 +204,13 @@ def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(harness: Harn
     ("started_by", "token"),
     [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
 )
-def test_names_and_tokens_that_ecs_does_not_take_are_refused(harness: Harness, started_by: str, token: str) -> None:
+def test_invalid_names_and_tokens_are_refused(harness: Harness, started_by: str, token: str) -> None:
     with pytest.raises(RequestRefused, match="no task was started"):
         harness.tasks.run(harness.settings, harness.definition_arn, FAILS, started_by, token)
     assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_a_container_or_definition_that_is_not_there_is_refused(harness: Harness) -> None:
+def test_a_missing_container_or_definition_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"container": "sidecar"})
     with pytest.raises(RequestRefused, match="sidecar"):
         harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex)
@@ -219,7 +219,7 @@ def test_a_container_or_definition_that_is_not_there_is_refused(harness: Harness
     assert harness.tasks.started_by(harness.settings, WHO) == ()
 
 
-def test_another_cluster_knows_none_of_the_tasks(harness: Harness) -> None:
+def test_a_task_does_not_exist_in_another_cluster(harness: Harness) -> None:
     arn = run(harness, LONG)
     other = harness.settings.model_copy(update={"cluster": "not-there"})
     for call in (
@@ -236,7 +236,7 @@ def test_another_cluster_knows_none_of_the_tasks(harness: Harness) -> None:
     harness.tasks.stop(harness.settings, arn, "the test is over")
 
 
-def test_the_same_token_in_another_cluster_is_another_task() -> None:
+def test_a_repeated_token_in_another_cluster_starts_another_task() -> None:
     """Amazon ECS API reference, "Ensuring idempotency": a token counts within its cluster."""
     here = FakeServices()
     there = FakeServices(cluster="another", beside=here)

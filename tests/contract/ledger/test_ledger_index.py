@@ -72,7 +72,7 @@ def agrees(ledger: DynamoLedger) -> None:
     assert answers == derived(ledger, AnswerEntry, SERVICE)
 
 
-def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any, str]) -> None:
+def test_the_index_agrees_with_the_documents_after_each_step(table: tuple[Any, str]) -> None:
     simulation = TwoWriterSimulation()
     ledger = on_table(simulation, table)
     assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
@@ -91,7 +91,9 @@ def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any,
     assert ledger.find_by_execution(second.execution) == (SERVICE, second.id)
 
 
-def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_built(table: tuple[Any, str]) -> None:
+def test_a_ledger_older_than_the_index_gives_the_same_answers_before_and_after_the_build(
+    table: tuple[Any, str],
+) -> None:
     client, name = table
     ledger, owing = DynamoLedger(client, name), rollback(execution="gone", admitted_at=NOW)
     for one in (owing, rollback(id=f"{SERVICE}-20260301T020000Z-00000001", outcome=Outcome.FAILED, concluded_at=NOW)):
@@ -108,7 +110,7 @@ def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_bui
     assert DynamoLedger(client, name).pending() == before
 
 
-def test_a_large_ledger_is_indexed_over_several_calls_each_of_which_goes_on(
+def test_the_index_of_a_large_ledger_is_built_over_several_calls(
     table: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DynamoLedger, "ITEMS_A_CALL", 3)
@@ -129,7 +131,7 @@ def test_a_new_ledger_is_indexed_from_the_first_round_of_the_janitor(table: tupl
 
 
 @pytest.mark.parametrize("indexed", [False, True])
-def test_a_release_is_found_by_each_of_its_names(table: tuple[Any, str], indexed: bool) -> None:
+def test_a_release_is_found_by_each_of_its_identifiers(table: tuple[Any, str], indexed: bool) -> None:
     ledger = DynamoLedger(*table)
     if indexed:
         ledger.build_index((SERVICE,), NOW)
@@ -166,7 +168,7 @@ def test_promoted_releases_follow_the_judgement_newest_first(table: tuple[Any, s
     assert [one.version for one in ledger.promoted(SERVICE)] == ["v2", "v1"]
 
 
-def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[Any, str]) -> None:
+def test_a_record_expires_only_once_it_is_concluded_and_reported(table: tuple[Any, str]) -> None:
     client, name = table
     ledger, made = DynamoLedger(client, name), rollback(execution="x")
 
@@ -183,7 +185,7 @@ def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[
 
 
 @pytest.mark.parametrize(("state", "expires"), [(ReleaseState.QUARANTINED, True), (ReleaseState.CANDIDATE, False)])
-def test_only_a_release_that_a_rollback_left_may_expire_and_only_if_it_is_set(
+def test_only_a_release_that_a_rollback_replaced_expires_if_the_settings_say_so(
     table: tuple[Any, str], state: ReleaseState, expires: bool
 ) -> None:
     client, name = table
@@ -264,7 +266,7 @@ def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
     max_examples=60, phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(data=st.data())
-def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
+def test_a_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
     client = cloud.client("dynamodb")
     made = new_table(client)
     simulation = items_of_two_services(made)
@@ -284,7 +286,7 @@ def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, clo
     assert ended is Outcome.SUCCEEDED, f"{key}: its own service by emergency {ended}"
 
 
-def test_a_damaged_open_record_is_paged_once_and_what_it_owes_can_be_put_back(table: tuple[Any, str]) -> None:
+def test_a_damaged_open_record_is_paged_once_and_its_obligations_can_be_discharged(table: tuple[Any, str]) -> None:
     client, name = table
     simulation = items_of_two_services(table)
     key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{SERVICE}-20260301T020000000Z-00000002"}}
@@ -301,7 +303,7 @@ def test_a_damaged_open_record_is_paged_once_and_what_it_owes_can_be_put_back(ta
     assert dead.concluded_at is not None  # the other service's was concluded all the same
 
 
-def test_a_damaged_lease_is_set_aside_and_the_next_who_asks_has_it(table: tuple[Any, str]) -> None:
+def test_a_damaged_lease_is_set_aside_and_the_next_caller_acquires_the_lease(table: tuple[Any, str]) -> None:
     client, name = table
     ledger = DynamoLedger(client, name)
     former = ledger.acquire(SERVICE, "r1", NOW, LATER)

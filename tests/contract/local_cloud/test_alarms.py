@@ -135,7 +135,7 @@ def test_a_state_change_is_an_event_with_the_shape_that_aws_delivers(watch: Watc
     }
 
 
-def test_a_metric_alarm_set_by_hand_returns_at_a_later_evaluation(watch: Watch) -> None:
+def test_a_metric_alarm_set_by_an_operator_returns_at_a_later_evaluation(watch: Watch) -> None:
     name = watch.alarm()
     watch.becomes(name, "OK")
     began = time.monotonic()
@@ -180,7 +180,7 @@ def test_a_composite_follows_its_children_by_name_and_arn(watch: Watch) -> None:
     watch.becomes(either, "OK")
 
 
-def test_a_composite_set_by_hand_stays_until_a_child_changes(watch: Watch) -> None:
+def test_a_composite_set_by_an_operator_keeps_its_state_until_a_child_changes(watch: Watch) -> None:
     child = watch.alarm("child")
     watch.becomes(child, "OK")
     parent = watch.composite(f"ALARM({child})")
@@ -269,7 +269,7 @@ def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Wat
     assert second["StateUpdatedTimestamp"] > first["StateUpdatedTimestamp"]
 
 
-def test_an_alarm_that_is_put_again_keeps_its_state(watch: Watch) -> None:
+def test_an_updated_alarm_keeps_its_state(watch: Watch) -> None:
     name = watch.alarm(Threshold=5.0)
     before = watch.becomes(name, "OK")
     watch.alarm(Threshold=7.0)

@@ -48,7 +48,7 @@ def definition(image: str) -> dict[str, Any]:
     return {"Type": "AWS::ECS::TaskDefinition", "Properties": properties}
 
 
-def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
+def test_the_error_about_an_unknown_type_names_the_type(cloud: LocalCloud) -> None:
     name = create(cloud, {"Odd": {"Type": "AWS::Odd::Thing"}})
     assert stack(cloud, name)["StackStatus"] == "CREATE_FAILED"
     events = list_all(cloud.client("cloudformation"), "describe_stack_events", "StackEvents", StackName=name)
@@ -56,7 +56,7 @@ def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
                for event in events)  # fmt: skip
 
 
-def test_an_unknown_property_is_refused_by_name(cloud: LocalCloud) -> None:
+def test_the_error_about_an_unknown_property_names_the_property(cloud: LocalCloud) -> None:
     name = create(cloud, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Treshold": 1}}})  # type: ignore[operator]
     assert "Treshold" in stack(cloud, name)["StackStatusReason"]
 

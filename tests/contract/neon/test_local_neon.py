@@ -104,7 +104,7 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
         project.uri(root.id, "none")
 
 
-def test_a_role_of_the_api_has_a_password_that_neon_tells_and_one_of_sql_has_not(project: LocalProject) -> None:
+def test_neon_returns_the_password_of_a_role_of_the_api_and_none_of_a_role_of_sql(project: LocalProject) -> None:
     root = main(project)
     made = asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
     assert made.status_code == 201, made.text
@@ -116,7 +116,7 @@ def test_a_role_of_the_api_has_a_password_that_neon_tells_and_one_of_sql_has_not
     assert asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
 
 
-def test_all_roles_of_a_protected_branchs_child_have_new_passwords(project: LocalProject) -> None:
+def test_every_role_gets_a_new_password_on_a_child_of_a_protected_branch(project: LocalProject) -> None:
     """https://neon.com/docs/guides/protected-branches."""
     root = main(project)
     asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
@@ -181,7 +181,7 @@ def test_a_subscription_is_dropped_from_a_child_and_stays_on_its_parent(publishe
     assert publisher.run(root.id, asked_for) == [(1,)]
 
 
-def test_without_the_projects_setting_there_is_no_logical_slot(project: LocalProject) -> None:
+def test_a_logical_slot_is_refused_without_the_projects_setting(project: LocalProject) -> None:
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         project.run(main(project).id, "SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')")
 
@@ -223,7 +223,7 @@ def test_a_protected_branch_and_one_with_children_in_use_are_not_archived(projec
             project.archive(one.id)
 
 
-def test_on_order_no_branch_may_expire(project: LocalProject) -> None:
+def test_an_expiry_is_refused_when_the_test_forbids_expiry(project: LocalProject) -> None:
     """https://neon.com/docs/guides/branch-expiration: not with the Data API. Neon's words are not published."""
     project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     at = project.now() + timedelta(hours=2)
@@ -234,7 +234,7 @@ def test_on_order_no_branch_may_expire(project: LocalProject) -> None:
         project.databases.expire_branch(child(project).id, at)
 
 
-def test_on_order_a_restore_to_the_own_past_does_not_tell_when_it_was(project: LocalProject) -> None:
+def test_a_restore_to_the_own_past_hides_its_time_when_the_test_asks_for_that(project: LocalProject) -> None:
     root = main(project)
     lsn, before = project.position(root.id)
     project.write(root.id, 1)
@@ -248,7 +248,9 @@ def test_on_order_a_restore_to_the_own_past_does_not_tell_when_it_was(project: L
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_on_order_a_detachment_goes_on_though_the_branch_is_ready(project: LocalProject, locks: bool) -> None:
+def test_a_detachment_outlasts_its_branchs_start_when_the_test_asks_for_that(
+    project: LocalProject, locks: bool
+) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -299,7 +301,7 @@ def test_ip_allow_may_hold_on_all_branches_or_on_protected_ones_only(project: Lo
 
 
 @pytest.mark.parametrize("words", [QUOTA_EXCEEDED, ENDPOINT_DISABLED])
-def test_on_order_the_proxy_turns_every_client_away(project: LocalProject, words: str) -> None:
+def test_the_proxy_refuses_every_client_when_the_test_asks_for_that(project: LocalProject, words: str) -> None:
     root = main(project)
     project.compute(root.id).refuses = words
     assert f"ERROR:  {words}" in refusal(lambda: psycopg.connect(project.uri(root.id)))
@@ -315,11 +317,13 @@ def test_on_order_the_proxy_turns_every_client_away(project: LocalProject, words
         ({"dbname": "none"}, 'ERROR:  database "none" does not exist'),
     ],
 )
-def test_a_wrong_login_is_told_in_the_proxys_words(project: LocalProject, change: dict[str, str], words: str) -> None:
+def test_a_wrong_login_is_refused_in_the_proxys_words(
+    project: LocalProject, change: dict[str, str], words: str
+) -> None:
     """The proxy checks passwords itself, and hands on what Postgres says (`neon_faults` names its source)."""
     assert words in refusal(lambda: psycopg.connect(project.uri(main(project).id), **change))  # type: ignore[arg-type]
 
 
-def test_an_endpoint_that_is_there_already_is_no_second_one(project: LocalProject) -> None:
+def test_a_second_read_write_endpoint_is_refused(project: LocalProject) -> None:
     with pytest.raises(AlreadyExists):
         project.databases.create_endpoint(main(project).id)

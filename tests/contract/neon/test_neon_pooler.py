@@ -116,7 +116,7 @@ def test_a_client_has_a_server_connection_for_a_transaction_only(project: LocalP
     assert project.rows(root) == [1]
 
 
-def test_what_a_session_sets_stays_with_the_server_connection(pooled: str) -> None:
+def test_a_setting_of_a_session_stays_with_the_server_connection(pooled: str) -> None:
     """No session state is a client's own: `server_reset_query` is not run in transaction pooling."""
     with psycopg.connect(pooled, autocommit=True) as first, psycopg.connect(pooled, autocommit=True) as second:
         first.execute("SET work_mem = '7MB'")

@@ -61,7 +61,7 @@ def uri(project: NeonProject, branch: Branch) -> str:
     return project.databases.connection_uri(branch.id, "app", "app_owner").get_secret_value()
 
 
-def test_a_project_tells_how_long_it_keeps_history_and_how_many_roots_it_may_have(project: NeonProject) -> None:
+def test_a_project_has_a_history_retention_and_a_limit_of_root_branches(project: NeonProject) -> None:
     found = project.databases.project()
     assert (found.history_retention_seconds, found.root_branch_limit) == (86_400, 3)
 
@@ -74,7 +74,7 @@ def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject)
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: NeonProject) -> None:
+def test_a_new_branch_has_its_parents_data_and_changes_independently(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     staging = child(project)
@@ -84,7 +84,7 @@ def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: Ne
     assert (staging.parent_id, staging.is_root, staging.is_ready) == (root.id, False, True)
 
 
-def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -> None:
+def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: NeonProject) -> None:
     root = main(project)
     without = project.databases.create_branch("a", root.id)
     project.settle()
@@ -101,7 +101,7 @@ def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -
 
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
-def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonProject, by: str) -> None:
+def test_a_branch_from_a_position_has_the_data_committed_by_then(project: NeonProject, by: str) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -114,7 +114,7 @@ def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonPro
     assert resolved >= lsn
 
 
-def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProject) -> None:
+def test_a_running_operation_locks_the_whole_project(project: NeonProject) -> None:
     root = main(project)
     with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
@@ -159,7 +159,7 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     assert project.rows(root.id) == [1, 3]
 
 
-def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> None:
+def test_a_restored_branch_shows_the_time_of_its_restore(project: NeonProject) -> None:
     root, t0 = main(project), project.now()
     assert root.last_reset_at is None
     lsn, _ = project.position(root.id)
@@ -182,7 +182,7 @@ def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProje
     assert look(project, staging.id).parent_id == backup.id
 
 
-def test_what_was_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
+def test_history_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
     root = main(project)
     earlier, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -226,7 +226,7 @@ def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) 
     assert project.rows(staging.id) == [1]
 
 
-def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(project: NeonProject) -> None:
+def test_a_backup_undoes_its_restore_and_can_then_not_be_deleted(project: NeonProject) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -245,7 +245,7 @@ def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(proje
         project.databases.delete_branch(undone.id)
 
 
-def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) -> None:
+def test_a_restore_that_would_lose_data_is_refused(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     of_staging, _ = project.position(staging.id)
@@ -262,7 +262,7 @@ def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) ->
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_position_out_of_the_history_is_refused(project: NeonProject) -> None:
+def test_a_restore_to_a_position_outside_the_history_is_refused(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -297,7 +297,7 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     assert not look(project, staging.id).protected
 
 
-def test_a_child_of_a_protected_branch_has_a_password_of_its_own_and_keeps_it(project: NeonProject) -> None:
+def test_a_child_of_a_protected_branch_gets_a_new_password_and_keeps_it(project: NeonProject) -> None:
     """Neon, "Protected branches": new ones for a child that is made; since 2024-09-06 kept when it is restored."""
     root, twin = main(project), child(project, "twin")
     project.databases.update_branch(root.id, protected=True)
@@ -319,7 +319,7 @@ def password_of(address: str) -> str:
     return address.split("@", maxsplit=1)[0].rsplit(":", maxsplit=1)[1]
 
 
-def test_a_restricted_branch_says_why_and_is_not_restored(project: NeonProject) -> None:
+def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: NeonProject) -> None:
     staging = child(project)
     project.restrict(staging.id, "restore", "it is being archived")
     assert look(project, staging.id).why_not("restore") == "it is being archived"
@@ -369,7 +369,7 @@ def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(proje
     assert (look(project, root.id).parent_id, look(project, kept.id).parent_id) == (kept.id, backup.id)
 
 
-def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject) -> None:
+def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)
     assert look(project, staging.id).expires_at == until.replace(microsecond=0)
@@ -377,7 +377,7 @@ def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject)
     assert look(project, staging.id).expires_at is None
 
 
-def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProject) -> None:
+def test_a_branch_is_deleted_once_and_only_after_its_children(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     grandchild = project.databases.create_branch("preview", staging.id).branch
     project.settle()
@@ -393,7 +393,7 @@ def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProje
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
-def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) -> None:
+def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(project: NeonProject) -> None:
     root, t0 = main(project), project.now()
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -409,7 +409,7 @@ def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) ->
         project.databases.restore(root.id, root.id, project.position(root.id)[0], "backup")
 
 
-def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: NeonProject) -> None:
+def test_a_throttled_request_changes_nothing_and_names_the_wait(project: NeonProject) -> None:
     root = main(project)
     project.reject_next("create_branch", retry_after_seconds=7)
     with pytest.raises(RetryLater) as told:
@@ -420,7 +420,7 @@ def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(p
     project.settle()
 
 
-def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(project: NeonProject) -> None:
+def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: NeonProject) -> None:
     project.fail_next("create_branch")
     change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
     project.settle()
@@ -434,7 +434,7 @@ def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(proj
         project.databases.restore(change.branch.id, main(project).id)
 
 
-def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -> None:
+def test_operations_since_a_time_are_listed_newest_first(project: NeonProject) -> None:
     t0 = project.now()
     child(project)
     told = project.databases.operations_since(t0)
@@ -456,7 +456,7 @@ def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
 # Refusals of Neon
 
 
-def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:
+def test_a_missing_role_has_no_address(project: NeonProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "app", "no-such-role")
@@ -464,7 +464,7 @@ def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProjec
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
-def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProject) -> None:
+def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(project: NeonProject) -> None:
     """PgBouncer refuses the statement timeout that our sessions set: we come by the direct host only."""
     root = main(project)
     pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
@@ -476,13 +476,13 @@ def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProj
         project.sql.client_sessions(pooled)
 
 
-def test_a_database_that_is_not_there_has_no_address(project: NeonProject) -> None:
+def test_a_missing_database_has_no_address(project: NeonProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
 
 
-def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: NeonProject) -> None:
+def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(project: NeonProject) -> None:
     """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
     root, staging = main(project), child(project)
     until = project.now() + timedelta(days=7)
@@ -502,7 +502,7 @@ def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(proj
     assert look(project, staging.id).expires_at is None
 
 
-def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: NeonProject) -> None:
+def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
     with pytest.raises(RequestRefused):
@@ -515,7 +515,7 @@ def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: Neo
     project.databases.restore(root.id, staging.id, preserve_under_name="backup")
 
 
-def test_a_plan_allows_so_many_protected_branches(project: NeonProject) -> None:
+def test_the_plan_limits_the_number_of_protected_branches(project: NeonProject) -> None:
     """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
     root = main(project)
     for name in "abcde":

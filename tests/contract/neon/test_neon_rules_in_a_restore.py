@@ -82,7 +82,7 @@ class Restored:
         raise AssertionError("it does not end")
 
 
-def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_restored(project: LocalProject) -> None:
+def test_a_restore_succeeds_with_the_data_api_an_unknown_plan_children_and_ip_limits(project: LocalProject) -> None:
     project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     project.settings.allowed_ips, project.settings.protected_branches_only = ("127.0.0.0/8",), True
     restored = Restored(project)
@@ -98,7 +98,7 @@ def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_
         assert told in notes
 
 
-def test_an_undo_from_a_backup_that_neon_has_archived_brings_the_rows_back(project: LocalProject) -> None:
+def test_an_undo_from_an_archived_backup_restores_the_rows(project: LocalProject) -> None:
     """https://neon.com/docs/guides/branch-archiving: restoring from it unarchives it."""
     restored = Restored(project)
     progress = restored.run()

@@ -204,7 +204,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     databases.operations_since(begun)
 
 
-def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
+def test_every_request_and_answer_matches_neons_specification(
     project: LocalProject, specification: Specification
 ) -> None:
     databases, exchanges = Counted(project.databases), recorded(project)
@@ -215,7 +215,7 @@ def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
     assert {200, 201, 204, 404, 422} <= {exchange.status for exchange in exchanges}
 
 
-def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
+def test_roles_and_databases_are_created_and_listed_as_neon_specifies(
     project: LocalProject, specification: Specification, local_neon: LocalNeon
 ) -> None:
     """Calls that the rollback does not make."""
@@ -250,7 +250,9 @@ def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
         ({"answer": {"branch": {}}}, "required"),
     ],
 )
-def test_what_is_not_as_specified_is_found(specification: Specification, change: dict[str, Any], error: str) -> None:
+def test_the_check_finds_a_deviation_from_the_specification(
+    specification: Specification, change: dict[str, Any], error: str
+) -> None:
     right: dict[str, Any] = {"method": "POST", "path": "/projects/p/branches/b/restore", "query": {},
              "body": {"source_branch_id": "b"}, "status": 404, "answer": {"code": "", "message": "m"}}  # fmt: skip
     assert list(specification.errors(Exchange(**right))) == []

@@ -176,7 +176,7 @@ def test_a_database_that_the_role_may_not_connect_to_is_named(branch: Branch) ->
     assert "the restore removed no row" not in format_data_loss(report)
 
 
-def test_without_a_key_rows_are_a_multiset_so_that_fifty_for_fifty_shows(branch: Branch) -> None:
+def test_rows_without_a_key_are_compared_as_a_multiset(branch: Branch) -> None:
     branch.run("CREATE TABLE audit (what text)")
     branch.run("INSERT INTO audit SELECT 'old ' || i % 25 FROM generate_series(1, 50) i")
     branch.good_until_now()
@@ -196,7 +196,7 @@ def test_copies_of_one_row_are_counted(branch: Branch) -> None:
     assert only(branch.told()).removed_rows == 3
 
 
-def test_composite_keys_that_read_alike_are_two(branch: Branch) -> None:
+def test_composite_keys_with_the_same_text_stay_distinct(branch: Branch) -> None:
     branch.run("CREATE TABLE pairs (a text, b text, PRIMARY KEY (a, b))")
     branch.run("INSERT INTO pairs VALUES ('x', 'y,z')")
     branch.good_until_now()

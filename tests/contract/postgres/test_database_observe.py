@@ -54,7 +54,7 @@ def migrated(project: LocalProject, branch_id: str, statement: str, migration: S
     project.run(branch_id, _RECORD, migration.hash, migration.created_at)
 
 
-def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_refused_naming_the_backup(
+def test_a_restore_changes_the_timeline_and_earlier_points_are_refused_with_the_backups_name(
     project: LocalProject,
 ) -> None:
     """`SHOW neon.timeline_id` on Neon's computes: neondatabase/neon, `pgxn/neon/libpagestore.c`."""
@@ -89,7 +89,7 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
     assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
 
 
-def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_could_go_back(
+def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
     project: LocalProject,
 ) -> None:
     simulation, main = staged(project)

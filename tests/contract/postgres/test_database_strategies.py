@@ -107,7 +107,7 @@ def preview_of(project: LocalProject) -> Branch:
     return made
 
 
-def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one_its_own(project: LocalProject) -> None:
+def test_a_recreated_branch_has_the_sources_rows_and_the_old_branch_keeps_its_rows(project: LocalProject) -> None:
     old = preview_of(project)
     root = project.databases.branch_named("main")
     assert root is not None
@@ -127,7 +127,7 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     assert backup.expires_at is not None
 
 
-def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -> None:
+def test_a_deletion_removes_the_branch_and_keeps_its_source(project: LocalProject) -> None:
     old = preview_of(project)
     harness = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
@@ -145,7 +145,7 @@ JOURNAL = (
 DOWN = "ALTER TABLE written DROP COLUMN nick; DELETE FROM drizzle.__drizzle_migrations WHERE hash = 'b'"
 
 
-def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(project: LocalProject) -> None:
+def test_down_migrations_change_the_schema_in_place_and_an_undo_restores_schema_and_data(project: LocalProject) -> None:
     root = project.databases.branch_named("main")
     assert root is not None
     project.write(root.id, 1)

@@ -42,7 +42,7 @@ def branch(local_neon: LocalNeon) -> Iterator[Branch]:
     project.close()
 
 
-def test_a_release_brings_those_migrations_that_the_database_has_not(branch: Branch, tmp_path: Path) -> None:
+def test_a_release_applies_only_its_new_migrations(branch: Branch, tmp_path: Path) -> None:
     first, second = check_out(tmp_path / "v1", 1), check_out(tmp_path / "v2", 2)
     assert apply(branch.uri, first) == (USERS,)
     assert apply(branch.uri, first) == ()
@@ -51,7 +51,7 @@ def test_a_release_brings_those_migrations_that_the_database_has_not(branch: Bra
     assert branch.journal() == [(one.hash, one.created_at) for one in read_drizzle(second)]
 
 
-def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, tmp_path: Path) -> None:
+def test_the_good_release_can_not_run_on_the_schema_of_the_bad_release(branch: Branch, tmp_path: Path) -> None:
     good, bad = SCENARIOS["bad-migration"].good_behaviour, SCENARIOS["bad-migration"].bad_behaviour
     with psycopg.connect(branch.uri) as session:
         session.execute(seed_statements(10).encode())
@@ -67,7 +67,7 @@ def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, 
         session.execute(bad["writes"].encode())
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(branch: Branch, tmp_path: Path) -> None:
+def test_a_failed_migration_changes_nothing(branch: Branch, tmp_path: Path) -> None:
     apply(branch.uri, check_out(tmp_path / "v1", 1))
     before = branch.journal()
     second = check_out(tmp_path / "v2", 2)

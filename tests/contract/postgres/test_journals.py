@@ -85,7 +85,7 @@ def database(project: LocalProject) -> Database:
 
 
 @pytest.mark.parametrize("folder", TOOLS)
-def test_a_tool_is_told_by_its_files_and_each_has_its_class(folder: str) -> None:
+def test_a_migration_tool_is_recognised_by_its_files_and_each_file_has_an_impact(folder: str) -> None:
     tool, _, impacts = TOOLS[folder]
     found = files(folder)
     assert {one.tool for one in found} == {tool}
@@ -114,7 +114,7 @@ def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[Ship
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if name not in ("prisma", "flyway")])
-def test_what_was_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
+def test_a_migration_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
     journal, shipped = database.load(folder), files(folder)
     found = verdict_after(folder, journal, shipped)
     assert (found.journal, found.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
@@ -125,14 +125,14 @@ def test_what_was_applied_since_the_target_is_attributed_to_its_file(database: D
 
 
 @pytest.mark.parametrize("folder", TOOLS)
-def test_what_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
+def test_a_migration_that_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
     """Another tool's journal was "no journal: compatible", and the structure can't show an UPDATE."""
     found = verdict_after(folder, database.load(folder), ())
     assert found.compatibility is Compatibility.UNKNOWN
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if not name.startswith("drizzle")])
-def test_a_target_whose_journal_was_not_seen_is_unknown_in_a_database_that_has_one(
+def test_a_target_without_a_recorded_journal_is_unknown_in_a_database_with_a_journal(
     database: Database, folder: str
 ) -> None:
     journal = database.load(folder)
@@ -150,7 +150,7 @@ def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(data
     assert told in found.reason
 
 
-def test_a_row_that_flyway_calls_failed_does_so_too(database: Database) -> None:
+def test_a_failed_migration_of_flyway_is_unfinished(database: Database) -> None:
     database.load("flyway")
     database.run("UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2")
     journal = PostgresSql().migrations(database.address)
@@ -158,7 +158,7 @@ def test_a_row_that_flyway_calls_failed_does_so_too(database: Database) -> None:
     assert told == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
 
 
-def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database: Database) -> None:
+def test_a_migration_that_flyway_undid_and_repeated_is_another_state(database: Database) -> None:
     before = database.load("flyway")
     database.run(
         "INSERT INTO flyway_schema_history SELECT 5, version, description, 'UNDO_SQL', 'U1_1__users.sql', NULL,"
@@ -182,32 +182,32 @@ def test_a_file_that_was_changed_after_it_was_applied_is_unknown(database: Datab
     assert not is_applied(changed, journal, (first, changed))
 
 
-def test_times_are_no_part_of_a_journal(database: Database) -> None:
+def test_a_journal_ignores_the_times_of_its_rows(database: Database) -> None:
     before = database.load("prisma")
     database.run("UPDATE _prisma_migrations SET started_at = started_at + interval '1 day', logs = NULL")
     assert PostgresSql().migrations(database.address) == before
 
 
-def test_all_journals_of_a_database_are_kept(database: Database) -> None:
+def test_all_journals_of_a_database_are_read(database: Database) -> None:
     for folder in ("alembic", "django", "knex"):
         database.load(folder)
     found = PostgresSql().migrations(database.address)
     assert {row.tool for row in found or ()} == {"alembic", "django", "knex"}
 
 
-def test_a_journal_that_the_settings_name_and_the_database_lacks_is_told(database: Database) -> None:
+def test_a_missing_journal_of_the_settings_is_reported(database: Database) -> None:
     found = PostgresSql("app_meta.our_migrations").migrations(database.address)
     assert list_unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
     verdict = judge_schema(ReleaseSchema(journal=found, recorded_schema=EMPTY), EMPTY, found)
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
-def test_a_custom_journal_is_not_seen_unless_the_settings_name_it(database: Database) -> None:
+def test_a_custom_journal_is_read_only_if_the_settings_name_it(database: Database) -> None:
     database.load("drizzle-1")
     assert PostgresSql().migrations(database.address) is None
 
 
-def test_a_journal_of_a_layout_that_is_not_known_has_a_digest_for_each_row(database: Database) -> None:
+def test_a_journal_of_unknown_layout_has_a_digest_for_each_row(database: Database) -> None:
     database.run("CREATE TABLE our_log (step text, note text); INSERT INTO our_log VALUES ('a', 'x'), ('b', 'y')")
     sql = PostgresSql("our_log")
     before = sql.migrations(database.address)
@@ -218,13 +218,13 @@ def test_a_journal_of_a_layout_that_is_not_known_has_a_digest_for_each_row(datab
     assert found.compatibility is Compatibility.UNKNOWN
 
 
-def test_neons_own_schema_is_not_the_applications(database: Database) -> None:
+def test_a_journal_in_neons_own_schema_is_ignored(database: Database) -> None:
     database.run("CREATE SCHEMA neon_auth; CREATE TABLE neon_auth.schema_migrations (version text)")
     assert PostgresSql().migrations(database.address) is None
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
-def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Database) -> None:
+def test_an_unreadable_journal_is_a_failure_and_not_an_absent_journal(database: Database) -> None:
     database.load("knex")
     database.administer("CREATE ROLE reader LOGIN PASSWORD 'x'")
     host = database.address.get_secret_value().split("@")[1]
@@ -235,19 +235,19 @@ def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Databas
 # Folders
 
 
-def test_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
+def test_a_migration_in_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
     found = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
     assert {one.impact.impact for one in found} == {UNKNOWN}
     assert "--sql" in found[0].impact.reasons[0]
 
 
-def test_a_migration_of_flyway_that_is_java_is_unknown(tmp_path: Path) -> None:
+def test_a_java_migration_of_flyway_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "V3__it.java").write_text("class V3__it {}")
     (found,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
     assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
 
 
-def test_the_undo_file_of_flyway_is_its_way_down() -> None:
+def test_the_undo_file_of_flyway_is_the_down_migration() -> None:
     downs = [one.down_impact.impact for one in files("flyway") if one.down_impact is not None]
     assert downs == [ADDITIVE]
 
@@ -259,7 +259,7 @@ def plain(folder: Path, **texts: str) -> tuple[ShippedMigration, ...]:
     return read_migrations(folder, second_opinion=lambda _: NO_IMPACT)
 
 
-def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_path: Path) -> None:
+def test_a_plain_folder_without_a_journal_counts_all_migrations_shipped_since(tmp_path: Path) -> None:
     first = plain(tmp_path / "a", one="CREATE TABLE a (id int)")
     adds = plain(tmp_path / "b", one="CREATE TABLE a (id int)", two="ALTER TABLE a ADD b text")
     writes = plain(tmp_path / "c", one="CREATE TABLE a (id int)", two="UPDATE a SET id = 1")
@@ -274,7 +274,7 @@ def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_p
     )
 
 
-def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
+def test_a_folder_of_two_tools_is_refused_unless_the_tool_is_named(tmp_path: Path) -> None:
     (tmp_path / "V1__a.sql").write_text("SELECT 1")
     (tmp_path / "20260101000000_a.js").write_text("")
     with pytest.raises(InvalidRequest, match="--tool flyway"):
@@ -282,14 +282,14 @@ def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
     assert len(read_migrations(tmp_path, MigrationTool.FLYWAY, second_opinion=lambda _: NO_IMPACT)) == 1
 
 
-def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_the_tools_migrations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="has no migrations of knex"):
         read_migrations(tmp_path, MigrationTool.KNEX)
     with pytest.raises(InvalidRequest, match="leave it out"):
         read_migrations(FIXTURES / "prisma" / "files", sql=tmp_path)
 
 
-def test_what_an_older_version_stored_keeps_its_digest() -> None:
+def test_a_schema_stored_by_an_older_version_keeps_its_digest() -> None:
     """The ledger's key of a schema is its digest, and a schema under another digest is not read."""
     old = (
         '{"shipped":[{"tag":"0000_it","created_at":1,"hash":"' + "a" * 64 + '","impact":{"impact":"breaking",'

@@ -45,7 +45,7 @@ def nobody_is_connected(address: SecretStr) -> bool:
     return bool(eventually(lambda: SQL.client_sessions(address) == ()))
 
 
-def test_sessions_of_others_are_seen_and_ours_is_not(shared: Database) -> None:
+def test_sessions_of_clients_are_listed_without_the_rollbacks_own_session(shared: Database) -> None:
     assert nobody_is_connected(shared.address)
     with psycopg.connect(shared.address.get_secret_value(), application_name="express-api") as session:
         session.execute("SELECT 1")
@@ -54,7 +54,7 @@ def test_sessions_of_others_are_seen_and_ours_is_not(shared: Database) -> None:
     assert (seen.role, seen.application, seen.state) == ("app_owner", "express-api", "idle in transaction")
 
 
-def test_a_session_of_another_role_is_seen_though_not_what_it_does(shared: Database) -> None:
+def test_a_session_of_another_role_is_listed_without_its_state(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'; CREATE ROLE by_sql LOGIN PASSWORD 'x'")
     assert nobody_is_connected(shared.address)
@@ -66,12 +66,12 @@ def test_a_session_of_another_role_is_seen_though_not_what_it_does(shared: Datab
     assert (seen_by_neons.role, seen_by_neons.state) == ("reporting", "idle")
 
 
-def test_neons_own_sessions_are_not_the_applications(shared: Database) -> None:
+def test_neons_own_sessions_are_not_listed(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect():
         assert nobody_is_connected(shared.address)
 
 
-def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
+def test_the_schema_has_the_columns_that_an_insert_needs(shared: Database) -> None:
     shared.run(
         "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email varchar(80) NOT NULL, note text,"
         " seen timestamptz NOT NULL DEFAULT now(), gone int)"
@@ -95,7 +95,7 @@ def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
     assert set(tables) == {"public.users", "public.written"}
 
 
-def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> None:
+def test_an_absent_journal_differs_from_an_empty_journal(local_neon: LocalNeon) -> None:
     database = Database(LocalProject(local_neon, Limits()))
     assert SQL.migrations(database.address) is None
     database.run("CREATE SCHEMA drizzle")
@@ -110,12 +110,12 @@ def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> 
     database.project.close()
 
 
-def test_nothing_can_be_written(shared: Database) -> None:
+def test_a_session_of_the_rollback_can_not_write(shared: Database) -> None:
     with pytest.raises(QueryFailed, match="ReadOnly"):
         write_through(shared.address)
 
 
-def test_what_the_role_may_not_read_is_refused_for_good_with_what_to_grant(shared: Database) -> None:
+def test_a_query_without_permission_fails_permanently_and_names_the_grant(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE nosy LOGIN PASSWORD 'x'")
     shared.run("CREATE TABLE private (i int)")
@@ -125,7 +125,7 @@ def test_what_the_role_may_not_read_is_refused_for_good_with_what_to_grant(share
     assert refused.value.kind is RefusalKind.ACCESS
 
 
-def test_a_session_that_the_server_ends_is_asked_for_again(shared: Database) -> None:
+def test_a_session_that_the_server_ends_counts_as_unreachable(shared: Database) -> None:
     """A compute that goes to sleep ends its sessions; ours only read."""
     with pytest.raises(Unreachable, match="the session with the database ended"):
         run_through(shared.address, "SELECT pg_terminate_backend(pg_backend_pid())")
@@ -140,7 +140,7 @@ def run_through(address: SecretStr, statement: str) -> None:
         session.execute(statement.encode())
 
 
-def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared: Database) -> None:
+def test_the_error_about_an_unreachable_database_hides_the_password(shared: Database) -> None:
     with pytest.raises(Unreachable) as unreachable:
         SQL.head(SecretStr("postgresql://u:hidden@127.0.0.1:1/app"))
     assert "hidden" not in str(unreachable.value)
@@ -149,7 +149,7 @@ def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared:
     assert "hidden" not in str(refused.value)
 
 
-def test_an_address_that_is_none_is_told_without_showing_it() -> None:
+def test_the_error_about_an_invalid_address_hides_the_address() -> None:
     with pytest.raises(QueryFailed) as told:
         SQL.head(SecretStr("postgresql://u:hid den@host:port/app"))
     assert "hid" not in str(told.value)
@@ -163,7 +163,7 @@ def test_an_address_that_is_none_is_told_without_showing_it() -> None:
         ("/app", "/no_such_database", RefusalKind.NOT_FOUND),
     ],
 )
-def test_a_wrong_role_password_or_database_is_refused_for_good_and_never_called_waking_up(
+def test_a_wrong_role_password_or_database_fails_permanently_and_is_not_taken_for_a_starting_compute(
     shared: Database, part: str, other: str, kind: RefusalKind
 ) -> None:
     """libpq tells no SQLSTATE when a connection fails: Postgres's words decide."""

@@ -79,7 +79,7 @@ def branch(local_neon: LocalNeon) -> Iterator[Restored]:
     project.close()
 
 
-def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored) -> None:
+def test_new_rows_get_no_id_of_a_lost_row_in_any_database(branch: Restored) -> None:
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text)")
     branch.run("CREATE TABLE invoices (id serial PRIMARY KEY)", "billing")
@@ -117,7 +117,7 @@ def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lo
     assert new == 1 + lost + 1, "new rows get no id of a lost row, whether the sequence was carried or logged ahead"
 
 
-def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
+def test_a_sequence_that_the_role_may_not_set_is_reported_and_the_restore_succeeds(branch: Restored) -> None:
     branch.project.as_made_by_sql(branch.id)
     branch.run("CREATE SEQUENCE tickets")
     branch.as_admin(
@@ -132,7 +132,7 @@ def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branc
     assert "new rows get ids of lost rows" in told.in_words()
 
 
-def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> None:
+def test_sequences_return_with_the_rows_if_the_settings_say_so(branch: Restored) -> None:
     branch.run("CREATE SEQUENCE tickets")
     point = branch.now()
     branch.run("SELECT nextval('tickets')")
@@ -140,7 +140,7 @@ def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> 
     assert branch.run("SELECT nextval('tickets')") == [(1,)]
 
 
-def test_setting_a_sequence_twice_is_setting_it_once_and_bounds_and_cycle_stay(branch: Restored) -> None:
+def test_setting_a_sequence_is_idempotent_and_keeps_its_bounds_and_cycle(branch: Restored) -> None:
     branch.run("CREATE SEQUENCE round MINVALUE 1 MAXVALUE 9 CYCLE")
     address, sql = SecretStr(branch.project.uri(branch.id)), PostgresSql()
     (there,) = (one for one in sql.sequences(address, DATABASE) if one.name == "round")

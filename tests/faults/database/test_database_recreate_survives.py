@@ -286,7 +286,7 @@ def test_a_recreate_from_a_missing_or_changing_source_is_refused() -> None:
     assert "main is being changed (import_data)" in reason_of_refusal(recreate)
 
 
-def test_a_recreate_whose_services_can_not_learn_the_new_host_is_refused() -> None:
+def test_a_recreate_whose_services_have_no_secret_for_the_new_host_is_refused() -> None:
     without = {"connection_secret_arn": None, "connection_secret_key": None}
     assert "set connection_secret_arn" in reason_of_refusal(RecreateScenario(settings=without))
     recreate = RecreateScenario()

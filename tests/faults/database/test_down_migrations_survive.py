@@ -195,7 +195,7 @@ def test_down_migrations_without_a_backup_are_refused() -> None:
     assert_refused(down, "branches limit exceeded")
 
 
-def test_a_command_without_an_end_is_stopped_before_the_services_start() -> None:
+def test_an_endless_command_is_stopped_before_the_services_start() -> None:
     down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {NEWER}"] = lambda _: None
     down.run_until_ended()

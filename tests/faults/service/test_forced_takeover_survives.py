@@ -79,7 +79,9 @@ CALLS = calls_of(abort_behind_the_fence(FaultInjector()), REFUSED)
 
 @pytest.mark.parametrize("retries", [True, False])
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_killed(kill_at: int, retries: bool) -> None:
+def test_rule_3_the_fence_of_an_abort_stays_when_the_forcing_rollback_is_killed_at_any_call(
+    kill_at: int, retries: bool
+) -> None:
     incident = abort_behind_the_fence(FaultInjector(kill_at, after=True))
     deliver_and_sweep(incident, REFUSED, retries=retries)
 

@@ -83,7 +83,9 @@ def test_the_janitor_concludes_a_service_rollback_killed_at_any_call(kill_at: in
 
 
 @each_call
-def test_one_rollback_acts_when_it_is_killed_at_any_call_and_the_event_comes_again(kill_at: int, after: bool) -> None:
+def test_one_rollback_acts_when_it_is_killed_at_any_call_and_the_event_is_delivered_again(
+    kill_at: int, after: bool
+) -> None:
     incident = Incident(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)

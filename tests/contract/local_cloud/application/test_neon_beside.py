@@ -95,7 +95,7 @@ def test_a_one_off_task_changes_the_branch(web: tuple[Workload, str], project: L
     assert project.rows(branch) == [7]
 
 
-def test_a_cloud_has_one_neon_however_often_it_is_requested(cloud: LocalCloud) -> None:
+def test_a_cloud_has_one_neon_for_repeated_requests(cloud: LocalCloud) -> None:
     assert cloud.neon() is cloud.neon()
 
 

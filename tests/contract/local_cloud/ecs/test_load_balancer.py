@@ -91,7 +91,9 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
         assert _statistic(cloud, "HealthyHostCount", dimensions, "Maximum") is None
 
 
-def test_each_node_publishes_its_own_counts_and_a_new_node_reports_no_healthy_target(cloud: Any, web: Workload) -> None:
+def test_each_node_publishes_its_own_counts_and_a_new_node_publishes_no_healthy_target(
+    cloud: Any, web: Workload
+) -> None:
     web.start_and_wait(web.release("v1"), desired=2)
     dimensions = _dimensions(web, with_group=True)
 

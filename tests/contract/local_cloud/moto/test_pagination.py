@@ -97,7 +97,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
-def test_an_answer_comes_in_small_pages_that_together_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
+def test_an_answer_is_split_into_small_pages_without_loss(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
     operation.make(client)
     paging = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
@@ -169,7 +169,7 @@ def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalClou
     assert [item["sk"]["S"] for item in list_all(dynamodb, "query", "Items", **given)] == FIVE
 
 
-def test_an_answer_that_aws_gives_whole_stays_whole(cloud: LocalCloud) -> None:
+def test_an_answer_that_aws_does_not_page_is_not_split(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     for tag in ("one", "two", "three"):
         web.push(tag)
@@ -181,7 +181,7 @@ def test_an_answer_that_aws_gives_whole_stays_whole(cloud: LocalCloud) -> None:
     assert len(cloud.client("ec2").describe_subnets(SubnetIds=web.subnets)["Subnets"]) == 2
 
 
-def test_service_deployments_come_in_pages(cloud: LocalCloud) -> None:
+def test_service_deployments_are_listed_in_pages(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     first = web.release("one")
     web.start_and_wait(first, desired=1)

@@ -23,7 +23,7 @@ from rollback.ports.all_ports import AllPorts
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
 GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
-# Name in the variable → a look of an emergency at that service.
+# Name in the variable → a call that an emergency makes to that service.
 OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
     "CLOUDWATCH": lambda ports: ports.alarms.states(("outage",)),
     "ECR": lambda ports: ports.images.digest_of(IMAGE),
@@ -36,8 +36,8 @@ _GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the pati
 
 
 @contextmanager
-def black_hole() -> Iterator[str]:
-    """The address of a server that accepts every connection and never says a word."""
+def silent_server() -> Iterator[str]:
+    """Yield the URL of a server that accepts every connection and never answers."""
     listening = socket.create_server(("127.0.0.1", 0))
     taken: list[socket.socket] = []
 
@@ -57,7 +57,7 @@ def black_hole() -> Iterator[str]:
             connection.close()
 
 
-def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> None:
+def test_calls_that_an_emergency_can_skip_get_one_attempt_and_two_seconds() -> None:
     made: list[tuple[str, Any]] = []
 
     class Session:
@@ -85,7 +85,7 @@ def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> 
 
 
 def _client_of(port: Any) -> Any:
-    """The client that the port's looks are made with."""
+    """Return the client that the port calls."""
     adapter = vars(port).get("_port", port)
     held = vars(adapter)
     if "_client_in" in held:
@@ -94,10 +94,10 @@ def _client_of(port: Any) -> Any:
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
-def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_asked_again(
+def test_an_endpoint_that_never_answers_costs_an_emergency_seconds_and_is_called_once(
     service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with black_hole() as address:
+    with silent_server() as address:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
         ports = real_ports(cloud, monkeypatch).with_short_timeouts()
         began = time.monotonic()
@@ -107,9 +107,9 @@ def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_aske
 
 
 class EmergencyWithoutService(EmergencyRunner):
-    """One service never answers, once all is put up."""
+    """Run emergencies while one endpoint never answers."""
 
-    def black_hole_service(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def redirect_service(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self._of, self._address, self._monkeypatch = f"AWS_ENDPOINT_URL_{service}", address, monkeypatch
 
     def _create_service(self, name: str) -> str:
@@ -123,14 +123,14 @@ class EmergencyWithoutService(EmergencyRunner):
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
-def test_an_emergency_comes_to_update_service_in_its_first_invocation_without_it(
+def test_an_emergency_calls_update_service_in_its_first_invocation_without_the_endpoint(
     service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
-    with tasks_without_processes(), black_hole() as address:
+    with tasks_without_processes(), silent_server() as address:
         emergencies = EmergencyWithoutService(cloud, 0.0, f"without {service}")
-        emergencies.black_hole_service(service, address, monkeypatch)
+        emergencies.redirect_service(service, address, monkeypatch)
         course = emergencies.run_emergency(0)
     assert course.problem == ""
     assert course.tries == 1
