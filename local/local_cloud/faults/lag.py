@@ -21,7 +21,7 @@ _watched: set[tuple[str, str]] = set()
 
 @dataclass
 class Lag:
-    """A lag of `operation` (`DescribeServices`) of botocore's `service`, which repeats its last answer so many times."""
+    """A lag of `operation` (`DescribeServices`) of botocore's `service`: so many answers repeat the last one."""
 
     service: str
     operation: str

@@ -83,7 +83,7 @@ def account() -> Account:
 
 
 def _make_user() -> None:
-    """Make the user that Postgres runs as. Another process may create the user at the same time, and lock /etc/passwd."""
+    """Create the user that Postgres runs as. Another process may do so at the same time, and lock /etc/passwd."""
     deadline = time.monotonic() + _USER_SECONDS
     while (reason := _useradd()) and not _user_exists():
         if time.monotonic() > deadline:
