@@ -128,10 +128,10 @@ class LocalProject:
 
     def compute(self, branch_id: str) -> Compute:
         """The branch's compute, with its pooler."""
-        found = self._project.compute_of(self._project.branch(branch_id))
-        if found is None:
+        compute = self._project.compute_of(self._project.branch(branch_id))
+        if compute is None:
             raise LookupError(f"branch {branch_id} has no compute")
-        return found
+        return compute
 
     def as_made_by_sql(self, branch_id: str) -> None:
         """Take from the role what Neon's API gives to those that it makes: BYPASSRLS, and all data to read."""
@@ -150,9 +150,9 @@ class LocalProject:
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         # Neon knows a time to the millisecond: nothing else is committed in this one.
-        asked = "SELECT pg_current_wal_lsn(), clock_timestamp(), pg_sleep(0.002)"
+        query = "SELECT pg_current_wal_lsn(), clock_timestamp(), pg_sleep(0.002)"
         self.run(branch_id, "SELECT pg_sleep(0.002)")
-        ((lsn, at, _),) = self.run(branch_id, asked)
+        ((lsn, at, _),) = self.run(branch_id, query)
         return Lsn.parse(lsn), at
 
     def now(self) -> datetime:

@@ -79,11 +79,13 @@ class DeployedEnvironment(Pipeline):
     def history(self) -> list[Rollback]:
         return list(self.ports.ledger.history(self.service.name))
 
-    def start(self, given: Mapping[str, Any]) -> str:
+    def start(self, execution_input: Mapping[str, Any]) -> str:
         """Start the state machine as the console of Step Functions does; return the execution's ARN."""
         arn = self.deployed.workflow_arn
         name = str(uuid.uuid4())
-        answer = self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(given))
+        answer = self.client("stepfunctions").start_execution(
+            stateMachineArn=arn, name=name, input=json.dumps(execution_input)
+        )
         return str(answer["executionArn"])
 
     def wait_until_ended(self, execution: str) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class Live:
         containers = old["containerDefinitions"]
         image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{version}"
         next(c for c in containers if c["name"] == SERVICE)["image"] = image
-        kept = {name: old[name] for name in _KEPT if name in old}
-        registered = self._ecs.register_task_definition(**kept, containerDefinitions=containers)
+        kept_members = {name: old[name] for name in _KEPT if name in old}
+        registered = self._ecs.register_task_definition(**kept_members, containerDefinitions=containers)
         arn: str = registered["taskDefinition"]["taskDefinitionArn"]
         self._ecs.update_service(cluster=CLUSTER, service=ECS_SERVICE, taskDefinition=arn, desiredCount=2)
         return arn.rpartition("/")[2]
@@ -139,8 +139,8 @@ class Live:
 
     def executions(self, machine: str) -> list[dict[str, Any]]:
         """List the executions of `rollback` or `promotion`, the newest first."""
-        found: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
-        return sorted(found, key=lambda e: e["startDate"], reverse=True)
+        listed: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
+        return sorted(listed, key=lambda e: e["startDate"], reverse=True)
 
     def execution(self, listed: dict[str, Any]) -> dict[str, Any]:
         """Describe a listed execution: its input, output, error and cause."""
@@ -185,17 +185,17 @@ class Live:
 
     def start(self, reason: str) -> str:
         """Start a rollback as the console of Step Functions does; return the execution's ARN."""
-        given = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
-        return str(self._states.start_execution(**given)["executionArn"])
+        parameters = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
+        return str(self._states.start_execution(**parameters)["executionArn"])
 
     def pages(self) -> list[str]:
         """Receive the messages that were published to the topics since the last call."""
-        found: list[str] = []
+        pages: list[str] = []
         while messages := self._sqs.receive_message(QueueUrl=self._pages, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                found.append(json.loads(message["Body"])["Message"])
+                pages.append(json.loads(message["Body"])["Message"])
                 self._sqs.delete_message(QueueUrl=self._pages, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return pages
 
     def ledger(self, kind: str) -> list[dict[str, Any]]:
         """Read the service's documents of the ledger by DynamoDB's API; `kind` begins their sort keys."""
@@ -215,11 +215,11 @@ class Live:
     @contextmanager
     def without(self, action: str) -> Iterator[set[str]]:
         """Revoke an action from every role that has it by name, until the context ends; yield these roles."""
-        before = self._revoke(action)
+        original_policies = self._revoke(action)
         try:
-            yield {role for role, _ in before}
+            yield {role for role, _ in original_policies}
         finally:
-            for (role, name), document in before.items():
+            for (role, name), document in original_policies.items():
                 self._put(role, name, document)
 
     def _revoke(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -227,9 +227,9 @@ class Live:
         for role in self.policies():
             for name in self._names(role):
                 document = self._policy(role, name)
-                left = [s for given in document["Statement"] if (s := _without(given, action))]
-                if left != document["Statement"]:
-                    self._put(role, name, {**document, "Statement": left})
+                kept_statements = [s for statement in document["Statement"] if (s := _without(statement, action))]
+                if kept_statements != document["Statement"]:
+                    self._put(role, name, {**document, "Statement": kept_statements})
                     changed[role, name] = document
         return changed
 
@@ -264,5 +264,5 @@ class Live:
 def _without(statement: dict[str, Any], action: str) -> dict[str, Any] | None:
     """Remove an action from a statement; None if the statement has no other."""
     actions = statement.get("Action", [])
-    left = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
-    return {**statement, "Action": left} if left else None
+    kept_actions = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
+    return {**statement, "Action": kept_actions} if kept_actions else None

@@ -146,16 +146,16 @@ def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pyt
     assert alarms.requests_since((), begin) == 0
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.served >= 20)
-    sent = load.served + load.failed
-    eventually(lambda: alarms.requests_since((web.target_group,), begin) == sent)
+    request_count = load.served + load.failed
+    eventually(lambda: alarms.requests_since((web.target_group,), begin) == request_count)
     assert alarms.requests_since((web.target_group,), datetime.now(UTC) + timedelta(minutes=1)) == 0
     web.delete()
 
 
 def test_a_missing_target_group_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+    missing_group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetGroups"):
-        real_ports(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
+        real_ports(cloud, monkeypatch).alarms.requests_since((missing_group,), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["", "n" * 256], ids=["empty", "too long"])

@@ -174,14 +174,14 @@ COMMON: dict[tuple[str, int], TransientFailure | RefusalKind] = {
 
 def models() -> dict[str, tuple[str, OperationModel]]:
     """The SDK's method → service and model, of all services that we call."""
-    session, found = get_session(), {}
+    session, models_by_method = get_session(), {}
     for name in SERVICES:
         service = session.get_service_model(name)
         client = session.create_client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
         for method, operation in client.meta.method_to_api_mapping.items():
-            assert method not in found or not is_called(method), f"{method} is an operation of two services"
-            found[method] = (name, service.operation_model(operation))
-    return found
+            assert method not in models_by_method or not is_called(method), f"{method} is an operation of two services"
+            models_by_method[method] = (name, service.operation_model(operation))
+    return models_by_method
 
 
 def called() -> set[str]:
@@ -212,8 +212,8 @@ OPERATIONS = {method: model for method, model in models().items() if is_called(m
 
 
 def answer(code: str, status: int, message: str = "", **more: Any) -> ClientError:
-    said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
-    return ClientError(said, "UpdateService")  # type: ignore[arg-type]
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+    return ClientError(response, "UpdateService")  # type: ignore[arg-type]
 
 
 def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
@@ -241,8 +241,8 @@ def test_each_error_of_each_operation_has_a_class_in_the_table(method: str) -> N
 
 
 def test_the_table_has_only_codes_of_called_operations() -> None:
-    known = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
-    assert set(TABLE) <= known
+    codes = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
+    assert set(TABLE) <= codes
 
 
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
@@ -273,7 +273,7 @@ def test_the_errors_of_a_quota_and_a_bare_503_do_not_claim_that_nothing_changed(
 
 
 @pytest.mark.parametrize(
-    ("reasons", "wanted"),
+    ("reasons", "expected"),
     [
         (["None", "TransactionConflict"], UNKNOWN),
         (["ThrottlingError"], UNKNOWN),
@@ -283,10 +283,10 @@ def test_the_errors_of_a_quota_and_a_bare_503_do_not_claim_that_nothing_changed(
     ],
 )
 def test_a_cancelled_transaction_is_classified_by_its_cancellation_reasons(
-    reasons: list[str], wanted: TransientFailure | RefusalKind
+    reasons: list[str], expected: TransientFailure | RefusalKind
 ) -> None:
     cancelled = answer("TransactionCanceledException", 400, CancellationReasons=[{"Code": code} for code in reasons])
-    assert classify(cancelled) is wanted
+    assert classify(cancelled) is expected
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ def test_a_cancelled_transaction_is_classified_by_its_cancellation_reasons(
     ],
 )
 def test_a_request_that_the_sdk_rejects_fails_permanently(error: Exception, kind: RefusalKind) -> None:
-    refused = raised(error)
-    assert isinstance(refused, CallRefused)
-    assert (refused.kind, refused.action) == (kind, "ecs:UpdateService")
-    assert str(refused).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
+    failure = raised(error)
+    assert isinstance(failure, CallRefused)
+    assert (failure.kind, failure.action) == (kind, "ecs:UpdateService")
+    assert str(failure).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
 
 
 @pytest.mark.parametrize(
@@ -346,10 +346,10 @@ def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
         "User: arn:aws:sts::123456789012:assumed-role/rollback-service/rollback is not authorized to perform: "
         f"ecs:UpdateService on resource: {arn} because no identity-based policy allows the ecs:UpdateService action"
     )
-    denied = ecs_says("update_service", "AccessDeniedException", message, lambda ecs: ecs.update(WEB, desired_count=2))
-    assert isinstance(denied, CallRefused)
-    assert (denied.action, denied.resource, denied.kind) == ("ecs:UpdateService", arn, ACCESS)
-    assert "\n" not in str(denied)
+    error = ecs_says("update_service", "AccessDeniedException", message, lambda ecs: ecs.update(WEB, desired_count=2))
+    assert isinstance(error, CallRefused)
+    assert (error.action, error.resource, error.kind) == ("ecs:UpdateService", arn, ACCESS)
+    assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +363,9 @@ def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
     ],
 )
 def test_an_update_that_ecs_refuses_fails_permanently(code: str, message: str) -> None:
-    refused = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
-    assert isinstance(refused, CallRefused)
-    assert message in str(refused)
+    error = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
+    assert isinstance(error, CallRefused)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
@@ -382,8 +382,8 @@ def test_an_update_that_ecs_refuses_fails_permanently(code: str, message: str) -
 def test_a_deployment_that_can_not_be_stopped_now_is_retried(code: str, *, for_good: bool) -> None:
     """Between the look and the call it may have ended: what refuses is its state."""
     arn = "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/web/1"
-    refused = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
-    assert isinstance(refused, CallRefused) is for_good
+    error = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
+    assert isinstance(error, CallRefused) is for_good
 
 
 def test_a_concurrent_update_of_the_scaling_is_retried() -> None:

@@ -103,8 +103,8 @@ def test_a_message_reaches_the_subscribers_of_its_topic(cloud: LocalCloud, monke
     subject = "express-api → v1\n" + "x" * 200
     notifications = real_ports(cloud, monkeypatch, topic_arn=topic).notifications
     notifications.publish(subject, "– how it went –", {"outcome": "succeeded", "empty": ""})
-    (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
-    body = json.loads(got["Body"])
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    body = json.loads(message["Body"])
     assert body["Message"] == "– how it went –"
     assert body["Subject"].startswith("express-api -> v1 x")
     assert len(body["Subject"]) < 100
@@ -180,8 +180,8 @@ def test_only_pages_go_to_the_critical_topic(cloud: LocalCloud, monkeypatch: pyt
     notifications = real_ports(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
     notifications.publish("told", "it succeeded", {"severity": "info"})
     notifications.publish("paged", "it was refused", {"severity": "page"})
-    (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
-    assert json.loads(got["Body"])["Subject"] == "paged"
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
+    assert json.loads(message["Body"])["Subject"] == "paged"
 
 
 # Refusals of Step Functions and SNS, and the errors that the adapters make of them
@@ -304,10 +304,10 @@ def test_the_fake_refuses_attributes_as_sns_does(attributes: dict[str, str]) -> 
 def test_the_fake_keeps_the_adapted_message() -> None:
     fake = FakeNotifications()
     fake.publish("v1 → v2\n" + "x" * 200, "ü" * 200_000, {"severity": "info", "empty": ""})
-    (sent,) = fake.sent
-    assert sent.subject == "v1 -> v2 " + "x" * 90
-    assert sent.message == "ü" * 125_000
-    assert sent.attributes == {"severity": "info"}
+    (message,) = fake.sent
+    assert message.subject == "v1 -> v2 " + "x" * 90
+    assert message.message == "ü" * 125_000
+    assert message.attributes == {"severity": "info"}
 
 
 @pytest.mark.parametrize("url", ["http://[", "ftp://site.test/", "/health"])

@@ -127,8 +127,8 @@ def test_tagging_an_image_for_several_architectures_tags_its_index(
     assert by_digest is not None
     images.add_tag(by_digest, "kept")
     assert images.digest_of(f"{uri}:kept") == by_digest
-    (kept,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
-    assert kept["imageManifest"] == index
+    (image,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
+    assert image["imageManifest"] == index
 
 
 def test_a_digest_wins_over_a_tag_and_a_bare_reference_means_latest(registry: Registry) -> None:

@@ -33,8 +33,8 @@ class Account:
 
     def role(self, path: str = "/") -> str:
         if self._fake is None:
-            made = self._iam.create_role(RoleName=self.name, Path=path, AssumeRolePolicyDocument=TRUST)
-            return str(made["Role"]["Arn"])
+            created_role = self._iam.create_role(RoleName=self.name, Path=path, AssumeRolePolicyDocument=TRUST)
+            return str(created_role["Role"]["Arn"])
         arn = f"arn:aws:iam::123456789012:role{path}{self.name}"
         self._fake.roles.add(arn)
         return arn
@@ -106,7 +106,7 @@ def test_a_log_group_on_a_later_page_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "method", "given"),
+    ("service", "operation", "method", "arguments"),
     [
         ("iam", "get_role", "role_exists", ("arn:aws:iam::210987654321:role/theirs",)),
         ("logs", "describe_log_groups", "log_group_exists", ("/theirs", "")),
@@ -114,13 +114,13 @@ def test_a_log_group_on_a_later_page_is_found() -> None:
     ],
 )
 def test_the_existence_of_a_forbidden_reference_is_unknown_and_no_answer_is_a_failure(
-    service: str, operation: str, method: str, given: tuple[str, ...]
+    service: str, operation: str, method: str, arguments: tuple[str, ...]
 ) -> None:
     client = boto3.client(service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")  # type: ignore[call-overload]
     references = DefinitionReferences(client, lambda region: client, client)
     with Stubber(client) as stub:
         stub.add_client_error(operation, "AccessDenied", "no", http_status_code=403)
         stub.add_client_error(operation, "InternalError", "no", http_status_code=500)
-        assert getattr(references, method)(*given) is None
+        assert getattr(references, method)(*arguments) is None
         with pytest.raises(ExternalServiceError):
-            getattr(references, method)(*given)
+            getattr(references, method)(*arguments)

@@ -64,15 +64,15 @@ def test_a_put_replaces_flags_and_bounds(scaled: Scaled) -> None:
 def test_rule_2_suspended_scaling_is_restored_exactly(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED)
-    before = scaling.describe(service)
-    assert before is not None
-    assert before.is_active
-    scaling.put(service, before.all_suspended())
+    original = scaling.describe(service)
+    assert original is not None
+    assert original.is_active
+    scaling.put(service, original.all_suspended())
     suspended = scaling.describe(service)
     assert suspended is not None
     assert not suspended.is_active
-    scaling.put(service, before)
-    assert scaling.describe(service) == before
+    scaling.put(service, original)
+    assert scaling.describe(service) == original
 
 
 def test_rule_2_any_registration_raises_the_desired_count_to_the_minimum(scaled: Scaled) -> None:
@@ -143,7 +143,7 @@ def test_policies_that_scale_by_forecast_are_found_on_every_page() -> None:
 
 def policy(name: str, mode: str | None) -> dict[str, Any]:
     """None: it tracks a target."""
-    made: dict[str, Any] = {
+    description: dict[str, Any] = {
         "PolicyARN": f"arn:{name}",
         "PolicyName": name,
         "ServiceNamespace": "ecs",
@@ -154,5 +154,5 @@ def policy(name: str, mode: str | None) -> dict[str, Any]:
     }
     if mode is not None:
         modes = {"Mode": mode} if mode else {}
-        made["PredictiveScalingPolicyConfiguration"] = {"MetricSpecifications": [{"TargetValue": 50.0}], **modes}
-    return made
+        description["PredictiveScalingPolicyConfiguration"] = {"MetricSpecifications": [{"TargetValue": 50.0}], **modes}
+    return description

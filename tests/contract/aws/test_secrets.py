@@ -136,13 +136,13 @@ def test_the_representation_of_a_secret_hides_its_value(store: Store) -> None:
 def test_the_existence_of_a_forbidden_secret_is_unknown() -> None:
     class Denied:
         def __getattr__(self, name: str) -> Callable[..., object]:
-            def denied(*named: object, **given: object) -> object:
+            def denied(*named: object, **parameters: object) -> object:
                 raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, name)
 
             return denied
 
-    denied: object = Denied()
-    secrets = ReferencedSecrets(lambda region: denied, lambda region: denied)  # type: ignore[arg-type,return-value]
+    client: object = Denied()
+    secrets = ReferencedSecrets(lambda region: client, lambda region: client)  # type: ignore[arg-type,return-value]
     assert secrets.exists("arn:aws:secretsmanager:eu-west-1:210987654321:secret:theirs-AbCdEf") is None
     assert secrets.exists("/theirs") is None
     hidden = FakeSecrets()
@@ -163,12 +163,12 @@ def test_a_late_retry_of_an_older_write_keeps_the_newer_value(store: Store) -> N
 
 
 def test_a_token_counts_for_its_own_secret_only(store: Store) -> None:
-    one, same = store.secret(), token()
-    store.secrets.write(one, SecretStr("one"), same)
+    first, same = store.secret(), token()
+    store.secrets.write(first, SecretStr("one"), same)
     store.name += "-other"
     other = store.secret()
     store.secrets.write(other, SecretStr("other"), same)
-    assert [store.secrets.read(arn).get_secret_value() for arn in (one, other)] == ["one", "other"]
+    assert [store.secrets.read(arn).get_secret_value() for arn in (first, other)] == ["one", "other"]
 
 
 def test_a_missing_secret_can_not_be_written(store: Store) -> None:
@@ -212,11 +212,11 @@ def test_an_arn_of_a_parameter_outside_a_hierarchy_means_a_name_without_a_slash(
 def test_a_reference_to_a_missing_stage_of_a_secret_does_not_exist() -> None:
     """ECS developer guide, "Example referencing a specific key within a secret": `…:<key>:<stage>:<version>`."""
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"
-    asked: list[str] = []
+    regions: list[str] = []
     client = Answers({"VersionIdsToStages": {"v-2": ["AWSCURRENT"], "v-1": ["AWSPREVIOUS"]}})
 
     def in_region(region: str) -> Answers:
-        asked.append(region)
+        regions.append(region)
         return client
 
     secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
@@ -225,21 +225,21 @@ def test_a_reference_to_a_missing_stage_of_a_secret_does_not_exist() -> None:
     assert secrets.exists(f"{arn}:url:AWSPENDING:") is False
     assert secrets.exists(f"{arn}:url::v-1") is True
     assert secrets.exists(f"{arn}:url::v-0") is None, "a version without a stage is listed nowhere"
-    assert set(asked) == {"eu-west-1"}
-    assert client.given["SecretId"] == arn
+    assert set(regions) == {"eu-west-1"}
+    assert client.parameters["SecretId"] == arn
 
 
 def test_a_parameter_of_another_region_is_read_there() -> None:
-    asked: list[str] = []
+    regions: list[str] = []
 
     def in_region(region: str) -> object:
-        asked.append(region)
+        regions.append(region)
         return Pages([{"Parameters": [], "NextToken": "more"}, {"Parameters": [{"Name": "/a/b"}]}])
 
     secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
     assert secrets.exists("arn:aws:ssm:us-east-1:123456789012:parameter/a/b") is True, "it is on the second page"
     assert secrets.exists("/a/b") is True
-    assert asked == ["us-east-1", ""]
+    assert regions == ["us-east-1", ""]
 
 
 def test_a_parameter_of_another_name_with_the_same_arn_is_no_evidence() -> None:
@@ -251,14 +251,14 @@ def test_a_parameter_of_another_name_with_the_same_arn_is_no_evidence() -> None:
 
 
 class Answers:
-    """A client that gives one answer; `given`: what it was asked."""
+    """A client that gives one answer; `parameters`: those of the last call."""
 
     def __init__(self, answer: dict[str, object]) -> None:
-        self.answer, self.given = answer, dict[str, object]()
+        self.answer, self.parameters = answer, dict[str, object]()
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        def answers(**given: object) -> object:
-            self.given = given
+        def answers(**parameters: object) -> object:
+            self.parameters = parameters
             return self.answer
 
         return answers
@@ -274,6 +274,6 @@ class Pages:
         assert operation == "describe_parameters"
         return self
 
-    def paginate(self, **given: object) -> list[dict[str, object]]:
-        assert given
+    def paginate(self, **parameters: object) -> list[dict[str, object]]:
+        assert parameters
         return self._pages

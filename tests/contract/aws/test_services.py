@@ -115,8 +115,8 @@ class LocalCloudHarness:
     def share_balancer(self) -> str:
         elbv2 = self.web.elbv2
         vpc = elbv2.describe_target_groups(TargetGroupArns=[self.web.target_group])["TargetGroups"][0]["VpcId"]
-        made = elbv2.create_target_group(Name=f"{self.web.name}-o", Protocol="HTTP", Port=80, VpcId=vpc)
-        other: str = made["TargetGroups"][0]["TargetGroupArn"]
+        created_group = elbv2.create_target_group(Name=f"{self.web.name}-o", Protocol="HTTP", Port=80, VpcId=vpc)
+        other: str = created_group["TargetGroups"][0]["TargetGroupArn"]
         listener = elbv2.describe_listeners(LoadBalancerArn=self.web.load_balancer)["Listeners"][0]["ListenerArn"]
         elbv2.create_rule(
             ListenerArn=listener,
@@ -139,10 +139,10 @@ def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fake":
         yield FakeHarness()
         return
-    made = LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
-    yield made
-    if list_all(made.web.ecs, "list_services", "serviceArns", cluster=made.web.name):
-        made.web.delete()
+    harness_on_cloud = LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
+    yield harness_on_cloud
+    if list_all(harness_on_cloud.web.ecs, "list_services", "serviceArns", cluster=harness_on_cloud.web.name):
+        harness_on_cloud.web.delete()
 
 
 def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
@@ -155,7 +155,7 @@ def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
 
 def images_by_definition(view: ServiceView) -> dict[str, dict[str, str]]:
     """View of a service whose definitions have one revision each."""
-    return {one.definition_arn: one.images for one in view.revisions.values()}
+    return {revision.definition_arn: revision.images for revision in view.revisions.values()}
 
 
 def newest_status(view: ServiceView) -> str:
@@ -242,13 +242,13 @@ def test_a_circuit_breaker_without_rollback_keeps_the_failed_definition(harness:
 def test_a_change_of_the_configuration_starts_no_deployment_and_is_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(settled(first))
     harness.services.update(harness.settings, deployment_configuration=QUIET)
     after = harness.services.describe(harness.settings)
-    assert (after.newest, after.primary) == (before.newest, before.primary)
-    assert after.deployment_configuration == {**before.deployment_configuration, **QUIET}
-    harness.services.update(harness.settings, deployment_configuration=before.deployment_configuration)
-    assert harness.services.describe(harness.settings).deployment_configuration == before.deployment_configuration
+    assert (after.newest, after.primary) == (original.newest, original.primary)
+    assert after.deployment_configuration == {**original.deployment_configuration, **QUIET}
+    harness.services.update(harness.settings, deployment_configuration=original.deployment_configuration)
+    assert harness.services.describe(harness.settings).deployment_configuration == original.deployment_configuration
 
 
 def test_an_inactive_definition_is_described_but_refused(harness: Harness) -> None:
@@ -280,15 +280,15 @@ def test_a_missing_definition_is_none(harness: Harness, name: str) -> None:
 def test_a_stored_definition_is_registered_as_the_same_release(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    seen = harness.wait(settled(first))
-    images = seen.images_of(seen.primary.revision_arn)
+    view = harness.wait(settled(first))
+    images = view.images_of(view.primary.revision_arn)
     raw = harness.services.definition(first)
     assert raw is not None
     arn = harness.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
-    again = harness.services.definition(arn)
-    assert again is not None
-    assert again["family"] == "web-last-known-good"
-    assert fingerprint(again, {}) == fingerprint(raw, images)
+    registered = harness.services.definition(arn)
+    assert registered is not None
+    assert registered["family"] == "web-last-known-good"
+    assert fingerprint(registered, {}) == fingerprint(raw, images)
 
 
 def test_the_error_about_a_missing_service_names_the_service(harness: Harness) -> None:
@@ -308,9 +308,9 @@ def test_each_target_has_the_health_of_its_task(harness: Harness) -> None:
 
 
 def test_a_missing_target_group_is_a_failure(harness: Harness) -> None:
-    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+    missing_group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetHealth"):
-        harness.targets.health(gone)
+        harness.targets.health(missing_group)
 
 
 # One definition, several service revisions
@@ -319,26 +319,29 @@ def test_a_missing_target_group_is_a_failure(harness: Harness) -> None:
 def test_a_moved_tag_makes_another_revision_of_the_same_definition(harness: Harness) -> None:
     first = harness.release("latest")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(settled(first))
     harness.push("latest")
     harness.services.update(harness.settings, force_new_deployment=True)
-    after = harness.wait(lambda view: settled(first)(view) and view.primary.id != before.primary.id)
-    was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (before, after))
+    after = harness.wait(lambda view: settled(first)(view) and view.primary.id != original.primary.id)
+    was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (original, after))
     assert was != now
     assert after.newest is not None
     assert after.newest.source is not None
     assert after.images_of(after.newest.source.revision_arn)["app"] == was
     assert harness.services.task_images(harness.settings, first, after.primary.id) == {"app": now}
-    assert harness.services.task_images(harness.settings, first, before.primary.id) == {}
+    assert harness.services.task_images(harness.settings, first, original.primary.id) == {}
 
 
 def test_omitted_members_of_a_deployment_configuration_are_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first)).deployment_configuration
+    original = harness.wait(settled(first)).deployment_configuration
     harness.services.update(harness.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
     after = harness.services.describe(harness.settings).deployment_configuration
-    assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
+    assert after == {
+        **original,
+        "deploymentCircuitBreaker": {**original["deploymentCircuitBreaker"], "rollback": False},
+    }
 
 
 def test_ecs_returns_to_the_former_revision_of_the_same_definition(
@@ -370,9 +373,9 @@ def test_a_revision_without_version_consistency_has_digests_in_its_tasks_only(
     harness.run(first)
     view = harness.wait(settled(first))
     assert view.images_of(view.primary.revision_arn) == {}
-    told = harness.services.task_images(harness.settings, first, None)
-    assert told.keys() == {"app"}
-    assert "@sha256:" in told["app"]
+    images = harness.services.task_images(harness.settings, first, None)
+    assert images.keys() == {"app"}
+    assert "@sha256:" in images["app"]
     harness.web.delete()
 
 
@@ -408,14 +411,14 @@ def others(settings: ServiceSettings) -> list[ServiceSettings]:
 def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(settled(first))
     for other in others(harness.settings):
         with pytest.raises(UnsupportedService, match="not-there"):
             harness.services.describe(other)
-        with pytest.raises(CallRefused) as refused:
+        with pytest.raises(CallRefused) as error:
             harness.services.update(other, desired_count=1)
-        assert refused.value.kind is RefusalKind.NOT_FOUND
-    assert harness.services.describe(harness.settings).desired_count == before.desired_count
+        assert error.value.kind is RefusalKind.NOT_FOUND
+    assert harness.services.describe(harness.settings).desired_count == original.desired_count
     assert not harness.services.has_container_insights("not-there")
 
 
@@ -431,14 +434,14 @@ def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Ha
 def test_an_invalid_update_is_refused_and_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(settled(first))
     with pytest.raises(CallRefused):
         harness.services.update(harness.settings, **changes)
     after = harness.services.describe(harness.settings)
     assert (after.desired_count, after.primary, after.deployment_configuration) == (
-        before.desired_count,
-        before.primary,
-        before.deployment_configuration,
+        original.desired_count,
+        original.primary,
+        original.deployment_configuration,
     )
 
 
@@ -459,9 +462,9 @@ def test_a_definition_with_an_unknown_member_is_registered(harness: Harness) -> 
     assert raw is not None
     assert raw["tags"] == []
     arn = harness.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64, {"team": "web"})
-    again = harness.services.definition(arn)
-    assert again is not None
-    tags = {tag["key"]: tag["value"] for tag in again["tags"]}
+    registered = harness.services.definition(arn)
+    assert registered is not None
+    tags = {tag["key"]: tag["value"] for tag in registered["tags"]}
     assert tags == {RELEASE_TAG: "f" * 64, "team": "web"}
 
 
@@ -495,9 +498,9 @@ def test_the_fake_refuses_to_list_tasks_of_a_missing_service_as_ecs_does() -> No
     harness = FakeHarness()
     harness.run(harness.release("v1"))
     for other in others(harness.settings):
-        with pytest.raises(CallRefused) as refused:
+        with pytest.raises(CallRefused) as error:
             harness.services.unstopped_tasks(other)
-        assert refused.value.kind is RefusalKind.NOT_FOUND
+        assert error.value.kind is RefusalKind.NOT_FOUND
 
 
 def test_two_services_change_independently_and_share_the_definitions() -> None:
@@ -535,26 +538,30 @@ def test_health_checks_are_returned_for_existing_target_groups_only(harness: Har
     (group,) = harness.wait(settled(first)).target_groups
     assert harness.targets.health_checks((group,)).keys() == {group}
     assert harness.targets.health_checks(()) == {}
-    gone = group.replace("targetgroup/", "targetgroup/gone-")
-    assert harness.targets.health_checks((gone, group)).keys() == {group}
+    missing_group = group.replace("targetgroup/", "targetgroup/gone-")
+    assert harness.targets.health_checks((missing_group, group)).keys() == {group}
     assert harness.targets.has_load_balancer(group)
-    with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
-        harness.targets.has_load_balancer(gone)
-    assert refused.value.kind is RefusalKind.NOT_FOUND
+    with pytest.raises(CallRefused, match="DescribeTargetGroups") as error:
+        harness.targets.has_load_balancer(missing_group)
+    assert error.value.kind is RefusalKind.NOT_FOUND
 
 
 def test_the_shape_of_a_service_has_the_ports_and_network_that_it_requires(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = LocalCloudHarness(cloud, monkeypatch)
-    first = made.release("v1")
-    made.run(first)
-    view = made.wait(settled(first))
+    harness_on_cloud = LocalCloudHarness(cloud, monkeypatch)
+    first = harness_on_cloud.release("v1")
+    harness_on_cloud.run(first)
+    view = harness_on_cloud.wait(settled(first))
     assert (view.shape.ports, view.shape.uses_fargate, view.shape.has_network) == ((("app", 8080),), True, True)
-    definition = made.services.definition(first)
+    definition = harness_on_cloud.services.definition(first)
     assert definition is not None
     assert check_fits_service(definition, view.shape).verdict is Verdict.PASS
-    vpc = made.web.elbv2.describe_target_groups(TargetGroupArns=[made.web.target_group])["TargetGroups"][0]["VpcId"]
-    spare = made.web.elbv2.create_target_group(Name=f"{made.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc)
-    assert not made.targets.has_load_balancer(spare["TargetGroups"][0]["TargetGroupArn"])
-    made.web.delete()
+    vpc = harness_on_cloud.web.elbv2.describe_target_groups(TargetGroupArns=[harness_on_cloud.web.target_group])[
+        "TargetGroups"
+    ][0]["VpcId"]
+    spare = harness_on_cloud.web.elbv2.create_target_group(
+        Name=f"{harness_on_cloud.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc
+    )
+    assert not harness_on_cloud.targets.has_load_balancer(spare["TargetGroups"][0]["TargetGroupArn"])
+    harness_on_cloud.web.delete()

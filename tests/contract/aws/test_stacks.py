@@ -47,11 +47,11 @@ class Deployment:
             status = "CREATE_COMPLETE" if self._number == 1 else "UPDATE_COMPLETE"
             self._fake.stack = StackView(name=self.name, status=status, definition_arns=(arn,))
             return arn
-        given = {"StackName": self.name, "TemplateBody": template(f"web:{self._number}")}
+        parameters = {"StackName": self.name, "TemplateBody": template(f"web:{self._number}")}
         if self._number == 1:
-            self._cloudformation.create_stack(**given)
+            self._cloudformation.create_stack(**parameters)
         else:
-            self._cloudformation.update_stack(**given)
+            self._cloudformation.update_stack(**parameters)
         described = self._cloudformation.describe_stack_resource(StackName=self.name, LogicalResourceId="Definition")
         return str(described["StackResourceDetail"]["PhysicalResourceId"])
 

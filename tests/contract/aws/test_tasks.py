@@ -67,9 +67,9 @@ class FakeHarness:
         return arn
 
     def wait(self, until: Callable[[], TaskView | None]) -> TaskView:
-        found = next((view for _ in range(20) if (view := until()) is not None), None)
-        assert found is not None
-        return found
+        first_view = next((view for _ in range(20) if (view := until()) is not None), None)
+        assert first_view is not None
+        return first_view
 
 
 class LocalCloudHarness:
@@ -239,12 +239,15 @@ def test_a_task_does_not_exist_in_another_cluster(harness: Harness) -> None:
 def test_a_repeated_token_in_another_cluster_starts_another_task() -> None:
     """Amazon ECS API reference, "Ensuring idempotency": a token counts within its cluster."""
     here = FakeServices()
-    there = FakeServices(cluster="another", beside=here)
-    both = FakeWriters({"here": here, "there": there})
+    other_services = FakeServices(cluster="another", beside=here)
+    both = FakeWriters({"here": here, "there": other_services})
     tasks = FakeTasks(both)
     settings = (FakeHarness.settings, FakeHarness.settings.model_copy(update={"cluster": "another"}))
-    for service in (here, there):
+    for service in (here, other_services):
         definition = {"containerDefinitions": [{"name": "app", "image": image("v1")}]}
         service.run(service.register_release(definition, "web"))
-    arns = [tasks.run(one, here.describe(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32) for one in settings]
+    arns = [
+        tasks.run(service_settings, here.describe(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32)
+        for service_settings in settings
+    ]
     assert len(set(arns)) == 2

@@ -39,12 +39,12 @@ _GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the pati
 def silent_server() -> Iterator[str]:
     """Yield the URL of a server that accepts every connection and never answers."""
     listening = socket.create_server(("127.0.0.1", 0))
-    taken: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def accept() -> None:
         while True:
             try:
-                taken.append(listening.accept()[0])
+                connections.append(listening.accept()[0])
             except OSError:
                 return
 
@@ -53,16 +53,16 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         listening.close()
-        for connection in taken:
+        for connection in connections:
             connection.close()
 
 
 def test_calls_that_an_emergency_can_skip_get_one_attempt_and_two_seconds() -> None:
-    made: list[tuple[str, Any]] = []
+    clients: list[tuple[str, Any]] = []
 
     class Session:
         def client(self, service: str, *, region_name: str | None, config: Any) -> Any:
-            made.append((service, config))
+            clients.append((service, config))
             return boto3.client(
                 service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=config
             )  # type: ignore[call-overload]
@@ -72,14 +72,14 @@ def test_calls_that_an_emergency_can_skip_get_one_attempt_and_two_seconds() -> N
     ports = make_ports(
         settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session
     ).with_short_timeouts()
-    asked = (ports.alarms, ports.images, ports.target_groups, ports.stacks, ports.scaling, ports.workflow)
-    reads = [_client_of(port) for port in asked]
+    ports_to_check = (ports.alarms, ports.images, ports.target_groups, ports.stacks, ports.scaling, ports.workflow)
+    reads = [_client_of(port) for port in ports_to_check]
     for client in reads:
         assert client.meta.service_model is not None
-    assert {service for service, _ in made} == {
+    assert {service for service, _ in clients} == {
         "cloudwatch", "ecr", "elbv2", "cloudformation", "application-autoscaling", "stepfunctions",
     }  # fmt: skip
-    for service, config in made:
+    for service, config in clients:
         assert (config.connect_timeout, config.read_timeout) == (1, 2), service
         assert config.retries["total_max_attempts"] == 1, service
 
@@ -87,10 +87,10 @@ def test_calls_that_an_emergency_can_skip_get_one_attempt_and_two_seconds() -> N
 def _client_of(port: Any) -> Any:
     """Return the client that the port calls."""
     adapter = vars(port).get("_port", port)
-    held = vars(adapter)
-    if "_client_in" in held:
-        return held["_client_in"]("eu-west-1")
-    return next(held[name] for name in ("_client", "_reader", "_cloudwatch") if name in held)
+    attributes = vars(adapter)
+    if "_client_in" in attributes:
+        return attributes["_client_in"]("eu-west-1")
+    return next(attributes[name] for name in ("_client", "_reader", "_cloudwatch") if name in attributes)
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
@@ -113,9 +113,9 @@ class EmergencyWithoutService(EmergencyRunner):
         self._of, self._address, self._monkeypatch = f"AWS_ENDPOINT_URL_{service}", address, monkeypatch
 
     def _create_service(self, name: str) -> str:
-        made = super()._create_service(name)
+        created = super()._create_service(name)
         self._monkeypatch.setenv(self._of, self._address)  # clients are made when they are first used
-        return made
+        return created
 
     def _delete_service(self, name: str) -> None:
         self._monkeypatch.delenv(self._of)

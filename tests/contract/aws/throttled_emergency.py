@@ -163,13 +163,13 @@ class EmergencyRunner:
         )  # fmt: skip
         self._record(name, "v1", good, ReleaseState.PROMOTED, 48, ports)
         self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, ports)
-        (standing,) = prepare_standing_plan(name, ports).targets
+        (target,) = prepare_standing_plan(name, ports).targets
         self._cloudwatch.put_metric_alarm(
             AlarmName=self._alarm(name), Namespace="test", MetricName="outage", Statistic="Sum", Period=60,
             EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
         )  # fmt: skip
         self._cloudwatch.set_alarm_state(AlarmName=self._alarm(name), StateValue="ALARM", StateReason="by a test")
-        return standing.definition_arn
+        return target.definition_arn
 
     def _delete_service(self, name: str) -> None:
         """All of it: what stays makes each of the next ones slower."""
@@ -191,12 +191,12 @@ class EmergencyRunner:
     def _record(self, name: str, version: str, arn: str, state: ReleaseState, hours: float, ports: AllPorts) -> None:
         raw = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
         definition, at = normalised_definition(raw, {}), datetime.now(UTC) - timedelta(hours=hours)
-        made: Release = release(
+        recorded: Release = release(
             version, state=state, service=name, fingerprint=fingerprint(raw, {}), definition_arn=arn,
             definition_sha256=sha256_of(definition), images={"app": image(version)}, first_deployed_at=at,
             state_since=at,
         )  # fmt: skip
-        ports.ledger.record(made, definition)
+        ports.ledger.record(recorded, definition)
 
     def _ports(self, name: str, session: boto3.Session) -> AllPorts:
         service = ServiceSettings(name=name, cluster=self._cluster, ecs_service=name, container="app")
@@ -220,12 +220,19 @@ class EmergencyRunner:
 class _Execution:
     """Run as Step Functions does: invoke the function, retry its errors, wait its waits."""
 
-    def __init__(self, ports: AllPorts, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ports: AllPorts, clock: VirtualClock, lot: random.Random, execution_input: Mapping[str, Any]
+    ) -> None:
         self._policy: Policy = ports.settings.policy
         self._clock, self._lot = clock, lot
         execution = f"arn:aws:states:eu-west-1:123456789012:execution:rollback:{uuid.uuid4()}"
         started_at = clock.now().isoformat()
-        self._payload = {"step": "emergency", "execution": execution, "started_at": started_at, "input": dict(given)}
+        self._payload = {
+            "step": "emergency",
+            "execution": execution,
+            "started_at": started_at,
+            "input": dict(execution_input),
+        }
         self._retried: list[int] = []
 
     def until(self, is_done: Callable[[], bool]) -> EmergencyRun:

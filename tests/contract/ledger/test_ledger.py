@@ -40,8 +40,8 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 
 def test_a_document_is_read_back_as_it_was_written(ledger: Ledger) -> None:
-    made = ledger.create(rollback())
-    assert ledger.read(SERVICE, made.id) == made
+    document = ledger.create(rollback())
+    assert ledger.read(SERVICE, document.id) == document
 
 
 def test_a_repeated_create_returns_the_first_document(ledger: Ledger) -> None:
@@ -68,8 +68,8 @@ def test_a_save_over_a_newer_version_is_refused(ledger: Ledger) -> None:
 
 def test_one_of_sixteen_simultaneous_callers_acquires_the_lease(ledger: Ledger) -> None:
     with ThreadPoolExecutor(16) as pool:
-        got = list(pool.map(lambda n: ledger.acquire(SERVICE, f"r{n}", NOW, SOON), range(16)))
-    assert sum(lease is not None for lease in got) == 1
+        leases = list(pool.map(lambda n: ledger.acquire(SERVICE, f"r{n}", NOW, SOON), range(16)))
+    assert sum(lease is not None for lease in leases) == 1
 
 
 def test_acquiring_an_own_lease_again_keeps_its_counter(ledger: Ledger) -> None:
@@ -102,9 +102,9 @@ def test_the_counter_outlives_the_return_of_the_lease(ledger: Ledger) -> None:
 def test_a_lease_of_another_holder_can_not_be_returned(ledger: Ledger) -> None:
     ledger.acquire(SERVICE, "r1", NOW, SOON)
     ledger.release_lease(SERVICE, "r2")
-    held = ledger.lease(SERVICE)
-    assert held is not None
-    assert held.holder == "r1"
+    lease = ledger.lease(SERVICE)
+    assert lease is not None
+    assert lease.holder == "r1"
 
 
 def test_a_takeover_of_a_valid_lease_raises_its_counter(ledger: Ledger) -> None:
@@ -145,34 +145,34 @@ def test_a_lease_with_another_holder_or_without_a_holder_is_not_taken_over(ledge
 
 
 def test_one_of_sixteen_simultaneous_takeovers_succeeds(ledger: Ledger) -> None:
-    held = ledger.acquire(SERVICE, "r", NOW, SOON)
-    assert held is not None
+    original = ledger.acquire(SERVICE, "r", NOW, SOON)
+    assert original is not None
     with ThreadPoolExecutor(16) as pool:
-        got = list(pool.map(lambda n: ledger.take_over(held, f"r{n}", SOON), range(16)))
-    (winner,) = (lease for lease in got if lease is not None)
+        leases = list(pool.map(lambda n: ledger.take_over(original, f"r{n}", SOON), range(16)))
+    (winner,) = (lease for lease in leases if lease is not None)
     assert ledger.lease(SERVICE) == winner
 
 
 def test_a_save_by_a_former_holder_is_refused(ledger: Ledger) -> None:
-    made = ledger.create(rollback())
-    lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
+    document = ledger.create(rollback())
+    lease = ledger.acquire(SERVICE, document.id, NOW, SOON)
     assert lease is not None
     assert ledger.take_over(lease, OTHER, SOON) is not None
     with pytest.raises(LeaseLost):
-        ledger.save(made.evolve(lease_counter=lease.counter), under_lease_until=NOW)
+        ledger.save(document.evolve(lease_counter=lease.counter), under_lease_until=NOW)
 
 
 def test_an_intent_is_written_only_under_a_lease_that_is_valid_long_enough(ledger: Ledger) -> None:
-    made = ledger.create(rollback())
-    lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
+    document = ledger.create(rollback())
+    lease = ledger.acquire(SERVICE, document.id, NOW, SOON)
     assert lease is not None
-    holder = ledger.save(made.evolve(lease_counter=lease.counter), under_lease_until=SOON - timedelta(seconds=1))
+    holder = ledger.save(document.evolve(lease_counter=lease.counter), under_lease_until=SOON - timedelta(seconds=1))
     with pytest.raises(LeaseLost):
         ledger.save(holder, under_lease_until=SOON)
     ledger.acquire(SERVICE, OTHER, SOON, SOON + timedelta(minutes=10))
     with pytest.raises(LeaseLost):
         ledger.save(holder, under_lease_until=NOW)
-    assert ledger.read(SERVICE, made.id) == holder
+    assert ledger.read(SERVICE, document.id) == holder
 
 
 def test_a_release_is_recorded_once_with_its_definition(ledger: Ledger) -> None:
@@ -237,9 +237,9 @@ def test_the_last_deployment_of_a_rollback_is_kept_for_each_service(ledger: Ledg
 def test_a_pause_after_a_resume_is_a_new_pause(ledger: Ledger) -> None:
     for by in ("ann", "bob"):
         ledger.put_pause(Pause(service=SERVICE, since=NOW, by=by, reason="r"))
-        standing = ledger.pause(SERVICE)
-        assert standing is not None
-        assert standing.by == by
+        pause = ledger.pause(SERVICE)
+        assert pause is not None
+        assert pause.by == by
         ledger.end_pause(SERVICE)
 
 
@@ -294,9 +294,9 @@ def recorded(ledger: Ledger) -> Release:
 
 
 def test_a_release_has_its_schema_once_the_schema_is_recorded(ledger: Ledger) -> None:
-    known = ledger.set_release_schema(recorded(ledger), SCHEMA.sha256)
-    assert known.schema_sha256 == SCHEMA.sha256
-    assert tuple(ledger.releases(SERVICE)) == (known,)
+    release_with_schema = ledger.set_release_schema(recorded(ledger), SCHEMA.sha256)
+    assert release_with_schema.schema_sha256 == SCHEMA.sha256
+    assert tuple(ledger.releases(SERVICE)) == (release_with_schema,)
 
 
 def test_the_second_of_two_simultaneous_changes_of_a_release_is_a_conflict(ledger: Ledger) -> None:
@@ -333,27 +333,29 @@ def test_one_of_sixteen_simultaneous_changes_of_a_release_state_succeeds(ledger:
 
 
 def test_the_restore_points_of_a_branch_are_listed_newest_first_and_complete(ledger: Ledger) -> None:
-    told = point(1, by="checkpoint", shipped=(SHIPPED,))
-    for one in (point(0), point(2), told, point(3, branch="BRANCH#shop#br-other")):
-        ledger.put_restore_point(one)
-    assert tuple(ledger.restore_points(BRANCH)) == (point(2), told, point(0))
+    checkpoint = point(1, by="checkpoint", shipped=(SHIPPED,))
+    for recorded_point in (point(0), point(2), checkpoint, point(3, branch="BRANCH#shop#br-other")):
+        ledger.put_restore_point(recorded_point)
+    assert tuple(ledger.restore_points(BRANCH)) == (point(2), checkpoint, point(0))
     assert tuple(ledger.restore_points("BRANCH#shop#br-none")) == ()
 
 
 def test_the_first_restore_point_of_a_service_version_and_time_is_kept(ledger: Ledger) -> None:
     later = point(0, at=NOW + timedelta(minutes=1), lsn=Lsn.parse("1/16B9999"))
-    for one in (point(0), later, point(0, version="v3"), point(0, service="worker")):
-        ledger.put_restore_point(one)
-    kept = tuple(ledger.restore_points(BRANCH))
-    assert len(kept) == 3
-    assert all(one in kept for one in (point(0), point(0, version="v3"), point(0, service="worker")))
+    for recorded_point in (point(0), later, point(0, version="v3"), point(0, service="worker")):
+        ledger.put_restore_point(recorded_point)
+    points = tuple(ledger.restore_points(BRANCH))
+    assert len(points) == 3
+    assert all(
+        recorded_point in points for recorded_point in (point(0), point(0, version="v3"), point(0, service="worker"))
+    )
 
 
 def test_a_restore_point_can_have_thousands_of_migrations(ledger: Ledger) -> None:
     many = tuple(SHIPPED.model_copy(update={"created_at": n, "hash": sha256_of({"n": n})}) for n in range(3000))
     ledger.put_restore_point(point(by="checkpoint", shipped=many))
-    (kept,) = ledger.restore_points(BRANCH)
-    assert kept.shipped == many
+    (restored_point,) = ledger.restore_points(BRANCH)
+    assert restored_point.shipped == many
 
 
 def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
@@ -397,10 +399,10 @@ def test_a_standing_plan_that_was_replaced_since_the_read_is_not_amended(ledger:
 
 
 def test_a_lease_of_a_branch_is_independent_of_the_lease_of_a_service(ledger: Ledger) -> None:
-    held = ledger.acquire(BRANCH, "r1", NOW, SOON)
-    assert held is not None
+    lease = ledger.acquire(BRANCH, "r1", NOW, SOON)
+    assert lease is not None
     assert ledger.acquire(BRANCH, "r2", NOW, SOON) is None
     assert ledger.acquire(SERVICE, "r2", NOW, SOON) is not None
-    assert ledger.renew(held, NOW, SOON + timedelta(minutes=1)).service == BRANCH
+    assert ledger.renew(lease, NOW, SOON + timedelta(minutes=1)).service == BRANCH
     ledger.release_lease(BRANCH, "r1")
     assert ledger.lease(BRANCH) is None

@@ -255,9 +255,9 @@ def test_describe_alarms_shows_composite_alarms_only_if_alarm_types_lists_them(w
     plain = watch.api.describe_alarms(AlarmNamePrefix=watch.id)
     assert [a["AlarmName"] for a in plain["MetricAlarms"]] == [child]
     assert plain["CompositeAlarms"] == []
-    asked = watch.api.describe_alarms(AlarmNamePrefix=watch.id, AlarmTypes=["CompositeAlarm"])
-    assert [a["AlarmName"] for a in asked["CompositeAlarms"]] == [parent]
-    assert asked["MetricAlarms"] == []
+    composites = watch.api.describe_alarms(AlarmNamePrefix=watch.id, AlarmTypes=["CompositeAlarm"])
+    assert [a["AlarmName"] for a in composites["CompositeAlarms"]] == [parent]
+    assert composites["MetricAlarms"] == []
 
 
 def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Watch) -> None:
@@ -271,11 +271,11 @@ def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Wat
 
 def test_an_updated_alarm_keeps_its_state(watch: Watch) -> None:
     name = watch.alarm(Threshold=5.0)
-    before = watch.becomes(name, "OK")
+    original = watch.becomes(name, "OK")
     watch.alarm(Threshold=7.0)
     after = watch.described(name)
     assert (after["Threshold"], after["StateValue"]) == (7.0, "OK")
-    assert after["StateTransitionedTimestamp"] == before["StateTransitionedTimestamp"]
+    assert after["StateTransitionedTimestamp"] == original["StateTransitionedTimestamp"]
 
 
 def test_matching_log_events_become_metric_data_that_raise_an_alarm(watch: Watch, cloud: LocalCloud) -> None:

@@ -206,9 +206,9 @@ def test_reserved_concurrency_throttles_a_function(cloud: LocalCloud) -> None:
     name = make_function(cloud)
     client = cloud.client("lambda")
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         client.invoke(FunctionName=name)
-    assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+    assert error.value.response["Error"]["Code"] == "TooManyRequestsException"
 
 
 def test_the_warm_processes_of_a_function_are_counted(cloud: LocalCloud) -> None:

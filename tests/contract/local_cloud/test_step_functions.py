@@ -187,13 +187,13 @@ def test_a_choice_on_an_absent_variable_fails_the_execution(machines: Machines, 
 
 
 def test_a_choice_can_test_first_whether_a_variable_is_present(machines: Machines) -> None:
-    asked = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
+    choice = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
     states = {
-        "Choose": {"Type": "Choice", "Choices": [asked], "Default": "Two"},
+        "Choose": {"Type": "Choice", "Choices": [choice], "Default": "Two"},
         "One": {"Type": "Pass", "Result": 1, "End": True},
         "Two": {"Type": "Pass", "Result": 2, "End": True},
     }
-    assert [machines.output(states, given) for given in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
+    assert [machines.output(states, execution_input) for execution_input in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
 
 
 def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:

@@ -165,11 +165,11 @@ class Workload:
     def run_task(self, definition: str, command: list[str], **settings: Any) -> dict[str, Any]:
         """Start a one-off task with another command. All settings are RunTask's, except `environment`."""
         override = {"name": "app", "command": command, "environment": settings.pop("environment", [])}
-        asked = {
+        parameters = {
             "cluster": self.name, "taskDefinition": definition, "launchType": "FARGATE",
             "networkConfiguration": self.network, "overrides": {"containerOverrides": [override]},
         }  # fmt: skip
-        (task,) = self.ecs.run_task(**asked | settings)["tasks"]
+        (task,) = self.ecs.run_task(**parameters | settings)["tasks"]
         return dict(task)
 
     @property

@@ -50,9 +50,9 @@ def test_a_session_is_listed_by_name_with_the_time_since_its_last_activity(addre
 
 
 def test_the_list_of_sessions_lacks_absent_services_and_the_rollback_itself(address: SecretStr) -> None:
-    found = SQL.last_activity(address)
-    assert "billing" not in found
-    assert "rollback" not in found
+    activity = SQL.last_activity(address)
+    assert "billing" not in activity
+    assert "rollback" not in activity
 
 
 def test_a_session_of_the_pooler_has_the_name_of_its_last_client(
@@ -68,9 +68,9 @@ def test_a_session_of_the_pooler_has_the_name_of_its_last_client(
         first.execute("SELECT 1")
         assert SQL.last_activity(address)["first"] < 5
         second.execute("SELECT 1")
-        found = SQL.last_activity(address)
-    assert found["second"] < 5
-    assert "first" not in found
+        activity = SQL.last_activity(address)
+    assert activity["second"] < 5
+    assert "first" not in activity
 
 
 def test_a_session_without_readable_times_is_no_evidence(project: LocalProject, address: SecretStr) -> None:

@@ -36,21 +36,21 @@ def publisher(local_neon: LocalNeon) -> Iterator[LocalProject]:
 
 
 def main(project: LocalProject) -> Branch:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch
 
 
 def look(project: LocalProject, branch_id: str) -> Branch:
-    found = project.databases.branch(branch_id)
-    assert found is not None
-    return found
+    branch = project.databases.branch(branch_id)
+    assert branch is not None
+    return branch
 
 
 def child(project: LocalProject, name: str = "staging") -> Branch:
-    made = project.databases.create_branch(name, main(project).id, with_endpoint=True).branch
+    branch = project.databases.create_branch(name, main(project).id, with_endpoint=True).branch
     project.settle()
-    return look(project, made.id)
+    return look(project, branch.id)
 
 
 def asked(project: LocalProject, method: str, path: str, body: object = None) -> httpx.Response:
@@ -69,9 +69,9 @@ def run(project: LocalProject, branch_id: str, database: str, statement: str) ->
 
 
 def refusal(connect: Callable[[], object]) -> str:
-    with pytest.raises(psycopg.OperationalError) as told:
+    with pytest.raises(psycopg.OperationalError) as error:
         connect()
-    return str(told.value)
+    return str(error.value)
 
 
 # Several databases and roles on one branch
@@ -84,10 +84,10 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     if by == "sql":
         project.run(root.id, "CREATE DATABASE billing")
     else:
-        made = asked(
+        response = asked(
             project, "POST", f"/branches/{root.id}/databases", {"database": {"name": "billing", "owner_name": ROLE}}
         )
-        assert made.status_code == 201, made.text
+        assert response.status_code == 201, response.text
     run(project, root.id, "billing", "CREATE TABLE invoices AS SELECT 1 AS id")
     lsn, _ = project.position(root.id)
     run(project, root.id, "billing", "INSERT INTO invoices VALUES (2)")
@@ -99,15 +99,15 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     assert run(project, root.id, "billing", "SELECT id FROM invoices") == [(1,)]
     assert project.rows(root.id) == []
     listed = asked(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
-    assert [(one["name"], one["owner_name"]) for one in listed] == [("app", ROLE), ("billing", ROLE)]
+    assert [(database["name"], database["owner_name"]) for database in listed] == [("app", ROLE), ("billing", ROLE)]
     with pytest.raises(NotFound):
         project.uri(root.id, "none")
 
 
 def test_neon_returns_the_password_of_a_role_of_the_api_and_none_of_a_role_of_sql(project: LocalProject) -> None:
     root = main(project)
-    made = asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
-    assert made.status_code == 201, made.text
+    response = asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
+    assert response.status_code == 201, response.text
     with psycopg.connect(project.uri(root.id, role="reader")) as session:
         assert session.execute("SELECT current_user").fetchone() == ("reader",)
     project.run(root.id, "CREATE ROLE by_sql LOGIN PASSWORD 'x'")
@@ -123,8 +123,8 @@ def test_every_role_gets_a_new_password_on_a_child_of_a_protected_branch(project
     project.databases.update_branch(root.id, protected=True)
     staging = child(project)
     for role in (ROLE, "reader"):
-        ours, theirs = (psycopg.conninfo.conninfo_to_dict(project.uri(b.id, role=role)) for b in (staging, root))
-        assert ours["password"] != theirs["password"]
+        own, theirs = (psycopg.conninfo.conninfo_to_dict(project.uri(b.id, role=role)) for b in (staging, root))
+        assert own["password"] != theirs["password"]
         psycopg.connect(project.uri(staging.id, role=role)).close()
 
 
@@ -196,7 +196,7 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
     project.write(staging.id, 5)
     project.archive(staging.id)
     project.archive(root.id)
-    states = [look(project, one.id).current_state for one in (root, staging)]
+    states = [look(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["archived", "archived"]
     assert look(project, staging.id).is_ready
     match use:
@@ -211,16 +211,16 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
             project.archive(staging.id)
             project.databases.restore(staging.id, other.id, preserve_under_name="before")
     project.settle()
-    states = [look(project, one.id).current_state for one in (root, staging)]
+    states = [look(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["ready", "ready"]
 
 
 def test_a_protected_branch_and_one_with_children_in_use_are_not_archived(project: LocalProject) -> None:
     root, staging = main(project), child(project)
     project.databases.update_branch(staging.id, protected=True)
-    for one in (root, staging):
+    for branch in (root, staging):
         with pytest.raises(Exception, match="can't be archived"):
-            project.archive(one.id)
+            project.archive(branch.id)
 
 
 def test_an_expiry_is_refused_when_the_test_forbids_expiry(project: LocalProject) -> None:
@@ -236,7 +236,7 @@ def test_an_expiry_is_refused_when_the_test_forbids_expiry(project: LocalProject
 
 def test_a_restore_to_the_own_past_hides_its_time_when_the_test_asks_for_that(project: LocalProject) -> None:
     root = main(project)
-    lsn, before = project.position(root.id)
+    lsn, time_before = project.position(root.id)
     project.write(root.id, 1)
     project.behaviour.reports_last_reset = False
     project.databases.restore(root.id, root.id, lsn, "backup")
@@ -244,7 +244,7 @@ def test_a_restore_to_the_own_past_hides_its_time_when_the_test_asks_for_that(pr
     assert project.rows(root.id) == []
     assert look(project, root.id).last_reset_at is None
     with pytest.raises(RequestRefused):  # its own history begins anew all the same
-        project.databases.create_branch("earlier", root.id, before)
+        project.databases.create_branch("earlier", root.id, time_before)
 
 
 @pytest.mark.parametrize("locks", [True, False])
@@ -277,7 +277,7 @@ def test_a_detachment_ends_by_itself(project: LocalProject) -> None:
     project.behaviour.detach_seconds = 0.2
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
-    assert {project.databases.operation(one.id).status for one in restored.operations} == {"finished"}
+    assert {project.databases.operation(operation.id).status for operation in restored.operations} == {"finished"}
 
 
 # Answers of the proxy

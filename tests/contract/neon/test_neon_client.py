@@ -34,9 +34,9 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
 
 
 def main(project: LocalProject) -> Branch:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch
 
 
 def client(project: LocalProject, neon: LocalNeon, key: str, pauses: list[float] | None = None) -> NeonDatabases:
@@ -66,9 +66,9 @@ def test_a_read_fails_after_three_attempts_or_when_the_requested_wait_is_long(
         databases.project()
     assert len(pauses) == 2
     local_neon.faults.inject(Fault("GET", "^$", status=429, retry_after_seconds=30))
-    with pytest.raises(RetryLater) as told:
+    with pytest.raises(RetryLater) as error:
         databases.project()
-    assert told.value.retry_after_seconds == 30
+    assert error.value.retry_after_seconds == 30
     assert len(pauses) == 2
 
 
@@ -100,18 +100,18 @@ def test_a_failure_to_connect_is_reported_as_nothing_sent(project: LocalProject)
 
 
 def test_the_error_about_an_unknown_key_hides_the_key(project: LocalProject, local_neon: LocalNeon) -> None:
-    with pytest.raises(AccessRefused) as told:
+    with pytest.raises(AccessRefused) as error:
         client(project, local_neon, "stolen-key").project()
-    assert "stolen-key" not in str(told.value)
+    assert "stolen-key" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["two\nlines-key", "schlüssel-key", "two words-key"])
 def test_the_error_about_a_secret_without_a_key_hides_the_secret(
     project: LocalProject, local_neon: LocalNeon, key: str
 ) -> None:
-    with pytest.raises(AccessRefused, match="one line") as told:
+    with pytest.raises(AccessRefused, match="one line") as error:
         client(project, local_neon, key).project()
-    assert "-key" not in str(told.value)
+    assert "-key" not in str(error.value)
 
 
 def test_the_client_strips_white_space_around_the_key(project: LocalProject, local_neon: LocalNeon) -> None:
@@ -133,13 +133,13 @@ def test_a_missing_project_is_an_error_that_says_so(local_neon: LocalNeon) -> No
 
 def test_the_client_reads_all_pages(project: LocalProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neon, "_PAGE", 2)
-    begun = project.now()
+    started_at = project.now()
     for name in ("a", "b", "c", "d"):
         project.databases.create_branch(name, main(project).id)
         project.settle()
     assert {branch.name for branch in project.databases.branches()} == {"main", "a", "b", "c", "d"}
     assert project.databases.branch_named("a") is not None
-    assert len(project.databases.operations_since(begun)) == 4
+    assert len(project.databases.operations_since(started_at)) == 4
 
 
 def test_a_connection_is_dropped_by_a_restore_and_comes_back_on_the_same_address(project: LocalProject) -> None:
@@ -157,9 +157,9 @@ def test_a_connection_is_dropped_by_a_restore_and_comes_back_on_the_same_address
 
 def test_a_branch_refuses_connections_while_it_is_created_or_restored(project: LocalProject) -> None:
     with project.hold_operations():
-        made = project.databases.create_branch("a", main(project).id, with_endpoint=True)
+        change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
         with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(f"postgresql://app_owner:x@{made.endpoints[0].host}/app")
+            psycopg.connect(f"postgresql://app_owner:x@{change.endpoints[0].host}/app")
     project.settle()
 
 
@@ -209,8 +209,8 @@ def test_a_long_history_is_recovered_to_the_commit(project: LocalProject) -> Non
 
 def test_a_branch_that_has_expired_is_deleted(project: LocalProject) -> None:
     until = project.now() + timedelta(seconds=2)
-    made = project.databases.create_branch("a", main(project).id, expires_at=until)
+    change = project.databases.create_branch("a", main(project).id, expires_at=until)
     project.settle()
     time.sleep(max(0.0, (until - project.now()).total_seconds()))
-    assert project.databases.branch(made.branch.id) is None
+    assert project.databases.branch(change.branch.id) is None
     project.settle()

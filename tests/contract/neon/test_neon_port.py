@@ -39,15 +39,15 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
 
 
 def main(project: NeonProject) -> Branch:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch
 
 
 def look(project: NeonProject, branch_id: str) -> Branch:
-    found = project.databases.branch(branch_id)
-    assert found is not None
-    return found
+    branch = project.databases.branch(branch_id)
+    assert branch is not None
+    return branch
 
 
 def child(project: NeonProject, name: str = "staging") -> Branch:
@@ -62,8 +62,8 @@ def uri(project: NeonProject, branch: Branch) -> str:
 
 
 def test_a_project_has_a_history_retention_and_a_limit_of_root_branches(project: NeonProject) -> None:
-    found = project.databases.project()
-    assert (found.history_retention_seconds, found.root_branch_limit) == (86_400, 3)
+    info = project.databases.project()
+    assert (info.history_retention_seconds, info.root_branch_limit) == (86_400, 3)
 
 
 def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject) -> None:
@@ -86,18 +86,18 @@ def test_a_new_branch_has_its_parents_data_and_changes_independently(project: Ne
 
 def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: NeonProject) -> None:
     root = main(project)
-    without = project.databases.create_branch("a", root.id)
+    change = project.databases.create_branch("a", root.id)
     project.settle()
     with_one = project.databases.create_branch("b", root.id, with_endpoint=True)
-    assert (without.endpoints, len(with_one.endpoints)) == ((), 1)
+    assert (change.endpoints, len(with_one.endpoints)) == ((), 1)
     project.settle()
     with pytest.raises(NotFound):
-        project.databases.connection_uri(without.branch.id, "app", "app_owner")
-    made = project.databases.create_endpoint(without.branch.id)
+        project.databases.connection_uri(change.branch.id, "app", "app_owner")
+    new_endpoint = project.databases.create_endpoint(change.branch.id)
     project.settle()
-    assert project.databases.endpoints(without.branch.id)[0].id == made.endpoint.id
+    assert project.databases.endpoints(change.branch.id)[0].id == new_endpoint.endpoint.id
     with pytest.raises(AlreadyExists):
-        project.databases.create_endpoint(without.branch.id)
+        project.databases.create_endpoint(change.branch.id)
 
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
@@ -146,13 +146,13 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
     project.write(root.id, 2)
-    before = (uri(project, root), project.databases.endpoints(root.id)[0].host)
+    original_address = (uri(project, root), project.databases.endpoints(root.id)[0].host)
     project.databases.restore(root.id, root.id, lsn if by == "lsn" else at, "backup")
     project.settle()
     backup, restored = project.databases.branch_named("backup"), look(project, root.id)
     assert backup is not None
     assert (project.rows(root.id), project.rows(backup.id)) == ([1], [1, 2])
-    assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == before
+    assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == original_address
     assert (restored.name, restored.default, restored.is_root, backup.is_root) == ("main", True, True, True)
     assert restored.is_ready
     project.write(root.id, 3)
@@ -203,11 +203,11 @@ def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonPro
     root, staging = main(project), child(project)
     project.write(staging.id, 7)
     project.write(root.id, 1)
-    before = uri(project, staging)
+    original_uri = uri(project, staging)
     project.databases.restore(staging.id, root.id)
     project.settle()
     assert project.rows(staging.id) == [1]
-    assert uri(project, staging) == before
+    assert uri(project, staging) == original_uri
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
@@ -340,7 +340,7 @@ def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> N
 def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: NeonProject) -> None:
     old = child(project)
     project.write(old.id, 1)
-    before = uri(project, old)
+    original_uri = uri(project, old)
     project.lose_next("update_branch")
     with pytest.raises(OutcomeUnknown):
         project.databases.update_branch(old.id, name="backup")
@@ -350,7 +350,7 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
     project.settle()
     assert (new.name, new.expires_at) == ("staging", until.replace(microsecond=0))
     assert (project.rows(old.id), project.rows(new.id)) == ([1], [])
-    assert uri(project, old) == before != uri(project, new)
+    assert uri(project, old) == original_uri != uri(project, new)
     with pytest.raises(AlreadyExists):
         project.databases.update_branch(old.id, name="staging")
 
@@ -358,15 +358,15 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
 def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
-    kept = project.databases.create_branch("kept", root.id).branch
+    branch = project.databases.create_branch("kept", root.id).branch
     project.settle()
     project.write(root.id, 2)
-    project.databases.restore(root.id, kept.id, None, "backup")
+    project.databases.restore(root.id, branch.id, None, "backup")
     project.settle()
     backup = project.databases.branch_named("backup")
     assert backup is not None
-    assert (project.rows(root.id), project.rows(backup.id), project.rows(kept.id)) == ([1], [1, 2], [1])
-    assert (look(project, root.id).parent_id, look(project, kept.id).parent_id) == (kept.id, backup.id)
+    assert (project.rows(root.id), project.rows(backup.id), project.rows(branch.id)) == ([1], [1, 2], [1])
+    assert (look(project, root.id).parent_id, look(project, branch.id).parent_id) == (branch.id, backup.id)
 
 
 def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> None:
@@ -412,9 +412,9 @@ def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(pr
 def test_a_throttled_request_changes_nothing_and_names_the_wait(project: NeonProject) -> None:
     root = main(project)
     project.reject_next("create_branch", retry_after_seconds=7)
-    with pytest.raises(RetryLater) as told:
+    with pytest.raises(RetryLater) as error:
         project.databases.create_branch("a", root.id)
-    assert told.value.retry_after_seconds == 7
+    assert error.value.retry_after_seconds == 7
     assert project.databases.branch_named("a") is None
     project.databases.create_branch("a", root.id)
     project.settle()
@@ -437,8 +437,8 @@ def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: N
 def test_operations_since_a_time_are_listed_newest_first(project: NeonProject) -> None:
     t0 = project.now()
     child(project)
-    told = project.databases.operations_since(t0)
-    assert [operation.action for operation in told] == ["start_compute", "create_branch"]
+    operations = project.databases.operations_since(t0)
+    assert [operation.action for operation in operations] == ["start_compute", "create_branch"]
     assert project.databases.operations_since(t0 + timedelta(hours=1)) == ()
     with pytest.raises(NotFound):
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")

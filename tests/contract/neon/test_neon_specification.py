@@ -61,11 +61,11 @@ class Specification:
 
     def errors(self, exchange: Exchange) -> Iterator[str]:
         """List the differences from the specification."""
-        found = [operations for pattern, operations in self._paths.items() if pattern.fullmatch(exchange.path)]
-        if len(found) != 1 or exchange.method.lower() not in found[0]:
+        matches = [operations for pattern, operations in self._paths.items() if pattern.fullmatch(exchange.path)]
+        if len(matches) != 1 or exchange.method.lower() not in matches[0]:
             yield f"there is no {exchange.method} {exchange.path}"
             return
-        operation = found[0][exchange.method.lower()]
+        operation = matches[0][exchange.method.lower()]
         yield from self._query_errors(operation, exchange.query)
         yield from self._body_errors(operation, exchange.body)
         yield from self._answer_errors(operation, exchange)
@@ -168,7 +168,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     root = databases.branch_named("main")
     lsn, at = project.position(root.id)
     project.write(root.id, 1)
-    begun, later = project.now(), project.now() + timedelta(days=1)
+    started_at, later = project.now(), project.now() + timedelta(days=1)
     preview = databases.create_branch("preview", root.id, at, with_endpoint=True, expires_at=later)
     project.settle()
     databases.operation(preview.operations[0].id)
@@ -201,7 +201,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     databases.delete_branch(bare.branch.id)
     project.settle()
     databases.delete_branch(bare.branch.id)
-    databases.operations_since(begun)
+    databases.operations_since(started_at)
 
 
 def test_every_request_and_answer_matches_neons_specification(

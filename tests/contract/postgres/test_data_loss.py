@@ -49,9 +49,9 @@ class Branch:
         self.id = root.id
         self.point: Lsn | None = None
         self.backup_id = ""
-        given = {"report_keys": "keys", **self.settings}
+        fields = {"report_keys": "keys", **self.settings}
         database = DatabaseSettings(
-            project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **given
+            project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **fields
         )
         ports = make_ports(clock=FakeClock(self.project.now()))
         settings = ports.settings.model_copy(update={"database": database})
@@ -139,10 +139,10 @@ def test_rows_are_counted_by_their_fate_while_services_write(branch: Branch) -> 
     document = branch.restore()
     branch.run("INSERT INTO users VALUES (4, 'another')")  # a service that runs again
     branch.run("DELETE FROM users WHERE id = 3")
-    lost = only(branch.account(document))
-    assert (lost.rows_before, lost.rows_after) == (4, 3)
-    assert (lost.removed_rows, lost.changed_rows, lost.returned_rows) == (2, 1, 1)
-    assert (lost.removed_keys, lost.changed_keys) == (("4", "5"), ("1",))
+    table = only(branch.account(document))
+    assert (table.rows_before, table.rows_after) == (4, 3)
+    assert (table.removed_rows, table.changed_rows, table.returned_rows) == (2, 1, 1)
+    assert (table.removed_keys, table.changed_keys) == (("4", "5"), ("1",))
 
 
 def test_lost_rows_of_another_database_are_reported(branch: Branch) -> None:
@@ -163,8 +163,8 @@ def test_a_database_created_after_the_restore_point_is_reported_table_by_table(b
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE invoices (id integer PRIMARY KEY)", "billing")
     branch.run("INSERT INTO invoices VALUES (1)", "billing")
-    found = {table.table: (table.is_gone, table.removed_rows) for table in branch.told().tables}
-    assert found == {"billing.public.invoices": (True, 1), "billing.public.written": (True, 0)}
+    fates = {table.table: (table.is_gone, table.removed_rows) for table in branch.told().tables}
+    assert fates == {"billing.public.invoices": (True, 1), "billing.public.written": (True, 0)}
 
 
 def test_a_database_that_the_role_may_not_connect_to_is_named(branch: Branch) -> None:
@@ -182,10 +182,10 @@ def test_rows_without_a_key_are_compared_as_a_multiset(branch: Branch) -> None:
     branch.good_until_now()
     branch.run("DELETE FROM audit")
     branch.run("INSERT INTO audit SELECT 'new ' || i % 25 FROM generate_series(1, 50) i")
-    lost = only(branch.told())
-    assert (lost.rows_before, lost.rows_after) == (50, 50)
-    assert (lost.removed_rows, lost.returned_rows, lost.has_key) == (50, 50, False)
-    assert lost.removed_keys is None
+    table = only(branch.told())
+    assert (table.rows_before, table.rows_after) == (50, 50)
+    assert (table.removed_rows, table.returned_rows, table.has_key) == (50, 50, False)
+    assert table.removed_keys is None
 
 
 def test_copies_of_one_row_are_counted(branch: Branch) -> None:
@@ -202,9 +202,9 @@ def test_composite_keys_with_the_same_text_stay_distinct(branch: Branch) -> None
     branch.good_until_now()
     branch.run("DELETE FROM pairs")
     branch.run("INSERT INTO pairs VALUES ('x,y', 'z')")
-    lost = only(branch.told())
-    assert (lost.removed_rows, lost.changed_rows, lost.returned_rows) == (1, 0, 1)
-    assert lost.removed_keys == ('["x,y", "z"]',)
+    table = only(branch.told())
+    assert (table.removed_rows, table.changed_rows, table.returned_rows) == (1, 0, 1)
+    assert table.removed_keys == ('["x,y", "z"]',)
 
 
 def test_a_table_whose_rows_a_forced_policy_hides_is_not_taken_for_empty(branch: Branch) -> None:
@@ -251,12 +251,12 @@ def test_each_relation_that_can_not_be_compared_is_named_with_the_reason(branch:
     branch.as_admin("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w")
     branch.as_admin("CREATE FOREIGN TABLE elsewhere (i int) SERVER s; ALTER FOREIGN TABLE elsewhere OWNER TO other")
     branch.good_until_now()
-    found = dict(line.split(": ", 1) for line in branch.told().not_looked_at)
-    assert sorted(found) == ["public.cache", "public.elsewhere", "public.never", "public.private"]
-    assert "unlogged" in found["public.cache"]
-    assert "not on the branch" in found["public.elsewhere"]
-    assert "not populated" in found["public.never"]
-    assert f"role {ROLE} may not read it" in found["public.private"]
+    reasons = dict(line.split(": ", 1) for line in branch.told().not_looked_at)
+    assert sorted(reasons) == ["public.cache", "public.elsewhere", "public.never", "public.private"]
+    assert "unlogged" in reasons["public.cache"]
+    assert "not on the branch" in reasons["public.elsewhere"]
+    assert "not populated" in reasons["public.never"]
+    assert f"role {ROLE} may not read it" in reasons["public.private"]
 
 
 def test_partitions_inherited_tables_and_materialized_views_are_compared_once_each(branch: Branch) -> None:
@@ -280,9 +280,9 @@ def test_large_objects_are_compared_by_their_content(branch: Branch) -> None:
     branch.run("SELECT lo_from_bytea(5001, 'kept'), lo_from_bytea(5002, 'before')")
     branch.good_until_now()
     branch.run("SELECT lo_put(5002, 0, 'after!'), lo_from_bytea(5003, 'lost')")
-    lost = only(branch.told())
-    assert lost.table == "large objects"
-    assert (lost.removed_keys, lost.changed_keys) == (("5003",), ("5002",))
+    table = only(branch.told())
+    assert table.table == "large objects"
+    assert (table.removed_keys, table.changed_keys) == (("5003",), ("5002",))
 
 
 def test_a_dropped_column_does_not_make_rows_differ(branch: Branch) -> None:
@@ -291,9 +291,9 @@ def test_a_dropped_column_does_not_make_rows_differ(branch: Branch) -> None:
     branch.good_until_now()
     branch.run("ALTER TABLE users DROP COLUMN email, ADD COLUMN nick text")
     branch.run("UPDATE users SET name = 'c' WHERE id = 2")
-    lost = only(branch.told())
-    assert (lost.removed_columns, lost.returned_columns) == (("nick",), ("email",))
-    assert (lost.changed_rows, lost.changed_keys) == (1, ("2",))
+    table = only(branch.told())
+    assert (table.removed_columns, table.returned_columns) == (("nick",), ("email",))
+    assert (table.changed_rows, table.changed_keys) == (1, ("2",))
 
 
 def test_tables_that_only_one_branch_has_are_reported(branch: Branch) -> None:

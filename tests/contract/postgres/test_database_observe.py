@@ -81,12 +81,12 @@ def test_a_restore_changes_the_timeline_and_earlier_points_are_refused_with_the_
     target = BranchSettings.of(simulation.ports.settings, main)
     context = BranchContext(settings=target, neon=project.databases, sql=project.sql)
     checks = preflight_of_restore(point.point, context, project.now())
-    (check,) = (one for one in checks if one.name == CHECK_NAME)
+    (check,) = (candidate for candidate in checks if candidate.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert "rollback-backup-by-hand" in check.reason
     after = checkpoint(SERVICE, "v3", (FIRST,), simulation.ports).point
     checks = preflight_of_restore(after.point, context, project.now())
-    assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
+    assert [candidate.verdict for candidate in checks if candidate.name == CHECK_NAME] == [Verdict.PASS]
 
 
 def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
@@ -96,25 +96,25 @@ def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
     prepare_standing_plan(SERVICE, simulation.ports)
     looked = observe(simulation.ports)
     assert looked is not None
-    known = simulation.ledger.schema(looked.schema_sha256)
-    assert known.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
-    assert known.recorded_schema is not None
-    assert set(known.recorded_schema.tables["public.users"]) == {"id", "name"}
+    schema = simulation.ledger.schema(looked.schema_sha256)
+    assert schema.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
+    assert schema.recorded_schema is not None
+    assert set(schema.recorded_schema.tables["public.users"]) == {"id", "name"}
     assert simulation.release("v1").schema_sha256 is not None
 
-    made = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
-    assert made.new == (DROPS,)
+    created = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
+    assert created.new == (DROPS,)
     migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
     simulation.clock.pass_time(seconds=(project.now() - simulation.clock.now()).total_seconds())
     simulation.start_versioned_deployment("v2")
-    done = simulation.deliver_event(BEGAN)
-    assert done[0].startswith("restore point before v2: ")
+    notes = simulation.deliver_event(BEGAN)
+    assert notes[0].startswith("restore point before v2: ")
     verdict = simulation.target("v1").schema_verdict
     assert verdict is not None
     assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
     assert "column public.users.name is gone" in verdict.reason
     assert {check.verdict for check in simulation.observation().readiness} == {Verdict.PASS}
-    began, before = simulation.ledger.restore_points(simulation.settings.branch_key(None))
-    assert (began.by, before.by) == ("deployment", "checkpoint")
-    assert began.lsn > before.lsn
-    assert began.at > before.at
+    began, earlier_point = simulation.ledger.restore_points(simulation.settings.branch_key(None))
+    assert (began.by, earlier_point.by) == ("deployment", "checkpoint")
+    assert began.lsn > earlier_point.lsn
+    assert began.at > earlier_point.at

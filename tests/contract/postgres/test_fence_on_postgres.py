@@ -47,9 +47,9 @@ class Restored:
         lease = ledger.acquire(SERVICE, rollback().id, self.clock.now(), until)
         assert lease is not None
         self.ports = make_ports(clock=self.clock, ledger=ledger, services=self.services)
-        given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
-        made = BranchSettings.model_validate({"writers": self.ports.settings.services, **given})
-        self.context = BranchContext(made, project.databases, project.sql)
+        fields = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
+        branch_settings = BranchSettings.model_validate({"writers": self.ports.settings.services, **fields})
+        self.context = BranchContext(branch_settings, project.databases, project.sql)
         self.document = rollback(lease_counter=lease.counter)
 
     def run_until_ended(self) -> DatabaseProgress:

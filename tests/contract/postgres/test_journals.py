@@ -65,31 +65,35 @@ class Database:
 
     def load(self, folder: str) -> tuple[Migration, ...]:
         self.run((FIXTURES / folder / "journal.sql").read_text())
-        found = PostgresSql(TOOLS[folder][1]).migrations(self.address)
-        assert found is not None
-        return found
+        rows = PostgresSql(TOOLS[folder][1]).migrations(self.address)
+        assert rows is not None
+        return rows
 
 
 @pytest.fixture(scope="module")
 def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    made = LocalProject(local_neon, Limits())
-    yield made
-    made.close()
+    local_project = LocalProject(local_neon, Limits())
+    yield local_project
+    local_project.close()
 
 
 @pytest.fixture
 def database(project: LocalProject) -> Database:
-    made = Database(project)
-    made.run("DROP SCHEMA IF EXISTS drizzle, app_meta CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return made
+    new_database = Database(project)
+    new_database.run(
+        "DROP SCHEMA IF EXISTS drizzle, app_meta CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    )
+    return new_database
 
 
 @pytest.mark.parametrize("folder", TOOLS)
 def test_a_migration_tool_is_recognised_by_its_files_and_each_file_has_an_impact(folder: str) -> None:
     tool, _, impacts = TOOLS[folder]
-    found = files(folder)
-    assert {one.tool for one in found} == {tool}
-    assert tuple(one.impact.impact for one in found) == impacts, [one.impact for one in found]
+    migrations = files(folder)
+    assert {migration.tool for migration in migrations} == {tool}
+    assert tuple(migration.impact.impact for migration in migrations) == impacts, [
+        migration.impact for migration in migrations
+    ]
 
 
 @pytest.mark.parametrize("folder", TOOLS)
@@ -97,38 +101,39 @@ def test_the_first_two_files_are_found_in_the_journal_that_the_tool_wrote(databa
     tool, table, _ = TOOLS[folder]
     journal, shipped = database.load(folder), files(folder)
     assert {(row.tool, row.table) for row in journal} == {(tool, table)}
-    again = [one.tag for one in shipped if "R__" in one.tag]  # Flyway's repeatable one is applied after the two
-    assert [one.tag for one in shipped if is_applied(one, journal, shipped)] == [
-        *(one.tag for one in shipped[:2]),
-        *again,
+    # Flyway applies its repeatable migration after the two others.
+    repeatable = [migration.tag for migration in shipped if "R__" in migration.tag]
+    assert [migration.tag for migration in shipped if is_applied(migration, journal, shipped)] == [
+        *(migration.tag for migration in shipped[:2]),
+        *repeatable,
     ]
     assert summarize_journals(journal)[0].startswith(f"{tool}, {table}: {len(journal)} rows, ")
 
 
-def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[ShippedMigration, ...]) -> SchemaVerdict:
+def verdict_after(folder: str, journal: tuple[Migration, ...], shipped: tuple[ShippedMigration, ...]) -> SchemaVerdict:
     """On a release that ran when the journal had its first row only."""
     first = journal[:1]
     if folder == "alembic":
         first = (journal[0].model_copy(update={"id": "1a2b3c4d5e6f"}),)
-    return judge_schema(ReleaseSchema(journal=first, recorded_schema=EMPTY), EMPTY, journal, known)
+    return judge_schema(ReleaseSchema(journal=first, recorded_schema=EMPTY), EMPTY, journal, shipped)
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if name not in ("prisma", "flyway")])
 def test_a_migration_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
     journal, shipped = database.load(folder), files(folder)
-    found = verdict_after(folder, journal, shipped)
-    assert (found.journal, found.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
-    assert found.impact is not None
-    assert found.impact.impact is TOOLS[folder][2][1]
-    expected = Compatibility.UNKNOWN if found.impact.impact is UNKNOWN else Compatibility.COMPATIBLE
-    assert found.compatibility is expected
+    verdict = verdict_after(folder, journal, shipped)
+    assert (verdict.journal, verdict.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
+    assert verdict.impact is not None
+    assert verdict.impact.impact is TOOLS[folder][2][1]
+    expected = Compatibility.UNKNOWN if verdict.impact.impact is UNKNOWN else Compatibility.COMPATIBLE
+    assert verdict.compatibility is expected
 
 
 @pytest.mark.parametrize("folder", TOOLS)
 def test_a_migration_that_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
     """Another tool's journal was "no journal: compatible", and the structure can't show an UPDATE."""
-    found = verdict_after(folder, database.load(folder), ())
-    assert found.compatibility is Compatibility.UNKNOWN
+    verdict = verdict_after(folder, database.load(folder), ())
+    assert verdict.compatibility is Compatibility.UNKNOWN
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if not name.startswith("drizzle")])
@@ -136,30 +141,30 @@ def test_a_target_without_a_recorded_journal_is_unknown_in_a_database_with_a_jou
     database: Database, folder: str
 ) -> None:
     journal = database.load(folder)
-    found = judge_schema(ReleaseSchema(journal=None, recorded_schema=EMPTY), EMPTY, journal, files(folder))
-    assert (found.compatibility, found.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
+    verdict = judge_schema(ReleaseSchema(journal=None, recorded_schema=EMPTY), EMPTY, journal, files(folder))
+    assert (verdict.compatibility, verdict.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(database: Database) -> None:
     """Prisma leaves the row without `finished_at`, and refuses to go on until a person has resolved it."""
     journal = database.load("prisma")
-    (told,) = list_unfinished(journal)
-    assert told == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
-    found = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
-    assert found.compatibility is Compatibility.UNKNOWN
-    assert told in found.reason
+    (unfinished,) = list_unfinished(journal)
+    assert unfinished == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
+    verdict = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert unfinished in verdict.reason
 
 
 def test_a_failed_migration_of_flyway_is_unfinished(database: Database) -> None:
     database.load("flyway")
     database.run("UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2")
     journal = PostgresSql().migrations(database.address)
-    (told,) = list_unfinished(journal)
-    assert told == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
+    (unfinished,) = list_unfinished(journal)
+    assert unfinished == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
 
 
 def test_a_migration_that_flyway_undid_and_repeated_is_another_state(database: Database) -> None:
-    before = database.load("flyway")
+    recorded = database.load("flyway")
     database.run(
         "INSERT INTO flyway_schema_history SELECT 5, version, description, 'UNDO_SQL', 'U1_1__users.sql', NULL,"
         " installed_by, installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2;"
@@ -167,8 +172,8 @@ def test_a_migration_that_flyway_undid_and_repeated_is_another_state(database: D
         " installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2"
     )
     after = PostgresSql().migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after, files("flyway"))
-    assert (found.journal, found.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
+    verdict = judge_schema(ReleaseSchema(journal=recorded, recorded_schema=EMPTY), EMPTY, after, files("flyway"))
+    assert (verdict.journal, verdict.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
 
 
 @pytest.mark.parametrize("folder", ["prisma", "flyway"])
@@ -176,29 +181,29 @@ def test_a_file_that_was_changed_after_it_was_applied_is_unknown(database: Datab
     journal = tuple(row for row in database.load(folder) if row.state == "applied")[:2]
     first, second, *_ = files(folder)
     changed = second.model_copy(update={"checksum": "0"})
-    found = verdict_after(folder, journal, (first, changed))
-    assert found.compatibility is Compatibility.UNKNOWN
-    assert "differs from the one that was applied" in found.reason
+    verdict = verdict_after(folder, journal, (first, changed))
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert "differs from the one that was applied" in verdict.reason
     assert not is_applied(changed, journal, (first, changed))
 
 
 def test_a_journal_ignores_the_times_of_its_rows(database: Database) -> None:
-    before = database.load("prisma")
+    recorded = database.load("prisma")
     database.run("UPDATE _prisma_migrations SET started_at = started_at + interval '1 day', logs = NULL")
-    assert PostgresSql().migrations(database.address) == before
+    assert PostgresSql().migrations(database.address) == recorded
 
 
 def test_all_journals_of_a_database_are_read(database: Database) -> None:
     for folder in ("alembic", "django", "knex"):
         database.load(folder)
-    found = PostgresSql().migrations(database.address)
-    assert {row.tool for row in found or ()} == {"alembic", "django", "knex"}
+    rows = PostgresSql().migrations(database.address)
+    assert {row.tool for row in rows or ()} == {"alembic", "django", "knex"}
 
 
 def test_a_missing_journal_of_the_settings_is_reported(database: Database) -> None:
-    found = PostgresSql("app_meta.our_migrations").migrations(database.address)
-    assert list_unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
-    verdict = judge_schema(ReleaseSchema(journal=found, recorded_schema=EMPTY), EMPTY, found)
+    rows = PostgresSql("app_meta.our_migrations").migrations(database.address)
+    assert list_unfinished(rows) == ("the journal app_meta.our_migrations of the settings is not in the database",)
+    verdict = judge_schema(ReleaseSchema(journal=rows, recorded_schema=EMPTY), EMPTY, rows)
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
@@ -210,12 +215,12 @@ def test_a_custom_journal_is_read_only_if_the_settings_name_it(database: Databas
 def test_a_journal_of_unknown_layout_has_a_digest_for_each_row(database: Database) -> None:
     database.run("CREATE TABLE our_log (step text, note text); INSERT INTO our_log VALUES ('a', 'x'), ('b', 'y')")
     sql = PostgresSql("our_log")
-    before = sql.migrations(database.address)
-    assert [(row.tool, row.table) for row in before or ()] == [("unknown", "public.our_log")] * 2
+    recorded = sql.migrations(database.address)
+    assert [(row.tool, row.table) for row in recorded or ()] == [("unknown", "public.our_log")] * 2
     database.run("UPDATE our_log SET note = 'z' WHERE step = 'b'")
     after = sql.migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after)
-    assert found.compatibility is Compatibility.UNKNOWN
+    verdict = judge_schema(ReleaseSchema(journal=recorded, recorded_schema=EMPTY), EMPTY, after)
+    assert verdict.compatibility is Compatibility.UNKNOWN
 
 
 def test_a_journal_in_neons_own_schema_is_ignored(database: Database) -> None:
@@ -236,19 +241,19 @@ def test_an_unreadable_journal_is_a_failure_and_not_an_absent_journal(database: 
 
 
 def test_a_migration_in_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
-    found = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
-    assert {one.impact.impact for one in found} == {UNKNOWN}
-    assert "--sql" in found[0].impact.reasons[0]
+    migrations = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
+    assert {migration.impact.impact for migration in migrations} == {UNKNOWN}
+    assert "--sql" in migrations[0].impact.reasons[0]
 
 
 def test_a_java_migration_of_flyway_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "V3__it.java").write_text("class V3__it {}")
-    (found,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
-    assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
+    (migration,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
+    assert (migration.tool, migration.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
 
 
 def test_the_undo_file_of_flyway_is_the_down_migration() -> None:
-    downs = [one.down_impact.impact for one in files("flyway") if one.down_impact is not None]
+    downs = [migration.down_impact.impact for migration in files("flyway") if migration.down_impact is not None]
     assert downs == [ADDITIVE]
 
 

@@ -49,9 +49,9 @@ def test_sessions_of_clients_are_listed_without_the_rollbacks_own_session(shared
     assert nobody_is_connected(shared.address)
     with psycopg.connect(shared.address.get_secret_value(), application_name="express-api") as session:
         session.execute("SELECT 1")
-        (seen,) = SQL.client_sessions(shared.address)
-        assert seen.pid == session.info.backend_pid
-    assert (seen.role, seen.application, seen.state) == ("app_owner", "express-api", "idle in transaction")
+        (client,) = SQL.client_sessions(shared.address)
+        assert client.pid == session.info.backend_pid
+    assert (client.role, client.application, client.state) == ("app_owner", "express-api", "idle in transaction")
 
 
 def test_a_session_of_another_role_is_listed_without_its_state(shared: Database) -> None:
@@ -60,9 +60,9 @@ def test_a_session_of_another_role_is_listed_without_its_state(shared: Database)
     assert nobody_is_connected(shared.address)
     by_sql = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="by_sql", password="x")
     with psycopg.connect(shared.address.get_secret_value(), user="reporting", password="x"):
-        (seen,) = SQL.client_sessions(SecretStr(by_sql))
+        (client,) = SQL.client_sessions(SecretStr(by_sql))
         (seen_by_neons,) = SQL.client_sessions(shared.address)  # `neon_superuser` is in pg_monitor
-    assert (seen.role, seen.state) == ("reporting", None)
+    assert (client.role, client.state) == ("reporting", None)
     assert (seen_by_neons.role, seen_by_neons.state) == ("reporting", "idle")
 
 
@@ -104,9 +104,9 @@ def test_an_absent_journal_differs_from_an_empty_journal(local_neon: LocalNeon) 
     )
     assert SQL.migrations(database.address) == ()
     database.run("INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('b', 2), ('a', 1)")
-    found = SQL.migrations(database.address)
-    assert found is not None
-    assert [(migration.hash, migration.created_at) for migration in found] == [("a", 1), ("b", 2)]
+    rows = SQL.migrations(database.address)
+    assert rows is not None
+    assert [(migration.hash, migration.created_at) for migration in rows] == [("a", 1), ("b", 2)]
     database.project.close()
 
 
@@ -120,9 +120,9 @@ def test_a_query_without_permission_fails_permanently_and_names_the_grant(shared
         admin.execute("CREATE ROLE nosy LOGIN PASSWORD 'x'")
     shared.run("CREATE TABLE private (i int)")
     address = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="nosy", password="x")
-    with pytest.raises(QueryFailed, match="permission denied for table private; grant what it names") as refused:
+    with pytest.raises(QueryFailed, match="permission denied for table private; grant what it names") as error:
         run_through(SecretStr(address), "SELECT * FROM private")
-    assert refused.value.kind is RefusalKind.ACCESS
+    assert error.value.kind is RefusalKind.ACCESS
 
 
 def test_a_session_that_the_server_ends_counts_as_unreachable(shared: Database) -> None:
@@ -144,15 +144,15 @@ def test_the_error_about_an_unreachable_database_hides_the_password(shared: Data
     with pytest.raises(Unreachable) as unreachable:
         SQL.head(SecretStr("postgresql://u:hidden@127.0.0.1:1/app"))
     assert "hidden" not in str(unreachable.value)
-    with pytest.raises(SessionRefused) as refused:
+    with pytest.raises(SessionRefused) as error:
         SQL.head(SecretStr(shared.address.get_secret_value().replace("@", "hidden@")))
-    assert "hidden" not in str(refused.value)
+    assert "hidden" not in str(error.value)
 
 
 def test_the_error_about_an_invalid_address_hides_the_address() -> None:
-    with pytest.raises(QueryFailed) as told:
+    with pytest.raises(QueryFailed) as error:
         SQL.head(SecretStr("postgresql://u:hid den@host:port/app"))
-    assert "hid" not in str(told.value)
+    assert "hid" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_a_wrong_role_password_or_database_fails_permanently_and_is_not_taken_fo
 ) -> None:
     """libpq tells no SQLSTATE when a connection fails: Postgres's words decide."""
     wrong = other.join(shared.address.get_secret_value().rsplit(part, 1))
-    with pytest.raises(SessionRefused) as refused:
+    with pytest.raises(SessionRefused) as error:
         SQL.head(SecretStr(wrong))
-    assert refused.value.kind is kind
-    assert "may be starting" not in str(refused.value)
-    assert "in the settings" in str(refused.value)
+    assert error.value.kind is kind
+    assert "may be starting" not in str(error.value)
+    assert "in the settings" in str(error.value)

@@ -153,15 +153,15 @@ class Database:
 
     def refused(self) -> list[str]:
         """Errors of Postgres for the old statements that no longer work."""
-        said = []
+        errors = []
         with psycopg.connect(self._address.get_secret_value()) as session:
             for statement in STATEMENTS:
                 try:
                     session.execute(statement.encode())
                 except psycopg.Error as error:
-                    said.append(f"{statement}: {error}")
+                    errors.append(f"{statement}: {error}")
                 session.rollback()
-        return said
+        return errors
 
 
 @pytest.fixture(scope="module")
@@ -213,12 +213,12 @@ def test_a_changed_query_of_a_materialized_view_is_unknown(database: Database) -
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
 def test_a_snapshot_of_an_older_version_does_not_differ_in_facts_that_it_lacks(database: Database, sql: str) -> None:
     database.reset()
-    told = database.schema()
+    schema = database.schema()
     tables = {
         table: {name: column.model_copy(update={"default": None, "sequence": None}) for name, column in columns.items()}
-        for table, columns in told.tables.items()
+        for table, columns in schema.tables.items()
     }
-    old = told.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
+    old = schema.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
     assert '"default"' not in old.model_dump_json()  # the digest of what is stored stays what it was
     database.run(sql)
     assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
@@ -265,10 +265,10 @@ def test_a_partition_in_an_older_snapshot_is_compatible_while_it_exists_and_unkn
     """It is not breaking: no restore would bring it back. A table of its own may have the same columns."""
     database.reset()
     database.run(EVENTS)
-    told = database.schema()
-    events = told.tables["public.events"]
-    tables = {**told.tables, **dict.fromkeys(told.partitions or (), events)}
-    old = told.model_copy(update={"tables": tables, "partitions": None})
+    schema = database.schema()
+    events = schema.tables["public.events"]
+    tables = {**schema.tables, **dict.fromkeys(schema.partitions or (), events)}
+    old = schema.model_copy(update={"tables": tables, "partitions": None})
     assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
     database.run(RETENTION)
     assert find_worst(compare_structures(old, database.schema())) is UNKNOWN
@@ -314,12 +314,12 @@ def test_the_verdict_holds_for_the_old_releases_statements(database: Database, c
     database.reset()
     recorded_schema = database.schema()
     database.run(change.sql)
-    found = compare_structures(recorded_schema, database.schema())
-    refused = database.refused()
-    assert find_worst(found) is change.verdict, (found, refused)
-    assert (not refused) == change.works, refused
-    if find_worst(found) is COMPATIBLE:
-        assert refused == []
+    differences = compare_structures(recorded_schema, database.schema())
+    errors = database.refused()
+    assert find_worst(differences) is change.verdict, (differences, errors)
+    assert (not errors) == change.works, errors
+    if find_worst(differences) is COMPATIBLE:
+        assert errors == []
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
@@ -417,7 +417,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
     """
     with psycopg.connect(old.uri) as session, session.transaction(force_rollback=True):
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
-        recorded_schema, before = read_schema(session), seen(session)
+        recorded_schema, original_answers = read_schema(session), seen(session)
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
         try:
             with session.transaction():
@@ -426,7 +426,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
             return None
         impact, structure = classify(sql), find_worst(compare_structures(recorded_schema, read_schema(session)))
         harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
-        return harmless and structure is COMPATIBLE, seen(session) != before
+        return harmless and structure is COMPATIBLE, seen(session) != original_answers
 
 
 MADE_AGAIN = (

@@ -26,9 +26,9 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
 
 
 def main(project: NeonProject) -> tuple[Branch, SecretStr]:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found, project.databases.connection_uri(found.id, "app", ROLE)
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch, project.databases.connection_uri(branch.id, "app", ROLE)
 
 
 ASKED = RowQuery(
@@ -48,13 +48,13 @@ def test_a_restore_to_a_head_loses_exactly_the_rows_that_the_comparison_names(pr
     head = project.sql.head(address)
     project.write(root.id, 2)
     assert project.sql.head(address).lsn > head.lsn
-    before = project.sql.buckets(address, ASKED)
-    rows = list(project.sql.rows(address, ASKED, tuple(before)))
+    original_buckets = project.sql.buckets(address, ASKED)
+    rows = list(project.sql.rows(address, ASKED, tuple(original_buckets)))
     project.databases.restore(root.id, root.id, head.lsn, "backup")
     project.settle()
     after = project.sql.buckets(address, ASKED)
-    differing = differing_buckets(before, after)
-    assert (sum(bucket.rows for bucket in before.values()), project.sql.count(address, ASKED)) == (2, 1)
+    differing = differing_buckets(original_buckets, after)
+    assert (sum(bucket.rows for bucket in original_buckets.values()), project.sql.count(address, ASKED)) == (2, 1)
     assert compare_rows(rows, project.sql.rows(address, ASKED, tuple(after)), 5).gone_keys == ("[2]",)
     assert [row.key for row in project.sql.rows(address, ASKED, differing)] in ([], ["[1]"])
 
@@ -70,7 +70,7 @@ def test_rows_are_returned_in_ascending_order_of_hash_and_key(project: NeonProje
 
 def test_the_databases_and_tables_of_a_branch_are_listed(project: NeonProject) -> None:
     _, address = main(project)
-    assert [one.name for one in project.sql.databases(address)] == ["app"]
+    assert [database.name for database in project.sql.databases(address)] == ["app"]
     (written,) = project.sql.relations(address, "app")
     assert (written.in_words, written.key, written.columns, written.why_not) == (
         "public.written", ("row",), ("row",), "",
@@ -80,8 +80,8 @@ def test_the_databases_and_tables_of_a_branch_are_listed(project: NeonProject) -
 def test_a_client_is_listed_while_it_is_connected(project: NeonProject) -> None:
     root, address = main(project)
     with project.connected(root.id, "express-api"):
-        (seen,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
-        assert (seen.role, seen.application) == (ROLE, "express-api")
+        (client,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
+        assert (client.role, client.application) == (ROLE, "express-api")
     assert eventually(lambda: project.sql.client_sessions(address) == ())
 
 
@@ -107,8 +107,8 @@ def test_a_digest_covers_the_compared_columns(project: NeonProject) -> None:
     project.write(root.id, 2)
 
     def digests(*columns: str) -> list[int]:
-        asked = ASKED.model_copy(update={"columns": columns})
-        return [row.digest for row in project.sql.rows(address, asked, tuple(range(16_384)))]
+        query = ASKED.model_copy(update={"columns": columns})
+        return [row.digest for row in project.sql.rows(address, query, tuple(range(16_384)))]
 
     assert digests("row") != digests()
     with pytest.raises(QueryFailed):

@@ -27,9 +27,9 @@ from rollback_cli.migrations.tools.drizzle import read_drizzle
     ],
 )
 def test_each_breaking_rule_is_a_rule_of_squawk(sql: str, rule: str) -> None:
-    found = run_squawk(f"SELECT 1;\n{sql};")
-    assert (found.impact, found.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
-    assert found.is_visible_in_structure == (rule != "ban-truncate-cascade")
+    result = run_squawk(f"SELECT 1;\n{sql};")
+    assert (result.impact, result.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
+    assert result.is_visible_in_structure == (rule != "ban-truncate-cascade")
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_silence_of_squawk_does_not_lower_the_impact(sql: str) -> None:
 
 
 def test_a_statement_that_squawk_can_not_parse_is_unknown() -> None:
-    found = run_squawk("ALTER TABLE users ADD COLUMN (;")
-    assert (found.impact, found.is_visible_in_structure) == (Impact.UNKNOWN, False)
-    assert "syntax-error" in found.reasons[0]
+    result = run_squawk("ALTER TABLE users ADD COLUMN (;")
+    assert (result.impact, result.is_visible_in_structure) == (Impact.UNKNOWN, False)
+    assert "syntax-error" in result.reasons[0]
 
 
 def test_classification_without_squawk_fails_with_the_command_that_installs_squawk(
@@ -116,7 +116,7 @@ def test_squawk_can_only_raise_the_impact(tmp_path: Path) -> None:
     def doubtful(sql: str) -> MigrationImpact:
         return unknown("not today")
 
-    impacts = {one.tag: one.impact.impact for one in read_drizzle(folder, doubtful)}
+    impacts = {migration.tag: migration.impact.impact for migration in read_drizzle(folder, doubtful)}
     assert impacts == {"0000_wipes": Impact.BREAKING, "0001_adds": Impact.UNKNOWN}
 
 

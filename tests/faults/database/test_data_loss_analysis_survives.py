@@ -42,11 +42,11 @@ class AnalysisIncident(FullIncident):
             if self.cursor.next is Step.DONE:
                 return
             due = self.cursor
-            done: Cursor = self._run_with_restarts(
+            cursor: Cursor = self._run_with_restarts(
                 lambda due=due: run_step(due.rollback_id, due.next, self.ports), retries
             )
-            self.cursor = done
-            self.pass_time(seconds=done.wait_seconds)
+            self.cursor = cursor
+            self.pass_time(seconds=cursor.wait_seconds)
         raise AssertionError(self.cursor)
 
     @property

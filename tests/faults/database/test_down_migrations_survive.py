@@ -125,9 +125,9 @@ def failing_second(outside: FaultInjector | None = None) -> DownMigrationsScenar
 
 def assert_stopped_half_way(down: DownMigrationsScenario) -> None:
     assert down.progress.database_outcome is DatabaseOutcome.FAILED
-    why = down.progress.why_not or ""
-    assert f"{OLDER} ended with exit code 3" in why
-    assert f"stepped down: {NEWER}; perhaps: {OLDER}" in why
+    reason = down.progress.why_not or ""
+    assert f"{OLDER} ended with exit code 3" in reason
+    assert f"stepped down: {NEWER}; perhaps: {OLDER}" in reason
     assert "secret-1" not in str(down.document.model_dump_json()), "no password of a log is kept"
     assert down.ran == [NEWER, OLDER]
     assert down.journal() == [1, 2]
@@ -178,9 +178,9 @@ def test_a_refusal_after_the_first_command_names_the_migrations_that_stepped_dow
     down = DownMigrationsScenario()
     run, allowed = down.tasks.run, iter([True])
 
-    def once(*given: Any) -> str:
+    def once(*arguments: Any) -> str:
         if next(allowed, False):
-            return run(*given)
+            return run(*arguments)
         raise RequestRefused("RunTask: AccessDeniedException")
 
     down.tasks.run = once  # type: ignore[method-assign,assignment]

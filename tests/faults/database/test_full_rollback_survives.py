@@ -72,7 +72,7 @@ def test_a_full_rollback_killed_at_any_call_and_never_retried_is_concluded_in_a_
     assert only.concluded_at is not None
     assert only.open_obligations() == ()
     incident.assert_no_data_loss()
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    paged = any(notification.attributes["severity"] == "page" for notification in incident.notifications.sent)
     fenced = any(obligation.kind is ObligationKind.FENCE for obligation in only.left_to_operator())
     assert paged == (only.outcome is not Outcome.SUCCEEDED)
     if only.has_changed_data and incident.running_fingerprint() != V1:

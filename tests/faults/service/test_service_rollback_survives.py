@@ -36,7 +36,7 @@ def assert_the_rules_are_kept(incident: Incident) -> None:
     assert len(set(incident.deployed_definitions())) <= 1
     assert len(incident.deployed_definitions()) <= 2  # the same definition again, if its answer was lost
     assert incident.running_fingerprint() in (V1, V3)
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    paged = any(notification.attributes["severity"] == "page" for notification in incident.notifications.sent)
     assert incident.running_fingerprint() == V1 or paged, "the bad release runs, and no operator was paged"
 
 

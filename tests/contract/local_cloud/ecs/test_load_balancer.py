@@ -80,11 +80,11 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.failed >= 10)
     dimensions = _dimensions(web, with_group=with_group)
-    sent = load.served + load.failed
-    eventually(lambda: _statistic(cloud, "RequestCount", dimensions) == sent)
+    request_count = load.served + load.failed
+    eventually(lambda: _statistic(cloud, "RequestCount", dimensions) == request_count)
     assert _statistic(cloud, "HTTPCode_Target_5XX_Count", dimensions) == load.failed
     assert _statistic(cloud, "HTTPCode_Target_2XX_Count", dimensions) == load.served
-    assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == sent
+    assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == request_count
     if with_group:
         assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
     else:  # host counts need the dimension TargetGroup (ELB user guide, CloudWatch metrics)
