@@ -123,7 +123,7 @@ class LocalProject:
         return self._project.settings
 
     def archive(self, branch_id: str) -> None:
-        """As Neon does with what nobody has used."""
+        """Archive the branch, as Neon does with an unused branch."""
         self._project.archive(self._project.branch(branch_id))
 
     def compute(self, branch_id: str) -> Compute:

@@ -25,9 +25,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # the machine may be busy
 
 
-def wait_for(look: Callable[[], T | None]) -> T:
-    """Wait until `look` returns a result, and return it; look every half second, as each look loads the cloud."""
-    return eventually(look, PATIENCE_SECONDS, every=0.5)
+def wait_for(probe: Callable[[], T | None]) -> T:
+    """Wait for a result of `probe`, and return the result. Probe every half second: each call loads the cloud."""
+    return eventually(probe, PATIENCE_SECONDS, every=0.5)
 
 
 class DeployedEnvironment(Pipeline):

@@ -25,14 +25,14 @@ _KEPT = (
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
+def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 90) -> T:
     """Wait for the first answer that is not None.
 
     Raises:
         AssertionError: there was none within the seconds.
     """
     deadline = time.monotonic() + seconds
-    while (answer := look()) is None:
+    while (answer := probe()) is None:
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.2)
     return answer
@@ -154,11 +154,11 @@ class Live:
     def wait_until_ended(self, machine: str, count: int) -> dict[str, Any]:
         """Wait until `count` executions have ended, and return the newest."""
 
-        def look() -> dict[str, Any] | None:
+        def probe() -> dict[str, Any] | None:
             listed = self.executions(machine)
             return listed[0] if len(listed) >= count and self.is_over(machine) else None
 
-        return wait_for(look, f"execution {count} of {machine} ends")
+        return wait_for(probe, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
         """Whether a machine has executions and none of them is running."""
@@ -168,12 +168,12 @@ class Live:
     def wait_until_baked(self, count: int) -> dict[str, Any]:
         """Serve requests until `count` promotions have ended, and return the newest execution."""
 
-        def look() -> dict[str, Any] | None:
+        def probe() -> dict[str, Any] | None:
             self.serve()
             listed = self.executions("promotion")
             return listed[0] if len(listed) >= count and self.is_over("promotion") else None
 
-        return wait_for(look, f"promotion {count} ends")
+        return wait_for(probe, f"promotion {count} ends")
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run the installed `rollback`; its `stdout` holds standard output and standard error."""

@@ -1,7 +1,7 @@
-"""Every error of every AWS operation that we call is classified on purpose: botocore's models name them.
+"""Each error of each called AWS operation has a class in the table. The models of botocore list the errors.
 
-A new operation, or a new version of botocore, brings errors that are not in the table: then the test fails until
-somebody has read what AWS says of them.
+A new operation, or a new version of botocore, may bring errors that are not in the table. The test then fails until a
+developer has classified them by their documentation.
 """
 
 import ast
@@ -197,7 +197,7 @@ def called() -> set[str]:
 
 
 def code_of(shape: Any) -> str:
-    """How an error calls itself on the wire."""
+    """Return the code of an error as the API sends it."""
     return str(shape.error_code or shape.name)
 
 
@@ -216,7 +216,7 @@ def answer(code: str, status: int, message: str = "", **more: Any) -> ClientErro
     return ClientError(response, "UpdateService")  # type: ignore[arg-type]
 
 
-def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
+def map_error(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
     with pytest.raises(ExternalServiceError) as failure, aws_call(operation, on):
         raise error
     return failure.value
@@ -262,12 +262,12 @@ def test_errors_common_to_all_services_are_classified_by_code_and_status(code: s
     "message", ["Rate exceeded", "Too many concurrent attempts to create a new revision of the family"]
 )
 def test_a_throttling_message_of_ecs_counts_as_throttling(message: str) -> None:
-    assert isinstance(raised(answer("ClientException", 400, message)), Throttled)
+    assert isinstance(map_error(answer("ClientException", 400, message)), Throttled)
 
 
 def test_the_errors_of_a_quota_and_a_bare_503_do_not_claim_that_nothing_changed() -> None:
-    assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
-    bare = raised(answer("ServiceUnavailable", 503))
+    assert isinstance(map_error(answer("LimitExceededException", 400)), CallRefused)
+    bare = map_error(answer("ServiceUnavailable", 503))
     assert type(bare) is ExternalServiceError
     assert "check whether it took effect before sending it again" in str(bare)
 
@@ -302,7 +302,7 @@ def test_a_cancelled_transaction_is_classified_by_its_cancellation_reasons(
     ],
 )
 def test_a_request_that_the_sdk_rejects_fails_permanently(error: Exception, kind: RefusalKind) -> None:
-    failure = raised(error)
+    failure = map_error(error)
     assert isinstance(failure, CallRefused)
     assert (failure.kind, failure.action) == (kind, "ecs:UpdateService")
     assert str(failure).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
@@ -319,7 +319,7 @@ def test_a_request_that_the_sdk_rejects_fails_permanently(error: Exception, kind
     ],
 )
 def test_a_call_without_an_answer_has_an_unknown_outcome(error: Exception) -> None:
-    assert type(raised(error)) is ExternalServiceError
+    assert type(map_error(error)) is ExternalServiceError
 
 
 # Through the adapters, as botocore reads an answer
@@ -380,7 +380,7 @@ def test_an_update_that_ecs_refuses_fails_permanently(code: str, message: str) -
     ],
 )
 def test_a_deployment_that_can_not_be_stopped_now_is_retried(code: str, *, for_good: bool) -> None:
-    """Between the look and the call it may have ended: what refuses is its state."""
+    """The deployment may end between the description and the call: ECS then refuses for its state."""
     arn = "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/web/1"
     error = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
     assert isinstance(error, CallRefused) is for_good

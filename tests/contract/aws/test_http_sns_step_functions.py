@@ -95,7 +95,7 @@ def test_an_invalid_url_is_an_error() -> None:
 
 
 def test_a_message_reaches_the_subscribers_of_its_topic(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = f"told-{uuid.uuid4().hex[:8]}"
+    name = f"topic-{uuid.uuid4().hex[:8]}"
     sns, sqs = cloud.client("sns"), cloud.client("sqs")
     topic, queue = sns.create_topic(Name=name)["TopicArn"], sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -178,8 +178,8 @@ def test_only_pages_go_to_the_critical_topic(cloud: LocalCloud, monkeypatch: pyt
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     notifications = real_ports(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
-    notifications.publish("told", "it succeeded", {"severity": "info"})
-    notifications.publish("paged", "it was refused", {"severity": "page"})
+    notifications.publish("reported", "the rollback succeeded", {"severity": "info"})
+    notifications.publish("paged", "the rollback was refused", {"severity": "page"})
     (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
     assert json.loads(message["Body"])["Subject"] == "paged"
 
@@ -263,7 +263,7 @@ def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param == "fake":
         return FakeNotifications()
     cloud: LocalCloud = request.getfixturevalue("cloud")
-    arn = cloud.client("sns").create_topic(Name=f"told-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    arn = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     return real_ports(cloud, monkeypatch, topic_arn=arn, critical_topic_arn=arn).notifications
 
 

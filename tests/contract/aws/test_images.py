@@ -16,7 +16,7 @@ GONE = "sha256:" + "0" * 64
 
 
 class Registry:
-    """One repository: push to it, and the port that looks at it."""
+    """One repository to push to, and the port that reads it."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"shop/{uuid.uuid4().hex[:8]}"

@@ -54,7 +54,7 @@ def test_a_call_without_an_earlier_answer_can_not_lag(web: Workload) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_service_is_described_whichever_of_its_views_lags(web: Workload, services: Services, view: str) -> None:
-    """One look may hold a new PRIMARY and the deployment of before, or the reverse; the next look holds the truth."""
+    """One answer may mix a new PRIMARY with the earlier deployment, or the reverse. The next answer is consistent."""
     for other_view in VIEWS:
         lag.watch("ecs", other_view)
     web_settings = settings(web)

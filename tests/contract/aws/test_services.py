@@ -33,7 +33,7 @@ QUIET = {"deploymentCircuitBreaker": QUIET_BREAKER}
 
 
 class Harness(Protocol):
-    """A service to look at, and the means to move it."""
+    """A service to describe, and the means to change it."""
 
     services: Services
     targets: Targets
@@ -145,7 +145,7 @@ def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         harness_on_cloud.web.delete()
 
 
-def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
+def is_settled_on(definition_arn: str) -> Callable[[ServiceView], bool]:
     return lambda view: (
         view.primary.definition_arn == definition_arn
         and view.primary.rollout_state == "COMPLETED"
@@ -166,7 +166,7 @@ def newest_status(view: ServiceView) -> str:
 def test_the_description_of_a_stable_service_is_complete(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert (view.desired_count, view.running_count, view.pending_count) == (2, 2, 0)
     assert view.newest is not None
     assert (view.newest.status, view.newest.target_definition_arn) == ("SUCCESSFUL", first)
@@ -195,7 +195,7 @@ def test_an_update_completes_on_the_new_definition(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second, desired_count=3)
-    view = harness.wait(settled(second))
+    view = harness.wait(is_settled_on(second))
     assert harness.wait(lambda v: v.running_count == 3).desired_count == 3
     assert newest_status(view) == "SUCCESSFUL"
 
@@ -207,7 +207,7 @@ def test_a_stopped_deployment_returns_to_its_source(harness: Harness) -> None:
     newest = harness.services.describe(harness.settings).newest
     assert newest is not None
     harness.services.stop_deployment(newest.arn)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert newest_status(view) == "ROLLBACK_SUCCESSFUL"
     assert view.newest is not None
     assert (view.newest.arn, view.newest.source_definition_arn) == (newest.arn, first)
@@ -216,7 +216,7 @@ def test_a_stopped_deployment_returns_to_its_source(harness: Harness) -> None:
 def test_only_a_deployment_in_flight_can_be_stopped(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    newest = harness.wait(settled(first)).newest
+    newest = harness.wait(is_settled_on(first)).newest
     assert newest is not None
     with pytest.raises(ExternalServiceError, match="StopServiceDeployment"):
         harness.services.stop_deployment(newest.arn)
@@ -226,8 +226,8 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision_of_the_servi
     first, second = harness.release("v1"), harness.release("v2", "unhealthy")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second)
-    harness.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or settled(first)(view))
-    assert newest_status(harness.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
+    harness.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or is_settled_on(first)(view))
+    assert newest_status(harness.wait(is_settled_on(first))) == "ROLLBACK_SUCCESSFUL"
 
 
 def test_a_circuit_breaker_without_rollback_keeps_the_failed_definition(harness: Harness) -> None:
@@ -242,7 +242,7 @@ def test_a_circuit_breaker_without_rollback_keeps_the_failed_definition(harness:
 def test_a_change_of_the_configuration_starts_no_deployment_and_is_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    original = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     harness.services.update(harness.settings, deployment_configuration=QUIET)
     after = harness.services.describe(harness.settings)
     assert (after.newest, after.primary) == (original.newest, original.primary)
@@ -280,7 +280,7 @@ def test_a_missing_definition_is_none(harness: Harness, name: str) -> None:
 def test_a_stored_definition_is_registered_as_the_same_release(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     images = view.images_of(view.primary.revision_arn)
     raw = harness.services.definition(first)
     assert raw is not None
@@ -299,7 +299,7 @@ def test_the_error_about_a_missing_service_names_the_service(harness: Harness) -
 def test_each_target_has_the_health_of_its_task(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first, grace_seconds=3600)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert [t.state for t in harness.targets.health(group)] == ["healthy", "healthy"]
     harness.services.update(harness.settings, definition_arn=harness.release("v2", "unhealthy"))
     harness.wait(lambda view: "unhealthy" in {t.state for t in harness.targets.health(group)})
@@ -319,10 +319,10 @@ def test_a_missing_target_group_is_a_failure(harness: Harness) -> None:
 def test_a_moved_tag_makes_another_revision_of_the_same_definition(harness: Harness) -> None:
     first = harness.release("latest")
     harness.run(first)
-    original = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     harness.push("latest")
     harness.services.update(harness.settings, force_new_deployment=True)
-    after = harness.wait(lambda view: settled(first)(view) and view.primary.id != original.primary.id)
+    after = harness.wait(lambda view: is_settled_on(first)(view) and view.primary.id != original.primary.id)
     was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (original, after))
     assert was != now
     assert after.newest is not None
@@ -335,7 +335,7 @@ def test_a_moved_tag_makes_another_revision_of_the_same_definition(harness: Harn
 def test_omitted_members_of_a_deployment_configuration_are_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    original = harness.wait(settled(first)).deployment_configuration
+    original = harness.wait(is_settled_on(first)).deployment_configuration
     harness.services.update(harness.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
     after = harness.services.describe(harness.settings).deployment_configuration
     assert after == {
@@ -351,7 +351,7 @@ def test_ecs_returns_to_the_former_revision_of_the_same_definition(
     harness = LocalCloudHarness(cloud, monkeypatch)
     first = harness.release("latest")
     harness.run(first)
-    good = harness.wait(settled(first))
+    good = harness.wait(is_settled_on(first))
     harness.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
     harness.services.update(harness.settings, force_new_deployment=True)
     back = harness.wait(  # two describe calls: the first may be of the moment before
@@ -371,7 +371,7 @@ def test_a_revision_without_version_consistency_has_digests_in_its_tasks_only(
     harness.web.push("latest", {"kind": "healthy"})
     first = harness.web.register("latest", versionConsistency="disabled")
     harness.run(first)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert view.images_of(view.primary.revision_arn) == {}
     images = harness.services.task_images(harness.settings, first, None)
     assert images.keys() == {"app"}
@@ -387,7 +387,7 @@ def test_a_deployment_with_early_success_criteria_completes_before_the_service_i
     early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
     configuration = {"earlySuccessCriteria": early, "minimumHealthyPercent": 50, "maximumPercent": 125}
     harness.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
-    harness.wait(settled(first))
+    harness.wait(is_settled_on(first))
     second = harness.release("v2")
     harness.services.update(harness.settings, definition_arn=second)
 
@@ -411,7 +411,7 @@ def others(settings: ServiceSettings) -> list[ServiceSettings]:
 def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    original = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     for other in others(harness.settings):
         with pytest.raises(UnsupportedService, match="not-there"):
             harness.services.describe(other)
@@ -434,7 +434,7 @@ def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Ha
 def test_an_invalid_update_is_refused_and_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
     first = harness.release("v1")
     harness.run(first)
-    original = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     with pytest.raises(CallRefused):
         harness.services.update(harness.settings, **changes)
     after = harness.services.describe(harness.settings)
@@ -525,7 +525,7 @@ def test_two_services_change_independently_and_share_the_definitions() -> None:
 def test_the_other_target_groups_of_the_load_balancer_are_listed(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert harness.targets.sibling_target_groups((group,)) == ()
     assert harness.targets.sibling_target_groups(()) == ()
     other = harness.share_balancer()
@@ -535,7 +535,7 @@ def test_the_other_target_groups_of_the_load_balancer_are_listed(harness: Harnes
 def test_health_checks_are_returned_for_existing_target_groups_only(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert harness.targets.health_checks((group,)).keys() == {group}
     assert harness.targets.health_checks(()) == {}
     missing_group = group.replace("targetgroup/", "targetgroup/gone-")
@@ -552,7 +552,7 @@ def test_the_shape_of_a_service_has_the_ports_and_network_that_it_requires(
     harness_on_cloud = LocalCloudHarness(cloud, monkeypatch)
     first = harness_on_cloud.release("v1")
     harness_on_cloud.run(first)
-    view = harness_on_cloud.wait(settled(first))
+    view = harness_on_cloud.wait(is_settled_on(first))
     assert (view.shape.ports, view.shape.uses_fargate, view.shape.has_network) == ((("app", 8080),), True, True)
     definition = harness_on_cloud.services.definition(first)
     assert definition is not None

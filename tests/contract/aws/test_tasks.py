@@ -21,7 +21,7 @@ from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
 DOWN, FAILS, LONG = ("pnpm", "db:down", "0002_x"), ("fail",), ("long",)
 SAYS = "stepping down 0002_x"
-WHO = "express-api-20260301T030000Z-00000000"  # a rollback's id
+STARTED_BY = "express-api-20260301T030000Z-00000000"  # a rollback's id
 
 
 class Harness(Protocol):
@@ -107,10 +107,10 @@ def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(harness: Harness, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
     definition = definition_arn or harness.definition_arn
-    return harness.tasks.run(harness.settings, definition, command, WHO, token or uuid.uuid4().hex)
+    return harness.tasks.run(harness.settings, definition, command, STARTED_BY, token or uuid.uuid4().hex)
 
 
-def ended(harness: Harness, arn: str) -> TaskView:
+def wait_until_stopped(harness: Harness, arn: str) -> TaskView:
     def stopped() -> TaskView | None:
         view = harness.tasks.describe(harness.settings, arn)
         return view if view is not None and view.is_stopped else None
@@ -120,21 +120,21 @@ def ended(harness: Harness, arn: str) -> TaskView:
 
 def test_a_command_runs_to_its_end_and_returns_its_exit_code_and_last_lines(harness: Harness) -> None:
     arn = run(harness, DOWN)
-    view = ended(harness, arn)
+    view = wait_until_stopped(harness, arn)
     assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
     assert harness.tasks.logs(harness.settings, arn, 1) == (SAYS,)
 
 
 @pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
 def test_a_failed_command_returns_its_exit_code(harness: Harness, command: tuple[str, ...], code: int) -> None:
-    assert ended(harness, run(harness, command)).exit_code == code
+    assert wait_until_stopped(harness, run(harness, command)).exit_code == code
 
 
 def test_a_repeated_token_starts_no_second_task_and_a_new_token_does(harness: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(harness, FAILS, token)
     assert run(harness, FAILS, token) == first
-    ended(harness, first)
+    wait_until_stopped(harness, first)
     assert run(harness, FAILS, token) == first
     assert run(harness, FAILS) != first
 
@@ -144,23 +144,25 @@ def test_a_repeated_token_with_other_arguments_has_an_unknown_outcome(harness: H
     first = run(harness, FAILS, token)
     with pytest.raises(OutcomeUnknown):
         run(harness, DOWN, token)
-    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [first]
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [first]
 
 
 def test_a_task_is_found_by_started_by_while_it_runs_and_after_its_end(harness: Harness) -> None:
     arn = run(harness, LONG)
-    assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, WHO)] == [(arn, LONG)]
+    assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [
+        (arn, LONG)
+    ]
     assert harness.tasks.started_by(harness.settings, "somebody-else") == ()
     harness.tasks.stop(harness.settings, arn, "it takes too long")
-    view = ended(harness, arn)
+    view = wait_until_stopped(harness, arn)
     assert view.exit_code != 0
     assert "it takes too long" in view.reason
     harness.tasks.stop(harness.settings, arn, "again")
-    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [arn]
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [arn]
 
 
 def test_a_task_that_can_not_start_has_no_exit_code_and_names_the_reason(harness: Harness) -> None:
-    view = ended(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
+    view = wait_until_stopped(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
     assert (view.started, view.exit_code) == (False, None)
     assert "CannotPullContainerError" in view.reason
     assert harness.tasks.logs(harness.settings, view.arn, 5) == ()
@@ -170,7 +172,7 @@ def test_a_deregistered_definition_is_refused(harness: Harness) -> None:
     harness.deregister()
     with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
         run(harness, FAILS)
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
 def test_a_missing_task_is_none(harness: Harness) -> None:
@@ -185,12 +187,12 @@ def test_a_missing_task_is_none(harness: Harness) -> None:
 def test_a_missing_service_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
-        harness.tasks.run(other, harness.definition_arn, DOWN, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, DOWN, STARTED_BY, uuid.uuid4().hex)
 
 
 def test_a_task_returns_the_lines_and_exit_code_of_its_own_container_only(harness: Harness) -> None:
     arn = run(harness, DOWN)
-    assert ended(harness, arn).exit_code == 0
+    assert wait_until_stopped(harness, arn).exit_code == 0
     other = harness.settings.model_copy(update={"container": "sidecar"})
     view = harness.tasks.describe(other, arn)
     assert view is not None
@@ -202,21 +204,21 @@ def test_a_task_returns_the_lines_and_exit_code_of_its_own_container_only(harnes
 
 @pytest.mark.parametrize(
     ("started_by", "token"),
-    [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
+    [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (STARTED_BY, "a" * 65), (STARTED_BY, "not a token")],
 )
 def test_invalid_names_and_tokens_are_refused(harness: Harness, started_by: str, token: str) -> None:
     with pytest.raises(RequestRefused, match="no task was started"):
         harness.tasks.run(harness.settings, harness.definition_arn, FAILS, started_by, token)
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
 def test_a_missing_container_or_definition_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"container": "sidecar"})
     with pytest.raises(RequestRefused, match="sidecar"):
-        harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, FAILS, STARTED_BY, uuid.uuid4().hex)
     with pytest.raises(RequestRefused, match="no task was started"):
         run(harness, FAILS, definition_arn=f"{harness.definition_arn}99")
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
 def test_a_task_does_not_exist_in_another_cluster(harness: Harness) -> None:
@@ -224,9 +226,9 @@ def test_a_task_does_not_exist_in_another_cluster(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"cluster": "not-there"})
     for call in (
         lambda: harness.tasks.describe(other, arn),
-        lambda: harness.tasks.started_by(other, WHO),
+        lambda: harness.tasks.started_by(other, STARTED_BY),
         lambda: harness.tasks.stop(other, arn, "not ours"),
-        lambda: harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex),
+        lambda: harness.tasks.run(other, harness.definition_arn, FAILS, STARTED_BY, uuid.uuid4().hex),
     ):
         with pytest.raises(CallRefused):
             call()
@@ -247,7 +249,7 @@ def test_a_repeated_token_in_another_cluster_starts_another_task() -> None:
         definition = {"containerDefinitions": [{"name": "app", "image": image("v1")}]}
         service.run(service.register_release(definition, "web"))
     arns = [
-        tasks.run(service_settings, here.describe(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32)
+        tasks.run(service_settings, here.describe(settings[0]).primary.definition_arn, DOWN, STARTED_BY, "a" * 32)
         for service_settings in settings
     ]
     assert len(set(arns)) == 2

@@ -287,20 +287,20 @@ def test_a_schema_that_was_written_twice_is_read_by_its_digest(ledger: Ledger) -
         ledger.schema("0" * 64)
 
 
-def recorded(ledger: Ledger) -> Release:
+def record_candidate(ledger: Ledger) -> Release:
     read = release("v1", state=ReleaseState.CANDIDATE)
     ledger.record(read, normalised_definition(definition("v1"), {}))
     return read
 
 
 def test_a_release_has_its_schema_once_the_schema_is_recorded(ledger: Ledger) -> None:
-    release_with_schema = ledger.set_release_schema(recorded(ledger), SCHEMA.sha256)
+    release_with_schema = ledger.set_release_schema(record_candidate(ledger), SCHEMA.sha256)
     assert release_with_schema.schema_sha256 == SCHEMA.sha256
     assert tuple(ledger.releases(SERVICE)) == (release_with_schema,)
 
 
 def test_the_second_of_two_simultaneous_changes_of_a_release_is_a_conflict(ledger: Ledger) -> None:
-    read = recorded(ledger)
+    read = record_candidate(ledger)
     ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     with pytest.raises(Conflict):
         ledger.set_release_schema(read, SCHEMA.sha256)
@@ -311,7 +311,7 @@ def test_the_second_of_two_simultaneous_changes_of_a_release_is_a_conflict(ledge
 
 
 def test_a_new_release_state_keeps_a_schema_that_was_recorded_since_the_read(ledger: Ledger) -> None:
-    read = recorded(ledger)
+    read = record_candidate(ledger)
     ledger.set_release_schema(read, SCHEMA.sha256)
     judged = ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     assert (judged.state, judged.schema_sha256) == (ReleaseState.PROMOTED, SCHEMA.sha256)
@@ -319,7 +319,7 @@ def test_a_new_release_state_keeps_a_schema_that_was_recorded_since_the_read(led
 
 
 def test_one_of_sixteen_simultaneous_changes_of_a_release_state_succeeds(ledger: Ledger) -> None:
-    read = recorded(ledger)
+    read = record_candidate(ledger)
 
     def set_release_state(number: int) -> bool:
         try:
@@ -358,7 +358,7 @@ def test_a_restore_point_can_have_thousands_of_migrations(ledger: Ledger) -> Non
     assert restored_point.shipped == many
 
 
-def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
+def observation_at(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
     check = Check.passed("database-access", "open", evidence={"service": SERVICE})
     at = NOW + timedelta(minutes=minutes)
     return Observation(branch=BRANCH, schema_sha256=sha256, readiness=(check,), observed_at=at)
@@ -366,36 +366,36 @@ def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
 
 def test_the_newest_observation_is_kept_in_any_write_order(ledger: Ledger) -> None:
     assert ledger.observation(BRANCH) is None
-    ledger.put_observation(seen(5))
-    ledger.put_observation(seen(1, "0" * 64))
-    assert ledger.observation(BRANCH) == seen(5)
-    ledger.put_observation(seen(6))
-    assert ledger.observation(BRANCH) == seen(6)
+    ledger.put_observation(observation_at(5))
+    ledger.put_observation(observation_at(1, "0" * 64))
+    assert ledger.observation(BRANCH) == observation_at(5)
+    ledger.put_observation(observation_at(6))
+    assert ledger.observation(BRANCH) == observation_at(6)
     assert ledger.observation("BRANCH#shop#br-other") is None
 
 
-def standing(minutes: float = 0, *versions: str) -> StandingPlan:
+def standing_plan_at(minutes: float = 0, *versions: str) -> StandingPlan:
     targets = tuple(StandingTarget(release=release(version), definition_arn="arn:x") for version in versions)
     return StandingPlan(service=SERVICE, targets=targets, computed_at=NOW + timedelta(minutes=minutes))
 
 
 def test_a_standing_plan_that_is_unchanged_since_the_read_is_amended(ledger: Ledger) -> None:
-    ledger.put_standing_plan(standing(1, "v1"))
-    amended = standing(1, "v1").model_copy(update={"database_seen_at": NOW})
-    ledger.replace_standing_plan(standing(1, "v1"), amended)
+    ledger.put_standing_plan(standing_plan_at(1, "v1"))
+    amended = standing_plan_at(1, "v1").model_copy(update={"database_seen_at": NOW})
+    ledger.replace_standing_plan(standing_plan_at(1, "v1"), amended)
     assert ledger.standing_plan(SERVICE) == amended
-    ledger.put_standing_plan(standing(0, "v0"))
+    ledger.put_standing_plan(standing_plan_at(0, "v0"))
     assert ledger.standing_plan(SERVICE) == amended  # it is as old as it was
 
 
 def test_a_standing_plan_that_was_replaced_since_the_read_is_not_amended(ledger: Ledger) -> None:
     with pytest.raises(Conflict):
-        ledger.replace_standing_plan(standing(0, "v1"), standing(0, "v1"))
-    ledger.put_standing_plan(standing(0, "v1"))
-    ledger.put_standing_plan(standing(0))  # v1 was judged bad at the same moment
+        ledger.replace_standing_plan(standing_plan_at(0, "v1"), standing_plan_at(0, "v1"))
+    ledger.put_standing_plan(standing_plan_at(0, "v1"))
+    ledger.put_standing_plan(standing_plan_at(0))  # v1 was judged bad at the same moment
     with pytest.raises(Conflict):
-        ledger.replace_standing_plan(standing(0, "v1"), standing(0, "v1"))
-    assert ledger.standing_plan(SERVICE) == standing(0)
+        ledger.replace_standing_plan(standing_plan_at(0, "v1"), standing_plan_at(0, "v1"))
+    assert ledger.standing_plan(SERVICE) == standing_plan_at(0)
 
 
 def test_a_lease_of_a_branch_is_independent_of_the_lease_of_a_service(ledger: Ledger) -> None:

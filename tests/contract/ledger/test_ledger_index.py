@@ -50,26 +50,28 @@ def on_table(simulation: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoL
     return real
 
 
-def derived(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
-    """Return the entries that the documents say."""
+def derive_entries(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
+    """Return the entries that follow from the documents."""
     documents = [r for name in (SERVICE, WORKER) for r in ledger.history(name)]
     entries = [entry for r in documents for entry in build_entries(r).values() if isinstance(entry, kind)]
     return {e.model_dump_json() for e in entries if service in (getattr(e, "service", None), e.rollback_id[:-29])}
 
 
-def agrees(ledger: DynamoLedger) -> None:
+def assert_index_agrees(ledger: DynamoLedger) -> None:
     long_ago = NOW - timedelta(days=1)
     for service in (SERVICE, WORKER):
-        assert {e.model_dump_json() for e in ledger.pending(service).items} == derived(ledger, PendingEntry, service)
+        assert {e.model_dump_json() for e in ledger.pending(service).items} == derive_entries(
+            ledger, PendingEntry, service
+        )
         entries = {e.model_dump_json() for e in ledger.obligations(service).items}
         assert entries == {
-            text for text in derived(ledger, ObligationsEntry, service) if json.loads(text)["service"] == service
+            text for text in derive_entries(ledger, ObligationsEntry, service) if json.loads(text)["service"] == service
         }
-        assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derived(
+        assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derive_entries(
             ledger, ChangeEntry, service
         )
     answers = {e.model_dump_json() for e in ledger.answers(SERVICE, DEGRADED, long_ago).items}
-    assert answers == derived(ledger, AnswerEntry, SERVICE)
+    assert answers == derive_entries(ledger, AnswerEntry, SERVICE)
 
 
 def test_the_index_agrees_with_the_documents_after_each_step(table: tuple[Any, str]) -> None:
@@ -78,16 +80,16 @@ def test_the_index_agrees_with_the_documents_after_each_step(table: tuple[Any, s
     assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
     assert ledger.build_index((SERVICE, WORKER), LATER) is True
     first = simulation.admit(alarm_event(), "first")
-    agrees(ledger)
+    assert_index_agrees(ledger)
     for _ in range(100):
         if next_step(simulation.read(first)) is Step.DONE:
             break
         simulation.run_due_step(first)
-        agrees(ledger)
+        assert_index_agrees(ledger)
     second = simulation.admit({"type": "full", "service": SERVICE, "target_version": "v1", "force": True}, "second")
     abort(second.id, Operator(name="ann", reason="no"), simulation.ports)
     simulation.run_to_end(second)
-    agrees(ledger)
+    assert_index_agrees(ledger)
     assert ledger.find_by_execution(second.execution) == (SERVICE, second.id)
 
 
@@ -249,7 +251,7 @@ def run(simulation: TwoWriterSimulation, service: str, event: dict[str, Any], na
 DAMAGE = st.sampled_from(["no JSON", "wrong types", "unknown values", "attributes gone", "from the future"])
 
 
-def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
+def damage_item(item: dict[str, Any], how: str) -> dict[str, Any]:
     key = {name: item[name] for name in ("pk", "sk")}
     rest = [name for name in item if name not in key]
     if how == "attributes gone":
@@ -275,7 +277,7 @@ def test_a_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud
     simulation = items_of_two_services(table_name)
     items = sorted(client.scan(TableName=table_name[1])["Items"], key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
     item = data.draw(st.sampled_from(items))
-    client.put_item(TableName=table_name[1], Item=damaged(item, data.draw(DAMAGE)))
+    client.put_item(TableName=table_name[1], Item=damage_item(item, data.draw(DAMAGE)))
     key = f"{item['pk']['S']} / {item['sk']['S']}"
     of_worker = WORKER in key
     mine, other = (WORKER, SERVICE) if of_worker else (SERVICE, WORKER)

@@ -185,7 +185,7 @@ def test_a_composite_set_by_an_operator_keeps_its_state_until_a_child_changes(wa
     watch.becomes(child, "OK")
     parent = watch.composite(f"ALARM({child})")
     watch.becomes(parent, "OK")
-    watch.api.set_alarm_state(AlarmName=parent, StateValue="ALARM", StateReason="by hand")
+    watch.api.set_alarm_state(AlarmName=parent, StateValue="ALARM", StateReason="set by an operator")
     time.sleep(clock.real_seconds(120))
     assert watch.described(parent)["StateValue"] == "ALARM"
     watch.metric("child", 50)

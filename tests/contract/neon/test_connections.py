@@ -59,7 +59,7 @@ def test_a_session_of_the_pooler_has_the_name_of_its_last_client(
     project: LocalProject, root: str, address: SecretStr
 ) -> None:
     """PgBouncer tracks application_name (https://www.pgbouncer.org/config.html, track_extra_parameters): one server
-    session serves both, so that the name of who has asked nothing since is gone. That proves nothing against it."""
+    session serves both, so the name of the idle client is gone. Its absence proves nothing."""
     pooled = project.databases.connection_uri(root, "app", ROLE, pooled=True).get_secret_value()
     with (
         psycopg.connect(pooled, application_name="first", autocommit=True, prepare_threshold=None) as first,

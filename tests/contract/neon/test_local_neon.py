@@ -41,7 +41,7 @@ def main(project: LocalProject) -> Branch:
     return branch
 
 
-def look(project: LocalProject, branch_id: str) -> Branch:
+def branch_by_id(project: LocalProject, branch_id: str) -> Branch:
     branch = project.databases.branch(branch_id)
     assert branch is not None
     return branch
@@ -50,11 +50,11 @@ def look(project: LocalProject, branch_id: str) -> Branch:
 def child(project: LocalProject, name: str = "staging") -> Branch:
     branch = project.databases.create_branch(name, main(project).id, with_endpoint=True).branch
     project.settle()
-    return look(project, branch.id)
+    return branch_by_id(project, branch.id)
 
 
-def asked(project: LocalProject, method: str, path: str, body: object = None) -> httpx.Response:
-    """A call that our client does not make."""
+def send_request(project: LocalProject, method: str, path: str, body: object = None) -> httpx.Response:
+    """Send a request that our client never sends."""
     base = project.http._client.base_url
     key = {"Authorization": f"Bearer {project._neon.api_key}"}
     return httpx.request(
@@ -84,7 +84,7 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     if by == "sql":
         project.run(root.id, "CREATE DATABASE billing")
     else:
-        response = asked(
+        response = send_request(
             project, "POST", f"/branches/{root.id}/databases", {"database": {"name": "billing", "owner_name": ROLE}}
         )
         assert response.status_code == 201, response.text
@@ -98,7 +98,7 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     project.settle()
     assert run(project, root.id, "billing", "SELECT id FROM invoices") == [(1,)]
     assert project.rows(root.id) == []
-    listed = asked(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
+    listed = send_request(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
     assert [(database["name"], database["owner_name"]) for database in listed] == [("app", ROLE), ("billing", ROLE)]
     with pytest.raises(NotFound):
         project.uri(root.id, "none")
@@ -106,20 +106,20 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
 
 def test_neon_returns_the_password_of_a_role_of_the_api_and_none_of_a_role_of_sql(project: LocalProject) -> None:
     root = main(project)
-    response = asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
+    response = send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
     assert response.status_code == 201, response.text
     with psycopg.connect(project.uri(root.id, role="reader")) as session:
         assert session.execute("SELECT current_user").fetchone() == ("reader",)
     project.run(root.id, "CREATE ROLE by_sql LOGIN PASSWORD 'x'")
     with pytest.raises(NotFound):
         project.uri(root.id, role="by_sql")
-    assert asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
+    assert send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
 
 
 def test_every_role_gets_a_new_password_on_a_child_of_a_protected_branch(project: LocalProject) -> None:
     """https://neon.com/docs/guides/protected-branches."""
     root = main(project)
-    asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
+    send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
     project.databases.update_branch(root.id, protected=True)
     staging = child(project)
     for role in (ROLE, "reader"):
@@ -196,9 +196,9 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
     project.write(staging.id, 5)
     project.archive(staging.id)
     project.archive(root.id)
-    states = [look(project, branch.id).current_state for branch in (root, staging)]
+    states = [branch_by_id(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["archived", "archived"]
-    assert look(project, staging.id).is_ready
+    assert branch_by_id(project, staging.id).is_ready
     match use:
         case "connect":
             assert project.rows(staging.id) == [5]
@@ -211,7 +211,7 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
             project.archive(staging.id)
             project.databases.restore(staging.id, other.id, preserve_under_name="before")
     project.settle()
-    states = [look(project, branch.id).current_state for branch in (root, staging)]
+    states = [branch_by_id(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["ready", "ready"]
 
 
@@ -242,7 +242,7 @@ def test_a_restore_to_the_own_past_hides_its_time_when_the_test_asks_for_that(pr
     project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
     assert project.rows(root.id) == []
-    assert look(project, root.id).last_reset_at is None
+    assert branch_by_id(project, root.id).last_reset_at is None
     with pytest.raises(RequestRefused):  # its own history begins anew all the same
         project.databases.create_branch("earlier", root.id, time_before)
 
@@ -258,7 +258,7 @@ def test_a_detachment_outlasts_its_branchs_start_when_the_test_asks_for_that(
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     (detaching,) = [operation for operation in restored.operations if operation.action == "detach_parent_branch"]
     deadline = time.monotonic() + 30
-    while not look(project, root.id).is_ready:
+    while not branch_by_id(project, root.id).is_ready:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert project.rows(root.id) == []

@@ -44,17 +44,17 @@ def main(project: NeonProject) -> Branch:
     return branch
 
 
-def look(project: NeonProject, branch_id: str) -> Branch:
+def branch_by_id(project: NeonProject, branch_id: str) -> Branch:
     branch = project.databases.branch(branch_id)
     assert branch is not None
     return branch
 
 
 def child(project: NeonProject, name: str = "staging") -> Branch:
-    """A branch of main with a compute, ready."""
+    """Create a branch of main with a compute, and wait until it is ready."""
     created = project.databases.create_branch(name, main(project).id, with_endpoint=True)
     project.settle()
-    return look(project, created.branch.id)
+    return branch_by_id(project, created.branch.id)
 
 
 def uri(project: NeonProject, branch: Branch) -> str:
@@ -109,7 +109,7 @@ def test_a_branch_from_a_position_has_the_data_committed_by_then(project: NeonPr
     preview = project.databases.create_branch("preview", root.id, lsn if by == "lsn" else at)
     project.settle()
     assert project.rows(preview.branch.id) == [1]
-    resolved = look(project, preview.branch.id).parent_lsn
+    resolved = branch_by_id(project, preview.branch.id).parent_lsn
     assert resolved is not None
     assert resolved >= lsn
 
@@ -119,14 +119,14 @@ def test_a_running_operation_locks_the_whole_project(project: NeonProject) -> No
     with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
         assert not have_succeeded(project, change)
-        assert not look(project, change.branch.id).is_ready
+        assert not branch_by_id(project, change.branch.id).is_ready
         with pytest.raises(ProjectLocked):
             project.databases.create_branch("b", root.id)
         with pytest.raises(ProjectLocked):
             project.databases.update_branch(root.id, protected=True)
     project.settle()
     assert have_succeeded(project, change)
-    assert look(project, change.branch.id).is_ready
+    assert branch_by_id(project, change.branch.id).is_ready
     assert project.databases.branch_named("b") is None
 
 
@@ -149,7 +149,7 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     original_address = (uri(project, root), project.databases.endpoints(root.id)[0].host)
     project.databases.restore(root.id, root.id, lsn if by == "lsn" else at, "backup")
     project.settle()
-    backup, restored = project.databases.branch_named("backup"), look(project, root.id)
+    backup, restored = project.databases.branch_named("backup"), branch_by_id(project, root.id)
     assert backup is not None
     assert (project.rows(root.id), project.rows(backup.id)) == ([1], [1, 2])
     assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == original_address
@@ -165,7 +165,7 @@ def test_a_restored_branch_shows_the_time_of_its_restore(project: NeonProject) -
     lsn, _ = project.position(root.id)
     with project.hold_operations():
         project.databases.restore(root.id, root.id, lsn, "backup")
-        accepted_at = look(project, root.id).last_reset_at
+        accepted_at = branch_by_id(project, root.id).last_reset_at
         assert accepted_at is not None
         assert t0.replace(microsecond=0) <= accepted_at < t0 + timedelta(hours=1)  # Neon's times have whole seconds
         assert project.databases.branch_named("backup") is not None
@@ -179,7 +179,7 @@ def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProje
     project.settle()
     backup = project.databases.branch_named("backup")
     assert backup is not None
-    assert look(project, staging.id).parent_id == backup.id
+    assert branch_by_id(project, staging.id).parent_id == backup.id
 
 
 def test_history_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
@@ -221,8 +221,8 @@ def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) 
     project.settle()
     backup = project.databases.branch_named("staging-backup")
     assert backup is not None
-    assert look(project, staging.id).parent_id == root.id
-    assert look(project, backup.parent_id or "").name == "bad"
+    assert branch_by_id(project, staging.id).parent_id == root.id
+    assert branch_by_id(project, backup.parent_id or "").name == "bad"
     assert project.rows(staging.id) == [1]
 
 
@@ -286,7 +286,7 @@ def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> No
 def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject) -> None:
     staging = child(project)
     project.databases.update_branch(staging.id, protected=True)
-    assert look(project, staging.id).protected
+    assert branch_by_id(project, staging.id).protected
     with pytest.raises(BranchProtected):
         project.databases.restore(staging.id, main(project).id)
     with pytest.raises(BranchProtected):
@@ -294,7 +294,7 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     project.databases.update_branch(staging.id, protected=False)
     project.databases.restore(staging.id, main(project).id)
     project.settle()
-    assert not look(project, staging.id).protected
+    assert not branch_by_id(project, staging.id).protected
 
 
 def test_a_child_of_a_protected_branch_gets_a_new_password_and_keeps_it(project: NeonProject) -> None:
@@ -322,7 +322,7 @@ def password_of(address: str) -> str:
 def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: NeonProject) -> None:
     staging = child(project)
     project.restrict(staging.id, "restore", "it is being archived")
-    assert look(project, staging.id).why_not("restore") == "it is being archived"
+    assert branch_by_id(project, staging.id).why_not("restore") == "it is being archived"
     with pytest.raises(RequestRefused):
         project.databases.restore(staging.id, main(project).id)
 
@@ -344,7 +344,7 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
     project.lose_next("update_branch")
     with pytest.raises(OutcomeUnknown):
         project.databases.update_branch(old.id, name="backup")
-    assert look(project, old.id).name == "backup"
+    assert branch_by_id(project, old.id).name == "backup"
     until = project.now() + timedelta(days=3)
     new = project.databases.create_branch("staging", main(project).id, with_endpoint=True, expires_at=until).branch
     project.settle()
@@ -366,15 +366,18 @@ def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(proje
     backup = project.databases.branch_named("backup")
     assert backup is not None
     assert (project.rows(root.id), project.rows(backup.id), project.rows(branch.id)) == ([1], [1, 2], [1])
-    assert (look(project, root.id).parent_id, look(project, branch.id).parent_id) == (branch.id, backup.id)
+    assert (branch_by_id(project, root.id).parent_id, branch_by_id(project, branch.id).parent_id) == (
+        branch.id,
+        backup.id,
+    )
 
 
 def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)
-    assert look(project, staging.id).expires_at == until.replace(microsecond=0)
+    assert branch_by_id(project, staging.id).expires_at == until.replace(microsecond=0)
     project.databases.expire_branch(staging.id, None)
-    assert look(project, staging.id).expires_at is None
+    assert branch_by_id(project, staging.id).expires_at is None
 
 
 def test_a_branch_is_deleted_once_and_only_after_its_children(project: NeonProject) -> None:
@@ -401,7 +404,7 @@ def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(pr
     with pytest.raises(OutcomeUnknown):
         project.databases.restore(root.id, root.id, lsn, "backup")
     assert project.databases.branch_named("backup") is not None
-    assert OriginalBranch.of(root, ()).is_reset(look(project, root.id))
+    assert OriginalBranch.of(root, ()).is_reset(branch_by_id(project, root.id))
     assert "create_timeline" in {operation.action for operation in project.databases.operations_since(t0)}
     project.settle()
     assert project.rows(root.id) == []
@@ -429,7 +432,7 @@ def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: N
     assert failed.error
     assert not failed.has_failed(failed.updated_at + timedelta(seconds=59))
     assert failed.has_failed(failed.updated_at + timedelta(seconds=60))
-    assert not look(project, change.branch.id).is_ready
+    assert not branch_by_id(project, change.branch.id).is_ready
     with pytest.raises(BranchNotReady):
         project.databases.restore(change.branch.id, main(project).id)
 
@@ -499,7 +502,7 @@ def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(proje
     project.settle()
     with pytest.raises(RequestRefused):
         project.databases.expire_branch(staging.id, until)
-    assert look(project, staging.id).expires_at is None
+    assert branch_by_id(project, staging.id).expires_at is None
 
 
 def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: NeonProject) -> None:
@@ -525,4 +528,4 @@ def test_the_plan_limits_the_number_of_protected_branches(project: NeonProject) 
         project.databases.update_branch(root.id, protected=True)
     with pytest.raises(RequestRefused):
         project.databases.create_branch("f", root.id, protected=True)
-    assert not look(project, root.id).protected
+    assert not branch_by_id(project, root.id).protected

@@ -128,7 +128,7 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     project.close()
 
 
-def recorded(project: LocalProject) -> list[Exchange]:
+def record_exchanges(project: LocalProject) -> list[Exchange]:
     """Record what the client exchanges from now on."""
     exchanges: list[Exchange] = []
 
@@ -207,7 +207,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
 def test_every_request_and_answer_matches_neons_specification(
     project: LocalProject, specification: Specification
 ) -> None:
-    databases, exchanges = Counted(project.databases), recorded(project)
+    databases, exchanges = Counted(project.databases), record_exchanges(project)
     use_everything(project, databases)
     wrong = [f"{e.method} {e.path}: {error}" for e in exchanges for error in specification.errors(e)]
     assert wrong == []

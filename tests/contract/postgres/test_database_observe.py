@@ -1,4 +1,4 @@
-"""Looks at a database on the local Neon, with real Postgres: what they tell of a release that is left behind."""
+"""Observations of a database on the local Neon, with real Postgres, after a restore and after a migration."""
 
 from collections.abc import Iterator
 
@@ -33,8 +33,8 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     local.close()
 
 
-def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
-    """v1 runs on a table of users, with the first migration in Drizzle's journal; and the branch's id."""
+def start_on_first_migration(project: LocalProject) -> tuple[MigrationSimulation, str]:
+    """Run v1 on a table of users, with the first migration in Drizzle's journal; return the branch's id too."""
     root = project.databases.branch_named("main")
     assert root is not None
     here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
@@ -45,11 +45,11 @@ def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
         root.id,
         "CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
     )
-    migrated(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
+    apply_migration(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
     return simulation, root.id
 
 
-def migrated(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
+def apply_migration(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
     project.run(branch_id, statement)
     project.run(branch_id, _RECORD, migration.hash, migration.created_at)
 
@@ -58,7 +58,7 @@ def test_a_restore_changes_the_timeline_and_earlier_points_are_refused_with_the_
     project: LocalProject,
 ) -> None:
     """`SHOW neon.timeline_id` on Neon's computes: neondatabase/neon, `pgxn/neon/libpagestore.c`."""
-    simulation, main = staged(project)
+    simulation, main = start_on_first_migration(project)
     point = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports).point
     assert point.timeline is not None
     assert project.run(main, "SHOW neon.timeline_id") == [(point.timeline,)]
@@ -92,11 +92,11 @@ def test_a_restore_changes_the_timeline_and_earlier_points_are_refused_with_the_
 def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
     project: LocalProject,
 ) -> None:
-    simulation, main = staged(project)
+    simulation, main = start_on_first_migration(project)
     prepare_standing_plan(SERVICE, simulation.ports)
-    looked = observe(simulation.ports)
-    assert looked is not None
-    schema = simulation.ledger.schema(looked.schema_sha256)
+    observation = observe(simulation.ports)
+    assert observation is not None
+    schema = simulation.ledger.schema(observation.schema_sha256)
     assert schema.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
     assert schema.recorded_schema is not None
     assert set(schema.recorded_schema.tables["public.users"]) == {"id", "name"}
@@ -104,7 +104,7 @@ def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
 
     created = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
     assert created.new == (DROPS,)
-    migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
+    apply_migration(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
     simulation.clock.pass_time(seconds=(project.now() - simulation.clock.now()).total_seconds())
     simulation.start_versioned_deployment("v2")
     notes = simulation.deliver_event(BEGAN)

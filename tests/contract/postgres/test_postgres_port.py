@@ -40,13 +40,13 @@ def shared(local_neon: LocalNeon) -> Iterator[Database]:
     project.close()
 
 
-def nobody_is_connected(address: SecretStr) -> bool:
+def has_no_clients(address: SecretStr) -> bool:
     """A session that was closed is still shown until its process has ended."""
     return bool(eventually(lambda: SQL.client_sessions(address) == ()))
 
 
 def test_sessions_of_clients_are_listed_without_the_rollbacks_own_session(shared: Database) -> None:
-    assert nobody_is_connected(shared.address)
+    assert has_no_clients(shared.address)
     with psycopg.connect(shared.address.get_secret_value(), application_name="express-api") as session:
         session.execute("SELECT 1")
         (client,) = SQL.client_sessions(shared.address)
@@ -57,7 +57,7 @@ def test_sessions_of_clients_are_listed_without_the_rollbacks_own_session(shared
 def test_a_session_of_another_role_is_listed_without_its_state(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'; CREATE ROLE by_sql LOGIN PASSWORD 'x'")
-    assert nobody_is_connected(shared.address)
+    assert has_no_clients(shared.address)
     by_sql = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="by_sql", password="x")
     with psycopg.connect(shared.address.get_secret_value(), user="reporting", password="x"):
         (client,) = SQL.client_sessions(SecretStr(by_sql))
@@ -68,7 +68,7 @@ def test_a_session_of_another_role_is_listed_without_its_state(shared: Database)
 
 def test_neons_own_sessions_are_not_listed(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect():
-        assert nobody_is_connected(shared.address)
+        assert has_no_clients(shared.address)
 
 
 def test_the_schema_has_the_columns_that_an_insert_needs(shared: Database) -> None:
@@ -166,7 +166,7 @@ def test_the_error_about_an_invalid_address_hides_the_address() -> None:
 def test_a_wrong_role_password_or_database_fails_permanently_and_is_not_taken_for_a_starting_compute(
     shared: Database, part: str, other: str, kind: RefusalKind
 ) -> None:
-    """libpq tells no SQLSTATE when a connection fails: Postgres's words decide."""
+    """libpq reports no SQLSTATE when a connection fails, so the text of Postgres decides."""
     wrong = other.join(shared.address.get_secret_value().rsplit(part, 1))
     with pytest.raises(SessionRefused) as error:
         SQL.head(SecretStr(wrong))

@@ -61,7 +61,7 @@ class Branch:
             plan=Plan(running=release("v2"), target=release("v1"), checks=(), database=planned),
             service=ServiceProgress(started_at=now, escalation_level_since=now, done_at=now),
         )  # fmt: skip
-        time.sleep(0.1)  # ECS tells times to the millisecond
+        time.sleep(0.1)  # ECS reports times to the millisecond
 
     def _settings(self, name: str, of: Workload, **connection: Any) -> ServiceSettings:
         fields = {"name": name, "cluster": of.name, "ecs_service": of.name, "container": "app"}

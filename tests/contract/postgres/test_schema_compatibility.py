@@ -151,7 +151,7 @@ class Database:
     def schema(self) -> LiveSchema:
         return PostgresSql().live_schema(self._address)
 
-    def refused(self) -> list[str]:
+    def failing_statements(self) -> list[str]:
         """Errors of Postgres for the old statements that no longer work."""
         errors = []
         with psycopg.connect(self._address.get_secret_value()) as session:
@@ -173,7 +173,7 @@ def database(local_neon: LocalNeon) -> Iterator[Database]:
 
 def test_the_old_releases_statements_work_before_any_change(database: Database) -> None:
     database.reset()
-    assert database.refused() == []
+    assert database.failing_statements() == []
 
 
 SILENT = (
@@ -189,7 +189,7 @@ def test_a_change_that_refuses_no_statement_and_returns_other_values_is_unknown(
     database.reset()
     recorded_schema = database.schema()
     database.run(sql)
-    assert database.refused() == []
+    assert database.failing_statements() == []
     assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
@@ -315,7 +315,7 @@ def test_the_verdict_holds_for_the_old_releases_statements(database: Database, c
     recorded_schema = database.schema()
     database.run(change.sql)
     differences = compare_structures(recorded_schema, database.schema())
-    errors = database.refused()
+    errors = database.failing_statements()
     assert find_worst(differences) is change.verdict, (differences, errors)
     assert (not errors) == change.works, errors
     if find_worst(differences) is COMPATIBLE:
@@ -327,7 +327,7 @@ def test_a_migration_that_is_classified_as_harmless_is_harmless(database: Databa
     database.reset()
     database.run(change.sql)
     if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
-        assert database.refused() == []
+        assert database.failing_statements() == []
         assert change.verdict is COMPATIBLE
 
 
@@ -338,7 +338,7 @@ def test_changes_that_are_harmless_alone_are_harmless_together(database: Databas
         if change.verdict is COMPATIBLE:
             database.run(change.sql)
     assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
-    assert database.refused() == []
+    assert database.failing_statements() == []
 
 
 # Statements of migrations on the schema above. A view that is replaced is left out: its body belongs to the snapshot.
@@ -392,8 +392,8 @@ READS = (
 )
 
 
-def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
-    """Answers to the old release's reads; a refused read is the name of its error."""
+def read_answers(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
+    """Return the answers to the old release's reads; a failed read is the name of its error."""
     answers: list[object] = []
     for read in READS:
         try:
@@ -417,7 +417,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
     """
     with psycopg.connect(old.uri) as session, session.transaction(force_rollback=True):
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
-        recorded_schema, original_answers = read_schema(session), seen(session)
+        recorded_schema, original_answers = read_schema(session), read_answers(session)
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
         try:
             with session.transaction():
@@ -426,7 +426,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
             return None
         impact, structure = classify(sql), find_worst(compare_structures(recorded_schema, read_schema(session)))
         harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
-        return harmless and structure is COMPATIBLE, seen(session) != original_answers
+        return harmless and structure is COMPATIBLE, read_answers(session) != original_answers
 
 
 MADE_AGAIN = (

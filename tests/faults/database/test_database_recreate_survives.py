@@ -83,10 +83,10 @@ def test_a_recreate_killed_at_any_call_and_resumed_recreates_exactly_once(kill_a
 LOST = ("update_branch", "create_branch", "expire_branch")
 
 
-@pytest.mark.parametrize("lost", [(call,) for call in LOST] + [LOST])
-def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("lost_calls", [(call,) for call in LOST] + [LOST])
+def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost_calls: tuple[str, ...]) -> None:
     recreate = RecreateScenario()
-    for call in lost:
+    for call in lost_calls:
         recreate.neon.lose_next(call)
     recreate.run_until_ended()
     assert_recreated_once(recreate)

@@ -67,10 +67,10 @@ def test_down_migrations_killed_at_any_call_and_resumed_run_exactly_once(kill_at
     assert_stepped_down_once(down)
 
 
-@pytest.mark.parametrize("lost", [1, 3])
-def test_down_migrations_run_exactly_once_although_run_task_lost_its_answer(lost: int) -> None:
+@pytest.mark.parametrize("lost_answers", [1, 3])
+def test_down_migrations_run_exactly_once_although_run_task_lost_its_answer(lost_answers: int) -> None:
     down = DownMigrationsScenario()
-    for _ in range(lost):
+    for _ in range(lost_answers):
         down.tasks.lose_next()
     down.run_until_ended()
     assert_stepped_down_once(down)

@@ -81,7 +81,7 @@ class FullIncident(Incident):
             assert lease is None or lease.expires_at <= self.clock.now()
 
     def abort_while_fenced(self, execution: str) -> Rollback:
-        """Stop the execution by hand once the branch is unprotected, and deliver EventBridge's event about it."""
+        """Stop the execution as an operator once the branch is unprotected, and deliver the event of the stop."""
         rollback = admit(EVENT, execution, self.clock.now(), self.ports)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:

@@ -169,7 +169,7 @@ class Incidents(RuleBasedStateMachine):
         force=st.booleans(),
         named=st.sampled_from([None, "v1", "v2", "v3"]),
     )
-    def start_by_hand(self, kind: str, force: bool, named: str | None) -> Execution:
+    def start_by_operator(self, kind: str, force: bool, named: str | None) -> Execution:
         execution_input = {"type": kind, "force": force} | ({"target_version": named} if named else {})
         return Execution(f"execution-{self._next()}", execution_input)
 

@@ -52,7 +52,7 @@ def test_the_creation_of_the_user_by_another_process_is_awaited(
     useradd(tmp_path, f"test -e {tmp_path}/tried && exit 9; touch {tmp_path}/tried; echo 'try again later' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     # The user is missing at first and while /etc/passwd is locked, and then useradd reports that it exists.
-    looks = iter([False, False, True])
-    monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(looks))
+    answers = iter([False, False, True])
+    monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(answers))
 
     assert neon_postgres.account.__wrapped__().name == "pgserver"

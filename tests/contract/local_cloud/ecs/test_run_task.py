@@ -40,7 +40,7 @@ def long(worker: Workload, definition: str) -> Iterator[str]:
     worker.ecs.stop_task(cluster=worker.name, task=arn)
 
 
-def stopped(worker: Workload, arn: str) -> dict[str, Any]:
+def wait_until_stopped(worker: Workload, arn: str) -> dict[str, Any]:
     return eventually(lambda: task if (task := worker.task(arn))["lastStatus"] == "STOPPED" else None)
 
 
@@ -49,7 +49,7 @@ def test_a_one_off_command_runs_to_its_end_and_ecs_shows_its_exit_code(worker: W
     assert (first["lastStatus"], first["startedBy"], first["group"]) == (
         "PROVISIONING", "rollback-1", f"family:{worker.name}",
     )  # fmt: skip
-    task = stopped(worker, first["taskArn"])
+    task = wait_until_stopped(worker, first["taskArn"])
     assert (task["containers"][0]["exitCode"], task["desiredStatus"]) == (0, "STOPPED")
     assert (task["stopCode"], task["stoppedReason"]) == (
         "EssentialContainerExited", "Essential container in task exited",
@@ -62,7 +62,7 @@ def test_a_one_off_command_runs_to_its_end_and_ecs_shows_its_exit_code(worker: W
 def test_ecs_shows_the_exit_code_of_a_failed_command(
     worker: Workload, definition: str, command: str, code: int
 ) -> None:
-    task = stopped(worker, worker.run(definition, [command]))
+    task = wait_until_stopped(worker, worker.run(definition, [command]))
     assert task["containers"][0]["exitCode"] == code
 
 
@@ -72,7 +72,7 @@ def test_the_output_of_a_command_is_in_the_log_before_its_task_is_stopped(cloud:
     options = {"awslogs-group": worker.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "express"}
     settings = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
     arn = worker.run(worker.release("v1", {"commands": COMMANDS}, **settings), ["pnpm", "db:down", "0002_x"])
-    stopped(worker, arn)
+    wait_until_stopped(worker, arn)
     stream = f"express/app/{arn.rsplit('/', 1)[-1]}"
     events = logs.get_log_events(logGroupName=worker.name, logStreamName=stream)["events"]
     assert [event["message"] for event in events] == ["$ pnpm db:down 0002_x", "stepping down"]
@@ -85,7 +85,7 @@ def test_list_tasks_finds_a_task_by_started_by_until_it_is_stopped(worker: Workl
     assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == [arn]
     assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, startedBy="somebody-else") == []
     worker.ecs.stop_task(cluster=worker.name, task=arn, reason="test")
-    task = stopped(worker, arn)
+    task = wait_until_stopped(worker, arn)
     assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "test")
     assert task["containers"][0]["exitCode"] == 143  # SIGTERM
     assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == []
@@ -100,11 +100,11 @@ def test_a_task_without_a_command_runs_the_server(worker: Workload, definition: 
     )["tasks"]
     eventually(lambda: worker.task(task["taskArn"])["lastStatus"] == "RUNNING")
     worker.ecs.stop_task(cluster=worker.name, task=task["taskArn"])
-    assert stopped(worker, task["taskArn"])["containers"][0]["exitCode"] == 0
+    assert wait_until_stopped(worker, task["taskArn"])["containers"][0]["exitCode"] == 0
 
 
 def test_a_task_whose_image_is_missing_cannot_start(worker: Workload) -> None:
-    task = stopped(worker, worker.run(worker.register("never-pushed"), ["long"]))
+    task = wait_until_stopped(worker, worker.run(worker.register("never-pushed"), ["long"]))
     assert task["stopCode"] == "TaskFailedToStart"
     assert task["stoppedReason"].startswith("CannotPullContainerError")
     assert "exitCode" not in task["containers"][0]
@@ -114,7 +114,7 @@ def test_the_same_client_token_starts_one_task_only(worker: Workload, definition
     token = uuid.uuid4().hex
     first = worker.run(definition, ["fail"], clientToken=token)
     assert worker.run(definition, ["fail"], clientToken=token) == first
-    stopped(worker, first)
+    wait_until_stopped(worker, first)
     assert worker.run(definition, ["fail"], clientToken=token) == first
     assert worker.run(definition, ["fail"], clientToken=uuid.uuid4().hex) != first
 

@@ -292,7 +292,7 @@ def moto_begins_an_alarm_as_ok() -> bool:
 def moto_loses_the_state_of_an_alarm_that_is_put_again() -> bool:
     client = _client("cloudwatch")
     _put_alarm(client, "a")
-    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="by hand")
+    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="set by an operator")
     _put_alarm(client, "a")
     return _state(client, "a") != "ALARM"
 
@@ -301,7 +301,7 @@ def moto_loses_the_state_of_an_alarm_that_is_put_again() -> bool:
 def moto_applies_one_filter_of_describe_alarms() -> bool:
     client = _client("cloudwatch")
     _put_alarm(client, "a")
-    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="by hand")
+    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="set by an operator")
     return bool(client.describe_alarms(AlarmNamePrefix="a", StateValue="OK")["MetricAlarms"])
 
 
