@@ -17,7 +17,7 @@ from rollback.ports.alarms import Alarms
 
 
 class Watch:
-    """Alarms that a test turns red and green: one metric alarm, and a composite of it."""
+    """Alarms that a test fires and clears: one metric alarm, and a composite of it."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         mark = uuid.uuid4().hex[:8]
@@ -54,14 +54,14 @@ class Watch:
             self._fake.fire(name, datetime.now(UTC))
 
     def speak(self) -> None:
-        """The leaf's metric gets a data point now."""
+        """Put a data point of the leaf's metric."""
         if self._fake is not None:
             self._fake.last_data[self.leaf] = datetime.now(UTC)
             return
         self._client.put_metric_data(Namespace=self.namespace, MetricData=[{"MetricName": "none", "Value": 1}])
 
     def mute(self, name: str) -> None:
-        """Mute rules `night` (active), `past` (expired), and one rule for another alarm."""
+        """Put mute rules `night` (active) and `past` (expired), and one rule for another alarm."""
         if self._fake is not None:
             self._fake.muted[name] = ("night",)
             return
@@ -173,7 +173,7 @@ def test_more_than_100_alarms_are_described_in_several_calls(watch: Watch) -> No
 
 
 def test_the_fake_fails_on_a_missing_target_group() -> None:
-    """As the cloud's above: moto's name for it is another one."""
+    """The same on the fake. moto answers with another error code, so the class of the error differs."""
     alarms = FakeAlarms()
     with pytest.raises(CallRefused, match="DescribeTargetGroups"):
         alarms.requests_since((f"{TARGET_GROUP}0",), datetime.now(UTC))

@@ -25,7 +25,7 @@ def test_every_emergency_acts_within_its_limits(cloud: LocalCloud, monkeypatch: 
         courses = [emergencies.run_emergency(number) for number in range(COUNT)]
 
     sys.stderr.write(summary(courses))
-    assert sum(course.refused for course in courses) > COUNT  # they were throttled indeed
+    assert sum(course.refused for course in courses) > COUNT  # the throttling took effect
     assert max(course.tries for course in courses) > 1
     assert [(number, course.problem) for number, course in enumerate(courses) if course.problem] == []
 

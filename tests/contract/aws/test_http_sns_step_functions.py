@@ -38,7 +38,7 @@ class _Site(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
     def log_message(self, *_: object) -> None:
-        """No access log."""
+        """Write no access log."""
 
 
 @pytest.fixture(params=["fake", "httpx"])
@@ -137,7 +137,7 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def executions(machine: Any, cloud: LocalCloud) -> list[str]:
-    """ARNs; of the fake, those of what was started, which then runs."""
+    """Return the ARNs of the executions. On the fake, this call starts them."""
     if isinstance(machine, FakeWorkflow):
         machine.running |= {execution_arn(name) for name, _ in machine.started}
         return [execution_arn(name) for name, _ in machine.started]
@@ -242,7 +242,7 @@ def test_an_input_that_is_too_long_is_refused(machine: Workflow, cloud: LocalClo
 def test_a_used_name_starts_no_execution_with_another_input_or_after_its_end(
     machine: Workflow, cloud: LocalCloud
 ) -> None:
-    """Step Functions answers ExecutionAlreadyExists to both, the adapter takes it for started (StartExecution)."""
+    """Step Functions answers both with ExecutionAlreadyExists, which the adapter counts as started."""
     machine.start("one", {"a": 1})
     (execution,) = executions(machine, cloud)
     machine.stop(execution, "over")

@@ -1,4 +1,4 @@
-"""Describe calls that answer from before the last write: our adapters on the embedded cloud see them as they come."""
+"""Describe calls that answer from before the last write: our adapters bear each order of these answers."""
 
 from collections.abc import Iterator
 

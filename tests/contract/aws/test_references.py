@@ -18,7 +18,7 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
 class Account:
-    """Makes things, and takes them away."""
+    """Roles, log groups and files that a test creates and deletes."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"web-{uuid.uuid4().hex[:8]}"

@@ -28,7 +28,7 @@ Scaled = tuple[Scaling, ServiceSettings, Callable[[], int]]
 
 @pytest.fixture(params=["fake", "cloud"])
 def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scaled]:
-    """The port, a service on one task, and how many tasks it wants."""
+    """Yield the port, a service with one task, and a function that reads the desired count."""
     if request.param == "fake":
         services = FakeServices()
         services.run(services.register_release(definition("v1"), "web"), desired_count=1)
@@ -142,7 +142,7 @@ def test_policies_that_scale_by_forecast_are_found_on_every_page() -> None:
 
 
 def policy(name: str, mode: str | None) -> dict[str, Any]:
-    """None: it tracks a target."""
+    """Build a policy; without a mode the policy tracks a target."""
     description: dict[str, Any] = {
         "PolicyARN": f"arn:{name}",
         "PolicyName": name,

@@ -16,7 +16,7 @@ from rollback.ports.references import Secrets
 
 
 class Store:
-    """Secrets and parameters that a test makes and takes away; what a container would refer to them by."""
+    """Secrets and parameters that a test creates and deletes, named as a container refers to them."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"shop/{uuid.uuid4().hex[:8]}"
@@ -39,19 +39,19 @@ class Store:
         return str(self._manager.create_secret(Name=self.name, SecretString='{"url": "x"}')["ARN"])
 
     def parameter(self) -> str:
-        """Its name, which begins with a slash."""
+        """Create a parameter; return its name, which begins with a slash."""
         if self._fake is None:
             self._parameters.put_parameter(Name=f"/{self.name}", Value="x", Type="SecureString")
         return f"/{self.name}"
 
     def plain_parameter(self) -> str:
-        """Its name, which has no slash."""
+        """Create a parameter; return its name, which has no slash."""
         if self._fake is None:
             self._parameters.put_parameter(Name=self.name, Value="x", Type="String")
         return self.name
 
     def forget(self, value_from: str) -> None:
-        """Scheduled for deletion, or deleted."""
+        """Schedule a secret for deletion, or delete a parameter."""
         if self._fake is not None:
             self._fake.missing.add(value_from)
         elif ":secretsmanager:" in value_from:

@@ -45,7 +45,7 @@ class Harness(Protocol):
     def deregister(self, definition_arn: str) -> None: ...
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView: ...
     def share_balancer(self) -> str:
-        """Put another target group behind a rule of the service's load balancer; its ARN."""
+        """Put another target group behind a rule of the service's load balancer; return its ARN."""
         ...
 
 
@@ -354,7 +354,7 @@ def test_ecs_returns_to_the_former_revision_of_the_same_definition(
     good = harness.wait(is_settled_on(first))
     harness.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
     harness.services.update(harness.settings, force_new_deployment=True)
-    back = harness.wait(  # two describe calls: the first may be of the moment before
+    back = harness.wait(  # two describe calls: the first may answer from before
         lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL" and view.primary.rollout_state == "COMPLETED"
     )
     assert back.newest is not None
@@ -404,7 +404,7 @@ def test_a_deployment_with_early_success_criteria_completes_before_the_service_i
 
 
 def others(settings: ServiceSettings) -> list[ServiceSettings]:
-    """The same service in a cluster that is not there, and another one in its cluster."""
+    """Return the same service in a missing cluster, and a missing service in its cluster."""
     return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
 
 
@@ -486,7 +486,7 @@ def test_the_fake_refuses_a_definition_as_ecs_does(family: str, containers: list
 
 
 def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
-    """moto takes it."""
+    """moto accepts a negative count."""
     harness = FakeHarness()
     harness.run(harness.release("v1"))
     with pytest.raises(CallRefused, match="desiredCount"):
@@ -494,7 +494,7 @@ def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
 
 
 def test_the_fake_refuses_to_list_tasks_of_a_missing_service_as_ecs_does() -> None:
-    """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
+    """moto lists no task for a missing service; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
     harness = FakeHarness()
     harness.run(harness.release("v1"))
     for other in others(harness.settings):

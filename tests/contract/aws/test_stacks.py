@@ -13,7 +13,7 @@ from rollback.resources.aws.cloudformation_stack import StackState, StackView, l
 
 
 def template(image: str) -> str:
-    """A definition, and something beside it."""
+    """Build a template with a task definition and another resource."""
     container = {"Name": "app", "Image": image, "Memory": 128}
     family = {"Family": "web", "ContainerDefinitions": [container]}
     resources = {
@@ -40,7 +40,7 @@ class Deployment:
         self.stacks = real_ports(cloud, monkeypatch).stacks
 
     def deploy(self) -> str:
-        """The definition that the stack records by then."""
+        """Create or update the stack; return the ARN of its task definition."""
         self._number += 1
         if self._fake is not None:
             arn = f"arn:aws:ecs:eu-west-1:123456789012:task-definition/web:{self._number}"

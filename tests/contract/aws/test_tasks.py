@@ -25,7 +25,7 @@ STARTED_BY = "express-api-20260301T030000Z-00000000"  # a rollback's id
 
 
 class Harness(Protocol):
-    """A service whose release has three commands: one that says something, one that fails, one without an end."""
+    """A service whose release has three commands: one prints a line, one fails, one never ends."""
 
     tasks: Tasks
     settings: ServiceSettings
@@ -34,7 +34,7 @@ class Harness(Protocol):
     def deregister(self) -> None: ...
     def wait(self, until: Callable[[], TaskView | None]) -> TaskView: ...
     def unstartable(self) -> str:
-        """A definition whose image is not there."""
+        """Register a definition whose image does not exist."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""A service that takes a connection and never answers costs an emergency two seconds, once.
+"""An AWS endpoint that accepts connections and never answers costs an emergency two seconds, once.
 
-Each service has an address of its own in the SDK (`AWS_ENDPOINT_URL_<service>`): that is how one of them is taken away.
+The SDK has an address for each service (`AWS_ENDPOINT_URL_<service>`). A test sets the address of one service.
 """
 
 import socket
@@ -32,7 +32,7 @@ OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
     "APPLICATION_AUTO_SCALING": lambda ports: ports.scaling.describe(WEB),
     "SFN": lambda ports: ports.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
 }
-_GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the patient clients take thirty
+_GENEROUS_SECONDS = 8  # two on an idle machine; the clients with long timeouts take thirty
 
 
 @contextmanager

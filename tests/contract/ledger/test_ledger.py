@@ -385,7 +385,7 @@ def test_a_standing_plan_that_is_unchanged_since_the_read_is_amended(ledger: Led
     ledger.replace_standing_plan(standing_plan_at(1, "v1"), amended)
     assert ledger.standing_plan(SERVICE) == amended
     ledger.put_standing_plan(standing_plan_at(0, "v0"))
-    assert ledger.standing_plan(SERVICE) == amended  # it is as old as it was
+    assert ledger.standing_plan(SERVICE) == amended  # the amendment keeps the time of the plan
 
 
 def test_a_standing_plan_that_was_replaced_since_the_read_is_not_amended(ledger: Ledger) -> None:

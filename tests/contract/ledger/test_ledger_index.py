@@ -1,4 +1,4 @@
-"""The index's items say the same as the documents, in a ledger that is older than the index too."""
+"""The items of the index agree with the documents, also in a ledger that is older than the index."""
 
 import json
 from datetime import timedelta
@@ -35,7 +35,7 @@ def table(cloud: Any) -> tuple[Any, str]:
 
 
 def on_table(simulation: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger:
-    """The simulation goes on with a real table that has what its fake has."""
+    """Copy the ledger of the simulation to a real table, and let the simulation continue on the table."""
     real, fake = DynamoLedger(*table), simulation.ledger
     for stored_release in fake._releases.values():
         real.record(stored_release, fake._definitions[stored_release.definition_sha256])
@@ -77,7 +77,9 @@ def assert_index_agrees(ledger: DynamoLedger) -> None:
 def test_the_index_agrees_with_the_documents_after_each_step(table: tuple[Any, str]) -> None:
     simulation = TwoWriterSimulation()
     ledger = on_table(simulation, table)
-    assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
+    assert (
+        ledger.build_index((SERVICE, WORKER), NOW) is False
+    )  # the ledger has releases: the index is built again later
     assert ledger.build_index((SERVICE, WORKER), LATER) is True
     first = simulation.admit(alarm_event(), "first")
     assert_index_agrees(ledger)
@@ -211,7 +213,7 @@ def test_only_a_release_that_a_rollback_replaced_expires_if_the_settings_say_so(
 
 
 def items_of_two_services(table: tuple[Any, str]) -> TwoWriterSimulation:
-    """Both services have a promoted release before the one that runs, a standing plan, and a rollback that is over."""
+    """Both services have a running and an earlier promoted release, a standing plan, and a concluded rollback."""
     simulation = TwoWriterSimulation()
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": None}))
     for arn in (simulation.services, simulation.worker):

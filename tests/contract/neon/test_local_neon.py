@@ -1,4 +1,4 @@
-"""The local Neon on real Postgres: what Neon's documentation and source say of it, each with its page."""
+"""The local Neon on real Postgres behaves as Neon's documentation and source say; each test names its page."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -186,7 +186,7 @@ def test_a_logical_slot_is_refused_without_the_projects_setting(project: LocalPr
         project.run(main(project).id, "SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')")
 
 
-# States and orders
+# States, and behaviour that a test asks for
 
 
 @pytest.mark.parametrize("use", ["connect", "branch", "restore from"])

@@ -194,7 +194,7 @@ def test_a_restore_beyond_the_history_retention_is_refused(local_neon: LocalNeon
 
 def test_a_long_history_is_recovered_to_the_commit(project: LocalProject) -> None:
     root = main(project)
-    project.run(root.id, "INSERT INTO written SELECT generate_series(1, 50000)")  # several files of the log
+    project.run(root.id, "INSERT INTO written SELECT generate_series(1, 50000)")  # several files of the WAL
     lsn, at = project.position(root.id)
     project.run(root.id, "DROP TABLE written")
     project.databases.create_branch("by-time", root.id, at)

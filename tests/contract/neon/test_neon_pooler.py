@@ -44,7 +44,7 @@ def pooled(project: LocalProject, root: str) -> str:
 
 
 def sessions(project: LocalProject, root: str) -> list[tuple[str, str]]:
-    """Application and state of each session of the role but the one that asks."""
+    """Return application and state of each session of the role, without the asking session."""
     return [
         (application, state)
         for application, state in project.run(

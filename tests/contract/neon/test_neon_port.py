@@ -468,7 +468,7 @@ def test_a_missing_role_has_no_address(project: NeonProject) -> None:
 
 
 def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(project: NeonProject) -> None:
-    """PgBouncer refuses the statement timeout that our sessions set: we come by the direct host only."""
+    """PgBouncer refuses the statement timeout that our sessions set: our sessions use the direct host only."""
     root = main(project)
     pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
     direct = project.databases.connection_uri(root.id, "app", "app_owner")

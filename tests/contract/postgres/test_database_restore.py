@@ -1,4 +1,4 @@
-"""A production restore on the local Neon with real Postgres, and what it leaves."""
+"""A production restore on the local Neon with real Postgres, and the branches after it."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A branch recreated, deleted and stepped down on the local Neon with real Postgres, and the way back from each."""
+"""A branch recreated, deleted and stepped down on the local Neon with real Postgres, and the undo of each."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ class StrategyHarness:
         self.begin(rollback().id)
 
     def begin(self, identity: str) -> None:
-        """Another rollback."""
+        """Build another rollback."""
         self.ledger.release_lease(SERVICE, rollback().id)
         lease = self.ledger.acquire(SERVICE, identity, self.clock.now(), self.clock.now() + timedelta(hours=1))
         assert lease is not None

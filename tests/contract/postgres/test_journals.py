@@ -55,7 +55,7 @@ class Database:
         self._project = project
 
     def administer(self, sql: str) -> None:
-        """As Neon's own superuser."""
+        """Run SQL as Neon's own superuser."""
         with self._project._project.root.storage().cluster.connect() as session:
             session.execute(sql.encode())
 
@@ -111,7 +111,7 @@ def test_the_first_two_files_are_found_in_the_journal_that_the_tool_wrote(databa
 
 
 def verdict_after(folder: str, journal: tuple[Migration, ...], shipped: tuple[ShippedMigration, ...]) -> SchemaVerdict:
-    """On a release that ran when the journal had its first row only."""
+    """Judge a release that ran when the journal had its first row only."""
     first = journal[:1]
     if folder == "alembic":
         first = (journal[0].model_copy(update={"id": "1a2b3c4d5e6f"}),)
@@ -146,7 +146,7 @@ def test_a_target_without_a_recorded_journal_is_unknown_in_a_database_with_a_jou
 
 
 def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(database: Database) -> None:
-    """Prisma leaves the row without `finished_at`, and refuses to go on until a person has resolved it."""
+    """Prisma leaves no `finished_at` in the row, and refuses to continue until an operator resolves the migration."""
     journal = database.load("prisma")
     (unfinished,) = list_unfinished(journal)
     assert unfinished == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"

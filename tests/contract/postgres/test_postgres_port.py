@@ -41,7 +41,7 @@ def shared(local_neon: LocalNeon) -> Iterator[Database]:
 
 
 def has_no_clients(address: SecretStr) -> bool:
-    """A session that was closed is still shown until its process has ended."""
+    """Wait until no client session is listed. A closed session is listed until its process has ended."""
     return bool(eventually(lambda: SQL.client_sessions(address) == ()))
 
 

@@ -262,7 +262,7 @@ def test_a_dropped_column_of_a_partitioned_table_is_breaking(database: Database)
 def test_a_partition_in_an_older_snapshot_is_compatible_while_it_exists_and_unknown_once_dropped(
     database: Database,
 ) -> None:
-    """It is not breaking: no restore would bring it back. A table of its own may have the same columns."""
+    """A dropped partition is not breaking: no restore brings it back. Another table may have the same columns."""
     database.reset()
     database.run(EVENTS)
     schema = database.schema()

@@ -1,4 +1,4 @@
-"""The second reader of migrations, as it is installed."""
+"""squawk, the second classifier of migrations, as it is installed."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
 """Crashes of a full rollback after every external call; it is resumed or left to the janitor.
 
-Before a call the ports is as after the previous call, so a crash there would repeat a test.
+A crash before a call leaves the same state as a crash after the previous call, so only one of both is tested.
 """
 
 import pytest
