@@ -46,26 +46,34 @@ def parameters_of(response: Any, operation: str) -> dict[str, Any]:
     return parsed
 
 
-def error_answer(response: Any, refused: RefusedRequest) -> Any:
+def error_answer(response: Any, refusal: RefusedRequest) -> Any:
     """Return status, headers and body of an error, in the protocol of the request.
 
     moto's own serializer writes only the codes that the API's model lists.
     """
     model = get_service_model(response.boto3_service_name)
     protocol = determine_request_protocol(model, response.normalized_request.content_type)
-    headers = {"status": str(refused.status), "x-amzn-errortype": refused.code, "Content-Type": "application/json"}
+    headers = {
+        "status": str(refusal.status),
+        "x-amzn-errortype": refusal.code,
+        "Content-Type": "application/json",
+    }
     if "cbor" in protocol:
         headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-        return refused.status, headers, _cbor({"__type": refused.code, "message": str(refused)})
+        return refusal.status, headers, _cbor({"__type": refusal.code, "message": str(refusal)})
     if "json" in protocol:
-        return refused.status, headers, json.dumps({"__type": refused.code, "message": str(refused)})
+        return (
+            refusal.status,
+            headers,
+            json.dumps({"__type": refusal.code, "message": str(refusal)}),
+        )
     headers["Content-Type"] = "text/xml"
-    error = f"<Error><Type>Sender</Type><Code>{refused.code}</Code><Message>{escape(str(refused))}</Message></Error>"
+    error = f"<Error><Type>Sender</Type><Code>{refusal.code}</Code><Message>{escape(str(refusal))}</Message></Error>"
     if protocol == "ec2":
         body = f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>"
     else:
         body = f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>"
-    return refused.status, headers, body
+    return refusal.status, headers, body
 
 
 def _cbor(texts: dict[str, str]) -> bytes:

@@ -1,4 +1,4 @@
-"""A Neon project for a test: the port, and what an application and Neon itself would do beside it."""
+"""A Neon project for a test: the port, and the acts of an application and of Neon itself."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,11 +41,11 @@ class NeonProject(Protocol):
     def write(self, branch_id: str, row: int) -> None: ...
     def rows(self, branch_id: str) -> list[int]: ...
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
-        """After all that was written, and before all that will be."""
+        """Return a position, with its time, after all writes so far."""
         ...
 
     def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
-        """A client of the application is connected."""
+        """Keep a client of the application connected until the context ends."""
         ...
 
     def now(self) -> datetime: ...
@@ -54,16 +54,16 @@ class NeonProject(Protocol):
     def fail_next(self, action: str) -> None: ...
     def restrict(self, branch_id: str, action: str, reason: str) -> None: ...
     def lose_next(self, call: str) -> None:
-        """`restore`, or `create_`, `update_` or `delete_branch`: carried out, and answered with 524."""
+        """Carry out the next `restore` or `create_`, `update_` or `delete_branch`, and answer with 524."""
         ...
 
     def reject_next(self, call: str, retry_after_seconds: int) -> None:
-        """The same, not carried out, and answered with 429."""
+        """Reject the next such call with 429, and do nothing."""
         ...
 
 
 class FakeProject:
-    """In memory."""
+    """Project in memory, on the fake."""
 
     def __init__(self, limits: Limits) -> None:
         self._clock = FakeClock(NOW)
@@ -89,7 +89,7 @@ class FakeProject:
 
 
 class LocalProject:
-    """On Postgres, through the client."""
+    """Project on Postgres, through the client."""
 
     def __init__(self, neon: LocalNeon, limits: Limits, *, logical_replication: bool = False) -> None:
         self._neon = neon
@@ -104,7 +104,7 @@ class LocalProject:
         self.run(root, "CREATE TABLE written (row int PRIMARY KEY)")
 
     def run(self, branch_id: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """One statement, on the branch's compute or, if it has none, on its storage."""
+        """Run a statement on the branch's compute, or on its storage if the branch has no compute."""
         with self._session(branch_id) as session:
             cursor = session.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
@@ -114,27 +114,27 @@ class LocalProject:
 
     @property
     def behaviour(self) -> BehaviourOverrides:
-        """Difference between Neon and its expected behaviour."""
+        """Overrides of Neon's behaviour where its documentation leaves the behaviour open."""
         return self._project.behaviour
 
     @property
     def settings(self) -> ProjectSettings:
-        """IP Allow."""
+        """Settings of the project: IP Allow."""
         return self._project.settings
 
     def archive(self, branch_id: str) -> None:
-        """As Neon does with what nobody has used."""
+        """Archive the branch, as Neon does with an unused branch."""
         self._project.archive(self._project.branch(branch_id))
 
     def compute(self, branch_id: str) -> Compute:
         """The branch's compute, with its pooler."""
-        found = self._project.compute_of(self._project.branch(branch_id))
-        if found is None:
+        compute = self._project.compute_of(self._project.branch(branch_id))
+        if compute is None:
             raise LookupError(f"branch {branch_id} has no compute")
-        return found
+        return compute
 
     def as_made_by_sql(self, branch_id: str) -> None:
-        """Take from the role what Neon's API gives to those that it makes: BYPASSRLS, and all data to read."""
+        """Revoke the privileges of a role that the API created: BYPASSRLS, and reading all data."""
         with self._project.branch(branch_id).storage().cluster.connect() as admin:
             admin.execute(f"ALTER ROLE {ROLE} NOBYPASSRLS NOREPLICATION".encode())
             admin.execute(f"REVOKE neon_superuser FROM {ROLE}".encode())
@@ -149,10 +149,10 @@ class LocalProject:
         self.run(branch_id, f"CREATE TABLE {table} (id int)")
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
-        # Neon knows a time to the millisecond: nothing else is committed in this one.
-        asked = "SELECT pg_current_wal_lsn(), clock_timestamp(), pg_sleep(0.002)"
+        # Neon's times have milliseconds: nothing else is committed in this one.
+        query = "SELECT pg_current_wal_lsn(), clock_timestamp(), pg_sleep(0.002)"
         self.run(branch_id, "SELECT pg_sleep(0.002)")
-        ((lsn, at, _),) = self.run(branch_id, asked)
+        ((lsn, at, _),) = self.run(branch_id, query)
         return Lsn.parse(lsn), at
 
     def now(self) -> datetime:
@@ -173,7 +173,7 @@ class LocalProject:
             yield
 
     def close(self) -> None:
-        """Free the machine of its servers."""
+        """Delete the project and stop its servers."""
         self._neon.delete_project(self.id)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The ports that `bootstrap` makes, on the embedded cloud."""
+"""Ports that `bootstrap` makes, on the embedded cloud."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app
 def real_ports(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, service: ServiceSettings = WEB, **names: Any
 ) -> AllPorts:
-    """Adapters for everything; `names` as `make_ports` takes them."""
+    """Make the adapters of all ports; `names` are arguments of `make_ports`."""
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
     settings = Settings(application="macro-ai", environment="production", services=(service,))

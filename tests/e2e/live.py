@@ -25,9 +25,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # the machine may be busy
 
 
-def wait_for(look: Callable[[], T | None]) -> T:
-    """Wait until `look` returns a result, and return it; look every half second, as each look loads the cloud."""
-    return eventually(look, PATIENCE_SECONDS, every=0.5)
+def wait_for(probe: Callable[[], T | None]) -> T:
+    """Wait for a result of `probe`, and return the result. Probe every half second: each call loads the cloud."""
+    return eventually(probe, PATIENCE_SECONDS, every=0.5)
 
 
 class DeployedEnvironment(Pipeline):
@@ -79,11 +79,13 @@ class DeployedEnvironment(Pipeline):
     def history(self) -> list[Rollback]:
         return list(self.ports.ledger.history(self.service.name))
 
-    def start(self, given: Mapping[str, Any]) -> str:
+    def start(self, execution_input: Mapping[str, Any]) -> str:
         """Start the state machine as the console of Step Functions does; return the execution's ARN."""
         arn = self.deployed.workflow_arn
         name = str(uuid.uuid4())
-        answer = self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(given))
+        answer = self.client("stepfunctions").start_execution(
+            stateMachineArn=arn, name=name, input=json.dumps(execution_input)
+        )
         return str(answer["executionArn"])
 
     def wait_until_ended(self, execution: str) -> dict[str, Any]:

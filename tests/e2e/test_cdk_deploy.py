@@ -56,7 +56,7 @@ def test_the_stacks_that_cdk_deploys_answer_status_and_run_the_published_bundle(
     machines = list_all(states, "list_state_machines", "stateMachines")
     arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")
     execution = states.start_execution(stateMachineArn=arn, input='{"type": "servcie"}')["executionArn"]
-    ended = wait_for(
+    last_execution = wait_for(
         lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None
     )
-    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
+    assert (last_execution["status"], last_execution["error"]) == ("FAILED", "InvalidRequest")

@@ -25,45 +25,45 @@ def rollback(cloud: dict[str, str]) -> Rollback:
 def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
     deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    done = rollback("status production")
+    process = rollback("status production")
 
-    assert done.returncode == 0, done.stdout
-    assert re.search(rf"runs +{good.version} \(promoted\)", done.stdout)
-    assert re.search(r"tasks +2 of 2, rollout COMPLETED", done.stdout)
-    assert "is the only promoted release" in done.stdout
-    assert re.search(r"rollback +none in progress", done.stdout)
+    assert process.returncode == 0, process.stdout
+    assert re.search(rf"runs +{good.version} \(promoted\)", process.stdout)
+    assert re.search(r"tasks +2 of 2, rollout COMPLETED", process.stdout)
+    assert "is the only promoted release" in process.stdout
+    assert re.search(r"rollback +none in progress", process.stdout)
 
 
 def test_a_typo_is_refused_before_an_execution_is_started(
     deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    before = deployed.history()
+    original_history = deployed.history()
 
-    done = rollback("start production --type servcie")
+    process = rollback("start production --type servcie")
 
-    assert done.returncode == 2
-    assert "did you mean 'service'?" in done.stdout
-    assert deployed.history() == before
+    assert process.returncode == 2
+    assert "did you mean 'service'?" in process.stdout
+    assert deployed.history() == original_history
 
 
 def test_an_environment_without_a_stack_is_refused_with_the_command_that_deploys_it(rollback: Rollback) -> None:
-    done = rollback("status staging")
+    process = rollback("status staging")
 
-    assert done.returncode == 2
-    assert "cdk deploy MacroAiStagingRollbackStack" in done.stdout
+    assert process.returncode == 2
+    assert "cdk deploy MacroAiStagingRollbackStack" in process.stdout
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_executes_it(
     deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     bad = deployed.release()
-    before = deployed.state_summary()
+    original_state = deployed.state_summary()
 
     planned = rollback("start production --dry-run --reason 'only looking'")
 
     assert planned.returncode == 0, planned.stdout
     assert f"planned dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
-    assert deployed.state_summary() == before
+    assert deployed.state_summary() == original_state
 
     _assert_succeeded(rollback("start production --reason 'it is bad'"), bad, deployed)
     assert deployed.history()[0].execution.startswith("arn:aws:states:")
@@ -91,18 +91,18 @@ def test_a_direct_rollback_runs_without_step_functions_and_is_in_the_ledger(
 def test_an_unknown_rollback_is_refused_in_one_line(
     deployed: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    done = rollback("show production express-api-20200101T000000Z-00000000")
+    process = rollback("show production express-api-20200101T000000Z-00000000")
 
-    assert done.returncode == 2
-    assert done.stdout.splitlines() == [
+    assert process.returncode == 2
+    assert process.stdout.splitlines() == [
         "error: there is no rollback express-api-20200101T000000Z-00000000; "
         "`rollback history production` lists the rollbacks"
     ]
 
 
-def _assert_succeeded(done: CompletedProcess[str], bad: Release, deployed: DeployedEnvironment) -> None:
-    assert done.returncode == 0, done.stdout
+def _assert_succeeded(process: CompletedProcess[str], bad: Release, deployed: DeployedEnvironment) -> None:
+    assert process.returncode == 0, process.stdout
     newest = deployed.history()[0]
-    assert f"Rollback {newest.id}: succeeded" in done.stdout
-    assert f"Plan: from {bad.version} to " in done.stdout
+    assert f"Rollback {newest.id}: succeeded" in process.stdout
+    assert f"Plan: from {bad.version} to " in process.stdout
     assert newest.request.reason == "it is bad"

@@ -61,19 +61,19 @@ SHOWN_EVENTS = {
 @pytest.mark.e2e
 @pytest.mark.parametrize("scenario", SHOWN_EVENTS)
 def test_a_demo_ends_as_expected_and_its_timeline_shows_the_events(scenario: str) -> None:
-    done = run([ROLLBACK, "demo", "--scenario", scenario], {}, seconds=600)
+    process = run([ROLLBACK, "demo", "--scenario", scenario], {}, seconds=600)
 
-    assert done.returncode == 0, done.stdout
+    assert process.returncode == 0, process.stdout
     position = 0
     for event in SHOWN_EVENTS[scenario]:
-        shown = re.compile(event).search(done.stdout, position)
-        assert shown is not None, f"the timeline doesn't show {event!r}, or shows it too early:\n{done.stdout}"
+        shown = re.compile(event).search(process.stdout, position)
+        assert shown is not None, f"the timeline doesn't show {event!r}, or shows it too early:\n{process.stdout}"
         position = shown.end()
 
 
 @pytest.mark.e2e
 def test_an_unknown_scenario_is_refused_with_the_names_of_all_scenarios() -> None:
-    done = run([ROLLBACK, "demo", "--scenario", "bad-relase"], {})
+    process = run([ROLLBACK, "demo", "--scenario", "bad-relase"], {})
 
-    assert done.returncode == 2
-    assert all(scenario in done.stdout for scenario in SHOWN_EVENTS)
+    assert process.returncode == 2
+    assert all(scenario in process.stdout for scenario in SHOWN_EVENTS)

@@ -12,7 +12,7 @@ STATUS = (ROLLBACK, "status", "production")
 
 
 @pytest.mark.e2e
-def test_the_local_cloud_prints_its_variables_and_control_c_ends_all_its_processes() -> None:
+def test_the_embedded_cloud_prints_its_variables_and_control_c_ends_all_its_processes() -> None:
     with Process([ROLLBACK, "local", "up", "--port", "0"]) as up:
         up.line_with("rollback status production")
         exported = (line.removeprefix("export ").partition("=") for line in up.lines if line.startswith("export "))

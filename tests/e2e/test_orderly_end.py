@@ -143,10 +143,10 @@ def test_a_starting_cloud_removes_the_folders_of_a_killed_cloud(tmp_path: Path) 
     with running(DEMO, tmp_path) as killed:
         killed.wait_for(CLOUD)
         assert killed.end(signal.SIGKILL) == -signal.SIGKILL
-        (left,) = killed.temporary.iterdir()
+        (folder,) = killed.temporary.iterdir()
         with running(DEMO, tmp_path) as living:
             living.wait_for(CLOUD)
 
-            assert not left.exists()
+            assert not folder.exists()
             living.end(signal.SIGTERM)
             assert not living.left_behind()

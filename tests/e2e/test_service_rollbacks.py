@@ -22,13 +22,15 @@ def _digest(release: Release) -> str:
     return image.rpartition("@")[2]
 
 
-@pytest.mark.parametrize("given", [{}, {"Comment": "Insert your JSON here"}], ids=["no input", "the console's example"])
+@pytest.mark.parametrize(
+    "execution_input", [{}, {"Comment": "Insert your JSON here"}], ids=["no input", "the console's example"]
+)
 def test_an_execution_with_the_consoles_input_is_a_service_rollback(
-    deployed: DeployedEnvironment, good: Release, given: dict[str, str]
+    deployed: DeployedEnvironment, good: Release, execution_input: dict[str, str]
 ) -> None:
     deployed.release()
 
-    execution = deployed.start(given)
+    execution = deployed.start(execution_input)
 
     assert deployed.wait_until_ended(execution)["status"] == "SUCCEEDED"
     rollback = deployed.wait_until_concluded(lambda r: r.execution == execution)
@@ -59,17 +61,22 @@ def test_readiness_may_check_the_load_balancer_and_the_data_of_the_alarms(
 def test_a_typo_fails_the_execution_with_a_suggestion_and_pages_no_operator(
     deployed: DeployedEnvironment, good: Release
 ) -> None:
-    before, recorded = deployed.state_summary(), deployed.history()
+    original_state, recorded = deployed.state_summary(), deployed.history()
 
     execution = deployed.start({"type": "servcie"})
 
-    ended = deployed.wait_until_ended(execution)
-    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
-    assert "did you mean 'service'?" in ended["cause"]
-    assert deployed.state_summary() == before
+    execution_end = deployed.wait_until_ended(execution)
+    assert (execution_end["status"], execution_end["error"]) == ("FAILED", "InvalidRequest")
+    assert "did you mean 'service'?" in execution_end["cause"]
+    assert deployed.state_summary() == original_state
     assert deployed.history() == recorded
     # The rule on broken executions sends this event to the report function. The report function must accept it.
-    detail = {"executionArn": execution, "status": "FAILED", "error": ended["error"], "cause": ended["cause"]}
+    detail = {
+        "executionArn": execution,
+        "status": "FAILED",
+        "error": execution_end["error"],
+        "cause": execution_end["cause"],
+    }
     answer = deployed.invoke("report", {"detail-type": "Step Functions Execution Status Change", "detail": detail})
     assert answer == {"done": []}
     assert not [page for page in deployed.pages() if execution in page]
@@ -131,7 +138,7 @@ def test_an_alarm_does_not_blame_a_promoted_release_older_than_the_window_and_pa
 ) -> None:
     old_at = good.first_deployed_at + timedelta(minutes=WINDOW_MINUTES)
     wait_for(lambda: datetime.now(UTC) > old_at)
-    before, earlier = deployed.state_summary(), {r.id for r in deployed.history()}
+    original_state, earlier = deployed.state_summary(), {r.id for r in deployed.history()}
 
     deployed.turn_alarm("ALARM")
 
@@ -139,7 +146,7 @@ def test_an_alarm_does_not_blame_a_promoted_release_older_than_the_window_and_pa
     assert (rollback.outcome, rollback.recheck_at) == (Outcome.SUPPRESSED, None)
     assert "not the release" in rollback.reason
     assert "not the release" in deployed.page_about(rollback.id)
-    assert deployed.state_summary() == before
+    assert deployed.state_summary() == original_state
 
 
 def test_a_rollback_without_a_promoted_release_is_refused_and_pages_an_operator(
@@ -148,7 +155,7 @@ def test_a_rollback_without_a_promoted_release_is_refused_and_pages_an_operator(
     fresh = deployed.release()
     for release in deployed.promoted():
         deployed.ports.ledger.set_release_state(release, ReleaseState.SUSPECT, datetime.now(UTC), "by a test")
-    before, earlier = deployed.state_summary(), {r.id for r in deployed.history()}
+    original_state, earlier = deployed.state_summary(), {r.id for r in deployed.history()}
 
     deployed.turn_alarm("ALARM")
 
@@ -156,5 +163,5 @@ def test_a_rollback_without_a_promoted_release_is_refused_and_pages_an_operator(
     assert rollback.outcome is Outcome.REFUSED, rollback.reason
     assert "there is no release to go back to" in rollback.reason
     assert "there is no release to go back to" in deployed.page_about(rollback.id)
-    assert deployed.state_summary() == before
+    assert deployed.state_summary() == original_state
     deployed.promote(fresh.version)

@@ -40,12 +40,12 @@ def deny(action: Any = "sqs:SendMessage", resource: Any = QUEUE, **more: Any) ->
 
 
 def _under_condition(
-    allowed: bool, operator: str, wanted: Any, have: list[str] | None, key: str = "ecs:cluster"
+    allowed: bool, operator: str, required_value: Any, have: list[str] | None, key: str = "ecs:cluster"
 ) -> Call:
     """Build a call under one condition; `have` is the request's values, None if it has no such key."""
     return Call(
         allowed,
-        (allow("ecs:ListTasks", "*", Condition={operator: {key: wanted}}),),
+        (allow("ecs:ListTasks", "*", Condition={operator: {key: required_value}}),),
         "ecs:ListTasks",
         "*",
         {} if have is None else {key: have},

@@ -34,9 +34,9 @@ class Decision:
 
 def free_port() -> int:
     """Find a port of loopback that no process listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def ask(judge: str, question: Any) -> Any:
@@ -45,13 +45,13 @@ def ask(judge: str, question: Any) -> Any:
     Raises:
         RuntimeError: the judge failed; the text has its output.
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [str(PYTHON), str(Path(__file__).with_name("judges.py")), judge],
         input=json.dumps(question), capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"the judge {judge} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout)
+    if process.returncode:
+        raise RuntimeError(f"the judge {judge} ended with {process.returncode}:\n{process.stderr[-3000:]}")
+    return json.loads(process.stdout)
 
 
 class Emulator:
@@ -106,8 +106,8 @@ class Emulator:
         """Make a client of boto3 as the account's root."""
         import boto3  # noqa: PLC0415 - the import takes a while
 
-        given = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return cast(Any, boto3.Session()).client(service, endpoint_url=self.endpoint, **given)
+        options = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return cast(Any, boto3.Session()).client(service, endpoint_url=self.endpoint, **options)
 
     def wait_until_up(self) -> Self:
         """Wait until MiniStack answers.

@@ -11,7 +11,7 @@ class Execution:
     """Script and input of an execution of one machine."""
 
     script: tuple[Act, ...]
-    given: Any = field(default_factory=dict)
+    execution_input: Any = field(default_factory=dict)
     machine: str = "rollback"
 
 
@@ -39,8 +39,8 @@ def _alarm_event(name: Any) -> dict[str, Any]:
     return {"detail": {"alarmName": name}}
 
 
-def _emergency(*script: Act, given: Any = None) -> Execution:
-    return Execution(script, given if given is not None else {"type": "emergency"})
+def _emergency(*script: Act, execution_input: Any = None) -> Execution:
+    return Execution(script, execution_input if execution_input is not None else {"type": "emergency"})
 
 
 def _at_plan(*script: Act) -> Execution:
@@ -55,7 +55,7 @@ ENTRANCES = {
     "no input": Execution(ALL_STEPS),
     "an emergency": _emergency(to("verify"), to("conclude"), to("done")),
     "an outage alarm": _emergency(
-        to("service"), to("verify"), to("conclude"), to("done"), given=_alarm_event("x-outage")
+        to("service"), to("verify"), to("conclude"), to("done"), execution_input=_alarm_event("x-outage")
     ),
     "a degraded alarm": Execution(ALL_STEPS, _alarm_event("x-degraded")),
     "an alarm with outage in its middle": Execution(ALL_STEPS, _alarm_event("x-outage-2")),

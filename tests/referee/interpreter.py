@@ -77,15 +77,22 @@ class Interpreter:
         key = re.sub(r"\W+", "-", title)
         script = [_with_id(act, key) for act in execution.script]
         (self._folder / f"{key}.json").write_text(json.dumps(script))
-        given = {**execution.given, "id": key} if execution.machine == "promotion" else execution.given
-        started = self._states.start_execution(
-            stateMachineArn=self._machines[execution.machine], name=key, input=json.dumps(given)
+        execution_input = (
+            {**execution.execution_input, "id": key} if execution.machine == "promotion" else execution.execution_input
         )
-        ended = self._wait_until_ended(started["executionArn"])
-        output = json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else None
+        started = self._states.start_execution(
+            stateMachineArn=self._machines[execution.machine], name=key, input=json.dumps(execution_input)
+        )
+        description = self._wait_until_ended(started["executionArn"])
+        output = json.loads(description["output"]) if description["status"] == "SUCCEEDED" else None
         states = self._entered_states(started["executionArn"])
         return ExecutionOutcome(
-            ended["status"], ended.get("error"), _message(ended.get("cause")), output, states, self._calls(key)
+            description["status"],
+            description.get("error"),
+            _message(description.get("cause")),
+            output,
+            states,
+            self._calls(key),
         )
 
     def _wait_until_ended(self, arn: str) -> dict[str, Any]:
@@ -129,13 +136,13 @@ class Interpreter:
         import boto3  # noqa: PLC0415 - the import takes a while
         from botocore.config import Config  # noqa: PLC0415
 
-        given = self._environment
+        environment = self._environment
         return cast(Any, boto3.Session()).client(
             service,
-            endpoint_url=given["AWS_ENDPOINT_URL"],
-            region_name=given["AWS_REGION"] if "AWS_REGION" in given else given["AWS_DEFAULT_REGION"],
-            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_REGION"] if "AWS_REGION" in environment else environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
             config=Config(max_pool_connections=_TOGETHER, retries={"mode": "standard", "total_max_attempts": 5}),
         )
 

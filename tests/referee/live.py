@@ -25,14 +25,14 @@ _KEPT = (
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
+def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 90) -> T:
     """Wait for the first answer that is not None.
 
     Raises:
         AssertionError: there was none within the seconds.
     """
     deadline = time.monotonic() + seconds
-    while (answer := look()) is None:
+    while (answer := probe()) is None:
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.2)
     return answer
@@ -89,8 +89,8 @@ class Live:
         containers = old["containerDefinitions"]
         image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{version}"
         next(c for c in containers if c["name"] == SERVICE)["image"] = image
-        kept = {name: old[name] for name in _KEPT if name in old}
-        registered = self._ecs.register_task_definition(**kept, containerDefinitions=containers)
+        kept_members = {name: old[name] for name in _KEPT if name in old}
+        registered = self._ecs.register_task_definition(**kept_members, containerDefinitions=containers)
         arn: str = registered["taskDefinition"]["taskDefinitionArn"]
         self._ecs.update_service(cluster=CLUSTER, service=ECS_SERVICE, taskDefinition=arn, desiredCount=2)
         return arn.rpartition("/")[2]
@@ -139,8 +139,8 @@ class Live:
 
     def executions(self, machine: str) -> list[dict[str, Any]]:
         """List the executions of `rollback` or `promotion`, the newest first."""
-        found: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
-        return sorted(found, key=lambda e: e["startDate"], reverse=True)
+        listed: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
+        return sorted(listed, key=lambda e: e["startDate"], reverse=True)
 
     def execution(self, listed: dict[str, Any]) -> dict[str, Any]:
         """Describe a listed execution: its input, output, error and cause."""
@@ -154,11 +154,11 @@ class Live:
     def wait_until_ended(self, machine: str, count: int) -> dict[str, Any]:
         """Wait until `count` executions have ended, and return the newest."""
 
-        def look() -> dict[str, Any] | None:
+        def probe() -> dict[str, Any] | None:
             listed = self.executions(machine)
             return listed[0] if len(listed) >= count and self.is_over(machine) else None
 
-        return wait_for(look, f"execution {count} of {machine} ends")
+        return wait_for(probe, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
         """Whether a machine has executions and none of them is running."""
@@ -168,12 +168,12 @@ class Live:
     def wait_until_baked(self, count: int) -> dict[str, Any]:
         """Serve requests until `count` promotions have ended, and return the newest execution."""
 
-        def look() -> dict[str, Any] | None:
+        def probe() -> dict[str, Any] | None:
             self.serve()
             listed = self.executions("promotion")
             return listed[0] if len(listed) >= count and self.is_over("promotion") else None
 
-        return wait_for(look, f"promotion {count} ends")
+        return wait_for(probe, f"promotion {count} ends")
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run the installed `rollback`; its `stdout` holds standard output and standard error."""
@@ -185,17 +185,17 @@ class Live:
 
     def start(self, reason: str) -> str:
         """Start a rollback as the console of Step Functions does; return the execution's ARN."""
-        given = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
-        return str(self._states.start_execution(**given)["executionArn"])
+        parameters = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
+        return str(self._states.start_execution(**parameters)["executionArn"])
 
     def pages(self) -> list[str]:
         """Receive the messages that were published to the topics since the last call."""
-        found: list[str] = []
+        pages: list[str] = []
         while messages := self._sqs.receive_message(QueueUrl=self._pages, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                found.append(json.loads(message["Body"])["Message"])
+                pages.append(json.loads(message["Body"])["Message"])
                 self._sqs.delete_message(QueueUrl=self._pages, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return pages
 
     def ledger(self, kind: str) -> list[dict[str, Any]]:
         """Read the service's documents of the ledger by DynamoDB's API; `kind` begins their sort keys."""
@@ -215,11 +215,11 @@ class Live:
     @contextmanager
     def without(self, action: str) -> Iterator[set[str]]:
         """Revoke an action from every role that has it by name, until the context ends; yield these roles."""
-        before = self._revoke(action)
+        original_policies = self._revoke(action)
         try:
-            yield {role for role, _ in before}
+            yield {role for role, _ in original_policies}
         finally:
-            for (role, name), document in before.items():
+            for (role, name), document in original_policies.items():
                 self._put(role, name, document)
 
     def _revoke(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -227,9 +227,9 @@ class Live:
         for role in self.policies():
             for name in self._names(role):
                 document = self._policy(role, name)
-                left = [s for given in document["Statement"] if (s := _without(given, action))]
-                if left != document["Statement"]:
-                    self._put(role, name, {**document, "Statement": left})
+                kept_statements = [s for statement in document["Statement"] if (s := _without(statement, action))]
+                if kept_statements != document["Statement"]:
+                    self._put(role, name, {**document, "Statement": kept_statements})
                     changed[role, name] = document
         return changed
 
@@ -264,5 +264,5 @@ class Live:
 def _without(statement: dict[str, Any], action: str) -> dict[str, Any] | None:
     """Remove an action from a statement; None if the statement has no other."""
     actions = statement.get("Action", [])
-    left = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
-    return {**statement, "Action": left} if left else None
+    kept_actions = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
+    return {**statement, "Action": kept_actions} if kept_actions else None

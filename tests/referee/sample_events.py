@@ -62,13 +62,13 @@ def _action(name: str, kind: str, **more: Any) -> Event:
     return _event("aws.ecs", "ECS Service Action", SERVICE_ARN, detail | more)
 
 
-def _alarm(name: str, value: str, before: str = "OK", **more: Any) -> Event:
+def _alarm(name: str, value: str, previous: str = "OK", **more: Any) -> Event:
     rule = {"alarmRule": 'ALARM("a") OR ALARM("b")', "description": "d", "actionsSuppressor": "c"}
     state = {"reason": "r", "reasonData": "{}", "timestamp": "2019-10-02T17:04:40.989+0000"}
     detail = {
         "alarmName": name,
         "configuration": rule,
-        "previousState": {**state, "value": before},
+        "previousState": {**state, "value": previous},
         "state": {**state, "value": value},
         **more,
     }

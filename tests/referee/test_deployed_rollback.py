@@ -78,8 +78,8 @@ def test_a_leaf_alarm_turns_its_composite_to_alarm_and_the_composite_starts_one_
     assert observations.alarms == {"degraded": "ALARM", "outage": "OK"}
     assert observations.rollback["status"] == "SUCCEEDED"
     assert observations.executions == 1
-    given = json.loads(live.execution(observations.rollback)["input"])
-    assert given["detail"]["alarmName"] == f"{PREFIX}-{SERVICE}-degraded"
+    execution_input = json.loads(live.execution(observations.rollback)["input"])
+    assert execution_input["detail"]["alarmName"] == f"{PREFIX}-{SERVICE}-degraded"
 
 
 def test_ecs_runs_the_promoted_release_again(live: Live, observations: Observations) -> None:
@@ -90,24 +90,24 @@ def test_ecs_runs_the_promoted_release_again(live: Live, observations: Observati
 
 
 def test_the_ledger_and_the_command_line_show_a_success(live: Live, observations: Observations) -> None:
-    done = live.command("history", "production")
-    assert done.returncode == 0, done.stdout
-    assert "succe" in done.stdout, done.stdout
+    process = live.command("history", "production")
+    assert process.returncode == 0, process.stdout
+    assert "succe" in process.stdout, process.stdout
     assert [rollback["outcome"] for rollback in live.ledger("ROLLBACK#")] == ["succeeded"]
 
 
 def test_no_call_of_a_role_was_denied(observations: Observations) -> None:
-    denied = {
+    denied_calls = {
         (role, action, resource) for role, action, resource, is_allowed in observations.decisions if not is_allowed
     }
-    assert not denied
+    assert not denied_calls
     calls = {(role, action) for role, action, _, _ in observations.decisions}
-    missing = {
+    unknown_calls = {
         (function, expected)
         for function, expected in EXPECTED
         if not any(is_role_of(function, role) and action == expected for role, action in calls)
     }
-    assert not missing, sorted(calls)
+    assert not unknown_calls, sorted(calls)
 
 
 def test_our_evaluator_allows_every_call_that_ministack_allowed(live: Live, observations: Observations) -> None:
@@ -139,9 +139,9 @@ def test_a_missing_permission_fails_a_rollback_at_once_and_the_page_names_it(
         live.start("a permission is missing")
         page = wait_for(lambda: next((page for page in live.pages() if "failed" in page), None), "a page")
 
-    denied = [decision for decision in live.emulator.decisions() if not decision.allowed]
-    assert {decision.action for decision in denied} == {"ecs:UpdateService"}
-    assert all(is_role_of("service", decision.role) for decision in denied)
-    assert len(denied) == 1, denied
+    denials = [decision for decision in live.emulator.decisions() if not decision.allowed]
+    assert {decision.action for decision in denials} == {"ecs:UpdateService"}
+    assert all(is_role_of("service", decision.role) for decision in denials)
+    assert len(denials) == 1, denials
     assert live.running() == (bad, 2)
     assert "AWS refused ecs:UpdateService" in page, page

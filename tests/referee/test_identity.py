@@ -39,14 +39,14 @@ def test_ministacks_evaluator_decides_as_iam_does_but_for_known_differences() ->
 
 
 def test_both_evaluators_forbid_each_function_every_foreign_resource(live: Live) -> None:
-    policies = {role: given for role, given in live.policies().items() if "Functions" in role}
+    policies = {role: documents for role, documents in live.policies().items() if "Functions" in role}
     assert len(policies) >= 4, policies.keys()
     questions: list[dict[str, Any]] = [
-        {"policies": given, "action": action, "resource": resource, "context": {}}
-        for given in policies.values()
+        {"policies": documents, "action": action, "resource": resource, "context": {}}
+        for documents in policies.values()
         for action, resource in FORBIDDEN
     ]
     theirs = ask("evaluations", questions)
-    ours = [allows(q["policies"], q["action"], q["resource"], {}) for q in questions]
+    own_decisions = [allows(q["policies"], q["action"], q["resource"], {}) for q in questions]
     assert not any(theirs)
-    assert not any(ours)
+    assert not any(own_decisions)

@@ -66,7 +66,7 @@ def reference(grants: list[Grant]) -> dict[str, Any]:
 
 
 def test_every_action_exists(reference: dict[str, Any]) -> None:
-    assert {action for action, known in reference.items() if not known} == set(UNKNOWN)
+    assert {action for action, is_known in reference.items() if not is_known} == set(UNKNOWN)
 
 
 def test_an_action_that_is_granted_on_all_resources_has_no_type_of_resource(
@@ -112,7 +112,7 @@ def test_each_condition_key_goes_with_its_action(grants: list[Grant], reference:
 
 def _grants_of(role: str, document: Document) -> Iterator[Grant]:
     for statement in document["Statement"]:
-        keys = tuple(key for given in statement.get("Condition", {}).values() for key in given)
+        keys = tuple(key for condition in statement.get("Condition", {}).values() for key in condition)
         for action in _list(statement.get("Action", [])):
             yield Grant(role, action, tuple(_list(statement["Resource"])), keys)
 
@@ -139,12 +139,12 @@ def _overlap(left: str, right: str) -> bool:
     return left[0] == right[0] and _overlap(left[1:], right[1:])
 
 
-def _goes_with(key: str, known: list[str]) -> bool:
+def _goes_with(key: str, known_keys: list[str]) -> bool:
     """Whether requests of an action have a key; every request has the global keys but those on tags."""
     family = key.partition("/")[0].lower()
     if family.startswith("aws:") and family not in ("aws:resourcetag", "aws:requesttag", "aws:tagkeys"):
         return True
-    return family in {other.partition("/")[0].lower() for other in known}
+    return family in {other.partition("/")[0].lower() for other in known_keys}
 
 
 def _grants_of_template(template: Document) -> Iterator[Grant]:
@@ -179,8 +179,13 @@ def _template_with_database(work: Path) -> Document:
     }
     out = work / "database.out"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    given = {"CDK_OUTDIR": str(out), "CDK_CONTEXT_JSON": json.dumps(context), "CDK_VALIDATION": "false", "PATH": path}
-    done = child_processes.run([sys.executable, str(ROOT / "app.py")], cwd=ROOT, env={**os.environ, **given})
-    assert done.returncode == 0, done.stderr
+    environment = {
+        "CDK_OUTDIR": str(out),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "CDK_VALIDATION": "false",
+        "PATH": path,
+    }
+    process = child_processes.run([sys.executable, str(ROOT / "app.py")], cwd=ROOT, env={**os.environ, **environment})
+    assert process.returncode == 0, process.stderr
     template: Document = json.loads((out / "MacroAiProductionRollbackStack.template.json").read_text())
     return template

@@ -73,7 +73,11 @@ def test_a_choice_on_a_missing_field_fails_on_both_interpreters(played: Played) 
         assert all((o.status, o.error) in FAILED for o in outcomes), outcomes
 
 
-def _difference(ours: ExecutionOutcome, theirs: ExecutionOutcome) -> str:
-    left, right = asdict(ours), asdict(theirs)
-    lines = [f"  {n}\n    ours:      {left[n]}\n    ministack: {right[n]}" for n in left if left[n] != right[n]]
+def _difference(own: ExecutionOutcome, other: ExecutionOutcome) -> str:
+    own_fields, other_fields = asdict(own), asdict(other)
+    lines = [
+        f"  {n}\n    ours:      {own_fields[n]}\n    ministack: {other_fields[n]}"
+        for n in own_fields
+        if own_fields[n] != other_fields[n]
+    ]
     return "\n".join(lines)

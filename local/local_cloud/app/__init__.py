@@ -2,5 +2,5 @@
 
 `application` is the HTTP server, `database` its statements, and `command` a one-off task. An annotation of the image's
 manifest describes the behaviour. These files run by path with the standard library alone, without this package: a
-task sees nothing of ours. Ours entirely; the behaviours are failures that rollbacks are made for.
+task sees no package of this repository. The behaviours are failures that a rollback repairs.
 """

@@ -79,12 +79,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     line = command_line(arguments.words)
-    known = json.loads(arguments.commands)
+    commands = json.loads(arguments.commands)
     _print_line(f"$ {line}")
-    if line not in known:
+    if line not in commands:
         _print_line(f"sh: {line.split(' ', 1)[0]}: not found")
         os._exit(_NOT_FOUND)
-    os._exit(run(known[line]))  # at once: the thread that reads the input would delay an orderly exit
+    os._exit(run(commands[line]))  # at once: the thread that reads the input would delay an orderly exit
 
 
 if __name__ == "__main__":

@@ -58,18 +58,18 @@ def _role_parameters(properties: Properties) -> Properties:
 
 def _role_policies(client: Any, role: Resource) -> None:
     """Give the role exactly its own managed and inline policies. Policies of AWS::IAM::Policy resources stay."""
-    wanted = set(role.properties.get("ManagedPolicyArns", []))
+    managed = set(role.properties.get("ManagedPolicyArns", []))
     own = {policy["PolicyName"]: policy["PolicyDocument"] for policy in role.properties.get("Policies", [])}
     previous = role.response.setdefault("own", {"managed": [], "inline": []})
-    for arn in set(previous["managed"]) - wanted:
+    for arn in set(previous["managed"]) - managed:
         client.detach_role_policy(RoleName=role.name, PolicyArn=arn)
     for name in set(previous["inline"]) - set(own):
         client.delete_role_policy(RoleName=role.name, PolicyName=name)
-    for arn in wanted:
+    for arn in managed:
         client.attach_role_policy(RoleName=role.name, PolicyArn=arn)
     for name, document in own.items():
         client.put_role_policy(RoleName=role.name, PolicyName=name, PolicyDocument=json.dumps(document))
-    role.response["own"] = {"managed": sorted(wanted), "inline": sorted(own)}
+    role.response["own"] = {"managed": sorted(managed), "inline": sorted(own)}
 
 
 def _update_role(client: Any, role: Resource, parameters: Properties) -> None:

@@ -90,13 +90,13 @@ def _rule_parameters(properties: Properties) -> Properties:
 
 def _replace_targets(client: Any, rule: Resource) -> None:
     """Replace the rule's targets, with their RetryPolicy, DeadLetterConfig and RoleArn."""
-    wanted = rule.properties.get("Targets", [])
+    targets = rule.properties.get("Targets", [])
     existing = list_all(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=_rule_bus(rule))
-    unwanted = {target["Id"] for target in existing} - {target["Id"] for target in wanted}
-    if unwanted:
-        client.remove_targets(Rule=rule.name, EventBusName=_rule_bus(rule), Ids=sorted(unwanted))
-    if wanted:
-        rule.call("put_targets", {"Rule": rule.name, "EventBusName": _rule_bus(rule), "Targets": wanted})
+    removed_ids = {target["Id"] for target in existing} - {target["Id"] for target in targets}
+    if removed_ids:
+        client.remove_targets(Rule=rule.name, EventBusName=_rule_bus(rule), Ids=sorted(removed_ids))
+    if targets:
+        rule.call("put_targets", {"Rule": rule.name, "EventBusName": _rule_bus(rule), "Targets": targets})
 
 
 def _delete_rule(client: Any, rule: Resource) -> None:
@@ -124,8 +124,10 @@ def _topic_parameters(properties: Properties) -> Properties:
 
 
 def _topic_subscriptions(client: Any, topic: Resource) -> None:
-    for wanted in topic.properties.get("Subscription", []):
-        client.subscribe(TopicArn=_topic_arn(topic), Protocol=wanted["Protocol"], Endpoint=wanted["Endpoint"])
+    for subscription in topic.properties.get("Subscription", []):
+        client.subscribe(
+            TopicArn=_topic_arn(topic), Protocol=subscription["Protocol"], Endpoint=subscription["Endpoint"]
+        )
 
 
 def _topic_arn(topic: Resource) -> str:
@@ -197,14 +199,14 @@ def _table_parameters(properties: Properties) -> Properties:
 
 
 def _global_table_parameters(properties: Properties) -> Properties:
-    """Turn a global table of one replica into a table. The local cloud has no second region for another replica."""
+    """Turn a global table of one replica into a table. The embedded cloud has no second region for another replica."""
     replicas = properties["Replicas"]
     if len(replicas) != 1:
-        raise NotImplementedError(f"the local cloud has one region: a global table of {len(replicas)} replicas")
-    kept = ("TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes",
+        raise NotImplementedError(f"the embedded cloud has one region: a global table of {len(replicas)} replicas")
+    table_properties = ("TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes",
             "LocalSecondaryIndexes", "StreamSpecification", "SSESpecification")  # fmt: skip
     replica = {name: replicas[0][name] for name in ("DeletionProtectionEnabled", "Tags") if name in replicas[0]}
-    return _table_parameters({name: properties[name] for name in kept if name in properties} | replica)
+    return _table_parameters({name: properties[name] for name in table_properties if name in properties} | replica)
 
 
 def _finish_table(client: Any, table: Resource) -> None:

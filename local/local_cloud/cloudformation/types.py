@@ -116,9 +116,9 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property and cls.type.name_property not in properties:
             properties[cls.type.name_property] = original_resource.name
-        before = original_resource.properties
+        previous_properties = original_resource.properties
         fixed = (*cls.type.replaced_by, *([cls.type.name_property] if cls.type.name_property else []))
-        if cls.type.update is None or any(properties.get(name) != before.get(name) for name in fixed):
+        if cls.type.update is None or any(properties.get(name) != previous_properties.get(name) for name in fixed):
             return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
         resource = cls(original_resource.name, properties, account_id, region_name)
         resource.response = original_resource.response
@@ -190,7 +190,7 @@ def _as_structure(value: Properties, shape: Any, where: str) -> Properties:
     for name, member in value.items():
         api_name = name if name in shape.members else name[:1].lower() + name[1:]
         if api_name not in shape.members:
-            raise ValidationError(message=f"the local cloud knows no property {name} in {where}")
+            raise ValidationError(message=f"the embedded cloud knows no property {name} in {where}")
         converted[api_name] = as_shape(member, shape.members[api_name], f"{where}.{name}")
     return converted
 

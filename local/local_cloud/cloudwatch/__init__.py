@@ -1,4 +1,4 @@
-"""CloudWatch of the embedded cloud, ours on moto's alarms, metrics and logs.
+"""CloudWatch of the embedded cloud, implemented here on moto's alarms, metrics and logs.
 
 Simulated are the evaluation of metric alarms (M out of N, missing data, metric math) and of composite alarms. Alarm
 actions go to SNS and Lambda, and each change of state is an EventBridge event. Metric filters, embedded-format log

@@ -36,13 +36,13 @@ def _update_state(self: Any, reason: str, reason_data: str, state_value: str) ->
 
 def _put_metric_alarm(self: Any, name: str, *arguments: Any, **options: Any) -> Any:
     """Store an alarm, and refuse one that the embedded cloud can't evaluate."""
-    before = self.alarms.get(name)
+    previous_alarm = self.alarms.get(name)
     alarm = alarm_operations.put_metric_alarm(self, name, *arguments, **options)
     if problem := _unsupported_reason(alarm):
-        if before is None:
+        if previous_alarm is None:
             del self.alarms[name]
         else:
-            self.alarms[name] = before
+            self.alarms[name] = previous_alarm
         raise ValidationError(f"alarm {name}: {problem}")
     _Running.wake.set()
     return alarm
@@ -59,9 +59,9 @@ def _unsupported_reason(alarm: Any) -> str | None:
 
 
 def _set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
-    """Set a state by hand. A metric alarm keeps it for one of its periods, a composite until a child changes."""
+    """Set a requested state. A metric alarm keeps the state for one period, a composite until a child changes."""
     if (alarm := self.alarms.get(alarm_name)) is not None and alarm.rule is None:
-        alarm.set_by_hand_until = time.monotonic() + clock.real_seconds(evaluation.period_seconds(alarm))
+        alarm.requested_state_until = time.monotonic() + clock.real_seconds(evaluation.period_seconds(alarm))
     _stock_set(self, alarm_name, reason, reason_data, state_value)
 
 
@@ -80,11 +80,11 @@ def _evaluate_composite(backend: Any, alarm: Any) -> None:
 
 
 def _evaluate_metric(alarm: Any, store: MetricStore, now: float) -> None:
-    if time.monotonic() < alarm.set_by_hand_until:
+    if time.monotonic() < alarm.requested_state_until:
         return
-    verdict = evaluation.evaluate(alarm, store, now)
-    if verdict.state is not None and verdict.state != alarm.state_value:
-        alarm.update_state(verdict.reason, verdict.reason_data, verdict.state)
+    result = evaluation.evaluate(alarm, store, now)
+    if result.state is not None and result.state != alarm.state_value:
+        alarm.update_state(result.reason, result.reason_data, result.state)
 
 
 class _Evaluator:
@@ -144,7 +144,7 @@ def install() -> None:
     Alarm.update_state = _update_state
     CloudWatchBackend.put_metric_alarm = _put_metric_alarm  # above that of alarm_operations
     CloudWatchBackend.set_alarm_state = _set_alarm_state
-    Alarm.set_by_hand_until = 0.0
+    Alarm.requested_state_until = 0.0
     Alarm.children_seen = None
     if _Running.evaluator is None:
         _Running.evaluator = _Evaluator()

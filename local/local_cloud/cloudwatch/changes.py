@@ -132,16 +132,16 @@ def _invocation(alarm: Any, detail: dict[str, Any], account: str) -> dict[str, A
 
 
 def _act(arn: str, alarm: Any, message: dict[str, Any]) -> None:
-    service, region = arn.split(":")[2:4]
+    service_name, region = arn.split(":")[2:4]
     try:
-        if service == "sns":
+        if service_name == "sns":
             client = credentials.service_client("sns", region)
             subject = f'{alarm.state_value}: "{alarm.name}" in {region}'[:100]
             client.publish(TopicArn=arn, Message=json.dumps(message), Subject=subject)
-        elif service == "lambda":
+        elif service_name == "lambda":
             client = credentials.service_client("lambda", region)
             client.invoke(FunctionName=arn, InvocationType="Event", Payload=json.dumps(message).encode())
         else:
-            _logger.warning("alarm %s: action %s was not run: the local cloud runs SNS and Lambda", alarm.name, arn)
+            _logger.warning("alarm %s: action %s was not run: the embedded cloud runs SNS and Lambda", alarm.name, arn)
     except (ClientError, BotoCoreError) as error:
         _logger.warning("alarm %s: action %s failed: %s", alarm.name, arn, error)

@@ -12,7 +12,7 @@ StateOf = Callable[[str], str]
 
 
 class InvalidRule(Exception):
-    """The alarm rule can't be parsed; the message says where."""
+    """The alarm rule can't be parsed. The message names the position."""
 
 
 class Rule(Protocol):
@@ -80,8 +80,8 @@ class Joined:
 
     def holds(self, state_of: StateOf) -> bool:
         """Whether the rule is true in these states."""
-        held = (part.holds(state_of) for part in self.parts)
-        return all(held) if self.all_of else any(held)
+        results = (part.holds(state_of) for part in self.parts)
+        return all(results) if self.all_of else any(results)
 
     def alarms(self) -> frozenset[str]:
         """Return the names or ARNs of the alarms in the rule."""

@@ -21,7 +21,7 @@ _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AlarmEvaluation:
     """The result of an evaluation.
 
     Attributes:
@@ -83,7 +83,7 @@ def window_seconds(alarm: Any) -> float:
     return period_seconds(alarm) * int(alarm.evaluation_periods)
 
 
-def evaluate(alarm: Any, store: MetricStore, now: float) -> Verdict:
+def evaluate(alarm: Any, store: MetricStore, now: float) -> AlarmEvaluation:
     """Evaluate a metric alarm; `now` is in seconds since the epoch."""
     points = _points(alarm, store, now)
     needed = int(alarm.datapoints_to_alarm or alarm.evaluation_periods)
@@ -93,7 +93,7 @@ def evaluate(alarm: Any, store: MetricStore, now: float) -> Verdict:
         lambda value: _COMPARISONS[alarm.comparison_operator][0](value, float(alarm.threshold)),
         alarm.treat_missing_data or "missing",
     )
-    return Verdict(state, _reason(alarm, points, needed, state), _reason_data(alarm, points))
+    return AlarmEvaluation(state, _reason(alarm, points, needed, state), _reason_data(alarm, points))
 
 
 def decide(

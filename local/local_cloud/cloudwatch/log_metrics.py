@@ -34,7 +34,7 @@ def matches(pattern: str, message: str) -> bool:
     if pattern.startswith("{"):
         return _matches_json(pattern.strip("{} "), message)
     if pattern.startswith(("[", "%")):
-        raise UnsupportedPattern(f"the local cloud matches terms and JSON conditions only, not {pattern}")
+        raise UnsupportedPattern(f"the embedded cloud matches terms and JSON conditions only, not {pattern}")
     terms = [(sign, quoted or plain) for sign, quoted, plain in _TERM.findall(pattern)]
     required = [term for sign, term in terms if not sign]
     optional = [term for sign, term in terms if sign == "?"]
@@ -50,7 +50,7 @@ def check(pattern: str) -> None:
     """Refuse a filter pattern that the embedded cloud can't match.
 
     Raises:
-        UnsupportedPattern: it can't.
+        UnsupportedPattern: the embedded cloud can't match the pattern.
     """
     matches(pattern, "")
     if pattern.strip().startswith("{"):
@@ -72,7 +72,7 @@ def _matches_json(conditions: str, message: str) -> bool:
 def _condition_holds(condition: str, document: Any) -> bool:
     match = _CONDITION.fullmatch(condition.strip("() "))
     if match is None:
-        raise UnsupportedPattern(f"the local cloud can't read the condition {condition!r} of a filter pattern")
+        raise UnsupportedPattern(f"the embedded cloud can't read the condition {condition!r} of a filter pattern")
     path, comparison, quoted, plain = match.groups()
     value = _field(document, path)
     if value is None:

@@ -38,11 +38,11 @@ class _CurrentReading:
 @contextlib.contextmanager
 def read_as(reading: Reading) -> Iterator[None]:
     """Evaluate all alarms by this reading until the context ends."""
-    before, _CurrentReading.reading = _CurrentReading.reading, reading
+    previous_reading, _CurrentReading.reading = _CurrentReading.reading, reading
     try:
         yield
     finally:
-        _CurrentReading.reading = before
+        _CurrentReading.reading = previous_reading
 
 
 class Scalar(float):
@@ -85,7 +85,7 @@ def parse(text: str) -> MetricMath:
     """Parse an expression.
 
     Raises:
-        UnsupportedExpression: the embedded cloud can't evaluate it.
+        UnsupportedExpression: the embedded cloud can't evaluate the expression.
     """
     parser = _Parser(text)
     expression = parser.disjunction()
@@ -191,12 +191,12 @@ class _Parser:
 
     def _call(self, name: str) -> Expression:
         self._expect("(")
-        before = set(self.ids)
+        earlier_ids = set(self.ids)
         arguments = self._arguments(")")
         if name == "IF" and len(arguments) in (2, 3):
             return _if(*arguments)
         if name == "FILL" and len(arguments) == 2:
-            return _fill(arguments[0], arguments[1], frozenset(self.ids - before))
+            return _fill(arguments[0], arguments[1], frozenset(self.ids - earlier_ids))
         if name == "ABS" and len(arguments) == 1:
             return _pointwise(abs, *arguments)
         if name in _AGGREGATES and len(arguments) == 1:

@@ -69,7 +69,7 @@ class MetricStore:
         self._lock = threading.Lock()
 
     def refresh(self, now: float, keep_seconds: float) -> None:
-        """Read the samples that have arrived, and forget those older than `keep_seconds` (real)."""
+        """Read the samples that have arrived, and forget samples older than `keep_seconds` (real)."""
         backend = self._backend()
         if backend is None:
             return

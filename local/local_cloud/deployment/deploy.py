@@ -80,7 +80,7 @@ def _sort_by_dependency(artifacts: dict[str, Any], stack_names: Iterable[str] | 
         for artifact_id, artifact in artifacts.items()
         if artifact["type"] == "aws:cloudformation:stack"
     }
-    wanted = list(stacks.values()) if stack_names is None else [stacks[name] for name in stack_names]
+    requested_ids = list(stacks.values()) if stack_names is None else [stacks[name] for name in stack_names]
     ordered: dict[str, None] = {}
 
     def visit(artifact_id: str) -> None:
@@ -91,7 +91,7 @@ def _sort_by_dependency(artifacts: dict[str, Any], stack_names: Iterable[str] | 
                 visit(dependency)
         ordered.setdefault(artifact_id)
 
-    for artifact_id in wanted:
+    for artifact_id in requested_ids:
         visit(artifact_id)
     return list(ordered)
 
@@ -100,13 +100,13 @@ def _publish(cloud: LocalCloud, assembly: Path, manifest: Path) -> None:
     assets = json.loads(manifest.read_text())
     if assets.get("dockerImages"):
         raise DeploymentFailed(
-            f"{manifest.name} holds container images, which the local cloud can't publish: push them to its ECR first"
+            f"{manifest.name} holds container images, and the embedded cloud publishes none: push them to its ECR first"
         )
     for asset in assets.get("files", {}).values():
         source = asset["source"]
         if "path" not in source:
             raise DeploymentFailed(
-                f"{manifest.name} holds an asset that a command makes, and the local cloud runs no commands: {source}"
+                f"{manifest.name} holds an asset built by a command, and the embedded cloud runs no commands: {source}"
             )
         path = assembly / source["path"]
         content = zipped(path) if source["packaging"] == "zip" else path.read_bytes()

@@ -83,7 +83,7 @@ class LocalCloud:
             PortInUseError: another process listens on the port.
         """
         if self._server is not None:
-            raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
+            raise RuntimeError(f"the embedded cloud already runs on {self.endpoint}")
         _require_free_port(self.port)
         try:
             self._start()
@@ -148,7 +148,7 @@ class LocalCloud:
             RuntimeError: the cloud does not run.
         """
         if self._server is None:
-            raise RuntimeError("the local cloud does not run, so it would not stop its Neon: start the cloud first")
+            raise RuntimeError("the embedded cloud does not run, so it would not stop its Neon: start the cloud first")
         if self._neon is None:
             from local_cloud.neon.server import LocalNeon  # noqa: PLC0415 - imports the driver, which not every use needs
 
@@ -192,7 +192,7 @@ def _require_free_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise PortInUseError(
-                f"the local cloud can't listen on port {port} ({error.strerror}): choose another, or 0 for a free one"
+                f"the embedded cloud can't listen on port {port} ({error.strerror}): choose another port, or 0"
             ) from error
 
 

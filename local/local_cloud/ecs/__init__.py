@@ -1,4 +1,4 @@
-"""ECS of the embedded cloud, ours: a simulation of services and of tasks, on moto's clusters and task definitions.
+"""ECS of the embedded cloud: a simulation of services and tasks on moto's clusters and task definitions.
 
 Simulated: rolling deployments with minimum and maximum percent, circuit breaker, deployment alarms and early success
 criteria; service deployments and revisions with pinned image digests; StopServiceDeployment; RunTask; task secrets;

@@ -71,7 +71,7 @@ def _packages(image: PulledImage) -> list[str]:
 def _driver_folder() -> str:
     spec = importlib.util.find_spec("psycopg")
     if spec is None or spec.origin is None:
-        raise RuntimeError("psycopg is not installed: an image with a database part can't be run")
+        raise RuntimeError("psycopg is not installed, and images with a database need it: install psycopg[binary]")
     return str(Path(spec.origin).parents[1])
 
 

@@ -3,7 +3,7 @@
 The container name and port of a load balancer "must remain in the task definition" (developer guide, "Use load
 balancing"). A Service Connect `portName` "must match the name of one of the portMappings" (API reference). The name of
 a volume "must match the name from the task definition" (API reference). Reports quote the messages on containers and
-roles, so these have ECS's words. The code of a misfit is InvalidParameterException.
+roles, so these have ECS's words. The code of a mismatch is InvalidParameterException.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from moto.ecs.exceptions import EcsClientException, InvalidParameterException
 from moto.iam.models import iam_backends
 
 
-def refuse_misfit(definition: Any, service: Mapping[str, Any]) -> None:
+def refuse_mismatch(definition: Any, service: Mapping[str, Any]) -> None:
     """Refuse a definition that lacks a container, port or volume of the service's settings.
 
     Args:
@@ -44,10 +44,11 @@ def _refuse_ports(connect: Mapping[str, Any], containers: Mapping[str, Any]) -> 
     }
     if not connect.get("enabled"):
         return
-    for service in connect.get("services") or ():
-        if service.get("portName") not in port_names:
+    for connect_service in connect.get("services") or ():
+        if connect_service.get("portName") not in port_names:
             raise InvalidParameterException(
-                f"portName {service.get('portName')} does not refer to any named PortMapping in the task definition."
+                f"portName {connect_service.get('portName')} does not refer to any named PortMapping "
+                "in the task definition."
             )
 
 

@@ -52,9 +52,9 @@ class Rollout:
         """Every task that is still known, including stopped ones."""
         return [task for deployment in self.deployments for task in deployment.tasks] + self.stopped_tasks
 
-    def configure(self, given: dict[str, Any]) -> None:
-        """Change the deployment configuration. Members that `given` lacks stay, at any depth."""
-        self.configuration = _merged(self.configuration, given)
+    def configure(self, changes: dict[str, Any]) -> None:
+        """Change the deployment configuration. Members that `changes` lacks stay, at any depth."""
+        self.configuration = _merged(self.configuration, changes)
 
     def start_deployment(self, definition: Any) -> None:
         """Start a deployment of a task definition. It supersedes a deployment in progress."""
@@ -191,10 +191,10 @@ class Rollout:
             return
         live = sum(len(deployment.live) for deployment in self.deployments)
         room = max(self._bounds()[1], 1 if self.service.desired_count else 0) - live
-        missing = max(0, min(primary.desired_count - len(primary.live), room))
-        if missing and not self._can_launch(primary):
+        missing_count = max(0, min(primary.desired_count - len(primary.live), room))
+        if missing_count and not self._can_launch(primary):
             return
-        for _ in range(missing):
+        for _ in range(missing_count):
             revision = primary.revision
             age = (now() - revision.created_at).total_seconds() / clock.real_seconds(1.0)
             primary.tasks.append(Task(self.service, revision.definition, primary.id, dict(revision.images), age))
@@ -283,8 +283,10 @@ class Rollout:
         alarms = self.configuration.get("alarms") or {}
         if not alarms.get("enable"):
             return frozenset()
-        known = cloudwatch_backends[self.service._account_id][self.service.region_name].alarms
-        return frozenset(n for n in alarms.get("alarmNames", []) if n in known and known[n].state_value == "ALARM")
+        alarms_by_name = cloudwatch_backends[self.service._account_id][self.service.region_name].alarms
+        return frozenset(
+            n for n in alarms.get("alarmNames", []) if n in alarms_by_name and alarms_by_name[n].state_value == "ALARM"
+        )
 
     def scale(self, desired_count: int) -> None:
         """Set the desired count without a deployment."""
@@ -349,9 +351,9 @@ class Rollout:
                     task.stop("Service was deleted.")
 
 
-def _merged(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(kept)
-    for name, value in given.items():
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for name, value in changes.items():
         inner = merged.get(name)
         merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged

@@ -46,7 +46,9 @@ def _read_secret(value_from: str, role: str | None, _region: str) -> str:
     client = credentials.service_client("secretsmanager", parts[3], role, **_CALLS)
     try:
         value = str(
-            client.get_secret_value(**{name: given for name, given in parameters.items() if given})["SecretString"]
+            client.get_secret_value(**{name: parameter for name, parameter in parameters.items() if parameter})[
+                "SecretString"
+            ]
         )
     except ClientError as error:
         reason = f"failed to fetch secret {arn} from secrets manager: {_error_text(error)}"

@@ -70,7 +70,7 @@ def create_service(response: Any) -> Any:
         existing = backend.services.get(f"{cluster.split('/')[-1]}:{name}")
         if existing is not None and existing.status == "ACTIVE":
             raise InvalidParameterException("Creation of service was not idempotent.")
-        _refuse_misfit(definition, response, None)
+        _refuse_mismatch(definition, response, None)
         result = _stock_create(response)
         service = result.result["service"]
         service.task_definition = definition.arn
@@ -97,13 +97,13 @@ def _store_settings(service: Any, response: Any) -> bool:
     return needs_deployment
 
 
-def _refuse_misfit(definition: Any, response: Any, service: Any) -> None:
+def _refuse_mismatch(definition: Any, response: Any, service: Any) -> None:
     """Refuse a definition that does not fit the service as the request would leave it."""
     settings = {}
     for name in ("loadBalancers", "serviceConnectConfiguration", "volumeConfigurations"):
         requested = response._get_param(name)
         settings[name] = requested if requested is not None else getattr(service, _STORED_SETTINGS[name], None)
-    refusals.refuse_misfit(definition, settings)
+    refusals.refuse_mismatch(definition, settings)
 
 
 def _set_grace(rollout: Rollout, response: Any) -> None:
@@ -125,7 +125,7 @@ def update_service(response: Any) -> Any:
         name = response._get_param("taskDefinition")
         current = rollout.primary.revision.definition
         definition = refusals.require_active_definition(response.ecs_backend, name) if name else current
-        _refuse_misfit(definition, response, service)
+        _refuse_mismatch(definition, response, service)
         desired = response._get_param("desiredCount")
         if desired is not None:
             rollout.scale(int(desired))
@@ -184,20 +184,20 @@ def _epoch(value: Any) -> float:
 def describe_service_deployments(response: Any) -> Any:
     """DescribeServiceDeployments."""
     with rollouts.lock:
-        known = {d.arn: d for rollout in rollouts.all_rollouts() for d in rollout.service_deployments}
-        return _describe_known("serviceDeployments", known, response._get_param("serviceDeploymentArns") or [])
+        deployments = {d.arn: d for rollout in rollouts.all_rollouts() for d in rollout.service_deployments}
+        return _describe_known("serviceDeployments", deployments, response._get_param("serviceDeploymentArns") or [])
 
 
 def describe_service_revisions(response: Any) -> Any:
     """DescribeServiceRevisions, with the image digests that ECS resolved when the deployment started."""
     with rollouts.lock:
-        known = {arn: r for rollout in rollouts.all_rollouts() for arn, r in rollout.revisions.items()}
-        return _describe_known("serviceRevisions", known, response._get_param("serviceRevisionArns") or [])
+        revisions = {arn: r for rollout in rollouts.all_rollouts() for arn, r in rollout.revisions.items()}
+        return _describe_known("serviceRevisions", revisions, response._get_param("serviceRevisionArns") or [])
 
 
-def _describe_known(member: str, known: dict[str, Any], arns: list[str]) -> Any:
-    described = [known[arn].to_api_shape() for arn in arns if arn in known]
-    failures = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known]
+def _describe_known(member: str, resources: dict[str, Any], arns: list[str]) -> Any:
+    described = [resources[arn].to_api_shape() for arn in arns if arn in resources]
+    failures = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in resources]
     return ActionResult({member: described, "failures": failures})
 
 

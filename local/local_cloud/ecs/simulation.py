@@ -83,8 +83,8 @@ def _forget_reset_services() -> None:
     """Forget services that a reset of moto removed, and retired ones whose tasks have all stopped."""
     for arn, rollout in list(rollouts.current.items()):
         service = rollout.service
-        known = ecs_backends[service._account_id][service.region_name].services
-        if known.get(f"{service.cluster_name}:{service.name}") is not service:
+        services_by_name = ecs_backends[service._account_id][service.region_name].services
+        if services_by_name.get(f"{service.cluster_name}:{service.name}") is not service:
             rollout.stop_all(at_once=True)
             del rollouts.current[arn]
     rollouts.retired = [r for r in rollouts.retired if any(d.tasks for d in r.deployments)]

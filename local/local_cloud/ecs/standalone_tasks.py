@@ -125,10 +125,10 @@ def _answer(tasks: list[Task]) -> ActionResult:
 
 
 def _refuse_overrides(overrides: dict[str, Any], definition: Any) -> None:
-    known = {container["name"] for container in definition.container_definitions}
+    container_names = {container["name"] for container in definition.container_definitions}
     for entry in overrides.get("containerOverrides") or []:
         name = entry.get("name")
-        if name not in known:
+        if name not in container_names:
             raise InvalidParameterException(
                 f"Override for container named {name} is not a container in the TaskDefinition."
             )

@@ -6,7 +6,7 @@ from local_cloud.ecs.tasks import Task
 
 
 def desired_status(task: Task) -> str:
-    """Return the API's `desiredStatus`: RUNNING until the task is told to stop."""
+    """Return the API's `desiredStatus`: RUNNING until a request stops the task."""
     return "RUNNING" if task.is_live else "STOPPED"
 
 

@@ -169,8 +169,8 @@ class Task:
         entries = [*(container.get("environment") or []), *(self._override(container["name"]).get("environment") or [])]
         region = str(self.service.region_name)
         surroundings = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-        asked = {**container, "environment": entries}
-        return surroundings | secrets.container_environment(asked, self.execution_role_arn, region)
+        request = {**container, "environment": entries}
+        return surroundings | secrets.container_environment(request, self.execution_role_arn, region)
 
     def _pull_and_start(self) -> None:
         """Read secrets, pull images, prepare the log, and start the process. The first failure stops the task."""
@@ -200,12 +200,12 @@ class Task:
     def _application(self, image: images.PulledImage) -> process.Application:
         groups = [entry["targetGroupArn"] for entry in self.service.load_balancers if "targetGroupArn" in entry]
         health_path = str(target_health.group_of(groups[0]).health_check_path or "/") if groups else "/health"
-        after = image.behaviour.get("after_seconds")
-        if after is not None:
+        delay_seconds = image.behaviour.get("after_seconds")
+        if delay_seconds is not None:
             # A release decays by its own age, so a replacement task fails too.
             age = self.revision_age_seconds if image.behaviour.get("kind") in {"decays", "locks"} else 0.0
-            after = clock.real_seconds(max(0.0, float(after) - age))
-        return process.Application(self.id, health_path, shared.shared_file(str(self.service.arn)), after)
+            delay_seconds = clock.real_seconds(max(0.0, float(delay_seconds) - age))
+        return process.Application(self.id, health_path, shared.shared_file(str(self.service.arn)), delay_seconds)
 
     def _register(self) -> None:
         for entry in self.service.load_balancers:

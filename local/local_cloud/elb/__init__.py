@@ -1,4 +1,4 @@
-"""Elastic Load Balancing of the embedded cloud, ours: an HTTP proxy for each listener of an Application Load Balancer.
+"""Elastic Load Balancing of the embedded cloud: an HTTP proxy for each listener of an Application Load Balancer.
 
 Simulated: health checks of targets, round robin, fail-open, draining, weighted target groups, and the
 AWS/ApplicationELB metrics as three nodes publish them. Not simulated: rules beside the default action, TLS, sticky

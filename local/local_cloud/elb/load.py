@@ -97,15 +97,15 @@ class LoadGenerator:
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            served, content = response.status < 500, response.read()
+            was_served, content = response.status < 500, response.read()
             if "json" in (response.getheader("Content-Type") or ""):
                 version = str(json.loads(content).get("version", ""))
         except (OSError, http.client.HTTPException):
-            served = False
+            was_served = False
         finally:
             connection.close()
         with self._lock:
             entry = self._seconds.setdefault(second, Second(second))
-            entry.served, entry.failed = entry.served + served, entry.failed + (not served)
+            entry.served, entry.failed = entry.served + was_served, entry.failed + (not was_served)
             if version:
                 entry.by_version[version] += 1

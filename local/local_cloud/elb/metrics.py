@@ -59,8 +59,8 @@ class Counters:
     def take(self) -> Counts:
         """Return the counts since the last call."""
         with self._lock:
-            taken, self._counts = self._counts, Counts()
-            return taken
+            counts, self._counts = self._counts, Counts()
+            return counts
 
 
 def dimension_of(arn: str) -> str:

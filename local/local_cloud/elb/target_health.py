@@ -96,7 +96,7 @@ def group_of(target_group_arn: str) -> Any:
     """Return moto's target group.
 
     Raises:
-        TargetGroupNotFoundError: it does not exist.
+        TargetGroupNotFoundError: the target group does not exist.
     """
     _, _, _, region, account, _ = target_group_arn.split(":", 5)
     group = elbv2_backends[account][region].target_groups.get(target_group_arn)
@@ -156,15 +156,15 @@ class RoundRobin:
 
 def _describe(backend: Any, target_group_arn: str, targets: list[dict[str, Any]]) -> list[Any]:
     simulated = targets_of(target_group_arn)
-    known = {target.id for target in simulated}
-    others = [target for target in targets or [] if target["Id"] not in known]
+    simulated_ids = {target.id for target in simulated}
+    others = [target for target in targets or [] if target["Id"] not in simulated_ids]
     # moto takes an empty selection for all targets
     stock = _stock_describe(backend, target_group_arn, others) if others or not targets else []
-    wanted = {(t["Id"], int(t["Port"]) if "Port" in t else None) for t in targets or []}
+    requested = {(t["Id"], int(t["Port"]) if "Port" in t else None) for t in targets or []}
     answers = [
         FakeHealthStatus(t.id, str(t.port), str(t.port), t.state, t.reason, t.description)
         for t in simulated
-        if not targets or (t.id, t.port) in wanted or (t.id, None) in wanted
+        if not targets or (t.id, t.port) in requested or (t.id, None) in requested
     ]
     return answers + list(stock)
 

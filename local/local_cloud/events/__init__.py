@@ -1,4 +1,4 @@
-"""EventBridge of the embedded cloud, ours on moto's buses and rules: matching, delivery, retries and schedules.
+"""EventBridge of the embedded cloud, implemented here on moto's buses and rules: delivery, retries and schedules.
 
 Simulated: targets of Step Functions, Lambda, SNS, SQS and CloudWatch Logs with each target's role; InputPath and
 InputTransformer; retry policies and dead-letter queues; `rate(...)` schedules; events of AWS services. Not simulated:

@@ -26,7 +26,7 @@ def call(target: dict[str, Any], payload: str, event: dict[str, Any]) -> None:
     arn: str = target["Arn"]
     service, region = arn.split(":")[2:4]
     if service not in _CALLS:
-        raise UnsupportedTarget(f"the local cloud does not deliver to {service}: {arn}")
+        raise UnsupportedTarget(f"the embedded cloud does not deliver to {service}: {arn}")
     client_name, deliver = _CALLS[service]
     deliver(credentials.service_client(client_name, region, target.get("RoleArn")), arn, payload, event)
 

@@ -21,8 +21,8 @@ def busy(cloud: _Cloud, stack_name: str, status: str = "UPDATE_IN_PROGRESS") -> 
     """
     stacks = cloudformation_backends[cloud.account][cloud.region].stacks
     stack = {stack.name: stack for stack in stacks.values()}[stack_name]
-    before, stack.status = stack.status, status
+    true_status, stack.status = stack.status, status
     try:
         yield
     finally:
-        stack.status = before
+        stack.status = true_status

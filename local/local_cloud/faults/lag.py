@@ -1,8 +1,8 @@
-"""Eventual consistency on order: an operation answers from before the last write.
+"""Eventual consistency at a test's request: an operation gives the answer from before the last write.
 
 AWS's control planes answer reads from copies that lag. Two views of one service may lag apart: `DescribeServices` shows
-a new PRIMARY deployment before `DescribeServiceDeployments` does, or after it. A test orders how many further answers
-repeat what the operation last said to the same request. Wraps `moto.core.responses.BaseResponse.call_action`.
+a new PRIMARY deployment before `DescribeServiceDeployments` does, or after it. A test sets how many further answers
+repeat the operation's last answer to the same request. Wraps `moto.core.responses.BaseResponse.call_action`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _watched: set[tuple[str, str]] = set()
 
 @dataclass
 class Lag:
-    """An order: `operation` (`DescribeServices`) of botocore's `service` gives its last answer so many times more."""
+    """A lag of `operation` (`DescribeServices`) of botocore's `service`: so many answers repeat the last one."""
 
     service: str
     operation: str
@@ -37,7 +37,7 @@ def watch(service: str, operation: str) -> None:
 def inject(service: str, operation: str, stale_answers: int) -> Lag:
     """Let the next `stale_answers` answers of a watched operation repeat the last answer to the same request.
 
-    A request that was not seen before gets a true answer, which does not count as stale.
+    A request without an earlier answer gets a true answer, which does not count as stale.
 
     Raises:
         LookupError: the operation is not watched, so its last answer is unknown.

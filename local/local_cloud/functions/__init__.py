@@ -1,4 +1,4 @@
-"""Lambda of the embedded cloud, ours: functions run their deployed bundle in warm subprocesses.
+"""Lambda of the embedded cloud: functions run their deployed bundle in warm subprocesses.
 
 Simulated: the Runtime API, cold and warm environments, timeouts (real seconds), reserved concurrency, CloudWatch Logs,
 and each function's own role. Asynchronous invocations have retries, a dead-letter queue and a failure destination. Not

@@ -129,7 +129,11 @@ def _unpack_code(function: Any) -> Path:
 def _acquire_sandbox(settings: FunctionSettings) -> Sandbox:
     outdated: list[Sandbox] = []
     with _lock:
-        for other in [known for known in _idle if known.arn == settings.arn and known != settings]:
+        for other in [
+            settings_in_use
+            for settings_in_use in _idle
+            if settings_in_use.arn == settings.arn and settings_in_use != settings
+        ]:
             outdated += _idle.pop(other)
         pool = _idle.get(settings, [])
         sandbox = next((pool.pop(index) for index in reversed(range(len(pool))) if pool[index].alive), None)
@@ -147,7 +151,7 @@ def _release_sandbox(sandbox: Sandbox) -> None:
         if sandbox.alive and not _stopping.is_set():
             _idle.setdefault(sandbox.settings, []).append(sandbox)
             return
-    sandbox.close()  # it died, or `stop` has run without it
+    sandbox.close()  # its process died, or `stop` has run without it
 
 
 def _write_logs(function: Any, sandbox: Sandbox, lines: list[str]) -> None:

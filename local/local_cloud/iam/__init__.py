@@ -1,4 +1,4 @@
-"""IAM of the embedded cloud, ours: identity policies and permissions boundaries decide over every call of a role.
+"""IAM of the embedded cloud: identity policies and permissions boundaries decide over every call of a role.
 
 Simulated: temporary credentials of roles, the permissions that each API call needs (AWS Service Authorization
 Reference), and policy evaluation with conditions and variables. Not simulated: signatures, trust policies, resource

@@ -42,13 +42,13 @@ def configure(endpoint: str) -> None:
 
 
 def endpoint() -> str:
-    """Return the URL of the local cloud.
+    """Return the URL of the embedded cloud.
 
     Raises:
         RuntimeError: no cloud has started.
     """
     if _Current.endpoint is None:
-        raise RuntimeError("the local cloud has no endpoint yet: start LocalCloud first")
+        raise RuntimeError("the embedded cloud has no endpoint yet: start LocalCloud first")
     return _Current.endpoint
 
 

@@ -132,9 +132,9 @@ def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) ->
     context = _context(caller, request) | {key.lower(): values for key, values in check.context.items()}
     documents, boundary = _documents(caller, request.account)
     permitted = allows(documents, check.action, check.resource, context)
-    why = "no identity-based policy allows"
+    reason = "no identity-based policy allows"
     if permitted and boundary is not None and not allows([boundary], check.action, check.resource, context):
-        permitted, why = False, "no permissions boundary allows"
+        permitted, reason = False, "no permissions boundary allows"
     if permitted:
         return
     with _lock:
@@ -145,7 +145,7 @@ def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) ->
     raise RefusedRequest(
         code,
         f"User: {caller.arn} is not authorized to perform: {check.action} on resource: {check.resource} "
-        f"because {why} the {check.action} action",
+        f"because {reason} the {check.action} action",
         status=403 if request.service in _QUERY_SERVICES | {"lambda", "sns", "ec2", "scheduler", "xray"} else 400,
     )
 

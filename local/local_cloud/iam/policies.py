@@ -11,7 +11,7 @@ Context = dict[str, list[str]]  # condition key in lower case → values of the 
 
 
 class UnsupportedCondition(Exception):
-    """A policy uses a condition operator that the local cloud does not evaluate."""
+    """A policy uses a condition operator that the embedded cloud does not evaluate."""
 
 
 def allows(documents: Iterable[Document], action: str, resource: str, context: Context) -> bool:
@@ -98,11 +98,11 @@ def _holds(operator: str, key: str, expected: list[str], context: Context) -> bo
     negated = positive != name
     compare = _COMPARISONS.get(positive)
     if compare is None:
-        raise UnsupportedCondition(f"the local cloud does not evaluate the condition operator {operator}")
-    wanted = [_expand_variables(text, context) for text in expected]
+        raise UnsupportedCondition(f"the embedded cloud does not evaluate the condition operator {operator}")
+    expected_values = [_expand_variables(text, context) for text in expected]
 
     def holds_for(value: str) -> bool:
-        return any(compare(value, text) for text in wanted) != negated
+        return any(compare(value, text) for text in expected_values) != negated
 
     if not values:
         return if_exists or negated or quantifier == "ForAllValues"

@@ -40,7 +40,7 @@ class Unmapped(Exception):
     """No table says which resources an API call needs permission for."""
 
     def __init__(self, action: str) -> None:
-        super().__init__(f"the local cloud has no IAM mapping for {action}: add it to local_cloud/iam/resources.py")
+        super().__init__(f"the embedded cloud has no IAM mapping for {action}: add it to local_cloud/iam/resources.py")
 
 
 def permission_checks(request: AuthorizedCall) -> list[PermissionCheck]:
@@ -181,8 +181,8 @@ def _cloudformation(request: AuthorizedCall) -> Iterator[PermissionCheck]:
 def _secretsmanager(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in request.all("SecretId") or request.all("Name"):
         secret = secretsmanager_backends[request.account][request.region].secrets.get(name)
-        known = secret.arn if secret else request.arn("secretsmanager", f"secret:{name}-??????")
-        yield from _on(name if name.startswith("arn:") else known)
+        secret_arn = secret.arn if secret else request.arn("secretsmanager", f"secret:{name}-??????")
+        yield from _on(name if name.startswith("arn:") else secret_arn)
 
 
 def _ssm(request: AuthorizedCall) -> Iterator[PermissionCheck]:

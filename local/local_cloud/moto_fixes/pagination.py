@@ -170,19 +170,21 @@ class _PagedCall:
         protocol = self._response.determine_response_protocol(service)
         serializer = get_serializer_class(service.service_name, protocol)(operation)
         written = serializer.serialize(parsed)
-        kept = {name: value for name, value in headers.items() if str(name).lower() != "content-length"}
-        return _enriched(self._response, (written["status_code"], {**kept, **written["headers"]}, written["body"]))
+        original_headers = {name: value for name, value in headers.items() if str(name).lower() != "content-length"}
+        return _enriched(
+            self._response, (written["status_code"], {**original_headers, **written["headers"]}, written["body"])
+        )
 
 
 def _slice_results(parsed: dict[str, Any], results: tuple[str, ...], start: int, end: int) -> None:
     """Cut several lists (metric and composite alarms) as one: a page continues in the second list."""
-    before = 0
+    offset = 0
     for name in results:
         items = parsed.get(name)
         if items is None:
             continue
-        parsed[name] = items[max(0, start - before) : max(0, end - before)]
-        before += len(items)
+        parsed[name] = items[max(0, start - offset) : max(0, end - offset)]
+        offset += len(items)
 
 
 def _enriched(response: Any, answer: Any) -> Any:

@@ -67,17 +67,17 @@ def paged(service: str, operation: str) -> Paging | None:
     model = operation_model(service, operation)
     if model is None or model.output_shape is None or model.input_shape is None:
         return None
-    known = _paginators(service).get(operation)
-    return _from_paginator(known) if known is not None else _from_members(model)
+    paginator = _paginators(service).get(operation)
+    return _from_paginator(paginator) if paginator is not None else _from_members(model)
 
 
-def _from_paginator(known: Mapping[str, Any]) -> Paging | None:
-    names = [known.get(name) for name in ("input_token", "output_token")]
-    results = known.get("result_key", ())
+def _from_paginator(paginator: Mapping[str, Any]) -> Paging | None:
+    names = [paginator.get(name) for name in ("input_token", "output_token")]
+    results = paginator.get("result_key", ())
     results = (results,) if isinstance(results, str) else tuple(results)
     if not all(isinstance(name, str) for name in names) or any("." in str(name) for name in (*names, *results)):
         return None  # two tokens (S3's versions) or nested lists: our code calls no such operation
-    return Paging(str(names[0]), str(names[1]), results, known.get("limit_key"), known.get("more_results"))
+    return Paging(str(names[0]), str(names[1]), results, paginator.get("limit_key"), paginator.get("more_results"))
 
 
 def _from_members(model: OperationModel) -> Paging | None:
@@ -96,8 +96,8 @@ def is_whole(service: str, operation: str, parameters: Mapping[str, Any]) -> boo
     selection = _WHOLE_WITH.get((service, operation))
     if selection is not None and parameters.get(selection):
         return True
-    known = paged(service, operation)
-    limit = known.limit if known is not None else None
+    paging = paged(service, operation)
+    limit = paging.limit if paging is not None else None
     return service in _WHOLE_WITHOUT_LIMIT and (limit is None or not parameters.get(limit))
 
 

@@ -18,12 +18,12 @@ def install() -> None:
 
 def _put_events(self: Any) -> Any:
     entries = self._get_param("Entries")
-    refused = {index for index, entry in enumerate(entries) if str(entry.get("Source", "")).startswith("aws.")}
-    if not refused:
+    refused_indexes = {index for index, entry in enumerate(entries) if str(entry.get("Source", "")).startswith("aws.")}
+    if not refused_indexes:
         return _stock_put_events(self)
-    accepted = [entry for index, entry in enumerate(entries) if index not in refused]
+    accepted = [entry for index, entry in enumerate(entries) if index not in refused_indexes]
     results = iter(self.events_backend.put_events(accepted))
     refusal = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
-    answers = [refusal if index in refused else next(results) for index in range(len(entries))]
+    answers = [refusal if index in refused_indexes else next(results) for index in range(len(entries))]
     failed = sum("ErrorCode" in answer for answer in answers)
     return json.dumps({"FailedEntryCount": failed, "Entries": answers})

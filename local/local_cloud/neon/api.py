@@ -192,7 +192,7 @@ def _connection_uri(request: NeonRequest) -> Answer:
         raise NeonApiError(404, "the branch has no read-write endpoint")
     role, database = request.query["role_name"], request.query["database_name"]
     password = storage.credentials.passwords.get(role)
-    if password is None:  # a role made by SQL: Neon does not publish whether it can tell the password
+    if password is None:  # a role made by SQL: Neon does not publish whether its API returns the password
         raise NeonApiError(404, f"role {role} not found")
     if database != DATABASE and database not in storage.databases():
         raise NeonApiError(404, f"database {database} not found")
@@ -244,7 +244,7 @@ def _page(items: Sequence[Any], query: Mapping[str, str]) -> tuple[Sequence[Any]
 def _position(parameters: Mapping[str, Any], prefix: str) -> Position | None:
     lsn, at = parameters.get(f"{prefix}lsn"), parameters.get(f"{prefix}timestamp")
     if lsn and at:
-        raise NeonApiError(400, f"{prefix}lsn and {prefix}timestamp can't be given both")
+        raise NeonApiError(400, f"{prefix}lsn and {prefix}timestamp exclude each other: send one of them")
     try:
         return Lsn.parse(lsn) if lsn else _time(at)
     except ValueError as error:

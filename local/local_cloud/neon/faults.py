@@ -1,4 +1,4 @@
-"""Faults that a test orders: failing API requests, refusals of the proxy, and behaviour that Neon leaves open.
+"""Faults that a test injects: failing API requests, refusals of the proxy, and behaviour that Neon leaves open.
 
 The proxy's messages come from its source, https://github.com/neondatabase/neon/tree/main/proxy/src: `AuthError` in
 auth/mod.rs, `get_user_facing_message` in control_plane/messages.rs, `PostgresError` in compute/mod.rs. The proxy
@@ -68,7 +68,7 @@ class Fault:
     method: str
     path: str
     status: int | None
-    message: str = "made to fail"
+    message: str = "injected fault"
     is_applied_first: bool = False
     retry_after_seconds: int | None = None
     times: int = 1
@@ -82,14 +82,14 @@ class Fault:
 
 
 class Faults:
-    """The ordered faults that have not happened yet. Thread-safe."""
+    """The injected faults that have not happened yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._pending: list[Fault] = []
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault) -> None:
-        """Order a fault."""
+        """Inject a fault."""
         with self._lock:
             self._pending.append(fault)
 

@@ -84,7 +84,7 @@ class Operations:
         """Wait until the project is not locked.
 
         Raises:
-            TimeoutError: it is still locked.
+            TimeoutError: the project is still locked.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self.is_busy, seconds):
@@ -121,7 +121,7 @@ class Operations:
             try:
                 if operation.action in self._failing:
                     self._failing.remove(operation.action)
-                    raise RuntimeError("made to fail")
+                    raise RuntimeError("injected fault")
                 operation.work()
             except Exception as error:
                 _logger.warning("operation %s failed", operation.action, exc_info=True)

@@ -97,13 +97,13 @@ class Server:
         self.wire.socket.close()
         self._libpq.finish()
 
-    def set(self, wanted: dict[str, str]) -> None:
+    def set(self, parameters: dict[str, str]) -> None:
         """Set the tracked parameters to the client's values.
 
         Raises:
             ConnectionClosed: Postgres has closed the connection.
         """
-        different = {n: v for n, v in wanted.items() if self.parameters.get(n) != v}
+        different = {n: v for n, v in parameters.items() if self.parameters.get(n) != v}
         if not different:
             return
         self.wire.send(
@@ -298,9 +298,9 @@ class _Session(socketserver.BaseRequestHandler):
         parameters = connection.startup()
         if parameters is None:
             return None
-        refused = _unsupported(parameters)
-        if refused is not None:
-            connection.send(wire.error(refused + UNPOOLED))
+        problem = _unsupported(parameters)
+        if problem is not None:
+            connection.send(wire.error(problem + UNPOOLED))
             return None
         role = parameters["user"]
         login = Login(role, parameters.get("database", role), connection.password())
@@ -412,8 +412,8 @@ def _unsupported(parameters: dict[str, str]) -> str | None:
         name, assigned, _ = option.removeprefix("-c").removeprefix("--").partition("=")
         if assigned and name.lower() not in _BY_LOWER_CASE and name not in _IGNORED:
             return f"unsupported startup parameter in options: {name}"
-    known = {"user", "database", "options", *_BY_LOWER_CASE, *_IGNORED}
-    unknown = next((n for n in parameters if n.lower() not in known and not n.startswith("_pq_.")), None)
+    supported_names = {"user", "database", "options", *_BY_LOWER_CASE, *_IGNORED}
+    unknown = next((n for n in parameters if n.lower() not in supported_names and not n.startswith("_pq_.")), None)
     return None if unknown is None else f"unsupported startup parameter: {unknown}"
 
 

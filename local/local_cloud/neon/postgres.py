@@ -83,13 +83,13 @@ def account() -> Account:
 
 
 def _make_user() -> None:
-    """Make the user that Postgres runs as. Another process may make it too, and lock /etc/passwd meanwhile."""
+    """Create the user that Postgres runs as. Another process may do so at the same time, and lock /etc/passwd."""
     deadline = time.monotonic() + _USER_SECONDS
     while (reason := _useradd()) and not _user_exists():
         if time.monotonic() > deadline:
             raise PostgresFailure(
-                f"Postgres does not run as root, and the user {_USER!r} could not be made ({reason}); "
-                f"make it (useradd --system {_USER}) or start the embedded cloud as another user"
+                f"Postgres does not run as root, and the user {_USER!r} could not be created ({reason}): "
+                f"run `useradd --system {_USER}`, or start the embedded cloud as another user"
             )
         time.sleep(0.1)
 
@@ -99,10 +99,10 @@ def _useradd() -> str:
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # the folders of `useradd`, which PATH may lack
     command = ["useradd", "--system", "--no-create-home", _USER]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path})
+        process = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path})
     except OSError as failure:
         return str(failure)
-    return "" if done.returncode == 0 else done.stderr.strip() or f"useradd ended with {done.returncode}"
+    return "" if process.returncode == 0 else process.stderr.strip() or f"useradd ended with {process.returncode}"
 
 
 def _user_exists() -> bool:
@@ -120,10 +120,12 @@ def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) 
         PostgresFailure: the exit status is not among the accepted ones.
     """
     command = [_path(program), *map(str, arguments)]
-    done = child_processes.run(command, cwd="/", env=_ENVIRONMENT, **_as_user())
-    if done.returncode not in accepted:
-        raise PostgresFailure(f"{program} failed with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    process = child_processes.run(command, cwd="/", env=_ENVIRONMENT, **_as_user())
+    if process.returncode not in accepted:
+        raise PostgresFailure(
+            f"{program} failed with {process.returncode}: {process.stderr.strip() or process.stdout.strip()}"
+        )
+    return process.stdout
 
 
 def start(program: str, *arguments: str | Path, log: Path) -> "subprocess.Popen[str]":
@@ -156,7 +158,7 @@ def _as_user() -> _User:
 def _can_execute() -> bool:
     command = [str(programs() / "postgres"), "--version"]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, cwd="/", user=_USER, group=_USER)
+        process = subprocess.run(command, check=False, capture_output=True, cwd="/", user=_USER, group=_USER)
     except PermissionError:
         return False
-    return done.returncode == 0
+    return process.returncode == 0

@@ -184,8 +184,8 @@ class Project:
 
         detaching = [("suspend_compute", compute.detach)] if compute is not None else []
         starting = _start_actions(compute) if was_active else []
-        begun = self._add_operations(target, *detaching, ("create_timeline", make), *starting)
-        return target, (*begun, *self._detach_operation(target))
+        operations = self._add_operations(target, *detaching, ("create_timeline", make), *starting)
+        return target, (*operations, *self._detach_operation(target))
 
     def delete_branch(self, branch: Branch) -> Sequence[Operation]:
         """Delete a branch with its compute."""
@@ -319,7 +319,7 @@ class Project:
         if isinstance(at, Lsn) and kept_since > branch.history_starts_at:
             last_expired = storage.last_commit_before(kept_since)
             if last_expired is not None and lsn <= last_expired:
-                raise NeonApiError(422, f"LSN {lsn} is older than the history that is kept")
+                raise NeonApiError(422, f"LSN {lsn} is older than the history retention of the project")
         return lsn
 
     def _attach_timeline(self, branch: Branch, timeline: Timeline) -> None:

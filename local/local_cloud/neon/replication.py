@@ -20,8 +20,8 @@ _DROP = (
 def drop_subscriptions(cluster: Cluster) -> None:
     """Drop the subscriptions of every database in a running cluster. The publishers' slots stay."""
     with cluster.connect() as session:
-        databases = [row[0] for row in session.execute("SELECT datname FROM pg_database WHERE datallowconn")]
-    for database in databases:
+        database_names = [row[0] for row in session.execute("SELECT datname FROM pg_database WHERE datallowconn")]
+    for database in database_names:
         with cluster.connect(database) as session:
             for (name,) in session.execute(_SUBSCRIPTIONS, [database]).fetchall():
                 for statement in _DROP:

@@ -42,7 +42,7 @@ class OutsideHistoryError(ValueError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """Passwords that Neon can tell: those of the database's owner and of the roles that Neon's API made."""
+    """Passwords that Neon's API returns: those of the database's owner and of the roles that the API created."""
 
     role: str
     password: str
@@ -225,14 +225,14 @@ class Timeline:
         with self.running_cluster() as cluster, cluster.connect() as session:
             return dict(session.execute(_DATABASES).fetchall())
 
-    def _set_passwords(self, before: Credentials) -> None:
+    def _set_passwords(self, previous_credentials: Credentials) -> None:
         """Set the passwords of the existing roles. The base's server must run."""
         with self._base.connect() as session:
             existing = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
             others = {role: password for role, password in self.credentials.others.items() if role in existing}
             self.credentials = replace(self.credentials, others=others)
             for role, password in self.credentials.passwords.items():
-                if before.passwords.get(role) != password:
+                if previous_credentials.passwords.get(role) != password:
                     session.execute(_alter_role_statement(role, password))
         if self.logical_replication:
             drop_subscriptions(self._base)

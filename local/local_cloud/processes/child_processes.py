@@ -84,7 +84,7 @@ def end_all() -> None:
 def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
     with defer_signals(), _lock:  # the process is recorded before a signal or `end_all` comes
         process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
-        _running.difference_update([known for known in _running if known.returncode is not None])
+        _running.difference_update([other for other in _running if other.returncode is not None])
         _running.add(process)
     return process
 

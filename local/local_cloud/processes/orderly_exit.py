@@ -21,8 +21,8 @@ def orderly_exit() -> Iterator[None]:
     SIGTERM and SIGHUP raise SystemExit with code 128 + n in the main thread. SIGINT raises KeyboardInterrupt, which
     ends the process with 130 unless the block handles it. A signal that was ignored before (`nohup`) stays ignored.
     """
-    before = {number: signal.getsignal(number) for number in _TERMINATING_SIGNALS}
-    for number, handler in before.items():
+    previous_handlers = {number: signal.getsignal(number) for number in _TERMINATING_SIGNALS}
+    for number, handler in previous_handlers.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, raise_exception)
     try:
@@ -35,6 +35,6 @@ def orderly_exit() -> Iterator[None]:
     except KeyboardInterrupt:
         raise SystemExit(SIGNAL_EXIT_CODE_BASE + signal.SIGINT) from None
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             # The cleanup is done, and the interpreter ends now: a late signal must not change the exit code.
             signal.signal(number, signal.SIG_IGN if was_ended_by_signal() else handler)

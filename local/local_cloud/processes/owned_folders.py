@@ -56,7 +56,7 @@ def remove_all() -> None:
 def remove_abandoned(place: Path) -> None:
     """Remove the folders that killed processes left in a place. The folder of a living process stays."""
     for root in place.glob(f"{_PREFIX}*"):
-        with suppress(OSError), (root / _LOCK).open("r+") as lock:  # another user's, locked, or gone meanwhile
+        with suppress(OSError), (root / _LOCK).open("r+") as lock:  # another user's, locked, or already removed
             if root.lstat().st_uid == os.geteuid() and not root.is_symlink():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _remove_root(root)

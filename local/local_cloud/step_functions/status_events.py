@@ -63,7 +63,7 @@ def _announce(execution: Any, status: Any) -> None:
         "redriveCount": 0,
         "redriveDate": None,
         "redriveStatus": "NOT_REDRIVABLE",
-        "redriveStatusReason": "Redrive is not available on the local cloud",
+        "redriveStatusReason": "Redrive is not available on the embedded cloud",
     }
     event_rules.emit(
         execution.account_id,
@@ -87,4 +87,4 @@ def stop_all() -> None:
             for execution in backend._get_executions():
                 with contextlib.suppress(AttributeError):  # no status or environment yet: it is about to begin
                     if execution.status == "RUNNING":
-                        execution.stop(now, "Local.Stopped", "the local cloud stops")
+                        execution.stop(now, "Local.Stopped", "the embedded cloud stops")

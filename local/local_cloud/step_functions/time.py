@@ -33,8 +33,8 @@ class ScaledThread(threading.Thread):
 def _wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
     """Wait as a Wait state does; only the end of the execution ends it early."""
     end = time.monotonic() + clock.real_seconds(max(0, wait_seconds))
-    while env.is_running() and (left := end - time.monotonic()) > 0:
-        env.program_state_event.wait(min(left, 0.25))  # a wake-up of the interpreter can be missed
+    while env.is_running() and (seconds_left := end - time.monotonic()) > 0:
+        env.program_state_event.wait(min(seconds_left, 0.25))  # a wake-up of the interpreter can be missed
 
 
 def install() -> None:

@@ -17,7 +17,7 @@ from rollback.ports.alarms import Alarms
 
 
 class Watch:
-    """Alarms that a test turns red and green: one metric alarm, and a composite of it."""
+    """Alarms that a test fires and clears: one metric alarm, and a composite of it."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         mark = uuid.uuid4().hex[:8]
@@ -54,14 +54,14 @@ class Watch:
             self._fake.fire(name, datetime.now(UTC))
 
     def speak(self) -> None:
-        """The leaf's metric gets a data point now."""
+        """Put a data point of the leaf's metric."""
         if self._fake is not None:
             self._fake.last_data[self.leaf] = datetime.now(UTC)
             return
         self._client.put_metric_data(Namespace=self.namespace, MetricData=[{"MetricName": "none", "Value": 1}])
 
     def mute(self, name: str) -> None:
-        """Mute rules `night` (active), `past` (expired), and one rule for another alarm."""
+        """Put mute rules `night` (active) and `past` (expired), and one rule for another alarm."""
         if self._fake is not None:
             self._fake.muted[name] = ("night",)
             return
@@ -84,7 +84,7 @@ def watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wa
     return Watch(request, monkeypatch)
 
 
-def test_states_of_metric_and_composite_alarms_are_told_and_unknown_ones_left_out(watch: Watch) -> None:
+def test_metric_and_composite_alarms_have_a_state_and_unknown_alarms_are_left_out(watch: Watch) -> None:
     names = (watch.leaf, watch.composite, "no-such-alarm")
     assert watch.alarms.states(names) == {watch.leaf: "OK", watch.composite: "OK"}
     watch.fire()
@@ -92,7 +92,7 @@ def test_states_of_metric_and_composite_alarms_are_told_and_unknown_ones_left_ou
     assert watch.alarms.states(()) == {}
 
 
-def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
+def test_a_recovered_alarm_counts_as_fired(watch: Watch) -> None:
     names = (watch.leaf, watch.composite, "no-such-alarm")
     begin = datetime.now(UTC)
     assert watch.alarms.fired_since(names, begin) == ()
@@ -103,7 +103,7 @@ def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
     assert watch.alarms.fired_since(names, datetime.now(UTC)) == ()
 
 
-def test_the_state_that_an_alarm_left_when_it_went_red_is_told_from_its_history(watch: Watch) -> None:
+def test_the_history_gives_the_state_of_an_alarm_before_it_fired(watch: Watch) -> None:
     begin = datetime.now(UTC) - timedelta(seconds=1)
     assert watch.alarms.state_before(watch.composite, begin + timedelta(hours=1)) is None
     watch.fire()
@@ -111,7 +111,7 @@ def test_the_state_that_an_alarm_left_when_it_went_red_is_told_from_its_history(
     assert watch.alarms.state_before("no-such-alarm", begin) is None
 
 
-def test_an_alarm_whose_metric_is_silent_is_told(watch: Watch) -> None:
+def test_an_alarm_without_data_is_listed_until_its_metric_has_data(watch: Watch) -> None:
     begin = datetime.now(UTC) - timedelta(minutes=1)
     names = (watch.leaf, watch.composite, "no-such-alarm")
     assert watch.alarms.without_data(names, begin) == (watch.leaf,)
@@ -119,7 +119,7 @@ def test_an_alarm_whose_metric_is_silent_is_told(watch: Watch) -> None:
     assert watch.alarms.without_data(names, begin) == ()
 
 
-def test_an_active_mute_rule_of_an_alarm_is_told_by_its_name_and_no_other(watch: Watch) -> None:
+def test_only_active_mute_rules_of_the_alarm_are_listed(watch: Watch) -> None:
     assert watch.alarms.mute_rules(watch.composite) == ()
     watch.mute(watch.composite)
     assert watch.alarms.mute_rules(watch.composite) == ("night",)
@@ -127,7 +127,7 @@ def test_an_active_mute_rule_of_an_alarm_is_told_by_its_name_and_no_other(watch:
 
 
 class TestRequestsOfTheFake:
-    def test_requests_are_counted_from_the_minute_asked_for(self) -> None:
+    def test_the_fake_counts_requests_from_the_given_minute(self) -> None:
         alarms, now = FakeAlarms(), datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
         alarms.target_groups |= {"one", "two", "three"}
         alarms.serve("one", 5, now - timedelta(minutes=1))
@@ -138,7 +138,7 @@ class TestRequestsOfTheFake:
         assert alarms.requests_since((), now) == 0
 
 
-def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     alarms, begin = real_ports(cloud, monkeypatch).alarms, datetime.now(UTC)
     web = Workload(cloud)
     web.start_and_wait(web.release("v1"), desired=1)
@@ -146,16 +146,16 @@ def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatc
     assert alarms.requests_since((), begin) == 0
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.served >= 20)
-    sent = load.served + load.failed
-    eventually(lambda: alarms.requests_since((web.target_group,), begin) == sent)
+    request_count = load.served + load.failed
+    eventually(lambda: alarms.requests_since((web.target_group,), begin) == request_count)
     assert alarms.requests_since((web.target_group,), datetime.now(UTC) + timedelta(minutes=1)) == 0
     web.delete()
 
 
-def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+def test_a_missing_target_group_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing_group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetGroups"):
-        real_ports(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
+        real_ports(cloud, monkeypatch).alarms.requests_since((missing_group,), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["", "n" * 256], ids=["empty", "too long"])
@@ -167,13 +167,13 @@ def test_the_fake_refuses_a_name_as_cloudwatch_does(name: str) -> None:
             call((name,))
 
 
-def test_more_alarms_than_one_call_tells_are_asked_for_in_several(watch: Watch) -> None:
+def test_more_than_100_alarms_are_described_in_several_calls(watch: Watch) -> None:
     names = (*(f"no-such-alarm-{number}" for number in range(120)), watch.leaf)
     assert watch.alarms.states(names) == {watch.leaf: "OK"}
 
 
-def test_a_target_group_that_the_fake_does_not_know_is_a_failure() -> None:
-    """As the cloud's above: moto's name for it is another one."""
+def test_the_fake_fails_on_a_missing_target_group() -> None:
+    """The same on the fake. moto answers with another error code, so the class of the error differs."""
     alarms = FakeAlarms()
     with pytest.raises(CallRefused, match="DescribeTargetGroups"):
         alarms.requests_since((f"{TARGET_GROUP}0",), datetime.now(UTC))

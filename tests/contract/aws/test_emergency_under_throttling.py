@@ -25,12 +25,12 @@ def test_every_emergency_acts_within_its_limits(cloud: LocalCloud, monkeypatch: 
         courses = [emergencies.run_emergency(number) for number in range(COUNT)]
 
     sys.stderr.write(summary(courses))
-    assert sum(course.refused for course in courses) > COUNT  # they were throttled indeed
+    assert sum(course.refused for course in courses) > COUNT  # the throttling took effect
     assert max(course.tries for course in courses) > 1
     assert [(number, course.problem) for number, course in enumerate(courses) if course.problem] == []
 
 
-def test_an_emergency_that_gets_no_answer_at_all_ends_with_the_retries_of_its_state(
+def test_an_emergency_without_any_answer_ends_with_the_retries_of_its_state(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in cloud.environment().items():

@@ -1,7 +1,7 @@
-"""Every error of every AWS operation that we call is classified on purpose: botocore's models name them.
+"""Each error of each called AWS operation has a class in the table. The models of botocore list the errors.
 
-A new operation, or a new version of botocore, brings errors that are not in the table: then the test fails until
-somebody has read what AWS says of them.
+A new operation, or a new version of botocore, may bring errors that are not in the table. The test then fails until a
+developer has classified them by their documentation.
 """
 
 import ast
@@ -174,14 +174,14 @@ COMMON: dict[tuple[str, int], TransientFailure | RefusalKind] = {
 
 def models() -> dict[str, tuple[str, OperationModel]]:
     """The SDK's method → service and model, of all services that we call."""
-    session, found = get_session(), {}
+    session, models_by_method = get_session(), {}
     for name in SERVICES:
         service = session.get_service_model(name)
         client = session.create_client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
         for method, operation in client.meta.method_to_api_mapping.items():
-            assert method not in found or not is_called(method), f"{method} is an operation of two services"
-            found[method] = (name, service.operation_model(operation))
-    return found
+            assert method not in models_by_method or not is_called(method), f"{method} is an operation of two services"
+            models_by_method[method] = (name, service.operation_model(operation))
+    return models_by_method
 
 
 def called() -> set[str]:
@@ -197,7 +197,7 @@ def called() -> set[str]:
 
 
 def code_of(shape: Any) -> str:
-    """How an error calls itself on the wire."""
+    """Return the code of an error as the API sends it."""
     return str(shape.error_code or shape.name)
 
 
@@ -212,24 +212,24 @@ OPERATIONS = {method: model for method, model in models().items() if is_called(m
 
 
 def answer(code: str, status: int, message: str = "", **more: Any) -> ClientError:
-    said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
-    return ClientError(said, "UpdateService")  # type: ignore[arg-type]
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+    return ClientError(response, "UpdateService")  # type: ignore[arg-type]
 
 
-def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
+def map_error(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
     with pytest.raises(ExternalServiceError) as failure, aws_call(operation, on):
         raise error
     return failure.value
 
 
-def test_the_operations_are_those_of_all_adapters() -> None:
+def test_the_list_of_operations_covers_all_adapters() -> None:
     """So that nothing below is asserted of an empty set."""
     assert {"update_service", "transact_write_items", "query", "publish", "get_secret_value"} <= set(OPERATIONS)
     assert {name for name, _ in OPERATIONS.values()} == set(SERVICES)
 
 
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
-def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> None:
+def test_each_error_of_each_operation_has_a_class_in_the_table(method: str) -> None:
     _, model = OPERATIONS[method]
     for shape in model.error_shapes:
         code = code_of(shape)
@@ -240,13 +240,13 @@ def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> No
             assert isinstance(TABLE[code], TransientFailure), f"AWS says that {code} may be sent again"
 
 
-def test_the_table_has_no_code_that_no_operation_answers_with() -> None:
-    known = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
-    assert set(TABLE) <= known
+def test_the_table_has_only_codes_of_called_operations() -> None:
+    codes = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
+    assert set(TABLE) <= codes
 
 
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
-def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: str) -> None:
+def test_each_operation_maps_to_its_iam_permission(method: str) -> None:
     service, model = OPERATIONS[method]
     permission = {"ListObjectsV2": "ListBucket"}.get(model.name, model.name)
     assert iam_action(model.name) == f"{SERVICES[service]}:{permission}"
@@ -254,26 +254,26 @@ def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: st
 
 
 @pytest.mark.parametrize(("code", "status"), COMMON)
-def test_what_all_services_answer_is_classified_by_code_and_status(code: str, status: int) -> None:
+def test_errors_common_to_all_services_are_classified_by_code_and_status(code: str, status: int) -> None:
     assert classify(answer(code, status)) is COMMON[code, status]
 
 
 @pytest.mark.parametrize(
     "message", ["Rate exceeded", "Too many concurrent attempts to create a new revision of the family"]
 )
-def test_ecs_asks_for_patience_in_words_too(message: str) -> None:
-    assert isinstance(raised(answer("ClientException", 400, message)), Throttled)
+def test_a_throttling_message_of_ecs_counts_as_throttling(message: str) -> None:
+    assert isinstance(map_error(answer("ClientException", 400, message)), Throttled)
 
 
-def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
-    assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
-    bare = raised(answer("ServiceUnavailable", 503))
+def test_the_errors_of_a_quota_and_a_bare_503_do_not_claim_that_nothing_changed() -> None:
+    assert isinstance(map_error(answer("LimitExceededException", 400)), CallRefused)
+    bare = map_error(answer("ServiceUnavailable", 503))
     assert type(bare) is ExternalServiceError
     assert "check whether it took effect before sending it again" in str(bare)
 
 
 @pytest.mark.parametrize(
-    ("reasons", "wanted"),
+    ("reasons", "expected"),
     [
         (["None", "TransactionConflict"], UNKNOWN),
         (["ThrottlingError"], UNKNOWN),
@@ -282,11 +282,11 @@ def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
         ([], UNKNOWN),
     ],
 )
-def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
-    reasons: list[str], wanted: TransientFailure | RefusalKind
+def test_a_cancelled_transaction_is_classified_by_its_cancellation_reasons(
+    reasons: list[str], expected: TransientFailure | RefusalKind
 ) -> None:
     cancelled = answer("TransactionCanceledException", 400, CancellationReasons=[{"Code": code} for code in reasons])
-    assert classify(cancelled) is wanted
+    assert classify(cancelled) is expected
 
 
 @pytest.mark.parametrize(
@@ -301,11 +301,11 @@ def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
         (sdk.ParamValidationError(report="cluster: 7 is no text"), REQUEST),
     ],
 )
-def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: RefusalKind) -> None:
-    refused = raised(error)
-    assert isinstance(refused, CallRefused)
-    assert (refused.kind, refused.action) == (kind, "ecs:UpdateService")
-    assert str(refused).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
+def test_a_request_that_the_sdk_rejects_fails_permanently(error: Exception, kind: RefusalKind) -> None:
+    failure = map_error(error)
+    assert isinstance(failure, CallRefused)
+    assert (failure.kind, failure.action) == (kind, "ecs:UpdateService")
+    assert str(failure).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,8 @@ def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: R
         sdk.CredentialRetrievalError(provider="container-role", error_msg="no answer"),
     ],
 )
-def test_an_answer_that_did_not_come_is_of_unknown_outcome(error: Exception) -> None:
-    assert type(raised(error)) is ExternalServiceError
+def test_a_call_without_an_answer_has_an_unknown_outcome(error: Exception) -> None:
+    assert type(map_error(error)) is ExternalServiceError
 
 
 # Through the adapters, as botocore reads an answer
@@ -346,10 +346,10 @@ def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
         "User: arn:aws:sts::123456789012:assumed-role/rollback-service/rollback is not authorized to perform: "
         f"ecs:UpdateService on resource: {arn} because no identity-based policy allows the ecs:UpdateService action"
     )
-    denied = ecs_says("update_service", "AccessDeniedException", message, lambda ecs: ecs.update(WEB, desired_count=2))
-    assert isinstance(denied, CallRefused)
-    assert (denied.action, denied.resource, denied.kind) == ("ecs:UpdateService", arn, ACCESS)
-    assert "\n" not in str(denied)
+    error = ecs_says("update_service", "AccessDeniedException", message, lambda ecs: ecs.update(WEB, desired_count=2))
+    assert isinstance(error, CallRefused)
+    assert (error.action, error.resource, error.kind) == ("ecs:UpdateService", arn, ACCESS)
+    assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -362,10 +362,10 @@ def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
         ("ClusterNotFoundException", "Cluster not found."),
     ],
 )
-def test_what_ecs_refuses_to_update_is_refused_for_good(code: str, message: str) -> None:
-    refused = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
-    assert isinstance(refused, CallRefused)
-    assert message in str(refused)
+def test_an_update_that_ecs_refuses_fails_permanently(code: str, message: str) -> None:
+    error = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
+    assert isinstance(error, CallRefused)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
@@ -379,14 +379,14 @@ def test_what_ecs_refuses_to_update_is_refused_for_good(code: str, message: str)
         ("UnsupportedFeatureException", True),
     ],
 )
-def test_a_deployment_that_can_not_be_stopped_now_is_looked_at_again(code: str, *, for_good: bool) -> None:
-    """Between the look and the call it may have ended: what refuses is its state."""
+def test_a_deployment_that_can_not_be_stopped_now_is_retried(code: str, *, for_good: bool) -> None:
+    """The deployment may end between the description and the call: ECS then refuses for its state."""
     arn = "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/web/1"
-    refused = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
-    assert isinstance(refused, CallRefused) is for_good
+    error = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
+    assert isinstance(error, CallRefused) is for_good
 
 
-def test_scaling_that_is_being_updated_by_another_is_asked_again() -> None:
+def test_a_concurrent_update_of_the_scaling_is_retried() -> None:
     client = stubbed("application-autoscaling")
     with Stubber(client) as stub:
         stub.add_client_error("describe_scalable_targets", "ConcurrentUpdateException", http_status_code=400)

@@ -16,7 +16,7 @@ GONE = "sha256:" + "0" * 64
 
 
 class Registry:
-    """One repository: push to it, and the port that looks at it."""
+    """One repository to push to, and the port that reads it."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"shop/{uuid.uuid4().hex[:8]}"
@@ -63,34 +63,34 @@ def test_an_image_exists_by_tag_and_by_digest(registry: Registry) -> None:
     assert registry.images.exists(f"{registry.uri}@{GONE}") is False
 
 
-def test_the_digest_follows_the_tag(registry: Registry) -> None:
+def test_a_tag_that_moves_gives_the_new_digest(registry: Registry) -> None:
     registry.push("latest")
     second = registry.push("latest")
     assert registry.images.digest_of(f"{registry.uri}:latest") == second
     assert registry.images.digest_of(f"{registry.uri}:v9") is None
 
 
-def test_images_of_other_registries_are_out_of_sight(registry: Registry) -> None:
+def test_images_of_other_registries_are_unknown_and_can_not_be_tagged(registry: Registry) -> None:
     assert registry.images.exists("public.ecr.aws/nginx/nginx:1.27") is None
     assert registry.images.digest_of("docker.io/library/nginx") is None
     with pytest.raises(InvalidRequest, match=r"public\.ecr"):
         registry.images.add_tag(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
 
 
-def test_an_annotation_is_told_by_tag_and_by_digest(registry: Registry) -> None:
+def test_an_annotation_is_read_by_tag_and_by_digest(registry: Registry) -> None:
     by_digest = registry.push("v1")
     assert registry.images.label(by_digest, VERSION_ANNOTATION) == "v1"
     assert registry.images.label(f"{registry.uri}:v1", VERSION_ANNOTATION) == "v1"
 
 
-def test_a_label_that_is_not_there_is_not_told(registry: Registry) -> None:
+def test_a_missing_label_is_none(registry: Registry) -> None:
     by_digest = registry.push("v1")
     assert registry.images.label(by_digest, "org.opencontainers.image.revision") is None
     assert registry.images.label(f"{registry.uri}@{GONE}", VERSION_ANNOTATION) is None
     assert registry.images.label("docker.io/library/nginx", VERSION_ANNOTATION) is None
 
 
-def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> None:
+def test_tagging_an_image_twice_adds_one_tag(registry: Registry) -> None:
     by_digest = registry.push("v1")
     registry.images.add_tag(by_digest, "last-known-good-production-v1")
     registry.images.add_tag(by_digest, "last-known-good-production-v1")
@@ -98,7 +98,7 @@ def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> Non
     assert registry.images.digest_of(f"{registry.uri}:v1") == by_digest
 
 
-def test_an_immutable_tag_is_success_on_the_same_image_and_a_failure_on_another(registry: Registry) -> None:
+def test_an_immutable_tag_can_be_put_again_on_the_same_image_only(registry: Registry) -> None:
     first, second = registry.push("v1"), registry.push("v2")
     registry.make_immutable()
     registry.images.add_tag(first, "kept")
@@ -108,13 +108,13 @@ def test_an_immutable_tag_is_success_on_the_same_image_and_a_failure_on_another(
     assert registry.images.digest_of(f"{registry.uri}:kept") == first
 
 
-def test_an_image_that_is_gone_can_not_be_kept(registry: Registry) -> None:
+def test_a_deleted_image_can_not_be_tagged(registry: Registry) -> None:
     registry.push("v1")
     with pytest.raises(ExternalServiceError, match="kept"):
         registry.images.add_tag(f"{registry.uri}@{GONE}", "kept")
 
 
-def test_the_index_of_an_image_for_several_architectures_is_kept(
+def test_tagging_an_image_for_several_architectures_tags_its_index(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media_type = "application/vnd.oci.image.index.v1+json"
@@ -127,11 +127,11 @@ def test_the_index_of_an_image_for_several_architectures_is_kept(
     assert by_digest is not None
     images.add_tag(by_digest, "kept")
     assert images.digest_of(f"{uri}:kept") == by_digest
-    (kept,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
-    assert kept["imageManifest"] == index
+    (image,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
+    assert image["imageManifest"] == index
 
 
-def test_a_tag_beside_a_digest_tells_nothing_more_and_without_either_it_is_latest(registry: Registry) -> None:
+def test_a_digest_wins_over_a_tag_and_a_bare_reference_means_latest(registry: Registry) -> None:
     first, latest = registry.push("v1"), registry.push("latest")
     both = first.replace("@", ":no-such-tag@")
     assert registry.images.exists(both) is True
@@ -141,7 +141,7 @@ def test_a_tag_beside_a_digest_tells_nothing_more_and_without_either_it_is_lates
     assert registry.images.digest_of(f"{registry.uri}:kept") == first
 
 
-def test_a_digest_that_is_none_is_not_looked_up(registry: Registry) -> None:
+def test_an_invalid_digest_is_unknown_and_can_not_be_tagged(registry: Registry) -> None:
     assert registry.images.exists(f"{registry.uri}@sha256:short") is None
     with pytest.raises(InvalidRequest):
         registry.images.add_tag(f"{registry.uri}@sha256:short", "kept")

@@ -1,4 +1,4 @@
-"""Describe calls that answer from before the last write: our adapters on the embedded cloud see them as they come."""
+"""Describe calls that answer from before the last write: our adapters bear each order of these answers."""
 
 from collections.abc import Iterator
 
@@ -34,15 +34,15 @@ def settings(web: Workload) -> ServiceSettings:
     )
 
 
-def test_a_lagging_answer_is_of_before_and_ends(web: Workload) -> None:
+def test_a_lagging_answer_is_the_earlier_answer_and_the_lag_ends(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
-    before = web.describe()["taskDefinition"]
+    original_definition = web.describe()["taskDefinition"]
     web.update(taskDefinition=web.release("two"))
     lag.inject("ecs", "DescribeServices", 2)
-    assert [web.describe()["taskDefinition"] == before for _ in range(3)] == [True, True, False]
+    assert [web.describe()["taskDefinition"] == original_definition for _ in range(3)] == [True, True, False]
 
 
-def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
+def test_a_call_without_an_earlier_answer_can_not_lag(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
     new = web.release("two")
     web.update(taskDefinition=new)
@@ -53,18 +53,18 @@ def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_service_is_read_whichever_view_of_it_lags(web: Workload, services: Services, view: str) -> None:
-    """One look may hold a new PRIMARY and the deployment of before, or the reverse; the next look holds the truth."""
-    for one in VIEWS:
-        lag.watch("ecs", one)
-    asked = settings(web)
-    earlier = services.describe(asked)
+def test_a_service_is_described_whichever_of_its_views_lags(web: Workload, services: Services, view: str) -> None:
+    """One answer may mix a new PRIMARY with the earlier deployment, or the reverse. The next answer is consistent."""
+    for other_view in VIEWS:
+        lag.watch("ecs", other_view)
+    web_settings = settings(web)
+    earlier = services.describe(web_settings)
     new = web.release("two")
     web.update(taskDefinition=new)
     lag.inject("ecs", view, 1)
-    torn = services.describe(asked)
+    torn = services.describe(web_settings)
     assert torn.deployments
-    settled = services.describe(asked)
+    settled = services.describe(web_settings)
     assert settled.newest is not None
     assert earlier.newest is not None
     assert settled.newest.target_definition_arn == new

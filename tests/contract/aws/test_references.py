@@ -18,7 +18,7 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
 class Account:
-    """Makes things, and takes them away."""
+    """Roles, log groups and files that a test creates and deletes."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"web-{uuid.uuid4().hex[:8]}"
@@ -33,8 +33,8 @@ class Account:
 
     def role(self, path: str = "/") -> str:
         if self._fake is None:
-            made = self._iam.create_role(RoleName=self.name, Path=path, AssumeRolePolicyDocument=TRUST)
-            return str(made["Role"]["Arn"])
+            created_role = self._iam.create_role(RoleName=self.name, Path=path, AssumeRolePolicyDocument=TRUST)
+            return str(created_role["Role"]["Arn"])
         arn = f"arn:aws:iam::123456789012:role{path}{self.name}"
         self._fake.roles.add(arn)
         return arn
@@ -68,7 +68,7 @@ def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return Account(request, monkeypatch)
 
 
-def test_a_role_is_there_by_arn_and_by_name_until_it_is_deleted(account: Account) -> None:
+def test_a_role_exists_by_arn_and_by_name_until_it_is_deleted(account: Account) -> None:
     arn = account.role()
     assert account.references.role_exists(arn) is True
     assert account.references.role_exists(account.name) is True
@@ -76,13 +76,13 @@ def test_a_role_is_there_by_arn_and_by_name_until_it_is_deleted(account: Account
     assert account.references.role_exists(arn) is False
 
 
-def test_a_role_of_that_name_under_another_path_is_another_role(account: Account) -> None:
+def test_a_role_of_the_same_name_under_another_path_is_another_role(account: Account) -> None:
     arn = account.role("/teams/")
     assert account.references.role_exists(arn) is True
     assert account.references.role_exists(arn.replace("/teams/", "/")) is False
 
 
-def test_a_log_group_is_told_from_those_whose_names_begin_like_its(account: Account) -> None:
+def test_a_log_group_exists_only_under_its_whole_name(account: Account) -> None:
     account.log_group(f"/ecs/{account.name}-worker")
     assert account.references.log_group_exists(f"/ecs/{account.name}", "") is False
     account.log_group(f"/ecs/{account.name}")
@@ -90,7 +90,7 @@ def test_a_log_group_is_told_from_those_whose_names_begin_like_its(account: Acco
     assert account.references.log_group_exists(f"/ecs/{account.name}", "us-east-1") is False
 
 
-def test_a_file_is_told_from_those_whose_keys_begin_like_its(account: Account) -> None:
+def test_a_file_exists_only_under_its_whole_key(account: Account) -> None:
     arn = account.file("config/web.env.old")
     assert account.references.file_exists(arn) is True
     assert account.references.file_exists(arn.removesuffix(".old")) is False
@@ -106,21 +106,21 @@ def test_a_log_group_on_a_later_page_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "method", "given"),
+    ("service", "operation", "method", "arguments"),
     [
         ("iam", "get_role", "role_exists", ("arn:aws:iam::210987654321:role/theirs",)),
         ("logs", "describe_log_groups", "log_group_exists", ("/theirs", "")),
         ("s3", "list_objects_v2", "file_exists", ("arn:aws:s3:::theirs/web.env",)),
     ],
 )
-def test_what_we_may_not_look_at_can_not_be_told_and_no_answer_is_a_failure(
-    service: str, operation: str, method: str, given: tuple[str, ...]
+def test_the_existence_of_a_forbidden_reference_is_unknown_and_no_answer_is_a_failure(
+    service: str, operation: str, method: str, arguments: tuple[str, ...]
 ) -> None:
     client = boto3.client(service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")  # type: ignore[call-overload]
     references = DefinitionReferences(client, lambda region: client, client)
     with Stubber(client) as stub:
         stub.add_client_error(operation, "AccessDenied", "no", http_status_code=403)
         stub.add_client_error(operation, "InternalError", "no", http_status_code=500)
-        assert getattr(references, method)(*given) is None
+        assert getattr(references, method)(*arguments) is None
         with pytest.raises(ExternalServiceError):
-            getattr(references, method)(*given)
+            getattr(references, method)(*arguments)

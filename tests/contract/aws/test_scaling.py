@@ -28,7 +28,7 @@ Scaled = tuple[Scaling, ServiceSettings, Callable[[], int]]
 
 @pytest.fixture(params=["fake", "cloud"])
 def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scaled]:
-    """The port, a service on one task, and how many tasks it wants."""
+    """Yield the port, a service with one task, and a function that reads the desired count."""
     if request.param == "fake":
         services = FakeServices()
         services.run(services.register_release(definition("v1"), "web"), desired_count=1)
@@ -43,12 +43,12 @@ def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     web.delete()
 
 
-def test_a_service_that_is_not_scaled_has_no_target(scaled: Scaled) -> None:
+def test_a_service_without_auto_scaling_has_no_scalable_target(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     assert scaling.describe(service) is None
 
 
-def test_what_is_put_is_what_stands_flags_and_bounds(scaled: Scaled) -> None:
+def test_a_put_replaces_flags_and_bounds(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     some = {**AUTOSCALED.suspended, "ScheduledScalingSuspended": True}
     for target in (
@@ -61,27 +61,27 @@ def test_what_is_put_is_what_stands_flags_and_bounds(scaled: Scaled) -> None:
         assert scaling.describe(service) == target
 
 
-def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: Scaled) -> None:
+def test_rule_2_suspended_scaling_is_restored_exactly(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED)
-    before = scaling.describe(service)
-    assert before is not None
-    assert before.is_active
-    scaling.put(service, before.all_suspended())
+    original = scaling.describe(service)
+    assert original is not None
+    assert original.is_active
+    scaling.put(service, original.all_suspended())
     suspended = scaling.describe(service)
     assert suspended is not None
     assert not suspended.is_active
-    scaling.put(service, before)
-    assert scaling.describe(service) == before
+    scaling.put(service, original)
+    assert scaling.describe(service) == original
 
 
-def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds(scaled: Scaled) -> None:
+def test_rule_2_any_registration_raises_the_desired_count_to_the_minimum(scaled: Scaled) -> None:
     scaling, service, desired_count = scaled
     scaling.put(service, AUTOSCALED.all_suspended())
     assert desired_count() == 2
 
 
-def test_scaling_of_a_service_that_is_not_there_is_a_failure(
+def test_registering_a_missing_service_for_scaling_is_a_failure(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaling = real_ports(request.getfixturevalue("cloud"), monkeypatch).scaling
@@ -89,7 +89,7 @@ def test_scaling_of_a_service_that_is_not_there_is_a_failure(
         scaling.put(WEB, AUTOSCALED)
 
 
-def test_a_flag_that_is_not_named_is_off_and_one_that_there_is_not_is_refused(scaled: Scaled) -> None:
+def test_an_omitted_flag_is_off_and_an_unknown_flag_is_refused(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED.all_suspended())
     scaling.put(service, AUTOSCALED.model_copy(update={"suspended": {"ScheduledScalingSuspended": True}}))
@@ -101,7 +101,7 @@ def test_a_flag_that_is_not_named_is_off_and_one_that_there_is_not_is_refused(sc
     assert scaling.describe(service) == now
 
 
-def test_another_service_is_not_scaled_and_can_not_be(scaled: Scaled) -> None:
+def test_a_missing_service_has_no_scalable_target_and_can_get_none(scaled: Scaled) -> None:
     scaling, service, desired_count = scaled
     scaling.put(service, AUTOSCALED)
     other = service.model_copy(update={"ecs_service": "not-there"})
@@ -114,7 +114,7 @@ def test_another_service_is_not_scaled_and_can_not_be(scaled: Scaled) -> None:
 @pytest.mark.parametrize(
     "bounds", [{"min_capacity": 5}, {"min_capacity": -1}], ids=["minimum over maximum", "negative"]
 )
-def test_the_fake_refuses_bounds_that_can_not_be(bounds: dict[str, int]) -> None:
+def test_the_fake_refuses_invalid_bounds(bounds: dict[str, int]) -> None:
     """moto takes them (Application Auto Scaling API reference: an ECS service's minimum is at least 0)."""
     services = FakeServices()
     services.run(services.register_release(definition("v1"), "web"), desired_count=1)
@@ -124,12 +124,12 @@ def test_the_fake_refuses_bounds_that_can_not_be(bounds: dict[str, int]) -> None
     assert (scaling.describe(WEB), services.desired_count) == (AUTOSCALED, 1)
 
 
-def test_a_service_without_policies_is_not_scaled_by_forecast(scaled: Scaled) -> None:
+def test_a_service_without_policies_has_no_predictive_policy(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     assert scaling.predictive_policies(service) == ()
 
 
-def test_only_policies_that_scale_by_forecast_count_on_whichever_page_they_are() -> None:
+def test_policies_that_scale_by_forecast_are_found_on_every_page() -> None:
     """A policy in the mode ForecastOnly, the default, never scales (Application Auto Scaling API reference)."""
     client: Any = boto3.client(
         "application-autoscaling", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
@@ -142,8 +142,8 @@ def test_only_policies_that_scale_by_forecast_count_on_whichever_page_they_are()
 
 
 def policy(name: str, mode: str | None) -> dict[str, Any]:
-    """None: it tracks a target."""
-    made: dict[str, Any] = {
+    """Build a policy; without a mode the policy tracks a target."""
+    description: dict[str, Any] = {
         "PolicyARN": f"arn:{name}",
         "PolicyName": name,
         "ServiceNamespace": "ecs",
@@ -154,5 +154,5 @@ def policy(name: str, mode: str | None) -> dict[str, Any]:
     }
     if mode is not None:
         modes = {"Mode": mode} if mode else {}
-        made["PredictiveScalingPolicyConfiguration"] = {"MetricSpecifications": [{"TargetValue": 50.0}], **modes}
-    return made
+        description["PredictiveScalingPolicyConfiguration"] = {"MetricSpecifications": [{"TargetValue": 50.0}], **modes}
+    return description

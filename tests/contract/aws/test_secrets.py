@@ -16,7 +16,7 @@ from rollback.ports.references import Secrets
 
 
 class Store:
-    """Secrets and parameters that a test makes and takes away; what a container would refer to them by."""
+    """Secrets and parameters that a test creates and deletes, named as a container refers to them."""
 
     def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = f"shop/{uuid.uuid4().hex[:8]}"
@@ -39,19 +39,19 @@ class Store:
         return str(self._manager.create_secret(Name=self.name, SecretString='{"url": "x"}')["ARN"])
 
     def parameter(self) -> str:
-        """Its name, which begins with a slash."""
+        """Create a parameter; return its name, which begins with a slash."""
         if self._fake is None:
             self._parameters.put_parameter(Name=f"/{self.name}", Value="x", Type="SecureString")
         return f"/{self.name}"
 
     def plain_parameter(self) -> str:
-        """Its name, which has no slash."""
+        """Create a parameter; return its name, which has no slash."""
         if self._fake is None:
             self._parameters.put_parameter(Name=self.name, Value="x", Type="String")
         return self.name
 
     def forget(self, value_from: str) -> None:
-        """Scheduled for deletion, or deleted."""
+        """Schedule a secret for deletion, or delete a parameter."""
         if self._fake is not None:
             self._fake.missing.add(value_from)
         elif ":secretsmanager:" in value_from:
@@ -66,7 +66,7 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
 
 
 @pytest.mark.parametrize("make", [Store.secret, Store.parameter], ids=["secret", "parameter"])
-def test_what_is_there_exists_and_what_is_deleted_or_about_to_be_does_not(
+def test_a_secret_or_parameter_exists_until_its_deletion_is_scheduled_or_done(
     store: Store, make: Callable[[Store], str]
 ) -> None:
     value_from = make(store)
@@ -75,12 +75,12 @@ def test_what_is_there_exists_and_what_is_deleted_or_about_to_be_does_not(
     assert store.secrets.exists(value_from) is False
 
 
-def test_a_key_and_a_version_inside_a_secret_are_the_secret_s(store: Store) -> None:
+def test_a_reference_to_a_key_in_a_secret_means_the_secret(store: Store) -> None:
     """`valueFrom` is `<secret arn>:<json key>:<stage>:<version>` (ECS Developer Guide, "Secrets Manager")."""
     assert store.secrets.exists(f"{store.secret()}:url::") is True
 
 
-def test_a_parameter_is_known_by_its_arn_too(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parameter_exists_by_its_arn_too(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     name, arn = f"/shop/{uuid.uuid4().hex[:8]}", f"arn:aws:ssm:{cloud.region}:{cloud.account}:parameter"
     cloud.client("ssm").put_parameter(Name=name, Value="x", Type="String")
     secrets = real_ports(cloud, monkeypatch).secrets
@@ -95,7 +95,7 @@ def token() -> str:
     return f"rollback-{uuid.uuid4()}"
 
 
-def test_a_value_is_read_as_it_was_written(store: Store) -> None:
+def test_a_secret_is_read_as_it_was_written(store: Store) -> None:
     arn = store.secret()
     store.secrets.write(arn, SecretStr("postgresql://app:geheim@host/db"), token())
     assert store.secrets.read(arn).get_secret_value() == "postgresql://app:geheim@host/db"
@@ -103,7 +103,7 @@ def test_a_value_is_read_as_it_was_written(store: Store) -> None:
     assert store.secrets.read(arn).get_secret_value() == "postgresql://app:other@host/db"
 
 
-def test_written_again_with_its_token_a_value_is_the_same_version_and_another_is_refused(store: Store) -> None:
+def test_a_repeated_token_writes_no_second_version_and_refuses_another_value(store: Store) -> None:
     """Secrets Manager API, PutSecretValue: idempotent by ClientRequestToken; another value under it is an error."""
     arn, once = store.secret(), token()
     store.secrets.write(arn, SecretStr("first"), once)
@@ -122,27 +122,27 @@ def test_a_secret_that_is_about_to_be_deleted_can_not_be_read(store: Store) -> N
         store.secrets.read(arn)
 
 
-def test_a_secret_that_was_never_made_can_not_be_read(store: Store) -> None:
+def test_a_missing_secret_can_not_be_read(store: Store) -> None:
     with pytest.raises(ExternalServiceError, match="never-made"):
         store.secrets.read("arn:aws:secretsmanager:eu-west-1:123456789012:secret:never-made-AbCdEf")
 
 
-def test_a_value_is_not_shown_by_whoever_holds_it(store: Store) -> None:
+def test_the_representation_of_a_secret_hides_its_value(store: Store) -> None:
     arn = store.secret()
     store.secrets.write(arn, SecretStr("geheim"), token())
     assert "geheim" not in repr(store.secrets.read(arn))
 
 
-def test_what_we_may_not_look_at_can_not_be_told() -> None:
+def test_the_existence_of_a_forbidden_secret_is_unknown() -> None:
     class Denied:
         def __getattr__(self, name: str) -> Callable[..., object]:
-            def denied(*named: object, **given: object) -> object:
+            def denied(*named: object, **parameters: object) -> object:
                 raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, name)
 
             return denied
 
-    denied: object = Denied()
-    secrets = ReferencedSecrets(lambda region: denied, lambda region: denied)  # type: ignore[arg-type,return-value]
+    client: object = Denied()
+    secrets = ReferencedSecrets(lambda region: client, lambda region: client)  # type: ignore[arg-type,return-value]
     assert secrets.exists("arn:aws:secretsmanager:eu-west-1:210987654321:secret:theirs-AbCdEf") is None
     assert secrets.exists("/theirs") is None
     hidden = FakeSecrets()
@@ -153,7 +153,7 @@ def test_what_we_may_not_look_at_can_not_be_told() -> None:
 # Refusals of Secrets Manager, and calls that change nothing
 
 
-def test_a_value_that_is_written_again_late_does_not_bring_the_old_one_back(store: Store) -> None:
+def test_a_late_retry_of_an_older_write_keeps_the_newer_value(store: Store) -> None:
     """A retry of the first write, after the second: its token is known, so nothing becomes the current version."""
     arn, first = store.secret(), token()
     store.secrets.write(arn, SecretStr("first"), first)
@@ -162,16 +162,16 @@ def test_a_value_that_is_written_again_late_does_not_bring_the_old_one_back(stor
     assert store.secrets.read(arn).get_secret_value() == "second"
 
 
-def test_a_token_counts_for_its_own_secret(store: Store) -> None:
-    one, same = store.secret(), token()
-    store.secrets.write(one, SecretStr("one"), same)
+def test_a_token_counts_for_its_own_secret_only(store: Store) -> None:
+    first, same = store.secret(), token()
+    store.secrets.write(first, SecretStr("one"), same)
     store.name += "-other"
     other = store.secret()
     store.secrets.write(other, SecretStr("other"), same)
-    assert [store.secrets.read(arn).get_secret_value() for arn in (one, other)] == ["one", "other"]
+    assert [store.secrets.read(arn).get_secret_value() for arn in (first, other)] == ["one", "other"]
 
 
-def test_a_secret_that_was_never_made_can_not_be_written(store: Store) -> None:
+def test_a_missing_secret_can_not_be_written(store: Store) -> None:
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:never-made-AbCdEf"
     with pytest.raises(CallRefused, match="never-made"):
         store.secrets.write(arn, SecretStr("geheim"), token())
@@ -183,13 +183,13 @@ def test_a_token_that_is_too_short_is_refused(store: Store) -> None:
         store.secrets.write(arn, SecretStr("geheim"), "short")
 
 
-def test_a_key_of_a_secret_that_is_about_to_be_deleted_is_not_there(store: Store) -> None:
+def test_a_key_of_a_secret_that_is_about_to_be_deleted_does_not_exist(store: Store) -> None:
     arn = store.secret()
     store.forget(arn)
     assert store.secrets.exists(f"{arn}:url::") is False
 
 
-def test_a_parameter_that_is_gone_is_not_there_by_its_arn_either(store: Store) -> None:
+def test_a_deleted_parameter_does_not_exist_by_its_arn(store: Store) -> None:
     name = store.parameter()
     assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is True
     store.forget(name)
@@ -199,7 +199,7 @@ def test_a_parameter_that_is_gone_is_not_there_by_its_arn_either(store: Store) -
 # Meaning of an ARN
 
 
-def test_an_arn_of_a_parameter_outside_a_hierarchy_names_one_without_a_slash(store: Store) -> None:
+def test_an_arn_of_a_parameter_outside_a_hierarchy_means_a_name_without_a_slash(store: Store) -> None:
     """`parameter/MyParam` is MyParam: asked for as `/MyParam`, it would be taken for gone."""
     store.name = f"MyParam-{uuid.uuid4().hex[:8]}"
     name = store.plain_parameter()
@@ -209,14 +209,14 @@ def test_an_arn_of_a_parameter_outside_a_hierarchy_names_one_without_a_slash(sto
     assert store.secrets.exists(arn) is False
 
 
-def test_a_stage_that_a_secret_has_not_keeps_a_task_from_starting() -> None:
+def test_a_reference_to_a_missing_stage_of_a_secret_does_not_exist() -> None:
     """ECS developer guide, "Example referencing a specific key within a secret": `…:<key>:<stage>:<version>`."""
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"
-    asked: list[str] = []
+    regions: list[str] = []
     client = Answers({"VersionIdsToStages": {"v-2": ["AWSCURRENT"], "v-1": ["AWSPREVIOUS"]}})
 
     def in_region(region: str) -> Answers:
-        asked.append(region)
+        regions.append(region)
         return client
 
     secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
@@ -225,24 +225,24 @@ def test_a_stage_that_a_secret_has_not_keeps_a_task_from_starting() -> None:
     assert secrets.exists(f"{arn}:url:AWSPENDING:") is False
     assert secrets.exists(f"{arn}:url::v-1") is True
     assert secrets.exists(f"{arn}:url::v-0") is None, "a version without a stage is listed nowhere"
-    assert set(asked) == {"eu-west-1"}
-    assert client.given["SecretId"] == arn
+    assert set(regions) == {"eu-west-1"}
+    assert client.parameters["SecretId"] == arn
 
 
-def test_what_is_in_another_region_is_asked_for_there() -> None:
-    asked: list[str] = []
+def test_a_parameter_of_another_region_is_read_there() -> None:
+    regions: list[str] = []
 
     def in_region(region: str) -> object:
-        asked.append(region)
+        regions.append(region)
         return Pages([{"Parameters": [], "NextToken": "more"}, {"Parameters": [{"Name": "/a/b"}]}])
 
     secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
     assert secrets.exists("arn:aws:ssm:us-east-1:123456789012:parameter/a/b") is True, "it is on the second page"
     assert secrets.exists("/a/b") is True
-    assert asked == ["us-east-1", ""]
+    assert regions == ["us-east-1", ""]
 
 
-def test_a_parameter_of_the_other_name_with_the_same_arn_is_no_answer() -> None:
+def test_a_parameter_of_another_name_with_the_same_arn_is_no_evidence() -> None:
     def in_region(region: str) -> object:
         return Pages([{"Parameters": [{"Name": "/MyParam"}]}])
 
@@ -251,14 +251,14 @@ def test_a_parameter_of_the_other_name_with_the_same_arn_is_no_answer() -> None:
 
 
 class Answers:
-    """A client that gives one answer; `given`: what it was asked."""
+    """A client that gives one answer; `parameters`: those of the last call."""
 
     def __init__(self, answer: dict[str, object]) -> None:
-        self.answer, self.given = answer, dict[str, object]()
+        self.answer, self.parameters = answer, dict[str, object]()
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        def answers(**given: object) -> object:
-            self.given = given
+        def answers(**parameters: object) -> object:
+            self.parameters = parameters
             return self.answer
 
         return answers
@@ -274,6 +274,6 @@ class Pages:
         assert operation == "describe_parameters"
         return self
 
-    def paginate(self, **given: object) -> list[dict[str, object]]:
-        assert given
+    def paginate(self, **parameters: object) -> list[dict[str, object]]:
+        assert parameters
         return self._pages

@@ -33,7 +33,7 @@ QUIET = {"deploymentCircuitBreaker": QUIET_BREAKER}
 
 
 class Harness(Protocol):
-    """A service to look at, and the means to move it."""
+    """A service to describe, and the means to change it."""
 
     services: Services
     targets: Targets
@@ -45,7 +45,7 @@ class Harness(Protocol):
     def deregister(self, definition_arn: str) -> None: ...
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView: ...
     def share_balancer(self) -> str:
-        """Put another target group behind a rule of the service's load balancer; its ARN."""
+        """Put another target group behind a rule of the service's load balancer; return its ARN."""
         ...
 
 
@@ -115,8 +115,8 @@ class LocalCloudHarness:
     def share_balancer(self) -> str:
         elbv2 = self.web.elbv2
         vpc = elbv2.describe_target_groups(TargetGroupArns=[self.web.target_group])["TargetGroups"][0]["VpcId"]
-        made = elbv2.create_target_group(Name=f"{self.web.name}-o", Protocol="HTTP", Port=80, VpcId=vpc)
-        other: str = made["TargetGroups"][0]["TargetGroupArn"]
+        created_group = elbv2.create_target_group(Name=f"{self.web.name}-o", Protocol="HTTP", Port=80, VpcId=vpc)
+        other: str = created_group["TargetGroups"][0]["TargetGroupArn"]
         listener = elbv2.describe_listeners(LoadBalancerArn=self.web.load_balancer)["Listeners"][0]["ListenerArn"]
         elbv2.create_rule(
             ListenerArn=listener,
@@ -139,13 +139,13 @@ def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fake":
         yield FakeHarness()
         return
-    made = LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
-    yield made
-    if list_all(made.web.ecs, "list_services", "serviceArns", cluster=made.web.name):
-        made.web.delete()
+    harness_on_cloud = LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
+    yield harness_on_cloud
+    if list_all(harness_on_cloud.web.ecs, "list_services", "serviceArns", cluster=harness_on_cloud.web.name):
+        harness_on_cloud.web.delete()
 
 
-def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
+def is_settled_on(definition_arn: str) -> Callable[[ServiceView], bool]:
     return lambda view: (
         view.primary.definition_arn == definition_arn
         and view.primary.rollout_state == "COMPLETED"
@@ -155,7 +155,7 @@ def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
 
 def images_by_definition(view: ServiceView) -> dict[str, dict[str, str]]:
     """View of a service whose definitions have one revision each."""
-    return {one.definition_arn: one.images for one in view.revisions.values()}
+    return {revision.definition_arn: revision.images for revision in view.revisions.values()}
 
 
 def newest_status(view: ServiceView) -> str:
@@ -163,10 +163,10 @@ def newest_status(view: ServiceView) -> str:
     return view.newest.status
 
 
-def test_a_service_at_rest_is_seen_whole(harness: Harness) -> None:
+def test_the_description_of_a_stable_service_is_complete(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert (view.desired_count, view.running_count, view.pending_count) == (2, 2, 0)
     assert view.newest is not None
     assert (view.newest.status, view.newest.target_definition_arn) == ("SUCCESSFUL", first)
@@ -195,19 +195,19 @@ def test_an_update_completes_on_the_new_definition(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second, desired_count=3)
-    view = harness.wait(settled(second))
+    view = harness.wait(is_settled_on(second))
     assert harness.wait(lambda v: v.running_count == 3).desired_count == 3
     assert newest_status(view) == "SUCCESSFUL"
 
 
-def test_a_stopped_deployment_goes_back_to_its_source(harness: Harness) -> None:
+def test_a_stopped_deployment_returns_to_its_source(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "unhealthy")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second)
     newest = harness.services.describe(harness.settings).newest
     assert newest is not None
     harness.services.stop_deployment(newest.arn)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert newest_status(view) == "ROLLBACK_SUCCESSFUL"
     assert view.newest is not None
     assert (view.newest.arn, view.newest.source_definition_arn) == (newest.arn, first)
@@ -216,21 +216,21 @@ def test_a_stopped_deployment_goes_back_to_its_source(harness: Harness) -> None:
 def test_only_a_deployment_in_flight_can_be_stopped(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    newest = harness.wait(settled(first)).newest
+    newest = harness.wait(is_settled_on(first)).newest
     assert newest is not None
     with pytest.raises(ExternalServiceError, match="StopServiceDeployment"):
         harness.services.stop_deployment(newest.arn)
 
 
-def test_the_breaker_returns_to_the_last_that_completed(harness: Harness) -> None:
+def test_the_circuit_breaker_returns_to_the_last_completed_revision_of_the_service(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "unhealthy")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second)
-    harness.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or settled(first)(view))
-    assert newest_status(harness.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
+    harness.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or is_settled_on(first)(view))
+    assert newest_status(harness.wait(is_settled_on(first))) == "ROLLBACK_SUCCESSFUL"
 
 
-def test_a_quiet_breaker_leaves_the_service_where_it_is(harness: Harness) -> None:
+def test_a_circuit_breaker_without_rollback_keeps_the_failed_definition(harness: Harness) -> None:
     first, second = harness.release("v1"), harness.release("v2", "crashing")
     harness.run(first)
     harness.services.update(harness.settings, definition_arn=second, deployment_configuration=QUIET)
@@ -239,16 +239,16 @@ def test_a_quiet_breaker_leaves_the_service_where_it_is(harness: Harness) -> Non
     assert newest_status(view) == "STOPPED"
 
 
-def test_a_configuration_alone_starts_no_deployment_and_stays(harness: Harness) -> None:
+def test_a_change_of_the_configuration_starts_no_deployment_and_is_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     harness.services.update(harness.settings, deployment_configuration=QUIET)
     after = harness.services.describe(harness.settings)
-    assert (after.newest, after.primary) == (before.newest, before.primary)
-    assert after.deployment_configuration == {**before.deployment_configuration, **QUIET}
-    harness.services.update(harness.settings, deployment_configuration=before.deployment_configuration)
-    assert harness.services.describe(harness.settings).deployment_configuration == before.deployment_configuration
+    assert (after.newest, after.primary) == (original.newest, original.primary)
+    assert after.deployment_configuration == {**original.deployment_configuration, **QUIET}
+    harness.services.update(harness.settings, deployment_configuration=original.deployment_configuration)
+    assert harness.services.describe(harness.settings).deployment_configuration == original.deployment_configuration
 
 
 def test_an_inactive_definition_is_described_but_refused(harness: Harness) -> None:
@@ -273,33 +273,33 @@ def test_a_family_means_its_newest_active_revision(harness: Harness) -> None:
 @pytest.mark.parametrize(
     "name", ["no-such-family", "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"]
 )
-def test_a_definition_that_is_not_there_is_none(harness: Harness, name: str) -> None:
+def test_a_missing_definition_is_none(harness: Harness, name: str) -> None:
     assert harness.services.definition(name) is None
 
 
 def test_a_stored_definition_is_registered_as_the_same_release(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    seen = harness.wait(settled(first))
-    images = seen.images_of(seen.primary.revision_arn)
+    view = harness.wait(is_settled_on(first))
+    images = view.images_of(view.primary.revision_arn)
     raw = harness.services.definition(first)
     assert raw is not None
     arn = harness.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
-    again = harness.services.definition(arn)
-    assert again is not None
-    assert again["family"] == "web-last-known-good"
-    assert fingerprint(again, {}) == fingerprint(raw, images)
+    registered = harness.services.definition(arn)
+    assert registered is not None
+    assert registered["family"] == "web-last-known-good"
+    assert fingerprint(registered, {}) == fingerprint(raw, images)
 
 
-def test_a_service_that_is_not_there_is_named(harness: Harness) -> None:
+def test_the_error_about_a_missing_service_names_the_service(harness: Harness) -> None:
     with pytest.raises(UnsupportedService, match=harness.settings.ecs_service):
         harness.services.describe(harness.settings)
 
 
-def test_targets_tell_whether_the_tasks_are_healthy(harness: Harness) -> None:
+def test_each_target_has_the_health_of_its_task(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first, grace_seconds=3600)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert [t.state for t in harness.targets.health(group)] == ["healthy", "healthy"]
     harness.services.update(harness.settings, definition_arn=harness.release("v2", "unhealthy"))
     harness.wait(lambda view: "unhealthy" in {t.state for t in harness.targets.health(group)})
@@ -307,51 +307,54 @@ def test_targets_tell_whether_the_tasks_are_healthy(harness: Harness) -> None:
     assert reasons == {"Target.ResponseCodeMismatch"}
 
 
-def test_a_target_group_that_is_not_there_is_a_failure(harness: Harness) -> None:
-    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+def test_a_missing_target_group_is_a_failure(harness: Harness) -> None:
+    missing_group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(ExternalServiceError, match="DescribeTargetHealth"):
-        harness.targets.health(gone)
+        harness.targets.health(missing_group)
 
 
 # One definition, several service revisions
 
 
-def test_a_tag_that_moved_is_another_revision_of_the_same_definition(harness: Harness) -> None:
+def test_a_moved_tag_makes_another_revision_of_the_same_definition(harness: Harness) -> None:
     first = harness.release("latest")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     harness.push("latest")
     harness.services.update(harness.settings, force_new_deployment=True)
-    after = harness.wait(lambda view: settled(first)(view) and view.primary.id != before.primary.id)
-    was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (before, after))
+    after = harness.wait(lambda view: is_settled_on(first)(view) and view.primary.id != original.primary.id)
+    was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (original, after))
     assert was != now
     assert after.newest is not None
     assert after.newest.source is not None
     assert after.images_of(after.newest.source.revision_arn)["app"] == was
     assert harness.services.task_images(harness.settings, first, after.primary.id) == {"app": now}
-    assert harness.services.task_images(harness.settings, first, before.primary.id) == {}
+    assert harness.services.task_images(harness.settings, first, original.primary.id) == {}
 
 
-def test_members_of_a_deployment_configuration_that_are_not_sent_stay(harness: Harness) -> None:
+def test_omitted_members_of_a_deployment_configuration_are_kept(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first)).deployment_configuration
+    original = harness.wait(is_settled_on(first)).deployment_configuration
     harness.services.update(harness.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
     after = harness.services.describe(harness.settings).deployment_configuration
-    assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
+    assert after == {
+        **original,
+        "deploymentCircuitBreaker": {**original["deploymentCircuitBreaker"], "rollback": False},
+    }
 
 
-def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
+def test_ecs_returns_to_the_former_revision_of_the_same_definition(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake's tasks behave by definition: there `tests/unit/identity/test_service_revisions.py` arranges it."""
     harness = LocalCloudHarness(cloud, monkeypatch)
     first = harness.release("latest")
     harness.run(first)
-    good = harness.wait(settled(first))
+    good = harness.wait(is_settled_on(first))
     harness.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
     harness.services.update(harness.settings, force_new_deployment=True)
-    back = harness.wait(  # two describe calls: the first may be of the moment before
+    back = harness.wait(  # two describe calls: the first may answer from before
         lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL" and view.primary.rollout_state == "COMPLETED"
     )
     assert back.newest is not None
@@ -361,22 +364,22 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     harness.web.delete()
 
 
-def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
+def test_a_revision_without_version_consistency_has_digests_in_its_tasks_only(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = LocalCloudHarness(cloud, monkeypatch)
     harness.web.push("latest", {"kind": "healthy"})
     first = harness.web.register("latest", versionConsistency="disabled")
     harness.run(first)
-    view = harness.wait(settled(first))
+    view = harness.wait(is_settled_on(first))
     assert view.images_of(view.primary.revision_arn) == {}
-    told = harness.services.task_images(harness.settings, first, None)
-    assert told.keys() == {"app"}
-    assert "@sha256:" in told["app"]
+    images = harness.services.task_images(harness.settings, first, None)
+    assert images.keys() == {"app"}
+    assert "@sha256:" in images["app"]
     harness.web.delete()
 
 
-def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
+def test_a_deployment_with_early_success_criteria_completes_before_the_service_is_stable(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = LocalCloudHarness(cloud, monkeypatch)
@@ -384,7 +387,7 @@ def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
     early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
     configuration = {"earlySuccessCriteria": early, "minimumHealthyPercent": 50, "maximumPercent": 125}
     harness.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
-    harness.wait(settled(first))
+    harness.wait(is_settled_on(first))
     second = harness.release("v2")
     harness.services.update(harness.settings, definition_arn=second)
 
@@ -401,21 +404,21 @@ def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
 
 
 def others(settings: ServiceSettings) -> list[ServiceSettings]:
-    """The same service in a cluster that is not there, and another one in its cluster."""
+    """Return the same service in a missing cluster, and a missing service in its cluster."""
     return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
 
 
-def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(harness: Harness) -> None:
+def test_a_missing_service_or_cluster_is_refused_and_changes_nothing(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     for other in others(harness.settings):
         with pytest.raises(UnsupportedService, match="not-there"):
             harness.services.describe(other)
-        with pytest.raises(CallRefused) as refused:
+        with pytest.raises(CallRefused) as error:
             harness.services.update(other, desired_count=1)
-        assert refused.value.kind is RefusalKind.NOT_FOUND
-    assert harness.services.describe(harness.settings).desired_count == before.desired_count
+        assert error.value.kind is RefusalKind.NOT_FOUND
+    assert harness.services.describe(harness.settings).desired_count == original.desired_count
     assert not harness.services.has_container_insights("not-there")
 
 
@@ -428,17 +431,17 @@ def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(harness: 
     ],
     ids=["definition", "setting", "type"],
 )
-def test_an_update_that_ecs_does_not_understand_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
+def test_an_invalid_update_is_refused_and_changes_nothing(harness: Harness, changes: dict[str, Any]) -> None:
     first = harness.release("v1")
     harness.run(first)
-    before = harness.wait(settled(first))
+    original = harness.wait(is_settled_on(first))
     with pytest.raises(CallRefused):
         harness.services.update(harness.settings, **changes)
     after = harness.services.describe(harness.settings)
     assert (after.desired_count, after.primary, after.deployment_configuration) == (
-        before.desired_count,
-        before.primary,
-        before.deployment_configuration,
+        original.desired_count,
+        original.primary,
+        original.deployment_configuration,
     )
 
 
@@ -454,14 +457,14 @@ def test_a_definition_of_the_wrong_shape_is_not_registered(harness: Harness, def
     assert harness.services.definition(family) is None
 
 
-def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(harness: Harness) -> None:
+def test_a_definition_with_an_unknown_member_is_registered(harness: Harness) -> None:
     raw = harness.services.definition(harness.release("v1"))
     assert raw is not None
     assert raw["tags"] == []
     arn = harness.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64, {"team": "web"})
-    again = harness.services.definition(arn)
-    assert again is not None
-    tags = {tag["key"]: tag["value"] for tag in again["tags"]}
+    registered = harness.services.definition(arn)
+    assert registered is not None
+    tags = {tag["key"]: tag["value"] for tag in registered["tags"]}
     assert tags == {RELEASE_TAG: "f" * 64, "team": "web"}
 
 
@@ -483,24 +486,24 @@ def test_the_fake_refuses_a_definition_as_ecs_does(family: str, containers: list
 
 
 def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
-    """moto takes it."""
+    """moto accepts a negative count."""
     harness = FakeHarness()
     harness.run(harness.release("v1"))
     with pytest.raises(CallRefused, match="desiredCount"):
         harness.services.update(harness.settings, desired_count=-1)
 
 
-def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None:
-    """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
+def test_the_fake_refuses_to_list_tasks_of_a_missing_service_as_ecs_does() -> None:
+    """moto lists no task for a missing service; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
     harness = FakeHarness()
     harness.run(harness.release("v1"))
     for other in others(harness.settings):
-        with pytest.raises(CallRefused) as refused:
+        with pytest.raises(CallRefused) as error:
             harness.services.unstopped_tasks(other)
-        assert refused.value.kind is RefusalKind.NOT_FOUND
+        assert error.value.kind is RefusalKind.NOT_FOUND
 
 
-def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_definitions() -> None:
+def test_two_services_change_independently_and_share_the_definitions() -> None:
     web = FakeServices()
     worker = FakeServices(ecs_service="worker", beside=web)
     both, of_web = FakeWriters({"web": web, "worker": worker}), FakeHarness.settings
@@ -519,40 +522,46 @@ def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_defin
         both.describe(of_web.model_copy(update={"ecs_service": "a-third"}))
 
 
-def test_other_target_groups_of_the_load_balancer_are_told(harness: Harness) -> None:
+def test_the_other_target_groups_of_the_load_balancer_are_listed(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert harness.targets.sibling_target_groups((group,)) == ()
     assert harness.targets.sibling_target_groups(()) == ()
     other = harness.share_balancer()
     assert harness.targets.sibling_target_groups((group,)) == (other,)
 
 
-def test_health_checks_are_told_of_groups_that_are_there(harness: Harness) -> None:
+def test_health_checks_are_returned_for_existing_target_groups_only(harness: Harness) -> None:
     first = harness.release("v1")
     harness.run(first)
-    (group,) = harness.wait(settled(first)).target_groups
+    (group,) = harness.wait(is_settled_on(first)).target_groups
     assert harness.targets.health_checks((group,)).keys() == {group}
     assert harness.targets.health_checks(()) == {}
-    gone = group.replace("targetgroup/", "targetgroup/gone-")
-    assert harness.targets.health_checks((gone, group)).keys() == {group}
+    missing_group = group.replace("targetgroup/", "targetgroup/gone-")
+    assert harness.targets.health_checks((missing_group, group)).keys() == {group}
     assert harness.targets.has_load_balancer(group)
-    with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
-        harness.targets.has_load_balancer(gone)
-    assert refused.value.kind is RefusalKind.NOT_FOUND
+    with pytest.raises(CallRefused, match="DescribeTargetGroups") as error:
+        harness.targets.has_load_balancer(missing_group)
+    assert error.value.kind is RefusalKind.NOT_FOUND
 
 
-def test_what_a_service_refers_to_in_its_definition_is_told(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = LocalCloudHarness(cloud, monkeypatch)
-    first = made.release("v1")
-    made.run(first)
-    view = made.wait(settled(first))
+def test_the_shape_of_a_service_has_the_ports_and_network_that_it_requires(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness_on_cloud = LocalCloudHarness(cloud, monkeypatch)
+    first = harness_on_cloud.release("v1")
+    harness_on_cloud.run(first)
+    view = harness_on_cloud.wait(is_settled_on(first))
     assert (view.shape.ports, view.shape.uses_fargate, view.shape.has_network) == ((("app", 8080),), True, True)
-    definition = made.services.definition(first)
+    definition = harness_on_cloud.services.definition(first)
     assert definition is not None
     assert check_fits_service(definition, view.shape).verdict is Verdict.PASS
-    vpc = made.web.elbv2.describe_target_groups(TargetGroupArns=[made.web.target_group])["TargetGroups"][0]["VpcId"]
-    spare = made.web.elbv2.create_target_group(Name=f"{made.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc)
-    assert not made.targets.has_load_balancer(spare["TargetGroups"][0]["TargetGroupArn"])
-    made.web.delete()
+    vpc = harness_on_cloud.web.elbv2.describe_target_groups(TargetGroupArns=[harness_on_cloud.web.target_group])[
+        "TargetGroups"
+    ][0]["VpcId"]
+    spare = harness_on_cloud.web.elbv2.create_target_group(
+        Name=f"{harness_on_cloud.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc
+    )
+    assert not harness_on_cloud.targets.has_load_balancer(spare["TargetGroups"][0]["TargetGroupArn"])
+    harness_on_cloud.web.delete()

@@ -13,7 +13,7 @@ from rollback.resources.aws.cloudformation_stack import StackState, StackView, l
 
 
 def template(image: str) -> str:
-    """A definition, and something beside it."""
+    """Build a template with a task definition and another resource."""
     container = {"Name": "app", "Image": image, "Memory": 128}
     family = {"Family": "web", "ContainerDefinitions": [container]}
     resources = {
@@ -40,18 +40,18 @@ class Deployment:
         self.stacks = real_ports(cloud, monkeypatch).stacks
 
     def deploy(self) -> str:
-        """The definition that the stack records by then."""
+        """Create or update the stack; return the ARN of its task definition."""
         self._number += 1
         if self._fake is not None:
             arn = f"arn:aws:ecs:eu-west-1:123456789012:task-definition/web:{self._number}"
             status = "CREATE_COMPLETE" if self._number == 1 else "UPDATE_COMPLETE"
             self._fake.stack = StackView(name=self.name, status=status, definition_arns=(arn,))
             return arn
-        given = {"StackName": self.name, "TemplateBody": template(f"web:{self._number}")}
+        parameters = {"StackName": self.name, "TemplateBody": template(f"web:{self._number}")}
         if self._number == 1:
-            self._cloudformation.create_stack(**given)
+            self._cloudformation.create_stack(**parameters)
         else:
-            self._cloudformation.update_stack(**given)
+            self._cloudformation.update_stack(**parameters)
         described = self._cloudformation.describe_stack_resource(StackName=self.name, LogicalResourceId="Definition")
         return str(described["StackResourceDetail"]["PhysicalResourceId"])
 
@@ -67,7 +67,7 @@ def deployment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return Deployment(request, monkeypatch)
 
 
-def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(deployment: Deployment) -> None:
+def test_a_stack_records_only_the_definition_that_it_deployed_last(deployment: Deployment) -> None:
     first = deployment.deploy()
     view = deployment.stacks.describe(deployment.name)
     assert view is not None
@@ -80,7 +80,7 @@ def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(d
     assert "still records" in (list_drift(view, first) or "")
 
 
-def test_a_stack_that_never_was_or_is_deleted_is_none(deployment: Deployment) -> None:
+def test_a_missing_or_deleted_stack_is_none(deployment: Deployment) -> None:
     assert deployment.stacks.describe(deployment.name) is None
     deployment.deploy()
     deployment.delete()

@@ -21,11 +21,11 @@ from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
 DOWN, FAILS, LONG = ("pnpm", "db:down", "0002_x"), ("fail",), ("long",)
 SAYS = "stepping down 0002_x"
-WHO = "express-api-20260301T030000Z-00000000"  # a rollback's id
+STARTED_BY = "express-api-20260301T030000Z-00000000"  # a rollback's id
 
 
 class Harness(Protocol):
-    """A service whose release has three commands: one that says something, one that fails, one without an end."""
+    """A service whose release has three commands: one prints a line, one fails, one never ends."""
 
     tasks: Tasks
     settings: ServiceSettings
@@ -34,7 +34,7 @@ class Harness(Protocol):
     def deregister(self) -> None: ...
     def wait(self, until: Callable[[], TaskView | None]) -> TaskView: ...
     def unstartable(self) -> str:
-        """A definition whose image is not there."""
+        """Register a definition whose image does not exist."""
         ...
 
 
@@ -67,9 +67,9 @@ class FakeHarness:
         return arn
 
     def wait(self, until: Callable[[], TaskView | None]) -> TaskView:
-        found = next((view for _ in range(20) if (view := until()) is not None), None)
-        assert found is not None
-        return found
+        first_view = next((view for _ in range(20) if (view := until()) is not None), None)
+        assert first_view is not None
+        return first_view
 
 
 class LocalCloudHarness:
@@ -107,10 +107,10 @@ def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(harness: Harness, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
     definition = definition_arn or harness.definition_arn
-    return harness.tasks.run(harness.settings, definition, command, WHO, token or uuid.uuid4().hex)
+    return harness.tasks.run(harness.settings, definition, command, STARTED_BY, token or uuid.uuid4().hex)
 
 
-def ended(harness: Harness, arn: str) -> TaskView:
+def wait_until_stopped(harness: Harness, arn: str) -> TaskView:
     def stopped() -> TaskView | None:
         view = harness.tasks.describe(harness.settings, arn)
         return view if view is not None and view.is_stopped else None
@@ -118,62 +118,64 @@ def ended(harness: Harness, arn: str) -> TaskView:
     return harness.wait(stopped)
 
 
-def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(harness: Harness) -> None:
+def test_a_command_runs_to_its_end_and_returns_its_exit_code_and_last_lines(harness: Harness) -> None:
     arn = run(harness, DOWN)
-    view = ended(harness, arn)
+    view = wait_until_stopped(harness, arn)
     assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
     assert harness.tasks.logs(harness.settings, arn, 1) == (SAYS,)
 
 
 @pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
-def test_a_command_that_fails_tells_so(harness: Harness, command: tuple[str, ...], code: int) -> None:
-    assert ended(harness, run(harness, command)).exit_code == code
+def test_a_failed_command_returns_its_exit_code(harness: Harness, command: tuple[str, ...], code: int) -> None:
+    assert wait_until_stopped(harness, run(harness, command)).exit_code == code
 
 
-def test_the_same_token_starts_no_second_task_and_another_does(harness: Harness) -> None:
+def test_a_repeated_token_starts_no_second_task_and_a_new_token_does(harness: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(harness, FAILS, token)
     assert run(harness, FAILS, token) == first
-    ended(harness, first)
+    wait_until_stopped(harness, first)
     assert run(harness, FAILS, token) == first
     assert run(harness, FAILS) != first
 
 
-def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(harness: Harness) -> None:
+def test_a_repeated_token_with_other_arguments_has_an_unknown_outcome(harness: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(harness, FAILS, token)
     with pytest.raises(OutcomeUnknown):
         run(harness, DOWN, token)
-    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [first]
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [first]
 
 
-def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(harness: Harness) -> None:
+def test_a_task_is_found_by_started_by_while_it_runs_and_after_its_end(harness: Harness) -> None:
     arn = run(harness, LONG)
-    assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, WHO)] == [(arn, LONG)]
+    assert [(task.arn, task.command) for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [
+        (arn, LONG)
+    ]
     assert harness.tasks.started_by(harness.settings, "somebody-else") == ()
     harness.tasks.stop(harness.settings, arn, "it takes too long")
-    view = ended(harness, arn)
+    view = wait_until_stopped(harness, arn)
     assert view.exit_code != 0
     assert "it takes too long" in view.reason
     harness.tasks.stop(harness.settings, arn, "again")
-    assert [task.arn for task in harness.tasks.started_by(harness.settings, WHO)] == [arn]
+    assert [task.arn for task in harness.tasks.started_by(harness.settings, STARTED_BY)] == [arn]
 
 
-def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(harness: Harness) -> None:
-    view = ended(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
+def test_a_task_that_can_not_start_has_no_exit_code_and_names_the_reason(harness: Harness) -> None:
+    view = wait_until_stopped(harness, run(harness, FAILS, definition_arn=harness.unstartable()))
     assert (view.started, view.exit_code) == (False, None)
     assert "CannotPullContainerError" in view.reason
     assert harness.tasks.logs(harness.settings, view.arn, 5) == ()
 
 
-def test_a_definition_that_was_deregistered_is_refused(harness: Harness) -> None:
+def test_a_deregistered_definition_is_refused(harness: Harness) -> None:
     harness.deregister()
     with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
         run(harness, FAILS)
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
-def test_a_task_that_ecs_does_not_know_is_none(harness: Harness) -> None:
+def test_a_missing_task_is_none(harness: Harness) -> None:
     cluster = harness.settings.cluster
     arn = f"arn:aws:ecs:eu-west-1:123456789012:task/{cluster}/{uuid.uuid4().hex}"
     assert harness.tasks.describe(harness.settings, arn) is None
@@ -182,15 +184,15 @@ def test_a_task_that_ecs_does_not_know_is_none(harness: Harness) -> None:
         harness.tasks.stop(harness.settings, arn, "gone")
 
 
-def test_a_service_that_is_not_there_is_refused(harness: Harness) -> None:
+def test_a_missing_service_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
-        harness.tasks.run(other, harness.definition_arn, DOWN, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, DOWN, STARTED_BY, uuid.uuid4().hex)
 
 
-def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(harness: Harness) -> None:
+def test_a_task_returns_the_lines_and_exit_code_of_its_own_container_only(harness: Harness) -> None:
     arn = run(harness, DOWN)
-    assert ended(harness, arn).exit_code == 0
+    assert wait_until_stopped(harness, arn).exit_code == 0
     other = harness.settings.model_copy(update={"container": "sidecar"})
     view = harness.tasks.describe(other, arn)
     assert view is not None
@@ -202,31 +204,31 @@ def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(harness: Harn
 
 @pytest.mark.parametrize(
     ("started_by", "token"),
-    [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
+    [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (STARTED_BY, "a" * 65), (STARTED_BY, "not a token")],
 )
-def test_names_and_tokens_that_ecs_does_not_take_are_refused(harness: Harness, started_by: str, token: str) -> None:
+def test_invalid_names_and_tokens_are_refused(harness: Harness, started_by: str, token: str) -> None:
     with pytest.raises(RequestRefused, match="no task was started"):
         harness.tasks.run(harness.settings, harness.definition_arn, FAILS, started_by, token)
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
-def test_a_container_or_definition_that_is_not_there_is_refused(harness: Harness) -> None:
+def test_a_missing_container_or_definition_is_refused(harness: Harness) -> None:
     other = harness.settings.model_copy(update={"container": "sidecar"})
     with pytest.raises(RequestRefused, match="sidecar"):
-        harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex)
+        harness.tasks.run(other, harness.definition_arn, FAILS, STARTED_BY, uuid.uuid4().hex)
     with pytest.raises(RequestRefused, match="no task was started"):
         run(harness, FAILS, definition_arn=f"{harness.definition_arn}99")
-    assert harness.tasks.started_by(harness.settings, WHO) == ()
+    assert harness.tasks.started_by(harness.settings, STARTED_BY) == ()
 
 
-def test_another_cluster_knows_none_of_the_tasks(harness: Harness) -> None:
+def test_a_task_does_not_exist_in_another_cluster(harness: Harness) -> None:
     arn = run(harness, LONG)
     other = harness.settings.model_copy(update={"cluster": "not-there"})
     for call in (
         lambda: harness.tasks.describe(other, arn),
-        lambda: harness.tasks.started_by(other, WHO),
+        lambda: harness.tasks.started_by(other, STARTED_BY),
         lambda: harness.tasks.stop(other, arn, "not ours"),
-        lambda: harness.tasks.run(other, harness.definition_arn, FAILS, WHO, uuid.uuid4().hex),
+        lambda: harness.tasks.run(other, harness.definition_arn, FAILS, STARTED_BY, uuid.uuid4().hex),
     ):
         with pytest.raises(CallRefused):
             call()
@@ -236,15 +238,18 @@ def test_another_cluster_knows_none_of_the_tasks(harness: Harness) -> None:
     harness.tasks.stop(harness.settings, arn, "the test is over")
 
 
-def test_the_same_token_in_another_cluster_is_another_task() -> None:
+def test_a_repeated_token_in_another_cluster_starts_another_task() -> None:
     """Amazon ECS API reference, "Ensuring idempotency": a token counts within its cluster."""
     here = FakeServices()
-    there = FakeServices(cluster="another", beside=here)
-    both = FakeWriters({"here": here, "there": there})
+    other_services = FakeServices(cluster="another", beside=here)
+    both = FakeWriters({"here": here, "there": other_services})
     tasks = FakeTasks(both)
     settings = (FakeHarness.settings, FakeHarness.settings.model_copy(update={"cluster": "another"}))
-    for service in (here, there):
+    for service in (here, other_services):
         definition = {"containerDefinitions": [{"name": "app", "image": image("v1")}]}
         service.run(service.register_release(definition, "web"))
-    arns = [tasks.run(one, here.describe(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32) for one in settings]
+    arns = [
+        tasks.run(service_settings, here.describe(settings[0]).primary.definition_arn, DOWN, STARTED_BY, "a" * 32)
+        for service_settings in settings
+    ]
     assert len(set(arns)) == 2

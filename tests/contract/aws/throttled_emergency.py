@@ -43,7 +43,7 @@ _TEXT = "Rate exceeded"
 
 
 class VirtualClock:
-    """The time of day, moved forward by what was slept."""
+    """Return the time of day, moved forward by the simulated sleep."""
 
     def __init__(self) -> None:
         self.slept_seconds = 0.0
@@ -61,7 +61,7 @@ class VirtualClock:
 
 @dataclass
 class Throttle:
-    """AWS's answer to a share of all attempts, whatever the service, at botocore's `before-send`."""
+    """Throttling answers to a share of all attempts of every service, at botocore's `before-send`."""
 
     share: float
     lot: random.Random
@@ -78,7 +78,7 @@ class Throttle:
 
 
 def _refusal(url: str, *, is_json: bool) -> AWSResponse:
-    """In the service's protocol: AWS JSON, or the query protocol's XML."""
+    """Build the answer in the service's protocol: AWS JSON, or the query protocol's XML."""
     body = (
         json.dumps({"__type": _CODE, "message": _TEXT})
         if is_json
@@ -91,7 +91,7 @@ def _refusal(url: str, *, is_json: bool) -> AWSResponse:
 
 
 class _Body:
-    """As much of urllib3's response as botocore reads."""
+    """The part of urllib3's response that botocore reads."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -102,13 +102,13 @@ class _Body:
 
 @dataclass(frozen=True)
 class EmergencyRun:
-    """How an emergency went, in seconds that passed or were slept."""
+    """Result of an emergency, in real and simulated seconds."""
 
     tries: int  # invocations of the function
     seconds: float  # from the alarm to the accepted UpdateService
     longest_invocation_seconds: float
     refused: int  # attempts that were throttled
-    problem: str = ""  # why it did not act within its limits
+    problem: str = ""  # reason why the emergency did not act within its limits
 
 
 class EmergencyRunner:
@@ -124,7 +124,7 @@ class EmergencyRunner:
         self._unthrottled = boto3.Session()  # its clients are never throttled
 
     def run_emergency(self, number: int) -> EmergencyRun:
-        """An outage over a bad v2: from the alarm's event to the accepted UpdateService to v1."""
+        """Run an emergency over a bad v2, from the alarm's event to the accepted UpdateService to v1."""
         name = f"web-{self._run}-{number}"
         clock = VirtualClock()
         session = boto3.Session()
@@ -148,7 +148,7 @@ class EmergencyRunner:
             self._delete_service(name)
 
     def _create_service(self, name: str) -> str:
-        """v1 was promoted, v2 runs, the way back is prepared, the alarm is red; the standing plan's definition."""
+        """Promote v1, run v2, prepare the standing plan and fire the alarm; return the plan's definition."""
         self._dynamodb.create_table(
             TableName=name,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -163,16 +163,16 @@ class EmergencyRunner:
         )  # fmt: skip
         self._record(name, "v1", good, ReleaseState.PROMOTED, 48, ports)
         self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, ports)
-        (standing,) = prepare_standing_plan(name, ports).targets
+        (target,) = prepare_standing_plan(name, ports).targets
         self._cloudwatch.put_metric_alarm(
             AlarmName=self._alarm(name), Namespace="test", MetricName="outage", Statistic="Sum", Period=60,
             EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
         )  # fmt: skip
         self._cloudwatch.set_alarm_state(AlarmName=self._alarm(name), StateValue="ALARM", StateReason="by a test")
-        return standing.definition_arn
+        return target.definition_arn
 
     def _delete_service(self, name: str) -> None:
-        """All of it: what stays makes each of the next ones slower."""
+        """Delete the service and its resources: leftovers slow each later emergency down."""
         self._ecs.delete_service(cluster=self._cluster, service=name, force=True)
         with rollouts.lock:
             for arn in [arn for arn in rollouts.current if arn.endswith(f"/{name}")]:
@@ -191,12 +191,12 @@ class EmergencyRunner:
     def _record(self, name: str, version: str, arn: str, state: ReleaseState, hours: float, ports: AllPorts) -> None:
         raw = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
         definition, at = normalised_definition(raw, {}), datetime.now(UTC) - timedelta(hours=hours)
-        made: Release = release(
+        recorded: Release = release(
             version, state=state, service=name, fingerprint=fingerprint(raw, {}), definition_arn=arn,
             definition_sha256=sha256_of(definition), images={"app": image(version)}, first_deployed_at=at,
             state_since=at,
         )  # fmt: skip
-        ports.ledger.record(made, definition)
+        ports.ledger.record(recorded, definition)
 
     def _ports(self, name: str, session: boto3.Session) -> AllPorts:
         service = ServiceSettings(name=name, cluster=self._cluster, ecs_service=name, container="app")
@@ -220,12 +220,19 @@ class EmergencyRunner:
 class _Execution:
     """Run as Step Functions does: invoke the function, retry its errors, wait its waits."""
 
-    def __init__(self, ports: AllPorts, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ports: AllPorts, clock: VirtualClock, lot: random.Random, execution_input: Mapping[str, Any]
+    ) -> None:
         self._policy: Policy = ports.settings.policy
         self._clock, self._lot = clock, lot
         execution = f"arn:aws:states:eu-west-1:123456789012:execution:rollback:{uuid.uuid4()}"
         started_at = clock.now().isoformat()
-        self._payload = {"step": "emergency", "execution": execution, "started_at": started_at, "input": dict(given)}
+        self._payload = {
+            "step": "emergency",
+            "execution": execution,
+            "started_at": started_at,
+            "input": dict(execution_input),
+        }
         self._retried: list[int] = []
 
     def until(self, is_done: Callable[[], bool]) -> EmergencyRun:
@@ -253,7 +260,7 @@ class _Execution:
             return None, error
 
     def _go_on(self, cursor: dict[str, Any] | None, error: Exception | None) -> str:
-        """Why the execution is over without an UpdateService; nothing if it goes on."""
+        """Return why the execution is over without an UpdateService; empty if it continues."""
         if error is not None:
             return self._retry(error)
         if cursor is None or cursor["next"] not in ("emergency", "service"):
@@ -263,7 +270,7 @@ class _Execution:
         return ""
 
     def _retry(self, error: Exception) -> str:
-        """States language: the first retrier that names the error; each counts its own attempts in this state."""
+        """Apply the first retrier that names the error. Each retrier counts its own attempts in this state."""
         retriers = transient_retries()
         self._retried = self._retried or [0] * len(retriers)
         for number, retrier in enumerate(retriers):
@@ -286,7 +293,7 @@ class _Time:
 
 
 def _alarm_event(alarm: str, at: datetime) -> dict[str, Any]:
-    """As EventBridge delivers it."""
+    """Build the event as EventBridge delivers it."""
     account, region = "123456789012", "eu-west-1"
     return {
         "version": "0",
@@ -303,7 +310,7 @@ def _alarm_event(alarm: str, at: datetime) -> dict[str, Any]:
 
 @contextmanager
 def tasks_without_processes() -> Iterator[None]:
-    """Tasks run at once, and are nothing: what ECS accepts is looked at, not what comes of it."""
+    """Let tasks run at once without a process: the tests check what ECS accepts, not its effect."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ecs_tasks.Task, "_pull_and_start", lambda task: setattr(task, "port", 1))
         yield

@@ -135,7 +135,7 @@ def test_a_state_change_is_an_event_with_the_shape_that_aws_delivers(watch: Watc
     }
 
 
-def test_a_metric_alarm_set_by_hand_returns_at_a_later_evaluation(watch: Watch) -> None:
+def test_a_metric_alarm_set_by_an_operator_returns_at_a_later_evaluation(watch: Watch) -> None:
     name = watch.alarm()
     watch.becomes(name, "OK")
     began = time.monotonic()
@@ -180,12 +180,12 @@ def test_a_composite_follows_its_children_by_name_and_arn(watch: Watch) -> None:
     watch.becomes(either, "OK")
 
 
-def test_a_composite_set_by_hand_stays_until_a_child_changes(watch: Watch) -> None:
+def test_a_composite_set_by_an_operator_keeps_its_state_until_a_child_changes(watch: Watch) -> None:
     child = watch.alarm("child")
     watch.becomes(child, "OK")
     parent = watch.composite(f"ALARM({child})")
     watch.becomes(parent, "OK")
-    watch.api.set_alarm_state(AlarmName=parent, StateValue="ALARM", StateReason="by hand")
+    watch.api.set_alarm_state(AlarmName=parent, StateValue="ALARM", StateReason="set by an operator")
     time.sleep(clock.real_seconds(120))
     assert watch.described(parent)["StateValue"] == "ALARM"
     watch.metric("child", 50)
@@ -255,9 +255,9 @@ def test_describe_alarms_shows_composite_alarms_only_if_alarm_types_lists_them(w
     plain = watch.api.describe_alarms(AlarmNamePrefix=watch.id)
     assert [a["AlarmName"] for a in plain["MetricAlarms"]] == [child]
     assert plain["CompositeAlarms"] == []
-    asked = watch.api.describe_alarms(AlarmNamePrefix=watch.id, AlarmTypes=["CompositeAlarm"])
-    assert [a["AlarmName"] for a in asked["CompositeAlarms"]] == [parent]
-    assert asked["MetricAlarms"] == []
+    composites = watch.api.describe_alarms(AlarmNamePrefix=watch.id, AlarmTypes=["CompositeAlarm"])
+    assert [a["AlarmName"] for a in composites["CompositeAlarms"]] == [parent]
+    assert composites["MetricAlarms"] == []
 
 
 def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Watch) -> None:
@@ -269,13 +269,13 @@ def test_the_transition_time_of_an_alarm_differs_from_its_update_time(watch: Wat
     assert second["StateUpdatedTimestamp"] > first["StateUpdatedTimestamp"]
 
 
-def test_an_alarm_that_is_put_again_keeps_its_state(watch: Watch) -> None:
+def test_an_updated_alarm_keeps_its_state(watch: Watch) -> None:
     name = watch.alarm(Threshold=5.0)
-    before = watch.becomes(name, "OK")
+    original = watch.becomes(name, "OK")
     watch.alarm(Threshold=7.0)
     after = watch.described(name)
     assert (after["Threshold"], after["StateValue"]) == (7.0, "OK")
-    assert after["StateTransitionedTimestamp"] == before["StateTransitionedTimestamp"]
+    assert after["StateTransitionedTimestamp"] == original["StateTransitionedTimestamp"]
 
 
 def test_matching_log_events_become_metric_data_that_raise_an_alarm(watch: Watch, cloud: LocalCloud) -> None:

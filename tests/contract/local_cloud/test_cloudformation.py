@@ -48,7 +48,7 @@ def definition(image: str) -> dict[str, Any]:
     return {"Type": "AWS::ECS::TaskDefinition", "Properties": properties}
 
 
-def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
+def test_the_error_about_an_unknown_type_names_the_type(cloud: LocalCloud) -> None:
     name = create(cloud, {"Odd": {"Type": "AWS::Odd::Thing"}})
     assert stack(cloud, name)["StackStatus"] == "CREATE_FAILED"
     events = list_all(cloud.client("cloudformation"), "describe_stack_events", "StackEvents", StackName=name)
@@ -56,7 +56,7 @@ def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
                for event in events)  # fmt: skip
 
 
-def test_an_unknown_property_is_refused_by_name(cloud: LocalCloud) -> None:
+def test_the_error_about_an_unknown_property_names_the_property(cloud: LocalCloud) -> None:
     name = create(cloud, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Treshold": 1}}})  # type: ignore[operator]
     assert "Treshold" in stack(cloud, name)["StackStatusReason"]
 
@@ -101,8 +101,8 @@ def test_a_task_definition_keeps_everything_and_its_replacement_reaches_dependen
     name = create(cloud, {"Follower": follower, "Td": definition("a:1")}, Td={"Ref": "Td"}, Group={"Ref": "Follower"})
     first = outputs(cloud, name)
     ecs = cloud.client("ecs")
-    kept = ecs.describe_task_definition(taskDefinition=first["Td"])["taskDefinition"]
-    assert (kept["cpu"], kept["networkMode"], kept["taskRoleArn"][-4:]) == ("256", "awsvpc", "task")
+    original = ecs.describe_task_definition(taskDefinition=first["Td"])["taskDefinition"]
+    assert (original["cpu"], original["networkMode"], original["taskRoleArn"][-4:]) == ("256", "awsvpc", "task")
     update(cloud, name, {"Follower": follower, "Td": definition("a:2")}, Td={"Ref": "Td"}, Group={"Ref": "Follower"})
     second = outputs(cloud, name)
     assert second["Td"] != first["Td"]
@@ -175,9 +175,9 @@ def test_change_sets_of_two_stacks_may_share_a_name_and_produce_outputs(cloud: L
 
 
 def test_an_unknown_change_set_is_an_error(cloud: LocalCloud) -> None:
-    with pytest.raises(ClientError) as missing:
+    with pytest.raises(ClientError) as error:
         cloud.client("cloudformation").describe_change_set(StackName="none", ChangeSetName="none")
-    assert missing.value.response["Error"]["Code"].startswith("ChangeSetNotFound")
+    assert error.value.response["Error"]["Code"].startswith("ChangeSetNotFound")
 
 
 def test_a_stack_describes_its_resources_with_type_and_physical_id(cloud: LocalCloud) -> None:

@@ -25,7 +25,9 @@ def write_assembly(directory: Path, stacks: dict[str, dict[str, Any]], after: di
 
 
 def test_a_stack_is_deployed_after_the_one_it_imports_from(cloud: LocalCloud, tmp_path: Path) -> None:
-    one, two, export = (f"{kind}-{uuid.uuid4().hex[:6]}" for kind in ("a-importing", "b-exporting", "export"))
+    importing_stack, exporting_stack, export = (
+        f"{kind}-{uuid.uuid4().hex[:6]}" for kind in ("a-importing", "b-exporting", "export")
+    )
     exporting = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {"Arn": {"Value": {"Ref": "Topic"}, "Export": {"Name": export}}},
@@ -34,9 +36,11 @@ def test_a_stack_is_deployed_after_the_one_it_imports_from(cloud: LocalCloud, tm
         "Resources": {"Wait": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
         "Outputs": {"Arn": {"Value": {"Fn::ImportValue": export}}},
     }
-    assembly = write_assembly(tmp_path, {one: importing, two: exporting}, {one: [two]})
-    outputs = deploy.deploy_assembly(cloud, assembly, [one])
-    assert outputs[one]["Arn"] == outputs[two]["Arn"]
+    assembly = write_assembly(
+        tmp_path, {importing_stack: importing, exporting_stack: exporting}, {importing_stack: [exporting_stack]}
+    )
+    outputs = deploy.deploy_assembly(cloud, assembly, [importing_stack])
+    assert outputs[importing_stack]["Arn"] == outputs[exporting_stack]["Arn"]
     assert outputs == deploy.deploy_assembly(cloud, assembly)  # a second deployment changes nothing
 
 

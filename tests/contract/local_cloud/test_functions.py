@@ -146,7 +146,7 @@ def test_a_function_cannot_import_a_package_that_its_bundle_lacks(cloud: LocalCl
     assert answer["errorType"] == "ModuleNotFoundError"
 
 
-def test_a_bundle_that_cannot_be_loaded_says_why(cloud: LocalCloud) -> None:
+def test_a_bundle_that_cannot_be_loaded_is_an_error_with_the_reason(cloud: LocalCloud) -> None:
     name = make_function(cloud, Code={"ZipFile": archive("import no_such_module")})
     error, answer = invoke(cloud, name)
     assert error == "Unhandled"
@@ -206,9 +206,9 @@ def test_reserved_concurrency_throttles_a_function(cloud: LocalCloud) -> None:
     name = make_function(cloud)
     client = cloud.client("lambda")
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         client.invoke(FunctionName=name)
-    assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+    assert error.value.response["Error"]["Code"] == "TooManyRequestsException"
 
 
 def test_the_warm_processes_of_a_function_are_counted(cloud: LocalCloud) -> None:

@@ -35,8 +35,8 @@ def client(cloud: LocalCloud, service: str, *statements: dict[str, Any]) -> Any:
     return credentials.service_client(service, cloud.region, role(cloud, *statements))
 
 
-def code(refused: pytest.ExceptionInfo[ClientError]) -> str:
-    return str(refused.value.response["Error"]["Code"])
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,9 +108,9 @@ def test_a_service_update_needs_that_service(cloud: LocalCloud) -> None:
     with pytest.raises(ClientError) as unknown:
         ecs.update_service(cluster="prod", service="checkout")
     assert code(unknown) == "ClusterNotFoundException"  # IAM allows the call, and then ECS looks the cluster up
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         ecs.update_service(cluster="prod", service="payments")
-    assert code(refused) == "AccessDeniedException"
+    assert code(error) == "AccessDeniedException"
 
 
 def test_registering_a_task_definition_needs_to_pass_its_roles(cloud: LocalCloud) -> None:
@@ -143,9 +143,9 @@ def test_registering_a_task_definition_needs_to_pass_its_roles(cloud: LocalCloud
 def test_a_refusal_reaches_the_client_in_each_protocol(
     cloud: LocalCloud, service: str, method: str, arguments: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         getattr(client(cloud, service, allow("sqs:ListQueues")), method)(**arguments)
-    assert code(refused) == expected
+    assert code(error) == expected
 
 
 ON_A_SERVICE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
@@ -185,9 +185,9 @@ def test_each_read_of_a_rollback_needs_its_own_action_on_its_own_resource(
     prefix = {"stepfunctions": "states"}.get(service, service)
     elsewhere = resource.replace("123456789012", "210987654321") if resource != "*" else None
     for statement in [allow("sqs:ListQueues"), *([allow(f"{prefix}:{action}", elsewhere)] if elsewhere else [])]:
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError) as error:
             getattr(client(cloud, service, statement), method)(**arguments)
-        assert code(refused) in {"AccessDenied", "AccessDeniedException"}
+        assert code(error) in {"AccessDenied", "AccessDeniedException"}
     identity.forget_denials()
     with suppress(ClientError):  # IAM allows the call, and then ECS looks the cluster up
         getattr(client(cloud, service, allow(f"{prefix}:{action}", resource)), method)(**arguments)
@@ -199,9 +199,9 @@ def test_a_scaling_permission_can_be_limited_to_ecs_services(cloud: LocalCloud) 
     register = allow("application-autoscaling:RegisterScalableTarget", StringEquals=only)
     scaling = client(cloud, "application-autoscaling", register)
     table = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:table:ReadCapacityUnits"}
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         scaling.register_scalable_target(**table, ResourceId="table/t", MinCapacity=1, MaxCapacity=2)
-    assert code(refused) == "AccessDeniedException"
+    assert code(error) == "AccessDeniedException"
 
 
 def test_a_role_may_not_make_a_call_that_no_table_maps(cloud: LocalCloud) -> None:
@@ -214,9 +214,9 @@ def test_an_unknown_key_is_refused(cloud: LocalCloud) -> None:
         "ecs", region_name=cloud.region, endpoint_url=cloud.endpoint,
         aws_access_key_id="ASIAUNKNOWN000000000", aws_secret_access_key="x", aws_session_token="x",
     )  # fmt: skip
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         stranger.list_clusters()
-    assert code(refused) == "UnrecognizedClientException"
+    assert code(error) == "UnrecognizedClientException"
 
 
 def test_a_permissions_boundary_limits_a_role(cloud: LocalCloud) -> None:

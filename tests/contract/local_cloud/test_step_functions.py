@@ -91,7 +91,7 @@ def queue(cloud: LocalCloud) -> str:
     return str(cloud.client("sqs").create_queue(QueueName="tokens")["QueueUrl"])
 
 
-def ask(queue: str, **fields: Any) -> dict[str, Any]:
+def task_with_token(queue: str, **fields: Any) -> dict[str, Any]:
     parameters = {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"}
     resource = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
     return {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True, **fields}
@@ -153,7 +153,7 @@ def test_a_task_calls_as_the_role_of_its_state_machine(machines: Machines) -> No
 
 
 def test_a_parallel_state_catches_a_reserved_error_of_its_branch(machines: Machines, queue: str) -> None:
-    branch = {"StartAt": "Ask", "States": {"Ask": ask(queue, TimeoutSeconds=5)}}
+    branch = {"StartAt": "Ask", "States": {"Ask": task_with_token(queue, TimeoutSeconds=5)}}
     parallel = {
         "Type": "Parallel",
         "Branches": [branch],
@@ -187,13 +187,13 @@ def test_a_choice_on_an_absent_variable_fails_the_execution(machines: Machines, 
 
 
 def test_a_choice_can_test_first_whether_a_variable_is_present(machines: Machines) -> None:
-    asked = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
+    choice = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
     states = {
-        "Choose": {"Type": "Choice", "Choices": [asked], "Default": "Two"},
+        "Choose": {"Type": "Choice", "Choices": [choice], "Default": "Two"},
         "One": {"Type": "Pass", "Result": 1, "End": True},
         "Two": {"Type": "Pass", "Result": 2, "End": True},
     }
-    assert [machines.output(states, given) for given in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
+    assert [machines.output(states, execution_input) for execution_input in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
 
 
 def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:
@@ -209,14 +209,14 @@ def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:
 
 
 def test_a_task_token_returns_its_output(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue)})
+    execution = machines.start({"Ask": task_with_token(queue)})
     machines.api.send_task_success(taskToken=machines.token(execution), output='{"approved": true}')
     assert json.loads(machines.end_of(execution)["output"]) == {"approved": True}
 
 
 def test_a_task_token_works_once_and_an_unknown_token_never(machines: Machines, queue: str) -> None:
     rest = {"Type": "Wait", "Seconds": 100, "End": True}
-    asking = {**ask(queue), "Next": "Rest"}
+    asking = {**task_with_token(queue), "Next": "Rest"}
     del asking["End"]
     execution = machines.start({"Ask": asking, "Rest": rest})
     token = machines.token(execution)
@@ -231,7 +231,9 @@ def test_a_task_token_works_once_and_an_unknown_token_never(machines: Machines, 
 
 
 def test_a_heartbeat_keeps_a_token_wait_alive(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue, HeartbeatSeconds=300, TimeoutSeconds=3600)})  # 3 s of real time
+    execution = machines.start(
+        {"Ask": task_with_token(queue, HeartbeatSeconds=300, TimeoutSeconds=3600)}
+    )  # 3 s of real time
     token = machines.token(execution)
     for _ in range(4):
         time.sleep(clock.real_seconds(125))
@@ -242,23 +244,23 @@ def test_a_heartbeat_keeps_a_token_wait_alive(machines: Machines, queue: str) ->
 
 
 def test_send_task_failure_returns_error_and_cause(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue)})
+    execution = machines.start({"Ask": task_with_token(queue)})
     machines.api.send_task_failure(taskToken=machines.token(execution), error="Refused", cause="not now")
     end = machines.end_of(execution)
     assert (end["status"], end["error"], end["cause"]) == ("FAILED", "Refused", "not now")
 
 
 def test_a_token_without_a_heartbeat_times_out_on_the_scaled_clock(machines: Machines, queue: str) -> None:
-    end = machines.run({"Ask": ask(queue, HeartbeatSeconds=10, TimeoutSeconds=3600)})
+    end = machines.run({"Ask": task_with_token(queue, HeartbeatSeconds=10, TimeoutSeconds=3600)})
     assert (end["status"], end["error"]) == ("FAILED", "States.Timeout")
 
 
 def test_stop_execution_during_a_token_wait_aborts_at_once(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue)})
+    execution = machines.start({"Ask": task_with_token(queue)})
     token = machines.token(execution)
-    machines.api.stop_execution(executionArn=execution, error="Operator", cause="stopped by hand")
+    machines.api.stop_execution(executionArn=execution, error="Operator", cause="stopped by an operator")
     end = machines.api.describe_execution(executionArn=execution)
-    assert (end["status"], end["error"], end["cause"]) == ("ABORTED", "Operator", "stopped by hand")
+    assert (end["status"], end["error"], end["cause"]) == ("ABORTED", "Operator", "stopped by an operator")
     machines.event(execution, "ExecutionAborted")
     assert machines.api.describe_execution(executionArn=execution)["status"] == "ABORTED"
     with pytest.raises(ClientError, match="TaskTimedOut"):
@@ -266,7 +268,7 @@ def test_stop_execution_during_a_token_wait_aborts_at_once(machines: Machines, q
 
 
 def test_the_time_limit_of_a_state_machine_ends_a_token_wait(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue)}, TimeoutSeconds=20)
+    execution = machines.start({"Ask": task_with_token(queue)}, TimeoutSeconds=20)
     end = machines.end_of(execution)
     assert end["status"] == "TIMED_OUT"
     assert end["stopDate"] >= end["startDate"]
@@ -296,7 +298,7 @@ def test_a_definition_with_a_missing_target_is_refused(machines: Machines) -> No
 
 def test_an_update_with_a_missing_catch_target_is_refused(machines: Machines, queue: str) -> None:
     arn = machines.create({"A": {"Type": "Pass", "End": True}})
-    task = ask(queue, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "NOWHERE"}])
+    task = task_with_token(queue, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "NOWHERE"}])
     with pytest.raises(ClientError, match=r"NOWHERE at /States/A/Catch\[0\]/Next"):
         machines.api.update_state_machine(
             stateMachineArn=arn, definition=json.dumps({"StartAt": "A", "States": {"A": task}})
@@ -348,7 +350,7 @@ def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: Loca
     machines.end_of(execution)
     stopped = machines.start({"W": {"Type": "Wait", "Seconds": 100000, "End": True}})
     machines.event(stopped, "WaitStateEntered")
-    machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by hand")
+    machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by an operator")
     by_status: dict[str, Any] = {}
     deadline = time.monotonic() + 30
     while len(by_status) < 3 and time.monotonic() < deadline:
@@ -362,7 +364,7 @@ def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: Loca
     events.delete_rule(Name=name)
     assert set(by_status) == {"RUNNING", "FAILED", "ABORTED"}
     aborted = by_status["ABORTED"]["detail"]
-    assert (aborted["error"], aborted["cause"], aborted["output"]) == ("Operator", "stopped by hand", None)
+    assert (aborted["error"], aborted["cause"], aborted["output"]) == ("Operator", "stopped by an operator", None)
     assert aborted["stopDate"] >= aborted["startDate"]
     assert by_status["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
     assert by_status["FAILED"]["resources"] == [execution]

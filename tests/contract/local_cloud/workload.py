@@ -18,14 +18,14 @@ UNHEALTHY: dict[str, Any] = {"kind": "unhealthy"}
 CRASHING: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
 
 
-def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
-    """Return the first truthy value of ``look`` within so many real seconds.
+def eventually(probe: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
+    """Return the first truthy value of ``probe`` within so many real seconds.
 
     Raises:
         AssertionError: no value was truthy; the message has the last one.
     """
     deadline = time.monotonic() + seconds
-    while not (value := look()):
+    while not (value := probe()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {seconds} s")
         time.sleep(every)
@@ -165,11 +165,11 @@ class Workload:
     def run_task(self, definition: str, command: list[str], **settings: Any) -> dict[str, Any]:
         """Start a one-off task with another command. All settings are RunTask's, except `environment`."""
         override = {"name": "app", "command": command, "environment": settings.pop("environment", [])}
-        asked = {
+        parameters = {
             "cluster": self.name, "taskDefinition": definition, "launchType": "FARGATE",
             "networkConfiguration": self.network, "overrides": {"containerOverrides": [override]},
         }  # fmt: skip
-        (task,) = self.ecs.run_task(**asked | settings)["tasks"]
+        (task,) = self.ecs.run_task(**parameters | settings)["tasks"]
         return dict(task)
 
     @property

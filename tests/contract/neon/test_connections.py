@@ -36,7 +36,7 @@ def address(project: LocalProject, root: str) -> SecretStr:
     return SecretStr(project.uri(root))
 
 
-def test_a_session_is_told_by_its_name_with_the_time_since_it_did_something(address: SecretStr) -> None:
+def test_a_session_is_listed_by_name_with_the_time_since_its_last_activity(address: SecretStr) -> None:
     began = time.monotonic()
     with psycopg.connect(address.get_secret_value(), application_name="reports", autocommit=True) as session:
         session.execute("SELECT 1")
@@ -49,17 +49,17 @@ def test_a_session_is_told_by_its_name_with_the_time_since_it_did_something(addr
         assert SQL.last_activity(address)["reports"] < age
 
 
-def test_who_is_not_connected_is_not_among_them_and_neither_are_we(address: SecretStr) -> None:
-    found = SQL.last_activity(address)
-    assert "billing" not in found
-    assert "rollback" not in found
+def test_the_list_of_sessions_lacks_absent_services_and_the_rollback_itself(address: SecretStr) -> None:
+    activity = SQL.last_activity(address)
+    assert "billing" not in activity
+    assert "rollback" not in activity
 
 
-def test_behind_the_pooler_the_server_s_session_has_the_name_of_who_used_it_last(
+def test_a_session_of_the_pooler_has_the_name_of_its_last_client(
     project: LocalProject, root: str, address: SecretStr
 ) -> None:
     """PgBouncer tracks application_name (https://www.pgbouncer.org/config.html, track_extra_parameters): one server
-    session serves both, so that the name of who has asked nothing since is gone. That proves nothing against it."""
+    session serves both, so the name of the idle client is gone. Its absence proves nothing."""
     pooled = project.databases.connection_uri(root, "app", ROLE, pooled=True).get_secret_value()
     with (
         psycopg.connect(pooled, application_name="first", autocommit=True, prepare_threshold=None) as first,
@@ -68,14 +68,12 @@ def test_behind_the_pooler_the_server_s_session_has_the_name_of_who_used_it_last
         first.execute("SELECT 1")
         assert SQL.last_activity(address)["first"] < 5
         second.execute("SELECT 1")
-        found = SQL.last_activity(address)
-    assert found["second"] < 5
-    assert "first" not in found
+        activity = SQL.last_activity(address)
+    assert activity["second"] < 5
+    assert "first" not in activity
 
 
-def test_a_session_of_a_role_whose_times_we_may_not_see_is_no_evidence(
-    project: LocalProject, address: SecretStr
-) -> None:
+def test_a_session_without_readable_times_is_no_evidence(project: LocalProject, address: SecretStr) -> None:
     """Without pg_read_all_stats Postgres shows the name of another role's session, and no times."""
     project.as_made_by_sql(project._project.root.id)
     with project._project.root.storage().cluster.connect() as admin:

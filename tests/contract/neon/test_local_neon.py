@@ -1,4 +1,4 @@
-"""The local Neon on real Postgres: what Neon's documentation and source say of it, each with its page."""
+"""The local Neon on real Postgres behaves as Neon's documentation and source say; each test names its page."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -36,25 +36,25 @@ def publisher(local_neon: LocalNeon) -> Iterator[LocalProject]:
 
 
 def main(project: LocalProject) -> Branch:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch
 
 
-def look(project: LocalProject, branch_id: str) -> Branch:
-    found = project.databases.branch(branch_id)
-    assert found is not None
-    return found
+def branch_by_id(project: LocalProject, branch_id: str) -> Branch:
+    branch = project.databases.branch(branch_id)
+    assert branch is not None
+    return branch
 
 
 def child(project: LocalProject, name: str = "staging") -> Branch:
-    made = project.databases.create_branch(name, main(project).id, with_endpoint=True).branch
+    branch = project.databases.create_branch(name, main(project).id, with_endpoint=True).branch
     project.settle()
-    return look(project, made.id)
+    return branch_by_id(project, branch.id)
 
 
-def asked(project: LocalProject, method: str, path: str, body: object = None) -> httpx.Response:
-    """A call that our client does not make."""
+def send_request(project: LocalProject, method: str, path: str, body: object = None) -> httpx.Response:
+    """Send a request that our client never sends."""
     base = project.http._client.base_url
     key = {"Authorization": f"Bearer {project._neon.api_key}"}
     return httpx.request(
@@ -69,9 +69,9 @@ def run(project: LocalProject, branch_id: str, database: str, statement: str) ->
 
 
 def refusal(connect: Callable[[], object]) -> str:
-    with pytest.raises(psycopg.OperationalError) as told:
+    with pytest.raises(psycopg.OperationalError) as error:
         connect()
-    return str(told.value)
+    return str(error.value)
 
 
 # Several databases and roles on one branch
@@ -84,10 +84,10 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     if by == "sql":
         project.run(root.id, "CREATE DATABASE billing")
     else:
-        made = asked(
+        response = send_request(
             project, "POST", f"/branches/{root.id}/databases", {"database": {"name": "billing", "owner_name": ROLE}}
         )
-        assert made.status_code == 201, made.text
+        assert response.status_code == 201, response.text
     run(project, root.id, "billing", "CREATE TABLE invoices AS SELECT 1 AS id")
     lsn, _ = project.position(root.id)
     run(project, root.id, "billing", "INSERT INTO invoices VALUES (2)")
@@ -98,33 +98,33 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     project.settle()
     assert run(project, root.id, "billing", "SELECT id FROM invoices") == [(1,)]
     assert project.rows(root.id) == []
-    listed = asked(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
-    assert [(one["name"], one["owner_name"]) for one in listed] == [("app", ROLE), ("billing", ROLE)]
+    listed = send_request(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
+    assert [(database["name"], database["owner_name"]) for database in listed] == [("app", ROLE), ("billing", ROLE)]
     with pytest.raises(NotFound):
         project.uri(root.id, "none")
 
 
-def test_a_role_of_the_api_has_a_password_that_neon_tells_and_one_of_sql_has_not(project: LocalProject) -> None:
+def test_neon_returns_the_password_of_a_role_of_the_api_and_none_of_a_role_of_sql(project: LocalProject) -> None:
     root = main(project)
-    made = asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
-    assert made.status_code == 201, made.text
+    response = send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
+    assert response.status_code == 201, response.text
     with psycopg.connect(project.uri(root.id, role="reader")) as session:
         assert session.execute("SELECT current_user").fetchone() == ("reader",)
     project.run(root.id, "CREATE ROLE by_sql LOGIN PASSWORD 'x'")
     with pytest.raises(NotFound):
         project.uri(root.id, role="by_sql")
-    assert asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
+    assert send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
 
 
-def test_all_roles_of_a_protected_branchs_child_have_new_passwords(project: LocalProject) -> None:
+def test_every_role_gets_a_new_password_on_a_child_of_a_protected_branch(project: LocalProject) -> None:
     """https://neon.com/docs/guides/protected-branches."""
     root = main(project)
-    asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
+    send_request(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}})
     project.databases.update_branch(root.id, protected=True)
     staging = child(project)
     for role in (ROLE, "reader"):
-        ours, theirs = (psycopg.conninfo.conninfo_to_dict(project.uri(b.id, role=role)) for b in (staging, root))
-        assert ours["password"] != theirs["password"]
+        own, theirs = (psycopg.conninfo.conninfo_to_dict(project.uri(b.id, role=role)) for b in (staging, root))
+        assert own["password"] != theirs["password"]
         psycopg.connect(project.uri(staging.id, role=role)).close()
 
 
@@ -181,12 +181,12 @@ def test_a_subscription_is_dropped_from_a_child_and_stays_on_its_parent(publishe
     assert publisher.run(root.id, asked_for) == [(1,)]
 
 
-def test_without_the_projects_setting_there_is_no_logical_slot(project: LocalProject) -> None:
+def test_a_logical_slot_is_refused_without_the_projects_setting(project: LocalProject) -> None:
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         project.run(main(project).id, "SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')")
 
 
-# States and orders
+# States, and behaviour that a test asks for
 
 
 @pytest.mark.parametrize("use", ["connect", "branch", "restore from"])
@@ -196,9 +196,9 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
     project.write(staging.id, 5)
     project.archive(staging.id)
     project.archive(root.id)
-    states = [look(project, one.id).current_state for one in (root, staging)]
+    states = [branch_by_id(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["archived", "archived"]
-    assert look(project, staging.id).is_ready
+    assert branch_by_id(project, staging.id).is_ready
     match use:
         case "connect":
             assert project.rows(staging.id) == [5]
@@ -211,19 +211,19 @@ def test_an_archived_branch_is_unarchived_by_its_use_with_its_parents(project: L
             project.archive(staging.id)
             project.databases.restore(staging.id, other.id, preserve_under_name="before")
     project.settle()
-    states = [look(project, one.id).current_state for one in (root, staging)]
+    states = [branch_by_id(project, branch.id).current_state for branch in (root, staging)]
     assert states == ["ready", "ready"]
 
 
 def test_a_protected_branch_and_one_with_children_in_use_are_not_archived(project: LocalProject) -> None:
     root, staging = main(project), child(project)
     project.databases.update_branch(staging.id, protected=True)
-    for one in (root, staging):
+    for branch in (root, staging):
         with pytest.raises(Exception, match="can't be archived"):
-            project.archive(one.id)
+            project.archive(branch.id)
 
 
-def test_on_order_no_branch_may_expire(project: LocalProject) -> None:
+def test_an_expiry_is_refused_when_the_test_forbids_expiry(project: LocalProject) -> None:
     """https://neon.com/docs/guides/branch-expiration: not with the Data API. Neon's words are not published."""
     project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     at = project.now() + timedelta(hours=2)
@@ -234,21 +234,23 @@ def test_on_order_no_branch_may_expire(project: LocalProject) -> None:
         project.databases.expire_branch(child(project).id, at)
 
 
-def test_on_order_a_restore_to_the_own_past_does_not_tell_when_it_was(project: LocalProject) -> None:
+def test_a_restore_to_the_own_past_hides_its_time_when_the_test_asks_for_that(project: LocalProject) -> None:
     root = main(project)
-    lsn, before = project.position(root.id)
+    lsn, time_before = project.position(root.id)
     project.write(root.id, 1)
     project.behaviour.reports_last_reset = False
     project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
     assert project.rows(root.id) == []
-    assert look(project, root.id).last_reset_at is None
+    assert branch_by_id(project, root.id).last_reset_at is None
     with pytest.raises(RequestRefused):  # its own history begins anew all the same
-        project.databases.create_branch("earlier", root.id, before)
+        project.databases.create_branch("earlier", root.id, time_before)
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_on_order_a_detachment_goes_on_though_the_branch_is_ready(project: LocalProject, locks: bool) -> None:
+def test_a_detachment_outlasts_its_branchs_start_when_the_test_asks_for_that(
+    project: LocalProject, locks: bool
+) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -256,7 +258,7 @@ def test_on_order_a_detachment_goes_on_though_the_branch_is_ready(project: Local
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     (detaching,) = [operation for operation in restored.operations if operation.action == "detach_parent_branch"]
     deadline = time.monotonic() + 30
-    while not look(project, root.id).is_ready:
+    while not branch_by_id(project, root.id).is_ready:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert project.rows(root.id) == []
@@ -275,7 +277,7 @@ def test_a_detachment_ends_by_itself(project: LocalProject) -> None:
     project.behaviour.detach_seconds = 0.2
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
-    assert {project.databases.operation(one.id).status for one in restored.operations} == {"finished"}
+    assert {project.databases.operation(operation.id).status for operation in restored.operations} == {"finished"}
 
 
 # Answers of the proxy
@@ -299,7 +301,7 @@ def test_ip_allow_may_hold_on_all_branches_or_on_protected_ones_only(project: Lo
 
 
 @pytest.mark.parametrize("words", [QUOTA_EXCEEDED, ENDPOINT_DISABLED])
-def test_on_order_the_proxy_turns_every_client_away(project: LocalProject, words: str) -> None:
+def test_the_proxy_refuses_every_client_when_the_test_asks_for_that(project: LocalProject, words: str) -> None:
     root = main(project)
     project.compute(root.id).refuses = words
     assert f"ERROR:  {words}" in refusal(lambda: psycopg.connect(project.uri(root.id)))
@@ -315,11 +317,13 @@ def test_on_order_the_proxy_turns_every_client_away(project: LocalProject, words
         ({"dbname": "none"}, 'ERROR:  database "none" does not exist'),
     ],
 )
-def test_a_wrong_login_is_told_in_the_proxys_words(project: LocalProject, change: dict[str, str], words: str) -> None:
+def test_a_wrong_login_is_refused_in_the_proxys_words(
+    project: LocalProject, change: dict[str, str], words: str
+) -> None:
     """The proxy checks passwords itself, and hands on what Postgres says (`neon_faults` names its source)."""
     assert words in refusal(lambda: psycopg.connect(project.uri(main(project).id), **change))  # type: ignore[arg-type]
 
 
-def test_an_endpoint_that_is_there_already_is_no_second_one(project: LocalProject) -> None:
+def test_a_second_read_write_endpoint_is_refused(project: LocalProject) -> None:
     with pytest.raises(AlreadyExists):
         project.databases.create_endpoint(main(project).id)

@@ -44,7 +44,7 @@ def pooled(project: LocalProject, root: str) -> str:
 
 
 def sessions(project: LocalProject, root: str) -> list[tuple[str, str]]:
-    """Application and state of each session of the role but the one that asks."""
+    """Return application and state of each session of the role, without the asking session."""
     return [
         (application, state)
         for application, state in project.run(
@@ -70,11 +70,11 @@ def test_a_pooled_address_has_its_own_host(project: LocalProject, root: str, poo
     assert is_pooled(project.databases.connection_uri(root, "app", ROLE, pooled=True), SecretKeys())
     assert not is_pooled(direct, SecretKeys())
     with psycopg.connect(pooled) as through, psycopg.connect(direct.get_secret_value()) as beside:
-        asked = "SELECT pg_backend_pid(), current_user, current_database()"
-        one, other = through.execute(asked).fetchone(), beside.execute(asked).fetchone()
-        assert one is not None
+        query = "SELECT pg_backend_pid(), current_user, current_database()"
+        pooled_row, other = through.execute(query).fetchone(), beside.execute(query).fetchone()
+        assert pooled_row is not None
         assert other is not None
-        assert (one[1:], one[0] == other[0]) == (other[1:], False)
+        assert (pooled_row[1:], pooled_row[0] == other[0]) == (other[1:], False)
 
 
 def test_a_server_connection_is_kept_after_its_clients_have_gone(
@@ -116,7 +116,7 @@ def test_a_client_has_a_server_connection_for_a_transaction_only(project: LocalP
     assert project.rows(root) == [1]
 
 
-def test_what_a_session_sets_stays_with_the_server_connection(pooled: str) -> None:
+def test_a_setting_of_a_session_stays_with_the_server_connection(pooled: str) -> None:
     """No session state is a client's own: `server_reset_query` is not run in transaction pooling."""
     with psycopg.connect(pooled, autocommit=True) as first, psycopg.connect(pooled, autocommit=True) as second:
         first.execute("SET work_mem = '7MB'")
@@ -160,8 +160,8 @@ def test_a_restart_of_the_endpoint_ends_all_pooled_sessions(project: LocalProjec
     with pytest.raises(psycopg.OperationalError):
         client.execute("SELECT 1")
     assert sessions(project, root) == []
-    with psycopg.connect(pooled) as again:
-        assert again.execute("SELECT 1").fetchone() == (1,)
+    with psycopg.connect(pooled) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_suspended_compute_is_woken_by_a_pooled_client(compute: Compute, pooled: str) -> None:
@@ -184,6 +184,6 @@ def test_a_suspended_compute_is_woken_by_a_pooled_client(compute: Compute, poole
 )
 def test_a_pooled_client_is_refused_in_the_proxys_words(pooled: str, change: dict[str, str], words: str) -> None:
     """https://neon.com/docs/connect/connection-errors, "Unsupported startup parameter"; the rest as in neon_faults."""
-    with pytest.raises(psycopg.OperationalError) as told:
+    with pytest.raises(psycopg.OperationalError) as error:
         psycopg.connect(pooled, **change)  # type: ignore[arg-type]
-    assert words in str(told.value)
+    assert words in str(error.value)

@@ -39,31 +39,31 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
 
 
 def main(project: NeonProject) -> Branch:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch
 
 
-def look(project: NeonProject, branch_id: str) -> Branch:
-    found = project.databases.branch(branch_id)
-    assert found is not None
-    return found
+def branch_by_id(project: NeonProject, branch_id: str) -> Branch:
+    branch = project.databases.branch(branch_id)
+    assert branch is not None
+    return branch
 
 
 def child(project: NeonProject, name: str = "staging") -> Branch:
-    """A branch of main with a compute, ready."""
+    """Create a branch of main with a compute, and wait until it is ready."""
     created = project.databases.create_branch(name, main(project).id, with_endpoint=True)
     project.settle()
-    return look(project, created.branch.id)
+    return branch_by_id(project, created.branch.id)
 
 
 def uri(project: NeonProject, branch: Branch) -> str:
     return project.databases.connection_uri(branch.id, "app", "app_owner").get_secret_value()
 
 
-def test_a_project_tells_how_long_it_keeps_history_and_how_many_roots_it_may_have(project: NeonProject) -> None:
-    found = project.databases.project()
-    assert (found.history_retention_seconds, found.root_branch_limit) == (86_400, 3)
+def test_a_project_has_a_history_retention_and_a_limit_of_root_branches(project: NeonProject) -> None:
+    info = project.databases.project()
+    assert (info.history_retention_seconds, info.root_branch_limit) == (86_400, 3)
 
 
 def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject) -> None:
@@ -74,7 +74,7 @@ def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject)
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: NeonProject) -> None:
+def test_a_new_branch_has_its_parents_data_and_changes_independently(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     staging = child(project)
@@ -84,24 +84,24 @@ def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: Ne
     assert (staging.parent_id, staging.is_root, staging.is_ready) == (root.id, False, True)
 
 
-def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -> None:
+def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: NeonProject) -> None:
     root = main(project)
-    without = project.databases.create_branch("a", root.id)
+    change = project.databases.create_branch("a", root.id)
     project.settle()
     with_one = project.databases.create_branch("b", root.id, with_endpoint=True)
-    assert (without.endpoints, len(with_one.endpoints)) == ((), 1)
+    assert (change.endpoints, len(with_one.endpoints)) == ((), 1)
     project.settle()
     with pytest.raises(NotFound):
-        project.databases.connection_uri(without.branch.id, "app", "app_owner")
-    made = project.databases.create_endpoint(without.branch.id)
+        project.databases.connection_uri(change.branch.id, "app", "app_owner")
+    new_endpoint = project.databases.create_endpoint(change.branch.id)
     project.settle()
-    assert project.databases.endpoints(without.branch.id)[0].id == made.endpoint.id
+    assert project.databases.endpoints(change.branch.id)[0].id == new_endpoint.endpoint.id
     with pytest.raises(AlreadyExists):
-        project.databases.create_endpoint(without.branch.id)
+        project.databases.create_endpoint(change.branch.id)
 
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
-def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonProject, by: str) -> None:
+def test_a_branch_from_a_position_has_the_data_committed_by_then(project: NeonProject, by: str) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -109,24 +109,24 @@ def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonPro
     preview = project.databases.create_branch("preview", root.id, lsn if by == "lsn" else at)
     project.settle()
     assert project.rows(preview.branch.id) == [1]
-    resolved = look(project, preview.branch.id).parent_lsn
+    resolved = branch_by_id(project, preview.branch.id).parent_lsn
     assert resolved is not None
     assert resolved >= lsn
 
 
-def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProject) -> None:
+def test_a_running_operation_locks_the_whole_project(project: NeonProject) -> None:
     root = main(project)
     with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
         assert not have_succeeded(project, change)
-        assert not look(project, change.branch.id).is_ready
+        assert not branch_by_id(project, change.branch.id).is_ready
         with pytest.raises(ProjectLocked):
             project.databases.create_branch("b", root.id)
         with pytest.raises(ProjectLocked):
             project.databases.update_branch(root.id, protected=True)
     project.settle()
     assert have_succeeded(project, change)
-    assert look(project, change.branch.id).is_ready
+    assert branch_by_id(project, change.branch.id).is_ready
     assert project.databases.branch_named("b") is None
 
 
@@ -146,26 +146,26 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
     project.write(root.id, 2)
-    before = (uri(project, root), project.databases.endpoints(root.id)[0].host)
+    original_address = (uri(project, root), project.databases.endpoints(root.id)[0].host)
     project.databases.restore(root.id, root.id, lsn if by == "lsn" else at, "backup")
     project.settle()
-    backup, restored = project.databases.branch_named("backup"), look(project, root.id)
+    backup, restored = project.databases.branch_named("backup"), branch_by_id(project, root.id)
     assert backup is not None
     assert (project.rows(root.id), project.rows(backup.id)) == ([1], [1, 2])
-    assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == before
+    assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == original_address
     assert (restored.name, restored.default, restored.is_root, backup.is_root) == ("main", True, True, True)
     assert restored.is_ready
     project.write(root.id, 3)
     assert project.rows(root.id) == [1, 3]
 
 
-def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> None:
+def test_a_restored_branch_shows_the_time_of_its_restore(project: NeonProject) -> None:
     root, t0 = main(project), project.now()
     assert root.last_reset_at is None
     lsn, _ = project.position(root.id)
     with project.hold_operations():
         project.databases.restore(root.id, root.id, lsn, "backup")
-        accepted_at = look(project, root.id).last_reset_at
+        accepted_at = branch_by_id(project, root.id).last_reset_at
         assert accepted_at is not None
         assert t0.replace(microsecond=0) <= accepted_at < t0 + timedelta(hours=1)  # Neon's times have whole seconds
         assert project.databases.branch_named("backup") is not None
@@ -179,10 +179,10 @@ def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProje
     project.settle()
     backup = project.databases.branch_named("backup")
     assert backup is not None
-    assert look(project, staging.id).parent_id == backup.id
+    assert branch_by_id(project, staging.id).parent_id == backup.id
 
 
-def test_what_was_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
+def test_history_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
     root = main(project)
     earlier, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -203,11 +203,11 @@ def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonPro
     root, staging = main(project), child(project)
     project.write(staging.id, 7)
     project.write(root.id, 1)
-    before = uri(project, staging)
+    original_uri = uri(project, staging)
     project.databases.restore(staging.id, root.id)
     project.settle()
     assert project.rows(staging.id) == [1]
-    assert uri(project, staging) == before
+    assert uri(project, staging) == original_uri
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
@@ -221,12 +221,12 @@ def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) 
     project.settle()
     backup = project.databases.branch_named("staging-backup")
     assert backup is not None
-    assert look(project, staging.id).parent_id == root.id
-    assert look(project, backup.parent_id or "").name == "bad"
+    assert branch_by_id(project, staging.id).parent_id == root.id
+    assert branch_by_id(project, backup.parent_id or "").name == "bad"
     assert project.rows(staging.id) == [1]
 
 
-def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(project: NeonProject) -> None:
+def test_a_backup_undoes_its_restore_and_can_then_not_be_deleted(project: NeonProject) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -245,7 +245,7 @@ def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(proje
         project.databases.delete_branch(undone.id)
 
 
-def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) -> None:
+def test_a_restore_that_would_lose_data_is_refused(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     of_staging, _ = project.position(staging.id)
@@ -262,7 +262,7 @@ def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) ->
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_position_out_of_the_history_is_refused(project: NeonProject) -> None:
+def test_a_restore_to_a_position_outside_the_history_is_refused(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -286,7 +286,7 @@ def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> No
 def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject) -> None:
     staging = child(project)
     project.databases.update_branch(staging.id, protected=True)
-    assert look(project, staging.id).protected
+    assert branch_by_id(project, staging.id).protected
     with pytest.raises(BranchProtected):
         project.databases.restore(staging.id, main(project).id)
     with pytest.raises(BranchProtected):
@@ -294,10 +294,10 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     project.databases.update_branch(staging.id, protected=False)
     project.databases.restore(staging.id, main(project).id)
     project.settle()
-    assert not look(project, staging.id).protected
+    assert not branch_by_id(project, staging.id).protected
 
 
-def test_a_child_of_a_protected_branch_has_a_password_of_its_own_and_keeps_it(project: NeonProject) -> None:
+def test_a_child_of_a_protected_branch_gets_a_new_password_and_keeps_it(project: NeonProject) -> None:
     """Neon, "Protected branches": new ones for a child that is made; since 2024-09-06 kept when it is restored."""
     root, twin = main(project), child(project, "twin")
     project.databases.update_branch(root.id, protected=True)
@@ -319,10 +319,10 @@ def password_of(address: str) -> str:
     return address.split("@", maxsplit=1)[0].rsplit(":", maxsplit=1)[1]
 
 
-def test_a_restricted_branch_says_why_and_is_not_restored(project: NeonProject) -> None:
+def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: NeonProject) -> None:
     staging = child(project)
     project.restrict(staging.id, "restore", "it is being archived")
-    assert look(project, staging.id).why_not("restore") == "it is being archived"
+    assert branch_by_id(project, staging.id).why_not("restore") == "it is being archived"
     with pytest.raises(RequestRefused):
         project.databases.restore(staging.id, main(project).id)
 
@@ -340,17 +340,17 @@ def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> N
 def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: NeonProject) -> None:
     old = child(project)
     project.write(old.id, 1)
-    before = uri(project, old)
+    original_uri = uri(project, old)
     project.lose_next("update_branch")
     with pytest.raises(OutcomeUnknown):
         project.databases.update_branch(old.id, name="backup")
-    assert look(project, old.id).name == "backup"
+    assert branch_by_id(project, old.id).name == "backup"
     until = project.now() + timedelta(days=3)
     new = project.databases.create_branch("staging", main(project).id, with_endpoint=True, expires_at=until).branch
     project.settle()
     assert (new.name, new.expires_at) == ("staging", until.replace(microsecond=0))
     assert (project.rows(old.id), project.rows(new.id)) == ([1], [])
-    assert uri(project, old) == before != uri(project, new)
+    assert uri(project, old) == original_uri != uri(project, new)
     with pytest.raises(AlreadyExists):
         project.databases.update_branch(old.id, name="staging")
 
@@ -358,26 +358,29 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
 def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: NeonProject) -> None:
     root = main(project)
     project.write(root.id, 1)
-    kept = project.databases.create_branch("kept", root.id).branch
+    branch = project.databases.create_branch("kept", root.id).branch
     project.settle()
     project.write(root.id, 2)
-    project.databases.restore(root.id, kept.id, None, "backup")
+    project.databases.restore(root.id, branch.id, None, "backup")
     project.settle()
     backup = project.databases.branch_named("backup")
     assert backup is not None
-    assert (project.rows(root.id), project.rows(backup.id), project.rows(kept.id)) == ([1], [1, 2], [1])
-    assert (look(project, root.id).parent_id, look(project, kept.id).parent_id) == (kept.id, backup.id)
+    assert (project.rows(root.id), project.rows(backup.id), project.rows(branch.id)) == ([1], [1, 2], [1])
+    assert (branch_by_id(project, root.id).parent_id, branch_by_id(project, branch.id).parent_id) == (
+        branch.id,
+        backup.id,
+    )
 
 
-def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject) -> None:
+def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)
-    assert look(project, staging.id).expires_at == until.replace(microsecond=0)
+    assert branch_by_id(project, staging.id).expires_at == until.replace(microsecond=0)
     project.databases.expire_branch(staging.id, None)
-    assert look(project, staging.id).expires_at is None
+    assert branch_by_id(project, staging.id).expires_at is None
 
 
-def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProject) -> None:
+def test_a_branch_is_deleted_once_and_only_after_its_children(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     grandchild = project.databases.create_branch("preview", staging.id).branch
     project.settle()
@@ -393,7 +396,7 @@ def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProje
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
-def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) -> None:
+def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(project: NeonProject) -> None:
     root, t0 = main(project), project.now()
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -401,7 +404,7 @@ def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) ->
     with pytest.raises(OutcomeUnknown):
         project.databases.restore(root.id, root.id, lsn, "backup")
     assert project.databases.branch_named("backup") is not None
-    assert OriginalBranch.of(root, ()).is_reset(look(project, root.id))
+    assert OriginalBranch.of(root, ()).is_reset(branch_by_id(project, root.id))
     assert "create_timeline" in {operation.action for operation in project.databases.operations_since(t0)}
     project.settle()
     assert project.rows(root.id) == []
@@ -409,18 +412,18 @@ def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) ->
         project.databases.restore(root.id, root.id, project.position(root.id)[0], "backup")
 
 
-def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: NeonProject) -> None:
+def test_a_throttled_request_changes_nothing_and_names_the_wait(project: NeonProject) -> None:
     root = main(project)
     project.reject_next("create_branch", retry_after_seconds=7)
-    with pytest.raises(RetryLater) as told:
+    with pytest.raises(RetryLater) as error:
         project.databases.create_branch("a", root.id)
-    assert told.value.retry_after_seconds == 7
+    assert error.value.retry_after_seconds == 7
     assert project.databases.branch_named("a") is None
     project.databases.create_branch("a", root.id)
     project.settle()
 
 
-def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(project: NeonProject) -> None:
+def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: NeonProject) -> None:
     project.fail_next("create_branch")
     change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
     project.settle()
@@ -429,16 +432,16 @@ def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(proj
     assert failed.error
     assert not failed.has_failed(failed.updated_at + timedelta(seconds=59))
     assert failed.has_failed(failed.updated_at + timedelta(seconds=60))
-    assert not look(project, change.branch.id).is_ready
+    assert not branch_by_id(project, change.branch.id).is_ready
     with pytest.raises(BranchNotReady):
         project.databases.restore(change.branch.id, main(project).id)
 
 
-def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -> None:
+def test_operations_since_a_time_are_listed_newest_first(project: NeonProject) -> None:
     t0 = project.now()
     child(project)
-    told = project.databases.operations_since(t0)
-    assert [operation.action for operation in told] == ["start_compute", "create_branch"]
+    operations = project.databases.operations_since(t0)
+    assert [operation.action for operation in operations] == ["start_compute", "create_branch"]
     assert project.databases.operations_since(t0 + timedelta(hours=1)) == ()
     with pytest.raises(NotFound):
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
@@ -456,7 +459,7 @@ def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
 # Refusals of Neon
 
 
-def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:
+def test_a_missing_role_has_no_address(project: NeonProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "app", "no-such-role")
@@ -464,8 +467,8 @@ def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProjec
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
-def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProject) -> None:
-    """PgBouncer refuses the statement timeout that our sessions set: we come by the direct host only."""
+def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(project: NeonProject) -> None:
+    """PgBouncer refuses the statement timeout that our sessions set: our sessions use the direct host only."""
     root = main(project)
     pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
     direct = project.databases.connection_uri(root.id, "app", "app_owner")
@@ -476,13 +479,13 @@ def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProj
         project.sql.client_sessions(pooled)
 
 
-def test_a_database_that_is_not_there_has_no_address(project: NeonProject) -> None:
+def test_a_missing_database_has_no_address(project: NeonProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
 
 
-def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: NeonProject) -> None:
+def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(project: NeonProject) -> None:
     """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
     root, staging = main(project), child(project)
     until = project.now() + timedelta(days=7)
@@ -499,10 +502,10 @@ def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(proj
     project.settle()
     with pytest.raises(RequestRefused):
         project.databases.expire_branch(staging.id, until)
-    assert look(project, staging.id).expires_at is None
+    assert branch_by_id(project, staging.id).expires_at is None
 
 
-def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: NeonProject) -> None:
+def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: NeonProject) -> None:
     root, staging = main(project), child(project)
     project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
     with pytest.raises(RequestRefused):
@@ -515,7 +518,7 @@ def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: Neo
     project.databases.restore(root.id, staging.id, preserve_under_name="backup")
 
 
-def test_a_plan_allows_so_many_protected_branches(project: NeonProject) -> None:
+def test_the_plan_limits_the_number_of_protected_branches(project: NeonProject) -> None:
     """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
     root = main(project)
     for name in "abcde":
@@ -525,4 +528,4 @@ def test_a_plan_allows_so_many_protected_branches(project: NeonProject) -> None:
         project.databases.update_branch(root.id, protected=True)
     with pytest.raises(RequestRefused):
         project.databases.create_branch("f", root.id, protected=True)
-    assert not look(project, root.id).protected
+    assert not branch_by_id(project, root.id).protected

@@ -82,7 +82,7 @@ class Restored:
         raise AssertionError("it does not end")
 
 
-def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_restored(project: LocalProject) -> None:
+def test_a_restore_succeeds_with_the_data_api_an_unknown_plan_children_and_ip_limits(project: LocalProject) -> None:
     project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     project.settings.allowed_ips, project.settings.protected_branches_only = ("127.0.0.0/8",), True
     restored = Restored(project)
@@ -94,11 +94,11 @@ def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_
     assert (branches["main"].protected, backup.protected) == (True, True)
     assert branches["staging"].parent_id == backup.id
     notes = "\n".join(progress.notes)
-    for told in ("room-for-backup", "staging move from main", "IP Allow holds on protected", "without expires_at"):
-        assert told in notes
+    for text in ("room-for-backup", "staging move from main", "IP Allow holds on protected", "without expires_at"):
+        assert text in notes
 
 
-def test_an_undo_from_a_backup_that_neon_has_archived_brings_the_rows_back(project: LocalProject) -> None:
+def test_an_undo_from_an_archived_backup_restores_the_rows(project: LocalProject) -> None:
     """https://neon.com/docs/guides/branch-archiving: restoring from it unarchives it."""
     restored = Restored(project)
     progress = restored.run()
@@ -126,17 +126,17 @@ def test_a_recreated_branch_is_reached_by_the_role_of_the_services_through_the_p
     old = preview_of(project)
     project.databases.update_branch(root.id, protected=True)
     pooled = project.databases.connection_uri(old.id, "app", "express_api", pooled=True).get_secret_value()
-    before = f"{pooled}&application_name=express-api&connect_timeout=9"
+    original_uri = f"{pooled}&application_name=express-api&connect_timeout=9"
     simulation = StrategyHarness(
         project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL"
     )
-    simulation.secrets.values[SECRET] = SecretStr(json.dumps({"URL": before, "KEY": "kept"}))
+    simulation.secrets.values[SECRET] = SecretStr(json.dumps({"URL": original_uri, "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
     context = simulation.context(old.id)
     progress = simulation.run_until_ended(lambda document: recreate(document, plan, context, simulation.ports))
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     after = json.loads(simulation.secrets.values[SECRET].get_secret_value())["URL"]
-    was, now = urlsplit(before), urlsplit(after)
+    was, now = urlsplit(original_uri), urlsplit(after)
     assert (now.scheme, now.username, now.path, now.query) == (was.scheme, "express_api", was.path, was.query)
     assert now.password != was.password
     assert (now.hostname or "").partition(".")[0].endswith("-pooler")

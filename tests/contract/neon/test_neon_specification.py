@@ -61,11 +61,11 @@ class Specification:
 
     def errors(self, exchange: Exchange) -> Iterator[str]:
         """List the differences from the specification."""
-        found = [operations for pattern, operations in self._paths.items() if pattern.fullmatch(exchange.path)]
-        if len(found) != 1 or exchange.method.lower() not in found[0]:
+        matches = [operations for pattern, operations in self._paths.items() if pattern.fullmatch(exchange.path)]
+        if len(matches) != 1 or exchange.method.lower() not in matches[0]:
             yield f"there is no {exchange.method} {exchange.path}"
             return
-        operation = found[0][exchange.method.lower()]
+        operation = matches[0][exchange.method.lower()]
         yield from self._query_errors(operation, exchange.query)
         yield from self._body_errors(operation, exchange.body)
         yield from self._answer_errors(operation, exchange)
@@ -128,7 +128,7 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     project.close()
 
 
-def recorded(project: LocalProject) -> list[Exchange]:
+def record_exchanges(project: LocalProject) -> list[Exchange]:
     """Record what the client exchanges from now on."""
     exchanges: list[Exchange] = []
 
@@ -168,7 +168,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     root = databases.branch_named("main")
     lsn, at = project.position(root.id)
     project.write(root.id, 1)
-    begun, later = project.now(), project.now() + timedelta(days=1)
+    started_at, later = project.now(), project.now() + timedelta(days=1)
     preview = databases.create_branch("preview", root.id, at, with_endpoint=True, expires_at=later)
     project.settle()
     databases.operation(preview.operations[0].id)
@@ -201,13 +201,13 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     databases.delete_branch(bare.branch.id)
     project.settle()
     databases.delete_branch(bare.branch.id)
-    databases.operations_since(begun)
+    databases.operations_since(started_at)
 
 
-def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
+def test_every_request_and_answer_matches_neons_specification(
     project: LocalProject, specification: Specification
 ) -> None:
-    databases, exchanges = Counted(project.databases), recorded(project)
+    databases, exchanges = Counted(project.databases), record_exchanges(project)
     use_everything(project, databases)
     wrong = [f"{e.method} {e.path}: {error}" for e in exchanges for error in specification.errors(e)]
     assert wrong == []
@@ -215,7 +215,7 @@ def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
     assert {200, 201, 204, 404, 422} <= {exchange.status for exchange in exchanges}
 
 
-def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
+def test_roles_and_databases_are_created_and_listed_as_neon_specifies(
     project: LocalProject, specification: Specification, local_neon: LocalNeon
 ) -> None:
     """Calls that the rollback does not make."""
@@ -250,7 +250,9 @@ def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
         ({"answer": {"branch": {}}}, "required"),
     ],
 )
-def test_what_is_not_as_specified_is_found(specification: Specification, change: dict[str, Any], error: str) -> None:
+def test_the_check_finds_a_deviation_from_the_specification(
+    specification: Specification, change: dict[str, Any], error: str
+) -> None:
     right: dict[str, Any] = {"method": "POST", "path": "/projects/p/branches/b/restore", "query": {},
              "body": {"source_branch_id": "b"}, "status": 404, "answer": {"code": "", "message": "m"}}  # fmt: skip
     assert list(specification.errors(Exchange(**right))) == []

@@ -54,7 +54,7 @@ def replicating(local_neon: LocalNeon) -> Iterator[Replicating]:
     project.close()
 
 
-def test_logical_slots_are_seen_and_neons_physical_and_a_session_s_temporary_ones_are_not(
+def test_logical_slots_are_listed_without_physical_and_temporary_slots(
     replicating: Replicating,
 ) -> None:
     """Neon keeps `wal_proposer_slot` and `wal_retention_slot`, which are physical."""
@@ -62,27 +62,27 @@ def test_logical_slots_are_seen_and_neons_physical_and_a_session_s_temporary_one
         session.execute("SELECT pg_create_logical_replication_slot('to_kafka', 'pgoutput')")
         session.execute("SELECT pg_create_logical_replication_slot('of_a_session', 'pgoutput', true)")
         session.execute("SELECT pg_create_physical_replication_slot('wal_proposer_slot')")
-        seen = SQL.background_work(replicating.address)
-    assert seen.slots == (ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput"),)
-    assert seen.unreadable_parts == ()
+        work = SQL.background_work(replicating.address)
+    assert work.slots == (ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput"),)
+    assert work.unreadable_parts == ()
     replicating.as_admin("SELECT pg_drop_replication_slot('to_kafka'), pg_drop_replication_slot('wal_proposer_slot')")
 
 
-def test_subscriptions_are_seen_by_a_role_that_is_no_superuser(replicating: Replicating) -> None:
+def test_a_role_without_superuser_rights_lists_subscriptions(replicating: Replicating) -> None:
     subscribe = "CREATE SUBSCRIPTION from_shop CONNECTION 'host=nowhere' PUBLICATION all_of_it WITH (connect = false)"
     replicating.as_admin(subscribe)
-    seen = SQL.background_work(replicating.address)
-    assert seen.subscriptions == (Subscription(name="from_shop", database="app", enabled=False),)
+    work = SQL.background_work(replicating.address)
+    assert work.subscriptions == (Subscription(name="from_shop", database="app", enabled=False),)
     detach = "ALTER SUBSCRIPTION from_shop SET (slot_name = NONE)"
     replicating.as_admin(detach, "DROP SUBSCRIPTION from_shop")
 
 
-def test_the_apply_worker_of_a_subscription_is_told_from_a_client(replicating: Replicating) -> None:
+def test_the_apply_worker_of_a_subscription_is_no_client(replicating: Replicating) -> None:
     """Its publisher accepts the connection and never answers, so that the worker stays."""
     replicating.as_admin("GRANT pg_monitor TO app_owner", "CREATE ROLE replicator LOGIN SUPERUSER")
 
     def workers() -> list[str]:
-        return [one.kind for one in SQL.client_sessions(replicating.address) if not one.is_client]
+        return [session.kind for session in SQL.client_sessions(replicating.address) if not session.is_client]
 
     with socket.create_server(("127.0.0.1", 0)) as publisher:
         replicating.as_admin(
@@ -92,14 +92,14 @@ def test_the_apply_worker_of_a_subscription_is_told_from_a_client(replicating: R
             "ALTER SUBSCRIPTION from_nobody ENABLE",
         )
         assert eventually(lambda: "logical replication apply worker" in workers())
-        (seen,) = SQL.background_work(replicating.address).subscriptions
-        assert seen.enabled
+        (subscription,) = SQL.background_work(replicating.address).subscriptions
+        assert subscription.enabled
         replicating.as_admin("ALTER SUBSCRIPTION from_nobody DISABLE")
     assert eventually(lambda: workers() == [])
     replicating.as_admin("ALTER SUBSCRIPTION from_nobody SET (slot_name = NONE)", "DROP SUBSCRIPTION from_nobody")
 
 
-def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_not_seen(
+def test_jobs_of_pg_cron_are_listed_and_jobs_hidden_by_row_security_are_reported_as_unreadable(
     replicating: Replicating,
 ) -> None:
     """The table and its policy are pg_cron's: pg_cron.sql in https://github.com/citusdata/pg_cron."""
@@ -116,18 +116,18 @@ def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_
         "INSERT INTO cron.job VALUES (1, '0 3 * * *', 'x', 'localhost', 5432, 'app', 'app_owner', true, 'nightly'),"
         " (2, '* * * * *', 'y', 'localhost', 5432, 'app', 'another', true, null)",
     )
-    seen = SQL.background_work(replicating.address)
+    work = SQL.background_work(replicating.address)
     nightly = ScheduledJob(number=1, name="nightly", schedule="0 3 * * *", database="app", role="app_owner")
-    assert seen.jobs == (nightly,)
-    assert seen.unreadable_parts == ("jobs of pg_cron of other roles (row security)",)
+    assert work.jobs == (nightly,)
+    assert work.unreadable_parts == ("jobs of pg_cron of other roles (row security)",)
 
 
-def test_a_part_that_may_not_be_read_is_told_as_not_seen_and_hides_no_other(replicating: Replicating) -> None:
+def test_an_unreadable_part_is_reported_and_hides_no_other_part(replicating: Replicating) -> None:
     replicating.project.as_made_by_sql(replicating.id)
     replicating.as_admin("SELECT pg_create_logical_replication_slot('to_kafka', 'pgoutput')")
     replicating.as_admin("REVOKE ALL ON pg_subscription FROM public")
-    seen = SQL.background_work(replicating.address)
-    assert [slot.name for slot in seen.slots] == ["to_kafka"]
-    (why, *_) = seen.unreadable_parts
-    assert why.startswith("subscriptions (permission denied")
+    work = SQL.background_work(replicating.address)
+    assert [slot.name for slot in work.slots] == ["to_kafka"]
+    (unreadable_part, *_) = work.unreadable_parts
+    assert unreadable_part.startswith("subscriptions (permission denied")
     replicating.as_admin("GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO public")

@@ -49,9 +49,9 @@ class Branch:
         self.id = root.id
         self.point: Lsn | None = None
         self.backup_id = ""
-        given = {"report_keys": "keys", **self.settings}
+        fields = {"report_keys": "keys", **self.settings}
         database = DatabaseSettings(
-            project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **given
+            project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **fields
         )
         ports = make_ports(clock=FakeClock(self.project.now()))
         settings = ports.settings.model_copy(update={"database": database})
@@ -92,18 +92,18 @@ class Branch:
         concluded = document.evolve(plan=planned, database=progress, outcome=Outcome.SUCCEEDED)
         return schedule_comparison(concluded, now).evolve(concluded_at=now)
 
-    def account(self, document: Rollback) -> DataLossReport:
+    def compare(self, document: Rollback) -> DataLossReport:
         for _ in range(40):
             document = compare_lost_rows(document, self.ports)
             self.project.settle()
             assert document.database is not None
             if document.database.data_loss is not None:
-                self.ended = document
+                self.document = document
                 return document.database.data_loss
         raise AssertionError(document.database)
 
-    def told(self) -> DataLossReport:
-        return self.account(self.restore())
+    def restore_and_report(self) -> DataLossReport:
+        return self.compare(self.restore())
 
 
 def only(report: DataLossReport) -> TableDataLoss:
@@ -121,7 +121,7 @@ def branch(local_neon: LocalNeon) -> Iterator[Branch]:
 def test_the_report_denies_data_loss_only_after_every_table_was_compared(branch: Branch) -> None:
     branch.run("INSERT INTO written VALUES (1)")
     branch.good_until_now()
-    report = branch.told()
+    report = branch.restore_and_report()
     assert format_data_loss(report) == [
         "the restore removed no row",
         f"compared row by row: 1 table of 1 database, against a branch created at {branch.point}, which no service "
@@ -139,10 +139,10 @@ def test_rows_are_counted_by_their_fate_while_services_write(branch: Branch) -> 
     document = branch.restore()
     branch.run("INSERT INTO users VALUES (4, 'another')")  # a service that runs again
     branch.run("DELETE FROM users WHERE id = 3")
-    lost = only(branch.account(document))
-    assert (lost.rows_before, lost.rows_after) == (4, 3)
-    assert (lost.removed_rows, lost.changed_rows, lost.returned_rows) == (2, 1, 1)
-    assert (lost.removed_keys, lost.changed_keys) == (("4", "5"), ("1",))
+    table = only(branch.compare(document))
+    assert (table.rows_before, table.rows_after) == (4, 3)
+    assert (table.removed_rows, table.changed_rows, table.returned_rows) == (2, 1, 1)
+    assert (table.removed_keys, table.changed_keys) == (("4", "5"), ("1",))
 
 
 def test_lost_rows_of_another_database_are_reported(branch: Branch) -> None:
@@ -152,7 +152,7 @@ def test_lost_rows_of_another_database_are_reported(branch: Branch) -> None:
     branch.run("INSERT INTO invoices VALUES (1)", "billing")
     branch.good_until_now()
     branch.run("INSERT INTO invoices VALUES (2), (3)", "billing")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert "the restore removed no row" not in format_data_loss(report)
     assert (only(report).table, only(report).removed_keys) == ("billing.public.invoices", ("2", "3"))
     assert report.databases == 2
@@ -163,29 +163,29 @@ def test_a_database_created_after_the_restore_point_is_reported_table_by_table(b
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE invoices (id integer PRIMARY KEY)", "billing")
     branch.run("INSERT INTO invoices VALUES (1)", "billing")
-    found = {table.table: (table.is_gone, table.removed_rows) for table in branch.told().tables}
-    assert found == {"billing.public.invoices": (True, 1), "billing.public.written": (True, 0)}
+    fates = {table.table: (table.is_gone, table.removed_rows) for table in branch.restore_and_report().tables}
+    assert fates == {"billing.public.invoices": (True, 1), "billing.public.written": (True, 0)}
 
 
 def test_a_database_that_the_role_may_not_connect_to_is_named(branch: Branch) -> None:
     branch.as_admin(f"CREATE DATABASE secret TEMPLATE {DATABASE}")
     branch.as_admin("REVOKE CONNECT ON DATABASE secret FROM PUBLIC")
     branch.good_until_now()
-    report = branch.told()
+    report = branch.restore_and_report()
     assert report.not_looked_at == ("database secret: the role may not connect to it",)
     assert "the restore removed no row" not in format_data_loss(report)
 
 
-def test_without_a_key_rows_are_a_multiset_so_that_fifty_for_fifty_shows(branch: Branch) -> None:
+def test_rows_without_a_key_are_compared_as_a_multiset(branch: Branch) -> None:
     branch.run("CREATE TABLE audit (what text)")
     branch.run("INSERT INTO audit SELECT 'old ' || i % 25 FROM generate_series(1, 50) i")
     branch.good_until_now()
     branch.run("DELETE FROM audit")
     branch.run("INSERT INTO audit SELECT 'new ' || i % 25 FROM generate_series(1, 50) i")
-    lost = only(branch.told())
-    assert (lost.rows_before, lost.rows_after) == (50, 50)
-    assert (lost.removed_rows, lost.returned_rows, lost.has_key) == (50, 50, False)
-    assert lost.removed_keys is None
+    table = only(branch.restore_and_report())
+    assert (table.rows_before, table.rows_after) == (50, 50)
+    assert (table.removed_rows, table.returned_rows, table.has_key) == (50, 50, False)
+    assert table.removed_keys is None
 
 
 def test_copies_of_one_row_are_counted(branch: Branch) -> None:
@@ -193,18 +193,18 @@ def test_copies_of_one_row_are_counted(branch: Branch) -> None:
     branch.run("INSERT INTO audit VALUES ('a'), ('a'), (NULL)")
     branch.good_until_now()
     branch.run("INSERT INTO audit VALUES ('a'), ('a'), (NULL)")
-    assert only(branch.told()).removed_rows == 3
+    assert only(branch.restore_and_report()).removed_rows == 3
 
 
-def test_composite_keys_that_read_alike_are_two(branch: Branch) -> None:
+def test_composite_keys_with_the_same_text_stay_distinct(branch: Branch) -> None:
     branch.run("CREATE TABLE pairs (a text, b text, PRIMARY KEY (a, b))")
     branch.run("INSERT INTO pairs VALUES ('x', 'y,z')")
     branch.good_until_now()
     branch.run("DELETE FROM pairs")
     branch.run("INSERT INTO pairs VALUES ('x,y', 'z')")
-    lost = only(branch.told())
-    assert (lost.removed_rows, lost.changed_rows, lost.returned_rows) == (1, 0, 1)
-    assert lost.removed_keys == ('["x,y", "z"]',)
+    table = only(branch.restore_and_report())
+    assert (table.removed_rows, table.changed_rows, table.returned_rows) == (1, 0, 1)
+    assert table.removed_keys == ('["x,y", "z"]',)
 
 
 def test_a_table_whose_rows_a_forced_policy_hides_is_not_taken_for_empty(branch: Branch) -> None:
@@ -216,7 +216,7 @@ def test_a_table_whose_rows_a_forced_policy_hides_is_not_taken_for_empty(branch:
     branch.run("CREATE POLICY own ON tenants USING (id = 0) WITH CHECK (true)")
     branch.good_until_now()
     branch.run("INSERT INTO tenants VALUES (1), (2)")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert report.not_looked_at == (f"public.tenants: row security hides rows from role {ROLE}",)
     assert "the restore removed no row" not in format_data_loss(report)
 
@@ -230,7 +230,7 @@ def test_hidden_rows_are_read_as_a_role_that_sees_all_where_there_is_one(branch:
     branch.run("GRANT SELECT ON tenants TO auditor")
     branch.good_until_now()
     branch.as_admin("INSERT INTO tenants VALUES (1), (2)")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert report.not_looked_at == ()
     assert only(report).removed_keys == ("1", "2")
 
@@ -240,7 +240,7 @@ def test_the_owner_sees_all_rows_of_a_table_without_a_forced_policy(branch: Bran
     branch.run("ALTER TABLE tenants ENABLE ROW LEVEL SECURITY")
     branch.good_until_now()
     branch.run("INSERT INTO tenants VALUES (1)")
-    assert only(branch.told()).removed_rows == 1
+    assert only(branch.restore_and_report()).removed_rows == 1
 
 
 def test_each_relation_that_can_not_be_compared_is_named_with_the_reason(branch: Branch) -> None:
@@ -251,12 +251,12 @@ def test_each_relation_that_can_not_be_compared_is_named_with_the_reason(branch:
     branch.as_admin("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w")
     branch.as_admin("CREATE FOREIGN TABLE elsewhere (i int) SERVER s; ALTER FOREIGN TABLE elsewhere OWNER TO other")
     branch.good_until_now()
-    found = dict(line.split(": ", 1) for line in branch.told().not_looked_at)
-    assert sorted(found) == ["public.cache", "public.elsewhere", "public.never", "public.private"]
-    assert "unlogged" in found["public.cache"]
-    assert "not on the branch" in found["public.elsewhere"]
-    assert "not populated" in found["public.never"]
-    assert f"role {ROLE} may not read it" in found["public.private"]
+    reasons = dict(line.split(": ", 1) for line in branch.restore_and_report().not_looked_at)
+    assert sorted(reasons) == ["public.cache", "public.elsewhere", "public.never", "public.private"]
+    assert "unlogged" in reasons["public.cache"]
+    assert "not on the branch" in reasons["public.elsewhere"]
+    assert "not populated" in reasons["public.never"]
+    assert f"role {ROLE} may not read it" in reasons["public.private"]
 
 
 def test_partitions_inherited_tables_and_materialized_views_are_compared_once_each(branch: Branch) -> None:
@@ -269,7 +269,7 @@ def test_partitions_inherited_tables_and_materialized_views_are_compared_once_ea
     branch.run("INSERT INTO events VALUES (1)")
     branch.run("INSERT INTO child VALUES (1)")
     branch.run("REFRESH MATERIALIZED VIEW seen")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert {t.table: t.removed_rows for t in report.tables} == {
         "public.child": 1, "public.events_1": 1, "public.seen": 1,
     }  # fmt: skip
@@ -280,9 +280,9 @@ def test_large_objects_are_compared_by_their_content(branch: Branch) -> None:
     branch.run("SELECT lo_from_bytea(5001, 'kept'), lo_from_bytea(5002, 'before')")
     branch.good_until_now()
     branch.run("SELECT lo_put(5002, 0, 'after!'), lo_from_bytea(5003, 'lost')")
-    lost = only(branch.told())
-    assert lost.table == "large objects"
-    assert (lost.removed_keys, lost.changed_keys) == (("5003",), ("5002",))
+    table = only(branch.restore_and_report())
+    assert table.table == "large objects"
+    assert (table.removed_keys, table.changed_keys) == (("5003",), ("5002",))
 
 
 def test_a_dropped_column_does_not_make_rows_differ(branch: Branch) -> None:
@@ -291,16 +291,16 @@ def test_a_dropped_column_does_not_make_rows_differ(branch: Branch) -> None:
     branch.good_until_now()
     branch.run("ALTER TABLE users DROP COLUMN email, ADD COLUMN nick text")
     branch.run("UPDATE users SET name = 'c' WHERE id = 2")
-    lost = only(branch.told())
-    assert (lost.removed_columns, lost.returned_columns) == (("nick",), ("email",))
-    assert (lost.changed_rows, lost.changed_keys) == (1, ("2",))
+    table = only(branch.restore_and_report())
+    assert (table.removed_columns, table.returned_columns) == (("nick",), ("email",))
+    assert (table.changed_rows, table.changed_keys) == (1, ("2",))
 
 
 def test_tables_that_only_one_branch_has_are_reported(branch: Branch) -> None:
     branch.run("CREATE TABLE dropped (i int)")
     branch.good_until_now()
     branch.run("DROP TABLE dropped; CREATE TABLE fresh (i int); INSERT INTO fresh VALUES (1)")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert (only(report).table, only(report).is_gone, only(report).removed_rows) == ("public.fresh", True, 1)
     assert report.returned_tables == ("public.dropped",)
 
@@ -311,7 +311,7 @@ def test_settings_of_one_branch_do_not_make_rows_differ(branch: Branch) -> None:
     branch.good_until_now()
     branch.as_admin(f"ALTER DATABASE {DATABASE} SET TimeZone = 'Asia/Tokyo'")
     branch.as_admin(f"ALTER ROLE {ROLE} SET bytea_output = 'escape'; ALTER ROLE {ROLE} SET DateStyle = 'German'")
-    assert format_data_loss(branch.told())[0] == "the restore removed no row"
+    assert format_data_loss(branch.restore_and_report())[0] == "the restore removed no row"
 
 
 def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named(branch: Branch) -> None:
@@ -320,7 +320,7 @@ def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named
     branch.run(f"INSERT INTO orders SELECT generate_series(1, {rows}), 'good'")
     branch.good_until_now()
     branch.run("UPDATE orders SET status = 'bad'")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert only(report).changed_rows == rows
     assert len(only(report).changed_keys or ()) == 20
     assert len(report.model_dump_json()) < 2_000
@@ -332,7 +332,7 @@ def test_keys_enter_ledger_and_report_only_by_the_setting(local_neon: LocalNeon)
     branch.run("CREATE TABLE people (email text PRIMARY KEY)")
     branch.good_until_now()
     branch.run("INSERT INTO people VALUES ('ada@example.com')")
-    report = branch.told()
+    report = branch.restore_and_report()
     assert only(report).removed_rows == 1
     assert "ada@" not in report.model_dump_json()
     assert format_data_loss(report)[0] == "public.people: 1 rows before the restore, 0 after; gone: 1; changed back: 0"
@@ -350,7 +350,7 @@ def test_a_table_that_takes_too_long_is_named_and_the_others_are_compared(branch
     branch.ports = replace(branch.ports, settings=branch.ports.settings.model_copy(update={"policy": policy}))
     with psycopg.connect(branch.project.uri(branch.backup_id)) as session:
         session.execute("LOCK TABLE a_slow IN ACCESS EXCLUSIVE MODE")
-        report = branch.account(document)
+        report = branch.compare(document)
     (named,) = report.not_looked_at
     assert named.startswith("public.a_slow: ")
     assert "statement timeout" in named
@@ -361,7 +361,7 @@ def test_a_table_that_can_only_be_counted_is_reported_as_counted(branch: Branch)
     branch.as_admin("SELECT lo_from_bytea(5001, 'of another role')")
     branch.good_until_now()
     branch.as_admin("SELECT lo_from_bytea(5002, 'of another role')")
-    report = branch.told()
+    report = branch.restore_and_report()
     (named,) = report.counted
     assert named.startswith("large objects: 2 rows before, 1 after: ")
     assert "permission denied for large object" in named
@@ -370,9 +370,9 @@ def test_a_table_that_can_only_be_counted_is_reported_as_counted(branch: Branch)
 def test_the_backup_s_compute_and_the_compared_branch_are_gone_after_the_report(branch: Branch) -> None:
     branch.good_until_now()
     branch.run("INSERT INTO written VALUES (1)")
-    branch.told()
+    branch.restore_and_report()
     assert branch.project.databases.endpoints(branch.backup_id) != ()
-    document = branch.ended
+    document = branch.document
     for _ in range(20):
         document = report_data_loss(document, branch.ports)
         branch.project.settle()

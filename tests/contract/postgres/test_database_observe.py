@@ -1,4 +1,4 @@
-"""Looks at a database on the local Neon, with real Postgres: what they tell of a release that is left behind."""
+"""Observations of a database on the local Neon, with real Postgres, after a restore and after a migration."""
 
 from collections.abc import Iterator
 
@@ -33,8 +33,8 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     local.close()
 
 
-def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
-    """v1 runs on a table of users, with the first migration in Drizzle's journal; and the branch's id."""
+def start_on_first_migration(project: LocalProject) -> tuple[MigrationSimulation, str]:
+    """Run v1 on a table of users, with the first migration in Drizzle's journal; return the branch's id too."""
     root = project.databases.branch_named("main")
     assert root is not None
     here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
@@ -45,20 +45,20 @@ def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
         root.id,
         "CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
     )
-    migrated(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
+    apply_migration(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
     return simulation, root.id
 
 
-def migrated(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
+def apply_migration(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
     project.run(branch_id, statement)
     project.run(branch_id, _RECORD, migration.hash, migration.created_at)
 
 
-def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_refused_naming_the_backup(
+def test_a_restore_changes_the_timeline_and_earlier_points_are_refused_with_the_backups_name(
     project: LocalProject,
 ) -> None:
     """`SHOW neon.timeline_id` on Neon's computes: neondatabase/neon, `pgxn/neon/libpagestore.c`."""
-    simulation, main = staged(project)
+    simulation, main = start_on_first_migration(project)
     point = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports).point
     assert point.timeline is not None
     assert project.run(main, "SHOW neon.timeline_id") == [(point.timeline,)]
@@ -81,40 +81,40 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
     target = BranchSettings.of(simulation.ports.settings, main)
     context = BranchContext(settings=target, neon=project.databases, sql=project.sql)
     checks = preflight_of_restore(point.point, context, project.now())
-    (check,) = (one for one in checks if one.name == CHECK_NAME)
+    (check,) = (candidate for candidate in checks if candidate.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert "rollback-backup-by-hand" in check.reason
     after = checkpoint(SERVICE, "v3", (FIRST,), simulation.ports).point
     checks = preflight_of_restore(after.point, context, project.now())
-    assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
+    assert [candidate.verdict for candidate in checks if candidate.name == CHECK_NAME] == [Verdict.PASS]
 
 
-def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_could_go_back(
+def test_a_column_dropped_by_a_migration_is_reported_with_a_restorable_point(
     project: LocalProject,
 ) -> None:
-    simulation, main = staged(project)
+    simulation, main = start_on_first_migration(project)
     prepare_standing_plan(SERVICE, simulation.ports)
-    looked = observe(simulation.ports)
-    assert looked is not None
-    known = simulation.ledger.schema(looked.schema_sha256)
-    assert known.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
-    assert known.recorded_schema is not None
-    assert set(known.recorded_schema.tables["public.users"]) == {"id", "name"}
+    observation = observe(simulation.ports)
+    assert observation is not None
+    schema = simulation.ledger.schema(observation.schema_sha256)
+    assert schema.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
+    assert schema.recorded_schema is not None
+    assert set(schema.recorded_schema.tables["public.users"]) == {"id", "name"}
     assert simulation.release("v1").schema_sha256 is not None
 
-    made = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
-    assert made.new == (DROPS,)
-    migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
+    created = checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
+    assert created.new == (DROPS,)
+    apply_migration(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
     simulation.clock.pass_time(seconds=(project.now() - simulation.clock.now()).total_seconds())
     simulation.start_versioned_deployment("v2")
-    done = simulation.deliver_event(BEGAN)
-    assert done[0].startswith("restore point before v2: ")
+    notes = simulation.deliver_event(BEGAN)
+    assert notes[0].startswith("restore point before v2: ")
     verdict = simulation.target("v1").schema_verdict
     assert verdict is not None
     assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
     assert "column public.users.name is gone" in verdict.reason
     assert {check.verdict for check in simulation.observation().readiness} == {Verdict.PASS}
-    began, before = simulation.ledger.restore_points(simulation.settings.branch_key(None))
-    assert (began.by, before.by) == ("deployment", "checkpoint")
-    assert began.lsn > before.lsn
-    assert began.at > before.at
+    began, earlier_point = simulation.ledger.restore_points(simulation.settings.branch_key(None))
+    assert (began.by, earlier_point.by) == ("deployment", "checkpoint")
+    assert began.lsn > earlier_point.lsn
+    assert began.at > earlier_point.at

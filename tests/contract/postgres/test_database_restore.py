@@ -1,4 +1,4 @@
-"""A production restore on the local Neon with real Postgres, and what it leaves."""
+"""A production restore on the local Neon with real Postgres, and the branches after it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -39,7 +39,7 @@ def admitted(project: LocalProject) -> tuple[AllPorts, FakeServices, Rollback]:
     return ports, services, rollback(lease_counter=lease.counter)
 
 
-def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(project: LocalProject) -> None:
+def test_a_restore_keeps_later_rows_in_the_backup_and_keeps_the_address(project: LocalProject) -> None:
     root = project.databases.branch_named("main")
     assert root is not None
     project.write(root.id, 1)

@@ -1,4 +1,4 @@
-"""A branch recreated, deleted and stepped down on the local Neon with real Postgres, and the way back from each."""
+"""A branch recreated, deleted and stepped down on the local Neon with real Postgres, and the undo of each."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -58,11 +58,11 @@ class StrategyHarness:
         self.tasks = FakeTasks(self.services)
         self.definition_arn = self.services.register_release(definition("v2"), "family")
         self.services.run(self.definition_arn)
-        given = {
+        fields = {
             "project_id": project.id, "database": "app", "role": ROLE,
             "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
         }  # fmt: skip
-        database = DatabaseSettings.model_validate({**given, **settings})
+        database = DatabaseSettings.model_validate({**fields, **settings})
         ports = make_ports(
             clock=self.clock, ledger=self.ledger, services=self.services, secrets=self.secrets, tasks=self.tasks
         )
@@ -70,7 +70,7 @@ class StrategyHarness:
         self.begin(rollback().id)
 
     def begin(self, identity: str) -> None:
-        """Another rollback."""
+        """Build another rollback."""
         self.ledger.release_lease(SERVICE, rollback().id)
         lease = self.ledger.acquire(SERVICE, identity, self.clock.now(), self.clock.now() + timedelta(hours=1))
         assert lease is not None
@@ -92,22 +92,22 @@ class StrategyHarness:
         raise AssertionError(f"no end: {self.document.database}")
 
     def named(self, name: str) -> Branch:
-        found = self.project.databases.branch_named(name)
-        assert found is not None
-        return found
+        branch = self.project.databases.branch_named(name)
+        assert branch is not None
+        return branch
 
 
 def preview_of(project: LocalProject) -> Branch:
     root = project.databases.branch_named("main")
     assert root is not None
     project.write(root.id, 1)
-    made = project.databases.create_branch(NAME, root.id, with_endpoint=True).branch
+    branch = project.databases.create_branch(NAME, root.id, with_endpoint=True).branch
     project.settle()
-    project.write(made.id, 2)
-    return made
+    project.write(branch.id, 2)
+    return branch
 
 
-def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one_its_own(project: LocalProject) -> None:
+def test_a_recreated_branch_has_the_sources_rows_and_the_old_branch_keeps_its_rows(project: LocalProject) -> None:
     old = preview_of(project)
     root = project.databases.branch_named("main")
     assert root is not None
@@ -127,7 +127,7 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     assert backup.expires_at is not None
 
 
-def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -> None:
+def test_a_deletion_removes_the_branch_and_keeps_its_source(project: LocalProject) -> None:
     old = preview_of(project)
     harness = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
@@ -145,7 +145,7 @@ JOURNAL = (
 DOWN = "ALTER TABLE written DROP COLUMN nick; DELETE FROM drizzle.__drizzle_migrations WHERE hash = 'b'"
 
 
-def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(project: LocalProject) -> None:
+def test_down_migrations_change_the_schema_in_place_and_an_undo_restores_schema_and_data(project: LocalProject) -> None:
     root = project.databases.branch_named("main")
     assert root is not None
     project.write(root.id, 1)
@@ -159,7 +159,7 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
         return 0
 
     def knows_the_first(schema: LiveSchema, journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
-        fits = [one.created_at for one in journal or ()] == [1] and "nick" not in schema.tables["public.written"]
+        fits = [row.created_at for row in journal or ()] == [1] and "nick" not in schema.tables["public.written"]
         return (Check(name="fits", verdict=Verdict.PASS if fits else Verdict.FAIL, reason=f"{journal}"),)
 
     harness.tasks.commands["pnpm db:down 0002_nick"] = down

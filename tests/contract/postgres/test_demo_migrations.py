@@ -23,16 +23,16 @@ class Branch:
     """The project's `main`."""
 
     def __init__(self, project: LocalProject) -> None:
-        found = project.databases.branch_named("main")
-        assert found is not None
-        self._project, self._id, self.uri = project, found.id, project.uri(found.id)
+        branch = project.databases.branch_named("main")
+        assert branch is not None
+        self._project, self._id, self.uri = project, branch.id, project.uri(branch.id)
 
     def run(self, statement: str) -> list[tuple[object, ...]]:
         return self._project.run(self._id, statement)
 
     def journal(self) -> list[tuple[str, int]]:
-        found = self._project.sql.migrations(self._project.databases.connection_uri(self._id, "app", "app_owner"))
-        return [(one.hash, one.created_at) for one in found or ()]
+        rows = self._project.sql.migrations(self._project.databases.connection_uri(self._id, "app", "app_owner"))
+        return [(row.hash, row.created_at) for row in rows or ()]
 
 
 @pytest.fixture
@@ -42,16 +42,16 @@ def branch(local_neon: LocalNeon) -> Iterator[Branch]:
     project.close()
 
 
-def test_a_release_brings_those_migrations_that_the_database_has_not(branch: Branch, tmp_path: Path) -> None:
+def test_a_release_applies_only_its_new_migrations(branch: Branch, tmp_path: Path) -> None:
     first, second = check_out(tmp_path / "v1", 1), check_out(tmp_path / "v2", 2)
     assert apply(branch.uri, first) == (USERS,)
     assert apply(branch.uri, first) == ()
     assert len(branch.run(READS_EMAIL)) == 3
     assert apply(branch.uri, second) == (DROP,)
-    assert branch.journal() == [(one.hash, one.created_at) for one in read_drizzle(second)]
+    assert branch.journal() == [(migration.hash, migration.created_at) for migration in read_drizzle(second)]
 
 
-def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, tmp_path: Path) -> None:
+def test_the_good_release_can_not_run_on_the_schema_of_the_bad_release(branch: Branch, tmp_path: Path) -> None:
     good, bad = SCENARIOS["bad-migration"].good_behaviour, SCENARIOS["bad-migration"].bad_behaviour
     with psycopg.connect(branch.uri) as session:
         session.execute(seed_statements(10).encode())
@@ -67,14 +67,14 @@ def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, 
         session.execute(bad["writes"].encode())
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(branch: Branch, tmp_path: Path) -> None:
+def test_a_failed_migration_changes_nothing(branch: Branch, tmp_path: Path) -> None:
     apply(branch.uri, check_out(tmp_path / "v1", 1))
-    before = branch.journal()
+    original_journal = branch.journal()
     second = check_out(tmp_path / "v2", 2)
     (second / f"{DROP}.sql").write_text('ALTER TABLE "users" DROP COLUMN "email";--> statement-breakpoint\nSELECT 1/0;')
     with pytest.raises(psycopg.errors.DivisionByZero):
         apply(branch.uri, second)
-    assert branch.journal() == before
+    assert branch.journal() == original_journal
     assert branch.run(READS_EMAIL)
 
 

@@ -47,9 +47,9 @@ class Restored:
         lease = ledger.acquire(SERVICE, rollback().id, self.clock.now(), until)
         assert lease is not None
         self.ports = make_ports(clock=self.clock, ledger=ledger, services=self.services)
-        given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
-        made = BranchSettings.model_validate({"writers": self.ports.settings.services, **given})
-        self.context = BranchContext(made, project.databases, project.sql)
+        fields = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
+        branch_settings = BranchSettings.model_validate({"writers": self.ports.settings.services, **fields})
+        self.context = BranchContext(branch_settings, project.databases, project.sql)
         self.document = rollback(lease_counter=lease.counter)
 
     def run_until_ended(self) -> DatabaseProgress:
@@ -102,7 +102,7 @@ def coming_back(uri: str) -> Iterator[None]:
         thread.join()
 
 
-def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(project: LocalProject) -> None:
+def test_the_restart_of_the_compute_ends_a_session_that_a_pooler_keeps(project: LocalProject) -> None:
     restored = Restored(project)
     with pooled(project.uri(restored.id)) as session:
         progress = restored.run_until_ended()
@@ -113,7 +113,7 @@ def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(pr
     assert project.rows(restored.id) == [1]
 
 
-def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(project: LocalProject) -> None:
+def test_a_client_that_reconnects_is_named_and_the_branch_is_not_restored(project: LocalProject) -> None:
     restored = Restored(project, reconnect_grace_seconds=0)
     with coming_back(project.uri(restored.id)):
         assert eventually(lambda: project.sql.client_sessions(restored.context.address(restored.id)) != ())
@@ -124,13 +124,13 @@ def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(proje
     assert project.rows(restored.id) == [1, 2]
 
 
-def test_without_a_session_the_compute_is_not_restarted(project: LocalProject) -> None:
+def test_a_branch_without_sessions_is_restored_without_a_restart_of_its_compute(project: LocalProject) -> None:
     restored = Restored(project)
     progress = restored.run_until_ended()
     assert (progress.database_outcome, progress.fence.restarted_at) == (DatabaseOutcome.RESTORED, None)
 
 
-def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProject) -> None:
+def test_a_session_in_another_database_of_the_branch_refuses_the_restore(project: LocalProject) -> None:
     """All databases of a branch are overwritten together."""
     restored = Restored(project, reconnect_grace_seconds=0)
     assert eventually(lambda: project.sql.client_sessions(restored.context.address(restored.id)) == ())
@@ -144,7 +144,7 @@ def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProje
 
 
 @pytest.mark.parametrize(("part", "value"), [("role", "app_owner"), ("database", "app")])
-def test_what_postgres_refuses_is_refused_before_a_service_is_stopped(
+def test_a_role_that_postgres_refuses_fails_the_check_before_a_service_is_stopped(
     project: LocalProject, part: str, value: str
 ) -> None:
     """The role may no longer log in: Neon gives its connection URI all the same."""

@@ -55,7 +55,7 @@ class Database:
         self._project = project
 
     def administer(self, sql: str) -> None:
-        """As Neon's own superuser."""
+        """Run SQL as Neon's own superuser."""
         with self._project._project.root.storage().cluster.connect() as session:
             session.execute(sql.encode())
 
@@ -65,31 +65,35 @@ class Database:
 
     def load(self, folder: str) -> tuple[Migration, ...]:
         self.run((FIXTURES / folder / "journal.sql").read_text())
-        found = PostgresSql(TOOLS[folder][1]).migrations(self.address)
-        assert found is not None
-        return found
+        rows = PostgresSql(TOOLS[folder][1]).migrations(self.address)
+        assert rows is not None
+        return rows
 
 
 @pytest.fixture(scope="module")
 def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    made = LocalProject(local_neon, Limits())
-    yield made
-    made.close()
+    local_project = LocalProject(local_neon, Limits())
+    yield local_project
+    local_project.close()
 
 
 @pytest.fixture
 def database(project: LocalProject) -> Database:
-    made = Database(project)
-    made.run("DROP SCHEMA IF EXISTS drizzle, app_meta CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return made
+    new_database = Database(project)
+    new_database.run(
+        "DROP SCHEMA IF EXISTS drizzle, app_meta CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    )
+    return new_database
 
 
 @pytest.mark.parametrize("folder", TOOLS)
-def test_a_tool_is_told_by_its_files_and_each_has_its_class(folder: str) -> None:
+def test_a_migration_tool_is_recognised_by_its_files_and_each_file_has_an_impact(folder: str) -> None:
     tool, _, impacts = TOOLS[folder]
-    found = files(folder)
-    assert {one.tool for one in found} == {tool}
-    assert tuple(one.impact.impact for one in found) == impacts, [one.impact for one in found]
+    migrations = files(folder)
+    assert {migration.tool for migration in migrations} == {tool}
+    assert tuple(migration.impact.impact for migration in migrations) == impacts, [
+        migration.impact for migration in migrations
+    ]
 
 
 @pytest.mark.parametrize("folder", TOOLS)
@@ -97,69 +101,70 @@ def test_the_first_two_files_are_found_in_the_journal_that_the_tool_wrote(databa
     tool, table, _ = TOOLS[folder]
     journal, shipped = database.load(folder), files(folder)
     assert {(row.tool, row.table) for row in journal} == {(tool, table)}
-    again = [one.tag for one in shipped if "R__" in one.tag]  # Flyway's repeatable one is applied after the two
-    assert [one.tag for one in shipped if is_applied(one, journal, shipped)] == [
-        *(one.tag for one in shipped[:2]),
-        *again,
+    # Flyway applies its repeatable migration after the two others.
+    repeatable = [migration.tag for migration in shipped if "R__" in migration.tag]
+    assert [migration.tag for migration in shipped if is_applied(migration, journal, shipped)] == [
+        *(migration.tag for migration in shipped[:2]),
+        *repeatable,
     ]
     assert summarize_journals(journal)[0].startswith(f"{tool}, {table}: {len(journal)} rows, ")
 
 
-def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[ShippedMigration, ...]) -> SchemaVerdict:
-    """On a release that ran when the journal had its first row only."""
+def verdict_after(folder: str, journal: tuple[Migration, ...], shipped: tuple[ShippedMigration, ...]) -> SchemaVerdict:
+    """Judge a release that ran when the journal had its first row only."""
     first = journal[:1]
     if folder == "alembic":
         first = (journal[0].model_copy(update={"id": "1a2b3c4d5e6f"}),)
-    return judge_schema(ReleaseSchema(journal=first, recorded_schema=EMPTY), EMPTY, journal, known)
+    return judge_schema(ReleaseSchema(journal=first, recorded_schema=EMPTY), EMPTY, journal, shipped)
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if name not in ("prisma", "flyway")])
-def test_what_was_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
+def test_a_migration_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
     journal, shipped = database.load(folder), files(folder)
-    found = verdict_after(folder, journal, shipped)
-    assert (found.journal, found.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
-    assert found.impact is not None
-    assert found.impact.impact is TOOLS[folder][2][1]
-    expected = Compatibility.UNKNOWN if found.impact.impact is UNKNOWN else Compatibility.COMPATIBLE
-    assert found.compatibility is expected
+    verdict = verdict_after(folder, journal, shipped)
+    assert (verdict.journal, verdict.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
+    assert verdict.impact is not None
+    assert verdict.impact.impact is TOOLS[folder][2][1]
+    expected = Compatibility.UNKNOWN if verdict.impact.impact is UNKNOWN else Compatibility.COMPATIBLE
+    assert verdict.compatibility is expected
 
 
 @pytest.mark.parametrize("folder", TOOLS)
-def test_what_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
+def test_a_migration_that_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
     """Another tool's journal was "no journal: compatible", and the structure can't show an UPDATE."""
-    found = verdict_after(folder, database.load(folder), ())
-    assert found.compatibility is Compatibility.UNKNOWN
+    verdict = verdict_after(folder, database.load(folder), ())
+    assert verdict.compatibility is Compatibility.UNKNOWN
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if not name.startswith("drizzle")])
-def test_a_target_whose_journal_was_not_seen_is_unknown_in_a_database_that_has_one(
+def test_a_target_without_a_recorded_journal_is_unknown_in_a_database_with_a_journal(
     database: Database, folder: str
 ) -> None:
     journal = database.load(folder)
-    found = judge_schema(ReleaseSchema(journal=None, recorded_schema=EMPTY), EMPTY, journal, files(folder))
-    assert (found.compatibility, found.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
+    verdict = judge_schema(ReleaseSchema(journal=None, recorded_schema=EMPTY), EMPTY, journal, files(folder))
+    assert (verdict.compatibility, verdict.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(database: Database) -> None:
-    """Prisma leaves the row without `finished_at`, and refuses to go on until a person has resolved it."""
+    """Prisma leaves no `finished_at` in the row, and refuses to continue until an operator resolves the migration."""
     journal = database.load("prisma")
-    (told,) = list_unfinished(journal)
-    assert told == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
-    found = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
-    assert found.compatibility is Compatibility.UNKNOWN
-    assert told in found.reason
+    (unfinished,) = list_unfinished(journal)
+    assert unfinished == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
+    verdict = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert unfinished in verdict.reason
 
 
-def test_a_row_that_flyway_calls_failed_does_so_too(database: Database) -> None:
+def test_a_failed_migration_of_flyway_is_unfinished(database: Database) -> None:
     database.load("flyway")
     database.run("UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2")
     journal = PostgresSql().migrations(database.address)
-    (told,) = list_unfinished(journal)
-    assert told == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
+    (unfinished,) = list_unfinished(journal)
+    assert unfinished == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
 
 
-def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database: Database) -> None:
-    before = database.load("flyway")
+def test_a_migration_that_flyway_undid_and_repeated_is_another_state(database: Database) -> None:
+    recorded = database.load("flyway")
     database.run(
         "INSERT INTO flyway_schema_history SELECT 5, version, description, 'UNDO_SQL', 'U1_1__users.sql', NULL,"
         " installed_by, installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2;"
@@ -167,8 +172,8 @@ def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database:
         " installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2"
     )
     after = PostgresSql().migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after, files("flyway"))
-    assert (found.journal, found.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
+    verdict = judge_schema(ReleaseSchema(journal=recorded, recorded_schema=EMPTY), EMPTY, after, files("flyway"))
+    assert (verdict.journal, verdict.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
 
 
 @pytest.mark.parametrize("folder", ["prisma", "flyway"])
@@ -176,55 +181,55 @@ def test_a_file_that_was_changed_after_it_was_applied_is_unknown(database: Datab
     journal = tuple(row for row in database.load(folder) if row.state == "applied")[:2]
     first, second, *_ = files(folder)
     changed = second.model_copy(update={"checksum": "0"})
-    found = verdict_after(folder, journal, (first, changed))
-    assert found.compatibility is Compatibility.UNKNOWN
-    assert "differs from the one that was applied" in found.reason
+    verdict = verdict_after(folder, journal, (first, changed))
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert "differs from the one that was applied" in verdict.reason
     assert not is_applied(changed, journal, (first, changed))
 
 
-def test_times_are_no_part_of_a_journal(database: Database) -> None:
-    before = database.load("prisma")
+def test_a_journal_ignores_the_times_of_its_rows(database: Database) -> None:
+    recorded = database.load("prisma")
     database.run("UPDATE _prisma_migrations SET started_at = started_at + interval '1 day', logs = NULL")
-    assert PostgresSql().migrations(database.address) == before
+    assert PostgresSql().migrations(database.address) == recorded
 
 
-def test_all_journals_of_a_database_are_kept(database: Database) -> None:
+def test_all_journals_of_a_database_are_read(database: Database) -> None:
     for folder in ("alembic", "django", "knex"):
         database.load(folder)
-    found = PostgresSql().migrations(database.address)
-    assert {row.tool for row in found or ()} == {"alembic", "django", "knex"}
+    rows = PostgresSql().migrations(database.address)
+    assert {row.tool for row in rows or ()} == {"alembic", "django", "knex"}
 
 
-def test_a_journal_that_the_settings_name_and_the_database_lacks_is_told(database: Database) -> None:
-    found = PostgresSql("app_meta.our_migrations").migrations(database.address)
-    assert list_unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
-    verdict = judge_schema(ReleaseSchema(journal=found, recorded_schema=EMPTY), EMPTY, found)
+def test_a_missing_journal_of_the_settings_is_reported(database: Database) -> None:
+    rows = PostgresSql("app_meta.our_migrations").migrations(database.address)
+    assert list_unfinished(rows) == ("the journal app_meta.our_migrations of the settings is not in the database",)
+    verdict = judge_schema(ReleaseSchema(journal=rows, recorded_schema=EMPTY), EMPTY, rows)
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
-def test_a_custom_journal_is_not_seen_unless_the_settings_name_it(database: Database) -> None:
+def test_a_custom_journal_is_read_only_if_the_settings_name_it(database: Database) -> None:
     database.load("drizzle-1")
     assert PostgresSql().migrations(database.address) is None
 
 
-def test_a_journal_of_a_layout_that_is_not_known_has_a_digest_for_each_row(database: Database) -> None:
+def test_a_journal_of_unknown_layout_has_a_digest_for_each_row(database: Database) -> None:
     database.run("CREATE TABLE our_log (step text, note text); INSERT INTO our_log VALUES ('a', 'x'), ('b', 'y')")
     sql = PostgresSql("our_log")
-    before = sql.migrations(database.address)
-    assert [(row.tool, row.table) for row in before or ()] == [("unknown", "public.our_log")] * 2
+    recorded = sql.migrations(database.address)
+    assert [(row.tool, row.table) for row in recorded or ()] == [("unknown", "public.our_log")] * 2
     database.run("UPDATE our_log SET note = 'z' WHERE step = 'b'")
     after = sql.migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after)
-    assert found.compatibility is Compatibility.UNKNOWN
+    verdict = judge_schema(ReleaseSchema(journal=recorded, recorded_schema=EMPTY), EMPTY, after)
+    assert verdict.compatibility is Compatibility.UNKNOWN
 
 
-def test_neons_own_schema_is_not_the_applications(database: Database) -> None:
+def test_a_journal_in_neons_own_schema_is_ignored(database: Database) -> None:
     database.run("CREATE SCHEMA neon_auth; CREATE TABLE neon_auth.schema_migrations (version text)")
     assert PostgresSql().migrations(database.address) is None
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
-def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Database) -> None:
+def test_an_unreadable_journal_is_a_failure_and_not_an_absent_journal(database: Database) -> None:
     database.load("knex")
     database.administer("CREATE ROLE reader LOGIN PASSWORD 'x'")
     host = database.address.get_secret_value().split("@")[1]
@@ -235,20 +240,20 @@ def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Databas
 # Folders
 
 
-def test_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
-    found = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
-    assert {one.impact.impact for one in found} == {UNKNOWN}
-    assert "--sql" in found[0].impact.reasons[0]
+def test_a_migration_in_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
+    migrations = read_migrations(FIXTURES / "django" / "files", second_opinion=lambda _: NO_IMPACT)
+    assert {migration.impact.impact for migration in migrations} == {UNKNOWN}
+    assert "--sql" in migrations[0].impact.reasons[0]
 
 
-def test_a_migration_of_flyway_that_is_java_is_unknown(tmp_path: Path) -> None:
+def test_a_java_migration_of_flyway_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "V3__it.java").write_text("class V3__it {}")
-    (found,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
-    assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
+    (migration,) = read_migrations(tmp_path, second_opinion=lambda _: NO_IMPACT)
+    assert (migration.tool, migration.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
 
 
-def test_the_undo_file_of_flyway_is_its_way_down() -> None:
-    downs = [one.down_impact.impact for one in files("flyway") if one.down_impact is not None]
+def test_the_undo_file_of_flyway_is_the_down_migration() -> None:
+    downs = [migration.down_impact.impact for migration in files("flyway") if migration.down_impact is not None]
     assert downs == [ADDITIVE]
 
 
@@ -259,7 +264,7 @@ def plain(folder: Path, **texts: str) -> tuple[ShippedMigration, ...]:
     return read_migrations(folder, second_opinion=lambda _: NO_IMPACT)
 
 
-def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_path: Path) -> None:
+def test_a_plain_folder_without_a_journal_counts_all_migrations_shipped_since(tmp_path: Path) -> None:
     first = plain(tmp_path / "a", one="CREATE TABLE a (id int)")
     adds = plain(tmp_path / "b", one="CREATE TABLE a (id int)", two="ALTER TABLE a ADD b text")
     writes = plain(tmp_path / "c", one="CREATE TABLE a (id int)", two="UPDATE a SET id = 1")
@@ -274,7 +279,7 @@ def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_p
     )
 
 
-def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
+def test_a_folder_of_two_tools_is_refused_unless_the_tool_is_named(tmp_path: Path) -> None:
     (tmp_path / "V1__a.sql").write_text("SELECT 1")
     (tmp_path / "20260101000000_a.js").write_text("")
     with pytest.raises(InvalidRequest, match="--tool flyway"):
@@ -282,14 +287,14 @@ def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
     assert len(read_migrations(tmp_path, MigrationTool.FLYWAY, second_opinion=lambda _: NO_IMPACT)) == 1
 
 
-def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_the_tools_migrations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="has no migrations of knex"):
         read_migrations(tmp_path, MigrationTool.KNEX)
     with pytest.raises(InvalidRequest, match="leave --sql out"):
         read_migrations(FIXTURES / "prisma" / "files", sql=tmp_path)
 
 
-def test_what_an_older_version_stored_keeps_its_digest() -> None:
+def test_a_schema_stored_by_an_older_version_keeps_its_digest() -> None:
     """The ledger's key of a schema is its digest, and a schema under another digest is not read."""
     old = (
         '{"shipped":[{"tag":"0000_it","created_at":1,"hash":"' + "a" * 64 + '","impact":{"impact":"breaking",'

@@ -40,38 +40,38 @@ def shared(local_neon: LocalNeon) -> Iterator[Database]:
     project.close()
 
 
-def nobody_is_connected(address: SecretStr) -> bool:
-    """A session that was closed is still shown until its process has ended."""
+def has_no_clients(address: SecretStr) -> bool:
+    """Wait until no client session is listed. A closed session is listed until its process has ended."""
     return bool(eventually(lambda: SQL.client_sessions(address) == ()))
 
 
-def test_sessions_of_others_are_seen_and_ours_is_not(shared: Database) -> None:
-    assert nobody_is_connected(shared.address)
+def test_sessions_of_clients_are_listed_without_the_rollbacks_own_session(shared: Database) -> None:
+    assert has_no_clients(shared.address)
     with psycopg.connect(shared.address.get_secret_value(), application_name="express-api") as session:
         session.execute("SELECT 1")
-        (seen,) = SQL.client_sessions(shared.address)
-        assert seen.pid == session.info.backend_pid
-    assert (seen.role, seen.application, seen.state) == ("app_owner", "express-api", "idle in transaction")
+        (client,) = SQL.client_sessions(shared.address)
+        assert client.pid == session.info.backend_pid
+    assert (client.role, client.application, client.state) == ("app_owner", "express-api", "idle in transaction")
 
 
-def test_a_session_of_another_role_is_seen_though_not_what_it_does(shared: Database) -> None:
+def test_a_session_of_another_role_is_listed_without_its_state(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'; CREATE ROLE by_sql LOGIN PASSWORD 'x'")
-    assert nobody_is_connected(shared.address)
+    assert has_no_clients(shared.address)
     by_sql = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="by_sql", password="x")
     with psycopg.connect(shared.address.get_secret_value(), user="reporting", password="x"):
-        (seen,) = SQL.client_sessions(SecretStr(by_sql))
+        (client,) = SQL.client_sessions(SecretStr(by_sql))
         (seen_by_neons,) = SQL.client_sessions(shared.address)  # `neon_superuser` is in pg_monitor
-    assert (seen.role, seen.state) == ("reporting", None)
+    assert (client.role, client.state) == ("reporting", None)
     assert (seen_by_neons.role, seen_by_neons.state) == ("reporting", "idle")
 
 
-def test_neons_own_sessions_are_not_the_applications(shared: Database) -> None:
+def test_neons_own_sessions_are_not_listed(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect():
-        assert nobody_is_connected(shared.address)
+        assert has_no_clients(shared.address)
 
 
-def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
+def test_the_schema_has_the_columns_that_an_insert_needs(shared: Database) -> None:
     shared.run(
         "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email varchar(80) NOT NULL, note text,"
         " seen timestamptz NOT NULL DEFAULT now(), gone int)"
@@ -95,7 +95,7 @@ def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
     assert set(tables) == {"public.users", "public.written"}
 
 
-def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> None:
+def test_an_absent_journal_differs_from_an_empty_journal(local_neon: LocalNeon) -> None:
     database = Database(LocalProject(local_neon, Limits()))
     assert SQL.migrations(database.address) is None
     database.run("CREATE SCHEMA drizzle")
@@ -104,28 +104,28 @@ def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> 
     )
     assert SQL.migrations(database.address) == ()
     database.run("INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('b', 2), ('a', 1)")
-    found = SQL.migrations(database.address)
-    assert found is not None
-    assert [(migration.hash, migration.created_at) for migration in found] == [("a", 1), ("b", 2)]
+    rows = SQL.migrations(database.address)
+    assert rows is not None
+    assert [(migration.hash, migration.created_at) for migration in rows] == [("a", 1), ("b", 2)]
     database.project.close()
 
 
-def test_nothing_can_be_written(shared: Database) -> None:
+def test_a_session_of_the_rollback_can_not_write(shared: Database) -> None:
     with pytest.raises(QueryFailed, match="ReadOnly"):
         write_through(shared.address)
 
 
-def test_what_the_role_may_not_read_is_refused_for_good_with_what_to_grant(shared: Database) -> None:
+def test_a_query_without_permission_fails_permanently_and_names_the_grant(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE nosy LOGIN PASSWORD 'x'")
     shared.run("CREATE TABLE private (i int)")
     address = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="nosy", password="x")
-    with pytest.raises(QueryFailed, match="permission denied for table private; grant what it names") as refused:
+    with pytest.raises(QueryFailed, match="permission denied for table private; grant what it names") as error:
         run_through(SecretStr(address), "SELECT * FROM private")
-    assert refused.value.kind is RefusalKind.ACCESS
+    assert error.value.kind is RefusalKind.ACCESS
 
 
-def test_a_session_that_the_server_ends_is_asked_for_again(shared: Database) -> None:
+def test_a_session_that_the_server_ends_counts_as_unreachable(shared: Database) -> None:
     """A compute that goes to sleep ends its sessions; ours only read."""
     with pytest.raises(Unreachable, match="the session with the database ended"):
         run_through(shared.address, "SELECT pg_terminate_backend(pg_backend_pid())")
@@ -140,19 +140,19 @@ def run_through(address: SecretStr, statement: str) -> None:
         session.execute(statement.encode())
 
 
-def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared: Database) -> None:
+def test_the_error_about_an_unreachable_database_hides_the_password(shared: Database) -> None:
     with pytest.raises(Unreachable) as unreachable:
         SQL.head(SecretStr("postgresql://u:hidden@127.0.0.1:1/app"))
     assert "hidden" not in str(unreachable.value)
-    with pytest.raises(SessionRefused) as refused:
+    with pytest.raises(SessionRefused) as error:
         SQL.head(SecretStr(shared.address.get_secret_value().replace("@", "hidden@")))
-    assert "hidden" not in str(refused.value)
+    assert "hidden" not in str(error.value)
 
 
-def test_an_address_that_is_none_is_told_without_showing_it() -> None:
-    with pytest.raises(QueryFailed) as told:
+def test_the_error_about_an_invalid_address_hides_the_address() -> None:
+    with pytest.raises(QueryFailed) as error:
         SQL.head(SecretStr("postgresql://u:hid den@host:port/app"))
-    assert "hid" not in str(told.value)
+    assert "hid" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_an_address_that_is_none_is_told_without_showing_it() -> None:
         ("/app", "/no_such_database", RefusalKind.NOT_FOUND),
     ],
 )
-def test_a_wrong_role_password_or_database_is_refused_for_good_and_never_called_waking_up(
+def test_a_wrong_role_password_or_database_fails_permanently_and_is_not_taken_for_a_starting_compute(
     shared: Database, part: str, other: str, kind: RefusalKind
 ) -> None:
-    """libpq tells no SQLSTATE when a connection fails: Postgres's words decide."""
+    """libpq reports no SQLSTATE when a connection fails, so the text of Postgres decides."""
     wrong = other.join(shared.address.get_secret_value().rsplit(part, 1))
-    with pytest.raises(SessionRefused) as refused:
+    with pytest.raises(SessionRefused) as error:
         SQL.head(SecretStr(wrong))
-    assert refused.value.kind is kind
-    assert "may be starting" not in str(refused.value)
-    assert "in the settings" in str(refused.value)
+    assert error.value.kind is kind
+    assert "may be starting" not in str(error.value)
+    assert "in the settings" in str(error.value)

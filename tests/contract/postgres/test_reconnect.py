@@ -33,8 +33,8 @@ class Branch:
 
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, **of_reader: Any) -> None:
         self.writer, self.reader = Workload(cloud, balanced=False), Workload(cloud, balanced=False)
-        for one in (self.writer, self.reader):
-            one.start_and_wait(one.release("v1", COMMANDS), 1)
+        for workload in (self.writer, self.reader):
+            workload.start_and_wait(workload.release("v1", COMMANDS), 1)
         services = (
             self._settings(SERVICE, self.writer, command=PING),
             self._settings(READER, self.reader, **of_reader),
@@ -49,10 +49,10 @@ class Branch:
         now = datetime.now(UTC)
         lease = self.ledger.acquire(SERVICE, rollback().id, now, now + timedelta(hours=1))
         assert lease is not None
-        before = OriginalBranch(name="main", protected=False, id="br-1")
+        original_branch = OriginalBranch(name="main", protected=False, id="br-1")
         progress = RestoreProgress(
             point=RestorePoint(at=now),
-            started_at=now, before=before, backup_id="br-2", accepted_at=now, verified_at=now,
+            started_at=now, before=original_branch, backup_id="br-2", accepted_at=now, verified_at=now,
             database_outcome=DatabaseOutcome.RESTORED, ended_at=now,
         )  # fmt: skip
         planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1", reconnecting_services=(SERVICE, READER))
@@ -61,11 +61,11 @@ class Branch:
             plan=Plan(running=release("v2"), target=release("v1"), checks=(), database=planned),
             service=ServiceProgress(started_at=now, escalation_level_since=now, done_at=now),
         )  # fmt: skip
-        time.sleep(0.1)  # ECS tells times to the millisecond
+        time.sleep(0.1)  # ECS reports times to the millisecond
 
     def _settings(self, name: str, of: Workload, **connection: Any) -> ServiceSettings:
-        given = {"name": name, "cluster": of.name, "ecs_service": of.name, "container": "app"}
-        return ServiceSettings.model_validate({**given, "connection": connection})
+        fields = {"name": name, "cluster": of.name, "ecs_service": of.name, "container": "app"}
+        return ServiceSettings.model_validate({**fields, "connection": connection})
 
     def until_over(self) -> Rollback:
         until = time.monotonic() + 30
@@ -76,9 +76,9 @@ class Branch:
         return self.document
 
     def of(self, name: str) -> ServiceConnection:
-        found = self.document.reconnection.of(name) if self.document.reconnection is not None else None
-        assert found is not None
-        return found
+        reconnection = self.document.reconnection.of(name) if self.document.reconnection is not None else None
+        assert reconnection is not None
+        return reconnection
 
 
 def task_arns(of: Workload) -> set[str]:
@@ -89,12 +89,12 @@ def test_a_reader_gets_new_tasks_of_the_same_definition_and_the_writer_keeps_its
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch = Branch(cloud, monkeypatch, command=PING)
-    before = branch.reader.primary()
+    original = branch.reader.primary()
     of_reader, of_writer = task_arns(branch.reader), task_arns(branch.writer)
     branch.until_over()
     now = branch.reader.primary()
-    assert (now["taskDefinition"], now["rolloutState"]) == (before["taskDefinition"], "COMPLETED")
-    assert branch.of(READER).deployment_id == now["id"] != before["id"]
+    assert (now["taskDefinition"], now["rolloutState"]) == (original["taskDefinition"], "COMPLETED")
+    assert branch.of(READER).deployment_id == now["id"] != original["id"]
     assert task_arns(branch.reader).isdisjoint(of_reader)
     assert task_arns(branch.writer) == of_writer
     for name in (SERVICE, READER):
@@ -110,12 +110,12 @@ def test_a_reader_s_own_command_runs_in_its_container_and_its_tasks_stay(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch = Branch(cloud, monkeypatch, reconnect_command=RESET)
-    before, tasks = branch.reader.primary(), task_arns(branch.reader)
+    original, tasks = branch.reader.primary(), task_arns(branch.reader)
     branch.until_over()
     run = branch.of(READER).run
     assert run is not None
     assert run.exit_code == 0
-    assert branch.reader.primary()["id"] == before["id"]
+    assert branch.reader.primary()["id"] == original["id"]
     assert task_arns(branch.reader) == tasks
 
 

@@ -151,17 +151,17 @@ class Database:
     def schema(self) -> LiveSchema:
         return PostgresSql().live_schema(self._address)
 
-    def refused(self) -> list[str]:
+    def failing_statements(self) -> list[str]:
         """Errors of Postgres for the old statements that no longer work."""
-        said = []
+        errors = []
         with psycopg.connect(self._address.get_secret_value()) as session:
             for statement in STATEMENTS:
                 try:
                     session.execute(statement.encode())
                 except psycopg.Error as error:
-                    said.append(f"{statement}: {error}")
+                    errors.append(f"{statement}: {error}")
                 session.rollback()
-        return said
+        return errors
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,9 @@ def database(local_neon: LocalNeon) -> Iterator[Database]:
     project.close()
 
 
-def test_the_old_statements_work_before_any_change(database: Database) -> None:
+def test_the_old_releases_statements_work_before_any_change(database: Database) -> None:
     database.reset()
-    assert database.refused() == []
+    assert database.failing_statements() == []
 
 
 SILENT = (
@@ -189,7 +189,7 @@ def test_a_change_that_refuses_no_statement_and_returns_other_values_is_unknown(
     database.reset()
     recorded_schema = database.schema()
     database.run(sql)
-    assert database.refused() == []
+    assert database.failing_statements() == []
     assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
@@ -202,7 +202,7 @@ def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None
     assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
-def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> None:
+def test_a_changed_query_of_a_materialized_view_is_unknown(database: Database) -> None:
     database.reset()
     database.run("CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users")
     recorded_schema = database.schema()
@@ -213,12 +213,12 @@ def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> 
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
 def test_a_snapshot_of_an_older_version_does_not_differ_in_facts_that_it_lacks(database: Database, sql: str) -> None:
     database.reset()
-    told = database.schema()
+    schema = database.schema()
     tables = {
         table: {name: column.model_copy(update={"default": None, "sequence": None}) for name, column in columns.items()}
-        for table, columns in told.tables.items()
+        for table, columns in schema.tables.items()
     }
-    old = told.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
+    old = schema.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
     assert '"default"' not in old.model_dump_json()  # the digest of what is stored stays what it was
     database.run(sql)
     assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
@@ -248,7 +248,7 @@ def test_a_partition_that_retention_dropped_is_no_difference(database: Database)
     assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
 
 
-def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Database) -> None:
+def test_a_dropped_column_of_a_partitioned_table_is_breaking(database: Database) -> None:
     database.reset()
     database.run(EVENTS)
     recorded_schema = database.schema()
@@ -259,22 +259,22 @@ def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Dat
     assert find_worst(compare_structures(recorded_schema, database.schema())) is BREAKING
 
 
-def test_an_older_snapshots_partition_is_no_difference_if_it_exists_and_unknown_if_it_is_gone(
+def test_a_partition_in_an_older_snapshot_is_compatible_while_it_exists_and_unknown_once_dropped(
     database: Database,
 ) -> None:
-    """It is not breaking: no restore would bring it back. A table of its own may have the same columns."""
+    """A dropped partition is not breaking: no restore brings it back. Another table may have the same columns."""
     database.reset()
     database.run(EVENTS)
-    told = database.schema()
-    events = told.tables["public.events"]
-    tables = {**told.tables, **dict.fromkeys(told.partitions or (), events)}
-    old = told.model_copy(update={"tables": tables, "partitions": None})
+    schema = database.schema()
+    events = schema.tables["public.events"]
+    tables = {**schema.tables, **dict.fromkeys(schema.partitions or (), events)}
+    old = schema.model_copy(update={"tables": tables, "partitions": None})
     assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
     database.run(RETENTION)
     assert find_worst(compare_structures(old, database.schema())) is UNKNOWN
 
 
-def test_a_table_that_became_a_partition_refuses_rows_outside_its_bounds(database: Database) -> None:
+def test_a_table_that_became_a_partition_is_unknown(database: Database) -> None:
     database.reset()
     database.run("CREATE TABLE jobs (at date NOT NULL)")
     recorded_schema = database.schema()
@@ -283,7 +283,7 @@ def test_a_table_that_became_a_partition_refuses_rows_outside_its_bounds(databas
     assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
-def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
+def test_a_change_in_a_schema_of_neon_is_no_difference(database: Database) -> None:
     """Neon Auth creates `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
     database.reset()
     database.run(
@@ -301,7 +301,7 @@ def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(databa
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
-def test_the_same_structure_created_again_reads_the_same(database: Database) -> None:
+def test_a_recreated_structure_has_the_same_snapshot(database: Database) -> None:
     database.reset()
     first = database.schema()
     database.reset()
@@ -314,12 +314,12 @@ def test_the_verdict_holds_for_the_old_releases_statements(database: Database, c
     database.reset()
     recorded_schema = database.schema()
     database.run(change.sql)
-    found = compare_structures(recorded_schema, database.schema())
-    refused = database.refused()
-    assert find_worst(found) is change.verdict, (found, refused)
-    assert (not refused) == change.works, refused
-    if find_worst(found) is COMPATIBLE:
-        assert refused == []
+    differences = compare_structures(recorded_schema, database.schema())
+    errors = database.failing_statements()
+    assert find_worst(differences) is change.verdict, (differences, errors)
+    assert (not errors) == change.works, errors
+    if find_worst(differences) is COMPATIBLE:
+        assert errors == []
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
@@ -327,7 +327,7 @@ def test_a_migration_that_is_classified_as_harmless_is_harmless(database: Databa
     database.reset()
     database.run(change.sql)
     if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
-        assert database.refused() == []
+        assert database.failing_statements() == []
         assert change.verdict is COMPATIBLE
 
 
@@ -338,7 +338,7 @@ def test_changes_that_are_harmless_alone_are_harmless_together(database: Databas
         if change.verdict is COMPATIBLE:
             database.run(change.sql)
     assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
-    assert database.refused() == []
+    assert database.failing_statements() == []
 
 
 # Statements of migrations on the schema above. A view that is replaced is left out: its body belongs to the snapshot.
@@ -392,8 +392,8 @@ READS = (
 )
 
 
-def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
-    """Answers to the old release's reads; a refused read is the name of its error."""
+def read_answers(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
+    """Return the answers to the old release's reads; a failed read is the name of its error."""
     answers: list[object] = []
     for read in READS:
         try:
@@ -417,7 +417,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
     """
     with psycopg.connect(old.uri) as session, session.transaction(force_rollback=True):
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
-        recorded_schema, before = read_schema(session), seen(session)
+        recorded_schema, original_answers = read_schema(session), read_answers(session)
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
         try:
             with session.transaction():
@@ -426,7 +426,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
             return None
         impact, structure = classify(sql), find_worst(compare_structures(recorded_schema, read_schema(session)))
         harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
-        return harmless and structure is COMPATIBLE, seen(session) != before
+        return harmless and structure is COMPATIBLE, read_answers(session) != original_answers
 
 
 MADE_AGAIN = (
@@ -444,18 +444,16 @@ MADE_AGAIN = (
 
 
 @pytest.mark.parametrize("parts", MADE_AGAIN, ids=lambda parts: parts[0])
-def test_an_object_that_is_created_again_harms_the_old_release_and_blocks(
-    old: Database, parts: tuple[str, ...]
-) -> None:
+def test_a_recreated_object_harms_the_old_release_and_is_blocked(old: Database, parts: tuple[str, ...]) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) == (False, True)
 
 
 @pytest.mark.parametrize("sql", FRAGMENTS)
-def test_a_statement_that_is_let_through_leaves_the_old_releases_answers(old: Database, sql: str) -> None:
+def test_a_statement_that_passes_keeps_the_old_releases_answers(old: Database, sql: str) -> None:
     assert judged_and_harmed(old, sql) != (True, True)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=2, max_size=4, unique=True))
-def test_a_migration_that_is_let_through_leaves_the_old_releases_answers(old: Database, parts: list[str]) -> None:
+def test_a_migration_that_passes_keeps_the_old_releases_answers(old: Database, parts: list[str]) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) != (True, True)

@@ -51,8 +51,8 @@ class Restored:
         lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now().replace(year=2100))
         assert lease is not None
         ports = make_ports(clock=clock, ledger=ledger, services=services)
-        given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": ports.settings.services}
-        target = BranchSettings.model_validate({**given, "window_margin_minutes": 0, **settings})
+        fields = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": ports.settings.services}
+        target = BranchSettings.model_validate({**fields, "window_margin_minutes": 0, **settings})
         context, document = (
             BranchContext(target, self.project.databases, self.project.sql),
             rollback(lease_counter=lease.counter),
@@ -79,7 +79,7 @@ def branch(local_neon: LocalNeon) -> Iterator[Restored]:
     project.close()
 
 
-def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored) -> None:
+def test_new_rows_get_no_id_of_a_lost_row_in_any_database(branch: Restored) -> None:
     branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
     branch.run("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text)")
     branch.run("CREATE TABLE invoices (id serial PRIMARY KEY)", "billing")
@@ -89,18 +89,18 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
     branch.run("INSERT INTO orders (what) SELECT 'bad' FROM generate_series(1, 70)")
     branch.run("INSERT INTO invoices SELECT FROM generate_series(1, 3)", "billing")
     branch.run("SELECT nextval('\"Down\"'), nextval('\"Down\"')")
-    done = branch.restore(point)
+    progress = branch.restore(point)
 
-    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id") == [(81,)]
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
-    assert [one.in_words() for one in done.sequences_carried or ()] == [
+    assert [sequence.in_words() for sequence in progress.sequences_carried or ()] == [
         "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows get no id of a lost row",
         "public.Down continues after -6 instead of its beginning: new rows get no id of a lost row",
         "public.orders_id_seq continues after 80 instead of 33: new rows get no id of a lost row",
     ]
-    assert done.sequences == (), "the document does not keep what it was done from"
+    assert progress.sequences == (), "the document does not keep what it was done from"
 
 
 @pytest.mark.parametrize(("lost", "is_taken_back"), [(32, False), (33, True), (IMPORTED_USERS, True)])
@@ -109,15 +109,15 @@ def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lo
     branch.run("INSERT INTO orders (what) VALUES ('good')")
     point = branch.now()
     branch.run(f"INSERT INTO orders (what) SELECT 'bad' FROM generate_series(1, {lost})")  # noqa: S608 - a number
-    done = branch.restore(point)
+    progress = branch.restore(point)
 
-    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
-    assert bool(done.sequences_carried) is is_taken_back
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
+    assert bool(progress.sequences_carried) is is_taken_back
     ((new,),) = branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id")
     assert new == 1 + lost + 1, "new rows get no id of a lost row, whether the sequence was carried or logged ahead"
 
 
-def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
+def test_a_sequence_that_the_role_may_not_set_is_reported_and_the_restore_succeeds(branch: Restored) -> None:
     branch.project.as_made_by_sql(branch.id)
     branch.run("CREATE SEQUENCE tickets")
     branch.as_admin(
@@ -125,14 +125,14 @@ def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branc
     )
     point = branch.now()
     branch.run("SELECT nextval('tickets')")
-    done = branch.restore(point)
-    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
-    (told,) = done.sequences_carried or ()
-    assert "permission denied for sequence tickets" in told.why_not
-    assert "new rows get ids of lost rows" in told.in_words()
+    progress = branch.restore(point)
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
+    (sequence,) = progress.sequences_carried or ()
+    assert "permission denied for sequence tickets" in sequence.why_not
+    assert "new rows get ids of lost rows" in sequence.in_words()
 
 
-def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> None:
+def test_sequences_return_with_the_rows_if_the_settings_say_so(branch: Restored) -> None:
     branch.run("CREATE SEQUENCE tickets")
     point = branch.now()
     branch.run("SELECT nextval('tickets')")
@@ -140,12 +140,12 @@ def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> 
     assert branch.run("SELECT nextval('tickets')") == [(1,)]
 
 
-def test_setting_a_sequence_twice_is_setting_it_once_and_bounds_and_cycle_stay(branch: Restored) -> None:
+def test_setting_a_sequence_is_idempotent_and_keeps_its_bounds_and_cycle(branch: Restored) -> None:
     branch.run("CREATE SEQUENCE round MINVALUE 1 MAXVALUE 9 CYCLE")
     address, sql = SecretStr(branch.project.uri(branch.id)), PostgresSql()
-    (there,) = (one for one in sql.sequences(address, DATABASE) if one.name == "round")
+    (sequence,) = (candidate for candidate in sql.sequences(address, DATABASE) if candidate.name == "round")
     for _ in range(2):
-        assert sql.set_sequences(address, DATABASE, [(there, 9)]) == {}
+        assert sql.set_sequences(address, DATABASE, [(sequence, 9)]) == {}
     assert branch.run("SELECT nextval('round')") == [(1,)]
-    (after,) = (one for one in sql.sequences(address, DATABASE) if one.name == "round")
+    (after,) = (candidate for candidate in sql.sequences(address, DATABASE) if candidate.name == "round")
     assert (after.minimum, after.maximum, after.cycles) == (1, 9, True)

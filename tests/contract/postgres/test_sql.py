@@ -26,9 +26,9 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
 
 
 def main(project: NeonProject) -> tuple[Branch, SecretStr]:
-    found = project.databases.branch_named("main")
-    assert found is not None
-    return found, project.databases.connection_uri(found.id, "app", ROLE)
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch, project.databases.connection_uri(branch.id, "app", ROLE)
 
 
 ASKED = RowQuery(
@@ -42,24 +42,24 @@ ASKED = RowQuery(
 )
 
 
-def test_a_head_is_a_point_to_restore_to_and_what_that_takes_is_told(project: NeonProject) -> None:
+def test_a_restore_to_a_head_loses_exactly_the_rows_that_the_comparison_names(project: NeonProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     head = project.sql.head(address)
     project.write(root.id, 2)
     assert project.sql.head(address).lsn > head.lsn
-    before = project.sql.buckets(address, ASKED)
-    rows = list(project.sql.rows(address, ASKED, tuple(before)))
+    original_buckets = project.sql.buckets(address, ASKED)
+    rows = list(project.sql.rows(address, ASKED, tuple(original_buckets)))
     project.databases.restore(root.id, root.id, head.lsn, "backup")
     project.settle()
     after = project.sql.buckets(address, ASKED)
-    differing = differing_buckets(before, after)
-    assert (sum(bucket.rows for bucket in before.values()), project.sql.count(address, ASKED)) == (2, 1)
+    differing = differing_buckets(original_buckets, after)
+    assert (sum(bucket.rows for bucket in original_buckets.values()), project.sql.count(address, ASKED)) == (2, 1)
     assert compare_rows(rows, project.sql.rows(address, ASKED, tuple(after)), 5).gone_keys == ("[2]",)
     assert [row.key for row in project.sql.rows(address, ASKED, differing)] in ([], ["[1]"])
 
 
-def test_rows_come_in_ascending_order_of_hash_and_key(project: NeonProject) -> None:
+def test_rows_are_returned_in_ascending_order_of_hash_and_key(project: NeonProject) -> None:
     root, address = main(project)
     for row in range(1, 9):
         project.write(root.id, row)
@@ -68,20 +68,20 @@ def test_rows_come_in_ascending_order_of_hash_and_key(project: NeonProject) -> N
     assert {row.key for row in rows} == {f"[{row}]" for row in range(1, 9)}
 
 
-def test_the_databases_of_the_branch_and_what_holds_rows_are_told(project: NeonProject) -> None:
+def test_the_databases_and_tables_of_a_branch_are_listed(project: NeonProject) -> None:
     _, address = main(project)
-    assert [one.name for one in project.sql.databases(address)] == ["app"]
+    assert [database.name for database in project.sql.databases(address)] == ["app"]
     (written,) = project.sql.relations(address, "app")
     assert (written.in_words, written.key, written.columns, written.why_not) == (
         "public.written", ("row",), ("row",), "",
     )  # fmt: skip
 
 
-def test_a_client_is_seen_while_it_is_connected(project: NeonProject) -> None:
+def test_a_client_is_listed_while_it_is_connected(project: NeonProject) -> None:
     root, address = main(project)
     with project.connected(root.id, "express-api"):
-        (seen,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
-        assert (seen.role, seen.application) == (ROLE, "express-api")
+        (client,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
+        assert (client.role, client.application) == (ROLE, "express-api")
     assert eventually(lambda: project.sql.client_sessions(address) == ())
 
 
@@ -97,18 +97,18 @@ def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unre
         project.sql.head(address)
 
 
-def test_a_database_without_a_journal_is_told(project: NeonProject) -> None:
+def test_a_database_without_a_journal_has_none(project: NeonProject) -> None:
     assert project.sql.migrations(main(project)[1]) is None
 
 
-def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject) -> None:
+def test_a_digest_covers_the_compared_columns(project: NeonProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     project.write(root.id, 2)
 
     def digests(*columns: str) -> list[int]:
-        asked = ASKED.model_copy(update={"columns": columns})
-        return [row.digest for row in project.sql.rows(address, asked, tuple(range(16_384)))]
+        query = ASKED.model_copy(update={"columns": columns})
+        return [row.digest for row in project.sql.rows(address, query, tuple(range(16_384)))]
 
     assert digests("row") != digests()
     with pytest.raises(QueryFailed):
@@ -116,7 +116,7 @@ def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject)
 
 
 @pytest.mark.parametrize(("part", "other"), [(f"//{ROLE}:", "//nobody:"), ("/app", "/no_such_database")])
-def test_an_address_that_is_wrong_in_any_part_reaches_nothing(project: NeonProject, part: str, other: str) -> None:
+def test_an_address_with_a_wrong_part_is_refused_or_unreachable(project: NeonProject, part: str, other: str) -> None:
     _, address = main(project)
     wrong = other.join(address.get_secret_value().rsplit(part, 1))
     assert wrong != address.get_secret_value()

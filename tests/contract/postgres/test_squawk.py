@@ -1,4 +1,4 @@
-"""The second reader of migrations, as it is installed."""
+"""squawk, the second classifier of migrations, as it is installed."""
 
 import hashlib
 import json
@@ -26,10 +26,10 @@ from rollback_cli.migrations.tools.drizzle import read_drizzle
         ("DROP DATABASE app", "ban-drop-database"),
     ],
 )
-def test_every_rule_that_counts_is_one_of_squawks(sql: str, rule: str) -> None:
-    found = run_squawk(f"SELECT 1;\n{sql};")
-    assert (found.impact, found.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
-    assert found.is_visible_in_structure == (rule != "ban-truncate-cascade")
+def test_each_breaking_rule_is_a_rule_of_squawk(sql: str, rule: str) -> None:
+    result = run_squawk(f"SELECT 1;\n{sql};")
+    assert (result.impact, result.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
+    assert result.is_visible_in_structure == (rule != "ban-truncate-cascade")
 
 
 @pytest.mark.parametrize(
@@ -44,24 +44,26 @@ def test_every_rule_that_counts_is_one_of_squawks(sql: str, rule: str) -> None:
         "ALTER TYPE mood ADD VALUE 'calm'",
     ],
 )
-def test_its_advice_about_locks_and_taste_is_no_incompatibility(sql: str) -> None:
+def test_advice_of_squawk_about_locks_and_style_is_no_incompatibility(sql: str) -> None:
     assert run_squawk(sql).impact is Impact.NONE
     assert classify(sql).impact in (Impact.NONE, Impact.ADDITIVE)
 
 
 @pytest.mark.parametrize("sql", ["TRUNCATE users", "UPDATE users SET a = 1", "DO $$ BEGIN DELETE FROM users; END $$"])
-def test_its_silence_is_no_consent(sql: str) -> None:
+def test_silence_of_squawk_does_not_lower_the_impact(sql: str) -> None:
     assert run_squawk(sql).impact is Impact.NONE
     assert classify(sql).impact in (Impact.BREAKING, Impact.UNKNOWN)
 
 
-def test_what_it_can_not_parse_is_unknown() -> None:
-    found = run_squawk("ALTER TABLE users ADD COLUMN (;")
-    assert (found.impact, found.is_visible_in_structure) == (Impact.UNKNOWN, False)
-    assert "syntax-error" in found.reasons[0]
+def test_a_statement_that_squawk_can_not_parse_is_unknown() -> None:
+    result = run_squawk("ALTER TABLE users ADD COLUMN (;")
+    assert (result.impact, result.is_visible_in_structure) == (Impact.UNKNOWN, False)
+    assert "syntax-error" in result.reasons[0]
 
 
-def test_without_it_nothing_is_called_harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_classification_without_squawk_fails_with_the_command_that_installs_squawk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(ExternalServiceError, match="pip install squawk-cli"):
         run_squawk("SELECT 1")
@@ -78,7 +80,7 @@ def repository(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_path: Path) -> None:
+def test_the_migrations_of_a_repository_are_read_oldest_first_with_their_impact(tmp_path: Path) -> None:
     adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
     folder = repository(tmp_path, **{"0001_drops": drops, "0000_adds": adds, "0001_drops.down": adds})
     first, second = read_drizzle(folder)
@@ -95,30 +97,30 @@ def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_pat
     assert second.down_impact.impact is Impact.ADDITIVE
 
 
-def test_a_way_down_is_classified_by_its_own_text(tmp_path: Path) -> None:
+def test_a_down_migration_is_classified_by_its_own_text(tmp_path: Path) -> None:
     adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
     (added,) = read_drizzle(repository(tmp_path, **{"0000_adds": adds, "0000_adds.down": drops}))
     assert (added.impact.impact, added.down_impact and added.down_impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
 
 
-def test_a_way_down_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_down_migration_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     folder = repository(tmp_path, **{"0000_adds": "SELECT 1"})
     (folder / "0000_adds.down.sql").write_bytes(b"\xff")
     with pytest.raises(InvalidRequest, match=r"0000_adds\.down\.sql"):
         read_drizzle(folder)
 
 
-def test_the_second_reader_can_only_make_it_worse(tmp_path: Path) -> None:
+def test_squawk_can_only_raise_the_impact(tmp_path: Path) -> None:
     folder = repository(tmp_path, **{"0000_wipes": "TRUNCATE users", "0001_adds": "CREATE TABLE a (id int)"})
 
     def doubtful(sql: str) -> MigrationImpact:
         return unknown("not today")
 
-    impacts = {one.tag: one.impact.impact for one in read_drizzle(folder, doubtful)}
+    impacts = {migration.tag: migration.impact.impact for migration in read_drizzle(folder, doubtful)}
     assert impacts == {"0000_wipes": Impact.BREAKING, "0001_adds": Impact.UNKNOWN}
 
 
-def test_a_folder_that_is_none_of_drizzles_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_drizzles_files_is_an_error_that_names_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"_journal\.json"):
         read_drizzle(tmp_path)
     repository(tmp_path, **{"0000_gone": "SELECT 1"})

@@ -103,9 +103,9 @@ def test_a_protected_branch_a_parent_and_a_branch_of_no_pull_request_are_not_del
     assert "a deletion is for pull requests' branches, which branch_pattern names" in reason_of_refusal(delete)
     delete = DeleteScenario()
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
-    why = reason_of_refusal(delete)
-    assert "default branch" in why
-    assert "main does not match preview/pr-{pr}" in why
+    reason = reason_of_refusal(delete)
+    assert "default branch" in reason
+    assert "main does not match preview/pr-{pr}" in reason
 
 
 @pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])

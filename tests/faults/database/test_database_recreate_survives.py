@@ -83,10 +83,10 @@ def test_a_recreate_killed_at_any_call_and_resumed_recreates_exactly_once(kill_a
 LOST = ("update_branch", "create_branch", "expire_branch")
 
 
-@pytest.mark.parametrize("lost", [(call,) for call in LOST] + [LOST])
-def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("lost_calls", [(call,) for call in LOST] + [LOST])
+def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost_calls: tuple[str, ...]) -> None:
     recreate = RecreateScenario()
-    for call in lost:
+    for call in lost_calls:
         recreate.neon.lose_next(call)
     recreate.run_until_ended()
     assert_recreated_once(recreate)
@@ -170,26 +170,26 @@ def test_a_recreate_that_can_not_write_the_secret_is_reverted() -> None:
 
 def test_a_recreate_tries_a_refused_write_of_the_secret_once() -> None:
     recreate = RecreateScenario()
-    asked: list[str] = []
+    calls: list[str] = []
 
     def denied(arn: str, value: SecretStr, token: str) -> None:
-        asked.append(token)
+        calls.append(token)
         raise CallRefused("AWS refused secretsmanager:PutSecretValue")
 
     recreate.secrets.write = denied  # type: ignore[method-assign]
     recreate.run_until_ended()
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert "secretsmanager:PutSecretValue" in (recreate.progress.why_not or "")
     assert_as_it_was(recreate)
 
 
 def test_a_recreate_finds_a_secret_that_was_written_without_an_answer() -> None:
     recreate = RecreateScenario()
-    write, lost = recreate.secrets.write, iter([True])
+    write, losses = recreate.secrets.write, iter([True])
 
     def once_without_an_answer(arn: str, value: SecretStr, token: str) -> None:
         write(arn, value, token)
-        if next(lost, False):
+        if next(losses, False):
             raise ExternalServiceError("PutSecretValue got no answer")
 
     recreate.secrets.write = once_without_an_answer  # type: ignore[method-assign]
@@ -286,14 +286,14 @@ def test_a_recreate_from_a_missing_or_changing_source_is_refused() -> None:
     assert "main is being changed (import_data)" in reason_of_refusal(recreate)
 
 
-def test_a_recreate_whose_services_can_not_learn_the_new_host_is_refused() -> None:
-    without = {"connection_secret_arn": None, "connection_secret_key": None}
-    assert "set connection_secret_arn" in reason_of_refusal(RecreateScenario(settings=without))
+def test_a_recreate_whose_services_have_no_secret_for_the_new_host_is_refused() -> None:
+    no_secret = {"connection_secret_arn": None, "connection_secret_key": None}
+    assert "set connection_secret_arn" in reason_of_refusal(RecreateScenario(settings=no_secret))
     recreate = RecreateScenario()
     recreate.secrets.values[SECRET] = SecretStr("postgresql://no-json")
-    why = reason_of_refusal(recreate)
-    assert f"no JSON object with the key '{KEY}'" in why
-    assert "no-json" not in why
+    reason = reason_of_refusal(recreate)
+    assert f"no JSON object with the key '{KEY}'" in reason
+    assert "no-json" not in reason
 
 
 def with_secret(uri: str) -> RecreateScenario:
@@ -320,9 +320,9 @@ def test_services_keep_their_role_and_parameters_and_get_the_childs_password() -
 
 def test_a_recreate_whose_role_has_no_password_in_neon_is_refused() -> None:
     recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
-    why = reason_of_refusal(recreate)
-    assert "services log in as made_by_sql, and Neon does not have that role's password" in why
-    assert "old@" not in why
+    reason = reason_of_refusal(recreate)
+    assert "services log in as made_by_sql, and Neon does not have that role's password" in reason
+    assert "old@" not in reason
 
 
 def test_a_role_unknown_to_neon_keeps_its_password_where_the_source_is_not_protected() -> None:
@@ -347,15 +347,15 @@ def test_a_new_branch_that_may_not_expire_is_created_without_expiry() -> None:
 
 
 def test_a_recreate_without_writers_checks_foreign_sessions_and_needs_no_secret() -> None:
-    without = {"connection_secret_arn": None, "connection_secret_key": None}
-    recreate = RecreateScenario(settings=without)
+    no_secret = {"connection_secret_arn": None, "connection_secret_key": None}
+    recreate = RecreateScenario(settings=no_secret)
     recreate.without_writers()
     recreate.sql.comes_back = {"psql"}
     with recreate.sql.connected(recreate.branch_id, "somebody", "psql"):
         recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "connected again: psql as somebody" in (recreate.progress.why_not or "")
-    recreate = RecreateScenario(settings=without)
+    recreate = RecreateScenario(settings=no_secret)
     recreate.without_writers()
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.RESTORED

@@ -41,10 +41,10 @@ def test_a_reset_killed_at_any_call_and_resumed_resets_exactly_once(kill_at: int
     assert_reset_once(reset)
 
 
-@pytest.mark.parametrize("lost", ["update_branch", "restore"])
-def test_a_reset_resets_exactly_once_although_an_answer_is_lost(lost: str) -> None:
+@pytest.mark.parametrize("lost_call", ["update_branch", "restore"])
+def test_a_reset_resets_exactly_once_although_an_answer_is_lost(lost_call: str) -> None:
     reset = ResetScenario()
-    reset.neon.lose_next(lost)
+    reset.neon.lose_next(lost_call)
     reset.run_until_ended()
     assert_reset_once(reset)
     assert reset.neon.calls == ["update_branch", "restore", "update_branch"]

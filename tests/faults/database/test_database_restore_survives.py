@@ -55,10 +55,12 @@ def test_a_restore_killed_at_any_call_and_resumed_restores_exactly_once(kill_at:
     assert_services_are_started_again(restore)
 
 
-@pytest.mark.parametrize("lost", [(change,) for change in CHANGES] + [CHANGES, ("update_branch", "update_branch")])
-def test_a_restore_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "lost_calls", [(change,) for change in CHANGES] + [CHANGES, ("update_branch", "update_branch")]
+)
+def test_a_restore_makes_no_change_twice_although_an_answer_is_lost(lost_calls: tuple[str, ...]) -> None:
     restore = RestoreScenario()
-    for change in lost:
+    for change in lost_calls:
         restore.neon.lose_next(change)
     restore.run_until_ended()
     assert_restored_once(restore)

@@ -67,10 +67,10 @@ def test_down_migrations_killed_at_any_call_and_resumed_run_exactly_once(kill_at
     assert_stepped_down_once(down)
 
 
-@pytest.mark.parametrize("lost", [1, 3])
-def test_down_migrations_run_exactly_once_although_run_task_lost_its_answer(lost: int) -> None:
+@pytest.mark.parametrize("lost_answers", [1, 3])
+def test_down_migrations_run_exactly_once_although_run_task_lost_its_answer(lost_answers: int) -> None:
     down = DownMigrationsScenario()
-    for _ in range(lost):
+    for _ in range(lost_answers):
         down.tasks.lose_next()
     down.run_until_ended()
     assert_stepped_down_once(down)
@@ -125,9 +125,9 @@ def failing_second(outside: FaultInjector | None = None) -> DownMigrationsScenar
 
 def assert_stopped_half_way(down: DownMigrationsScenario) -> None:
     assert down.progress.database_outcome is DatabaseOutcome.FAILED
-    why = down.progress.why_not or ""
-    assert f"{OLDER} ended with exit code 3" in why
-    assert f"stepped down: {NEWER}; perhaps: {OLDER}" in why
+    reason = down.progress.why_not or ""
+    assert f"{OLDER} ended with exit code 3" in reason
+    assert f"stepped down: {NEWER}; perhaps: {OLDER}" in reason
     assert "secret-1" not in str(down.document.model_dump_json()), "no password of a log is kept"
     assert down.ran == [NEWER, OLDER]
     assert down.journal() == [1, 2]
@@ -178,9 +178,9 @@ def test_a_refusal_after_the_first_command_names_the_migrations_that_stepped_dow
     down = DownMigrationsScenario()
     run, allowed = down.tasks.run, iter([True])
 
-    def once(*given: Any) -> str:
+    def once(*arguments: Any) -> str:
         if next(allowed, False):
-            return run(*given)
+            return run(*arguments)
         raise RequestRefused("RunTask: AccessDeniedException")
 
     down.tasks.run = once  # type: ignore[method-assign,assignment]
@@ -195,7 +195,7 @@ def test_down_migrations_without_a_backup_are_refused() -> None:
     assert_refused(down, "branches limit exceeded")
 
 
-def test_a_command_without_an_end_is_stopped_before_the_services_start() -> None:
+def test_an_endless_command_is_stopped_before_the_services_start() -> None:
     down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {NEWER}"] = lambda _: None
     down.run_until_ended()

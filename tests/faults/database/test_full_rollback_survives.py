@@ -1,6 +1,6 @@
 """Crashes of a full rollback after every external call; it is resumed or left to the janitor.
 
-Before a call the ports is as after the previous call, so a crash there would repeat a test.
+A crash before a call leaves the same state as a crash after the previous call, so only one of both is tested.
 """
 
 import pytest
@@ -72,7 +72,7 @@ def test_a_full_rollback_killed_at_any_call_and_never_retried_is_concluded_in_a_
     assert only.concluded_at is not None
     assert only.open_obligations() == ()
     incident.assert_no_data_loss()
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    paged = any(notification.attributes["severity"] == "page" for notification in incident.notifications.sent)
     fenced = any(obligation.kind is ObligationKind.FENCE for obligation in only.left_to_operator())
     assert paged == (only.outcome is not Outcome.SUCCEEDED)
     if only.has_changed_data and incident.running_fingerprint() != V1:

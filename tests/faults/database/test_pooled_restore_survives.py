@@ -56,7 +56,7 @@ def test_a_restore_killed_at_any_call_after_its_restart_lost_its_answer_restores
 
 
 @pytest.mark.parametrize("kind", [ResetScenario, RecreateScenario])
-def test_every_strategy_with_a_fence_ends_the_poolers_sessions(kind: type[RestoreScenario]) -> None:
+def test_each_strategy_with_a_fence_ends_the_poolers_sessions(kind: type[RestoreScenario]) -> None:
     scenario = behind_a_pooler(kind)
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not

@@ -31,20 +31,20 @@ MOMENTS = [
 
 
 def assert_reconnected_once(scenario: ReconnectScenario, *, by_command: bool) -> None:
-    ended = scenario.document
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    document = scenario.document
+    assert document.outcome is Outcome.SUCCEEDED, document.reason
     assert scenario.deployments() == (0 if by_command else 1)
     assert scenario.tasks_run() == [PING, PING, *([RESET] if by_command else [])]
     assert scenario.simulation.worker.desired_count == 2
     for name in (WORKER, REPORTS):
-        assert find_connection_check(ended, name).verdict is Verdict.PASS
+        assert find_connection_check(document, name).verdict is Verdict.PASS
     assert scenario.simulation.rows() == GOOD
     assert not any(scenario.leases().values())
-    assert ended.open_obligations() == ()
+    assert document.open_obligations() == ()
     if not by_command:
         caused = scenario.simulation.ledger.caused_deployment(REPORTS)
         assert caused is not None
-        assert caused.deployment_id == find_connection(ended, REPORTS).deployment_id
+        assert caused.deployment_id == find_connection(document, REPORTS).deployment_id
 
 
 @pytest.mark.parametrize(("by_command", "kill_at"), MOMENTS)
@@ -63,15 +63,15 @@ def test_the_report_of_a_reconnection_killed_after_any_call_names_services_with_
     scenario = ReconnectScenario(FaultInjector(kill_at, after=True), by_command=by_command)
     with pytest.raises(ProcessKilled):
         scenario.run_to_conclusion(retries=False)
-    ended = scenario.sweep_until_concluded()
+    document = scenario.sweep_until_concluded()
     assert scenario.simulation.rows() == GOOD, "the restored data stays"
     assert scenario.simulation.services.desired_count == scenario.simulation.worker.desired_count == 2
     assert scenario.deployments() <= 1
-    report = message(ended, scenario.simulation.service_settings)
-    reports = ended.reconnection.of(REPORTS) if ended.reconnection is not None else None
+    report = message(document, scenario.simulation.service_settings)
+    reports = document.reconnection.of(REPORTS) if document.reconnection is not None else None
     if reports is None or reports.reconnected_at is None:
         assert "reports: NOT RECONNECTED" in report
-        assert ended.outcome is Outcome.FAILED
+        assert document.outcome is Outcome.FAILED
     else:
         assert "reports: NOT RECONNECTED" not in report
 

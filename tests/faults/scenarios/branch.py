@@ -31,7 +31,7 @@ class PullRequestScenario(RestoreScenario):
         self, outside: FaultInjector | None = None, settings: dict[str, Any] | None = None, **target: Any
     ) -> None:
         super().__init__(outside, **target)
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "project_id": "fake",
             "branch_pattern": PATTERN,
             "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
@@ -39,7 +39,7 @@ class PullRequestScenario(RestoreScenario):
             "connection_secret_arn": SECRET,
             "connection_secret_key": KEY,
         }
-        database = DatabaseSettings.model_validate({**given, **(settings or {})})
+        database = DatabaseSettings.model_validate({**fields, **(settings or {})})
         self.secrets = FakeSecrets()
         self.before = self.neon.connection_uri(self.branch_id, "app", "owner").get_secret_value()
         self.secrets.values[SECRET] = SecretStr(f'{{"{OTHER}": "kept", "{KEY}": "{self.before}"}}')

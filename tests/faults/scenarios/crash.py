@@ -7,7 +7,7 @@ from support.port_methods import PORTS, access_of, methods
 
 from rollback.ports.effects import Access
 
-# A crash around a read leaves the outside as the call before it did, so only effects are worth a crash.
+# A crash around a read leaves the state of the previous call, so only changes are worth a crash.
 EFFECTS = frozenset(
     name for port in PORTS.values() for name, method in methods(port).items() if access_of(method) is Access.CHANGE
 )

@@ -78,8 +78,8 @@ class RestoreScenario:
         self.neon.calls.clear()
         lease = self.ledger.acquire(SERVICE, rollback().id, self.clock.now(), self.clock.now() + timedelta(minutes=10))
         assert lease is not None
-        begun = rollback(created_at=self.clock.now(), admitted_at=self.clock.now(), lease_counter=lease.counter)
-        self.id = self.ledger.create(begun).id
+        document = rollback(created_at=self.clock.now(), admitted_at=self.clock.now(), lease_counter=lease.counter)
+        self.id = self.ledger.create(document).id
 
     def _prepare_branch(self, main_id: str) -> str:
         """Prepare the branch that the scenario changes, and return its id."""
@@ -135,12 +135,12 @@ class RestoreScenario:
     def run_round(self) -> None:
         """Renew the lease, run one step and save, as `run_step` does; an intent is saved only under the lease."""
         now = self.clock.now()
-        held = self.ports.ledger.lease(SERVICE)
-        assert held is not None
-        self.ports.ledger.renew(held, now, now + timedelta(minutes=10))
-        before = self.ports.ledger.read(SERVICE, self.id)
-        after = self._step(before)
-        until = now + timedelta(seconds=60) if has_new_intent(before, after) else None
+        lease = self.ports.ledger.lease(SERVICE)
+        assert lease is not None
+        self.ports.ledger.renew(lease, now, now + timedelta(minutes=10))
+        original = self.ports.ledger.read(SERVICE, self.id)
+        after = self._step(original)
+        until = now + timedelta(seconds=60) if has_new_intent(original, after) else None
         self.ports.ledger.save(after, under_lease_until=until)
         if after.wait_seconds:
             self.pass_time(seconds=after.wait_seconds)

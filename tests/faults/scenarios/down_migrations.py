@@ -33,14 +33,14 @@ class DownMigrationsScenario(RestoreScenario):
         self, outside: FaultInjector | None = None, settings: dict[str, Any] | None = None, **target: Any
     ) -> None:
         super().__init__(outside, **target)
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "project_id": "fake",
             "branch_id": "br-1",
             "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
             "down_command": ("pnpm", "db:down", "{tag}"),
             "verify_command": ("pnpm", "db:verify"),
         }
-        database = DatabaseSettings.model_validate({**given, **(settings or {})})
+        database = DatabaseSettings.model_validate({**fields, **(settings or {})})
         self.ran: list[str] = []
         self.tasks = FakeTasks(self.writers)
         self.tasks.commands = {

@@ -71,17 +71,17 @@ class FullIncident(Incident):
 
     def assert_no_data_loss(self) -> None:
         """Assert that one backup has the rows that the branch lost, on a protected branch without a lease."""
-        rows, kept = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
-        assert (rows, kept) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
+        rows, backups = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
+        assert (rows, backups) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
         branch = self.neon.branch(BRANCH)
         assert branch is not None
         assert branch.protected
         for key in (self.branch_key, "express-api"):
-            held = self.ledger.lease(key)
-            assert held is None or held.expires_at <= self.clock.now()
+            lease = self.ledger.lease(key)
+            assert lease is None or lease.expires_at <= self.clock.now()
 
     def abort_while_fenced(self, execution: str) -> Rollback:
-        """Stop the execution by hand once the branch is unprotected, and deliver EventBridge's event about it."""
+        """Stop the execution as an operator once the branch is unprotected, and deliver the event of the stop."""
         rollback = admit(EVENT, execution, self.clock.now(), self.ports)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:

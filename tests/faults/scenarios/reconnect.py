@@ -81,6 +81,6 @@ class ReconnectScenario:
 
     def leases(self) -> dict[str, bool]:
         """Map each service to whether a rollback holds its lease now."""
-        held = {name: self.simulation.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
+        leases_by_service = {name: self.simulation.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
         now = self.simulation.clock.now()
-        return {name: lease is not None and lease.expires_at > now for name, lease in held.items()}
+        return {name: lease is not None and lease.expires_at > now for name, lease in leases_by_service.items()}

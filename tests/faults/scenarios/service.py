@@ -96,20 +96,22 @@ class Incident:
 
     def deployed_definitions(self) -> list[str]:
         """Definitions that ECS was asked to deploy, one for each call."""
-        return [str(given["definition_arn"]) for _, given in self.services.calls if given.get("definition_arn")]
+        return [
+            str(arguments["definition_arn"]) for _, arguments in self.services.calls if arguments.get("definition_arn")
+        ]
 
     def running_fingerprint(self) -> str:
         """Fingerprint of the release that PRIMARY runs."""
         service = SETTINGS.services[0]
         return running_fingerprint(self.services.describe(service), service, self.real)
 
-    def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
+    def deliver(self, execution: str, event: object = EVENT, *, retries: bool = True) -> None:
         """Run an execution from Admit to its end; a killed invocation is retried, or the execution is abandoned."""
         execution = execution_arn(execution)
         self.workflow.running.add(execution)
         try:
             started_at = self.clock.now()
-            cursor = self._run_with_restarts(lambda: self._enter(given, execution, started_at), retries)
+            cursor = self._run_with_restarts(lambda: self._enter(event, execution, started_at), retries)
             for _ in range(_MAX_STEPS):
                 if cursor.next is Step.DONE:
                     return
@@ -123,10 +125,10 @@ class Incident:
         finally:
             self.workflow.running.discard(execution)
 
-    def _enter(self, given: object, execution: str, started_at: datetime) -> Cursor:
-        if entrance(given) is Step.EMERGENCY:
-            return start_emergency(given, execution, started_at, self.ports)
-        return cursor_of(admit(given, execution, started_at, self.ports))
+    def _enter(self, event: object, execution: str, started_at: datetime) -> Cursor:
+        if entrance(event) is Step.EMERGENCY:
+            return start_emergency(event, execution, started_at, self.ports)
+        return cursor_of(admit(event, execution, started_at, self.ports))
 
     def _run_with_restarts(self, invoke: Any, retries: bool) -> Any:
         for _ in range(10):
@@ -163,5 +165,5 @@ class Incident:
             except RollbackError:
                 continue
             while self.workflow.started:
-                name, given = self.workflow.started.pop(0)
-                self.deliver(name, given)
+                name, execution_input = self.workflow.started.pop(0)
+                self.deliver(name, execution_input)

@@ -50,7 +50,7 @@ class Execution:
     """Execution and the cursor that it has reached."""
 
     name: str
-    given: dict[str, Any]
+    execution_input: dict[str, Any]
     cursor: Cursor | None = None
 
     @property
@@ -69,7 +69,7 @@ class GuardedServices:
         return method if name not in ("update", "stop_deployment", "put") else self._checked(method)
 
     def _checked(self, method: Any) -> Any:
-        def change(*given: Any, **named: Any) -> Any:
+        def change(*arguments: Any, **named: Any) -> Any:
             lease = self._incident.ledger.lease(SERVICE)
             assert lease is not None, "a change without a lease"
             assert lease.expires_at > self._incident.clock.now(), "a change after the lease expired"
@@ -78,7 +78,7 @@ class GuardedServices:
                 f"{acting.id} holds the lease, and another rollback acts"
             )
             self._assert_target_is_not_quarantined(named.get("definition_arn"), forced=self._is_forced(acting))
-            return method(*given, **named)
+            return method(*arguments, **named)
 
         return change
 
@@ -155,7 +155,7 @@ class Incidents(RuleBasedStateMachine):
 
     @rule(target=executions, of=consumes(executions))
     def deliver_twice(self, of: Execution) -> Any:
-        return multiple(of, Execution(f"execution-{self._next()}", of.given))
+        return multiple(of, Execution(f"execution-{self._next()}", of.execution_input))
 
     @rule(target=executions)
     def fail_deployment(self) -> Execution:
@@ -169,9 +169,9 @@ class Incidents(RuleBasedStateMachine):
         force=st.booleans(),
         named=st.sampled_from([None, "v1", "v2", "v3"]),
     )
-    def start_by_hand(self, kind: str, force: bool, named: str | None) -> Execution:
-        given = {"type": kind, "force": force} | ({"target_version": named} if named else {})
-        return Execution(f"execution-{self._next()}", given)
+    def start_by_operator(self, kind: str, force: bool, named: str | None) -> Execution:
+        execution_input = {"type": kind, "force": force} | ({"target_version": named} if named else {})
+        return Execution(f"execution-{self._next()}", execution_input)
 
     # Invocations of executions
 
@@ -227,9 +227,9 @@ class Incidents(RuleBasedStateMachine):
         self.incident.acting_rollback_ids = _RollbacksOfExecution(self.incident, of.arn)
         if of.cursor is not None:
             return run_step(of.cursor.rollback_id, of.cursor.next, self.ports)
-        if entrance(of.given) is Step.EMERGENCY:
-            return start_emergency(of.given, of.arn, now, self.ports)
-        return cursor_of(admit(of.given, of.arn, now, self.ports))
+        if entrance(of.execution_input) is Step.EMERGENCY:
+            return start_emergency(of.execution_input, of.arn, now, self.ports)
+        return cursor_of(admit(of.execution_input, of.arn, now, self.ports))
 
     @rule(of=consumes(executions))
     def abandon(self, of: Execution) -> None:
@@ -257,7 +257,7 @@ class Incidents(RuleBasedStateMachine):
         with contextlib.suppress(ProcessKilled, RollbackError):
             janitor.sweep(self.ports)
         self.outside.restart_process()
-        started = [Execution(name, given) for name, given in self.incident.workflow.started]
+        started = [Execution(name, execution_input) for name, execution_input in self.incident.workflow.started]
         self.incident.workflow.started.clear()
         return started
 

@@ -94,13 +94,13 @@ SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (
 
 def kills() -> list[object]:
     """List the moments before the first call and after each call of every scenario."""
-    found: list[object] = []
+    parameters: list[object] = []
     for scenario in SCENARIOS:
         incident, event = scenario(FaultInjector())
         incident.deliver("execution-1", event)
         for at, after in crash_points(incident.outside.calls):
-            found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
-    return found
+            parameters.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
+    return parameters
 
 
 def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
@@ -112,7 +112,7 @@ def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     assert lease is None or lease.expires_at <= incident.clock.now()
     assert incident.services.desired_count >= 2, "the service was left at zero tasks"
     handed = {o.kind for r in incident.documents() for o in r.obligations if o.handed_to == "operator"}
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    paged = any(notification.attributes["severity"] == "page" for notification in incident.notifications.sent)
     not_put_back = {"scaling"} if scenario is restart_from_zero and incident.scaling.target != SCALED else set()
     if incident.services.deployment_configuration != incident.before:
         not_put_back.add("deployment_configuration")
@@ -122,7 +122,9 @@ def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     assert not set(incident.deployed_definitions()) & set(quarantined)
     assert incident.running_fingerprint() == good(incident) or paged, "the bad release runs, and no operator was paged"
     if scenario is next_target:
-        assert all(given.get("desired_count", 1) > 0 for _, given in incident.services.calls), "all tasks were stopped"
+        assert all(arguments.get("desired_count", 1) > 0 for _, arguments in incident.services.calls), (
+            "all tasks were stopped"
+        )
 
 
 def good(incident: Incident) -> str:

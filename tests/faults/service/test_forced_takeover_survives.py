@@ -60,17 +60,17 @@ def begin_a_restore(outside: FaultInjector, *, is_restored: bool) -> FullInciden
     return incident
 
 
-def deliver_and_sweep(incident: FullIncident, given: dict[str, object], *, retries: bool) -> None:
+def deliver_and_sweep(incident: FullIncident, event: dict[str, object], *, retries: bool) -> None:
     try:
-        incident.deliver("execution-2", given, retries=retries)
+        incident.deliver("execution-2", event, retries=retries)
     except ProcessKilled:
         incident.outside.restart_process()
     incident.sweep_until_quiet()
     incident.pass_time(minutes=15)
 
 
-def calls_of(incident: FullIncident, given: dict[str, object]) -> int:
-    deliver_and_sweep(incident, given, retries=True)
+def calls_of(incident: FullIncident, event: dict[str, object]) -> int:
+    deliver_and_sweep(incident, event, retries=True)
     return incident.outside.calls
 
 
@@ -79,7 +79,9 @@ CALLS = calls_of(abort_behind_the_fence(FaultInjector()), REFUSED)
 
 @pytest.mark.parametrize("retries", [True, False])
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_killed(kill_at: int, retries: bool) -> None:
+def test_rule_3_the_fence_of_an_abort_stays_when_the_forcing_rollback_is_killed_at_any_call(
+    kill_at: int, retries: bool
+) -> None:
     incident = abort_behind_the_fence(FaultInjector(kill_at, after=True))
     deliver_and_sweep(incident, REFUSED, retries=retries)
 
@@ -87,8 +89,8 @@ def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_kill
     assert incident.running_fingerprint() == V2
     assert incident.neon.rows(BRANCH) == GOOD + BAD
     incident.assert_no_data_loss()
-    left = {obligation.kind for document in incident.documents() for obligation in document.left_to_operator()}
-    assert ObligationKind.FENCE in left
+    left_kinds = {obligation.kind for document in incident.documents() for obligation in document.left_to_operator()}
+    assert ObligationKind.FENCE in left_kinds
     assert all(
         document.concluded_at is not None and document.open_obligations() == () for document in incident.documents()
     )

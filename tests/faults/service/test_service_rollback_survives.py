@@ -36,7 +36,7 @@ def assert_the_rules_are_kept(incident: Incident) -> None:
     assert len(set(incident.deployed_definitions())) <= 1
     assert len(incident.deployed_definitions()) <= 2  # the same definition again, if its answer was lost
     assert incident.running_fingerprint() in (V1, V3)
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    paged = any(notification.attributes["severity"] == "page" for notification in incident.notifications.sent)
     assert incident.running_fingerprint() == V1 or paged, "the bad release runs, and no operator was paged"
 
 
@@ -83,7 +83,9 @@ def test_the_janitor_concludes_a_service_rollback_killed_at_any_call(kill_at: in
 
 
 @each_call
-def test_one_rollback_acts_when_it_is_killed_at_any_call_and_the_event_comes_again(kill_at: int, after: bool) -> None:
+def test_one_rollback_acts_when_it_is_killed_at_any_call_and_the_event_is_delivered_again(
+    kill_at: int, after: bool
+) -> None:
     incident = Incident(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)

@@ -12,9 +12,9 @@ from ministack.services.cloudformation import provisioners
 Properties = dict[str, Any]
 
 
-def _create(logical_id: str, given: Properties, stack: str) -> tuple[str, Properties]:
-    name = given.get("AlarmName") or provisioners._physical_name(stack, logical_id, max_len=255)
-    request = {key: value for key, value in given.items() if key != "Tags"} | {"AlarmName": name}
+def _create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+    name = properties.get("AlarmName") or provisioners._physical_name(stack, logical_id, max_len=255)
+    request = {key: value for key, value in properties.items() if key != "Tags"} | {"AlarmName": name}
     status, _, body = cloudwatch._put_composite_alarm({}, request, False, True)
     if status >= 400:
         raise ValueError(f"composite alarm {name}: {body!r}")
@@ -25,7 +25,7 @@ def _update(name: str, old: Properties, new: Properties, stack: str, logical_id:
     return _create(logical_id, {"AlarmName": name, **new}, stack)
 
 
-def _delete(name: str, given: Properties) -> None:
+def _delete(name: str, properties: Properties) -> None:
     cloudwatch._composite_alarms.pop(name, None)
 
 
@@ -38,10 +38,10 @@ def install() -> None:
     }
     plain = provisioners._cw_metric_alarm_record
 
-    def record(name: str, given: Properties) -> Any:
-        if given.get("Metrics"):
-            without = {key: value for key, value in given.items() if key != "Metrics"}
-            given = {**without, "Namespace": "NotEvaluated", "MetricName": name}
-        return plain(name, given)
+    def record(name: str, properties: Properties) -> Any:
+        if properties.get("Metrics"):
+            without_metrics = {key: value for key, value in properties.items() if key != "Metrics"}
+            properties = {**without_metrics, "Namespace": "NotEvaluated", "MetricName": name}
+        return plain(name, properties)
 
     provisioners._cw_metric_alarm_record = record

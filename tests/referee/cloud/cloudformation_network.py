@@ -23,22 +23,22 @@ def _member(answer: Any, element: str) -> str:
     return match[1]
 
 
-def _address(logical_id: str, given: Properties, stack: str) -> Made:
+def _address(logical_id: str, properties: Properties, stack: str) -> Made:
     answer = ec2._allocate_address({"Domain": ["vpc"]})
     address = _member(answer, "publicIp")
     return address, {"AllocationId": _member(answer, "allocationId"), "PublicIp": address}
 
 
-def _nat_gateway(logical_id: str, given: Properties, stack: str) -> Made:
-    request = {name: [given[name]] for name in ("SubnetId", "AllocationId") if name in given}
+def _nat_gateway(logical_id: str, properties: Properties, stack: str) -> Made:
+    request = {name: [properties[name]] for name in ("SubnetId", "AllocationId") if name in properties}
     gateway = _member(ec2._create_nat_gateway(request), "natGatewayId")
     return gateway, {"NatGatewayId": gateway}
 
 
 def _rule_of(permissions: str) -> Callable[[str, Properties, str], Made]:
-    def create(logical_id: str, given: Properties, stack: str) -> Made:
-        group = ec2._security_groups[given["GroupId"]]
-        group[permissions] += provisioners._ec2_sg_permissions([given])
+    def create(logical_id: str, properties: Properties, stack: str) -> Made:
+        group = ec2._security_groups[properties["GroupId"]]
+        group[permissions] += provisioners._ec2_sg_permissions([properties])
         return f"sgr-{logical_id}", {"Id": f"sgr-{logical_id}"}
 
     return create
@@ -48,7 +48,7 @@ def _unchanged(physical_id: str, old: Properties, new: Properties, stack: str, l
     return physical_id, {}
 
 
-def _kept(physical_id: str, given: Properties) -> None:
+def _kept(physical_id: str, properties: Properties) -> None:
     """Keep the resource: the whole cloud ends with the referee."""
 
 

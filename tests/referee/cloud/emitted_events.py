@@ -63,9 +63,9 @@ def _watch_deployments() -> None:
             reason = f"ECS deployment {revision.deployment['id']} in progress."
             _emit_deployment(service, revision.deployment, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason)
 
-    def update(given: Record) -> Any:
+    def update(request: Record) -> Any:
         service_revisions.remember_all()
-        answer = plain_update(given)
+        answer = plain_update(request)
         for service in list(ecs._services.values()):
             announce(service)
         return answer

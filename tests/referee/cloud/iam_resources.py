@@ -20,41 +20,41 @@ class UnknownAction(Exception):
 
 
 def _first(name: str) -> Callable[[Request], str]:
-    return lambda given: str((given.get(name) or ["*"])[0])
+    return lambda request: str((request.get(name) or ["*"])[0])
 
 
 def _in_cluster(kind: str, named: Callable[[Request], str]) -> Callable[[Request], str]:
     """Build `service/CLUSTER/NAME` or `task/CLUSTER/ID`; an ARN stays unchanged."""
 
-    def resource(given: Request) -> str:
-        name = named(given)
-        cluster = str(given.get("cluster", "default")).rpartition("/")[2]
+    def resource(request: Request) -> str:
+        name = named(request)
+        cluster = str(request.get("cluster", "default")).rpartition("/")[2]
         return name if name.startswith("arn:") else f"{kind}/{cluster}/{name}"
 
     return resource
 
 
 RESOURCES: dict[str, Callable[[Request], str]] = {
-    "CreateCluster": lambda given: f"cluster/{given.get('clusterName', 'default')}",
-    "CreateService": _in_cluster("service", lambda given: str(given["serviceName"])),
-    "DescribeCapacityProviders": lambda given: "*",
-    "DescribeClusters": lambda given: f"cluster/{_first('clusters')(given)}",
+    "CreateCluster": lambda request: f"cluster/{request.get('clusterName', 'default')}",
+    "CreateService": _in_cluster("service", lambda request: str(request["serviceName"])),
+    "DescribeCapacityProviders": lambda request: "*",
+    "DescribeClusters": lambda request: f"cluster/{_first('clusters')(request)}",
     "DescribeServiceDeployments": _first("serviceDeploymentArns"),
     "DescribeServiceRevisions": _first("serviceRevisionArns"),
     "DescribeServices": _in_cluster("service", _first("services")),
-    "DescribeTaskDefinition": lambda given: "*",
+    "DescribeTaskDefinition": lambda request: "*",
     "DescribeTasks": _in_cluster("task", _first("tasks")),
-    "ListServiceDeployments": _in_cluster("service", lambda given: str(given["service"])),
-    "ListServices": lambda given: "*",
-    "ListTagsForResource": lambda given: str(given["resourceArn"]),
-    "ListTaskDefinitions": lambda given: "*",
-    "ListTasks": lambda given: "*",
-    "RegisterTaskDefinition": lambda given: f"task-definition/{given['family']}:1",
-    "RunTask": lambda given: f"task-definition/{given['taskDefinition']}",
-    "StopServiceDeployment": lambda given: str(given["serviceDeploymentArn"]),
-    "StopTask": _in_cluster("task", lambda given: str(given["task"])),
-    "TagResource": lambda given: str(given["resourceArn"]),
-    "UpdateService": _in_cluster("service", lambda given: str(given["service"])),
+    "ListServiceDeployments": _in_cluster("service", lambda request: str(request["service"])),
+    "ListServices": lambda request: "*",
+    "ListTagsForResource": lambda request: str(request["resourceArn"]),
+    "ListTaskDefinitions": lambda request: "*",
+    "ListTasks": lambda request: "*",
+    "RegisterTaskDefinition": lambda request: f"task-definition/{request['family']}:1",
+    "RunTask": lambda request: f"task-definition/{request['taskDefinition']}",
+    "StopServiceDeployment": lambda request: str(request["serviceDeploymentArn"]),
+    "StopTask": _in_cluster("task", lambda request: str(request["task"])),
+    "TagResource": lambda request: str(request["resourceArn"]),
+    "UpdateService": _in_cluster("service", lambda request: str(request["service"])),
 }
 # AWS checks no log group by name, whatever the prefix ("log-group::log-stream:" in its denials).
 OTHERS = {
@@ -69,12 +69,12 @@ def _arn(resource: str, region: str, account: str) -> str:
     """Build the ARN of a resource; an ARN, and `task-definition/arn:…`, keep theirs."""
     if resource == "*" or resource.startswith("arn:"):
         return resource
-    _, found, rest = resource.partition("arn:")
-    return f"arn:{rest}" if found else f"arn:aws:ecs:{region}:{account}:{resource}"
+    _, separator, rest = resource.partition("arn:")
+    return f"arn:{rest}" if separator else f"arn:aws:ecs:{region}:{account}:{resource}"
 
 
-def _context(given: Request, region: str, account: str) -> dict[str, str]:
-    cluster = given.get("cluster")
+def _context(request: Request, region: str, account: str) -> dict[str, str]:
+    cluster = request.get("cluster")
     return {"ecs:cluster": _arn(f"cluster/{cluster}", region, account)} if cluster else {}
 
 

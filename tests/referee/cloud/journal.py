@@ -33,11 +33,11 @@ def _write_decisions(write: Any) -> None:
     def enforce(
         key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
     ) -> Any:
-        denied = plain_enforce(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
+        denial = plain_enforce(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
         caller = (iam_evaluator.resolve_caller_identity(key or "") or {}).get("userArn", "")
         if ":assumed-role/" in caller:
-            write(role=caller.split("/")[1], action=action, resource=resource_arn, allowed=denied is None)
-        return denied
+            write(role=caller.split("/")[1], action=action, resource=resource_arn, allowed=denial is None)
+        return denial
 
     def evaluate(context: Any, *policies: Any) -> Any:
         context.secure_transport = True  # MiniStack has plain HTTP only, which our policies rightly refuse

@@ -26,8 +26,8 @@ def install() -> None:
     """Name the class that a function raised; a dead process is `Runtime.ExitError`, as in Lambda."""
     plain = lambda_svc._execute_function_warm
 
-    def execute(*given: Any, **named: Any) -> Any:
-        answer = plain(*given, **named)
+    def execute(*arguments: Any, **named: Any) -> Any:
+        answer = plain(*arguments, **named)
         body = answer.get("body")
         if answer.get("error") and isinstance(body, dict) and body.get("errorType") == _UNNAMED:
             message = str(body.get("errorMessage", ""))

@@ -74,9 +74,9 @@ class Revision:
 
     def brief(self) -> Record:
         """The service deployment as ECS lists it."""
-        kept = ("serviceDeploymentArn", "serviceArn", "clusterArn", "createdAt", "startedAt", "status")
+        members = ("serviceDeploymentArn", "serviceArn", "clusterArn", "createdAt", "startedAt", "status")
         described = self.as_deployment()
-        return {**{name: described[name] for name in kept}, "targetServiceRevisionArn": self.arn}
+        return {**{name: described[name] for name in members}, "targetServiceRevisionArn": self.arn}
 
     def _counts(self) -> Record:
         counts = {"requested": "desiredCount", "running": "runningCount", "pending": "pendingCount"}
@@ -90,17 +90,19 @@ _lock = threading.Lock()
 def remember(service: Record) -> list[Revision]:
     """Record a service's deployments, and return the new revisions, the oldest first."""
     with _lock:
-        known = _known.setdefault(service["serviceArn"], [])
-        ids = {revision.deployment["id"] for revision in known}
+        revisions_of_service = _known.setdefault(service["serviceArn"], [])
+        ids = {revision.deployment["id"] for revision in revisions_of_service}
         new = []
         for deployment in reversed(service["deployments"]):  # MiniStack puts the newest first
             if deployment["id"] not in ids:
-                source = known[-1].arn if known else None
+                source = revisions_of_service[-1].arn if revisions_of_service else None
                 new.append(Revision(service, deployment, source, _images(deployment["taskDefinition"])))
-                known.append(new[-1])
+                revisions_of_service.append(new[-1])
         current = {deployment["id"] for deployment in service["deployments"]}
-        service["currentServiceDeployment"] = known[-1].deployment_arn
-        service["currentServiceRevisions"] = [r.summary() for r in known if r.deployment["id"] in current]
+        service["currentServiceDeployment"] = revisions_of_service[-1].deployment_arn
+        service["currentServiceRevisions"] = [
+            r.summary() for r in revisions_of_service if r.deployment["id"] in current
+        ]
     return new
 
 
@@ -124,26 +126,38 @@ def _image(container: Record) -> Record:
     return {"containerName": container["name"], "image": image, **resolved}
 
 
-def _list(given: Record) -> Any:
+def _list(request: Record) -> Any:
     remember_all()
-    name = str(given["service"]).rpartition("/")[2]
-    revisions = [r for arn, known in _known.items() if arn.endswith(f"/{name}") for r in known]
+    name = str(request["service"]).rpartition("/")[2]
+    revisions = [
+        r for arn, revisions_of_service in _known.items() if arn.endswith(f"/{name}") for r in revisions_of_service
+    ]
     return json_response({"serviceDeployments": [r.brief() for r in reversed(revisions)]})
 
 
-def _described(given: Record) -> Any:
-    wanted = given["serviceDeploymentArns"]
-    revisions = [r.as_deployment() for known in _known.values() for r in known if r.deployment_arn in wanted]
+def _described(request: Record) -> Any:
+    requested_arns = request["serviceDeploymentArns"]
+    revisions = [
+        r.as_deployment()
+        for revisions_of_service in _known.values()
+        for r in revisions_of_service
+        if r.deployment_arn in requested_arns
+    ]
     return json_response({"serviceDeployments": revisions, "failures": []})
 
 
-def _revisions(given: Record) -> Any:
-    wanted = given["serviceRevisionArns"]
-    revisions = [r.described() for known in _known.values() for r in known if r.arn in wanted]
+def _revisions(request: Record) -> Any:
+    requested_arns = request["serviceRevisionArns"]
+    revisions = [
+        r.described()
+        for revisions_of_service in _known.values()
+        for r in revisions_of_service
+        if r.arn in requested_arns
+    ]
     return json_response({"serviceRevisions": revisions, "failures": []})
 
 
-def _stop(given: Record) -> Any:
+def _stop(request: Record) -> Any:
     return error_response_json("ClientException", "the service deployment has ended", 400)
 
 
@@ -151,9 +165,9 @@ def install() -> None:
     """Answer the four calls, and add `currentServiceRevisions` to the answer of DescribeServices."""
     plain = ecs._ACTION_MAP["DescribeServices"]
 
-    def describe(given: Record) -> Any:
+    def describe(request: Record) -> Any:
         remember_all()
-        return plain(given)
+        return plain(request)
 
     ecs._ACTION_MAP |= {
         "DescribeServices": describe,

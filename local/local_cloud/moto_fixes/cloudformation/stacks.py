@@ -91,7 +91,7 @@ def _model_of(resource_type: str, models: Mapping[str, Any]) -> Any:
     if resource_type.startswith("Custom::"):
         return parsing.CustomModel
     if resource_type not in models:
-        raise ValidationError(message=f"the local cloud does not know the resource type {resource_type}")
+        raise ValidationError(message=f"the embedded cloud does not know the resource type {resource_type}")
     return models[resource_type]
 
 
@@ -114,7 +114,7 @@ def _update(logical_id: str, resource_json: Any, resources_map: Any, account_id:
     try:
         resource = _stock_update(logical_id, resource_json, resources_map, account_id, region_name)
         if resource is None:
-            raise NotImplementedError(f"the local cloud cannot update a {kind}")
+            raise NotImplementedError(f"the embedded cloud cannot update a {kind}")
         _resolved(resources_map)[logical_id] = parsing.clean_json(resource_json.get("Properties", {}), resources_map)
     except ResourceFailed:
         raise
@@ -208,8 +208,8 @@ def _update_changed(resources_map: Any) -> list[tuple[str, Any, Any]]:
         description = resources_map._resource_json_map[logical_id]
         if description["Type"] in _WITHOUT_EFFECT or not _is_wanted(description, resources_map):
             continue
-        before = existing.get(logical_id)
-        if before is None:
+        original = existing.get(logical_id)
+        if original is None:
             existing.pop(logical_id, None)
             _ = resources_map[logical_id]  # moto creates a resource when it is looked up
             continue
@@ -217,26 +217,26 @@ def _update_changed(resources_map: Any) -> list[tuple[str, Any, Any]]:
             logical_id
         ):
             continue
-        after = _update(logical_id, description, resources_map, resources_map._account_id, resources_map._region_name)
-        existing[logical_id] = after
-        if _was_replaced(before, after) and description.get("UpdateReplacePolicy") != "Retain":
-            replaced.append((logical_id, before, description))
+        updated = _update(logical_id, description, resources_map, resources_map._account_id, resources_map._region_name)
+        existing[logical_id] = updated
+        if _was_replaced(original, updated) and description.get("UpdateReplacePolicy") != "Retain":
+            replaced.append((logical_id, original, description))
     return replaced
 
 
-def _was_replaced(before: Any, after: Any) -> bool:
-    by_stack = getattr(before, "is_replaced_by_stack", False)
-    return by_stack and before.physical_resource_id != after.physical_resource_id
+def _was_replaced(original: Any, updated: Any) -> bool:
+    by_stack = getattr(original, "is_replaced_by_stack", False)
+    return by_stack and original.physical_resource_id != updated.physical_resource_id
 
 
 def _take_removed(resources_map: Any, old_json: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Take the resources out that the template no longer wants; return those that are to be deleted."""
-    existing, wanted = resources_map._parsed_resources, resources_map._resource_json_map
+    """Remove the resources that the template no longer has; return those that are to be deleted."""
+    existing, template_resources = resources_map._parsed_resources, resources_map._resource_json_map
     removed = []
     for logical_id in _in_dependency_order(old_json):
         if existing.get(logical_id) is None:
             continue
-        if logical_id not in wanted or not _is_wanted(wanted[logical_id], resources_map):
+        if logical_id not in template_resources or not _is_wanted(template_resources[logical_id], resources_map):
             removed.append((logical_id, existing.pop(logical_id), old_json[logical_id]))
             _resolved(resources_map).pop(logical_id, None)
     return [item for item in removed if item[2].get("DeletionPolicy") not in _KEPT_WHEN_REMOVED]

@@ -58,17 +58,17 @@ def _describe_alarm_history(self: Any) -> Any:
     return ActionResult({"AlarmHistoryItems": sorted(items, key=lambda i: i["Timestamp"], reverse=True)})
 
 
-def _moment(given: Any) -> datetime.datetime | None:
+def _moment(value: Any) -> datetime.datetime | None:
     """Read a time of a request. The protocol decides whether that is epoch seconds or ISO text."""
-    match given:
+    match value:
         case None:
             return None
         case int() | float():
-            return datetime.datetime.fromtimestamp(given, datetime.UTC)
+            return datetime.datetime.fromtimestamp(value, datetime.UTC)
         case datetime.datetime():
-            return _aware(given)
+            return _aware(value)
         case _:
-            return _aware(datetime.datetime.fromisoformat(str(given)))
+            return _aware(datetime.datetime.fromisoformat(str(value)))
 
 
 def _aware(moment: datetime.datetime) -> datetime.datetime:

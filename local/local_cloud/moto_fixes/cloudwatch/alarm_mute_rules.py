@@ -37,12 +37,12 @@ def _delete(response: Any) -> Any:
 
 
 def _list(response: Any) -> Any:
-    alarm, wanted = response._get_param("AlarmName"), response._get_param("Statuses")
+    alarm, statuses = response._get_param("AlarmName"), response._get_param("Statuses")
     summaries = [
         {"AlarmMuteRuleArn": rule["arn"], "Status": status, "MuteType": "ONE_TIME"}
         for _, rule in sorted(_rules(response).items())
         for status in (_status(rule),)
-        if (not alarm or alarm in rule["alarms"]) and (not wanted or status in wanted)
+        if (not alarm or alarm in rule["alarms"]) and (not statuses or status in statuses)
     ]
     return ActionResult({"AlarmMuteRuleSummaries": summaries})
 
@@ -54,11 +54,11 @@ def _status(rule: dict[str, Any]) -> str:
     return "SCHEDULED" if rule["start"] is not None and _moment(rule["start"]) > now else "ACTIVE"
 
 
-def _moment(given: Any) -> datetime.datetime:
-    if isinstance(given, int | float):
-        return datetime.datetime.fromtimestamp(given, datetime.UTC)
-    read = given if isinstance(given, datetime.datetime) else datetime.datetime.fromisoformat(str(given))
-    return read if read.tzinfo is not None else read.replace(tzinfo=datetime.UTC)
+def _moment(value: Any) -> datetime.datetime:
+    if isinstance(value, int | float):
+        return datetime.datetime.fromtimestamp(value, datetime.UTC)
+    moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
 
 
 def install() -> None:

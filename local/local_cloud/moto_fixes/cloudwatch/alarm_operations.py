@@ -36,11 +36,11 @@ def _init(self: Any, *arguments: Any, **options: Any) -> None:
 
 def put_metric_alarm(self: Any, name: str, *arguments: Any, **options: Any) -> Any:
     """Store an alarm. A metric alarm, or a composite alarm, that was there keeps its state."""
-    before = self.alarms.get(name)
+    previous_alarm = self.alarms.get(name)
     alarm = _stock_put(self, name, *arguments, **options)
-    if before is not None and (before.rule is None) == (alarm.rule is None):
+    if previous_alarm is not None and (previous_alarm.rule is None) == (alarm.rule is None):
         for field in _KEPT:
-            setattr(alarm, f"state_{field}", getattr(before, f"state_{field}"))
+            setattr(alarm, f"state_{field}", getattr(previous_alarm, f"state_{field}"))
     return alarm
 
 

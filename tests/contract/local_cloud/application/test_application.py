@@ -25,7 +25,7 @@ def start() -> Iterator[type[Running]]:
         running.end()
 
 
-def test_a_healthy_application_names_its_version_on_every_path(start: type[Running]) -> None:
+def test_a_healthy_application_returns_its_version_on_every_path(start: type[Running]) -> None:
     running = start(kind="healthy")
     for path in ("/health", "/api/status", "/api/ping", "/anything?at=all"):
         status, body = running.get(path)

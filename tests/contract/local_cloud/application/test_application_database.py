@@ -96,8 +96,8 @@ def test_an_application_can_connect_through_the_pooler_which_keeps_its_sessions(
     finally:
         running.end()
     assert project.rows(root) == [1]
-    left = project.run(root, "SELECT application_name FROM pg_stat_activity WHERE application_name = 'pgbouncer'")
-    assert left == [("pgbouncer",)]
+    sessions = project.run(root, "SELECT application_name FROM pg_stat_activity WHERE application_name = 'pgbouncer'")
+    assert sessions == [("pgbouncer",)]
 
 
 def test_an_application_with_errors_still_fails_at_its_rate_with_a_database(project: LocalProject, root: str) -> None:

@@ -28,18 +28,18 @@ with cloud:
 
 
 def test_the_cloud_refuses_a_port_that_another_process_uses() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
 
         with pytest.raises(PortInUseError, match=f"port {port} .*in use"):
             LocalCloud(port=port).start()
 
 
 def test_a_failed_start_stops_its_parts_and_can_be_repeated() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _A_PART_FAILS], capture_output=True, text=True, check=False, timeout=120
     )
 
-    assert done.stdout.splitlines() == ["[]", "200"], done.stderr
+    assert process.stdout.splitlines() == ["[]", "200"], process.stderr

@@ -95,15 +95,15 @@ def test_a_one_off_task_changes_the_branch(web: tuple[Workload, str], project: L
     assert project.rows(branch) == [7]
 
 
-def test_a_cloud_has_one_neon_however_often_it_is_requested(cloud: LocalCloud) -> None:
+def test_a_cloud_has_one_neon_for_repeated_requests(cloud: LocalCloud) -> None:
     assert cloud.neon() is cloud.neon()
 
 
 def test_the_neon_of_a_cloud_ends_with_the_cloud() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _STARTED_AND_STOPPED], capture_output=True, text=True, check=False, timeout=120
     )
-    assert (done.returncode, done.stdout) == (0, "gone\n"), done.stderr
+    assert (process.returncode, process.stdout) == (0, "gone\n"), process.stderr
 
 
 def test_a_stopped_cloud_has_no_neon() -> None:

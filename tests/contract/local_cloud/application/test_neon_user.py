@@ -27,7 +27,7 @@ def useradd(folder: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_a_failure_to_make_the_user_names_the_reason_and_the_action(
+def test_a_failure_to_create_the_user_names_the_reason_and_the_action(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     useradd(tmp_path, "echo 'useradd: cannot lock /etc/passwd' >&2; exit 1")
@@ -46,11 +46,13 @@ def test_useradd_is_found_in_a_folder_that_path_lacks(monkeypatch: pytest.Monkey
     assert (tmp_path / "searched").read_text().strip().split(":")[-2:] == ["/usr/sbin", "/sbin"]
 
 
-def test_a_user_that_another_process_is_making_is_awaited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_creation_of_the_user_by_another_process_is_awaited(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     useradd(tmp_path, f"test -e {tmp_path}/tried && exit 9; touch {tmp_path}/tried; echo 'try again later' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     # The user is missing at first and while /etc/passwd is locked, and then useradd reports that it exists.
-    looks = iter([False, False, True])
-    monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(looks))
+    answers = iter([False, False, True])
+    monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(answers))
 
     assert neon_postgres.account.__wrapped__().name == "pgserver"

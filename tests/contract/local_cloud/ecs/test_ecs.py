@@ -121,11 +121,11 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
     good = web.release("v1")
     web.start_and_wait(good, desired=1, deploymentConfiguration=BREAKER)
     bad = web.update(taskDefinition=web.release("v2", UNHEALTHY))
-    ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")
+    deployment = web.wait_for_status("ROLLBACK_SUCCESSFUL")
     assert web.describe()["taskDefinition"] == good
     assert web.primary()["rolloutState"] == "COMPLETED"
-    assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
-    assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
+    assert deployment["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
+    assert deployment["rollback"]["serviceRevisionArn"] == deployment["sourceServiceRevisions"][0]["arn"]
     of_service = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
     changes = [(d["eventName"], d["deploymentId"]) for kind, d in of_service if kind == "ECS Deployment State Change"]
     assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in changes] == [
@@ -156,31 +156,31 @@ def test_a_circuit_breaker_without_rollback_leaves_the_failed_deployment(worker:
 def test_stopping_a_service_deployment_rolls_it_back_onto_the_tasks_that_still_run(web: Workload) -> None:
     good = web.release("v1")
     web.start_and_wait(good, desired=2)
-    before = {task["taskArn"] for task in web.tasks()}
+    original_arns = {task["taskArn"] for task in web.tasks()}
     web.update(taskDefinition=web.release("v2", UNHEALTHY))
     arn = web.service_deployments(status=["IN_PROGRESS"])[0]["serviceDeploymentArn"]
     web.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")  # the old tasks still run, so this may take one tick
-    assert ended["serviceDeploymentArn"] == arn
-    assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
-    assert {task["taskArn"] for task in web.tasks()} == before
+    deployment = web.wait_for_status("ROLLBACK_SUCCESSFUL")  # the old tasks still run, so this may take one tick
+    assert deployment["serviceDeploymentArn"] == arn
+    assert deployment["rollback"]["serviceRevisionArn"] == deployment["sourceServiceRevisions"][0]["arn"]
+    assert {task["taskArn"] for task in web.tasks()} == original_arns
     assert web.describe()["taskDefinition"] == good
 
 
 def test_a_finished_service_deployment_cannot_be_stopped(worker: Workload) -> None:
     worker.start_and_wait(worker.release("v1"), desired=1)
     arn = worker.service_deployments()[0]["serviceDeploymentArn"]
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         worker.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    assert refused.value.response["Error"]["Code"] == "ConflictException"
+    assert error.value.response["Error"]["Code"] == "ConflictException"
 
 
 def test_an_unknown_service_deployment_cannot_be_stopped(worker: Workload) -> None:
     worker.create(worker.release("v1"), desired=0)
     arn = worker.service_deployments()[0]["serviceDeploymentArn"][:-4] + "none"
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         worker.ecs.stop_service_deployment(serviceDeploymentArn=arn)
-    assert refused.value.response["Error"]["Code"] == "ServiceDeploymentNotFoundException"
+    assert error.value.response["Error"]["Code"] == "ServiceDeploymentNotFoundException"
 
 
 def test_a_newer_deployment_supersedes_the_one_in_progress(worker: Workload) -> None:
@@ -213,12 +213,12 @@ def test_an_update_without_a_desired_count_keeps_the_current_one(worker: Workloa
 def test_a_forced_deployment_replaces_the_tasks_of_the_same_definition(worker: Workload) -> None:
     first = worker.release("v1")
     worker.start_and_wait(first, desired=1)
-    before = {task["taskArn"] for task in worker.tasks()}
+    original_arns = {task["taskArn"] for task in worker.tasks()}
     assert worker.update(taskDefinition=first)["deployments"][0]["rolloutState"] == "COMPLETED"
     worker.update(forceNewDeployment=True)
     worker.wait_for_status("SUCCESSFUL")
     assert len(worker.service_deployments()) == 2
-    assert before.isdisjoint(task["taskArn"] for task in worker.tasks())
+    assert original_arns.isdisjoint(task["taskArn"] for task in worker.tasks())
 
 
 @pytest.mark.parametrize("operation", ["create", "update"])
@@ -227,9 +227,9 @@ def test_an_inactive_task_definition_is_refused(worker: Workload, operation: str
     if operation == "update":
         worker.create(second, desired=0)
     worker.ecs.deregister_task_definition(taskDefinition=first)
-    with pytest.raises(ClientError, match="TaskDefinition is inactive") as refused:
+    with pytest.raises(ClientError, match="TaskDefinition is inactive") as error:
         worker.create(first) if operation == "create" else worker.update(taskDefinition=first)
-    assert refused.value.response["Error"]["Code"] == "ClientException"
+    assert error.value.response["Error"]["Code"] == "ClientException"
     described = worker.ecs.describe_task_definition(taskDefinition=first)["taskDefinition"]
     assert described["status"] == "INACTIVE"
     assert described["deregisteredAt"] >= described["registeredAt"]
@@ -266,9 +266,9 @@ def test_a_task_whose_image_is_missing_cannot_start(worker: Workload) -> None:
 
 def test_a_stopped_task_is_replaced(worker: Workload) -> None:
     worker.start_and_wait(worker.release("v1"), desired=1)
-    (before,) = worker.tasks()
-    worker.ecs.stop_task(cluster=worker.name, task=before["taskArn"], reason="test")
-    after = eventually(lambda: [task for task in worker.tasks() if task["taskArn"] != before["taskArn"]])
+    (original_task,) = worker.tasks()
+    worker.ecs.stop_task(cluster=worker.name, task=original_task["taskArn"], reason="test")
+    after = eventually(lambda: [task for task in worker.tasks() if task["taskArn"] != original_task["taskArn"]])
     assert after[0]["startedBy"] == worker.primary()["id"]
 
 
@@ -332,8 +332,8 @@ def test_describe_clusters_shows_settings_only_if_include_lists_them(cloud: Any)
     ecs = cloud.client("ecs")
     insights = [{"name": "containerInsights", "value": "enhanced"}]
     ecs.create_cluster(clusterName="insightful", settings=insights)
-    asked = ecs.describe_clusters(clusters=["insightful"], include=["SETTINGS"])["clusters"][0]
-    assert asked["settings"] == insights
+    cluster = ecs.describe_clusters(clusters=["insightful"], include=["SETTINGS"])["clusters"][0]
+    assert cluster["settings"] == insights
     assert "settings" not in ecs.describe_clusters(clusters=["insightful"])["clusters"][0]
 
 

@@ -65,17 +65,17 @@ def test_an_image_is_tagged_again_by_putting_its_manifest(repository: Repository
     repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
     image_id = repository.get(imageTag="last-known-good")["images"][0]["imageId"]
     assert image_id == {"imageDigest": digest, "imageTag": "last-known-good"}
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         repository.ecr.put_image(repositoryName=repository.name, imageManifest=manifest, imageTag="last-known-good")
-    assert refused.value.response["Error"]["Code"] == "ImageAlreadyExistsException"
+    assert error.value.response["Error"]["Code"] == "ImageAlreadyExistsException"
 
 
 def test_an_immutable_repository_refuses_to_move_a_tag(cloud: Any) -> None:
     repository = Repository(cloud, "IMMUTABLE")
     digest = repository.push("v1")
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         repository.push("v1")
-    assert refused.value.response["Error"]["Code"] == "ImageTagAlreadyExistsException"
+    assert error.value.response["Error"]["Code"] == "ImageTagAlreadyExistsException"
     assert repository.get(imageTag="v1")["images"][0]["imageId"]["imageDigest"] == digest
 
 

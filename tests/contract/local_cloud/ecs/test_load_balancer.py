@@ -80,18 +80,20 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.failed >= 10)
     dimensions = _dimensions(web, with_group=with_group)
-    sent = load.served + load.failed
-    eventually(lambda: _statistic(cloud, "RequestCount", dimensions) == sent)
+    request_count = load.served + load.failed
+    eventually(lambda: _statistic(cloud, "RequestCount", dimensions) == request_count)
     assert _statistic(cloud, "HTTPCode_Target_5XX_Count", dimensions) == load.failed
     assert _statistic(cloud, "HTTPCode_Target_2XX_Count", dimensions) == load.served
-    assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == sent
+    assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == request_count
     if with_group:
         assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
     else:  # host counts need the dimension TargetGroup (ELB user guide, CloudWatch metrics)
         assert _statistic(cloud, "HealthyHostCount", dimensions, "Maximum") is None
 
 
-def test_each_node_publishes_its_own_counts_and_a_new_node_reports_no_healthy_target(cloud: Any, web: Workload) -> None:
+def test_each_node_publishes_its_own_counts_and_a_new_node_publishes_no_healthy_target(
+    cloud: Any, web: Workload
+) -> None:
     web.start_and_wait(web.release("v1"), desired=2)
     dimensions = _dimensions(web, with_group=True)
 

@@ -40,7 +40,7 @@ def long(worker: Workload, definition: str) -> Iterator[str]:
     worker.ecs.stop_task(cluster=worker.name, task=arn)
 
 
-def stopped(worker: Workload, arn: str) -> dict[str, Any]:
+def wait_until_stopped(worker: Workload, arn: str) -> dict[str, Any]:
     return eventually(lambda: task if (task := worker.task(arn))["lastStatus"] == "STOPPED" else None)
 
 
@@ -49,21 +49,21 @@ def test_a_one_off_command_runs_to_its_end_and_ecs_shows_its_exit_code(worker: W
     assert (first["lastStatus"], first["startedBy"], first["group"]) == (
         "PROVISIONING", "rollback-1", f"family:{worker.name}",
     )  # fmt: skip
-    ended = stopped(worker, first["taskArn"])
-    assert (ended["containers"][0]["exitCode"], ended["desiredStatus"]) == (0, "STOPPED")
-    assert (ended["stopCode"], ended["stoppedReason"]) == (
+    task = wait_until_stopped(worker, first["taskArn"])
+    assert (task["containers"][0]["exitCode"], task["desiredStatus"]) == (0, "STOPPED")
+    assert (task["stopCode"], task["stoppedReason"]) == (
         "EssentialContainerExited", "Essential container in task exited",
     )  # fmt: skip
-    assert ended["createdAt"] <= ended["startedAt"] <= ended["stoppedAt"]
-    assert ended["overrides"]["containerOverrides"][0]["command"] == ["pnpm", "db:down", "0002_x"]
+    assert task["createdAt"] <= task["startedAt"] <= task["stoppedAt"]
+    assert task["overrides"]["containerOverrides"][0]["command"] == ["pnpm", "db:down", "0002_x"]
 
 
 @pytest.mark.parametrize(("command", "code"), [("fail", 3), ("not-there", 127)])
 def test_ecs_shows_the_exit_code_of_a_failed_command(
     worker: Workload, definition: str, command: str, code: int
 ) -> None:
-    ended = stopped(worker, worker.run(definition, [command]))
-    assert ended["containers"][0]["exitCode"] == code
+    task = wait_until_stopped(worker, worker.run(definition, [command]))
+    assert task["containers"][0]["exitCode"] == code
 
 
 def test_the_output_of_a_command_is_in_the_log_before_its_task_is_stopped(cloud: LocalCloud, worker: Workload) -> None:
@@ -72,7 +72,7 @@ def test_the_output_of_a_command_is_in_the_log_before_its_task_is_stopped(cloud:
     options = {"awslogs-group": worker.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "express"}
     settings = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
     arn = worker.run(worker.release("v1", {"commands": COMMANDS}, **settings), ["pnpm", "db:down", "0002_x"])
-    stopped(worker, arn)
+    wait_until_stopped(worker, arn)
     stream = f"express/app/{arn.rsplit('/', 1)[-1]}"
     events = logs.get_log_events(logGroupName=worker.name, logStreamName=stream)["events"]
     assert [event["message"] for event in events] == ["$ pnpm db:down 0002_x", "stepping down"]
@@ -85,9 +85,9 @@ def test_list_tasks_finds_a_task_by_started_by_until_it_is_stopped(worker: Workl
     assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == [arn]
     assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, startedBy="somebody-else") == []
     worker.ecs.stop_task(cluster=worker.name, task=arn, reason="test")
-    ended = stopped(worker, arn)
-    assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "test")
-    assert ended["containers"][0]["exitCode"] == 143  # SIGTERM
+    task = wait_until_stopped(worker, arn)
+    assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "test")
+    assert task["containers"][0]["exitCode"] == 143  # SIGTERM
     assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == []
     assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, desiredStatus="STOPPED") == [arn]
     with pytest.raises(worker.ecs.exceptions.InvalidParameterException, match="only filter"):
@@ -100,21 +100,21 @@ def test_a_task_without_a_command_runs_the_server(worker: Workload, definition: 
     )["tasks"]
     eventually(lambda: worker.task(task["taskArn"])["lastStatus"] == "RUNNING")
     worker.ecs.stop_task(cluster=worker.name, task=task["taskArn"])
-    assert stopped(worker, task["taskArn"])["containers"][0]["exitCode"] == 0
+    assert wait_until_stopped(worker, task["taskArn"])["containers"][0]["exitCode"] == 0
 
 
 def test_a_task_whose_image_is_missing_cannot_start(worker: Workload) -> None:
-    ended = stopped(worker, worker.run(worker.register("never-pushed"), ["long"]))
-    assert ended["stopCode"] == "TaskFailedToStart"
-    assert ended["stoppedReason"].startswith("CannotPullContainerError")
-    assert "exitCode" not in ended["containers"][0]
+    task = wait_until_stopped(worker, worker.run(worker.register("never-pushed"), ["long"]))
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert task["stoppedReason"].startswith("CannotPullContainerError")
+    assert "exitCode" not in task["containers"][0]
 
 
 def test_the_same_client_token_starts_one_task_only(worker: Workload, definition: str) -> None:
     token = uuid.uuid4().hex
     first = worker.run(definition, ["fail"], clientToken=token)
     assert worker.run(definition, ["fail"], clientToken=token) == first
-    stopped(worker, first)
+    wait_until_stopped(worker, first)
     assert worker.run(definition, ["fail"], clientToken=token) == first
     assert worker.run(definition, ["fail"], clientToken=uuid.uuid4().hex) != first
 
@@ -122,10 +122,10 @@ def test_the_same_client_token_starts_one_task_only(worker: Workload, definition
 def test_a_client_token_with_other_parameters_is_a_conflict(worker: Workload, definition: str) -> None:
     token = uuid.uuid4().hex
     first = worker.run(definition, ["fail"], clientToken=token)
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         worker.run(definition, ["pnpm"], clientToken=token)
-    assert refused.value.response["Error"]["Code"] == "ConflictException"
-    assert dict(refused.value.response)["resourceIds"] == [first]
+    assert error.value.response["Error"]["Code"] == "ConflictException"
+    assert dict(error.value.response)["resourceIds"] == [first]
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_a_client_token_with_other_parameters_is_a_conflict(worker: Workload, de
 def test_run_task_refuses_what_ecs_refuses(
     worker: Workload, definition: str, settings: dict[str, Any], text: str
 ) -> None:
-    with pytest.raises(ClientError, match=text) as refused:
+    with pytest.raises(ClientError, match=text) as error:
         worker.run(definition, ["fail"], **settings)
-    assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
+    assert error.value.response["Error"]["Code"] == "InvalidParameterException"
     assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name) == []
 
 
@@ -163,16 +163,18 @@ def test_an_inactive_definition_is_refused(worker: Workload, definition: str) ->
 
 
 def test_run_task_names_a_missing_cluster(worker: Workload, definition: str) -> None:
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         worker.run(definition, ["fail"], cluster="not-there")
-    assert refused.value.response["Error"]["Code"] == "ClusterNotFoundException"
+    assert error.value.response["Error"]["Code"] == "ClusterNotFoundException"
 
 
 def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalCloud, worker: Workload) -> None:
     worker.push("v1", {"commands": COMMANDS})
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    made = cloud.client("iam").create_role(RoleName=f"{worker.name}-execution", AssumeRolePolicyDocument=trust)
-    role = made["Role"]["Arn"]
+    execution_role = cloud.client("iam").create_role(
+        RoleName=f"{worker.name}-execution", AssumeRolePolicyDocument=trust
+    )
+    role = execution_role["Role"]["Arn"]
     definition = worker.ecs.register_task_definition(
         family=worker.name, containerDefinitions=[{"name": "app", "image": f"{worker.repository}:v1"}], cpu="256",
         memory="512", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], executionRoleArn=role,
@@ -180,8 +182,8 @@ def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalC
     run = {"Effect": "Allow", "Action": "ecs:RunTask", "Resource": definition}
     passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": role}
     elsewhere = {**run, "Resource": f"{definition}0"}
-    for statements, missing in (([elsewhere, passing], "ecs:RunTask"), ([run], "iam:PassRole")):
-        with pytest.raises(ClientError, match=f"not authorized to perform: {missing}"):
+    for statements, missing_action in (([elsewhere, passing], "ecs:RunTask"), ([run], "iam:PassRole")):
+        with pytest.raises(ClientError, match=f"not authorized to perform: {missing_action}"):
             _as(cloud, worker, statements).run(definition, ["fail"])
     assert _as(cloud, worker, [run, passing]).run(definition, ["fail"])
 

@@ -40,10 +40,10 @@ class Scaled:
 
 @pytest.fixture
 def scaled(cloud: Any) -> Iterator[Scaled]:
-    made = Scaled(cloud)
-    yield made
-    made.api.deregister_scalable_target(**ON_SERVICES, ResourceId=made.resource)
-    made.worker.delete()
+    service = Scaled(cloud)
+    yield service
+    service.api.deregister_scalable_target(**ON_SERVICES, ResourceId=service.resource)
+    service.worker.delete()
 
 
 def test_a_scalable_target_shows_what_is_suspended_and_suspends_nothing_by_default(scaled: Scaled) -> None:
@@ -53,8 +53,8 @@ def test_a_scalable_target_shows_what_is_suspended_and_suspends_nothing_by_defau
     scaled.register(MinCapacity=1, MaxCapacity=4, SuspendedState=suspended)
     assert scaled.described()["SuspendedState"] == suspended
     scaled.register(MaxCapacity=5)
-    kept = scaled.described()
-    assert (kept["SuspendedState"], kept["MinCapacity"], kept["MaxCapacity"]) == (suspended, 1, 5)
+    target = scaled.described()
+    assert (target["SuspendedState"], target["MinCapacity"], target["MaxCapacity"]) == (suspended, 1, 5)
 
 
 def test_any_registration_brings_the_desired_count_into_the_bounds(scaled: Scaled) -> None:
@@ -74,6 +74,6 @@ def test_a_registration_that_only_suspends_starts_a_service_at_zero(scaled: Scal
 
 
 def test_a_registration_starts_no_deployment(scaled: Scaled) -> None:
-    before = len(scaled.worker.service_deployments())
+    original_count = len(scaled.worker.service_deployments())
     scaled.register(MinCapacity=2, MaxCapacity=3)
-    assert len(scaled.worker.service_deployments()) == before
+    assert len(scaled.worker.service_deployments()) == original_count

@@ -107,12 +107,12 @@ def test_a_new_value_reaches_the_tasks_that_start_after_it(cloud: LocalCloud, wo
 
 
 def test_a_task_whose_secret_was_deleted_cannot_start(cloud: LocalCloud, worker: Workload) -> None:
-    gone = secret(cloud, "x")
-    cloud.client("secretsmanager").delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
-    arn = definition(worker, reader(cloud, gone), secrets=[{"name": "WHOLE", "valueFrom": gone}])
+    deleted_secret = secret(cloud, "x")
+    cloud.client("secretsmanager").delete_secret(SecretId=deleted_secret, ForceDeleteWithoutRecovery=True)
+    arn = definition(worker, reader(cloud, deleted_secret), secrets=[{"name": "WHOLE", "valueFrom": deleted_secret}])
     reason = why_it_did_not_start(worker, arn)
     assert reason.startswith("ResourceInitializationError: unable to pull secrets or registry auth")
-    assert f"failed to fetch secret {gone} from secrets manager: ResourceNotFoundException" in reason
+    assert f"failed to fetch secret {deleted_secret} from secrets manager: ResourceNotFoundException" in reason
 
 
 def test_a_task_cannot_start_if_its_secret_lacks_the_key(cloud: LocalCloud, worker: Workload) -> None:
@@ -135,6 +135,6 @@ def test_the_execution_role_must_be_allowed_to_read_the_secret(cloud: LocalCloud
 
 
 def test_a_definition_with_secrets_needs_an_execution_role(worker: Workload) -> None:
-    with pytest.raises(ClientError, match="must also specify a value for 'executionRoleArn'") as refused:
+    with pytest.raises(ClientError, match="must also specify a value for 'executionRoleArn'") as error:
         definition(worker, None, secrets=[{"name": "WHOLE", "valueFrom": "/any"}])
-    assert refused.value.response["Error"]["Code"] == "ClientException"
+    assert error.value.response["Error"]["Code"] == "ClientException"

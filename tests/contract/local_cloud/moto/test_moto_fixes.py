@@ -24,9 +24,9 @@ def _fixes() -> set[str]:
 def results() -> dict[str, bool | str]:
     """Run the probes in a process of their own, in which no test has installed a fix."""
     script = Path(__file__).parent / "unfixed_moto.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    parsed: dict[str, bool | str] = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    parsed: dict[str, bool | str] = json.loads(process.stdout.splitlines()[-1])
     return parsed
 
 

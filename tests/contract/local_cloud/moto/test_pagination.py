@@ -29,7 +29,7 @@ class Operation:
     name: str
     member: str
     make: Callable[[Any], None]
-    given: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     token: str = "nextToken"
 
 
@@ -70,10 +70,10 @@ def _stack(cloudformation: Any) -> None:
     cloudformation.create_stack(StackName=FIVE[0], TemplateBody=json.dumps({"Resources": resources}))
 
 
-def _each(method: str, name: str, **given: Any) -> Callable[[Any], None]:
+def _each(method: str, name: str, **parameters: Any) -> Callable[[Any], None]:
     def make(client: Any) -> None:
         for value in FIVE:
-            getattr(client, method)(**{name: value}, **given)
+            getattr(client, method)(**{name: value}, **parameters)
 
     return make
 
@@ -97,12 +97,12 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
-def test_an_answer_comes_in_small_pages_that_together_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
+def test_an_answer_is_split_into_small_pages_without_loss(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
     operation.make(client)
     paging = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
     assert paging is not None
-    pages = list(client.get_paginator(operation.name).paginate(**operation.given))
+    pages = list(client.get_paginator(operation.name).paginate(**operation.parameters))
     sizes = [sum(len(page.get(name, ())) for name in paging.results) for page in pages]
     assert max(sizes) <= pagination.DEFAULT_PAGE_SIZE
     assert sum(sizes) >= len(FIVE)
@@ -115,11 +115,11 @@ def test_an_answer_comes_in_small_pages_that_together_are_the_whole(cloud: Local
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
 def test_an_unknown_page_token_is_refused(cloud: LocalCloud, operation: Operation) -> None:
     client = cloud.client(operation.service)
-    with pytest.raises(ClientError) as refused:
-        getattr(client, operation.name)(**operation.given, **{operation.token: "rubbish"})
+    with pytest.raises(ClientError) as error:
+        getattr(client, operation.name)(**operation.parameters, **{operation.token: "rubbish"})
     api_name = client.meta.method_to_api_mapping[operation.name]
-    assert refused.value.response["Error"]["Code"] == invalid_token_code(operation.service, api_name)
-    assert "oken" in str(refused.value)
+    assert error.value.response["Error"]["Code"] == invalid_token_code(operation.service, api_name)
+    assert "oken" in str(error.value)
 
 
 def test_a_page_token_of_another_operation_is_refused(cloud: LocalCloud) -> None:
@@ -158,18 +158,18 @@ def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalClou
     )  # fmt: skip
     for name in FIVE:
         dynamodb.put_item(TableName=FIVE[0], Item={"pk": {"S": "a"}, "sk": {"S": name}})
-    given = {
+    parameters = {
         "TableName": FIVE[0],
         "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": {":pk": {"S": "a"}},
     }
-    first = dynamodb.query(**given)
+    first = dynamodb.query(**parameters)
     assert [item["sk"]["S"] for item in first["Items"]] == FIVE[:2]
     assert first["LastEvaluatedKey"] == {"pk": {"S": "a"}, "sk": {"S": FIVE[1]}}
-    assert [item["sk"]["S"] for item in list_all(dynamodb, "query", "Items", **given)] == FIVE
+    assert [item["sk"]["S"] for item in list_all(dynamodb, "query", "Items", **parameters)] == FIVE
 
 
-def test_an_answer_that_aws_gives_whole_stays_whole(cloud: LocalCloud) -> None:
+def test_an_answer_that_aws_does_not_page_is_not_split(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     for tag in ("one", "two", "three"):
         web.push(tag)
@@ -181,7 +181,7 @@ def test_an_answer_that_aws_gives_whole_stays_whole(cloud: LocalCloud) -> None:
     assert len(cloud.client("ec2").describe_subnets(SubnetIds=web.subnets)["Subnets"]) == 2
 
 
-def test_service_deployments_come_in_pages(cloud: LocalCloud) -> None:
+def test_service_deployments_are_listed_in_pages(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     first = web.release("one")
     web.start_and_wait(first, desired=1)

@@ -61,21 +61,21 @@ def test_a_call_that_iam_denies_fails_permanently_and_names_permission_and_resou
     cloud: LocalCloud, action: str
 ) -> None:
     service, resource, call = CALLS[action]
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(CallRefused) as error:
         call(client(cloud, service, allow("s3:GetObject")))
-    assert refused.value.kind is RefusalKind.ACCESS
-    assert refused.value.action.lower() == action.lower()
+    assert error.value.kind is RefusalKind.ACCESS
+    assert error.value.action.lower() == action.lower()
     if resource:
-        assert refused.value.resource == resource
-    assert f'"Action":"{refused.value.action}"' in str(refused.value)
-    assert "to role caller-" in str(refused.value)
+        assert error.value.resource == resource
+    assert f'"Action":"{error.value.action}"' in str(error.value)
+    assert "to role caller-" in str(error.value)
 
 
 def test_a_call_on_a_missing_cluster_fails_permanently(cloud: LocalCloud) -> None:
     sdk: Any = cloud.client("ecs")
-    with pytest.raises(CallRefused, match="check that name in the settings") as refused:
+    with pytest.raises(CallRefused, match="check that name in the settings") as error:
         EcsServices(sdk, sdk).update(WEB, desired_count=2)
-    assert refused.value.kind is RefusalKind.NOT_FOUND
+    assert error.value.kind is RefusalKind.NOT_FOUND
 
 
 # Step Functions
@@ -129,9 +129,9 @@ def test_step_functions_does_not_retry_a_permanent_failure_and_catches_a_readabl
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Caught"}],
         "End": True,
     }
-    ended = machines.end_of(machines.start({"Step": task, "Caught": {"Type": "Succeed"}}), seconds=30)
-    asked = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
-    error = json.loads(ended["output"])["error"]
+    execution = machines.end_of(machines.start({"Step": task, "Caught": {"Type": "Succeed"}}), seconds=30)
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    error = json.loads(execution["output"])["error"]
     failure = ExecutionFailure.read(error["Error"], error["Cause"])
-    assert int(asked["ApproximateNumberOfMessages"]) == attempts
+    assert int(attributes["ApproximateNumberOfMessages"]) == attempts
     assert (failure.error, failure.text) == (raised, SENTENCE)

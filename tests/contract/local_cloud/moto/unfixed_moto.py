@@ -208,10 +208,10 @@ def moto_fails_on_a_kept_ssm_parameter_in_a_change_set() -> bool:
     _client("ssm").put_parameter(Name="/name", Value="one", Type="String")
     parameter = {"Type": "AWS::SSM::Parameter::Value<String>"}
     template = json.loads(_template(Queue=_queue(QueueName={"Ref": "Name"}))) | {"Parameters": {"Name": parameter}}
-    given = {"ParameterKey": "Name", "ParameterValue": "/name"}
-    client.create_stack(StackName="s", TemplateBody=json.dumps(template), Parameters=[given])
+    new_parameter = {"ParameterKey": "Name", "ParameterValue": "/name"}
+    client.create_stack(StackName="s", TemplateBody=json.dumps(template), Parameters=[new_parameter])
     template["Resources"]["Other"] = _queue()
-    kept = {"ParameterKey": "Name", "UsePreviousValue": True}
+    kept_parameter = {"ParameterKey": "Name", "UsePreviousValue": True}
 
     def update() -> None:
         client.create_change_set(
@@ -219,7 +219,7 @@ def moto_fails_on_a_kept_ssm_parameter_in_a_change_set() -> bool:
             ChangeSetName="c",
             ChangeSetType="UPDATE",
             TemplateBody=json.dumps(template),
-            Parameters=[kept],
+            Parameters=[kept_parameter],
         )
         client.execute_change_set(StackName="s", ChangeSetName="c")
 
@@ -292,7 +292,7 @@ def moto_begins_an_alarm_as_ok() -> bool:
 def moto_loses_the_state_of_an_alarm_that_is_put_again() -> bool:
     client = _client("cloudwatch")
     _put_alarm(client, "a")
-    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="by hand")
+    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="set by an operator")
     _put_alarm(client, "a")
     return _state(client, "a") != "ALARM"
 
@@ -301,7 +301,7 @@ def moto_loses_the_state_of_an_alarm_that_is_put_again() -> bool:
 def moto_applies_one_filter_of_describe_alarms() -> bool:
     client = _client("cloudwatch")
     _put_alarm(client, "a")
-    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="by hand")
+    client.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="set by an operator")
     return bool(client.describe_alarms(AlarmNamePrefix="a", StateValue="OK")["MetricAlarms"])
 
 

@@ -38,7 +38,7 @@ class _Site(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
     def log_message(self, *_: object) -> None:
-        """No access log."""
+        """Write no access log."""
 
 
 @pytest.fixture(params=["fake", "httpx"])
@@ -62,40 +62,40 @@ def site(request: pytest.FixtureRequest) -> Iterator[tuple[Http, str]]:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/broken", 500), ("/moved", 302)])
-def test_an_answer_is_told_as_it_is(site: tuple[Http, str], path: str, status: int) -> None:
+def test_an_answer_is_returned_with_its_status(site: tuple[Http, str], path: str, status: int) -> None:
     http, base = site
     answer = http.get(base + path, 2.0)
     assert (answer.status, answer.error) == (status, "")
     assert 0 < answer.seconds < 2
 
 
-def test_the_body_is_told_only_where_it_is_asked_for(site: tuple[Http, str]) -> None:
+def test_the_body_is_returned_only_on_request(site: tuple[Http, str]) -> None:
     http, base = site
     assert http.get(f"{base}/ok", 2.0, with_body=True).body == "ok"
     assert http.get(f"{base}/ok", 2.0).body == ""
 
 
-def test_no_answer_in_time_is_told(site: tuple[Http, str]) -> None:
+def test_a_timeout_is_an_error_that_names_the_limit(site: tuple[Http, str]) -> None:
     http, base = site
     answer = http.get(f"{base}/slow", 0.2)
     assert answer.status is None
     assert answer.error == "no answer within 0.2 s"
 
 
-def test_a_closed_port_is_told(site: tuple[Http, str]) -> None:
+def test_a_closed_port_is_a_connection_error(site: tuple[Http, str]) -> None:
     answer = site[0].get("http://127.0.0.1:1/", 2.0)
     assert answer.status is None
     assert answer.error.startswith("ConnectError")
 
 
-def test_an_address_that_is_none_is_told() -> None:
+def test_an_invalid_url_is_an_error() -> None:
     answer = HttpxHttp().get("http://[", 1.0)
     assert answer.status is None
     assert answer.error
 
 
-def test_a_message_reaches_the_subscribers(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = f"told-{uuid.uuid4().hex[:8]}"
+def test_a_message_reaches_the_subscribers_of_its_topic(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"topic-{uuid.uuid4().hex[:8]}"
     sns, sqs = cloud.client("sns"), cloud.client("sqs")
     topic, queue = sns.create_topic(Name=name)["TopicArn"], sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -103,20 +103,20 @@ def test_a_message_reaches_the_subscribers(cloud: LocalCloud, monkeypatch: pytes
     subject = "express-api → v1\n" + "x" * 200
     notifications = real_ports(cloud, monkeypatch, topic_arn=topic).notifications
     notifications.publish(subject, "– how it went –", {"outcome": "succeeded", "empty": ""})
-    (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
-    body = json.loads(got["Body"])
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    body = json.loads(message["Body"])
     assert body["Message"] == "– how it went –"
     assert body["Subject"].startswith("express-api -> v1 x")
     assert len(body["Subject"]) < 100
     assert body["MessageAttributes"] == {"outcome": {"Type": "String", "Value": "succeeded"}}
 
 
-def test_a_topic_that_is_not_there_is_a_failure(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_topic_is_a_failure(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExternalServiceError, match="Publish on arn:aws:sns"):
         real_ports(cloud, monkeypatch).notifications.publish("s", "m", {})
 
 
-def test_the_fake_keeps_what_was_sent() -> None:
+def test_the_fake_keeps_each_message() -> None:
     fake = FakeNotifications()
     fake.publish("s", "m", {"a": "b"})
     assert fake.sent == [SentNotification("s", "m", {"a": "b"})]
@@ -137,7 +137,7 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def executions(machine: Any, cloud: LocalCloud) -> list[str]:
-    """ARNs; of the fake, those of what was started, which then runs."""
+    """Return the ARNs of the executions. On the fake, this call starts them."""
     if isinstance(machine, FakeWorkflow):
         machine.running |= {execution_arn(name) for name, _ in machine.started}
         return [execution_arn(name) for name, _ in machine.started]
@@ -148,7 +148,7 @@ def executions(machine: Any, cloud: LocalCloud) -> list[str]:
     ]
 
 
-def test_an_execution_is_started_once_for_each_name(machine: Workflow, cloud: LocalCloud) -> None:
+def test_each_name_starts_one_execution(machine: Workflow, cloud: LocalCloud) -> None:
     machine.start("one", {"a": 1})
     machine.start("one", {"a": 2})
     (execution,) = executions(machine, cloud)
@@ -159,18 +159,18 @@ def test_an_execution_is_started_once_for_each_name(machine: Workflow, cloud: Lo
     "execution",
     ["direct:someone:1", "arn:aws:states:eu-west-1:123456789012:execution:none:none"],
 )
-def test_what_was_never_started_does_not_run(machine: Workflow, execution: str) -> None:
+def test_a_missing_execution_does_not_run(machine: Workflow, execution: str) -> None:
     assert not machine.is_running(execution)
 
 
-def test_without_a_state_machine_nothing_is_started(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starting_an_execution_without_a_state_machine_is_refused(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(NotAvailable, match="one"):
         real_ports(cloud, monkeypatch).workflow.start("one", {})
 
 
-def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
-    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_pages_go_to_the_critical_topic(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"paged-{uuid.uuid4().hex[:8]}"
     sns, sqs = cloud.client("sns"), cloud.client("sqs")
     topic, queue = sns.create_topic(Name=name)["TopicArn"], sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -178,18 +178,16 @@ def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     notifications = real_ports(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
-    notifications.publish("told", "it succeeded", {"severity": "info"})
-    notifications.publish("paged", "it was refused", {"severity": "page"})
-    (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
-    assert json.loads(got["Body"])["Subject"] == "paged"
+    notifications.publish("reported", "the rollback succeeded", {"severity": "info"})
+    notifications.publish("paged", "the rollback was refused", {"severity": "page"})
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
+    assert json.loads(message["Body"])["Subject"] == "paged"
 
 
 # Refusals of Step Functions and SNS, and the errors that the adapters make of them
 
 
-def test_an_execution_is_stopped_with_its_cause_and_a_second_stop_is_success(
-    machine: Workflow, cloud: LocalCloud
-) -> None:
+def test_a_stop_keeps_its_cause_and_a_second_stop_succeeds(machine: Workflow, cloud: LocalCloud) -> None:
     machine.start("one", {"a": 1})
     (execution,) = executions(machine, cloud)
     machine.stop(execution, "taken over")
@@ -207,7 +205,7 @@ def cause_of(machine: Any, execution: str, cloud: LocalCloud) -> str:
 @pytest.mark.parametrize(
     "execution", ["direct:someone:1", "one", "arn:aws:states:eu-west-1:123456789012:execution:none:none"]
 )
-def test_to_stop_what_is_no_execution_is_success_and_stops_nothing(
+def test_stopping_a_missing_execution_succeeds_and_stops_nothing(
     machine: Workflow, cloud: LocalCloud, execution: str
 ) -> None:
     machine.start("one", {"a": 1})
@@ -225,7 +223,7 @@ def test_a_cause_of_any_length_stops_an_execution(machine: Workflow, cloud: Loca
 
 
 @pytest.mark.parametrize("name", ["n" * 81, "", "not a name", "a/b", "a:b", "a\nb", "wild*"])
-def test_a_name_that_step_functions_does_not_take_is_refused(machine: Workflow, cloud: LocalCloud, name: str) -> None:
+def test_an_invalid_execution_name_is_refused(machine: Workflow, cloud: LocalCloud, name: str) -> None:
     if not isinstance(machine, FakeWorkflow):
         pytest.skip("moto takes what StartExecution refuses")
     with pytest.raises(CallRefused, match="StartExecution"):
@@ -241,8 +239,10 @@ def test_an_input_that_is_too_long_is_refused(machine: Workflow, cloud: LocalClo
     assert executions(machine, cloud) == []
 
 
-def test_a_name_is_taken_with_another_input_and_after_its_end_too(machine: Workflow, cloud: LocalCloud) -> None:
-    """Step Functions answers ExecutionAlreadyExists to both, the adapter takes it for started (StartExecution)."""
+def test_a_used_name_starts_no_execution_with_another_input_or_after_its_end(
+    machine: Workflow, cloud: LocalCloud
+) -> None:
+    """Step Functions answers both with ExecutionAlreadyExists, which the adapter counts as started."""
     machine.start("one", {"a": 1})
     (execution,) = executions(machine, cloud)
     machine.stop(execution, "over")
@@ -263,7 +263,7 @@ def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param == "fake":
         return FakeNotifications()
     cloud: LocalCloud = request.getfixturevalue("cloud")
-    arn = cloud.client("sns").create_topic(Name=f"told-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    arn = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     return real_ports(cloud, monkeypatch, topic_arn=arn, critical_topic_arn=arn).notifications
 
 
@@ -278,7 +278,7 @@ def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     ],
     ids=["long subject", "subject of two lines", "empty", "long message", "no UTF-8"],
 )
-def test_subjects_and_messages_that_sns_would_refuse_are_sent_all_the_same(
+def test_subjects_and_messages_are_adapted_to_the_limits_of_sns(
     topic: Notifications, subject: str, message: str, attributes: dict[str, str]
 ) -> None:
     topic.publish(subject, message, attributes)
@@ -301,22 +301,22 @@ def test_the_fake_refuses_attributes_as_sns_does(attributes: dict[str, str]) -> 
         FakeNotifications().publish("s", "x" * 250_000, attributes)
 
 
-def test_the_fake_keeps_what_the_adapter_sends() -> None:
+def test_the_fake_keeps_the_adapted_message() -> None:
     fake = FakeNotifications()
     fake.publish("v1 → v2\n" + "x" * 200, "ü" * 200_000, {"severity": "info", "empty": ""})
-    (sent,) = fake.sent
-    assert sent.subject == "v1 -> v2 " + "x" * 90
-    assert sent.message == "ü" * 125_000
-    assert sent.attributes == {"severity": "info"}
+    (message,) = fake.sent
+    assert message.subject == "v1 -> v2 " + "x" * 90
+    assert message.message == "ü" * 125_000
+    assert message.attributes == {"severity": "info"}
 
 
 @pytest.mark.parametrize("url", ["http://[", "ftp://site.test/", "/health"])
-def test_an_address_of_no_site_has_no_answer(site: tuple[Http, str], url: str) -> None:
+def test_a_url_that_is_not_http_has_no_answer(site: tuple[Http, str], url: str) -> None:
     answer = site[0].get(url, 1.0)
     assert answer.status is None
     assert answer.error
 
 
-def test_the_fake_answers_only_for_sites_that_are_there() -> None:
+def test_the_fake_answers_only_for_its_own_sites() -> None:
     answer = FakeHttp("http://site.test").get("http://elsewhere.test/health", 1.0)
     assert (answer.status, answer.error) == (None, "ConnectError: Name or service not known")

@@ -1,6 +1,6 @@
-"""A service that takes a connection and never answers costs an emergency two seconds, once.
+"""An AWS endpoint that accepts connections and never answers costs an emergency two seconds, once.
 
-Each service has an address of its own in the SDK (`AWS_ENDPOINT_URL_<service>`): that is how one of them is taken away.
+The SDK has an address for each service (`AWS_ENDPOINT_URL_<service>`). A test sets the address of one service.
 """
 
 import socket
@@ -23,7 +23,7 @@ from rollback.ports.all_ports import AllPorts
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
 GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
-# Name in the variable → a look of an emergency at that service.
+# Name in the variable → a call that an emergency makes to that service.
 OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
     "CLOUDWATCH": lambda ports: ports.alarms.states(("outage",)),
     "ECR": lambda ports: ports.images.digest_of(IMAGE),
@@ -32,19 +32,19 @@ OPTIONAL: dict[str, Callable[[AllPorts], object]] = {
     "APPLICATION_AUTO_SCALING": lambda ports: ports.scaling.describe(WEB),
     "SFN": lambda ports: ports.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
 }
-_GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the patient clients take thirty
+_GENEROUS_SECONDS = 8  # two on an idle machine; the clients with long timeouts take thirty
 
 
 @contextmanager
-def black_hole() -> Iterator[str]:
-    """The address of a server that accepts every connection and never says a word."""
+def silent_server() -> Iterator[str]:
+    """Yield the URL of a server that accepts every connection and never answers."""
     listening = socket.create_server(("127.0.0.1", 0))
-    taken: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def accept() -> None:
         while True:
             try:
-                taken.append(listening.accept()[0])
+                connections.append(listening.accept()[0])
             except OSError:
                 return
 
@@ -53,16 +53,16 @@ def black_hole() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         listening.close()
-        for connection in taken:
+        for connection in connections:
             connection.close()
 
 
-def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> None:
-    made: list[tuple[str, Any]] = []
+def test_calls_that_an_emergency_can_skip_get_one_attempt_and_two_seconds() -> None:
+    clients: list[tuple[str, Any]] = []
 
     class Session:
         def client(self, service: str, *, region_name: str | None, config: Any) -> Any:
-            made.append((service, config))
+            clients.append((service, config))
             return boto3.client(
                 service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=config
             )  # type: ignore[call-overload]
@@ -72,32 +72,32 @@ def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> 
     ports = make_ports(
         settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session
     ).with_short_timeouts()
-    asked = (ports.alarms, ports.images, ports.target_groups, ports.stacks, ports.scaling, ports.workflow)
-    reads = [_client_of(port) for port in asked]
+    ports_to_check = (ports.alarms, ports.images, ports.target_groups, ports.stacks, ports.scaling, ports.workflow)
+    reads = [_client_of(port) for port in ports_to_check]
     for client in reads:
         assert client.meta.service_model is not None
-    assert {service for service, _ in made} == {
+    assert {service for service, _ in clients} == {
         "cloudwatch", "ecr", "elbv2", "cloudformation", "application-autoscaling", "stepfunctions",
     }  # fmt: skip
-    for service, config in made:
+    for service, config in clients:
         assert (config.connect_timeout, config.read_timeout) == (1, 2), service
         assert config.retries["total_max_attempts"] == 1, service
 
 
 def _client_of(port: Any) -> Any:
-    """The client that the port's looks are made with."""
+    """Return the client that the port calls."""
     adapter = vars(port).get("_port", port)
-    held = vars(adapter)
-    if "_client_in" in held:
-        return held["_client_in"]("eu-west-1")
-    return next(held[name] for name in ("_client", "_reader", "_cloudwatch") if name in held)
+    attributes = vars(adapter)
+    if "_client_in" in attributes:
+        return attributes["_client_in"]("eu-west-1")
+    return next(attributes[name] for name in ("_client", "_reader", "_cloudwatch") if name in attributes)
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
-def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_asked_again(
+def test_an_endpoint_that_never_answers_costs_an_emergency_seconds_and_is_called_once(
     service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with black_hole() as address:
+    with silent_server() as address:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
         ports = real_ports(cloud, monkeypatch).with_short_timeouts()
         began = time.monotonic()
@@ -107,15 +107,15 @@ def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_aske
 
 
 class EmergencyWithoutService(EmergencyRunner):
-    """One service never answers, once all is put up."""
+    """Run emergencies while one endpoint never answers."""
 
-    def black_hole_service(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def redirect_service(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self._of, self._address, self._monkeypatch = f"AWS_ENDPOINT_URL_{service}", address, monkeypatch
 
     def _create_service(self, name: str) -> str:
-        made = super()._create_service(name)
+        created = super()._create_service(name)
         self._monkeypatch.setenv(self._of, self._address)  # clients are made when they are first used
-        return made
+        return created
 
     def _delete_service(self, name: str) -> None:
         self._monkeypatch.delenv(self._of)
@@ -123,14 +123,14 @@ class EmergencyWithoutService(EmergencyRunner):
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
-def test_an_emergency_comes_to_update_service_in_its_first_invocation_without_it(
+def test_an_emergency_calls_update_service_in_its_first_invocation_without_the_endpoint(
     service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
-    with tasks_without_processes(), black_hole() as address:
+    with tasks_without_processes(), silent_server() as address:
         emergencies = EmergencyWithoutService(cloud, 0.0, f"without {service}")
-        emergencies.black_hole_service(service, address, monkeypatch)
+        emergencies.redirect_service(service, address, monkeypatch)
         course = emergencies.run_emergency(0)
     assert course.problem == ""
     assert course.tries == 1

@@ -33,10 +33,10 @@ def definition(web: Workload, *, name: str = "app", port: dict[str, Any] | None 
     return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
-def refusal(call: Any, **given: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as refused:
-        call(**given)
-    error = refused.value.response["Error"]
+def refusal(call: Any, **parameters: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as raised:
+        call(**parameters)
+    error = raised.value.response["Error"]
     return error["Code"], error["Message"]
 
 
@@ -44,7 +44,7 @@ def test_a_definition_without_the_load_balancer_s_container_or_port_is_refused_a
     web: Workload,
 ) -> None:
     web.create(definition(web), desired=1)
-    before = web.describe()
+    original = web.describe()
     code, message = refusal(web.update, taskDefinition=definition(web, name="api"), desiredCount=5)
     assert (code, message) == (
         "InvalidParameterException",
@@ -54,7 +54,7 @@ def test_a_definition_without_the_load_balancer_s_container_or_port_is_refused_a
     assert code == "InvalidParameterException"
     assert "container port 8080" in message
     after = web.describe()
-    assert (after["desiredCount"], after["taskDefinition"]) == (1, before["taskDefinition"])
+    assert (after["desiredCount"], after["taskDefinition"]) == (1, original["taskDefinition"])
 
 
 def test_a_service_is_not_created_with_a_definition_that_lacks_its_container(web: Workload) -> None:
@@ -89,9 +89,9 @@ def test_a_missing_role_starts_no_task_and_is_named_in_the_services_events(web: 
 
 
 def test_run_task_with_a_missing_role_is_refused(web: Workload) -> None:
-    given = {"cluster": web.name, "launchType": "FARGATE", "networkConfiguration": web.network}
+    parameters = {"cluster": web.name, "launchType": "FARGATE", "networkConfiguration": web.network}
     role = f"arn:aws:iam::{web.cloud.account}:role/gone"
-    code, message = refusal(web.ecs.run_task, taskDefinition=definition(web, taskRoleArn=role), **given)
+    code, message = refusal(web.ecs.run_task, taskDefinition=definition(web, taskRoleArn=role), **parameters)
     assert (code, "unable to assume the role" in message) == ("ClientException", True)
 
 

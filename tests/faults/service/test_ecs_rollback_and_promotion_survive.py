@@ -45,13 +45,13 @@ SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (fai
 
 
 def kills() -> list[object]:
-    found: list[object] = []
+    parameters: list[object] = []
     for scenario in SCENARIOS:
         incident, event = scenario(FaultInjector())
         incident.deliver("execution-1", event)
         for at, after in crash_points(incident.outside.calls):
-            found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
-    return found
+            parameters.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
+    return parameters
 
 
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
@@ -103,9 +103,9 @@ def calls_of_a_promotion() -> int:
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of_a_promotion()))
-@pytest.mark.parametrize("again", [bake_and_judge, adopt_after_a_bake], ids=["retried", "adopted"])
+@pytest.mark.parametrize("resume", [bake_and_judge, adopt_after_a_bake], ids=["retried", "adopted"])
 def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_by_the_janitor(
-    kill_at: int, after: bool, again: Callable[[Incident], object]
+    kill_at: int, after: bool, resume: Callable[[Incident], object]
 ) -> None:
     incident = start_promotion(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
@@ -113,7 +113,7 @@ def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_by_the_janitor(
     incident.outside.restart_process()
     incident.pass_time(minutes=2)
     incident.alarms.serve(incident.services.target_groups[0], 1000, incident.clock.now())
-    again(incident)
+    resume(incident)
     states = {r.version: r.state for r in incident.ledger.releases(SERVICE)}
     assert states["v3"] is ReleaseState.PROMOTED
     plan = incident.ledger.standing_plan(SERVICE)
