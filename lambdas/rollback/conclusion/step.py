@@ -48,7 +48,7 @@ def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, ports)
     progress = rollback.database
-    unanswered = progress if progress is not None and progress.has_unanswered_change else None
+    unanswered = progress if progress is not None and progress.has_unconfirmed_change else None
     if unanswered is not None and rollback.has_changed_data:
         return resolve_database_change(rollback, unanswered, ports)
     if rollback.open_obligations():

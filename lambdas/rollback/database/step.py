@@ -69,7 +69,7 @@ def database(rollback: Rollback, ports: DatabasePorts) -> Rollback:
     except CallRefused as refused:
         if rollback.database is not None:
             raise
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
+        return _refuse(rollback, plan.branch, f"database-is-accessible: {refused}", ports)
 
 
 def _wait_or_refuse(
@@ -94,7 +94,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
     try:
         branch_id = _find_branch_id(rollback, plan, settings, ports)
     except CallRefused as refused:
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
+        return _refuse(rollback, plan.branch, f"database-is-accessible: {refused}", ports)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # a deletion succeeds if the branch is gone already
         return _refuse_unknown_branch(rollback, plan, settings, ports)
     context = BranchContext(

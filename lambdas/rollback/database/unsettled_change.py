@@ -56,7 +56,7 @@ def resolve_database_change(
     planned, settings = rollback.plan.database if rollback.plan is not None else None, ports.settings.database
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if planned is None or settings is None:
-        return _save_answer(rollback, progress.evolve(not_known="no database is set any more"), now)
+        return _save_answer(rollback, progress.evolve(unknown_reason="no database is set any more"), now)
     branch_settings = BranchSettings.of(ports.settings, progress.before.id or planned.branch)
     context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     if now < _change_deadline(progress, context, ports):
@@ -68,7 +68,7 @@ def resolve_database_change(
         may_answer_later = not isinstance(failure, CallRefused)
         if may_answer_later and not _is_out_of_time(rollback, now, ports):
             return rollback.evolve(wait_seconds=poll)
-        return _save_answer(rollback, progress.evolve(not_known=str(failure) or type(failure).__name__), now)
+        return _save_answer(rollback, progress.evolve(unknown_reason=str(failure) or type(failure).__name__), now)
 
 
 def _is_out_of_time(rollback: Rollback, now: datetime, ports: HasSettings) -> bool:

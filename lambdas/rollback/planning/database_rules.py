@@ -250,7 +250,7 @@ def _plan_auto(
     branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
-    name = "strategy"
+    name = "strategy-is-allowed"
     if inputs.verdict is None:
         check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:

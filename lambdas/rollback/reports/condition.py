@@ -58,11 +58,11 @@ def _backup(progress: DatabaseProgress) -> str:
 
 def _unknown_data(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
     """Describe data and backup while their state is not known; None: it is known."""
-    if progress.not_known is not None:
-        return f"it is NOT KNOWN whether the data was changed ({progress.not_known})", _where_to_look(
+    if progress.unknown_reason is not None:
+        return f"it is NOT KNOWN whether the data was changed ({progress.unknown_reason})", _where_to_look(
             rollback, progress
         )
-    if progress.has_unanswered_change and progress.may_have_changed_data:
+    if progress.has_unconfirmed_change and progress.may_have_changed_data:
         data = "it is not known yet whether the data was changed: Neon is being asked, and another report follows"
         return data, _where_to_look(rollback, progress)
     return None

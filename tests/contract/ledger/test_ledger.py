@@ -357,7 +357,7 @@ def test_more_migrations_than_any_repository_has_are_kept_with_a_point(ledger: L
 
 
 def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
-    check = Check.passed("database-access", "open", evidence={"service": SERVICE})
+    check = Check.passed("database-is-accessible", "open", evidence={"service": SERVICE})
     at = NOW + timedelta(minutes=minutes)
     return Observation(branch=BRANCH, schema_sha256=sha256, readiness=(check,), observed_at=at)
 

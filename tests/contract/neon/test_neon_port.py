@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import pytest
-from contract.neon_projects import FakeProject, LocalProject, NeonProject
+from contract.neon_projects import ContractProject, FakeProject, LocalProject
 
 from local_cloud.neon.project import Limits
 from rollback.domain.database.progress import OriginalBranch
@@ -29,7 +29,7 @@ LIMITS = Limits(root_branches=3, subscription_type="free_v3")
 
 
 @pytest.fixture(params=["fake", "local"])
-def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
+def project(request: pytest.FixtureRequest) -> Iterator[ContractProject]:
     if request.param == "fake":
         yield FakeProject(LIMITS)
         return
@@ -38,35 +38,35 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
     local.close()
 
 
-def main(project: NeonProject) -> Branch:
+def main(project: ContractProject) -> Branch:
     found = project.databases.branch_named("main")
     assert found is not None
     return found
 
 
-def look(project: NeonProject, branch_id: str) -> Branch:
+def look(project: ContractProject, branch_id: str) -> Branch:
     found = project.databases.branch(branch_id)
     assert found is not None
     return found
 
 
-def child(project: NeonProject, name: str = "staging") -> Branch:
+def child(project: ContractProject, name: str = "staging") -> Branch:
     """A branch of main with a compute, ready."""
     created = project.databases.create_branch(name, main(project).id, with_endpoint=True)
     project.settle()
     return look(project, created.branch.id)
 
 
-def uri(project: NeonProject, branch: Branch) -> str:
+def uri(project: ContractProject, branch: Branch) -> str:
     return project.databases.connection_uri(branch.id, "app", "app_owner").get_secret_value()
 
 
-def test_a_project_tells_how_long_it_keeps_history_and_how_many_roots_it_may_have(project: NeonProject) -> None:
+def test_a_project_tells_how_long_it_keeps_history_and_how_many_roots_it_may_have(project: ContractProject) -> None:
     found = project.databases.project()
     assert (found.history_retention_seconds, found.root_branch_limit) == (86_400, 3)
 
 
-def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject) -> None:
+def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: ContractProject) -> None:
     staging = child(project, "staging")
     assert project.databases.branch_named("stag") is None
     assert project.databases.branch_named("staging") == staging
@@ -74,7 +74,7 @@ def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject)
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: NeonProject) -> None:
+def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     staging = child(project)
@@ -84,7 +84,7 @@ def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: Ne
     assert (staging.parent_id, staging.is_root, staging.is_ready) == (root.id, False, True)
 
 
-def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -> None:
+def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: ContractProject) -> None:
     root = main(project)
     without = project.databases.create_branch("a", root.id)
     project.settle()
@@ -101,7 +101,7 @@ def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -
 
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
-def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonProject, by: str) -> None:
+def test_a_branch_off_a_position_has_what_was_committed_by_then(project: ContractProject, by: str) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -114,7 +114,7 @@ def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonPro
     assert resolved >= lsn
 
 
-def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProject) -> None:
+def test_while_an_operation_runs_the_whole_project_is_locked(project: ContractProject) -> None:
     root = main(project)
     with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
@@ -130,7 +130,7 @@ def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProjec
     assert project.databases.branch_named("b") is None
 
 
-def have_succeeded(project: NeonProject, change: BranchChange) -> bool:
+def have_succeeded(project: ContractProject, change: BranchChange) -> bool:
     return all(project.databases.operation(identity).has_succeeded for identity in ids(change.operations))
 
 
@@ -140,7 +140,7 @@ def ids(operations: Iterable[Operation]) -> list[str]:
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
 def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_backup(
-    project: NeonProject, by: str
+    project: ContractProject, by: str
 ) -> None:
     root = main(project)
     project.write(root.id, 1)
@@ -159,7 +159,7 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     assert project.rows(root.id) == [1, 3]
 
 
-def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> None:
+def test_a_restore_shows_in_the_time_it_was_accepted(project: ContractProject) -> None:
     root, t0 = main(project), project.now()
     assert root.last_reset_at is None
     lsn, _ = project.position(root.id)
@@ -172,7 +172,7 @@ def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> No
     project.settle()
 
 
-def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProject) -> None:
+def test_the_children_of_a_restored_branch_move_to_its_backup(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     project.databases.restore(root.id, root.id, lsn, "backup")
@@ -182,7 +182,7 @@ def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProje
     assert look(project, staging.id).parent_id == backup.id
 
 
-def test_what_was_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
+def test_what_was_before_a_restore_is_in_the_backup_only(project: ContractProject) -> None:
     root = main(project)
     earlier, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -199,7 +199,7 @@ def test_what_was_before_a_restore_is_in_the_backup_only(project: NeonProject) -
     assert project.rows(root.id) == []
 
 
-def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonProject) -> None:
+def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     project.write(staging.id, 7)
     project.write(root.id, 1)
@@ -211,7 +211,7 @@ def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonPro
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) -> None:
+def test_a_branch_restored_from_another_becomes_its_child(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     project.databases.restore(root.id, root.id, lsn, "bad")
@@ -226,7 +226,7 @@ def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) 
     assert project.rows(staging.id) == [1]
 
 
-def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(project: NeonProject) -> None:
+def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(project: ContractProject) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -245,7 +245,7 @@ def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(proje
         project.databases.delete_branch(undone.id)
 
 
-def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) -> None:
+def test_a_restore_that_would_lose_something_is_refused(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     of_staging, _ = project.position(staging.id)
@@ -262,7 +262,7 @@ def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) ->
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_position_out_of_the_history_is_refused(project: NeonProject) -> None:
+def test_a_position_out_of_the_history_is_refused(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -272,7 +272,7 @@ def test_a_position_out_of_the_history_is_refused(project: NeonProject) -> None:
     assert project.databases.branch_named("backup") is None
 
 
-def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> None:
+def test_more_roots_than_the_plan_allows_are_refused(project: ContractProject) -> None:
     root = main(project)
     for name in ("first", "second"):
         lsn, _ = project.position(root.id)
@@ -283,7 +283,7 @@ def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> No
         project.databases.restore(root.id, root.id, lsn, "third")
 
 
-def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject) -> None:
+def test_a_protected_branch_is_neither_restored_nor_deleted(project: ContractProject) -> None:
     staging = child(project)
     project.databases.update_branch(staging.id, protected=True)
     assert look(project, staging.id).protected
@@ -297,7 +297,7 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     assert not look(project, staging.id).protected
 
 
-def test_a_child_of_a_protected_branch_has_a_password_of_its_own_and_keeps_it(project: NeonProject) -> None:
+def test_a_child_of_a_protected_branch_has_a_password_of_its_own_and_keeps_it(project: ContractProject) -> None:
     """Neon, "Protected branches": new ones for a child that is made; since 2024-09-06 kept when it is restored."""
     root, twin = main(project), child(project, "twin")
     project.databases.update_branch(root.id, protected=True)
@@ -319,7 +319,7 @@ def password_of(address: str) -> str:
     return address.split("@", maxsplit=1)[0].rsplit(":", maxsplit=1)[1]
 
 
-def test_a_restricted_branch_says_why_and_is_not_restored(project: NeonProject) -> None:
+def test_a_restricted_branch_says_why_and_is_not_restored(project: ContractProject) -> None:
     staging = child(project)
     project.restrict(staging.id, "restore", "it is being archived")
     assert look(project, staging.id).why_not("restore") == "it is being archived"
@@ -327,7 +327,7 @@ def test_a_restricted_branch_says_why_and_is_not_restored(project: NeonProject) 
         project.databases.restore(staging.id, main(project).id)
 
 
-def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> None:
+def test_a_branch_is_renamed_unless_the_name_is_taken(project: ContractProject) -> None:
     staging = child(project)
     assert project.databases.update_branch(staging.id, name="stage").branch.name == "stage"
     with pytest.raises(AlreadyExists):
@@ -337,7 +337,7 @@ def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> N
     assert project.databases.branch_named("stage") is not None
 
 
-def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: NeonProject) -> None:
+def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: ContractProject) -> None:
     old = child(project)
     project.write(old.id, 1)
     before = uri(project, old)
@@ -355,7 +355,7 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
         project.databases.update_branch(old.id, name="staging")
 
 
-def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: NeonProject) -> None:
+def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     kept = project.databases.create_branch("kept", root.id).branch
@@ -369,7 +369,7 @@ def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(proje
     assert (look(project, root.id).parent_id, look(project, kept.id).parent_id) == (kept.id, backup.id)
 
 
-def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject) -> None:
+def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: ContractProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)
     assert look(project, staging.id).expires_at == until.replace(microsecond=0)
@@ -377,7 +377,7 @@ def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject)
     assert look(project, staging.id).expires_at is None
 
 
-def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProject) -> None:
+def test_a_branch_is_deleted_once_and_not_before_its_children(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     grandchild = project.databases.create_branch("preview", staging.id).branch
     project.settle()
@@ -393,7 +393,7 @@ def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProje
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
-def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) -> None:
+def test_a_lost_answer_to_a_restore_is_found_by_looking(project: ContractProject) -> None:
     root, t0 = main(project), project.now()
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -409,7 +409,7 @@ def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) ->
         project.databases.restore(root.id, root.id, project.position(root.id)[0], "backup")
 
 
-def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: NeonProject) -> None:
+def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: ContractProject) -> None:
     root = main(project)
     project.reject_next("create_branch", retry_after_seconds=7)
     with pytest.raises(RetryLater) as told:
@@ -420,7 +420,7 @@ def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(p
     project.settle()
 
 
-def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(project: NeonProject) -> None:
+def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(project: ContractProject) -> None:
     project.fail_next("create_branch")
     change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
     project.settle()
@@ -434,7 +434,7 @@ def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(proj
         project.databases.restore(change.branch.id, main(project).id)
 
 
-def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -> None:
+def test_operations_are_told_from_a_time_on_newest_first(project: ContractProject) -> None:
     t0 = project.now()
     child(project)
     told = project.databases.operations_since(t0)
@@ -444,7 +444,7 @@ def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
 
 
-def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
+def test_a_compute_is_active_after_a_restart(project: ContractProject) -> None:
     (endpoint,) = project.databases.endpoints(child(project).id)
     project.databases.restart_endpoint(endpoint.id)
     project.settle()
@@ -456,7 +456,7 @@ def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
 # Refusals of Neon
 
 
-def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:
+def test_the_address_of_a_role_that_is_not_there_is_not_told(project: ContractProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "app", "no-such-role")
@@ -464,7 +464,7 @@ def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProjec
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
-def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProject) -> None:
+def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: ContractProject) -> None:
     """PgBouncer refuses the statement timeout that our sessions set: we come by the direct host only."""
     root = main(project)
     pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
@@ -476,13 +476,13 @@ def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProj
         project.sql.client_sessions(pooled)
 
 
-def test_a_database_that_is_not_there_has_no_address(project: NeonProject) -> None:
+def test_a_database_that_is_not_there_has_no_address(project: ContractProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
 
 
-def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: NeonProject) -> None:
+def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: ContractProject) -> None:
     """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
     root, staging = main(project), child(project)
     until = project.now() + timedelta(days=7)
@@ -502,7 +502,7 @@ def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(proj
     assert look(project, staging.id).expires_at is None
 
 
-def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: NeonProject) -> None:
+def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
     with pytest.raises(RequestRefused):
@@ -515,7 +515,7 @@ def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: Neo
     project.databases.restore(root.id, staging.id, preserve_under_name="backup")
 
 
-def test_a_plan_allows_so_many_protected_branches(project: NeonProject) -> None:
+def test_a_plan_allows_so_many_protected_branches(project: ContractProject) -> None:
     """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
     root = main(project)
     for name in "abcde":

@@ -94,7 +94,7 @@ def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_
     assert (branches["main"].protected, backup.protected) == (True, True)
     assert branches["staging"].parent_id == backup.id
     notes = "\n".join(progress.notes)
-    for told in ("room-for-backup", "staging move from main", "IP Allow holds on protected", "without expires_at"):
+    for told in ("backup-has-room", "staging move from main", "IP Allow holds on protected", "without expires_at"):
         assert told in notes
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from contract.local_cloud.workload import eventually
-from contract.neon_projects import FakeProject, LocalProject, NeonProject
+from contract.neon_projects import ContractProject, FakeProject, LocalProject
 from pydantic import SecretStr
 
 from local_cloud.neon.project import Limits
@@ -16,7 +16,7 @@ from rollback.resources.database.row_comparison import compare_rows, differing_b
 
 
 @pytest.fixture(params=["fake", "local"])
-def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
+def project(request: pytest.FixtureRequest) -> Iterator[ContractProject]:
     if request.param == "fake":
         yield FakeProject(Limits())
         return
@@ -25,7 +25,7 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
     local.close()
 
 
-def main(project: NeonProject) -> tuple[Branch, SecretStr]:
+def main(project: ContractProject) -> tuple[Branch, SecretStr]:
     found = project.databases.branch_named("main")
     assert found is not None
     return found, project.databases.connection_uri(found.id, "app", ROLE)
@@ -42,7 +42,7 @@ ASKED = RowQuery(
 )
 
 
-def test_a_head_is_a_point_to_restore_to_and_what_that_takes_is_told(project: NeonProject) -> None:
+def test_a_head_is_a_point_to_restore_to_and_what_that_takes_is_told(project: ContractProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     head = project.sql.head(address)
@@ -59,7 +59,7 @@ def test_a_head_is_a_point_to_restore_to_and_what_that_takes_is_told(project: Ne
     assert [row.key for row in project.sql.rows(address, ASKED, differing)] in ([], ["[1]"])
 
 
-def test_rows_come_in_ascending_order_of_hash_and_key(project: NeonProject) -> None:
+def test_rows_come_in_ascending_order_of_hash_and_key(project: ContractProject) -> None:
     root, address = main(project)
     for row in range(1, 9):
         project.write(root.id, row)
@@ -68,7 +68,7 @@ def test_rows_come_in_ascending_order_of_hash_and_key(project: NeonProject) -> N
     assert {row.key for row in rows} == {f"[{row}]" for row in range(1, 9)}
 
 
-def test_the_databases_of_the_branch_and_what_holds_rows_are_told(project: NeonProject) -> None:
+def test_the_databases_of_the_branch_and_what_holds_rows_are_told(project: ContractProject) -> None:
     _, address = main(project)
     assert [one.name for one in project.sql.databases(address)] == ["app"]
     (written,) = project.sql.relations(address, "app")
@@ -77,7 +77,7 @@ def test_the_databases_of_the_branch_and_what_holds_rows_are_told(project: NeonP
     )  # fmt: skip
 
 
-def test_a_client_is_seen_while_it_is_connected(project: NeonProject) -> None:
+def test_a_client_is_seen_while_it_is_connected(project: ContractProject) -> None:
     root, address = main(project)
     with project.connected(root.id, "express-api"):
         (seen,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
@@ -85,7 +85,9 @@ def test_a_client_is_seen_while_it_is_connected(project: NeonProject) -> None:
     assert eventually(lambda: project.sql.client_sessions(address) == ())
 
 
-def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unreachable(project: NeonProject) -> None:
+def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unreachable(
+    project: ContractProject,
+) -> None:
     root, address = main(project)
     lsn = project.sql.head(address).lsn
     with pytest.raises(SessionRefused):
@@ -97,11 +99,11 @@ def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unre
         project.sql.head(address)
 
 
-def test_a_database_without_a_journal_is_told(project: NeonProject) -> None:
+def test_a_database_without_a_journal_is_told(project: ContractProject) -> None:
     assert project.sql.migrations(main(project)[1]) is None
 
 
-def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject) -> None:
+def test_a_digest_is_made_of_the_columns_that_are_compared(project: ContractProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     project.write(root.id, 2)
@@ -116,7 +118,7 @@ def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject)
 
 
 @pytest.mark.parametrize(("part", "other"), [(f"//{ROLE}:", "//nobody:"), ("/app", "/no_such_database")])
-def test_an_address_that_is_wrong_in_any_part_reaches_nothing(project: NeonProject, part: str, other: str) -> None:
+def test_an_address_that_is_wrong_in_any_part_reaches_nothing(project: ContractProject, part: str, other: str) -> None:
     _, address = main(project)
     wrong = other.join(address.get_secret_value().rsplit(part, 1))
     assert wrong != address.get_secret_value()

@@ -77,7 +77,7 @@ def test_the_backup_is_protected_after_the_branch_where_ip_limits_depend_on_prot
     assert restore.backup.protected
     moves = restore.progress.moves
     assert moves.index("protect_again") < moves.index("protect_backup")
-    assert any("any address reaches it" in note and "ip-limits" in note for note in restore.progress.notes)
+    assert any("any address reaches it" in note and "ip-limits-hold" in note for note in restore.progress.notes)
 
 
 def test_the_backup_is_not_protected_where_no_ip_limits_depend_on_protection() -> None:

@@ -49,7 +49,7 @@ def test_the_fence_waits_for_a_pooler_s_session_if_neon_refuses_the_restart() ->
     restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refused is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refusal is None:
         restore.run_round()
     for _ in range(4):
         restore.run_round()

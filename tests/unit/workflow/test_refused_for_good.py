@@ -302,7 +302,7 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     simulation.replace(neon=neon)
     ended = full(simulation)
     assert ended.outcome is Outcome.REFUSED
-    assert "database-access: AWS refused some:" in ended.reason
+    assert "database-is-accessible: AWS refused some:" in ended.reason
     assert sum(neon.times.values()) == 1
     assert len(simulation.pages()) == 1
     assert owes_nothing(simulation)

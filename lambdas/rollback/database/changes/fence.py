@@ -82,7 +82,7 @@ def recheck_fence(
         they may have gone through a pooler, and the compute may be restarted once more.
     """
     if not is_fence_complete(context.settings.writers, ports):
-        return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)
+        return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refusal=None)
     if sessions_too and list_connected_writers(rollback, progress, context)[0]:
         return progress.reopen_fence()
     return None

@@ -56,10 +56,10 @@ def wait_for_sessions_to_end(
     if not writers:
         head = context.sql.head(context.address(context.settings.branch_id))
         return rollback.evolve(database=progress.evolve_fence(head=head).evolve(refused_since=None), wait_seconds=0)
-    if progress.fence.restarted_at is None and progress.fence.restart_refused is None:
+    if progress.fence.restarted_at is None and progress.fence.restart_refusal is None:
         if now - stopped_at < timedelta(seconds=context.settings.restart_timeout_seconds):
             return make_change(rollback, progress, _restart(progress, context, ports), context, ports)
-        progress = progress.evolve_fence(restart_refused="Neon was busy with other changes of the project")
+        progress = progress.evolve_fence(restart_refusal="Neon was busy with other changes of the project")
     late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, context))
     if late:
         progress = progress.mark_failed(_describe_unknown_writers(late, progress, context), now)
@@ -93,7 +93,7 @@ def _restart(progress: DatabaseProgress, context: BranchContext, ports: HasClock
         return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}
 
     def go_on(left: DatabaseProgress, refused: CallRefused) -> DatabaseProgress:
-        return left.evolve_fence(restart_refused=str(refused))
+        return left.evolve_fence(restart_refusal=str(refused))
 
     return DatabaseChange(RESTART_ACTION, restart, tolerate_refusal=go_on)
 
@@ -136,7 +136,7 @@ def _describe_unknown_writers(
     if progress.fence.restarted_at is not None:
         how = "the compute was restarted, and a program connected again"
     else:
-        how = f"a program is still connected (the compute was not restarted: {progress.fence.restart_refused})"
+        how = f"a program is still connected (the compute was not restarted: {progress.fence.restart_refusal})"
     return (
         f"all tasks of {known} have stopped, {how}: {who}; add the service to the writers in the settings, or end the "
         "connection, and start again; the database was not touched"

@@ -91,7 +91,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
             branch = databases.branch_named(self.plan.branch)
             checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
         except CallRefused as refused:
-            branch, checks = None, (Check.failed("database-access", str(refused)),)
+            branch, checks = None, (Check.failed("database-is-accessible", str(refused)),)
         why = why_refused(rollback, checks)
         if why is not None:
             return rollback.evolve(database=refused_progress(self.plan.branch, why, now), wait_seconds=0)

@@ -27,7 +27,7 @@ def preflight_of_down_migrations(
         branch = context.neon.branch(context.settings.branch_id)
         context.address(context.settings.branch_id)
     except CallRefused as refused:
-        return (Check.failed("database-access", str(refused)),)
+        return (Check.failed("database-is-accessible", str(refused)),)
     gone = f"project {settings.project_id} has no branch {context.settings.branch_id}"
     no_command = "down_command is not set: set the command that reverts one migration in a container of the release"
     return (

@@ -6,7 +6,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 
-CHECK_NAME = "restore-point"
+CHECK_NAME = "restore-point-is-available"
 _MISSED_OBSERVATIONS = 2  # one observation may be late; two missing ones are a fault
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from rollback.check import Check
 from rollback.domain.database.branch_settings import BranchSettings
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
@@ -26,7 +26,7 @@ class BranchContext:
     """Settings of one branch with the ports of the database function, which no other function has."""
 
     settings: BranchSettings
-    neon: Databases
+    neon: NeonProject
     sql: Sql
     check_tables: TableCheck = accept_any_schema
 

@@ -150,7 +150,7 @@ def services_get_new_address(settings: DatabaseSettings, writers: Sequence[str],
         writers: names of the services that write to the branch.
         unreadable: why the new URI can't be written to the secret; None: it can.
     """
-    name = "connection-secret"
+    name = "connection-secret-is-writable"
     if settings.connection_secret_arn is None:
         objection = (
             f"{', '.join(writers)} would keep the address of the old branch: set connection_secret_arn, the secret "

@@ -95,8 +95,8 @@ def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
         is_known = find_branch(branches, branch_settings.branch_id) is not None
         endpoints = databases.endpoints(branch_settings.branch_id) if is_known else ()
     except CallRefused as refused:
-        return (Check.failed("database-access", str(refused)),)
-    access = Check.passed("database-access", f"the key opens project {project.name}")
+        return (Check.failed("database-is-accessible", str(refused)),)
+    access = Check.passed("database-is-accessible", f"the key opens project {project.name}")
     checks = (access, *judge(project, branches, endpoints))
     if not endpoints or is_refused_despite_force(checks):  # no sleeping compute is woken for a refusal
         return checks

@@ -12,7 +12,7 @@ from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
 from rollback.resources.database.neon import Branch, Project, restore_window
 
-CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
+CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits-hold"
 _PROTECTED_ONLY_IP_ALLOW, _CHILDREN = "is_ip_allow_protected_only", "children"
 
 
@@ -40,7 +40,7 @@ def restore_point_is_in_window(
         )
     is_kept = window.contains(point.at, margin)
     return Check.failed_if(
-        None if is_kept else objection, "restore-point-in-window", f"history goes back to {window.earliest}"
+        None if is_kept else objection, "restore-point-is-in-window", f"history goes back to {window.earliest}"
     )
 
 
@@ -50,7 +50,7 @@ def backup_has_room(project: Project, branches: Sequence[Branch]) -> Check:
     Not forceable. `force` is also an approval, and a restore that Neon refuses for lack of room stops the services for
     nothing.
     """
-    name = "room-for-backup"
+    name = "backup-has-room"
     roots, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
     if limit is None:
         reason = (

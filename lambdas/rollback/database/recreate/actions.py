@@ -121,7 +121,7 @@ def _write_secret(arn: str, wanted: SecretStr, rollback: Rollback, ports: HasSec
 
 def _create_new(progress: RecreateProgress, context: BranchContext) -> SendResult:
     """Make a branch that expires as the old one does."""
-    expires_at = None if progress.expiry_refused else progress.before.expires_at
+    expires_at = None if progress.expiry_refusal else progress.before.expires_at
     made = context.neon.create_branch(
         progress.before.name, progress.source_branch_id, with_endpoint=True, expires_at=expires_at
     )
@@ -131,7 +131,7 @@ def _create_new(progress: RecreateProgress, context: BranchContext) -> SendResul
 def _create_without_expiry(progress: RecreateProgress, refused: CallRefused) -> RecreateProgress | None:
     """Announce the new branch once more, without `expires_at`, if Neon refuses the request with it."""
     name, expires_at = progress.before.name, progress.before.expires_at
-    if expires_at is None or progress.expiry_refused or not isinstance(refused, RequestRefused):
+    if expires_at is None or progress.expiry_refusal or not isinstance(refused, RequestRefused):
         return None
     note = f"the new branch {name} was asked for without expires_at {expires_at}: {refused}"
-    return progress.add_note(note).evolve(expiry_refused=str(refused))
+    return progress.add_note(note).evolve(expiry_refusal=str(refused))

@@ -111,7 +111,7 @@ def _preview_creation(
         branch_settings = context.settings
         at = progress.point.lsn or progress.point.at
         expires_at = (
-            None if progress.expiry_refused else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
+            None if progress.expiry_refusal else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
         )
         made = context.neon.create_branch(
             preview_name(rollback.id), branch_settings.branch_id, at, with_endpoint=True, expires_at=expires_at
@@ -142,7 +142,7 @@ def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) ->
     """
     if not isinstance(progress, RestoreProgress) or not isinstance(refused, RequestRefused):
         return None
-    return None if progress.expiry_refused is not None else progress.evolve(expiry_refused=str(refused))
+    return None if progress.expiry_refusal is not None else progress.evolve(expiry_refusal=str(refused))
 
 
 def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:

@@ -64,11 +64,11 @@ def apply_observation(
 
 def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgress:
     progress = progress.evolve(preview_id=preview.id)
-    if progress.expiry_refused is None or preview.expires_at is not None:
+    if progress.expiry_refusal is None or preview.expires_at is not None:
         return progress
     return progress.add_note(
         f"the preview {preview.name} was made without expires_at, it is deleted once it was checked: "
-        f"{progress.expiry_refused}"
+        f"{progress.expiry_refusal}"
     )
 
 

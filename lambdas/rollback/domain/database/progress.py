@@ -173,7 +173,7 @@ class FenceProgress(_Progress):
     restart_finished_at: AwareDatetime | None = Field(
         default=None, description="when the restart's operations were over, or the wait for them was given up"
     )
-    restart_refused: StoredText | None = Field(default=None, description="why the compute was not restarted")
+    restart_refusal: StoredText | None = Field(default=None, description="why the compute was not restarted")
     head: WalPosition | None = Field(default=None, description="end of the log behind the fence; no write came later")
     zero_task_periods: tuple[ZeroTaskPeriod, ...] = Field(
         default=(), description="how long each writer stood at zero tasks"
@@ -216,7 +216,7 @@ class DatabaseProgress(_Progress):
     last_change_checked_at: AwareDatetime | None = Field(
         default=None, description="when Conclude asked Neon what became of the last change"
     )
-    not_known: StoredText | None = Field(
+    unknown_reason: StoredText | None = Field(
         default=None, description="why the last change's effect is not known; an operator has to look"
     )
     data_loss: DataLossReport | None = None
@@ -255,7 +255,7 @@ class DatabaseProgress(_Progress):
         return False
 
     @property
-    def has_unanswered_change(self) -> bool:
+    def has_unconfirmed_change(self) -> bool:
         """Whether a change was announced, and no observation has shown yet what became of it."""
         if self.last_change_checked_at is not None or self.has_succeeded:
             return False
@@ -368,7 +368,7 @@ class RestoreProgress(OverwriteProgress):
     point: RestorePoint
     preview_id: str | None = None
     preview_lsn: LsnText | None = Field(default=None, description="exact restore point, set once it was checked")
-    expiry_refused: StoredText | None = Field(
+    expiry_refusal: StoredText | None = Field(
         default=None, description="Neon's words when it refused a branch that expires: the preview is made without"
     )
     preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns on the preview")
@@ -406,7 +406,7 @@ class RecreateProgress(DatabaseProgress):
     kind: Literal["recreate"] = "recreate"
     source_branch_id: str
     branch_id: str | None = Field(default=None, description="Neon's id of the new branch")
-    expiry_refused: StoredText | None = Field(
+    expiry_refusal: StoredText | None = Field(
         default=None, description="Neon's words when it refused a branch that expires: the new one is made without"
     )
     secret_failure: StoredText | None = Field(
