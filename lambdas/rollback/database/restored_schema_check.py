@@ -80,8 +80,8 @@ def _check_other_writers(
 
     An unknown release or schema warns only, because those services did not cause the alarm.
     """
-    others = (service for service in ports.settings.writers() if service.name != rollback.service_name)
-    return tuple(_check_writer(service, rollback, schema, migrations, ports) for service in others)
+    other_writers = (service for service in ports.settings.writers() if service.name != rollback.service_name)
+    return tuple(_check_writer(service, rollback, schema, migrations, ports) for service in other_writers)
 
 
 def _check_writer(

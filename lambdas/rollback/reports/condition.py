@@ -14,11 +14,13 @@ def describe_condition(rollback: Rollback) -> list[str]:
     progress, plan = rollback.database, rollback.plan
     if progress is None or plan is None:
         return []
-    unknown = _unknown_data(rollback, progress)
-    data, backup = unknown if unknown is not None else (_known_data(progress), _backup(progress))
-    stopped = _services_left_at_zero(rollback)
-    at_zero = f"; left at zero tasks, so that nothing writes to it: {', '.join(stopped)}" if stopped else ""
-    return [f"Condition: {_release(rollback, plan, progress, stopped)}; {data}; {backup}{at_zero}"]
+    unknown_state = _unknown_data(rollback, progress)
+    data, backup = unknown_state if unknown_state is not None else (_known_data(progress), _backup(progress))
+    stopped_services = _services_left_at_zero(rollback)
+    at_zero = (
+        f"; left at zero tasks, so that nothing writes to it: {', '.join(stopped_services)}" if stopped_services else ""
+    )
+    return [f"Condition: {_release(rollback, plan, progress, stopped_services)}; {data}; {backup}{at_zero}"]
 
 
 def protect_branches(rollback: Rollback) -> Iterator[str]:
@@ -37,10 +39,10 @@ def _services_left_at_zero(rollback: Rollback) -> list[str]:
     ]
 
 
-def _release(rollback: Rollback, plan: Plan, progress: DatabaseProgress, stopped: list[str]) -> str:
+def _release(rollback: Rollback, plan: Plan, progress: DatabaseProgress, stopped_services: list[str]) -> str:
     if rollback.service is not None and rollback.service.acted_at is not None:
         return f"{plan.target.version if plan.target is not None else 'nothing'} was deployed"
-    may_be_stopped = stopped or rollback.is_fenced or progress.may_have_changed_data
+    may_be_stopped = stopped_services or rollback.is_fenced or progress.may_have_changed_data
     return f"{plan.running.version} {'is the release that the service would start' if may_be_stopped else 'runs'}"
 
 

@@ -45,11 +45,11 @@ def _planned_change(planned: DatabasePlan) -> str:
     return planned.in_words.removeprefix("database ")
 
 
-def _result(progress: DatabaseProgress, why: str) -> str:
+def _result(progress: DatabaseProgress, reason: str) -> str:
     if progress.has_succeeded:
         return "done"
     failure = progress.why_not or "the change did not end"
-    return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in why else failure}"
+    return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in reason else failure}"
 
 
 def _commands_run(progress: DatabaseProgress) -> Iterator[str]:
@@ -92,8 +92,8 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
         if until is None:
             yield f"{period.service}: at zero tasks since {period.since:%H:%M:%S} UTC"
             continue
-        not_seen = "" if period.until is not None else "; then ECS was asked to start it"
-        yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{not_seen}"
+        remark = "" if period.until is not None else "; then ECS was asked to start it"
+        yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{remark}"
 
 
 def _is_fence_of(obligation: Obligation, service: str, rollback: Rollback) -> bool:
@@ -114,7 +114,7 @@ def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
     if not isinstance(progress, OverwriteProgress) or not progress.sequences_carried:
         return
     yield "Sequences:"
-    yield from (f"  {carried.in_words()}" for carried in progress.sequences_carried)
+    yield from (f"  {entry.in_words()}" for entry in progress.sequences_carried)
     if progress.more_sequences_carried:
         yield f"  {progress.more_sequences_carried} more"
 

@@ -27,9 +27,9 @@ _SUBJECT_LIMIT = 100  # SNS, "Publish": fewer than 100 characters of ASCII
 def report_id(rollback: Rollback) -> str:
     """Identity of one report, the same for each copy: the rollback, its outcome, and the facts it reports."""
     database = rollback.database
-    is_answer_known = database is not None and database.last_change_checked_at is not None
+    is_change_checked = database is not None and database.last_change_checked_at is not None
     parts = {
-        ":database-asked": is_answer_known,
+        ":database-asked": is_change_checked,
         ":not-put-back": bool(rollback.left_to_operator()),
         ":lost-writes": database is not None and database.data_loss is not None,
         f":look-{rollback.evaluations}": rollback.evaluations > 1,
@@ -86,11 +86,11 @@ def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 
 
-def _objections(checks: Iterable[Check], why: str) -> Iterator[str]:
+def _objections(checks: Iterable[Check], reported_reason: str) -> Iterator[str]:
     """List failed and warning checks; a reason that the report's Why already says is not repeated."""
     for check in checks:
         if check.verdict in (Verdict.FAIL, Verdict.WARN):
-            reason = "see Why" if check.reason and check.reason in why else check.reason
+            reason = "see Why" if check.reason and check.reason in reported_reason else check.reason
             yield f"  {check.verdict:7} {check.name}: {reason}"
 
 

@@ -30,9 +30,9 @@ def _newer_deployment(rollback: Rollback) -> Iterator[str]:
         return
     if rollback.outcome is Outcome.SUPERSEDED:
         moves = ", ".join(rollback.service.moves) if rollback.service is not None else ""
-        stopped = "; all tasks were stopped meanwhile" if rollback.has_fenced else ""
+        remark = "; all tasks were stopped meanwhile" if rollback.has_fenced else ""
         yield f"Newer release, left alone: {newer.in_words}"
-        yield f"  Done before: {moves or 'nothing'}{stopped}"
+        yield f"  Done before: {moves or 'nothing'}{remark}"
         if newer.is_replaced_release_redeployed:
             yield "  This rollback replaced the same release: check that the deployment was intended"
     elif newer.why_replaced:

@@ -113,10 +113,14 @@ def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], 
     """
     obligations: list[Obligation] = []
     for service in reversed(writers):
-        other = None if service.name == rollback.service_name else service.name
+        other_service_name = None if service.name == rollback.service_name else service.name
         scalable = ports.scaling.describe(service)
         if scalable is not None and scalable.is_active:
-            obligations.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other))
-        desired = ports.services.describe(service).desired_count
-        obligations.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=other))
+            obligations.append(
+                Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other_service_name)
+            )
+        desired_count = ports.services.describe(service).desired_count
+        obligations.append(
+            Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired_count}, service=other_service_name)
+        )
     return obligations

@@ -75,15 +75,15 @@ def _run_round(
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
     ports: WaitPorts,
 ) -> Rollback:
-    rollback, progress, seen = strategy.observe(rollback, progress)
-    objection = strategy.find_objection(seen, progress)
+    rollback, progress, snapshot = strategy.observe(rollback, progress)
+    objection = strategy.find_objection(snapshot, progress)
     if objection is not None:
         progress = progress.mark_failed(objection, ports.clock.now())
     if progress.why_not is not None:
         if strategy.may_still_arrive(progress):
             return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
-        progress = strategy.clear_unmade_change(seen, progress)
-    return strategy.act(rollback, progress, strategy.next_action(seen, progress), seen)
+        progress = strategy.clear_unmade_change(snapshot, progress)
+    return strategy.act(rollback, progress, strategy.next_action(snapshot, progress), snapshot)
 
 
 def with_retry(
@@ -146,8 +146,8 @@ def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime,
     limit = branch_settings.restore_timeout_minutes + extra_minutes
     if now - progress.started_at <= timedelta(minutes=limit):
         return progress
-    last = progress.moves[-1] if progress.moves else "the fence"
-    return progress.mark_failed(f"not done in {limit:g} minutes; it was at {last}", now)
+    last_move = progress.moves[-1] if progress.moves else "the fence"
+    return progress.mark_failed(f"not done in {limit:g} minutes; it was at {last_move}", now)
 
 
 def _enforce_move_timeout(progress: ProgressT, context: BranchContext, now: datetime) -> ProgressT:
@@ -159,8 +159,8 @@ def _enforce_move_timeout(progress: ProgressT, context: BranchContext, now: date
         since, move = progress.moved_at, progress.moves[-1] if progress.moves else ""
     if progress.why_not is not None or since is None or now - since <= limit:
         return progress
-    why = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
-    return progress.mark_failed(why, now)  # no collision: a second try would stop services again
+    reason = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
+    return progress.mark_failed(reason, now)  # no collision: a second try would stop services again
 
 
 def _hold_writer_leases(
@@ -172,6 +172,6 @@ def _hold_writer_leases(
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise
-        may_succeed_later = progress.evolve(may_succeed_later=True)
-        return may_succeed_later.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
+        collided_progress = progress.evolve(may_succeed_later=True)
+        return collided_progress.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
     return progress

@@ -110,31 +110,34 @@ class Comparison:
         name = self._name(table)
         if table.before is None:
             return self.report.add_returned_table(name)
-        why = table.before.why_not or (table.after.why_not if table.after is not None else "")
-        if why:
-            return self.report.add_uncompared_table(name, why)
-        lost = _compare_columns(name, table.before, table.after)
+        reason = table.before.why_not or (table.after.why_not if table.after is not None else "")
+        if reason:
+            return self.report.add_uncompared_table(name, reason)
+        table_loss = _compare_columns(name, table.before, table.after)
         query = self._build_query(table, table.before)
         try:
-            return self.report.add_compared_table(self._compare_rows(lost, query, table))
+            return self.report.add_compared_table(self._compare_rows(table_loss, query, table))
         except QueryFailed as failed:
-            return self._report_counts(lost, query, table, str(failed))
+            return self._report_counts(table_loss, query, table, str(failed))
 
-    def _compare_rows(self, lost: TableDataLoss, query: RowQuery, table: _Table) -> TableDataLoss:
+    def _compare_rows(self, table_loss: TableDataLoss, query: RowQuery, table: _Table) -> TableDataLoss:
         before = self.sql.buckets(self.backup, query)
         after = self.sql.buckets(self.restored, _as_reader_of(query, table.after)) if table.after is not None else {}
         differing = differing_buckets(before, after)
-        found = self._difference(query, table, differing) if differing else RowDifference()
+        difference = self._difference(query, table, differing) if differing else RowDifference()
         keys = {}
         if self.limits.keys and query.key:
-            keys = {"removed_keys": _shorten_keys(found.gone_keys), "changed_keys": _shorten_keys(found.changed_keys)}
-        return lost.model_copy(
+            keys = {
+                "removed_keys": _shorten_keys(difference.gone_keys),
+                "changed_keys": _shorten_keys(difference.changed_keys),
+            }
+        return table_loss.model_copy(
             update={
                 "rows_before": _count_rows(before),
                 "rows_after": _count_rows(after),
-                "removed_rows": found.gone,
-                "changed_rows": found.changed,
-                "returned_rows": found.back,
+                "removed_rows": difference.gone,
+                "changed_rows": difference.changed,
+                "returned_rows": difference.back,
                 "has_key": bool(query.key),
                 **keys,
             }
@@ -150,21 +153,23 @@ class Comparison:
                 return compare_rows(before, after, MAX_KEYS)
 
     def _in_time(self, rows: Rows) -> Rows:
-        until = self.limits.now() + self.limits.rows_seconds
+        deadline = self.limits.now() + self.limits.rows_seconds
         with closing(rows):
             for number, row in enumerate(rows):
-                if number % 1000 == 0 and self.limits.now() > until:
+                if number % 1000 == 0 and self.limits.now() > deadline:
                     raise QueryFailed(f"its rows differ, and reading took longer than {self.limits.rows_seconds:g} s")
                 yield row
 
-    def _report_counts(self, lost: TableDataLoss, query: RowQuery, table: _Table, why: str) -> DataLossReport:
+    def _report_counts(self, table_loss: TableDataLoss, query: RowQuery, table: _Table, reason: str) -> DataLossReport:
         """Report the row counts of a table whose rows could not be compared, or name the table as not compared."""
         try:
             before = self.sql.count(self.backup, query)
             after = self.sql.count(self.restored, _as_reader_of(query, table.after)) if table.after is not None else 0
         except QueryFailed as failed:
-            return self.report.add_uncompared_table(lost.table, str(failed))
-        return self.report.add_counted_table(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
+            return self.report.add_uncompared_table(table_loss.table, str(failed))
+        return self.report.add_counted_table(
+            table_loss.model_copy(update={"rows_before": before, "rows_after": after}), reason
+        )
 
     def _name(self, table: _Table) -> str:
         database = table.position[0]

@@ -26,9 +26,9 @@ def find_branch(branches: Sequence[Branch], branch_id: str | None) -> Branch | N
 
 def list_branch_names(branches: Sequence[Branch]) -> str:
     """Names and ids of the first branches, from which an operator can choose the right one."""
-    known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
-    more = f", and {len(known) - _MAX_NAMES} more" if len(known) > _MAX_NAMES else ""
-    return f"{', '.join(known[:_MAX_NAMES]) or 'none'}{more}"
+    labels = sorted(f"{branch.name} ({branch.id})" for branch in branches)
+    more = f", and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
+    return f"{', '.join(labels[:_MAX_NAMES]) or 'none'}{more}"
 
 
 def branch_is_unknown(name: str, branch_id: str | None, project_name: str, branches: Sequence[Branch]) -> Check:

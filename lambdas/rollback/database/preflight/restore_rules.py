@@ -51,20 +51,22 @@ def backup_has_room(project: Project, branches: Sequence[Branch]) -> Check:
     nothing.
     """
     name = "backup-has-room"
-    roots, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
+    root_branches, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
     if limit is None:
         reason = (
             f"how many root branches the plan {project.subscription_type} allows is not known, and the backup is one "
-            f"more than the {len(roots)} there are: Neon decides, before anything is overwritten"
+            f"more than the {len(root_branches)} there are: Neon decides, before anything is overwritten"
         )
         return Check.warned(name, reason)
-    backups = ", ".join(sorted(b.name for b in roots if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
+    backups = ", ".join(sorted(b.name for b in root_branches if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     objection = (
-        f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; in Neon's console, "
+        f"the project has {len(root_branches)} of {limit} root branches, and the backup needs one more; in Neon's console, "
         f"delete a backup that is no longer needed ({backups}), and start again"
     )
     return Check.failed_if(
-        None if len(roots) < limit else objection, name, f"the project has {len(roots)} of {limit} root branches"
+        None if len(root_branches) < limit else objection,
+        name,
+        f"the project has {len(root_branches)} of {limit} root branches",
     )
 
 
@@ -75,9 +77,9 @@ def children_stay(branch: Branch, branches: Sequence[Branch], branch_settings: B
     previews are children of production in every project that is set up as Neon recommends. That they move is no reason
     to leave production broken, so the setting `children` decides.
     """
-    others = (other.name for other in branches if other.parent_id == branch.id)
-    ours = (BACKUP_PREFIX, COMPARISON_BRANCH_PREFIX)
-    children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
+    child_names = (other.name for other in branches if other.parent_id == branch.id)
+    own_prefixes = (BACKUP_PREFIX, COMPARISON_BRANCH_PREFIX)
+    children = ", ".join(sorted(name for name in child_names if not name.startswith(own_prefixes)))
     if not children:
         return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
     if branch_settings.children == "move":
@@ -109,13 +111,15 @@ def ip_limits_hold(project: Project, branch: Branch) -> Check:
 
 def collect_notes(checks: Sequence[Check]) -> tuple[str, ...]:
     """Collect for the report each warning, children that move, and IP limits that are lifted."""
-    noted = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
-    return tuple(f"{check.name}: {check.reason}" for check in noted)
+    noted_checks = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
+    return tuple(f"{check.name}: {check.reason}" for check in noted_checks)
 
 
-def warn_of_side_effects(observed: Sequence[Check]) -> tuple[Check, ...]:
+def warn_of_side_effects(observed_checks: Sequence[Check]) -> tuple[Check, ...]:
     """Repeat in a plan the side effects that the last observation found. Neon is asked again before the restore."""
-    return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in observed if _has_side_effect(check))
+    return tuple(
+        check.model_copy(update={"verdict": Verdict.WARN}) for check in observed_checks if _has_side_effect(check)
+    )
 
 
 def has_protected_only_ip_allow(checks: Sequence[Check]) -> bool:

@@ -106,19 +106,19 @@ class DataLossReport(BaseModel):
         counted = self.evolve(compared=(self.compared or 0) + 1)
         return counted._with_table(_bound_examples(table)) if table.has_differences else counted
 
-    def add_counted_table(self, table: TableDataLoss, why: str) -> "DataLossReport":
+    def add_counted_table(self, table: TableDataLoss, reason: str) -> "DataLossReport":
         """A copy with a table of which only the number of rows is known."""
         report = self._with_table(table) if table.has_differences else self
-        text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
+        text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {reason}"
         if len(self.counted) >= _MAX_NAMED:
             return report.evolve(more_counted=self.more_counted + 1)
         return report.evolve(counted=(*self.counted, text))
 
-    def add_uncompared_table(self, name: str, why: str) -> "DataLossReport":
+    def add_uncompared_table(self, name: str, reason: str) -> "DataLossReport":
         """A copy with something that was not compared at all."""
         if len(self.not_looked_at) >= _MAX_NAMED:
             return self.evolve(more_not_looked_at=self.more_not_looked_at + 1)
-        return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
+        return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {reason}"))
 
     def add_returned_table(self, name: str) -> "DataLossReport":
         """A copy with a table that only the restored branch has."""
@@ -144,8 +144,8 @@ def _lost_rows(table: TableDataLoss) -> int:
 
 def _bound_examples(table: TableDataLoss) -> TableDataLoss:
     """Bound the examples; the counts stay."""
-    removed, returned = table.removed_columns[:MAX_COLUMNS], table.returned_columns[:MAX_COLUMNS]
-    changes: dict[str, Any] = {"removed_columns": removed, "returned_columns": returned}
+    removed_columns, returned_columns = table.removed_columns[:MAX_COLUMNS], table.returned_columns[:MAX_COLUMNS]
+    changes: dict[str, Any] = {"removed_columns": removed_columns, "returned_columns": returned_columns}
     for field in ("removed_keys", "changed_keys"):
         keys = getattr(table, field)
         if keys is not None:

@@ -156,9 +156,9 @@ class _Progress(_Stored):
         Raises:
             TypeError: the model has no such field. The model keeps unknown fields, so a typo would be stored.
         """
-        unknown = changes.keys() - type(self).model_fields.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        unknown_names = changes.keys() - type(self).model_fields.keys()
+        if unknown_names:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown_names))}")
         return type(self).model_validate({**dict(self), **changes})
 
 
@@ -276,11 +276,11 @@ class DatabaseProgress(_Progress):
         """Return the checks of the tables that failed."""
         return tuple(check for check in self.schema_checks if check.verdict is Verdict.FAIL)
 
-    def mark_failed(self, why: str, now: datetime) -> Self:
+    def mark_failed(self, reason: str, now: datetime) -> Self:
         """Give the change up: only clean-up follows. The first reason stands."""
         if self.why_not is not None:
             return self
-        return self.evolve(why_not=why, cleanup_started_at=now)
+        return self.evolve(why_not=reason, cleanup_started_at=now)
 
     def ended(self, database_outcome: DatabaseOutcome, now: datetime) -> Self:
         """End the change: no move follows."""
@@ -387,9 +387,9 @@ class RestoreProgress(OverwriteProgress):
     @property
     def is_on_another_timeline(self) -> bool:
         """Whether the branch behind the fence has another history than the restore point was recorded on."""
-        recorded = self.point.timeline
-        found = self.fence.head.timeline if self.fence.head is not None else None
-        return None not in (recorded, found) and recorded != found
+        recorded_timeline = self.point.timeline
+        current_timeline = self.fence.head.timeline if self.fence.head is not None else None
+        return None not in (recorded_timeline, current_timeline) and recorded_timeline != current_timeline
 
 
 class ResetProgress(OverwriteProgress):
