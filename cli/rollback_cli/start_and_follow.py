@@ -108,5 +108,5 @@ def _run_in_step_functions(
 
 
 def _progress_line(rollback: Rollback) -> str:
-    comparing = "; concluded, the lost writes are being compared" if rollback.is_data_loss_report_due else ""
+    comparing = "; concluded, the data loss is being analysed" if rollback.is_data_loss_report_due else ""
     return f"{rollback.outcome or 'open':9} {rollback.reason}{comparing}"

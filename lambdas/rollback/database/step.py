@@ -1,7 +1,7 @@
 """Database: bring the branch to the state that the plan names, behind the fence.
 
 The step holds the lease on the branch, beside the leases on the services that write to the branch. The outcome says
-in which state the branch is: untouched (refused), or overwritten with its old state in a backup (failed). Lost rows are
+in which state the branch is: untouched (refused), or overwritten with its old state in a backup (failed). Data loss is
 reported after the conclusion (`data_loss`).
 """
 
@@ -78,7 +78,7 @@ def _wait_or_refuse(
     if _may_wait_for_predecessor(rollback, holder, settings, ports):
         since = rollback.database_waits_since or ports.clock.now()
         return rollback.evolve(database_waits_since=since, wait_seconds=ports.settings.policy.poll_seconds)
-    reason = f"{holder} is changing branch {plan.branch}: wait until it has concluded, and start again"
+    reason = f"{holder} is changing branch {plan.branch}: wait until that rollback has concluded, and start again"
     return _refuse(rollback, plan.branch, reason, ports, may_succeed_later=True)
 
 
@@ -217,7 +217,7 @@ def _refuse(
 def _find_branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: HasNeon) -> str | None:
     """Neon's id of the branch. None: the project has no branch of that name.
 
-    A pull request's branch is looked up once, because its name may be given to another branch meanwhile.
+    A pull request's branch is looked up once, because its name may be given to another branch during the rollback.
     """
     if settings.branch_id is not None:
         return settings.branch_id

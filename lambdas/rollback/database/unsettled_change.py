@@ -36,7 +36,7 @@ from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.intents.announce import change_deadline
 from rollback.ports.holders import HasClock, HasSettings
 
-_WHY = "the rollback ended before its database step"
+_REASON = "the rollback ended before its database step finished"
 
 
 class _NotAnsweredYet(Exception):
@@ -46,7 +46,7 @@ class _NotAnsweredYet(Exception):
 def resolve_database_change(
     rollback: Rollback, progress: StoredDatabaseProgress, ports: UnsettledChangePorts
 ) -> Rollback:
-    """Observe once. The answer ends the database step. Without an answer in time, the record says "not known".
+    """Observe once. An answer ends the database step. Without an answer in time, the record gets `unknown_reason`.
 
     Args:
         rollback: the document.
@@ -56,13 +56,15 @@ def resolve_database_change(
     planned, settings = rollback.plan.database if rollback.plan is not None else None, ports.settings.database
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if planned is None or settings is None:
-        return _save_change_outcome(rollback, progress.evolve(unknown_reason="no database is set any more"), now)
+        return _save_change_outcome(
+            rollback, progress.evolve(unknown_reason="the settings no longer have a database"), now
+        )
     branch_settings = BranchSettings.of(ports.settings, progress.before.id or planned.branch)
     context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     if now < _change_deadline(progress, context, ports):
         return rollback.evolve(wait_seconds=poll)
     try:
-        seen = _observe_branch(rollback, progress.mark_failed(_WHY, now), planned, settings, context, ports)
+        seen = _observe_branch(rollback, progress.mark_failed(_REASON, now), planned, settings, context, ports)
         return _save_change_outcome(*seen, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
@@ -87,8 +89,8 @@ def _change_deadline(progress: DatabaseProgress, context: BranchContext, ports: 
 
 
 def _save_change_outcome(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:
-    """Record the answer, and report again: the report before said that Neon was still being asked."""
-    progress = progress.mark_failed(_WHY, now)
+    """Record the outcome of the change, and report again: the last report said that Neon was still being asked."""
+    progress = progress.mark_failed(_REASON, now)
     ended_progress = progress if progress.ended_at is not None else progress.ended(outcome_after_failure(progress), now)
     return rollback.evolve(database=ended_progress.evolve(last_change_checked_at=now), reported=False, wait_seconds=0)
 
@@ -121,21 +123,22 @@ def _observe_restore(
 ) -> tuple[Rollback, OverwriteProgress]:
     now = ports.clock.now()
     snapshot = observe_restore.take_snapshot(rollback, progress, context, now)
-    _require_idle(busy=snapshot.operations == "running", what="its operations on the branch")
+    _require_idle(busy=snapshot.operations == "running", operations="its operations on the branch")
     rollback, progress = observe_restore.apply_observation(rollback, progress, snapshot, now)
     if snapshot.preview is not None:
         has_expiry = snapshot.preview.expires_at is not None
         action = (
-            "it expires by itself, unless you delete it"
+            "Neon deletes the branch when it expires"
             if has_expiry
-            else "delete it in Neon's console: it does not expire"
+            else "delete the branch in Neon's console, since it does not expire"
         )
-        progress = progress.add_note(f"preview branch {snapshot.preview.name} was left over; {action}")
+        progress = progress.add_note(f"preview branch {snapshot.preview.name} was left over: {action}")
     is_backup_open = snapshot.backup is not None and not snapshot.backup.protected
     if is_backup_open and progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled:
         name = backup_name(rollback.id)
         progress = progress.add_note(
-            f"any address reaches {name}: protect it in Neon's console, since IP Allow covers protected branches only"
+            f"any address reaches {name}, since IP Allow covers protected branches only: protect the branch in Neon's "
+            "console"
         )
     if progress.data_change_announced_at is not None and progress.backup_id is None:
         progress = _infer_unseen_restore(rollback, progress, snapshot)
@@ -170,7 +173,7 @@ def _observe_recreate(
     ports: UnsettledChangePorts,
 ) -> RecreateProgress:
     snapshot = observe_recreate.take_snapshot(progress, settings, context, ports)
-    _require_idle(busy=snapshot.operations == "running", what="its operations on the branches")
+    _require_idle(busy=snapshot.operations == "running", operations="its operations on the branches")
     progress = observe_recreate.apply_observation(rollback, progress, snapshot, context, ports)
     name, backup = progress.before.name, backup_name(rollback.id)
     if snapshot.old is None:
@@ -189,7 +192,7 @@ def _observe_delete(progress: DeletionProgress, context: BranchContext, ports: H
     branch = context.neon.branch(branch_id) if branch_id is not None else None
     _require_idle(
         busy=observe_restore.operation_status(progress, (branch,), context, now) == "running",
-        what="its operation on the branch",
+        operations="its operation on the branch",
     )
     if branch is not None:
         return progress.evolve(data_change_announced_at=None)
@@ -209,10 +212,10 @@ def _observe_down_migrations(
     progress = down_migrations.apply_observation(
         rollback, progress, build_commands(settings, planned.migrations), ports
     )
-    _require_idle(busy=snapshot.operations == "running", what="its operations on the branch")
+    _require_idle(busy=snapshot.operations == "running", operations="its operations on the branch")
     running = find_running_command(progress)
     if running is not None:
-        raise _NotAnsweredYet(f"the task of {running.name}, {running.arn}, still runs")
+        raise _NotAnsweredYet(f"the task of {running.name}, {running.arn}, is still running")
     if all(run.never_started for run in progress.ran):
         progress = progress.evolve(data_change_announced_at=None, backup_id=None)
         if snapshot.backup is not None:

@@ -33,8 +33,8 @@ def format_database(rollback: Rollback) -> list[str]:
         *_former_state(rollback, progress),
         *_time_at_zero(rollback, progress),
         *_sequences_continued(progress),
-        *_sequences_not_continued(rollback, progress),
-        *_lost_writes(progress),
+        *_sequences_not_advanced(rollback, progress),
+        *_data_loss(progress),
         *_replaced_address(progress),
         *progress.notes,
     )
@@ -92,7 +92,7 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
         if until is None:
             yield f"{period.service}: at zero tasks since {period.since:%H:%M:%S} UTC"
             continue
-        remark = "" if period.until is not None else "; then ECS was asked to start it"
+        remark = "" if period.until is not None else "; a running task was not observed"
         yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{remark}"
 
 
@@ -119,13 +119,13 @@ def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
         yield f"  {progress.more_sequences_carried} more"
 
 
-def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+def _sequences_not_advanced(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """Warn about sequences of a restore that did not end, before an operator starts the services."""
     if rollback.outcome is None or not isinstance(progress, OverwriteProgress) or progress.backup_id is None:
         return
     if not progress.sequences:
         return
-    yield "Its sequences were not continued, or that is not known: new rows may get ids of lost rows"
+    yield "Sequences were not advanced, or this is unknown: new rows may reuse ids of removed rows"
     yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
     main_database = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
     for sequence in progress.sequences[:_MAX_SEQUENCES]:
@@ -135,14 +135,18 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
         yield f"    {more} more, which the backup branch has"
 
 
-def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
+def _data_loss(progress: DatabaseProgress) -> Iterator[str]:
     if progress.data_loss is not None:
-        yield "Lost writes:"
+        yield "Data loss:"
         yield from (f"  {line}" for line in format_data_loss(progress.data_loss))
     elif progress.backup_id is not None:
-        yield "Lost writes: the backup is compared after this rollback has ended; another report follows"
+        yield "Data loss: the backup is compared after this rollback has ended; another report follows"
 
 
 def _replaced_address(progress: DatabaseProgress) -> Iterator[str]:
     if isinstance(progress, RecreateProgress) and progress.is_redeploy_needed:
-        yield "The secret with its address was replaced: restart the tasks that ran before"
+        time = f"{progress.ended_at:%H:%M:%S} UTC" if progress.ended_at is not None else "this rollback"
+        yield (
+            "The connection secret has a new host: force a new deployment of every service with tasks started before "
+            f"{time}"
+        )

@@ -1,7 +1,7 @@
 """Attribution of a break to shipped migrations: no other evidence suffices to overwrite a database's data.
 
 A difference that no migration explains also stops the release from running. Examples are a partition that retention
-dropped, a change by hand, or a table of Neon's own. The data of an earlier time may have the same difference.
+dropped, a change by an operator, or a table of Neon's own. The data of an earlier time may have the same difference.
 """
 
 import re

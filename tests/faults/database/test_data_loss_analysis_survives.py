@@ -1,4 +1,4 @@
-"""Crashes of the account of lost writes after every call: it is reported once and leaves neither branch nor compute.
+"""Crashes of the data-loss analysis after every call: it is reported once and leaves neither branch nor compute.
 
 The rollback is concluded before. In every case its outcome stays, no lease is held, and no service waits.
 """
@@ -20,8 +20,8 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor, cursor_of, run_step
 
 
-class Accounting(FullIncident):
-    """Concluded full rollback whose account of lost writes is due."""
+class AnalysedIncident(FullIncident):
+    """Concluded full rollback whose data-loss analysis is due."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,12 +71,12 @@ class Accounting(FullIncident):
         ] == []
         (backup,) = self.backups()
         assert self.neon.endpoints(backup.id) == (), "the backup has a compute with production's passwords"
-        assert "Lost writes:" in self.notifications.sent[-1].message
-        assert self.notifications.sent[-1].attributes["report_id"].endswith(":lost-writes")
+        assert "Data loss:" in self.notifications.sent[-1].message
+        assert self.notifications.sent[-1].attributes["report_id"].endswith(":data-loss")
 
 
 def count_calls_without_crash() -> int:
-    incident = Accounting()
+    incident = AnalysedIncident()
     incident.outside.kill_at_call(None, after=True)
     incident.run_until_done()
     return incident.outside.calls
@@ -85,7 +85,7 @@ def count_calls_without_crash() -> int:
 CALLS = count_calls_without_crash()
 
 
-def assert_exact(incident: Accounting) -> None:
+def assert_exact(incident: AnalysedIncident) -> None:
     incident.assert_cleaned_up_and_reported()
     database = incident.document.database
     assert database is not None
@@ -94,32 +94,32 @@ def assert_exact(incident: Accounting) -> None:
     assert database.data_loss.is_complete
 
 
-def test_the_account_holds_no_lease_and_no_service() -> None:
-    incident = Accounting()
+def test_the_analysis_holds_no_lease_and_no_service() -> None:
+    incident = AnalysedIncident()
     incident.assert_the_conclusion_stands()
     assert incident.ledger.lease(SERVICE) is None
     assert incident.ledger.lease(incident.branch_key) is None
     assert "another report follows" in incident.notifications.sent[-1].message
 
 
-def test_an_account_creates_and_deletes_one_branch_and_one_compute() -> None:
-    incident = Accounting()
+def test_an_analysis_creates_and_deletes_one_branch_and_one_compute() -> None:
+    incident = AnalysedIncident()
     incident.run_until_done()
     assert_exact(incident)
     assert incident.neon.calls == ["create_branch", "create_endpoint", "delete_branch", "delete_endpoint"]
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_an_account_killed_at_any_call_and_retried_is_exact(kill_at: int) -> None:
-    incident = Accounting()
+def test_an_analysis_killed_at_any_call_and_retried_is_exact(kill_at: int) -> None:
+    incident = AnalysedIncident()
     incident.outside.kill_at_call(kill_at, after=True)
     incident.run_until_done()
     assert_exact(incident)
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_the_janitor_cleans_up_and_reports_an_account_killed_at_any_call(kill_at: int) -> None:
-    incident = Accounting()
+def test_the_janitor_cleans_up_and_reports_an_analysis_killed_at_any_call(kill_at: int) -> None:
+    incident = AnalysedIncident()
     incident.outside.kill_at_call(kill_at, after=True)
     with pytest.raises(ProcessKilled):
         incident.run_until_done(retries=False)
@@ -131,8 +131,8 @@ def test_the_janitor_cleans_up_and_reports_an_account_killed_at_any_call(kill_at
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_the_schedule_of_the_database_function_finishes_an_abandoned_account(kill_at: int) -> None:
-    incident = Accounting()
+def test_the_schedule_of_the_database_function_finishes_an_abandoned_analysis(kill_at: int) -> None:
+    incident = AnalysedIncident()
     incident.outside.kill_at_call(kill_at, after=True)
     with pytest.raises(ProcessKilled):
         incident.run_until_done(retries=False)
@@ -144,16 +144,16 @@ def test_the_schedule_of_the_database_function_finishes_an_abandoned_account(kil
 
 
 @pytest.mark.parametrize("call", ["create_branch", "create_endpoint", "delete_branch", "delete_endpoint"])
-def test_an_account_creates_and_deletes_once_although_an_answer_is_lost(call: str) -> None:
-    incident = Accounting()
+def test_an_analysis_creates_and_deletes_once_although_an_answer_is_lost(call: str) -> None:
+    incident = AnalysedIncident()
     incident.neon.lose_next(call)
     incident.run_until_done()
     assert_exact(incident)
 
 
-def test_another_rollback_gets_the_leases_during_an_account() -> None:
+def test_another_rollback_gets_the_leases_during_an_analysis() -> None:
     """A bad release five minutes later must not wait for a lease."""
-    incident = Accounting()
+    incident = AnalysedIncident()
     incident.step()
     now = incident.clock.now()
     for key in (SERVICE, incident.branch_key):
@@ -164,6 +164,6 @@ def test_another_rollback_gets_the_leases_during_an_account() -> None:
     assert_exact(incident)
 
 
-def test_the_account_makes_enough_calls_to_be_killed_at() -> None:
+def test_the_analysis_makes_enough_calls_to_be_killed_at() -> None:
     assert CALLS > 10
-    assert isinstance(Accounting().outside, FaultInjector)
+    assert isinstance(AnalysedIncident().outside, FaultInjector)

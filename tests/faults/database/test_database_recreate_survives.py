@@ -343,7 +343,7 @@ def test_a_new_branch_that_may_not_expire_is_created_without_expiry() -> None:
     assert recreate.progress.database_outcome is DatabaseOutcome.RESTORED, recreate.progress.why_not
     assert recreate.named is not None
     assert recreate.named.expires_at is None
-    assert any("was asked for without expires_at" in note for note in recreate.progress.notes)
+    assert any("was requested without expires_at" in note for note in recreate.progress.notes)
 
 
 def test_a_recreate_without_writers_checks_foreign_sessions_and_needs_no_secret() -> None:

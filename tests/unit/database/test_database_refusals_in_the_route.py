@@ -383,7 +383,7 @@ def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
         rollback = walked_as_step_functions_does(simulation)
         branch, what = simulation.neon.branch(simulation.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
         assert branch is not None
-        told = f'NOT PUT BACK: branch_protection, value before: {{"branch_id": "{simulation.own}"'
+        told = f"NOT RESTORED: protection of branch {simulation.own}, recorded value protected"
         assert branch.protected or (
             for_ever and failing.calls[at - 1] == "branch" and told in simulation.pages()[-1]
         ), what

@@ -111,7 +111,7 @@ def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_r
     restore.sql.comes_back = {""}
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
-    assert "may have written behind the fence, by force: logical replication apply worker as owner" in (
+    assert "logical replication apply worker as owner may have written behind the fence, which --force allowed" in (
         restore.progress.notes
     )
 
@@ -119,7 +119,7 @@ def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_r
 def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:
     restore = RestoreScenario()
     restore.ledger.acquire(WORKER, "another", restore.clock.now(), restore.clock.now() + timedelta(hours=1))
-    assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for it")
+    assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for that rollback")
 
 
 def test_the_fence_gives_up_on_tasks_that_never_stop() -> None:

@@ -184,7 +184,7 @@ def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_on
     ended = simulation.run_to_end(rollback)
     assert [obligation.kind for obligation in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
     assert simulation.clock.now() - before < timedelta(minutes=1)
-    assert "NOT PUT BACK: deployment_configuration" in simulation.pages()[-1]
+    assert "NOT RESTORED: deployment configuration of" in simulation.pages()[-1]
     assert simulation.ledger.lease(SERVICE) is None
 
 

@@ -24,7 +24,7 @@ from rollback.domain.rollback import Rollback
 from rollback.intents.announce import seconds_to_wait
 from rollback.resources.database.errors import NotFound, RetryLater
 
-_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no look may find
+_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no later query can detect
 
 NewProgress = Callable[[OriginalBranch, tuple[Check, ...]], DatabaseProgress]
 """Makes a strategy's progress from the branch as it is, and from the checks."""
@@ -104,7 +104,7 @@ def _check_names_are_free(rollback: Rollback, context: BranchContext) -> Check:
     """Check the names of preview and backup: a branch with the backup's name proves later that the restore was made."""
     names = (preview_name(rollback.id), backup_name(rollback.id))
     taken_names = ", ".join(name for name in names if context.neon.branch_named(name) is not None)
-    objection = f"there is a branch {taken_names} already: rename it, and start again"
+    objection = f"the project already has a branch {taken_names}: rename that branch, and start again"
     return Check(
         name="branch-names-are-free",
         verdict=Verdict.FAIL if taken_names else Verdict.PASS,

@@ -21,7 +21,7 @@ from rollback.domain.database.sequences import (
 )
 from rollback.errors import CallRefused, ExternalServiceError
 
-_PATIENCE = timedelta(minutes=2)  # services stand at zero: no longer
+_RETRY_LIMIT = timedelta(minutes=2)  # services have zero tasks during these retries
 
 
 def read_sequences_on_branch(branch_id: str, context: BranchContext) -> tuple[SequenceValue, ...] | None:
@@ -46,7 +46,7 @@ def record_sequences(progress: OverwriteProgress, context: BranchContext) -> Ove
     try:
         current_sequences = _all_sequences(context.settings.branch_id, context)
     except CallRefused as refused:
-        note = f"sequences could not be read, so that new rows may get ids of lost rows: {refused}"
+        note = f"sequences could not be read, so that new rows may reuse ids of removed rows: {refused}"
         return progress.add_note(note).evolve(sequences=progress.sequences or (), is_sequence_reread_needed=False)
     at_restore_point = progress.preview_sequences if isinstance(progress, RestoreProgress) else None
     values_to_keep = select_values_to_keep(current_sequences, at_restore_point)
@@ -54,7 +54,10 @@ def record_sequences(progress: OverwriteProgress, context: BranchContext) -> Ove
         values_to_keep = merge_readings(progress.sequences or (), values_to_keep)
     unreadable_count = sum(not sequence.is_readable for sequence in current_sequences)
     if unreadable_count:
-        note = f"{unreadable_count} sequences can't be read by role {context.settings.role}: new rows may get ids of lost rows"
+        note = (
+            f"role {context.settings.role} can't read {unreadable_count} sequences: new rows may reuse ids of removed "
+            "rows"
+        )
         progress = progress.add_note(note)
     left_out = max(0, len(values_to_keep) - MAX_SEQUENCES)
     return progress.evolve(
@@ -63,7 +66,7 @@ def record_sequences(progress: OverwriteProgress, context: BranchContext) -> Ove
 
 
 def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
-    """Have sequences read again, since the fence is made again and programs may have taken values meanwhile.
+    """Have sequences read again, since the fence is made again and programs may have taken values in between.
 
     Values that were read before a restore was announced are kept: the restore may come before the next reading.
     """
@@ -73,7 +76,7 @@ def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
 
 
 def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: datetime) -> dict[str, Any]:
-    """Have the restored sequences continue behind the values of lost rows. Repeated, this changes nothing.
+    """Have the restored sequences continue behind the values of removed rows. Repeated, this changes nothing.
 
     Returns:
         Fields of the progress.
@@ -90,12 +93,12 @@ def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: da
         return _not_carried(progress, str(failure))
     except ExternalServiceError as failure:  # Neon's API too
         asked_at = progress.intent.at if progress.intent is not None else now
-        if now - asked_at < _PATIENCE:
+        if now - asked_at < _RETRY_LIMIT:
             raise
         return _not_carried(progress, str(failure))
     entries += [entry.model_copy(update={"why_not": refusals.get(value.identity, "")}) for value, entry in settable]
     if progress.sequences_left_out:
-        note = f"{progress.sequences_left_out} more sequences were not continued: set each by SELECT setval(…)"
+        note = f"{progress.sequences_left_out} more sequences were not advanced: set each by SELECT setval(…)"
         progress = progress.add_note(note)
     not_needed = {"preview_sequences": None} if isinstance(progress, RestoreProgress) else {}
     return {
@@ -116,7 +119,7 @@ def _set_sequences(settable: list[tuple[SequenceValue, SequenceCarried]], contex
 
 
 def _not_carried(progress: OverwriteProgress, reason: str) -> dict[str, Any]:
-    note = f"sequences could not be continued, so that new rows may get ids of lost rows: {reason}"
+    note = f"sequences could not be advanced, so that new rows may reuse ids of removed rows: {reason}"
     return {"notes": progress.add_note(note).notes, "sequences": (), "sequences_carried": ()}
 
 

@@ -78,7 +78,7 @@ def recheck_fence(
     """Check the fence immediately before the data is changed.
 
     Returns:
-        The progress with a fence that must be made again; None: the fence holds. If tasks were started meanwhile,
+        The progress with a fence that must be made again; None: the fence holds. If tasks were started in between,
         they may have gone through a pooler, and the compute may be restarted once more.
     """
     if not is_fence_complete(context.settings.writers, ports):

@@ -77,7 +77,9 @@ def list_connected_writers(
         return sessions, progress
     for worker in sessions:
         if not worker.is_client:
-            progress = progress.add_note(f"may have written behind the fence, by force: {worker.kind} as {worker.role}")
+            progress = progress.add_note(
+                f"{worker.kind} as {worker.role} may have written behind the fence, which --force allowed"
+            )
     return tuple(session for session in sessions if session.is_client), progress
 
 
@@ -151,6 +153,6 @@ def _describe_unknown_writers(
             f"a program is still connected (the compute was not restarted: {progress.fence.restart_refusal})"
         )
     return (
-        f"all tasks of {writer_names} have stopped, {circumstances}: {session_texts}; add the service to the writers in the settings, or end the "
-        "connection, and start again; the database was not touched"
+        f"all tasks of {writer_names} have stopped, {circumstances}: {session_texts}; add the service to the writers "
+        "in the settings, or end the connection, and start again; the database was not changed"
     )

@@ -102,10 +102,10 @@ def with_retry(
     except CallRefused as refused:
         failed = progress.mark_failed(str(refused), ports.clock.now())
         if progress.why_not is not None:  # clean-up is refused too
-            note = f"a branch of this rollback may be left in Neon's console: {refused}"
+            note = f"a branch of this rollback may still exist, delete that branch in Neon's console: {refused}"
             failed = failed.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
         return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
-    except ExternalServiceError:  # saved unchanged: the time that services stand at zero for it still counts
+    except ExternalServiceError:  # keep the progress: the time limit at zero tasks keeps running
         return rollback.evolve(database=progress, wait_seconds=poll)
 
 
@@ -146,21 +146,27 @@ def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime,
     limit = branch_settings.restore_timeout_minutes + extra_minutes
     if now - progress.started_at <= timedelta(minutes=limit):
         return progress
-    last_move = progress.moves[-1] if progress.moves else "the fence"
-    return progress.mark_failed(f"not done in {limit:g} minutes; it was at {last_move}", now)
+    last_move = _in_words(progress.moves[-1]) if progress.moves else "the fence"
+    return progress.mark_failed(
+        f"the database change did not end in {limit:g} minutes; its last move was {last_move}", now
+    )
 
 
 def _enforce_move_timeout(progress: ProgressT, context: BranchContext, now: datetime) -> ProgressT:
     """Limit each move while services have zero tasks and could be started again."""
     limit = timedelta(minutes=context.settings.move_timeout_minutes)
     if progress.fence.head is None:
-        since, move = progress.fence.stopped_at, "looking who is connected"
+        since, move = progress.fence.stopped_at, "the check for connected sessions"
     else:
-        since, move = progress.moved_at, progress.moves[-1] if progress.moves else ""
+        since, move = progress.moved_at, _in_words(progress.moves[-1]) if progress.moves else ""
     if progress.why_not is not None or since is None or now - since <= limit:
         return progress
-    reason = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
+    reason = f"{move} did not end in {limit.total_seconds() / 60:g} minutes, and the services had zero tasks"
     return progress.mark_failed(reason, now)  # no collision: a second try would stop services again
+
+
+def _in_words(move: str) -> str:
+    return move.replace("_", " ")
 
 
 def _hold_writer_leases(
@@ -173,5 +179,6 @@ def _hold_writer_leases(
         if rollback.is_fenced:
             raise
         collided_progress = progress.evolve(may_succeed_later=True)
-        return collided_progress.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
+        reason = f"{lost}; wait for that rollback to conclude, and start again; nothing was changed"
+        return collided_progress.mark_failed(reason, ports.clock.now())
     return progress

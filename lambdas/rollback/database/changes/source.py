@@ -39,12 +39,12 @@ def judge_source(
 ) -> tuple[Check, ...]:
     """Check the source's head by SQL; no check if the earlier ones refuse already.
 
-    Neon makes a backup without a compute. The source is given one, as for the report of lost writes, since no SQL
-    reaches a branch without. A second request for a compute is refused, and a compute changes no data.
+    Neon creates a backup without a compute, and no SQL reaches such a branch. So the source gets a compute, as in the
+    data-loss analysis. A second request for a compute is refused, and a compute changes no data.
 
     Args:
         rollback: the document.
-        earlier_checks: the checks before.
+        earlier_checks: the checks that were made before.
         source_branch_id: Neon's id of the source; None: there is none to check.
         context: the branch, Neon and SQL.
         ports: the other ports.
@@ -81,7 +81,7 @@ def _make_compute(rollback: Rollback, source_branch_id: str, context: BranchCont
 
 
 def _wait_for_compute(source_branch_id: str, context: BranchContext, ports: HasClock) -> None:
-    """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
+    """Wait while the compute starts and services run: until then Neon answers changes of the project with 423."""
     now = ports.clock.now()
     for operation in context.neon.operations_since(now - _COMPUTE_START_LIMIT):
         if operation.branch_id != source_branch_id or not is_compute_operation(operation) or operation.is_over(now):

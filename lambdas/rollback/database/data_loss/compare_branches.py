@@ -26,7 +26,7 @@ class Limits:
         now: seconds on a clock that only moves forward.
         sums_seconds: limit of one statement over the whole table.
         rows_seconds: limit of reading the rows that differ.
-        keys: whether the report names keys of lost rows.
+        keys: whether the report names keys of removed rows.
     """
 
     is_over: Callable[[], bool]
@@ -157,7 +157,9 @@ class Comparison:
         with closing(rows):
             for number, row in enumerate(rows):
                 if number % 1000 == 0 and self.limits.now() > deadline:
-                    raise QueryFailed(f"its rows differ, and reading took longer than {self.limits.rows_seconds:g} s")
+                    raise QueryFailed(
+                        f"the rows differ, and reading them took longer than {self.limits.rows_seconds:g} s"
+                    )
                 yield row
 
     def _report_counts(self, table_loss: TableDataLoss, query: RowQuery, table: _Table, reason: str) -> DataLossReport:

@@ -1,6 +1,6 @@
 """Report the data loss after the analysis, once the branch and the computes that the analysis created are deleted.
 
-It is a second report, which never changes the outcome and is never a page.
+This second report never changes the outcome and is never a page.
 
 A compute of the backup accepts production's passwords, on a branch that may be unprotected. "IP Allow on protected
 branches only" leaves such a branch open to every address. So the compute is deleted as soon as the analysis ends.
@@ -25,9 +25,8 @@ def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback
     if cleaned_up_at is None:
         return _delete_next_resource(open_analysis, now, ports)
     reported_analysis = open_analysis.analysis.evolve(reported_at=now)
-    if (
-        open_analysis.progress.backup_id is None and not open_analysis.analysis.left
-    ):  # nothing was compared, and nothing is left over
+    has_compared = open_analysis.progress.backup_id is not None
+    if not has_compared and not open_analysis.analysis.leftover_resources:
         return open_analysis.save(reported_analysis)
     is_sent = True
     try:
@@ -52,7 +51,7 @@ def _send_data_loss_report(open_analysis: OpenAnalysis, ports: DataLossReportPor
         "severity": "info",  # an engineer was paged before, if the rollback failed
     }
     service = ports.settings.service(rollback.service_name)
-    topic = "lost writes" if open_analysis.progress.backup_id is not None else "left over"
+    topic = "data loss" if open_analysis.progress.backup_id is not None else "leftover resources"
     ports.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
 
 
@@ -82,8 +81,8 @@ def _finish_cleanup(open_analysis: OpenAnalysis, analysis: DataLossAnalysis, por
     if analysis.computes:
         project = ports.settings.database.project_id if ports.settings.database is not None else "PROJECT"
         progress = progress.add_note(
-            f"The compute that was made to read {', '.join(analysis.computes)} is deleted, so that no password opens "
-            f"the branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
+            f"The compute that read {', '.join(analysis.computes)} is deleted, so that no password opens the branch. "
+            f"To create another compute: neon branches add-compute {analysis.computes[0]} --project-id {project}"
         )
     return open_analysis.rollback.evolve(database=progress, wait_seconds=0)
 
@@ -139,8 +138,9 @@ def _note_leftovers(open_analysis: OpenAnalysis, reason: str, now: datetime) -> 
     )
     computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
     leftovers = " and ".join(part for part in (child, computes) if part)
-    note = f"Delete {leftovers} in Neon's console, if it exists: it could not be deleted: {reason}"
+    note = f"The rollback could not delete {leftovers} ({reason}): delete what still exists in Neon's console"
     progress = open_analysis.progress.add_note(note) if leftovers else open_analysis.progress
     return open_analysis.rollback.evolve(
-        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, left=leftovers)), wait_seconds=0
+        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, leftover_resources=leftovers)),
+        wait_seconds=0,
     )

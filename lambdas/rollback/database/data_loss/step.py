@@ -1,6 +1,6 @@
 """Data Loss: compare the backup with the restored branch, after the rollback is concluded.
 
-The step holds no lease, and nothing waits for it: another rollback may begin meanwhile. It changes only a child branch
+The step holds no lease, and nothing waits for it: another rollback may begin during it. It changes only a child branch
 that is named after this rollback, and computes of this rollback's backup, which no other rollback touches. The record's
 version lets only one of two concurrent invocations save. Each change is announced in the record, and each round checks
 for its effect before it makes the change.
@@ -65,10 +65,10 @@ def compare_lost_rows(rollback: Rollback, ports: ComparisonPorts) -> Rollback:
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     settings = ports.settings.database
     if settings is None:
-        return stop_comparison(rollback, "no database is set any more", now)
+        return stop_comparison(rollback, "the settings no longer have a database", now)
     limit = settings.data_loss_timeout_minutes
     if now - open_analysis.analysis.began_at > timedelta(minutes=limit):
-        return stop_comparison(rollback, f"not done in {limit:g} minutes", now)
+        return stop_comparison(rollback, f"the comparison did not end in {limit:g} minutes", now)
     open_analysis = replace(open_analysis, analysis=open_analysis.analysis.evolve(seen_at=now))
     try:
         return _advance_comparison(open_analysis, settings, ports)
@@ -127,7 +127,7 @@ def _choose_base_branch(open_analysis: OpenAnalysis, ports: HasNeon) -> DataLoss
         if branch is not None and branch.parent_lsn is not None and branch.parent_id == source_id:
             return analysis.evolve(base=ComparisonBase.CHILD, parent_id=restored_id, lsn=branch.parent_lsn)
     is_in_place = planned is None or planned.strategy is Strategy.DOWN_MIGRATIONS
-    child_refusal = "it was changed in place" if is_in_place else ""
+    child_refusal = "the branch was changed in place" if is_in_place else ""
     return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=child_refusal)
 
 

@@ -50,7 +50,7 @@ def describe_change(
         case DownMigrationMove.EXPIRE_BACKUP if backup is not None:
 
             def keep(current_progress: DownMigrationProgress, refused: CallRefused) -> DownMigrationProgress:
-                note = f"branch {name} does not expire, delete it once its data is not needed: {refused}"
+                note = f"branch {name} does not expire: delete the branch once its data is not needed ({refused})"
                 return current_progress.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(
@@ -104,7 +104,7 @@ def _stop_running_command(
         return progress.ran
     service, now = ports.settings.service(rollback.service_name), ports.clock.now()
     try:
-        ports.tasks.stop(service, running.arn, f"{rollback.id} gave it up")
+        ports.tasks.stop(service, running.arn, f"{rollback.id} gave this down-migration up")
     except ExternalServiceError as failure:
         stopping_run = running.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
     else:

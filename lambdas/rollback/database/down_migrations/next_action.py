@@ -146,7 +146,7 @@ def find_down_migration_objection(
     if failed_checks:
         reasons = "; ".join(f"{check.name}: {check.reason}" for check in failed_checks)
         applied = describe_applied_migrations(progress, commands)
-        return f"all commands ran, and the database is not what is needed: {reasons}; {applied}"
+        return f"all commands ran, but the target can't work with the resulting tables: {reasons}; {applied}"
     return None
 
 
@@ -165,6 +165,5 @@ def describe_applied_migrations(progress: DownMigrationProgress, commands: Seque
     tags = [command.name for command in commands if command.name != VERIFY]
     uncertain_tags = [r.name for r in progress.ran if not r.succeeded and not r.never_started and r.name != VERIFY]
     remaining_tags = [tag for tag in tags if tag not in reverted_tags and tag not in uncertain_tags]
-    parts = [f"{label}: {', '.join(names)}" for label, names in
-             (("stepped down", reverted_tags), ("perhaps", uncertain_tags), ("still applied", remaining_tags)) if names]  # fmt: skip
-    return "; ".join(parts)
+    lists = (("stepped down", reverted_tags), ("perhaps", uncertain_tags), ("still applied", remaining_tags))
+    return "; ".join(f"{label}: {', '.join(names)}" for label, names in lists if names)

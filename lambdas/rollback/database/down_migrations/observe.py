@@ -38,7 +38,7 @@ def apply_observation(
     task = ports.tasks.describe(ports.settings.service(rollback.service_name), running.arn)
     if task is not None and not task.is_stopped:
         return progress
-    ended_run = running.evolve(ended_at=ports.clock.now(), reason="ECS does not know the task any more", started=True)
+    ended_run = running.evolve(ended_at=ports.clock.now(), reason="ECS no longer describes the task", started=True)
     if task is not None:
         lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
         ended_run = ended_run.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)

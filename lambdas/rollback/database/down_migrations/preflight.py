@@ -36,7 +36,9 @@ def preflight_of_down_migrations(
             None if settings.down_command else no_command, "down-command-is-set", " ".join(settings.down_command)
         ),
         Check.failed_if(
-            None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
+            None if plan.migrations else "the plan names no migration to revert",
+            "migrations-are-named",
+            ", ".join(plan.migrations),
         ),
         _check_definition(rollback, ports),
         *(check_background_work(context, replaces_data=False) if branch is not None else ()),
@@ -52,8 +54,8 @@ def _check_definition(rollback: Rollback, ports: MigrationCheckPorts) -> Check:
     definition = ports.services.definition(arn)
     if definition is None or definition.get("status") != "ACTIVE":
         reason = (
-            f"{arn} is {definition.get('status') if definition is not None else 'gone'}: ECS runs no task of it; "
-            f"use a restore instead"
+            f"{arn} is {definition.get('status') if definition is not None else 'gone'}: ECS runs no task of this "
+            "definition; use a restore instead"
         )
         return Check.failed(name, reason)
     containers = [
@@ -81,4 +83,7 @@ def _why_another_image(
     current_digest = ports.images.digest_of(image)
     if current_digest is None or current_digest == running_digest:
         return None
-    return f"{image} now means {current_digest}, but {running_digest} runs: a task would run another image; use a restore instead"
+    return (
+        f"{image} now means {current_digest}, but {running_digest} runs: a task would run another image; use a restore "
+        "instead"
+    )

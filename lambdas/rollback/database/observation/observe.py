@@ -58,7 +58,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
         for service in branch_settings.writers
         for check in _check_restore(service.name, running[service.name], settings, context, ports)
     )
-    if find_live_database_lease(ports) is not None:  # a rollback began meanwhile: the observed state may be gone
+    if find_live_database_lease(ports) is not None:  # a rollback began since: the observed state may be gone
         return None
     ports.ledger.put_schema(schema)
     observation = Observation(
@@ -152,17 +152,14 @@ def _check_restore(
     if point is None:
         unreachable_point, _ = choose_restore_point(target, later_releases, points, fits)
         if unreachable_point is not None:
-            return (
-                history.judge(
-                    unreachable_point.at,
-                    f"the restore point before {unreachable_point.version}, {unreachable_point.at}",
-                ),
-            )
+            position = f"the restore point before {unreachable_point.version}, {unreachable_point.at}"
+            return (history.failed_check(unreachable_point.at, position),)
         next_version = after.version if after is not None else "the release after it"
         checkpoint = f"rollback checkpoint {ports.settings.environment} --service {service_name} --version VERSION"
         reason = (
-            f"no restore point was recorded before {next_version}: a rollback can't restore the data of {target.version}; "
-            f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
+            f"no restore point was recorded before {next_version}: a rollback can't restore the data of "
+            f"{target.version}; `{checkpoint}` in the pipeline, before migrations run, records a point for the next "
+            "release"
         )
         return (_warn(reason),)
     return preflight_of_restore(point.point, context, now)

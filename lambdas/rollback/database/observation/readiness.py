@@ -50,7 +50,7 @@ def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadine
     if database is None or not ports.settings.writes_to_observed_branch(plan.service):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = unchecked_restore_point(
-            "no database is set that the service writes to, or each pull request has its own"
+            "no database is set that the service writes to, or each pull request has its own branch"
         )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
     running = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)

@@ -50,7 +50,10 @@ def branch_exists(branch_id: str, project: Project, branches: Sequence[Branch]) 
 
 def branch_is_root(branch: Branch) -> Check:
     """Neon restores only a root branch to a point in its own past."""
-    objection = f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset it"
+    objection = (
+        f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset the branch "
+        "instead"
+    )
     return Check.failed_if(None if branch.is_root else objection, "branch-is-root", f"{branch.name} has no parent")
 
 
@@ -138,7 +141,10 @@ def source_is_quiet(source: Branch, busy: Sequence[Operation]) -> Check:
         busy: the source's operations that change data and are not over.
     """
     running = ", ".join(sorted({operation.action for operation in busy}))
-    objection = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
+    objection = (
+        f"{source.name} is being changed ({running or source.current_state}): wait until the branch is ready, and "
+        "start again"
+    )
     is_quiet = source.is_ready and not busy
     return Check.failed_if(None if is_quiet else objection, "source-is-quiet", f"{source.name} is ready")
 
@@ -156,5 +162,5 @@ def services_get_new_address(settings: DatabaseSettings, writers: Sequence[str],
             f"{', '.join(writers)} would keep the address of the old branch: set connection_secret_arn, the secret "
             "that holds their connection URI; or reset the branch instead, which keeps its host"
         )
-        return Check.failed_if(objection if writers else None, name, "no service reads the branch's address from us")
+        return Check.failed_if(objection if writers else None, name, "no service writes to the branch")
     return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")

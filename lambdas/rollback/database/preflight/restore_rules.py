@@ -30,7 +30,7 @@ def restore_point_is_in_window(
         backups = ", ".join(b.name for b in branches if b.name.startswith(BACKUP_PREFIX)) or "none of ours is left"
         objection = (
             f"{point.at} is before {branch.name} was last restored ({branch.last_reset_at}): that history is in the "
-            f"backup of that restore ({backups}); restore the branch from there by hand"
+            f"backup of that restore ({backups}); restore the branch from that backup in Neon's console"
         )
     else:
         objection = (
@@ -55,13 +55,13 @@ def backup_has_room(project: Project, branches: Sequence[Branch]) -> Check:
     if limit is None:
         reason = (
             f"how many root branches the plan {project.subscription_type} allows is not known, and the backup is one "
-            f"more than the {len(root_branches)} there are: Neon decides, before anything is overwritten"
+            f"more than the present {len(root_branches)}: Neon decides, before anything is overwritten"
         )
         return Check.warned(name, reason)
     backups = ", ".join(sorted(b.name for b in root_branches if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     objection = (
-        f"the project has {len(root_branches)} of {limit} root branches, and the backup needs one more; in Neon's console, "
-        f"delete a backup that is no longer needed ({backups}), and start again"
+        f"the project has {len(root_branches)} of {limit} root branches, and the backup needs one more; in Neon's "
+        f"console, delete a backup that is no longer needed ({backups}), and start again"
     )
     return Check.failed_if(
         None if len(root_branches) < limit else objection,
@@ -101,7 +101,9 @@ def ip_limits_hold(project: Project, branch: Branch) -> Check:
     if not project.limits_protected_only:
         return Check.passed(IP_LIMITS_CHECK, "IP Allow does not depend on a branch's protection")
     if not branch.protected:
-        return Check.passed(IP_LIMITS_CHECK, f"{branch.name} is not protected, so IP Allow does not cover it anyway")
+        return Check.passed(
+            IP_LIMITS_CHECK, f"{branch.name} is not protected, so IP Allow does not cover the branch anyway"
+        )
     reason = (
         f"IP Allow holds on protected branches only: while {branch.name} is unprotected for the restore, any address "
         "reaches it, with its passwords. The preview has passwords of its own; the backup is protected afterwards"

@@ -129,7 +129,7 @@ def _reconcile_service(turn: Turn, ports: ReconnectionPorts) -> Rollback:
     if connection.method is ReconnectMethod.STARTED:
         return _wait_for_writer(turn, view, ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="has zero tasks: nothing connects"), ports)
+        return finish_service(turn, connection.evolve(note="has zero tasks, which connect to nothing"), ports)
     if connection.method is ReconnectMethod.COMMAND:
         return _run_command(turn, view, ports)
     return _deploy(turn, view, ports)
@@ -146,12 +146,15 @@ def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) ->
         if obligation.service == connection.service and obligation.discharged_at is None
     ]
     if any(obligation.kind is ObligationKind.FENCE for obligation in writer_obligations):
-        reason = "it could not be started, and has zero tasks: `rollback unfence` starts it"
+        command = f"rollback unfence {rollback.environment} --service {connection.service} --reason '…'"
+        reason = f"the service could not be started, and has zero tasks: start its tasks by `{command}`"
         return finish_service(turn, connection.failed(reason, now), ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), ports)
+        return finish_service(turn, connection.evolve(note="had zero tasks before the rollback"), ports)
     if view.why_not_stable:
-        return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", ports)
+        return wait_for_service(
+            turn, connection, f"the service was started, but {', '.join(view.why_not_stable)}", ports
+        )
     scaling = next(
         (
             obligation

@@ -61,7 +61,8 @@ def is_late(connection: ServiceConnection, ports: WaitPorts) -> bool:
 
 def timeout_reason(reason: str, ports: HasSettings) -> str:
     """The reason of a turn that took too long, for the report."""
-    return f"not done in {database_settings(ports).reconnect_timeout_minutes:g} minutes: {reason}"
+    limit = database_settings(ports).reconnect_timeout_minutes
+    return f"the reconnection did not end in {limit:g} minutes: {reason}"
 
 
 def hold_service_lease(rollback: Rollback, connection: ServiceConnection, ports: LeasePorts) -> bool:
@@ -130,5 +131,5 @@ def database_settings(ports: HasSettings) -> DatabaseSettings:
         InvalidRequest: the environment has no database any more.
     """
     if ports.settings.database is None:
-        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+        raise InvalidRequest(f"the settings of {ports.settings.environment} no longer have a database")
     return ports.settings.database

@@ -62,8 +62,8 @@ def describe_change(
 
             def keep(current_progress: RecreateProgress, refused: CallRefused) -> RecreateProgress:
                 note = (
-                    f"branch {backup_name(rollback.id)} does not expire, delete it once its data is "
-                    f"not needed: {refused}"
+                    f"branch {backup_name(rollback.id)} does not expire: delete the branch once its data is not needed "
+                    f"({refused})"
                 )
                 return current_progress.add_note(note).evolve(is_expiry_settled=True)
 
@@ -135,5 +135,5 @@ def _create_without_expiry(progress: RecreateProgress, refused: CallRefused) -> 
     name, expires_at = progress.before.name, progress.before.expires_at
     if expires_at is None or progress.expiry_refusal or not isinstance(refused, RequestRefused):
         return None
-    note = f"the new branch {name} was asked for without expires_at {expires_at}: {refused}"
+    note = f"the new branch {name} was requested without expires_at {expires_at}: {refused}"
     return progress.add_note(note).evolve(expiry_refusal=str(refused))

@@ -21,9 +21,9 @@ from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater
 
 KEEP_SOURCE = "keep_source_branch"
-_UNPROTECTED_BRANCH = "the branch could not be protected again at once, and services did not wait for that: {}"
+_UNPROTECTED_BRANCH = "the branch is not protected yet, and services were started without its protection: {}"
 _UNPROTECTED_BACKUP = (
-    "the backup {} could not be protected in time, so any address reaches it: protect it in Neon's console: {}"
+    "the backup {} could not be protected in time, so any address reaches it: protect the backup in Neon's console: {}"
 )
 
 OverwriteChange = DatabaseChange[OverwriteProgress]
@@ -156,8 +156,8 @@ def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) ->
 def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:
     """Go on without the backup's protection: Neon's plan limits the number of protected branches."""
     note = (
-        f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
-        f"its compute, in Neon's console: {refused}"
+        f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect the backup, or "
+        f"delete its compute, in Neon's console: {refused}"
     )
     return _settle_backup(progress, note)
 

@@ -30,7 +30,7 @@ class RestoreMove(StrEnum):
     PROTECT_AGAIN = "protect_again"
     PROTECT_BACKUP = "protect_backup"  # if IP Allow needs it; after the branch, since plans allow few protected ones
     WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # a connection wakes the compute up
-    CARRY_SEQUENCES = "carry_sequences"  # new rows get no id of a lost row
+    CARRY_SEQUENCES = "carry_sequences"  # new rows reuse no id of a removed row
     DONE = "done"
     END = "end"  # given up, and cleaned up
 
@@ -74,7 +74,7 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """The branches that Neon is still creating or context."""
+        """The branches that Neon is still creating or changing."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
@@ -96,7 +96,7 @@ def next_restore_move(
     Args:
         snapshot: the branches as they are now.
         progress: the progress of the restore or reset.
-        carries_sequences: whether sequences continue behind the values of lost rows, a setting.
+        carries_sequences: whether sequences continue behind the values of removed rows, a setting.
     """
     if snapshot.is_busy:
         return RestoreMove.WAIT_FOR_OPERATIONS
@@ -137,9 +137,9 @@ def find_restore_objection(snapshot: RestoreSnapshot, progress: OverwriteProgres
         and progress.backup_id is None
         and is_made_by_operator(snapshot.backup, snapshot.branch)
     ):
-        return f"there is a branch {snapshot.backup.name} that no rollback created: rename it, and start again"
+        return f"there is a branch {snapshot.backup.name} that no rollback created: rename that branch, and start again"
     if not is_restore_announced and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
-        return f"branch {name} is on another timeline than the restore point: a restore was made; check its data"
+        return f"branch {name} is on another timeline than the restore point: another restore replaced its data"
     if snapshot.is_stuck:
         unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in snapshot.unready_branches)
         return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"
@@ -149,7 +149,7 @@ def find_restore_objection(snapshot: RestoreSnapshot, progress: OverwriteProgres
             f"the restore point can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed_checks)}"
         )
     if progress.backup_id is not None and snapshot.hosts != progress.before.hosts:
-        return f"the hosts of {name} were {progress.before.hosts} and are {snapshot.hosts}: services connect to nothing"
+        return f"the hosts of {name} were {progress.before.hosts} and are {snapshot.hosts}: services can't connect"
     return None
 
 

@@ -71,7 +71,7 @@ def _apply_preview(progress: RestoreProgress, preview: Branch) -> RestoreProgres
     if progress.expiry_refusal is None or preview.expires_at is not None:
         return progress
     return progress.add_note(
-        f"the preview {preview.name} was made without expires_at, it is deleted once it was checked: "
+        f"the preview {preview.name} was created without expires_at, and is deleted after its check: "
         f"{progress.expiry_refusal}"
     )
 

@@ -1,7 +1,7 @@
-"""The report of the rows that a restore lost, bounded to fit into a document and a page.
+"""The report of the rows that a restore removed, bounded to fit into a document and a page.
 
 Each table is compared row by row, only counted, or not compared. The report names each table that was not compared,
-with the reason. It says that nothing was lost only if every table of every database was compared and is equal.
+with the reason. "The restore removed no row" is reported only if every table of every database was compared and equal.
 """
 
 from typing import Any
@@ -67,7 +67,7 @@ class DataLossReport(BaseModel):
         against: the branch that the backup was compared with, and whether services may have written to that since.
         compared: number of tables compared row by row; None: an older version wrote the report without it.
         databases: number of databases that were compared.
-        tables: tables that differ, those that lost most rows first.
+        tables: tables that differ, those with the most removed rows first.
         more_tables: number of tables that differ and are omitted.
         more_keys: table → number of omitted keys; only older versions write it.
         returned_tables: tables that only the restored branch has, since they were dropped after the restore point.
@@ -132,13 +132,13 @@ class DataLossReport(BaseModel):
         return DataLossReport.model_validate({**dict(self), **changes})
 
     def _with_table(self, table: TableDataLoss) -> "DataLossReport":
-        tables = sorted((*self.tables, table), key=lambda entry: (-_lost_rows(entry), entry.table))
+        tables = sorted((*self.tables, table), key=lambda entry: (-_removed_rows(entry), entry.table))
         return self.evolve(
             tables=tables[:_MAX_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MAX_TABLES)
         )
 
 
-def _lost_rows(table: TableDataLoss) -> int:
+def _removed_rows(table: TableDataLoss) -> int:
     return table.removed_rows if table.removed_rows is not None else table.rows_before - table.rows_after
 
 

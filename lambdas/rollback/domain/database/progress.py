@@ -50,7 +50,7 @@ class RestorePoint(_Stored):
 class OriginalBranch(_Stored):
     """The branch before any change. Its hosts must stay, and `last_reset_at` shows whether a restore was made."""
 
-    id: str | None = Field(default=None, description="Neon's id: another branch may get the name meanwhile")
+    id: str | None = Field(default=None, description="Neon's id: another branch may get the name during the rollback")
     parent_id: str | None = Field(
         default=None, description="its backup gets the same parent; None: the branch and its backup are roots"
     )
@@ -217,7 +217,7 @@ class DatabaseProgress(_Progress):
         default=None, description="when Conclude asked Neon what became of the last change"
     )
     unknown_reason: StoredText | None = Field(
-        default=None, description="why the last change's effect is not known; an operator has to look"
+        default=None, description="why the effect of the last change is not known; an operator has to check"
     )
     data_loss: DataLossReport | None = None
     data_loss_analysis: DataLossAnalysis | None = Field(
@@ -236,7 +236,7 @@ class DatabaseProgress(_Progress):
 
     @property
     def is_over(self) -> bool:
-        """Whether the change ended. The comparison of lost writes (`DataLossAnalysis`) runs later."""
+        """Whether the change ended. The data-loss analysis (`DataLossAnalysis`) runs later."""
         return self.ended_at is not None
 
     @property
@@ -264,7 +264,7 @@ class DatabaseProgress(_Progress):
 
     @property
     def is_data_loss_report_due(self) -> bool:
-        """Whether the comparison of lost writes began, and its report was not sent yet."""
+        """Whether the data-loss analysis began, and its report was not sent yet."""
         return self.data_loss_analysis is not None and self.data_loss_analysis.reported_at is None
 
     @property
@@ -326,10 +326,10 @@ class DatabaseProgress(_Progress):
         return self.evolve(fence=self.fence.evolve(**changes))
 
     def reopen_fence(self, **more: Any) -> Self:
-        """Have the fence made again: its stop and its end of the log don't hold any more.
+        """Have the fence made again: its stop and its end of the log no longer hold.
 
         Args:
-            more: other fields of the fence that don't hold any more.
+            more: other fields of the fence that no longer hold.
         """
         return self.evolve_fence(head=None, stopped_at=None, **more).evolve(intent=None)
 

@@ -1,6 +1,6 @@
 """Sequences across a restore: the values that were given out, and the value from which each continues.
 
-A restore also takes sequences back, so new rows would get the ids of lost rows. An e-mail or a payment that refers to
+A restore also takes sequences back, so new rows would reuse ids of removed rows. An e-mail or a payment that refers to
 such an id would then mean another row. The last values are read behind the fence, before the restore. A restored
 sequence may be up to 32 values ahead of the restore point: Postgres logs values ahead (`SEQ_LOG_VALS` in
 commands/sequence.c), and a restore replays the log.
@@ -60,7 +60,7 @@ class SequenceValue(_Stored):
 
 
 class SequenceCarried(_Stored):
-    """A sequence that continues after the values of lost rows.
+    """A sequence that continues after the values of removed rows.
 
     Attributes:
         name: `schema.name`, after its database if that is not the main one.
@@ -80,10 +80,11 @@ class SequenceCarried(_Stored):
         """Line of the report."""
         if self.why_not:
             return (
-                f"{self.name} could not be continued at {self.value:,}: {self.why_not}; new rows get ids of lost rows"
+                f"{self.name} could not be advanced to {self.value:,}: {self.why_not}; new rows may reuse ids of "
+                "removed rows"
             )
         instead = f"instead of {self.before:,}" if self.before is not None else "instead of its beginning"
-        return f"{self.name} continues after {self.value:,} {instead}: new rows get no id of a lost row"
+        return f"{self.name} continues after {self.value:,} {instead}: new rows reuse no id of a removed row"
 
 
 def select_values_to_keep(

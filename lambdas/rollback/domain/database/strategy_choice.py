@@ -58,7 +58,7 @@ def _objection(migration: ShippedMigration) -> str | None:
     if down_impact.impact not in _LOSES_NOTHING:
         return f"the down file of {tag} may lose data: {'; '.join(down_impact.reasons) or down_impact.impact}"
     if down_impact.impact is Impact.NONE and migration.impact.impact not in _LOSES_NOTHING:
-        return f"the down file of {tag} changes nothing, and {tag} does"
+        return f"the down file of {tag} changes nothing, but {tag} does"
     return None
 
 
@@ -69,7 +69,10 @@ def find_down_migrations(
     if not settings.down_command:
         return "no down_command is set"
     if verdict.journal is not JournalRelation.AHEAD:
-        return f"the database's journal is {verdict.journal}, seen from the target's: stepping down does not lead there"
+        return (
+            f"the database's journal is {verdict.journal} compared with the target's, so down-migrations do not lead "
+            "to the target's schema"
+        )
     has_down = {migration.tag: migration.has_down for migration in shipped}
     tags_without_down_file = [tag for tag in verdict.since if not has_down.get(tag, False)]
     if tags_without_down_file:

@@ -95,7 +95,7 @@ def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_service
         raise OutcomeUnknown("524")
 
     restore.neon.restore = unanswered  # type: ignore[method-assign]
-    assert_refused(restore, "it was at restore")
+    assert_refused(restore, "its last move was restore")
     restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 

@@ -198,7 +198,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: a 
         (
             restore(**ACCEPTED),
             seen(RESET, hosts=("ep-2.test",), backup=BACKUP),
-            "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services connect to nothing",
+            "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services can't connect",
         ),
     ],
 )
