@@ -37,8 +37,8 @@ def _newer_deployment(rollback: Rollback) -> Iterator[str]:
             yield "  This rollback replaced the same release: check that the deployment was intended"
     elif newer.why_replaced:
         yield (
-            f"Replaced during the rollback: {newer.in_words}; {newer.why_replaced}. Check that release before you deploy "
-            "it again"
+            f"Replaced during the rollback: {newer.in_words}; {newer.why_replaced}. Check that release before you "
+            "deploy it again"
         )
     else:
         yield f"Deployed during the rollback: {newer.in_words}; the deployment failed, or did not complete in time"

@@ -96,7 +96,8 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
     assert [one.in_words() for one in done.sequences_carried or ()] == [
-        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows reuse no id of a removed row",
+        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows reuse no id of a removed "
+        "row",
         "public.Down continues after -6 instead of its beginning: new rows reuse no id of a removed row",
         "public.orders_id_seq continues after 80 instead of 33: new rows reuse no id of a removed row",
     ]

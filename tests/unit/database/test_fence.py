@@ -20,7 +20,7 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
     assert_refused(
-        restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
+        restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not changed"
     )
     assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
     assert restore.progress.fence.head is None
@@ -81,7 +81,7 @@ def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollb
         restore.run_round()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
-    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not touched")
+    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not changed")
     assert "restore" not in restore.neon.calls
 
 

@@ -138,7 +138,7 @@ def _note_leftovers(open_analysis: OpenAnalysis, reason: str, now: datetime) -> 
     )
     computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
     leftovers = " and ".join(part for part in (child, computes) if part)
-    note = f"The rollback could not delete {leftovers} ({reason}): delete what still exists in Neon's console"
+    note = f"Delete {leftovers} in Neon's console; the rollback's own deletion failed: {reason}"
     progress = open_analysis.progress.add_note(note) if leftovers else open_analysis.progress
     return open_analysis.rollback.evolve(
         database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, leftover_resources=leftovers)),

@@ -30,7 +30,7 @@ def judge_standing_plan(service_name: str, ports: DatabaseReadinessPorts) -> Non
         standing = read_standing_plan(service_name, ports)
         if standing is None:
             return
-        # Replaces this version only: a newer one may lack a target that was judged bad meanwhile.
+        # Replaces this version only: a newer version may lack a target that was judged bad since.
         with contextlib.suppress(Conflict):
             ports.ledger.replace_standing_plan(standing, judge_database(standing, view, ports))
             return

@@ -30,13 +30,13 @@ def restore_point_is_in_window(
         backups = ", ".join(b.name for b in branches if b.name.startswith(BACKUP_PREFIX)) or "none of ours is left"
         objection = (
             f"{point.at} is before {branch.name} was last restored ({branch.last_reset_at}): that history is in the "
-            f"backup of that restore ({backups}); restore the branch from that backup in Neon's console"
+            f"backup of that restore ({backups}); restore the branch from there in Neon's console"
         )
     else:
         objection = (
             f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest}, with a margin of "
             f"{branch_settings.window_margin_minutes:g} minutes at that end. Name a later time (--to), or restore "
-            "the data from your own dump. For the next time, let Neon keep history for longer (in the project's settings)"
+            "the data from your own dump. For the next time, let Neon keep a longer history, in the project's settings"
         )
     is_kept = window.contains(point.at, margin)
     return Check.failed_if(

@@ -21,7 +21,7 @@ from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater
 
 KEEP_SOURCE = "keep_source_branch"
-_UNPROTECTED_BRANCH = "the branch is not protected yet, and services were started without its protection: {}"
+_UNPROTECTED_BRANCH = "the branch could not be protected again, and services were started without its protection: {}"
 _UNPROTECTED_BACKUP = (
     "the backup {} could not be protected in time, so any address reaches it: protect the backup in Neon's console: {}"
 )

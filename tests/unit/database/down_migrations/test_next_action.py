@@ -78,7 +78,7 @@ def test_the_report_lists_the_migrations_that_ran_and_that_are_still_applied() -
         DownMigrationSnapshot(branch=MAIN, backup=BACKUP), progress(gone), COMMANDS, NOW, LIMIT
     )
     assert told is not None
-    assert "without an exit code: ECS does not know the task" in told
+    assert "without an exit code: ECS no longer describes the task" in told
     assert "still applied: 0002_teams" in told
 
 
