@@ -64,8 +64,9 @@ def resolve_database_change(
     if now < _change_deadline(progress, context, ports):
         return rollback.evolve(wait_seconds=poll)
     try:
-        seen = _observe_branch(rollback, progress.mark_failed(_REASON, now), planned, settings, context, ports)
-        return _save_change_outcome(*seen, now)
+        failed_progress = progress.mark_failed(_REASON, now)
+        rollback_and_progress = _observe_branch(rollback, failed_progress, planned, settings, context, ports)
+        return _save_change_outcome(*rollback_and_progress, now)
     except (ExternalServiceError, InvalidRequest, _NotAnsweredYet) as failure:
         may_answer_later = not isinstance(failure, CallRefused)
         if may_answer_later and not _is_out_of_time(rollback, now, ports):
@@ -213,9 +214,9 @@ def _observe_down_migrations(
         rollback, progress, build_commands(settings, planned.migrations), ports
     )
     _require_idle(busy=snapshot.operations == "running", operations="its operations on the branch")
-    running = find_running_command(progress)
-    if running is not None:
-        raise _NotAnsweredYet(f"the task of {running.name}, {running.arn}, is still running")
+    running_command = find_running_command(progress)
+    if running_command is not None:
+        raise _NotAnsweredYet(f"the task of {running_command.name}, {running_command.arn}, is still running")
     if all(run.never_started for run in progress.ran):
         progress = progress.evolve(data_change_announced_at=None, backup_id=None)
         if snapshot.backup is not None:

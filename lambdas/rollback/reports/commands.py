@@ -45,12 +45,12 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     return commands
 
 
-def _family_to_deploy(rollback: Rollback, target: Release, service: str) -> str:
+def _family_to_deploy(rollback: Rollback, target: Release, service_name: str) -> str:
     """The last-known-good family: the one that was deployed, else derived from the name of the target's own."""
     deployed_family = family_of(rollback.service.target_definition_arn or "") if rollback.service is not None else ""
-    if deployed_family.endswith(last_known_good_family("", rollback.environment, service)):
+    if deployed_family.endswith(last_known_good_family("", rollback.environment, service_name)):
         return deployed_family
-    return last_known_good_family(original_family(family_of(target.definition_arn)), rollback.environment, service)
+    return last_known_good_family(original_family(family_of(target.definition_arn)), rollback.environment, service_name)
 
 
 def _direct_option(rollback: Rollback) -> str:

@@ -96,8 +96,8 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
         yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{remark}"
 
 
-def _is_fence_of(obligation: Obligation, service: str, rollback: Rollback) -> bool:
-    return obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == service
+def _is_fence_of(obligation: Obligation, service_name: str, rollback: Rollback) -> bool:
+    return obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == service_name
 
 
 def _restore_time(progress: DatabaseProgress) -> str:

@@ -86,8 +86,10 @@ def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: da
     """
     branch_settings = context.settings
     try:
-        restored = {sequence.identity: sequence for sequence in _all_sequences(branch_settings.branch_id, context)}
-        settable, entries = plan_sequence_carry(progress.sequences or (), restored, branch_settings.database)
+        restored_sequences = {
+            sequence.identity: sequence for sequence in _all_sequences(branch_settings.branch_id, context)
+        }
+        settable, entries = plan_sequence_carry(progress.sequences or (), restored_sequences, branch_settings.database)
         refusals = _set_sequences(settable, context)
     except CallRefused as failure:
         return _not_carried(progress, str(failure))

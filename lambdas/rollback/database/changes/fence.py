@@ -43,10 +43,12 @@ def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext
             stop = partial(_stop_service, service, move, ports)
             send_under_lease(rollback, stop, ports, policy.database_timeout_seconds)
             return rollback.evolve(database=progress.evolve_fence(stopped_at=None), wait_seconds=0)
-    running = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
-    progress = record_services_at_zero(progress, [name for name in moves if name not in running], running, now)
-    if running:
-        return _wait_for_tasks_to_stop(rollback, progress, running, context, ports)
+    running_services = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
+    progress = record_services_at_zero(
+        progress, [name for name in moves if name not in running_services], running_services, now
+    )
+    if running_services:
+        return _wait_for_tasks_to_stop(rollback, progress, running_services, context, ports)
     if progress.fence.stopped_at is None:  # saved before SQL is asked, which may not answer
         return rollback.evolve(database=progress.evolve_fence(stopped_at=now), wait_seconds=0)
     return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, context, ports)
@@ -55,7 +57,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext
 def _wait_for_tasks_to_stop(
     rollback: Rollback,
     progress: DatabaseProgress,
-    running: list[str],
+    service_names: list[str],
     context: BranchContext,
     ports: WaitPorts,
 ) -> Rollback:
@@ -63,7 +65,7 @@ def _wait_for_tasks_to_stop(
     previewed_at = progress.previewed_at if isinstance(progress, RestoreProgress) else None
     progress = progress.evolve_fence(stopped_at=None)
     if now - (previewed_at or progress.started_at) > timedelta(minutes=limit):
-        progress = progress.mark_failed(f"tasks of {', '.join(running)} did not stop in {limit:g} minutes", now)
+        progress = progress.mark_failed(f"tasks of {', '.join(service_names)} did not stop in {limit:g} minutes", now)
     return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
 
 

@@ -110,8 +110,8 @@ def _adopt_restart(progress: DatabaseProgress, stopped_at: datetime, context: Br
         return None
     restart_ids = tuple(operation.id for operation in branch_operations)
     operation_ids = (*progress.operation_ids, *restart_ids)
-    restarted = progress.evolve_fence(restarted_at=progress.intent.last_sent_at, restart_ids=restart_ids)
-    return restarted.evolve(intent=None, operation_ids=operation_ids)
+    restarted_progress = progress.evolve_fence(restarted_at=progress.intent.last_sent_at, restart_ids=restart_ids)
+    return restarted_progress.evolve(intent=None, operation_ids=operation_ids)
 
 
 def _is_restart_over(

@@ -100,11 +100,11 @@ def with_retry(
     except NotFound:  # deleted between two calls of this round
         return rollback.evolve(database=progress, wait_seconds=poll)
     except CallRefused as refused:
-        failed = progress.mark_failed(str(refused), ports.clock.now())
+        failed_progress = progress.mark_failed(str(refused), ports.clock.now())
         if progress.why_not is not None:  # clean-up is refused too
             note = f"a branch of this rollback may still exist, delete that branch in Neon's console: {refused}"
-            failed = failed.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
-        return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
+            failed_progress = failed_progress.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
+        return rollback.evolve(database=failed_progress, refusal=Refusal.of(refused), wait_seconds=0)
     except ExternalServiceError:  # keep the progress: the time limit at zero tasks keeps running
         return rollback.evolve(database=progress, wait_seconds=poll)
 
@@ -119,8 +119,8 @@ def _tolerate_refused_session(
     if progress.why_not is None and is_fresh and now - refused_since < _SESSION_REFUSAL_LIMIT:
         waiting = progress.evolve(refused_since=refused_since)
         return rollback.evolve(database=waiting, wait_seconds=ports.settings.policy.poll_seconds)
-    failed = progress.mark_failed(str(refused), now)
-    return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
+    failed_progress = progress.mark_failed(str(refused), now)
+    return rollback.evolve(database=failed_progress, refusal=Refusal.of(refused), wait_seconds=0)
 
 
 def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
@@ -130,8 +130,8 @@ def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
 
 def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, ports: HasClock) -> Rollback:
     """End a failed change once its clean-up is done."""
-    ended = progress.ended(outcome_after_failure(progress), ports.clock.now())
-    return rollback.evolve(database=ended, wait_seconds=0)
+    ended_progress = progress.ended(outcome_after_failure(progress), ports.clock.now())
+    return rollback.evolve(database=ended_progress, wait_seconds=0)
 
 
 def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime, extra_minutes: float) -> ProgressT:

@@ -155,10 +155,10 @@ def _create_base_branch(open_analysis: OpenAnalysis, settings: DatabaseSettings,
         if analysis.expires:  # some projects allow no expiry (Neon's documentation, "Branch expiration")
             return open_analysis.save(analysis.evolve(expires=False))
         restored_id = open_analysis.progress.current_branch_id
-        without_child = analysis.evolve(
+        branch_analysis = analysis.evolve(
             base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=str(refused), child_requested_at=None
         )
-        return open_analysis.save(without_child)
+        return open_analysis.save(branch_analysis)
     return open_analysis.save(analysis, poll)
 
 

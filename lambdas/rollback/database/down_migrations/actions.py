@@ -99,14 +99,14 @@ def _stop_running_command(
     rollback: Rollback, progress: DownMigrationProgress, ports: MigrationTaskPorts
 ) -> tuple[CommandRun, ...]:
     """Ask ECS once to stop the running command's task. An observation shows whether it stopped."""
-    running = find_running_command(progress)
-    if running is None:
+    running_command = find_running_command(progress)
+    if running_command is None:
         return progress.ran
     service, now = ports.settings.service(rollback.service_name), ports.clock.now()
     try:
-        ports.tasks.stop(service, running.arn, f"{rollback.id} gave this down-migration up")
+        ports.tasks.stop(service, running_command.arn, f"{rollback.id} gave this down-migration up")
     except ExternalServiceError as failure:
-        stopping_run = running.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
+        stopping_run = running_command.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
     else:
-        stopping_run = running.evolve(stop_asked_at=now)
+        stopping_run = running_command.evolve(stop_asked_at=now)
     return (*progress.ran[:-1], stopping_run)

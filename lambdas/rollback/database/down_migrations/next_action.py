@@ -100,9 +100,9 @@ def next_down_migration_move(
     expires_at: datetime | None,
 ) -> DownMigrationMove:
     """Decide the next move; the same again when nothing changed in between."""
-    running = find_running_command(progress)
-    if running is not None:
-        must_stop = progress.why_not is not None and running.stop_asked_at is None
+    running_command = find_running_command(progress)
+    if running_command is not None:
+        must_stop = progress.why_not is not None and running_command.stop_asked_at is None
         return DownMigrationMove.STOP_TASK if must_stop else DownMigrationMove.WAIT_FOR_TASK
     if snapshot.is_busy:
         return DownMigrationMove.WAIT_FOR_OPERATIONS
@@ -129,17 +129,17 @@ def find_down_migration_objection(
     task_timeout: timedelta,
 ) -> str | None:
     """Return why the commands can't succeed any more; None: they may go on."""
-    running, name = find_running_command(progress), progress.before.name
+    running_command, name = find_running_command(progress), progress.before.name
     if snapshot.branch is None:
         return f"branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
     if snapshot.is_stuck:
         return f"an operation of Neon failed and is not retried: the backup of {name} did not get ready"
     if progress.ran and snapshot.backup is None:
         return f"the backup of {name} is gone: see in Neon's console who deleted it"
-    if running is not None and now - running.asked_at > task_timeout:
+    if running_command is not None and now - running_command.asked_at > task_timeout:
         minutes = f"{task_timeout.total_seconds() / 60:g} minutes"
-        return f"{running.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"
-    last_run = progress.ran[-1] if progress.ran and running is None else None
+        return f"{running_command.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"
+    last_run = progress.ran[-1] if progress.ran and running_command is None else None
     if last_run is not None and not last_run.succeeded:
         return f"{_describe_exit(last_run)}; {describe_applied_migrations(progress, commands)}"
     failed_checks = progress.failed_checks()

@@ -32,15 +32,17 @@ def apply_observation(
 ) -> DownMigrationProgress:
     """Record the task of an announced command, though its answer was lost, and the end of the running command."""
     progress = _adopt_task(rollback, progress, commands, ports)
-    running = find_running_command(progress)
-    if running is None:
+    running_command = find_running_command(progress)
+    if running_command is None:
         return progress
-    task = ports.tasks.describe(ports.settings.service(rollback.service_name), running.arn)
+    task = ports.tasks.describe(ports.settings.service(rollback.service_name), running_command.arn)
     if task is not None and not task.is_stopped:
         return progress
-    ended_run = running.evolve(ended_at=ports.clock.now(), reason="ECS no longer describes the task", started=True)
+    ended_run = running_command.evolve(
+        ended_at=ports.clock.now(), reason="ECS no longer describes the task", started=True
+    )
     if task is not None:
-        lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
+        lines = _last_lines(rollback, running_command, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
         ended_run = ended_run.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
     return progress.evolve(ran=(*progress.ran[:-1], ended_run), intent=None)
 

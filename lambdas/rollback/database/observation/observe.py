@@ -52,11 +52,11 @@ def observe(ports: ObservationPorts) -> Observation | None:
     context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     address = context.address(settings.branch_id)
     timeline, schema = ports.sql.head(address).timeline, read_live_schema(address, ports.sql)
-    running = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
+    running_fingerprints = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
         for service in branch_settings.writers
-        for check in _check_restore(service.name, running[service.name], settings, context, ports)
+        for check in _check_restore(service.name, running_fingerprints[service.name], settings, context, ports)
     )
     if find_live_database_lease(ports) is not None:  # a rollback began since: the observed state may be gone
         return None
@@ -70,7 +70,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
     )
     ports.ledger.put_observation(observation)
     for service in branch_settings.writers:
-        release = _find_release(service.name, running[service.name], ports)
+        release = _find_release(service.name, running_fingerprints[service.name], ports)
         if release is not None and release.state is ReleaseState.PROMOTED:
             record_schema(release, ports)  # promoted before the first observation of its schema
         judge_standing_plan(service.name, ports)
@@ -146,7 +146,7 @@ def _check_restore(
     def fits(point: RecordedPoint) -> bool:
         return is_compatible_at(target, point, ports)
 
-    point, after = choose_restore_point(
+    point, next_release = choose_restore_point(
         target, later_releases, (candidate for candidate in points if history.has(candidate)), fits
     )
     if point is None:
@@ -154,7 +154,7 @@ def _check_restore(
         if unreachable_point is not None:
             position = f"the restore point before {unreachable_point.version}, {unreachable_point.at}"
             return (history.failed_check(unreachable_point.at, position),)
-        next_version = after.version if after is not None else "the release after it"
+        next_version = next_release.version if next_release is not None else "the release after it"
         checkpoint = f"rollback checkpoint {ports.settings.environment} --service {service_name} --version VERSION"
         reason = (
             f"no restore point was recorded before {next_version}: a rollback can't restore the data of "

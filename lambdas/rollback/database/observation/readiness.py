@@ -27,12 +27,12 @@ def judge_standing_plan(service_name: str, ports: DatabaseReadinessPorts) -> Non
     """
     view = ports.services.describe(ports.settings.service(service_name))
     for _ in range(_TRIES):
-        standing = read_standing_plan(service_name, ports)
-        if standing is None:
+        standing_plan = read_standing_plan(service_name, ports)
+        if standing_plan is None:
             return
         # Replaces this version only: a newer version may lack a target that was judged bad since.
         with contextlib.suppress(Conflict):
-            ports.ledger.replace_standing_plan(standing, judge_database(standing, view, ports))
+            ports.ledger.replace_standing_plan(standing_plan, judge_database(standing_plan, view, ports))
             return
     raise Conflict(
         f"another writer replaced the standing plan of {service_name} {_TRIES} times: its verdicts are outdated"
@@ -53,14 +53,14 @@ def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadine
             "no database is set that the service writes to, or each pull request has its own branch"
         )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    running = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
+    running_release = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
     observation = ports.ledger.observation(
         database.branch_key(None)
     )  # read before the verdicts, which so rest on this or a newer one
     recorded_releases = (ports.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     releases_by_fingerprint = {release.fingerprint: release for release in recorded_releases if release is not None}
-    targets = tuple(_judge_target(target, releases_by_fingerprint, running, ports) for target in plan.targets)
-    next_target = next((t for t in targets if t.release.fingerprint != running.fingerprint), None)
+    targets = tuple(_judge_target(target, releases_by_fingerprint, running_release, ports) for target in plan.targets)
+    next_target = next((t for t in targets if t.release.fingerprint != running_release.fingerprint), None)
     verdict = next_target.schema_verdict if next_target is not None else None
     check = check_restore_available(observation, plan.service, verdict, database.observe_minutes, ports.clock.now())
     observed_at = observation.observed_at if observation is not None else None

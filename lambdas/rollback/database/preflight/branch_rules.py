@@ -140,9 +140,9 @@ def source_is_quiet(source: Branch, busy: Sequence[Operation]) -> Check:
     Args:
         busy: the source's operations that change data and are not over.
     """
-    running = ", ".join(sorted({operation.action for operation in busy}))
+    actions = ", ".join(sorted({operation.action for operation in busy}))
     objection = (
-        f"{source.name} is being changed ({running or source.current_state}): wait until the branch is ready, and "
+        f"{source.name} is being changed ({actions or source.current_state}): wait until the branch is ready, and "
         "start again"
     )
     is_quiet = source.is_ready and not busy

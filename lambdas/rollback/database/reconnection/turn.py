@@ -114,7 +114,8 @@ def run_task(
     if connection.intent is None or connection.intent.action != purpose:
         return save_connection(turn, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
     if is_late(connection, ports):
-        return finish_service(turn, connection.failed(timeout_reason(f"{purpose} did not begin", ports), now), ports)
+        reason = f"the {purpose.replace('_', ' ')} did not begin"
+        return finish_service(turn, connection.failed(timeout_reason(reason, ports), now), ports)
     assert_leases(rollback, connection, ports)
     started_run = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, ports)
     return (

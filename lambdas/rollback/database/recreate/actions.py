@@ -101,10 +101,10 @@ def describe_secret_change(
         return (), {}
 
     def note_failure(current_progress: RecreateProgress, failure: ExternalServiceError) -> RecreateProgress:
-        failed = current_progress.evolve(secret_failure=str(failure))
+        failed_progress = current_progress.evolve(secret_failure=str(failure))
         if progress.secret_failure is None and not isinstance(failure.__cause__, CallRefused):
-            return failed
-        return failed.mark_failed(str(failure), ports.clock.now())
+            return failed_progress
+        return failed_progress.mark_failed(str(failure), ports.clock.now())
 
     return DatabaseChange(
         RecreateMove.WRITE_SECRET, write, announced={"is_redeploy_needed": True}, after_lost_answer=note_failure
