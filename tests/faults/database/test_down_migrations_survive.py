@@ -257,7 +257,7 @@ def test_down_migrations_of_a_deregistered_definition_are_refused_before_the_fen
     down = DownMigrationsScenario()
     down.writers.services[SERVICE].deregister(down.definition_arn)
     down.writers.services[WORKER].deregister(down.definition_arn)
-    assert_refused(down, "is INACTIVE: ECS runs no task of it")
+    assert_refused(down, "is INACTIVE: ECS runs no task of this definition")
     assert down.open_obligations() == ()
 
 
