@@ -34,7 +34,7 @@ from rollback.domain.settings.environment import (
 from rollback.errors import InvalidRequest
 from rollback.ports.all_ports import AllPorts, OptionalPorts
 from rollback.ports.http import Http
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.references import Secrets
 from rollback.resources.aws.account_and_region import AccountAndRegion
@@ -100,8 +100,8 @@ def make_ports(
     balancers = clients.of("elbv2")
     secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
-    def neon_of(given: Settings) -> Databases:
-        return cast(Databases, LazyProxy(lambda: _databases(given, secrets)))
+    def neon_of(given: Settings) -> NeonProject:
+        return cast(NeonProject, LazyProxy(lambda: _databases(given, secrets)))
 
     return AllPorts(
         settings=settings,
@@ -189,7 +189,7 @@ def _http() -> Http:
     return HttpxHttp()
 
 
-def _databases(settings: Settings, secrets: Secrets) -> Databases:
+def _databases(settings: Settings, secrets: Secrets) -> NeonProject:
     """Make the Neon port.
 
     Raises:

@@ -18,7 +18,7 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import RetryLater
 from rollback.resources.database.wal_position import Lsn
@@ -32,10 +32,10 @@ _CALLS = {
 }
 
 
-class NeonProject(Protocol):
+class ContractProject(Protocol):
     """A project whose default branch is `main`; `write` commits, `rows` reads."""
 
-    databases: Databases
+    databases: NeonProject
     sql: Sql
 
     def write(self, branch_id: str, row: int) -> None: ...
@@ -71,7 +71,7 @@ class FakeProject:
         self._neon.retention_seconds = limits.history_retention_seconds
         self._neon.root_branch_limit = limits.root_branches
         self._sql = FakeSql(self._neon)
-        self.databases: Databases = self._neon
+        self.databases: NeonProject = self._neon
         self.sql: Sql = self._sql
         self.write, self.rows, self.position = self._neon.write, self._neon.rows, self._neon.position
         self.settle, self.hold_operations, self.fail_next = (
@@ -96,7 +96,7 @@ class LocalProject:
         self._project = neon.create_project(limits=limits, logical_replication=logical_replication)
         self.id = self._project.id
         self.http = NeonHttp(lambda: neon.api_key, neon.base_url, sleep=lambda _: None)
-        self.databases: Databases = NeonDatabases(self.http, self._project.id)
+        self.databases: NeonProject = NeonDatabases(self.http, self._project.id)
         self.sql: Sql = PostgresSql()
         self.settle, self.hold_operations = self._project.operations.wait, self._project.operations.hold_operations
         self.fail_next = self._project.operations.fail_next

@@ -47,7 +47,7 @@ SHOWN_EVENTS = {
         r"connections: express-api: started from zero tasks, .* its session was seen on the branch",
         QUARANTINED,
         BACK,
-        r"lost writes: public\.users",
+        r"data loss: public\.users",
         r"recovered with its data: .* the report lists exactly these rows",
     ),
     "nothing-good": (

@@ -92,20 +92,20 @@ def restarting(made: Any) -> None:
 
 
 EXAMPLES: dict[str, Example] = {
-    "Databases.project": Example({}, {}),
-    "Databases.branches": Example({}, {}),
-    "Databases.branch": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
-    "Databases.branch_named": Example({"name": "main"}, {"name": EachOf((STAGING, "mai"))}),
-    "Databases.endpoints": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
-    "Databases.operation": Example(
+    "NeonProject.project": Example({}, {}),
+    "NeonProject.branches": Example({}, {}),
+    "NeonProject.branch": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
+    "NeonProject.branch_named": Example({"name": "main"}, {"name": EachOf((STAGING, "mai"))}),
+    "NeonProject.endpoints": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
+    "NeonProject.operation": Example(
         {"operation_id": FromFake(lambda made: made._unfinished()[0].id)},
         {"operation_id": "op-none"},
         arrange=restarting,
     ),
-    "Databases.operations_since": Example(
+    "NeonProject.operations_since": Example(
         {"since": NOW - timedelta(hours=2)}, {"since": NOW + timedelta(hours=1)}, arrange=restarted
     ),
-    "Databases.connection_uri": Example(
+    "NeonProject.connection_uri": Example(
         {"branch_id": MAIN, "database": "app", "role": "owner", "pooled": False},
         {
             "branch_id": EachOf((COPY, STAGING, "br-none")),
@@ -114,7 +114,7 @@ EXAMPLES: dict[str, Example] = {
             "pooled": True,
         },
     ),
-    "Databases.create_branch": Example(
+    "NeonProject.create_branch": Example(
         {
             "name": "preview",
             "parent_id": MAIN,
@@ -132,7 +132,7 @@ EXAMPLES: dict[str, Example] = {
             "expires_at": EachOf((LATER, NOW - timedelta(days=1), NOW + timedelta(days=31))),
         },
     ),
-    "Databases.restore": Example(
+    "NeonProject.restore": Example(
         {"branch_id": COPY, "source_branch_id": MAIN, "at": None, "preserve_under_name": "backup"},
         {
             "branch_id": EachOf((STAGING, MAIN, "br-none")),
@@ -141,7 +141,7 @@ EXAMPLES: dict[str, Example] = {
             "preserve_under_name": EachOf((None, "another", "main")),
         },
     ),
-    "Databases.update_branch": Example(
+    "NeonProject.update_branch": Example(
         {"branch_id": COPY, "name": None, "protected": True},
         {
             "branch_id": EachOf((STAGING, "br-none")),
@@ -149,16 +149,16 @@ EXAMPLES: dict[str, Example] = {
             "protected": EachOf((None, False)),
         },
     ),
-    "Databases.expire_branch": Example(
+    "NeonProject.expire_branch": Example(
         {"branch_id": COPY, "at": LATER},
         {"branch_id": EachOf((STAGING, MAIN, "br-none")), "at": EachOf((None, LATER + timedelta(days=1), NOW))},
     ),
-    "Databases.delete_branch": Example({"branch_id": COPY}, {"branch_id": EachOf((STAGING, MAIN, "br-none"))}),
-    "Databases.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": EachOf((COPY, "br-none"))}),
-    "Databases.delete_endpoint": Example(
+    "NeonProject.delete_branch": Example({"branch_id": COPY}, {"branch_id": EachOf((STAGING, MAIN, "br-none"))}),
+    "NeonProject.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": EachOf((COPY, "br-none"))}),
+    "NeonProject.delete_endpoint": Example(
         {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
-    "Databases.restart_endpoint": Example(
+    "NeonProject.restart_endpoint": Example(
         {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),

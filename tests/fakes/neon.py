@@ -19,7 +19,7 @@ from rollback.resources.database.wal_position import Lsn, Position
 
 
 class FakeNeon(NeonState):
-    """The port `Databases`; what stands for SQL, for operations' ends and for faults is in the state."""
+    """The port `NeonProject`; what stands for SQL, for operations' ends and for faults is in the state."""
 
     def branches(self) -> Iterator[Branch]:
         self._end_by_themselves()

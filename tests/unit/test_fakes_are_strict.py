@@ -31,7 +31,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Notifications": (aws.notifications,),
     "Metrics": (aws.metrics,),
     "Workflow": (aws.workflow,),
-    "Databases": (database.neon,),
+    "NeonProject": (database.neon,),
     "Sql": (database.sql,),
     "Documents": (kept.ledger,),
     "Index": (kept.ledger,),

@@ -89,7 +89,7 @@ def _expect_data_recovery(environment: "DemoEnvironment") -> None:
 
 
 def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "DemoDatabase") -> None:
-    """Expect the lost rows in the backup branch only, each of them in the report, and no lost id used again."""
+    """Expect the removed rows in the backup branch only, each of them in the report, and no id of theirs reused."""
     backup = database.branch(backup_name(rollback_id))
     if database.neon.endpoints(backup.id):
         raise ExpectationFailed(f"branch {backup.name} still has the compute of the report and production's passwords")
@@ -106,7 +106,7 @@ def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "Dem
     if unreported:
         raise ExpectationFailed(f"the data loss report lacks: {'; '.join(unreported)}")
     if reused_ids := count_reused_ids(database, backup.id):
-        raise ExpectationFailed(f"{reused_ids} new rows have the ids of lost rows")
+        raise ExpectationFailed(f"{reused_ids} new rows have the ids of removed rows")
 
 
 def _is_serving(environment: "DemoEnvironment") -> bool:

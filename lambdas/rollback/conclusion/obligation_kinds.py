@@ -7,7 +7,7 @@ from rollback.conclusion.ports import SettingDischargePorts
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.intents.caused import record_caused_deployment
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 
 
@@ -28,8 +28,8 @@ class ServiceDischarge:
 class BranchDischarge:
     """Check and change of an obligation about a Neon branch; the attributes mean the same as for a service."""
 
-    is_discharged: Callable[[Obligation, Databases], bool]
-    discharge: Callable[[Obligation, Databases], None]
+    is_discharged: Callable[[Obligation, NeonProject], bool]
+    discharge: Callable[[Obligation, NeonProject], None]
 
 
 def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
@@ -62,7 +62,7 @@ def restore_setting(
     return False
 
 
-def ensure_branch_protected(obligation: Obligation, neon: Databases) -> bool:
+def ensure_branch_protected(obligation: Obligation, neon: NeonProject) -> bool:
     """Protect a branch again whose protection a restore removed and could not put back.
 
     Returns:
@@ -141,10 +141,10 @@ def _restore_scaling(
         ports.scaling.put(service, recorded)
 
 
-def _is_branch_protected(obligation: Obligation, neon: Databases) -> bool:
+def _is_branch_protected(obligation: Obligation, neon: NeonProject) -> bool:
     branch = neon.branch(str(obligation.before["branch_id"]))
     return branch is None or branch.protected
 
 
-def _protect_branch(obligation: Obligation, neon: Databases) -> None:
+def _protect_branch(obligation: Obligation, neon: NeonProject) -> None:
     neon.update_branch(str(obligation.before["branch_id"]), protected=True)

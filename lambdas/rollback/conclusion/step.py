@@ -49,13 +49,13 @@ def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, ports)
     progress = rollback.database
-    unanswered_progress = progress if progress is not None and progress.has_unanswered_change else None
-    if unanswered_progress is not None and rollback.has_changed_data:
-        return resolve_database_change(rollback, unanswered_progress, ports)
+    unconfirmed_progress = progress if progress is not None and progress.has_unconfirmed_change else None
+    if unconfirmed_progress is not None and rollback.has_changed_data:
+        return resolve_database_change(rollback, unconfirmed_progress, ports)
     if rollback.open_obligations():
         return _discharge_next_obligation(rollback, now, ports)
-    if unanswered_progress is not None:
-        return resolve_database_change(rollback, unanswered_progress, ports)
+    if unconfirmed_progress is not None:
+        return resolve_database_change(rollback, unconfirmed_progress, ports)
     return None
 
 

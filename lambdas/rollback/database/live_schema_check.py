@@ -60,9 +60,9 @@ def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollba
         f"{planned.target.version} fits the live schema, which was read before any task was stopped: "
         "only the service is rolled back, and the database stays as it is"
     )
-    fits = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
-    not_needed = Check.warned(_FULL_IS_NEEDED, f"{reason}; reason from the last observation: {outdated_reason}")
-    checks = (*_other_checks(planned.plan), fits, not_needed)
+    compatible_check = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
+    unneeded_check = Check.warned(_FULL_IS_NEEDED, f"{reason}; reason from the last observation: {outdated_reason}")
+    checks = (*_other_checks(planned.plan), compatible_check, unneeded_check)
     service_plan = planned.plan.model_copy(update={"database": None, "checks": checks})
     return rollback.evolve(
         request=rollback.request.model_copy(update={"type": requested_type}),
@@ -84,20 +84,20 @@ def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, ports: HasSet
     needs_force = ports.settings.policy.database_approval == "required"
     target = planned.target
     remark = f"{explain_no_full_rollback(verdict)}; the live schema was read before any task was stopped"
-    named = (rollback.environment, target.service, target.version)
-    check = schema_check(verdict, *named, needs_force=needs_force, remark=remark)
+    identity = (rollback.environment, target.service, target.version)
+    check = schema_check(verdict, *identity, needs_force=needs_force, remark=remark)
     refused_plan = planned.plan.model_copy(update={"checks": (*_other_checks(planned.plan), check)})
     return rollback.evolve(plan=refused_plan), f"{CHECK_NAME}: {check.reason}"
 
 
 def why_down_migrations_differ(plan: DatabasePlan, verdict: SchemaVerdict) -> str | None:
     """Say how the plan's down-migrations differ from the live journal since the target. None: they are the same."""
-    applied = tuple(reversed(verdict.since))
-    if plan.strategy is not Strategy.DOWN_MIGRATIONS or plan.migrations == applied:
+    applied_tags = tuple(reversed(verdict.since))
+    if plan.strategy is not Strategy.DOWN_MIGRATIONS or plan.migrations == applied_tags:
         return None
     return (
         f"the plan steps down {', '.join(plan.migrations)}, but the migrations applied since the target are "
-        f"{', '.join(reversed(applied))}: the rollback is planned again after the next observation"
+        f"{', '.join(reversed(applied_tags))}: the rollback is planned again after the next observation"
     )
 
 

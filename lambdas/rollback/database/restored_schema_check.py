@@ -1,6 +1,7 @@
-"""Check that the releases that will run can work with the tables of the restored branch, before anything is changed.
+"""Check that the releases that will run can work with the tables that a database change leads to.
 
-The target is judged, and the releases of the other services that write to the branch: those releases stay.
+The tables are those of a preview, of a source, of a recreated branch, or of the branch after down-migrations. The
+target is judged, and the releases of the other services that write to the branch: those releases stay.
 """
 
 from rollback.check import Check, Verdict
@@ -26,7 +27,7 @@ from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_si
 def make_table_check(
     rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: WriterCheckPorts
 ) -> TableCheck:
-    """Make the function that judges the tables of the preview: one check of the target, one of each other writer."""
+    """Make the function that judges the resulting tables: one check of the target, one of each other writer."""
     refused_verdicts = _refused_verdicts(rollback, plan, settings)
 
     def check_tables(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
@@ -76,12 +77,12 @@ def _shipped_migrations(
 def _check_other_writers(
     rollback: Rollback, schema: LiveSchema, migrations: tuple[Migration, ...] | None, ports: WriterCheckPorts
 ) -> tuple[Check, ...]:
-    """One check for each writer except the rollback's own service, on the tables of the preview.
+    """One check for each writer except the rollback's own service, on the resulting tables.
 
     An unknown release or schema warns only, because those services did not cause the alarm.
     """
-    others = (service for service in ports.settings.writers() if service.name != rollback.service_name)
-    return tuple(_check_writer(service, rollback, schema, migrations, ports) for service in others)
+    other_writers = (service for service in ports.settings.writers() if service.name != rollback.service_name)
+    return tuple(_check_writer(service, rollback, schema, migrations, ports) for service in other_writers)
 
 
 def _check_writer(

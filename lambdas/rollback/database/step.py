@@ -1,7 +1,7 @@
 """Database: bring the branch to the state that the plan names, behind the fence.
 
 The step holds the lease on the branch, beside the leases on the services that write to the branch. The outcome says
-in which state the branch is: untouched (refused), or overwritten with its old state in a backup (failed). Lost rows are
+in which state the branch is: untouched (refused), or overwritten with its old state in a backup (failed). Data loss is
 reported after the conclusion (`data_loss`).
 """
 
@@ -69,7 +69,7 @@ def database(rollback: Rollback, ports: DatabasePorts) -> Rollback:
     except CallRefused as refused:
         if rollback.database is not None:
             raise
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
+        return _refuse(rollback, plan.branch, f"database-is-accessible: {refused}", ports)
 
 
 def _wait_or_refuse(
@@ -78,8 +78,8 @@ def _wait_or_refuse(
     if _may_wait_for_predecessor(rollback, holder, settings, ports):
         since = rollback.database_waits_since or ports.clock.now()
         return rollback.evolve(database_waits_since=since, wait_seconds=ports.settings.policy.poll_seconds)
-    why = f"{holder} is changing branch {plan.branch}: wait until it has concluded, and start again"
-    return _refuse(rollback, plan.branch, why, ports, may_succeed_later=True)
+    reason = f"{holder} is changing branch {plan.branch}: wait until that rollback has concluded, and start again"
+    return _refuse(rollback, plan.branch, reason, ports, may_succeed_later=True)
 
 
 def _may_wait_for_predecessor(rollback: Rollback, holder: str, settings: DatabaseSettings, ports: HasClock) -> bool:
@@ -94,7 +94,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
     try:
         branch_id = _find_branch_id(rollback, plan, settings, ports)
     except CallRefused as refused:
-        return _refuse(rollback, plan.branch, f"database-access: {refused}", ports)
+        return _refuse(rollback, plan.branch, f"database-is-accessible: {refused}", ports)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # a deletion succeeds if the branch is gone already
         return _refuse_unknown_branch(rollback, plan, settings, ports)
     context = BranchContext(
@@ -104,9 +104,9 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         check_tables=make_table_check(rollback, plan, settings, ports),
     )
     if is_live_check_needed(rollback):
-        decided = _check_live_schema(rollback, plan, settings, context, ports)
-        if decided is not None:
-            return decided
+        decision = _check_live_schema(rollback, plan, settings, context, ports)
+        if decision is not None:
+            return decision
     rollback = _apply_outcome(_run_strategy(rollback, plan, context, ports), ports)
     progress = rollback.database
     if progress is not None and progress.is_over and progress.database_outcome is not DatabaseOutcome.REFUSED:
@@ -128,8 +128,8 @@ def _check_live_schema(
         ports.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
         return revert_to_service_only(rollback, verdict)
     if not verdict.is_attributed:
-        rollback, why = refuse_unconfirmed(rollback, verdict, ports)
-        return _refuse(rollback, plan.branch, why, ports)
+        rollback, reason = refuse_unconfirmed(rollback, verdict, ports)
+        return _refuse(rollback, plan.branch, reason, ports)
     difference = why_down_migrations_differ(plan, verdict)
     if difference is not None:
         return _refuse(rollback, plan.branch, difference, ports, may_succeed_later=True)
@@ -139,12 +139,12 @@ def _check_live_schema(
 def _refuse_unknown_branch(
     rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: DatabasePorts
 ) -> Rollback:
-    known = list_branch_names(tuple(ports.neon.branches()))
-    why = (
+    branch_names = list_branch_names(tuple(ports.neon.branches()))
+    reason = (
         f"project {settings.project_id} has no branch {plan.branch}: check the pull request's number, and "
-        f"branch_pattern in the settings; its branches: {known}"
+        f"branch_pattern in the settings; its branches: {branch_names}"
     )
-    return _refuse(rollback, plan.branch, why, ports)
+    return _refuse(rollback, plan.branch, reason, ports)
 
 
 def _retry_later(
@@ -154,8 +154,8 @@ def _retry_later(
     now, limit = ports.clock.now(), settings.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since > timedelta(minutes=limit):
-        why = f"Neon could not be asked in {limit:g} minutes: {later}"
-        return _refuse(rollback, plan.branch, why, ports, may_succeed_later=True)
+        reason = f"Neon could not be asked in {limit:g} minutes: {later}"
+        return _refuse(rollback, plan.branch, reason, ports, may_succeed_later=True)
     return rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
 
 
@@ -200,31 +200,31 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
 
 
 def _refuse(
-    rollback: Rollback, branch: str, why: str, ports: WaitPorts, *, may_succeed_later: bool = False
+    rollback: Rollback, branch: str, reason: str, ports: WaitPorts, *, may_succeed_later: bool = False
 ) -> Rollback:
     """Refuse the database's part before anything was changed.
 
     Args:
         branch: name of the branch that stays as it is.
-        may_succeed_later: whether another rollback or a newer observation is the reason, so that a later evaluation may go
+        may_succeed_later: whether another rollback or a newer observation is the reason. Then a later evaluation may go
             on.
     """
     now = ports.clock.now()
-    progress = refused_progress(branch, f"{why}; nothing was changed", now, may_succeed_later=may_succeed_later)
+    progress = refused_progress(branch, f"{reason}; nothing was changed", now, may_succeed_later=may_succeed_later)
     return _apply_outcome(rollback.evolve(database=progress), ports)
 
 
 def _find_branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, ports: HasNeon) -> str | None:
     """Neon's id of the branch. None: the project has no branch of that name.
 
-    A pull request's branch is looked up once, because its name may be given to another branch meanwhile.
+    A pull request's branch is looked up once, because its name may be given to another branch during the rollback.
     """
     if settings.branch_id is not None:
         return settings.branch_id
     if rollback.database is not None and rollback.database.before.id is not None:
         return rollback.database.before.id
-    found = ports.neon.branch_named(plan.branch)
-    return found.id if found is not None else None
+    branch = ports.neon.branch_named(plan.branch)
+    return branch.id if branch is not None else None
 
 
 def _database_settings(ports: HasSettings) -> DatabaseSettings:

@@ -208,7 +208,7 @@ class Rollback(BaseModel):
 
     @property
     def is_data_loss_report_due(self) -> bool:
-        """Whether it is concluded but for the report of lost writes, which needs no lease."""
+        """Whether it is concluded but for the data-loss report, which needs no lease."""
         return self.concluded_at is not None and self.database is not None and self.database.is_data_loss_report_due
 
     @property

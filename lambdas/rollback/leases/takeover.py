@@ -38,7 +38,7 @@ def describe_takeover_state(holder: Rollback) -> str:
     parts.append(
         "it may be changing the database" if holder.holds_database_lease else "it has not touched the database"
     )
-    if holder.database is not None and holder.database.has_unanswered_change:
+    if holder.database is not None and holder.database.has_unconfirmed_change:
         parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for obligation in holder.open_obligations():
         service = f" of {obligation.service}" if obligation.service is not None else ""

@@ -213,7 +213,7 @@ def _plan_restore(
         choose_restore_point(target, inputs.releases, inputs.points, inputs.fits) if point is None else (None, None)
     )
     if left is not None:
-        return None, (inputs.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
+        return None, (inputs.history.failed_check(left.at, f"the restore point before {left.version}, {left.at},"),)
     if point is None:
         why_not = (
             f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
@@ -250,7 +250,7 @@ def _plan_auto(
     branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
-    name = "strategy"
+    name = "strategy-is-allowed"
     if inputs.verdict is None:
         check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:
@@ -267,7 +267,7 @@ def _plan_restore_to_time(
     branch: str, schema: str | None, at: datetime, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if inputs.history.first_restore_after(at) is not None:
-        return None, (inputs.history.judge(at, f"{at}"),)
+        return None, (inputs.history.failed_check(at, f"{at}"),)
     check = Check.passed("restore-point-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,

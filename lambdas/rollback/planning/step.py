@@ -54,7 +54,7 @@ def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | 
     if rollback.continues_rollback_id is None or rollback.request.type not in DATABASE_TYPES:
         return None
     before = find_rollback(rollback.continues_rollback_id, ports)
-    if before is None or before.database is None or not before.database.has_unanswered_change:
+    if before is None or before.database is None or not before.database.has_unconfirmed_change:
         return None
     since = rollback.admitted_at or rollback.created_at
     if ports.clock.now() - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes):

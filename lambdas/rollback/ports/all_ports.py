@@ -21,7 +21,7 @@ from rollback.ports.ecs import Scaling, Services, Tasks
 from rollback.ports.elb import Targets
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.references import Images, References, Secrets
 from rollback.ports.reporting import Metrics, Notifications
@@ -70,10 +70,10 @@ class AllPorts:
     notifications: Notifications
     metrics: Metrics
     workflow: Workflow
-    neon: Databases
+    neon: NeonProject
     sql: Sql
     tasks: Tasks
-    neon_of: Callable[[Settings], Databases] | None = None
+    neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None
     home: AccountAndRegion | None = None

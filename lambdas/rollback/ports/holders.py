@@ -19,7 +19,7 @@ from rollback.ports.ecs import Scaling, Services, Tasks
 from rollback.ports.elb import Targets
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.references import Images, References, Secrets
 from rollback.ports.reporting import Metrics, Notifications
@@ -166,7 +166,7 @@ class HasNeon(Protocol):
     """Holder of the Neon project."""
 
     @property
-    def neon(self) -> Databases:
+    def neon(self) -> NeonProject:
         """The Neon project."""
         ...
 

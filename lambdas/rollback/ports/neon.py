@@ -11,7 +11,7 @@ from rollback.resources.database.neon import Branch, BranchChange, Endpoint, End
 from rollback.resources.database.wal_position import Position
 
 
-class Databases(Protocol):
+class NeonProject(Protocol):
     """One Neon project. Methods raise the errors of `resources.database.errors`; a change is never retried."""
 
     @reads

@@ -24,10 +24,10 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
         *_data_commands(rollback),
     ]
-    for fenced in dict.fromkeys(
+    for service_name in dict.fromkeys(
         rollback.service_of_obligation(obligation) for obligation in rollback.left_to_operator()
     ):
-        commands.append(f"rollback unfence {environment} --service {fenced} --reason '…'")
+        commands.append(f"rollback unfence {environment} --service {service_name} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if rollback.request.type is RollbackType.DATABASE:
         return commands
@@ -45,18 +45,18 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     return commands
 
 
-def _family_to_deploy(rollback: Rollback, target: Release, service: str) -> str:
+def _family_to_deploy(rollback: Rollback, target: Release, service_name: str) -> str:
     """The last-known-good family: the one that was deployed, else derived from the name of the target's own."""
-    deployed = family_of(rollback.service.target_definition_arn or "") if rollback.service is not None else ""
-    if deployed.endswith(last_known_good_family("", rollback.environment, service)):
-        return deployed
-    return last_known_good_family(original_family(family_of(target.definition_arn)), rollback.environment, service)
+    deployed_family = family_of(rollback.service.target_definition_arn or "") if rollback.service is not None else ""
+    if deployed_family.endswith(last_known_good_family("", rollback.environment, service_name)):
+        return deployed_family
+    return last_known_good_family(original_family(family_of(target.definition_arn)), rollback.environment, service_name)
 
 
 def _direct_option(rollback: Rollback) -> str:
     """Offer direct mode where AWS denied the function's role: the operator's credentials may be allowed."""
-    denied = rollback.refusal is not None and rollback.refusal.kind == RefusalKind.ACCESS
-    return " --direct" if denied else ""
+    is_denied = rollback.refusal is not None and rollback.refusal.kind == RefusalKind.ACCESS
+    return " --direct" if is_denied else ""
 
 
 def _data_commands(rollback: Rollback) -> Iterator[str]:
@@ -82,8 +82,8 @@ def _same_request(rollback: Rollback) -> str:
         "--strategy": request.strategy,
         "--to": request.to.isoformat() if request.to is not None else None,
     }
-    given = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
-    words = ["start", rollback.environment, *given]
+    option_words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
+    words = ["start", rollback.environment, *option_words]
     if request.undo is not None:
         words = ["undo", rollback.environment, request.undo]
     if needs_approval or request.force:

@@ -14,19 +14,21 @@ def describe_condition(rollback: Rollback) -> list[str]:
     progress, plan = rollback.database, rollback.plan
     if progress is None or plan is None:
         return []
-    unknown = _unknown_data(rollback, progress)
-    data, backup = unknown if unknown is not None else (_known_data(progress), _backup(progress))
-    stopped = _services_left_at_zero(rollback)
-    at_zero = f"; left at zero tasks, so that nothing writes to it: {', '.join(stopped)}" if stopped else ""
-    return [f"Condition: {_release(rollback, plan, progress, stopped)}; {data}; {backup}{at_zero}"]
+    unknown_state = _unknown_data(rollback, progress)
+    data, backup = unknown_state if unknown_state is not None else (_known_data(progress), _backup(progress))
+    stopped_services = _services_left_at_zero(rollback)
+    names = ", ".join(stopped_services)
+    at_zero = f"; services left at zero tasks, so that they do not write to the branch: {names}" if names else ""
+    return [f"Condition: {_release(rollback, plan, progress, stopped_services)}; {data}; {backup}{at_zero}"]
 
 
 def protect_branches(rollback: Rollback) -> Iterator[str]:
     """Actions for branches that are not protected again."""
     for obligation in rollback.left_to_operator():
         if obligation.kind is ObligationKind.BRANCH_PROTECTION:
-            branch_id = obligation.before["branch_id"]
-            yield f"Protect branch {branch_id} again, in Neon's console or by `rollback unfence`"
+            service_name = rollback.service_of_obligation(obligation)
+            unfence = f"rollback unfence {rollback.environment} --service {service_name} --reason '…'"
+            yield f"Protect branch {obligation.before['branch_id']} again in Neon's console, or by `{unfence}`"
 
 
 def _services_left_at_zero(rollback: Rollback) -> list[str]:
@@ -37,10 +39,10 @@ def _services_left_at_zero(rollback: Rollback) -> list[str]:
     ]
 
 
-def _release(rollback: Rollback, plan: Plan, progress: DatabaseProgress, stopped: list[str]) -> str:
+def _release(rollback: Rollback, plan: Plan, progress: DatabaseProgress, stopped_services: list[str]) -> str:
     if rollback.service is not None and rollback.service.acted_at is not None:
         return f"{plan.target.version if plan.target is not None else 'nothing'} was deployed"
-    may_be_stopped = stopped or rollback.is_fenced or progress.may_have_changed_data
+    may_be_stopped = stopped_services or rollback.is_fenced or progress.may_have_changed_data
     return f"{plan.running.version} {'is the release that the service would start' if may_be_stopped else 'runs'}"
 
 
@@ -58,11 +60,10 @@ def _backup(progress: DatabaseProgress) -> str:
 
 def _unknown_data(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
     """Describe data and backup while their state is not known; None: it is known."""
-    if progress.not_known is not None:
-        return f"it is NOT KNOWN whether the data was changed ({progress.not_known})", _where_to_look(
-            rollback, progress
-        )
-    if progress.has_unanswered_change and progress.may_have_changed_data:
+    if progress.unknown_reason is not None:
+        data = f"it is NOT KNOWN whether the data was changed ({progress.unknown_reason})"
+        return data, _where_to_look(rollback, progress)
+    if progress.has_unconfirmed_change and progress.may_have_changed_data:
         data = "it is not known yet whether the data was changed: Neon is being asked, and another report follows"
         return data, _where_to_look(rollback, progress)
     return None

@@ -28,7 +28,7 @@ def _begun(connection: ServiceConnection) -> str:
         return f"{_method(connection)}, at {connection.reconnected_at:%H:%M:%S} UTC{_proof(connection)}"
     if connection.finished_at is not None:
         return connection.note
-    return f"NOT RECONNECTED: {connection.waiting_reason or 'the rollback ended before it'}"
+    return f"NOT RECONNECTED: {connection.waiting_reason or 'the rollback ended before the reconnection began'}"
 
 
 def _method(connection: ServiceConnection) -> str:

@@ -1,4 +1,4 @@
-"""The report's section about lost writes: each table that differs, then the extent of the comparison."""
+"""The report's section about data loss: each table that differs, then the extent of the comparison."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from rollback.domain.database.data_loss import MAX_COLUMNS, DataLossReport, Tabl
 def format_data_loss(report: DataLossReport) -> list[str]:
     """Lines of the report, with everything that was not compared."""
     if report.unavailable and report.compared is None:
-        return [f"the lost rows could not be determined: {report.unavailable}"]
+        return [f"the removed rows could not be determined: {report.unavailable}"]
     return [*(list(_differences(report)) or [_no_difference(report)]), *_extent(report)]
 
 

@@ -33,8 +33,8 @@ def format_database(rollback: Rollback) -> list[str]:
         *_former_state(rollback, progress),
         *_time_at_zero(rollback, progress),
         *_sequences_continued(progress),
-        *_sequences_not_continued(rollback, progress),
-        *_lost_writes(progress),
+        *_sequences_not_advanced(rollback, progress),
+        *_data_loss(progress),
         *_replaced_address(progress),
         *progress.notes,
     )
@@ -45,11 +45,11 @@ def _planned_change(planned: DatabasePlan) -> str:
     return planned.in_words.removeprefix("database ")
 
 
-def _result(progress: DatabaseProgress, why: str) -> str:
+def _result(progress: DatabaseProgress, reason: str) -> str:
     if progress.has_succeeded:
         return "done"
     failure = progress.why_not or "the change did not end"
-    return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in why else failure}"
+    return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in reason else failure}"
 
 
 def _commands_run(progress: DatabaseProgress) -> Iterator[str]:
@@ -92,12 +92,12 @@ def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[st
         if until is None:
             yield f"{period.service}: at zero tasks since {period.since:%H:%M:%S} UTC"
             continue
-        not_seen = "" if period.until is not None else "; then ECS was asked to start it"
-        yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{not_seen}"
+        remark = "" if period.until is not None else "; a running task was not observed"
+        yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{remark}"
 
 
-def _is_fence_of(obligation: Obligation, service: str, rollback: Rollback) -> bool:
-    return obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == service
+def _is_fence_of(obligation: Obligation, service_name: str, rollback: Rollback) -> bool:
+    return obligation.kind is ObligationKind.FENCE and rollback.service_of_obligation(obligation) == service_name
 
 
 def _restore_time(progress: DatabaseProgress) -> str:
@@ -114,18 +114,18 @@ def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
     if not isinstance(progress, OverwriteProgress) or not progress.sequences_carried:
         return
     yield "Sequences:"
-    yield from (f"  {carried.in_words()}" for carried in progress.sequences_carried)
+    yield from (f"  {entry.in_words()}" for entry in progress.sequences_carried)
     if progress.more_sequences_carried:
         yield f"  {progress.more_sequences_carried} more"
 
 
-def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+def _sequences_not_advanced(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """Warn about sequences of a restore that did not end, before an operator starts the services."""
     if rollback.outcome is None or not isinstance(progress, OverwriteProgress) or progress.backup_id is None:
         return
     if not progress.sequences:
         return
-    yield "Its sequences were not continued, or that is not known: new rows may get ids of lost rows"
+    yield "Sequences were not advanced, or this is unknown: new rows may reuse ids of removed rows"
     yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
     main_database = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
     for sequence in progress.sequences[:_MAX_SEQUENCES]:
@@ -135,14 +135,18 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
         yield f"    {more} more, which the backup branch has"
 
 
-def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
+def _data_loss(progress: DatabaseProgress) -> Iterator[str]:
     if progress.data_loss is not None:
-        yield "Lost writes:"
+        yield "Data loss:"
         yield from (f"  {line}" for line in format_data_loss(progress.data_loss))
     elif progress.backup_id is not None:
-        yield "Lost writes: the backup is compared after this rollback has ended; another report follows"
+        yield "Data loss: the backup is compared after this rollback has ended; another report follows"
 
 
 def _replaced_address(progress: DatabaseProgress) -> Iterator[str]:
     if isinstance(progress, RecreateProgress) and progress.is_redeploy_needed:
-        yield "The secret with its address was replaced: restart the tasks that ran before"
+        time = f"{progress.ended_at:%H:%M:%S} UTC" if progress.ended_at is not None else "this rollback"
+        yield (
+            "The connection secret has a new host: force a new deployment of every service with tasks started before "
+            f"{time}"
+        )

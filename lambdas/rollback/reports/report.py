@@ -4,12 +4,10 @@ A report names settings, never their values. Each section is a function that say
 notes come from the step that decided them.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 
 from rollback.check import Check, Verdict
 from rollback.domain.ledger.page_count import is_page
-from rollback.domain.obligation import Obligation
 from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Rollback
@@ -18,6 +16,7 @@ from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
 from rollback.reports.database import format_database
+from rollback.reports.obligations import format_obligations
 from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
 
@@ -27,12 +26,12 @@ _SUBJECT_LIMIT = 100  # SNS, "Publish": fewer than 100 characters of ASCII
 def report_id(rollback: Rollback) -> str:
     """Identity of one report, the same for each copy: the rollback, its outcome, and the facts it reports."""
     database = rollback.database
-    is_answer_known = database is not None and database.last_change_checked_at is not None
+    is_change_checked = database is not None and database.last_change_checked_at is not None
     parts = {
-        ":database-asked": is_answer_known,
-        ":not-put-back": bool(rollback.left_to_operator()),
-        ":lost-writes": database is not None and database.data_loss is not None,
-        f":look-{rollback.evaluations}": rollback.evaluations > 1,
+        ":database-checked": is_change_checked,
+        ":not-restored": bool(rollback.left_to_operator()),
+        ":data-loss": database is not None and database.data_loss is not None,
+        f":evaluation-{rollback.evaluations}": rollback.evaluations > 1,
     }
     return f"{rollback.id}:{rollback.outcome}{''.join(part for part, applies in parts.items() if applies)}"
 
@@ -70,7 +69,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
     yield from format_service(rollback)
     yield from format_connections(rollback)
     yield from _verification(rollback)
-    yield from (_undischarged(obligation) for obligation in rollback.obligations if obligation.discharged_at is None)
+    yield from format_obligations(rollback)
     if is_page(rollback):
         yield from describe_condition(rollback)
     if rollback.drift:
@@ -86,11 +85,11 @@ def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 
 
-def _objections(checks: Iterable[Check], why: str) -> Iterator[str]:
+def _objections(checks: Iterable[Check], reported_reason: str) -> Iterator[str]:
     """List failed and warning checks; a reason that the report's Why already says is not repeated."""
     for check in checks:
         if check.verdict in (Verdict.FAIL, Verdict.WARN):
-            reason = "see Why" if check.reason and check.reason in why else check.reason
+            reason = "see Why" if check.reason and check.reason in reported_reason else check.reason
             yield f"  {check.verdict:7} {check.name}: {reason}"
 
 
@@ -105,13 +104,3 @@ def _verification(rollback: Rollback) -> Iterator[str]:
         return
     yield f"Verification: {rollback.verification.good_rounds} good rounds in a row"
     yield from (f"  {check.verdict:7} {check.name}: {check.reason}" for check in rollback.verification.checks)
-
-
-def _undischarged(obligation: Obligation) -> str:
-    service = f" of {obligation.service}" if obligation.service is not None else ""
-    setting = (
-        f"{obligation.kind}{service}, value before: {json.dumps(obligation.before, ensure_ascii=False, default=str)}"
-    )
-    if obligation.handed_to is None:  # a page goes out before Conclude tries to discharge it
-        return f"To be put back: {setting}; another report follows if that fails"
-    return f"NOT PUT BACK: {setting}; left to {obligation.handed_to}"

@@ -1,4 +1,4 @@
-"""The report's section about the service: the moves that failed, notes, and deployments of the team meanwhile."""
+"""The report's section about the service: failed moves, notes, and the team's deployments during the rollback."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def _failed_moves(rollback: Rollback) -> Iterator[str]:
     for attempt in service.attempts:
         target = f" to {attempt.target}" if attempt.target else ""
         period = f"{attempt.since:%H:%M:%S} to {attempt.until:%H:%M:%S} UTC"
-        yield f"Tried {attempt.escalation_level}{target} ({period}): {attempt.escalation_reason}"
+        yield f"Tried {_in_words(attempt.escalation_level)}{target} ({period}): {attempt.escalation_reason}"
         yield from (f"  ECS: {event}" for event in attempt.last_events)
     yield from (f"Note: {note}" for note in service.notes)
 
@@ -29,13 +29,20 @@ def _newer_deployment(rollback: Rollback) -> Iterator[str]:
     if newer is None:
         return
     if rollback.outcome is Outcome.SUPERSEDED:
-        moves = ", ".join(rollback.service.moves) if rollback.service is not None else ""
-        stopped = "; all tasks were stopped meanwhile" if rollback.has_fenced else ""
-        yield f"Newer release, left alone: {newer.in_words}"
-        yield f"  Done before: {moves or 'nothing'}{stopped}"
+        moves = ", ".join(rollback.service.moves).replace("_", " ") if rollback.service is not None else ""
+        remark = "; all tasks were stopped during the rollback" if rollback.has_fenced else ""
+        yield f"Newer release, not replaced: {newer.in_words}"
+        yield f"  Moves before the newer release: {moves or 'none'}{remark}"
         if newer.is_replaced_release_redeployed:
             yield "  This rollback replaced the same release: check that the deployment was intended"
     elif newer.why_replaced:
-        yield f"Replaced meanwhile: {newer.in_words}; {newer.why_replaced}. Check it before you deploy it again"
+        yield (
+            f"Replaced during the rollback: {newer.in_words}; {newer.why_replaced}. Check that release before you "
+            "deploy it again"
+        )
     else:
-        yield f"Deployed meanwhile: {newer.in_words}; the deployment failed, or did not complete in time"
+        yield f"Deployed during the rollback: {newer.in_words}; the deployment failed, or did not complete in time"
+
+
+def _in_words(level: str) -> str:
+    return level.replace("_", " ")

@@ -1,7 +1,7 @@
 """Attribution of a break to shipped migrations: no other evidence suffices to overwrite a database's data.
 
 A difference that no migration explains also stops the release from running. Examples are a partition that retention
-dropped, a change by hand, or a table of Neon's own. The data of an earlier time may have the same difference.
+dropped, a change by an operator, or a table of Neon's own. The data of an earlier time may have the same difference.
 """
 
 import re
@@ -52,13 +52,13 @@ def attribute_break(
     plain_files = find_plain_files_absent_from(target.shipped, shipped) if target.shipped is not None else ()
     if any(finding.compatibility is Compatibility.BREAKING for finding in findings or ()):
         return attribute_findings(findings, (*applied, *plain_files), target.recorded_schema)
-    by_class = attribute_findings((), applied)
-    if target.recorded_schema is None or not by_class.tags:
-        return by_class
+    class_attribution = attribute_findings((), applied)
+    if target.recorded_schema is None or not class_attribution.tags:
+        return class_attribution
     impact = combine_impacts(migration.impact for migration in applied)
     recreated = find_recreated_names(impact, target.recorded_schema, live)
-    by_others = tuple(f"{name} was removed and created again" for name in recreated if name not in impact.makes)
-    return Attribution(by_class.tags, by_others)
+    unexplained = tuple(f"{name} was removed and created again" for name in recreated if name not in impact.makes)
+    return Attribution(class_attribution.tags, unexplained)
 
 
 def attribute_findings(
@@ -76,17 +76,17 @@ def attribute_findings(
         recorded_schema: the structure of the release. A bare name means the table in `public`, if `public` has one.
     """
     suspects = select_breaking(applied)
-    breaking = tuple(finding for finding in findings or () if finding.compatibility is Compatibility.BREAKING)
-    if not breaking:
+    breaking_findings = tuple(finding for finding in findings or () if finding.compatibility is Compatibility.BREAKING)
+    if not breaking_findings:
         return Attribution(tuple(suspect.tag for suspect in suspects))
-    guilty, explained = list[str](), set[Finding]()
+    breaking_tags, explained_findings = list[str](), set[Finding]()
     for suspect in suspects:
-        by_suspect = [finding for finding in breaking if _explains(suspect, finding, recorded_schema)]
-        explained.update(by_suspect)
-        if by_suspect:
-            guilty.append(suspect.tag)
-    unexplained = tuple(finding.difference for finding in breaking if finding not in explained)
-    return Attribution(tuple(guilty), unexplained)
+        suspect_findings = [finding for finding in breaking_findings if _explains(suspect, finding, recorded_schema)]
+        explained_findings.update(suspect_findings)
+        if suspect_findings:
+            breaking_tags.append(suspect.tag)
+    unexplained = tuple(finding.difference for finding in breaking_findings if finding not in explained_findings)
+    return Attribution(tuple(breaking_tags), unexplained)
 
 
 def select_breaking(applied: Iterable[ShippedMigration]) -> tuple[ShippedMigration, ...]:
@@ -100,12 +100,14 @@ def _explains(migration: ShippedMigration, finding: Finding, recorded_schema: Li
     Only a drop or a rename explains an object that is gone. Objects that a CASCADE removed stay unexplained.
     """
     names = tuple(_possible_names(finding.object_name, recorded_schema))
-    removed, reasons = list_removed_names(migration.impact), migration.impact.reasons
+    removed_names, reasons = list_removed_names(migration.impact), migration.impact.reasons
     if GONE in finding.difference:
         kind = finding.difference.partition(" ")[0]
-        return any(f"{kind} {name}" in removed for name in names)
-    touched = {kind_and_name.partition(" ")[2] for kind_and_name in (*removed, *_columns_renamed_to(migration))}
-    return any(name in touched or any(_is_about(reason, name) for reason in reasons) for name in names)
+        return any(f"{kind} {name}" in removed_names for name in names)
+    changed_names = {
+        kind_and_name.partition(" ")[2] for kind_and_name in (*removed_names, *_columns_renamed_to(migration))
+    }
+    return any(name in changed_names or any(_is_about(reason, name) for reason in reasons) for name in names)
 
 
 def _columns_renamed_to(migration: ShippedMigration) -> Iterator[str]:
@@ -126,12 +128,12 @@ def _possible_names(object_name: str, recorded_schema: LiveSchema | None) -> Ite
     if not name:
         return
     yield name
-    bare = name.partition(".")[2]
-    if object_name.startswith("public.") or not bare:
+    bare_name = name.partition(".")[2]
+    if object_name.startswith("public.") or not bare_name:
         return
-    known = {*recorded_schema.tables, *recorded_schema.views} if recorded_schema is not None else set[str]()
-    if f"public.{bare}" not in known and f"public.{bare.rpartition('.')[0]}" not in known:
-        yield bare
+    relation_names = {*recorded_schema.tables, *recorded_schema.views} if recorded_schema is not None else set[str]()
+    if f"public.{bare_name}" not in relation_names and f"public.{bare_name.rpartition('.')[0]}" not in relation_names:
+        yield bare_name
 
 
 def _is_about(reason: str, name: str) -> bool:

@@ -34,7 +34,7 @@ _FAMILIES = {
 _INTEGERS = ("smallint", "integer", "bigint")
 
 
-def judge_type(was: str, now: str) -> Compatibility:
+def judge_type(recorded_type: str, current_type: str) -> Compatibility:
     """Judge a change of a column's type for a release that knows the former type.
 
     Compatible: every value fits, and reads as before.
@@ -44,9 +44,9 @@ def judge_type(was: str, now: str) -> Compatibility:
         strings and `int4` into numbers (README of node-pg-types). A timestamp of another kind means another moment.
         `json` keeps its text, `jsonb` does not.
     """
-    if was == now:
+    if recorded_type == current_type:
         return Compatibility.COMPATIBLE
-    (base, limits), (new_base, new_limits) = _split_type(was), _split_type(now)
+    (base, limits), (new_base, new_limits) = _split_type(recorded_type), _split_type(current_type)
     if base == new_base:
         return _judge_limits(base, limits, new_limits)
     if base == "character varying" and new_base == "text":
@@ -71,18 +71,24 @@ def _split_type(type_name: str) -> tuple[str, tuple[int, ...]]:
     return shape["base"] + shape["rest"], limits
 
 
-def _judge_limits(base: str, was: tuple[int, ...], now: tuple[int, ...]) -> Compatibility:
+def _judge_limits(base: str, recorded: tuple[int, ...], current: tuple[int, ...]) -> Compatibility:
     """Judge another length, precision or scale; an empty tuple means no limit."""
     if base == "character varying":
-        return Compatibility.COMPATIBLE if not now or (was and now[0] >= was[0]) else Compatibility.BREAKING
-    if base == "numeric" and now:
-        if not was or now[0] - now[1] < was[0] - was[1]:
+        return (
+            Compatibility.COMPATIBLE
+            if not current or (recorded and current[0] >= recorded[0])
+            else Compatibility.BREAKING
+        )
+    if base == "numeric" and current:
+        if not recorded or current[0] - current[1] < recorded[0] - recorded[1]:
             return Compatibility.BREAKING  # too few digits before the point: "numeric field overflow"
-        return Compatibility.COMPATIBLE if now[1] == was[1] else Compatibility.UNKNOWN  # rounded, or more zeros
+        return (
+            Compatibility.COMPATIBLE if current[1] == recorded[1] else Compatibility.UNKNOWN
+        )  # rounded, or more zeros
     return Compatibility.UNKNOWN
 
 
-def _judge_integers(was: str, now: str) -> Compatibility:
-    if _INTEGERS.index(now) < _INTEGERS.index(was):
+def _judge_integers(recorded_type: str, current_type: str) -> Compatibility:
+    if _INTEGERS.index(current_type) < _INTEGERS.index(recorded_type):
         return Compatibility.BREAKING
-    return Compatibility.UNKNOWN if now == "bigint" else Compatibility.COMPATIBLE
+    return Compatibility.UNKNOWN if current_type == "bigint" else Compatibility.COMPATIBLE

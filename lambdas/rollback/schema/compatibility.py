@@ -40,7 +40,7 @@ def judge_schema(
     target: ReleaseSchema | None,
     live: LiveSchema,
     journal: tuple[Migration, ...] | None,
-    known: Iterable[ShippedMigration] = (),
+    other_files: Iterable[ShippedMigration] = (),
 ) -> SchemaVerdict:
     """Judge whether the target could run on the live schema if the service alone went back.
 
@@ -48,10 +48,10 @@ def judge_schema(
         target: the schema recorded for the release to go back to; None: none was recorded.
         live: the structure now.
         journal: rows of all tools' journals in the database now; None: the database has no journal.
-        known: migrations that any release has shipped. The running release shipped the extra ones.
+        other_files: migrations that any release has shipped. The running release shipped the extra ones.
     """
     target = target or ReleaseSchema()
-    shipped = (*known, *(target.shipped or ()))
+    shipped = (*other_files, *(target.shipped or ()))
     journals = compare_journals(target, journal, shipped)
     impact = _impact_since(target, live, journals, shipped)
     findings = None if target.recorded_schema is None else compare_structures(target.recorded_schema, live)
@@ -88,12 +88,12 @@ def _impact_since(
 
     No journal lists plain SQL files. A plain file that the target did not ship counts as applied.
     """
-    of_rows = [impact_of_row(row, shipped) for row in journals.extra_rows]
-    of_plain_files = [file.impact for file in find_plain_files_absent_from(target.shipped or (), shipped)]
+    row_impacts = [impact_of_row(row, shipped) for row in journals.extra_rows]
+    plain_file_impacts = [file.impact for file in find_plain_files_absent_from(target.shipped or (), shipped)]
     is_plain_folder = journals.is_absent and has_plain_files(shipped)
-    if not (of_rows or of_plain_files or is_plain_folder):
+    if not (row_impacts or plain_file_impacts or is_plain_folder):
         return None
-    impact = combine_impacts((*of_rows, *of_plain_files))
+    impact = combine_impacts((*row_impacts, *plain_file_impacts))
     if target.recorded_schema is None:
         return impact
     return mark_invisible_changes(impact, target.recorded_schema, live)

@@ -41,7 +41,8 @@ def refusal_text(
     reason = one_line(verdict.reason, _MAX_REASON)  # a longer one would cut off the commands after it
     reason = f"{reason}; {remark}" if remark else reason
     return (
-        f"{service} can't go back to {version} without its database, the schema is {verdict.compatibility}: {reason}. "
+        f"{service} can't go back to {version} without its database, since the schema is {verdict.compatibility}: "
+        f"{reason}. "
         "Nothing was changed. To roll the database back too (rows written since are removed, and kept in a backup "
         f"branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
         f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"

@@ -47,22 +47,22 @@ def find_recreated_names(impact: MigrationImpact, recorded_schema: LiveSchema, l
 
 def _list_names_to_look_for(impact: MigrationImpact) -> tuple[str, ...]:
     """Removed names; of an older version's reasons only tables, views, sequences and functions."""
-    of_reasons = (name for name in list_removed_names(impact) if not name.startswith("column "))
-    return tuple(dict.fromkeys((*impact.removes, *of_reasons)))
+    names_in_reasons = (name for name in list_removed_names(impact) if not name.startswith("column "))
+    return tuple(dict.fromkeys((*impact.removes, *names_in_reasons)))
 
 
 def list_removed_names(impact: MigrationImpact) -> tuple[str, ...]:
     """`kind name` of each object that a migration drops or renames, by whichever version it was classified."""
-    of_reasons = (name for reason in impact.reasons for name in _parse_reason(reason))
-    return tuple(dict.fromkeys((*impact.removes, *of_reasons)))
+    names_in_reasons = (name for reason in impact.reasons for name in _parse_reason(reason))
+    return tuple(dict.fromkeys((*impact.removes, *names_in_reasons)))
 
 
 def _parse_reason(reason: str) -> Iterator[str]:
-    dropped, column = _DROPPED.fullmatch(reason), _COLUMN.fullmatch(reason)
-    if dropped is not None:
-        yield from (f"{dropped['kind']} {name}" for name in dropped["names"].split(", "))
-    if column is not None:
-        yield f"column {column['table']}.{column['column']}"
+    drop, column_change = _DROPPED.fullmatch(reason), _COLUMN.fullmatch(reason)
+    if drop is not None:
+        yield from (f"{drop['kind']} {name}" for name in drop["names"].split(", "))
+    if column_change is not None:
+        yield f"column {column_change['table']}.{column_change['column']}"
 
 
 def _is_same_name(removed: str, present: str) -> bool:

@@ -51,20 +51,20 @@ def compare_journals(
     return JournalComparison(JournalRelation.AHEAD if is_ahead else JournalRelation.DIVERGED, extra_rows)
 
 
-def impact_of_row(row: Migration, known: Iterable[ShippedMigration]) -> MigrationImpact:
+def impact_of_row(row: Migration, files: Iterable[ShippedMigration]) -> MigrationImpact:
     """Class of an applied migration; unknown if no release shipped it, or if the shipped file differs."""
-    of_row = tuple(file for file in known if _has_same_name(row, file))
-    applied = next((file for file in of_row if _has_same_content(row, file)), None)
-    if applied is not None:
-        return applied.impact
-    if of_row:
+    files_of_row = tuple(file for file in files if _has_same_name(row, file))
+    applied_file = next((file for file in files_of_row if _has_same_content(row, file)), None)
+    if applied_file is not None:
+        return applied_file.impact
+    if files_of_row:
         return unknown(f"the shipped file of {migration_label(row)} differs from the one that was applied")
     return unknown(f"migration {migration_label(row)} was recorded by no release")
 
 
-def find_shipped_file(row: Migration, known: Iterable[ShippedMigration]) -> ShippedMigration | None:
+def find_shipped_file(row: Migration, files: Iterable[ShippedMigration]) -> ShippedMigration | None:
     """Find the file that a row applied, as a release shipped it; None: no release shipped it."""
-    return next((file for file in known if _has_same_name(row, file) and _has_same_content(row, file)), None)
+    return next((file for file in files if _has_same_name(row, file) and _has_same_content(row, file)), None)
 
 
 def migration_label(row: Migration) -> str:
@@ -73,24 +73,22 @@ def migration_label(row: Migration) -> str:
 
 
 def is_applied(
-    shipped: ShippedMigration, journal: Iterable[Migration] | None, among: Iterable[ShippedMigration]
+    file: ShippedMigration, journal: Iterable[Migration] | None, release_files: Iterable[ShippedMigration]
 ) -> bool:
     """Whether the journal lists the file with its present content; a file that changed since is not applied.
 
     Args:
-        shipped: the file.
+        file: the file.
         journal: rows of all tools' journals; None: the database has no journal.
-        among: all files of the release. Alembic's journal lists only the newest revision.
+        release_files: all files of the release. Alembic's journal lists only the newest revision.
     """
-    rows = with_ancestors(tuple(journal or ()), among)
-    return any(
-        row.state == "applied" and _has_same_name(row, shipped) and _has_same_content(row, shipped) for row in rows
-    )
+    rows = with_ancestors(tuple(journal or ()), release_files)
+    return any(row.state == "applied" and _has_same_name(row, file) and _has_same_content(row, file) for row in rows)
 
 
-def with_ancestors(journal: tuple[Migration, ...], known: Iterable[ShippedMigration]) -> tuple[Migration, ...]:
+def with_ancestors(journal: tuple[Migration, ...], files: Iterable[ShippedMigration]) -> tuple[Migration, ...]:
     """Add the ancestors of Alembic's heads, as far as files name them; rows of other tools stay as they are."""
-    parents = {file.id: file.after for file in known if file.tool == MigrationTool.ALEMBIC}
+    parents = {file.id: file.after for file in files if file.tool == MigrationTool.ALEMBIC}
     heads = tuple(row for row in journal if row.tool == MigrationTool.ALEMBIC)
     rows: dict[str, Migration] = {row.id: row for row in heads}
     pending = list(heads)
@@ -133,11 +131,11 @@ def has_plain_files(shipped: Iterable[ShippedMigration]) -> bool:
 
 
 def find_plain_files_absent_from(
-    target: Iterable[ShippedMigration], known: Iterable[ShippedMigration]
+    target: Iterable[ShippedMigration], shipped: Iterable[ShippedMigration]
 ) -> tuple[ShippedMigration, ...]:
     """Plain SQL files that some release shipped and the target did not: no journal lists which are applied."""
-    of_target = {(file.id, file.hash) for file in target}
-    return tuple(file for file in known if file.tool == MigrationTool.SQL and (file.id, file.hash) not in of_target)
+    target_keys = {(file.id, file.hash) for file in target}
+    return tuple(file for file in shipped if file.tool == MigrationTool.SQL and (file.id, file.hash) not in target_keys)
 
 
 def _has_same_name(row: Migration, file: ShippedMigration) -> bool:

@@ -68,14 +68,14 @@ def drop_neon_schemas(schema: LiveSchema) -> LiveSchema:
 
 def _tables(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for table, columns in recorded_schema.tables.items():
-        now = live.tables.get(table)
-        if now is None:
+        current_columns = live.tables.get(table)
+        if current_columns is None:
             yield from _gone(table, recorded_schema, live)
             continue
         for name, column in columns.items():
-            yield from _column(f"{table}.{name}", column, now.get(name))
-        for name in sorted(now.keys() - columns.keys()):
-            if not now[name].nullable and not now[name].has_default:
+            yield from _column(f"{table}.{name}", column, current_columns.get(name))
+        for name in sorted(current_columns.keys() - columns.keys()):
+            if not current_columns[name].nullable and not current_columns[name].has_default:
                 text = f"{table}.{name} is new, NOT NULL and without a default: rows without it are refused"
                 yield breaking_finding(text, f"{table}.{name}")
 
@@ -111,46 +111,46 @@ def _types(columns: Mapping[str, Column]) -> dict[str, str]:
     return {name: column.type for name, column in columns.items()}
 
 
-def _column(name: str, was: Column, now: Column | None) -> Iterator[Finding]:
-    if now is None:
+def _column(name: str, recorded: Column, current: Column | None) -> Iterator[Finding]:
+    if current is None:
         yield breaking_finding(f"column {name} {GONE}", name)
         return
-    yield from _type(name, was, now)
-    if now.generated and not was.generated:
+    yield from _type(name, recorded, current)
+    if current.generated and not recorded.generated:
         yield breaking_finding(f"{name} is generated now: a value for it is refused", name)
-    elif was.generated and not now.generated:
+    elif recorded.generated and not current.generated:
         yield unknown_finding(f"{name} is no longer generated")
-    yield from _nullability(name, was, now)
-    yield from _value_left_out(name, was, now)
+    yield from _nullability(name, recorded, current)
+    yield from _value_left_out(name, recorded, current)
 
 
-def _nullability(name: str, was: Column, now: Column) -> Iterator[Finding]:
+def _nullability(name: str, recorded: Column, current: Column) -> Iterator[Finding]:
     """Compare whether rows may lack the column or hold NULL in it."""
-    if was.nullable and not now.nullable:
+    if recorded.nullable and not current.nullable:
         # A row without the column gets the default; a row with an explicit NULL is refused.
         text = f"{name} is NOT NULL now, and rows without it were accepted before"
-        yield unknown_finding(text) if now.has_default else breaking_finding(text, name)
-    elif not was.nullable and now.nullable:
+        yield unknown_finding(text) if current.has_default else breaking_finding(text, name)
+    elif not recorded.nullable and current.nullable:
         yield unknown_finding(f"{name} may hold NULL now, and never held NULL before")
-    if was.has_default and not now.has_default:
+    if recorded.has_default and not current.has_default:
         text = f"{name} has no default any more"
-        yield unknown_finding(text) if now.nullable else breaking_finding(text, name)
+        yield unknown_finding(text) if current.nullable else breaking_finding(text, name)
 
 
-def _value_left_out(name: str, was: Column, now: Column) -> Iterator[Finding]:
+def _value_left_out(name: str, recorded: Column, current: Column) -> Iterator[Finding]:
     """Compare the values of rows that leave the column out; a snapshot of an older version does not have them."""
     if (
-        was.default is not None
-        and now.default is not None
-        and _without_casts(was.default) != _without_casts(now.default)
+        recorded.default is not None
+        and current.default is not None
+        and _without_casts(recorded.default) != _without_casts(current.default)
     ):
-        text = f"the default of {name} was {was.default} and is {now.default}"
-        is_unique_per_row = was.default_differs and now.default_differs
+        text = f"the default of {name} was {recorded.default} and is {current.default}"
+        is_unique_per_row = recorded.default_differs and current.default_differs
         changes_rows = unknown_finding(f"{text}: rows without the column get another value")
         yield harmless_finding(text) if is_unique_per_row else changes_rows
-    if was.sequence is not None and now.sequence is not None and was.sequence != now.sequence:
+    if recorded.sequence is not None and current.sequence is not None and recorded.sequence != current.sequence:
         yield unknown_finding(
-            f"the sequence of {name} was {was.sequence} and is {now.sequence}: it gives other numbers"
+            f"the sequence of {name} was {recorded.sequence} and is {current.sequence}: it gives other numbers"
         )
 
 
@@ -159,47 +159,47 @@ def _without_casts(expression: str) -> str:
     return re.sub(r"[()]", "", _CAST.sub("", expression))
 
 
-def _type(name: str, was: Column, now: Column) -> Iterator[Finding]:
-    verdict = judge_type(was.type, now.type)
-    text = f"the type of {name} was {was.type} and is {now.type}"
+def _type(name: str, recorded: Column, current: Column) -> Iterator[Finding]:
+    verdict = judge_type(recorded.type, current.type)
+    text = f"the type of {name} was {recorded.type} and is {current.type}"
     if verdict is Compatibility.BREAKING:
         yield breaking_finding(text, name)
     elif verdict is Compatibility.UNKNOWN:
         yield unknown_finding(text)
-    elif was.type != now.type:
+    elif recorded.type != current.type:
         yield harmless_finding(f"{text}, which accepts and returns the same values")
 
 
 def _views(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     """Compare views; a table in the place of a view returns the same rows."""
     for view, columns in recorded_schema.views.items():
-        now = live.views.get(view) or live.tables.get(view)
-        if now is None:
+        current_columns = live.views.get(view) or live.tables.get(view)
+        if current_columns is None:
             yield breaking_finding(f"view {view} {GONE}", view)
             continue
-        body, body_now = (recorded_schema.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
-        if body is not None and body_now is not None and body != body_now:
+        recorded_body, current_body = (recorded_schema.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
+        if recorded_body is not None and current_body is not None and recorded_body != current_body:
             yield unknown_finding(f"view {view} has another query, and may return other rows")
         for name, column in columns.items():
-            if name not in now:
+            if name not in current_columns:
                 yield breaking_finding(f"column {view}.{name} {GONE}", f"{view}.{name}")
             else:
-                yield from _type(f"{view}.{name}", column, now[name])
+                yield from _type(f"{view}.{name}", column, current_columns[name])
 
 
 def _constraints(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for table in live.tables:
-        was, now = recorded_schema.constraints.get(table, ()), live.constraints.get(table, ())
+        recorded, current = recorded_schema.constraints.get(table, ()), live.constraints.get(table, ())
         if table not in recorded_schema.tables:
-            yield from _deletes_refused(now, recorded_schema)
+            yield from _deletes_refused(current, recorded_schema)
             continue
-        gone = [former for former in was if former not in now]
-        for constraint in now:
-            if constraint not in was:
-                yield from _new_constraint(table, constraint, recorded_schema, live, gone)
+        removed_constraints = [former for former in recorded if former not in current]
+        for constraint in current:
+            if constraint not in recorded:
+                yield from _new_constraint(table, constraint, recorded_schema, live, removed_constraints)
             else:
                 yield from _default_in(table, constraint, recorded_schema, live)
-        for constraint in gone:
+        for constraint in removed_constraints:
             if constraint.kind in ("unique", "exclusion"):
                 # An INSERT is refused if no constraint matches the columns of its ON CONFLICT.
                 text = f"{table} lost {_said(constraint)}: an ON CONFLICT that names it is refused"
@@ -207,13 +207,17 @@ def _constraints(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Find
 
 
 def _new_constraint(
-    table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema, gone: list[Constraint]
+    table: str,
+    constraint: Constraint,
+    recorded_schema: LiveSchema,
+    live: LiveSchema,
+    removed_constraints: list[Constraint],
 ) -> Iterator[Finding]:
     if _never_refused(table, constraint, recorded_schema, live):
         yield from _deletes_refused((constraint,), recorded_schema)
         return
     text = f"{table} now has {_said(constraint)}"
-    if constraint.kind != "unique" and any(former.kind == constraint.kind for former in gone):
+    if constraint.kind != "unique" and any(former.kind == constraint.kind for former in removed_constraints):
         yield unknown_finding(f"{text} in place of another, and may refuse rows that the other accepted")
     elif constraint.kind == "check" and not set(constraint.columns) & recorded_schema.tables[table].keys():
         yield unknown_finding(f"{text}, and may refuse rows without its columns")
@@ -223,17 +227,23 @@ def _new_constraint(
 
 def _default_in(table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for name in constraint.columns:
-        was, now = recorded_schema.tables[table].get(name), live.tables[table].get(name)
-        if was is not None and now is not None and now.has_default and not was.has_default and not now.default_differs:
+        recorded, current = recorded_schema.tables[table].get(name), live.tables[table].get(name)
+        if (
+            recorded is not None
+            and current is not None
+            and current.has_default
+            and not recorded.has_default
+            and not current.default_differs
+        ):
             yield unknown_finding(f"{table}.{name} has a default now, which may be refused by {_said(constraint)}")
 
 
 def _never_refused(table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema) -> bool:
     """Whether the release's rows lack one of the columns, and pass with the value they get: NULL, or a unique one."""
-    fresh = [live.tables[table][name] for name in constraint.columns if name not in recorded_schema.tables[table]]
-    left_null = any(column.nullable and not column.has_default for column in fresh)
-    own_value = constraint.kind == "unique" and any(column.default_differs for column in fresh)
-    return constraint.null_passes and (left_null or own_value)
+    new_columns = [live.tables[table][name] for name in constraint.columns if name not in recorded_schema.tables[table]]
+    has_null = any(column.nullable and not column.has_default for column in new_columns)
+    has_unique_value = constraint.kind == "unique" and any(column.default_differs for column in new_columns)
+    return constraint.null_passes and (has_null or has_unique_value)
 
 
 def _deletes_refused(constraints: tuple[Constraint, ...], recorded_schema: LiveSchema) -> Iterator[Finding]:
@@ -252,32 +262,34 @@ def _said(constraint: Constraint) -> str:
 def _enums(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     """Compare enums; a missing type also shows in the columns that had it."""
     for enum, values in recorded_schema.enums.items():
-        now = live.enums.get(enum)
-        if now is None:
+        current_values = live.enums.get(enum)
+        if current_values is None:
             yield unknown_finding(f"enum {enum} is gone: a cast to it is refused")
             continue
         for value in values:
-            if value not in now:
+            if value not in current_values:
                 yield breaking_finding(f"enum {enum} has no value {value!r} any more", enum)
-        added = [value for value in now if value not in values]
-        if added:
-            yield harmless_finding(f"enum {enum} may return values that the release never saw: {', '.join(added)}")
-        if [value for value in now if value in values] != [value for value in values if value in now]:
+        new_values = [value for value in current_values if value not in values]
+        if new_values:
+            yield harmless_finding(f"enum {enum} may return values that the release never saw: {', '.join(new_values)}")
+        if [value for value in current_values if value in values] != [
+            value for value in values if value in current_values
+        ]:
             yield unknown_finding(f"the values of enum {enum} have another order")
 
 
 def _objects(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
-    was, now = _by_name(recorded_schema), _by_name(live)
-    for key, item in was.items():
-        if item.table is None and key not in now:
+    recorded_objects, current_objects = _by_name(recorded_schema), _by_name(live)
+    for key, item in recorded_objects.items():
+        if item.table is None and key not in current_objects:
             text = f"{item.kind} {item.name} {GONE}"
             yield breaking_finding(text, item.name) if item.kind in ("sequence", "function") else unknown_finding(text)
-        elif _has_relation(item.table, live) and now.get(key) != item:
+        elif _has_relation(item.table, live) and current_objects.get(key) != item:
             yield unknown_finding(f"{item.kind} on {item.name} is gone or changed, and rows may be treated differently")
-        elif item.table is None and now[key] != item:
+        elif item.table is None and current_objects[key] != item:
             yield unknown_finding(f"{item.kind} {item.name} was changed, and may act differently")
-    for key, item in now.items():
-        if key not in was and _has_relation(item.table, recorded_schema):
+    for key, item in current_objects.items():
+        if key not in recorded_objects and _has_relation(item.table, recorded_schema):
             yield unknown_finding(f"{item.kind} on {item.name} is new, and may change or refuse rows")
 
 

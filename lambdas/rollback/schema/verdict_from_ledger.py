@@ -70,12 +70,14 @@ def verdict_on(
     )
     if verdict.compatibility is not Compatibility.COMPATIBLE:
         return verdict
-    pending = _unapplied_tags(shipped_migrations_of(running, ports), live.journal)
-    if pending:
-        return unknown_verdict(f"{running.version} may have applied {', '.join(pending)} since the last observation")
-    awaited = find_awaited_migrations(branch, live.journal, observed_at, ports, apart_from=target)
-    if awaited:
-        return unknown_verdict(f"a pipeline may have applied {', '.join(awaited)} since the last observation")
+    pending_tags = _unapplied_tags(shipped_migrations_of(running, ports), live.journal)
+    if pending_tags:
+        return unknown_verdict(
+            f"{running.version} may have applied {', '.join(pending_tags)} since the last observation"
+        )
+    awaited_tags = find_awaited_migrations(branch, live.journal, observed_at, ports, apart_from=target)
+    if awaited_tags:
+        return unknown_verdict(f"a pipeline may have applied {', '.join(awaited_tags)} since the last observation")
     return verdict
 
 
@@ -134,8 +136,8 @@ def verdict_at(release: Release, point: RecordedPoint, ports: HasLedger) -> Sche
         return unknown_verdict("the tables at the restore point were not recorded")
     if schema.journal is None and not schema.has_searched_all_journals:
         return unknown_verdict("at the restore point only the journal of Drizzle was searched for")
-    known = shipped_migrations_since(release, point.branch, ports)
-    return judge_schema(schema_of(release, ports), schema.recorded_schema, schema.journal, known)
+    shipped = shipped_migrations_since(release, point.branch, ports)
+    return judge_schema(schema_of(release, ports), schema.recorded_schema, schema.journal, shipped)
 
 
 def schema_of(release: Release, ports: HasLedger) -> ReleaseSchema | None:
@@ -176,8 +178,8 @@ def shipped_migrations_since(release: Release, branch: str, ports: HasLedger) ->
     lists which plain files are applied.
     """
     points = restore_points_about(release, branch, ports)
-    others = [p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at]
-    earlier_files = {(m.id, m.hash) for m in _list_shipped(others) if m.tool == MigrationTool.SQL}
+    earlier_points = [p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at]
+    earlier_files = {(m.id, m.hash) for m in _list_shipped(earlier_points) if m.tool == MigrationTool.SQL}
     shipped = _list_shipped(points)
     return tuple(m for m in shipped if m.tool != MigrationTool.SQL or (m.id, m.hash) not in earlier_files)
 
@@ -193,5 +195,5 @@ def shipped_migrations_of(release: Release, ports: SchemaVerdictPorts) -> tuple[
     if database is None or database.branch_id is None:
         return ()
     points = restore_points_about(release, database.branch_key(None), ports)
-    of_release = (p for p in points if (p.service, p.version) == (release.service, release.version))
-    return next((point.shipped for point in of_release if point.shipped), ())
+    release_points = (p for p in points if (p.service, p.version) == (release.service, release.version))
+    return next((point.shipped for point in release_points if point.shipped), ())

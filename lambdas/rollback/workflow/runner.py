@@ -101,7 +101,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         rollback = ports.ledger.save(stop_comparison(rollback, failure, ports.clock.now()))
     for _ in range(_MAX_SAVES):
         step = next_step(rollback)
-        if rollback.concluded_at is not None:  # the comparison of lost rows needs no lease
+        if rollback.concluded_at is not None:  # the data-loss analysis needs no lease
             release_leases(rollback, ports)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)

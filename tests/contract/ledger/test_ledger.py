@@ -359,7 +359,7 @@ def test_a_restore_point_can_have_thousands_of_migrations(ledger: Ledger) -> Non
 
 
 def observation_at(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
-    check = Check.passed("database-access", "open", evidence={"service": SERVICE})
+    check = Check.passed("database-is-accessible", "open", evidence={"service": SERVICE})
     at = NOW + timedelta(minutes=minutes)
     return Observation(branch=BRANCH, schema_sha256=sha256, readiness=(check,), observed_at=at)
 

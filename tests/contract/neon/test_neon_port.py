@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import pytest
-from contract.neon_projects import FakeProject, LocalProject, NeonProject
+from contract.neon_projects import ContractProject, FakeProject, LocalProject
 
 from local_cloud.neon.project import Limits
 from rollback.domain.database.progress import OriginalBranch
@@ -29,7 +29,7 @@ LIMITS = Limits(root_branches=3, subscription_type="free_v3")
 
 
 @pytest.fixture(params=["fake", "local"])
-def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
+def project(request: pytest.FixtureRequest) -> Iterator[ContractProject]:
     if request.param == "fake":
         yield FakeProject(LIMITS)
         return
@@ -38,35 +38,35 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
     local.close()
 
 
-def main(project: NeonProject) -> Branch:
+def main(project: ContractProject) -> Branch:
     branch = project.databases.branch_named("main")
     assert branch is not None
     return branch
 
 
-def branch_by_id(project: NeonProject, branch_id: str) -> Branch:
+def branch_by_id(project: ContractProject, branch_id: str) -> Branch:
     branch = project.databases.branch(branch_id)
     assert branch is not None
     return branch
 
 
-def child(project: NeonProject, name: str = "staging") -> Branch:
+def child(project: ContractProject, name: str = "staging") -> Branch:
     """Create a branch of main with a compute, and wait until it is ready."""
     created = project.databases.create_branch(name, main(project).id, with_endpoint=True)
     project.settle()
     return branch_by_id(project, created.branch.id)
 
 
-def uri(project: NeonProject, branch: Branch) -> str:
+def uri(project: ContractProject, branch: Branch) -> str:
     return project.databases.connection_uri(branch.id, "app", "app_owner").get_secret_value()
 
 
-def test_a_project_has_a_history_retention_and_a_limit_of_root_branches(project: NeonProject) -> None:
+def test_a_project_has_a_history_retention_and_a_limit_of_root_branches(project: ContractProject) -> None:
     info = project.databases.project()
     assert (info.history_retention_seconds, info.root_branch_limit) == (86_400, 3)
 
 
-def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject) -> None:
+def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: ContractProject) -> None:
     staging = child(project, "staging")
     assert project.databases.branch_named("stag") is None
     assert project.databases.branch_named("staging") == staging
@@ -74,7 +74,7 @@ def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject)
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_new_branch_has_its_parents_data_and_changes_independently(project: NeonProject) -> None:
+def test_a_new_branch_has_its_parents_data_and_changes_independently(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     staging = child(project)
@@ -84,7 +84,7 @@ def test_a_new_branch_has_its_parents_data_and_changes_independently(project: Ne
     assert (staging.parent_id, staging.is_root, staging.is_ready) == (root.id, False, True)
 
 
-def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: NeonProject) -> None:
+def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: ContractProject) -> None:
     root = main(project)
     change = project.databases.create_branch("a", root.id)
     project.settle()
@@ -101,7 +101,7 @@ def test_a_branch_has_a_compute_only_if_the_request_asks_for_it(project: NeonPro
 
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
-def test_a_branch_from_a_position_has_the_data_committed_by_then(project: NeonProject, by: str) -> None:
+def test_a_branch_from_a_position_has_the_data_committed_by_then(project: ContractProject, by: str) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -114,7 +114,7 @@ def test_a_branch_from_a_position_has_the_data_committed_by_then(project: NeonPr
     assert resolved >= lsn
 
 
-def test_a_running_operation_locks_the_whole_project(project: NeonProject) -> None:
+def test_a_running_operation_locks_the_whole_project(project: ContractProject) -> None:
     root = main(project)
     with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
@@ -130,7 +130,7 @@ def test_a_running_operation_locks_the_whole_project(project: NeonProject) -> No
     assert project.databases.branch_named("b") is None
 
 
-def have_succeeded(project: NeonProject, change: BranchChange) -> bool:
+def have_succeeded(project: ContractProject, change: BranchChange) -> bool:
     return all(project.databases.operation(identity).has_succeeded for identity in ids(change.operations))
 
 
@@ -140,7 +140,7 @@ def ids(operations: Iterable[Operation]) -> list[str]:
 
 @pytest.mark.parametrize("by", ["lsn", "time"])
 def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_backup(
-    project: NeonProject, by: str
+    project: ContractProject, by: str
 ) -> None:
     root = main(project)
     project.write(root.id, 1)
@@ -159,7 +159,7 @@ def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_ba
     assert project.rows(root.id) == [1, 3]
 
 
-def test_a_restored_branch_shows_the_time_of_its_restore(project: NeonProject) -> None:
+def test_a_restored_branch_shows_the_time_of_its_restore(project: ContractProject) -> None:
     root, t0 = main(project), project.now()
     assert root.last_reset_at is None
     lsn, _ = project.position(root.id)
@@ -172,7 +172,7 @@ def test_a_restored_branch_shows_the_time_of_its_restore(project: NeonProject) -
     project.settle()
 
 
-def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProject) -> None:
+def test_the_children_of_a_restored_branch_move_to_its_backup(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     project.databases.restore(root.id, root.id, lsn, "backup")
@@ -182,7 +182,7 @@ def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProje
     assert branch_by_id(project, staging.id).parent_id == backup.id
 
 
-def test_history_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
+def test_history_before_a_restore_is_in_the_backup_only(project: ContractProject) -> None:
     root = main(project)
     earlier, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -199,7 +199,7 @@ def test_history_before_a_restore_is_in_the_backup_only(project: NeonProject) ->
     assert project.rows(root.id) == []
 
 
-def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonProject) -> None:
+def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     project.write(staging.id, 7)
     project.write(root.id, 1)
@@ -211,7 +211,7 @@ def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonPro
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) -> None:
+def test_a_branch_restored_from_another_becomes_its_child(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     project.databases.restore(root.id, root.id, lsn, "bad")
@@ -226,7 +226,7 @@ def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) 
     assert project.rows(staging.id) == [1]
 
 
-def test_a_backup_undoes_its_restore_and_can_then_not_be_deleted(project: NeonProject) -> None:
+def test_a_backup_undoes_its_restore_and_can_then_not_be_deleted(project: ContractProject) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -245,7 +245,7 @@ def test_a_backup_undoes_its_restore_and_can_then_not_be_deleted(project: NeonPr
         project.databases.delete_branch(undone.id)
 
 
-def test_a_restore_that_would_lose_data_is_refused(project: NeonProject) -> None:
+def test_a_restore_that_would_lose_data_is_refused(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     lsn, _ = project.position(root.id)
     of_staging, _ = project.position(staging.id)
@@ -262,7 +262,7 @@ def test_a_restore_that_would_lose_data_is_refused(project: NeonProject) -> None
     assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
 
 
-def test_a_restore_to_a_position_outside_the_history_is_refused(project: NeonProject) -> None:
+def test_a_restore_to_a_position_outside_the_history_is_refused(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     lsn, at = project.position(root.id)
@@ -272,7 +272,7 @@ def test_a_restore_to_a_position_outside_the_history_is_refused(project: NeonPro
     assert project.databases.branch_named("backup") is None
 
 
-def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> None:
+def test_more_roots_than_the_plan_allows_are_refused(project: ContractProject) -> None:
     root = main(project)
     for name in ("first", "second"):
         lsn, _ = project.position(root.id)
@@ -283,7 +283,7 @@ def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> No
         project.databases.restore(root.id, root.id, lsn, "third")
 
 
-def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject) -> None:
+def test_a_protected_branch_is_neither_restored_nor_deleted(project: ContractProject) -> None:
     staging = child(project)
     project.databases.update_branch(staging.id, protected=True)
     assert branch_by_id(project, staging.id).protected
@@ -297,7 +297,7 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     assert not branch_by_id(project, staging.id).protected
 
 
-def test_a_child_of_a_protected_branch_gets_a_new_password_and_keeps_it(project: NeonProject) -> None:
+def test_a_child_of_a_protected_branch_gets_a_new_password_and_keeps_it(project: ContractProject) -> None:
     """Neon, "Protected branches": new ones for a child that is made; since 2024-09-06 kept when it is restored."""
     root, twin = main(project), child(project, "twin")
     project.databases.update_branch(root.id, protected=True)
@@ -319,7 +319,7 @@ def password_of(address: str) -> str:
     return address.split("@", maxsplit=1)[0].rsplit(":", maxsplit=1)[1]
 
 
-def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: NeonProject) -> None:
+def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: ContractProject) -> None:
     staging = child(project)
     project.restrict(staging.id, "restore", "it is being archived")
     assert branch_by_id(project, staging.id).why_not("restore") == "it is being archived"
@@ -327,7 +327,7 @@ def test_a_restricted_branch_names_the_reason_and_is_not_restored(project: NeonP
         project.databases.restore(staging.id, main(project).id)
 
 
-def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> None:
+def test_a_branch_is_renamed_unless_the_name_is_taken(project: ContractProject) -> None:
     staging = child(project)
     assert project.databases.update_branch(staging.id, name="stage").branch.name == "stage"
     with pytest.raises(AlreadyExists):
@@ -337,7 +337,7 @@ def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> N
     assert project.databases.branch_named("stage") is not None
 
 
-def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: NeonProject) -> None:
+def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: ContractProject) -> None:
     old = child(project)
     project.write(old.id, 1)
     original_uri = uri(project, old)
@@ -355,7 +355,7 @@ def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_na
         project.databases.update_branch(old.id, name="staging")
 
 
-def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: NeonProject) -> None:
+def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: ContractProject) -> None:
     root = main(project)
     project.write(root.id, 1)
     branch = project.databases.create_branch("kept", root.id).branch
@@ -372,7 +372,7 @@ def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(proje
     )
 
 
-def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> None:
+def test_the_expiry_of_a_branch_can_be_set_and_removed(project: ContractProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)
     assert branch_by_id(project, staging.id).expires_at == until.replace(microsecond=0)
@@ -380,7 +380,7 @@ def test_the_expiry_of_a_branch_can_be_set_and_removed(project: NeonProject) -> 
     assert branch_by_id(project, staging.id).expires_at is None
 
 
-def test_a_branch_is_deleted_once_and_only_after_its_children(project: NeonProject) -> None:
+def test_a_branch_is_deleted_once_and_only_after_its_children(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     grandchild = project.databases.create_branch("preview", staging.id).branch
     project.settle()
@@ -396,7 +396,7 @@ def test_a_branch_is_deleted_once_and_only_after_its_children(project: NeonProje
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
-def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(project: NeonProject) -> None:
+def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(project: ContractProject) -> None:
     root, t0 = main(project), project.now()
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
@@ -412,7 +412,7 @@ def test_a_restore_that_lost_its_answer_is_visible_in_branches_and_operations(pr
         project.databases.restore(root.id, root.id, project.position(root.id)[0], "backup")
 
 
-def test_a_throttled_request_changes_nothing_and_names_the_wait(project: NeonProject) -> None:
+def test_a_throttled_request_changes_nothing_and_names_the_wait(project: ContractProject) -> None:
     root = main(project)
     project.reject_next("create_branch", retry_after_seconds=7)
     with pytest.raises(RetryLater) as error:
@@ -423,7 +423,7 @@ def test_a_throttled_request_changes_nothing_and_names_the_wait(project: NeonPro
     project.settle()
 
 
-def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: NeonProject) -> None:
+def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: ContractProject) -> None:
     project.fail_next("create_branch")
     change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
     project.settle()
@@ -437,7 +437,7 @@ def test_an_operation_counts_as_failed_after_a_minute_without_a_retry(project: N
         project.databases.restore(change.branch.id, main(project).id)
 
 
-def test_operations_since_a_time_are_listed_newest_first(project: NeonProject) -> None:
+def test_operations_since_a_time_are_listed_newest_first(project: ContractProject) -> None:
     t0 = project.now()
     child(project)
     operations = project.databases.operations_since(t0)
@@ -447,7 +447,7 @@ def test_operations_since_a_time_are_listed_newest_first(project: NeonProject) -
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
 
 
-def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
+def test_a_compute_is_active_after_a_restart(project: ContractProject) -> None:
     (endpoint,) = project.databases.endpoints(child(project).id)
     project.databases.restart_endpoint(endpoint.id)
     project.settle()
@@ -459,7 +459,7 @@ def test_a_compute_is_active_after_a_restart(project: NeonProject) -> None:
 # Refusals of Neon
 
 
-def test_a_missing_role_has_no_address(project: NeonProject) -> None:
+def test_a_missing_role_has_no_address(project: ContractProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "app", "no-such-role")
@@ -467,7 +467,7 @@ def test_a_missing_role_has_no_address(project: NeonProject) -> None:
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
-def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(project: NeonProject) -> None:
+def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(project: ContractProject) -> None:
     """PgBouncer refuses the statement timeout that our sessions set: our sessions use the direct host only."""
     root = main(project)
     pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
@@ -479,13 +479,13 @@ def test_a_pooled_address_differs_and_refuses_the_sessions_of_the_rollback(proje
         project.sql.client_sessions(pooled)
 
 
-def test_a_missing_database_has_no_address(project: NeonProject) -> None:
+def test_a_missing_database_has_no_address(project: ContractProject) -> None:
     root = main(project)
     with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
 
 
-def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(project: NeonProject) -> None:
+def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(project: ContractProject) -> None:
     """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
     root, staging = main(project), child(project)
     until = project.now() + timedelta(days=7)
@@ -505,7 +505,7 @@ def test_a_protected_branch_a_parent_and_the_default_branch_can_not_expire(proje
     assert branch_by_id(project, staging.id).expires_at is None
 
 
-def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: NeonProject) -> None:
+def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: ContractProject) -> None:
     root, staging = main(project), child(project)
     project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
     with pytest.raises(RequestRefused):
@@ -518,7 +518,7 @@ def test_a_branch_with_an_expiry_can_get_no_child_and_no_protection(project: Neo
     project.databases.restore(root.id, staging.id, preserve_under_name="backup")
 
 
-def test_the_plan_limits_the_number_of_protected_branches(project: NeonProject) -> None:
+def test_the_plan_limits_the_number_of_protected_branches(project: ContractProject) -> None:
     """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
     root = main(project)
     for name in "abcde":

@@ -94,7 +94,7 @@ def test_a_restore_succeeds_with_the_data_api_an_unknown_plan_children_and_ip_li
     assert (branches["main"].protected, backup.protected) == (True, True)
     assert branches["staging"].parent_id == backup.id
     notes = "\n".join(progress.notes)
-    for text in ("room-for-backup", "staging move from main", "IP Allow holds on protected", "without expires_at"):
+    for text in ("backup-has-room", "staging move from main", "IP Allow holds on protected", "without expires_at"):
         assert text in notes
 
 

@@ -18,7 +18,7 @@ from openapi_schema_validator import OAS30Validator
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.resources.database.errors import BackupNameRequired
 
 SPECIFICATION = Path(__file__).parents[4] / "shared" / "contracts" / "neon-openapi-subset.json"
@@ -153,7 +153,7 @@ def record_exchanges(project: LocalProject) -> list[Exchange]:
 class Counted:
     """The port, counting which of its methods are called."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: NeonProject) -> None:
         self._databases = databases
         self.called: set[str] = set()
 
@@ -211,7 +211,7 @@ def test_every_request_and_answer_matches_neons_specification(
     use_everything(project, databases)
     wrong = [f"{e.method} {e.path}: {error}" for e in exchanges for error in specification.errors(e)]
     assert wrong == []
-    assert databases.called == {name for name in vars(Databases) if not name.startswith("_")}
+    assert databases.called == {name for name in vars(NeonProject) if not name.startswith("_")}
     assert {200, 201, 204, 404, 422} <= {exchange.status for exchange in exchanges}
 
 

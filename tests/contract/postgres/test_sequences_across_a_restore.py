@@ -1,4 +1,4 @@
-"""Sequences continue behind the ids of lost rows, on real Postgres, through the restore itself."""
+"""Sequences continue behind the ids of removed rows, on real Postgres, through the restore itself."""
 
 from collections.abc import Iterator
 
@@ -96,9 +96,10 @@ def test_new_rows_get_no_id_of_a_lost_row_in_any_database(branch: Restored) -> N
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
     assert [sequence.in_words() for sequence in progress.sequences_carried or ()] == [
-        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows get no id of a lost row",
-        "public.Down continues after -6 instead of its beginning: new rows get no id of a lost row",
-        "public.orders_id_seq continues after 80 instead of 33: new rows get no id of a lost row",
+        "billing.public.invoices_id_seq continues after 3 instead of its beginning: new rows reuse no id of a removed "
+        "row",
+        "public.Down continues after -6 instead of its beginning: new rows reuse no id of a removed row",
+        "public.orders_id_seq continues after 80 instead of 33: new rows reuse no id of a removed row",
     ]
     assert progress.sequences == (), "the document does not keep what it was done from"
 
@@ -114,7 +115,9 @@ def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lo
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert bool(progress.sequences_carried) is is_taken_back
     ((new,),) = branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id")
-    assert new == 1 + lost + 1, "new rows get no id of a lost row, whether the sequence was carried or logged ahead"
+    assert new == 1 + lost + 1, (
+        "new rows reuse no id of a removed row, whether the sequence was carried or logged ahead"
+    )
 
 
 def test_a_sequence_that_the_role_may_not_set_is_reported_and_the_restore_succeeds(branch: Restored) -> None:
@@ -129,7 +132,7 @@ def test_a_sequence_that_the_role_may_not_set_is_reported_and_the_restore_succee
     assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     (sequence,) = progress.sequences_carried or ()
     assert "permission denied for sequence tickets" in sequence.why_not
-    assert "new rows get ids of lost rows" in sequence.in_words()
+    assert "new rows may reuse ids of removed rows" in sequence.in_words()
 
 
 def test_sequences_return_with_the_rows_if_the_settings_say_so(branch: Restored) -> None:

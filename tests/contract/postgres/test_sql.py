@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from contract.local_cloud.workload import eventually
-from contract.neon_projects import FakeProject, LocalProject, NeonProject
+from contract.neon_projects import ContractProject, FakeProject, LocalProject
 from pydantic import SecretStr
 
 from local_cloud.neon.project import Limits
@@ -16,7 +16,7 @@ from rollback.resources.database.row_comparison import compare_rows, differing_b
 
 
 @pytest.fixture(params=["fake", "local"])
-def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
+def project(request: pytest.FixtureRequest) -> Iterator[ContractProject]:
     if request.param == "fake":
         yield FakeProject(Limits())
         return
@@ -25,7 +25,7 @@ def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
     local.close()
 
 
-def main(project: NeonProject) -> tuple[Branch, SecretStr]:
+def main(project: ContractProject) -> tuple[Branch, SecretStr]:
     branch = project.databases.branch_named("main")
     assert branch is not None
     return branch, project.databases.connection_uri(branch.id, "app", ROLE)
@@ -42,7 +42,7 @@ ASKED = RowQuery(
 )
 
 
-def test_a_restore_to_a_head_loses_exactly_the_rows_that_the_comparison_names(project: NeonProject) -> None:
+def test_a_restore_to_a_head_loses_exactly_the_rows_that_the_comparison_names(project: ContractProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     head = project.sql.head(address)
@@ -59,7 +59,7 @@ def test_a_restore_to_a_head_loses_exactly_the_rows_that_the_comparison_names(pr
     assert [row.key for row in project.sql.rows(address, ASKED, differing)] in ([], ["[1]"])
 
 
-def test_rows_are_returned_in_ascending_order_of_hash_and_key(project: NeonProject) -> None:
+def test_rows_are_returned_in_ascending_order_of_hash_and_key(project: ContractProject) -> None:
     root, address = main(project)
     for row in range(1, 9):
         project.write(root.id, row)
@@ -68,7 +68,7 @@ def test_rows_are_returned_in_ascending_order_of_hash_and_key(project: NeonProje
     assert {row.key for row in rows} == {f"[{row}]" for row in range(1, 9)}
 
 
-def test_the_databases_and_tables_of_a_branch_are_listed(project: NeonProject) -> None:
+def test_the_databases_and_tables_of_a_branch_are_listed(project: ContractProject) -> None:
     _, address = main(project)
     assert [database.name for database in project.sql.databases(address)] == ["app"]
     (written,) = project.sql.relations(address, "app")
@@ -77,7 +77,7 @@ def test_the_databases_and_tables_of_a_branch_are_listed(project: NeonProject) -
     )  # fmt: skip
 
 
-def test_a_client_is_listed_while_it_is_connected(project: NeonProject) -> None:
+def test_a_client_is_listed_while_it_is_connected(project: ContractProject) -> None:
     root, address = main(project)
     with project.connected(root.id, "express-api"):
         (client,) = eventually(lambda: [s for s in project.sql.client_sessions(address) if s.application])
@@ -85,7 +85,9 @@ def test_a_client_is_listed_while_it_is_connected(project: NeonProject) -> None:
     assert eventually(lambda: project.sql.client_sessions(address) == ())
 
 
-def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unreachable(project: NeonProject) -> None:
+def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unreachable(
+    project: ContractProject,
+) -> None:
     root, address = main(project)
     lsn = project.sql.head(address).lsn
     with pytest.raises(SessionRefused):
@@ -97,11 +99,11 @@ def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unre
         project.sql.head(address)
 
 
-def test_a_database_without_a_journal_has_none(project: NeonProject) -> None:
+def test_a_database_without_a_journal_has_none(project: ContractProject) -> None:
     assert project.sql.migrations(main(project)[1]) is None
 
 
-def test_a_digest_covers_the_compared_columns(project: NeonProject) -> None:
+def test_a_digest_covers_the_compared_columns(project: ContractProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     project.write(root.id, 2)
@@ -116,7 +118,7 @@ def test_a_digest_covers_the_compared_columns(project: NeonProject) -> None:
 
 
 @pytest.mark.parametrize(("part", "other"), [(f"//{ROLE}:", "//nobody:"), ("/app", "/no_such_database")])
-def test_an_address_with_a_wrong_part_is_refused_or_unreachable(project: NeonProject, part: str, other: str) -> None:
+def test_a_wrong_address_is_refused_or_unreachable(project: ContractProject, part: str, other: str) -> None:
     _, address = main(project)
     wrong = other.join(address.get_secret_value().rsplit(part, 1))
     assert wrong != address.get_secret_value()

@@ -71,8 +71,8 @@ class AnalysisIncident(FullIncident):
         ] == []
         (backup,) = self.backups()
         assert self.neon.endpoints(backup.id) == (), "the backup has a compute with production's passwords"
-        assert "Lost writes:" in self.notifications.sent[-1].message
-        assert self.notifications.sent[-1].attributes["report_id"].endswith(":lost-writes")
+        assert "Data loss:" in self.notifications.sent[-1].message
+        assert self.notifications.sent[-1].attributes["report_id"].endswith(":data-loss")
 
 
 def count_calls_without_crash() -> int:

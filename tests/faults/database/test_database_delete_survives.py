@@ -122,4 +122,4 @@ def test_a_deletion_with_an_unknown_api_key_is_refused_with_neons_words() -> Non
         raise AccessRefused("401: check the API key")
 
     delete.neon.branch_named = unknown  # type: ignore[method-assign]
-    assert "database-access: 401: check the API key" in reason_of_refusal(delete)
+    assert "database-is-accessible: 401: check the API key" in reason_of_refusal(delete)

@@ -241,7 +241,7 @@ def test_a_recreate_keeps_another_branch_of_its_name_and_the_old_data() -> None:
     recreate.neon.update_branch = rename_and_create_another  # type: ignore[method-assign]
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.FAILED
-    assert "was created meanwhile" in (recreate.progress.why_not or "")
+    assert "was created during the rollback" in (recreate.progress.why_not or "")
     assert recreate.old is not None
     assert recreate.old.name == backup_of(recreate)
     assert recreate.secret_has_address_of(recreate.branch_id), "services still reach the old branch"
@@ -343,7 +343,7 @@ def test_a_new_branch_that_may_not_expire_is_created_without_expiry() -> None:
     assert recreate.progress.database_outcome is DatabaseOutcome.RESTORED, recreate.progress.why_not
     assert recreate.named is not None
     assert recreate.named.expires_at is None
-    assert any("was asked for without expires_at" in note for note in recreate.progress.notes)
+    assert any("was requested without expires_at" in note for note in recreate.progress.notes)
 
 
 def test_a_recreate_without_writers_checks_foreign_sessions_and_needs_no_secret() -> None:

@@ -46,7 +46,7 @@ def assert_stepped_down_once(down: DownMigrationsScenario) -> None:
     accepted = down.progress.accepted_at
     assert accepted is not None
     assert backup.expires_at == accepted.replace(microsecond=0) + timedelta(days=7)
-    assert down.progress.is_over, "no data was overwritten: there are no lost writes to report"
+    assert down.progress.is_over, "no data was overwritten: there is no data loss to report"
     assert down.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
 
@@ -225,7 +225,7 @@ def test_sql_finds_commands_that_succeed_without_an_effect() -> None:
     down.tasks.commands[f"pnpm db:down {OLDER}"] = lambda _: 0
     down.run_until_ended()
     assert down.progress.database_outcome is DatabaseOutcome.FAILED
-    assert "all commands ran, and the database is not what is needed" in (down.progress.why_not or "")
+    assert "all commands ran, but the target can't work with the resulting tables" in (down.progress.why_not or "")
 
 
 def test_down_migrations_succeed_although_their_logs_can_not_be_read() -> None:
@@ -257,7 +257,7 @@ def test_down_migrations_of_a_deregistered_definition_are_refused_before_the_fen
     down = DownMigrationsScenario()
     down.writers.services[SERVICE].deregister(down.definition_arn)
     down.writers.services[WORKER].deregister(down.definition_arn)
-    assert_refused(down, "is INACTIVE: ECS runs no task of it")
+    assert_refused(down, "is INACTIVE: ECS runs no task of this definition")
     assert down.open_obligations() == ()
 
 

@@ -49,7 +49,7 @@ def test_a_preview_that_may_not_expire_is_created_without_expiry_and_deleted() -
     assert restore.neon.calls.count("create_branch") == 2
     (note,) = [note for note in restore.progress.notes if "expires_at" in note]
     assert WORDS in note
-    assert "is deleted once it was checked" in note
+    assert "is deleted after its check" in note
 
 
 def test_a_preview_refused_for_another_reason_refuses_the_restore_in_neons_second_words() -> None:
@@ -77,7 +77,7 @@ def test_the_backup_is_protected_after_the_branch_where_ip_limits_depend_on_prot
     assert restore.backup.protected
     moves = restore.progress.moves
     assert moves.index("protect_again") < moves.index("protect_backup")
-    assert any("any address reaches it" in note and "ip-limits" in note for note in restore.progress.notes)
+    assert any("any address reaches it" in note and "ip-limits-hold" in note for note in restore.progress.notes)
 
 
 def test_the_backup_is_not_protected_where_no_ip_limits_depend_on_protection() -> None:

@@ -56,7 +56,7 @@ def begin_a_restore(outside: FaultInjector, *, is_restored: bool) -> FullInciden
         incident.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
     first = run_first_rollback(incident, lambda _: "restore" in incident.neon.calls)
     assert first.database is not None
-    assert first.database.has_unanswered_change
+    assert first.database.has_unconfirmed_change
     return incident
 
 

@@ -89,7 +89,7 @@ def test_an_abort_while_fenced_reports_what_is_left_and_unfence_puts_it_back(ter
     simulation, rollback = start_simulation_at_zero()
     type_ = terminal(simulation)
     assert type_("abort", "production", rollback.id, *REASON) == 1
-    assert 'NOT PUT BACK: fence, value before: {"desired_count": 2}; left to operator' in type_.said
+    assert "NOT RESTORED: desired count of express-api, recorded value 2. Next: rollback unfence" in type_.said
     simulation.services.behaviours.clear()
     assert type_("unfence", "production", *REASON) == 1
     assert "restored: fence (was {'desired_count': 2}" in type_.said

@@ -51,4 +51,4 @@ def test_a_deleted_service_does_not_block_the_conclusion() -> None:
     assert done.obligations[0].handed_to == "operator"
     assert simulation.severities() == ["page", "page"]
     at_once, afterwards = (sent.attributes["report_id"] for sent in simulation.notifications.sent)
-    assert afterwards == f"{at_once}:not-put-back"
+    assert afterwards == f"{at_once}:not-restored"

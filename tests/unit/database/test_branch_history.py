@@ -36,7 +36,7 @@ def test_a_restore_point_of_another_timeline_is_not_in_the_branch_s_history() ->
     history = BranchHistory(timeline="now")
     assert history.has(point(5, "now"))
     assert not history.has(point(5, "former"))
-    assert "a restore outside of our rollbacks" in history.judge(NOW, "it").reason
+    assert "a restore outside of our rollbacks" in history.failed_check(NOW, "it").reason
 
 
 def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_on_any_timeline() -> None:
@@ -55,7 +55,7 @@ def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it()
     left = history.first_restore_after(NOW - timedelta(minutes=30))
     assert left is not None
     assert left.rollback_id == "first"
-    assert backup_name("first") in history.judge(NOW - timedelta(minutes=30), "it").reason
+    assert backup_name("first") in history.failed_check(NOW - timedelta(minutes=30), "it").reason
 
 
 def went_back(simulation: DatabaseSimulation) -> str:

@@ -42,7 +42,7 @@ def test_the_first_report_announces_a_second_and_the_second_counts_lost_rows() -
     ended = done(simulation, rollback)
     second = simulation.notifications.sent[-1]
     assert first.attributes["report_id"] != second.attributes["report_id"]
-    assert second.subject.endswith("lost writes")
+    assert second.subject.endswith("data loss")
     assert "gone: 2" in second.message
     assert "compared row by row: 1 table of 1 database, against a branch created at" in words(ended)
 
@@ -119,7 +119,7 @@ def test_a_database_that_does_not_wake_up_ends_the_analysis_in_time() -> None:
     simulation, rollback = concluded(data_loss_timeout_minutes=3)
     began = simulation.clock.now()
     simulation.sql.asleep = 10_000
-    assert "not done in 3 minutes" in words(done(simulation, rollback))
+    assert "the comparison did not end in 3 minutes" in words(done(simulation, rollback))
     assert simulation.clock.now() - began < timedelta(minutes=10)
 
 

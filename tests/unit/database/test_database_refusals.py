@@ -28,13 +28,13 @@ def test_an_unknown_branch_is_refused_with_the_names_of_the_project_s_branches()
 def test_a_wrong_key_and_an_unknown_project_are_refused(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     restore = RestoreScenario()
     monkeypatch.setattr(restore.neon, "project", raise_error(error))
-    assert_nothing_was_changed(restore, "database-access", str(error))
+    assert_nothing_was_changed(restore, "database-is-accessible", str(error))
 
 
 def test_a_restore_point_that_neon_keeps_no_history_of_is_refused() -> None:
     restore = RestoreScenario()
     restore.point = RestorePoint(at=restore.clock.now() - timedelta(hours=30))
-    assert_nothing_was_changed(restore, "restore-point-in-window", "is not within what Neon keeps of main")
+    assert_nothing_was_changed(restore, "restore-point-is-in-window", "is not within what Neon keeps of main")
 
 
 def test_a_restore_point_that_is_about_to_leave_the_history_is_refused() -> None:
@@ -50,7 +50,7 @@ def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup(
     restore.neon.settle()
     restore.neon.calls.clear()
     (check,) = failed(restore)
-    assert check.name == "restore-point-in-window"
+    assert check.name == "restore-point-is-in-window"
     assert "before main was last restored" in check.reason
     assert "rollback-backup-earlier" in check.reason
 
@@ -73,7 +73,7 @@ def test_a_restore_without_room_for_another_root_branch_is_refused() -> None:
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
     (check,) = failed(restore)
-    assert check.name == "room-for-backup"
+    assert check.name == "backup-has-room"
     assert "3 of 3 root branches" in check.reason
     assert "rollback-backup-1, rollback-backup-2" in check.reason
 
@@ -86,7 +86,7 @@ def test_an_unknown_neon_plan_is_a_warning_and_neon_decides(plan: str) -> None:
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
     assert failed(restore) == ()
-    (warned,) = [check for check in checks_of(restore) if check.name == "room-for-backup"]
+    (warned,) = [check for check in checks_of(restore) if check.name == "backup-has-room"]
     assert warned.verdict is Verdict.WARN
     assert f"the plan {plan} allows is not known" in warned.reason
     restore.run_until_ended()

@@ -20,7 +20,7 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
     assert_refused(
-        restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
+        restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not changed"
     )
     assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
     assert restore.progress.fence.head is None
@@ -49,7 +49,7 @@ def test_the_fence_waits_for_a_pooler_s_session_if_neon_refuses_the_restart() ->
     restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refused is None:
+    while restore.progress_if_started is None or restore.progress_if_started.fence.restart_refusal is None:
         restore.run_round()
     for _ in range(4):
         restore.run_round()
@@ -81,7 +81,7 @@ def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollb
         restore.run_round()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
-    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not touched")
+    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not changed")
     assert "restore" not in restore.neon.calls
 
 
@@ -111,7 +111,7 @@ def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_r
     restore.sql.comes_back = {""}
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
-    assert "may have written behind the fence, by force: logical replication apply worker as owner" in (
+    assert "logical replication apply worker as owner may have written behind the fence, which --force allowed" in (
         restore.progress.notes
     )
 
@@ -119,7 +119,7 @@ def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_r
 def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:
     restore = RestoreScenario()
     restore.ledger.acquire(WORKER, "another", restore.clock.now(), restore.clock.now() + timedelta(hours=1))
-    assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for it")
+    assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for that rollback")
 
 
 def test_the_fence_gives_up_on_tasks_that_never_stop() -> None:

@@ -166,7 +166,7 @@ def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_i
     page = simulation.pages()[-1]
     assert "Condition: v2 is the release that the service would start; the data may be overwritten" in page
     assert "backup branch br-" in page
-    assert f"left at zero tasks, so that nothing writes to it: {SERVICE}" in page
+    assert f"services left at zero tasks, so that they do not write to the branch: {SERVICE}" in page
 
 
 def test_an_undo_brings_back_both() -> None:

@@ -48,7 +48,7 @@ def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_w
     assert done.left_to_operator() == ()
 
 
-def test_an_unsent_page_is_sent_later_although_the_report_of_lost_writes_was_sent() -> None:
+def test_an_unsent_page_is_sent_later_although_the_data_loss_report_was_sent() -> None:
     simulation = DatabaseSimulation()
     simulation.healthy_versions.clear()  # v1 is no better: the rollback fails
     rollback = simulation.admit()
@@ -86,7 +86,7 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
     restore.neon.connection_uri = real  # type: ignore[method-assign]
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.clock.now() - began < timedelta(minutes=4)
-    assert "sequences could not be continued" in " ".join(restore.progress.notes)
+    assert "sequences could not be advanced" in " ".join(restore.progress.notes)
 
 
 def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
@@ -123,7 +123,7 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
 
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
-    """An operator who lifts the fence has to know that new rows get ids of lost rows."""
+    """An operator who lifts the fence has to know that new rows may reuse ids of removed rows."""
     simulation = DatabaseSimulation(Policy(database_approval="none"))
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
@@ -134,7 +134,7 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
     else:
         abort(rollback.id, ADA, simulation.ports)
     simulation.run_to_end(rollback)
-    assert "sequences were not continued" in simulation.pages()[-1]
+    assert "Sequences were not advanced" in simulation.pages()[-1]
     assert f"public.written_row_seq: {max(BAD)}" in simulation.pages()[-1]
 
 
@@ -215,7 +215,7 @@ def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
     undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
     last = simulation.notifications.sent[-1]
-    assert last.subject.endswith("left over")
+    assert last.subject.endswith("leftover resources")
     assert f"Delete the compute of {backup} in Neon's console" in last.message
     assert last.attributes["severity"] == "info"
 

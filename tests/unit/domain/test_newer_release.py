@@ -85,10 +85,10 @@ def test_a_rollback_leaves_a_release_alone_that_the_team_deploys_meanwhile(given
     assert simulation.ledger.lease(SERVICE) is None
     assert simulation.severities() == ["info"]
     (said,) = (sent.message for sent in simulation.notifications.sent)
-    assert "Newer release, left alone: " in said
+    assert "Newer release, not replaced: " in said
     assert f"({simulation.arns['v4'].rsplit('/', 1)[-1]})" in said
     assert f"deployed at {done.newer.began_at:%H:%M:%S} UTC" in said
-    assert "Done before: update_service" in said
+    assert "Moves before the newer release: update service" in said
     assert simulation.state_of("v2") is ReleaseState.SUSPECT
 
 
@@ -177,7 +177,7 @@ def test_an_obligation_that_can_not_be_discharged_pages_beside_a_newer_release_t
 
     assert done.outcome is Outcome.SUPERSEDED
     assert done.left_to_operator() != ()
-    assert "NOT PUT BACK: deployment_configuration" in simulation.pages()[-1]
+    assert "NOT RESTORED: deployment configuration of" in simulation.pages()[-1]
 
 
 def test_an_alarm_that_stays_red_over_the_newer_release_is_evaluated_again() -> None:
@@ -334,7 +334,7 @@ def test_a_newer_release_behind_the_fence_is_started_if_the_data_is_untouched() 
     assert [branch.name for branch in simulation.neon.branches()] == ["main"]
     assert (simulation.running(), simulation.services.desired_count) == (image("v4"), 2)
     assert simulation.pages() == []
-    assert "all tasks were stopped meanwhile" in simulation.notifications.sent[-1].message
+    assert "all tasks were stopped during the rollback" in simulation.notifications.sent[-1].message
     assert simulation.state_of("v2") is ReleaseState.CANDIDATE
 
 

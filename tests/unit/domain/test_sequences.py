@@ -1,4 +1,4 @@
-"""The value behind which a sequence continues after a restore: no row gets the id of a lost row."""
+"""The value behind which a sequence continues after a restore: no row gets the id of a removed row."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_a_sequence_that_could_give_out_no_next_value_is_not_set(
     wanted, refused = plan_sequence_carry([kept], {restored.identity: restored}, "app")
     assert wanted == []
     assert [one.why_not for one in refused] == [why]
-    assert "new rows get ids of lost rows" in refused[0].in_words()
+    assert "new rows may reuse ids of removed rows" in refused[0].in_words()
 
 
 def test_only_sequences_that_the_restore_takes_back_are_selected() -> None:
@@ -75,7 +75,7 @@ def test_a_sequence_that_the_restore_removed_is_not_set() -> None:
 def test_the_report_says_where_a_sequence_continues() -> None:
     carried = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
     assert carried.in_words() == (
-        "public.orders_id_seq continues after 5,123 instead of 5,000: new rows get no id of a lost row"
+        "public.orders_id_seq continues after 5,123 instead of 5,000: new rows reuse no id of a removed row"
     )
     assert "instead of its beginning" in carried.model_copy(update={"before": None}).in_words()
 

@@ -170,7 +170,7 @@ def test_the_janitor_pages_about_a_dead_restore_and_leaves_its_fence_to_an_opera
     assert ended.concluded_at is not None
     assert fences_left_to_operator(ended) == 1
     assert (simulation.rows(), simulation.services.desired_count) == (GOOD, 0)
-    assert "left at zero tasks, so that nothing writes to it" in simulation.pages()[-1]
+    assert "left at zero tasks, so that they do not write to the branch" in simulation.pages()[-1]
     assert simulation.read(second).recheck_at is not None
     assert simulation.ledger.lease(SERVICE) is None
 
@@ -222,7 +222,7 @@ def test_a_slow_restore_that_has_changed_no_data_gives_up_and_starts_its_service
     simulation = DatabaseSimulation(APPROVED)
     ended = simulation.run_to_end(slow_rollback(simulation, is_fenced))
     assert ended.outcome is Outcome.REFUSED
-    assert "was not done in 5 minutes, while services stood at zero" in ended.reason
+    assert "did not end in 5 minutes, and the services had zero tasks" in ended.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD + BAD, image("v2"), 2)
     assert "restore" not in simulation.neon.calls
     assert len(simulation.pages()) == 1

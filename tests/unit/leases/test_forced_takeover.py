@@ -42,7 +42,7 @@ def with_a_restore_that_was_lost(simulation: DatabaseSimulation, *, is_made: boo
     while "restore" not in simulation.neon.calls:
         rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
-    assert rollback.database.has_unanswered_change
+    assert rollback.database.has_unconfirmed_change
     return rollback
 
 

@@ -253,7 +253,7 @@ def test_rule_3_a_rollback_aborted_while_fenced_stays_fenced_and_suspended_and_p
     assert simulation.ledger.lease(SERVICE) is None
     last = simulation.notifications.sent[-1]
     assert last.attributes["severity"] == "page"
-    assert 'NOT PUT BACK: fence, value before: {"desired_count": 2}; left to operator' in last.message
+    assert "NOT RESTORED: desired count of express-api, recorded value 2. Next: " in last.message
     assert "rollback unfence production --service express-api" in last.message
 
 

@@ -404,7 +404,7 @@ def test_auto_steps_down_where_nothing_is_lost_and_else_restores(
     plan, checks = planned(settings=settings(strategy=Strategy.AUTO), points=(point(),), **inputs)
     assert plan is not None
     assert (plan.strategy, plan.branch, plan.schema_sha256) == (strategy, MAIN, V2.schema_sha256)
-    assert checks["strategy"] == Check.passed("strategy", reason)
+    assert checks["strategy-is-allowed"] == Check.passed("strategy-is-allowed", reason)
     assert ("can-step-down" in checks, "restore-point-known" in checks) == (
         strategy is Strategy.DOWN_MIGRATIONS,
         strategy is Strategy.RESTORE,

@@ -25,7 +25,7 @@ def test_plan_and_report_name_child_branches_that_move_and_ip_limits_that_are_li
     looked = simulation()
     ended = looked.read(looked.run())
     assert ended.plan is not None
-    children, limits = (named(ended.plan.checks, name) for name in ("children-stay", "ip-limits"))
+    children, limits = (named(ended.plan.checks, name) for name in ("children-stay", "ip-limits-hold"))
     assert (children.verdict, limits.verdict) == (Verdict.WARN, Verdict.WARN)
     assert "staging move from main to its backup" in children.reason
     assert "any address reaches it" in limits.reason
@@ -39,4 +39,4 @@ def test_a_plan_without_child_branches_and_ip_limits_has_no_warnings_about_them(
     assert observe(plain.ports) is not None
     ended = plain.read(plain.run())
     assert ended.plan is not None
-    assert {"children-stay", "ip-limits"}.isdisjoint(check.name for check in ended.plan.checks)
+    assert {"children-stay", "ip-limits-hold"}.isdisjoint(check.name for check in ended.plan.checks)

@@ -123,8 +123,9 @@ def test_an_obligation_that_conclude_still_discharges_is_not_called_left() -> No
     simulation.sql.schemas[BRANCH] = AFTER
     simulation.run_until(rollback)
     page = simulation.pages()[0]
-    assert 'To be put back: fence, value before: {"desired_count": 2}; another report follows if that fails' in page
-    assert "NOT PUT BACK" not in page
+    line = f"To restore: desired count of {SERVICE}, recorded value 2; another report follows if that fails"
+    assert line in page
+    assert "NOT RESTORED" not in page
     assert simulation.services.desired_count == 2
 
 

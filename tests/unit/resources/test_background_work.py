@@ -111,8 +111,8 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     scenario.sql.background[scenario.branch_id] = BackgroundWork(subscriptions=(FROM_SHOP,))
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
-    lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
-    assert lost == [f"lost by the restore: replication slot {SLOT}: set up its consumers again"]
+    lost = [note for note in scenario.progress.notes if note.startswith("the restore removed")]
+    assert lost == [f"the restore removed replication slot {SLOT}: set up its consumers again"]
     assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
 
 

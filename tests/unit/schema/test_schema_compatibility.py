@@ -374,9 +374,9 @@ def test_command_line_and_console_accept_the_offered_full_rollback(version: str)
 
 def test_a_refusal_says_why_and_gives_the_commands_to_paste() -> None:
     assert refusal_text(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
-        "express-api can't go back to v1.2.3 without its database, the schema is breaking: the migrations applied "
-        "since the target break it; drop table old. Nothing was changed. To roll the database back too (rows written "
-        "since are removed, and kept in a backup branch):\n"
+        "express-api can't go back to v1.2.3 without its database, since the schema is breaking: the migrations "
+        "applied since the target break it; drop table old. Nothing was changed. To roll the database back too (rows "
+        "written since are removed, and kept in a backup branch):\n"
         "  rollback start production --type full --service express-api --target-version v1.2.3\n"
         "or start the execution with the input\n"
         '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'

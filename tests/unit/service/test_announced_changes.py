@@ -162,7 +162,7 @@ def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_a
 
     assert ended.concluded_at is not None
     assert ended.database is not None
-    assert ended.database.not_known is not None
+    assert ended.database.unknown_reason is not None
     page = simulation.pages()[-1]
     assert "it is NOT KNOWN whether the data was changed (no connection to Neon)" in page
     assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
@@ -224,7 +224,7 @@ def test_a_change_is_unanswered_until_an_observation_shows_its_effect(
     progress = DownMigrationProgress.model_validate(
         {"started_at": NOW, "before": OriginalBranch(name="main", protected=False), **changes}
     )
-    assert progress.has_unanswered_change is unanswered
+    assert progress.has_unconfirmed_change is unanswered
 
 
 # A crash is no abort

@@ -80,7 +80,7 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
     for said in (
         "Tried service",
         "Tried emergency",
-        "Tried restart_from_zero",
+        "Tried restart from zero",
         "An operator has to act",
         "  ECS: ",
         "aws",

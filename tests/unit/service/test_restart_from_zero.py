@@ -155,7 +155,7 @@ def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_
     handed = {o.kind for o in done.obligations if o.handed_to == "operator"}
     assert {ObligationKind.FENCE, ObligationKind.SCALING} <= handed
     page = simulation.pages()[-1]
-    for said in ("NOT PUT BACK: fence", "NOT PUT BACK: scaling", "rollback unfence production"):
+    for said in ("NOT RESTORED: desired count of", "NOT RESTORED: scalable target of", "rollback unfence production"):
         assert said in page
 
 

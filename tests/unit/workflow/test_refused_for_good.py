@@ -184,7 +184,7 @@ def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_on
     ended = simulation.run_to_end(rollback)
     assert [obligation.kind for obligation in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
     assert simulation.clock.now() - before < timedelta(minutes=1)
-    assert "NOT PUT BACK: deployment_configuration" in simulation.pages()[-1]
+    assert "NOT RESTORED: deployment configuration of" in simulation.pages()[-1]
     assert simulation.ledger.lease(SERVICE) is None
 
 
@@ -302,7 +302,7 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     simulation.replace(neon=neon)
     ended = full(simulation)
     assert ended.outcome is Outcome.REFUSED
-    assert "database-access: AWS refused some:" in ended.reason
+    assert "database-is-accessible: AWS refused some:" in ended.reason
     assert sum(neon.times.values()) == 1
     assert len(simulation.pages()) == 1
     assert owes_nothing(simulation)

@@ -104,7 +104,7 @@ def escalate_to_full(before: Rollback) -> Rollback:
 
 
 def conclude(before: Rollback) -> Rollback:
-    """Conclude, and report the lost writes if the branches were compared."""
+    """Conclude, and report the data loss if the branches were compared."""
     concluded = before.evolve(outcome=before.outcome or Outcome.ABORTED, concluded_at=NOW)
     is_compared = before.database is not None and before.database.data_loss_analysis is not None
     return set_comparison(reported_at=NOW)(concluded) if is_compared else concluded

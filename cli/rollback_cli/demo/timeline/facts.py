@@ -87,14 +87,14 @@ def _schema_facts(plan: Plan) -> Iterator[Fact]:
 
 
 def _database_facts(database: DatabaseProgress) -> Iterator[Fact]:
-    """List the fence, each call to Neon, the verification by SQL, and the lost writes."""
+    """List the fence, each call to Neon, the verification by SQL, and the data loss."""
     if database.fence.head is not None:
         yield Fact(f"fenced: every task is STOPPED, no client is connected; the log ends at {database.fence.head.lsn}")
     yield from (Fact(f"database {move}", when=number) for number, move in enumerate(database.moves))
     if database.verified_at is not None:
         yield Fact("the database answers", when=database.verified_at)
     if database.data_loss is not None:
-        yield from (Fact(f"lost writes: {_shortened(line)}") for line in format_data_loss(database.data_loss))
+        yield from (Fact(f"data loss: {_shortened(line)}") for line in format_data_loss(database.data_loss))
 
 
 def _shortened(line: str) -> str:

@@ -24,7 +24,7 @@ from rollback.domain.rollback import Rollback
 from rollback.intents.announce import seconds_to_wait
 from rollback.resources.database.errors import NotFound, RetryLater
 
-_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no look may find
+_REPORTED_WARNINGS = frozenset({"background-work-is-seen"})  # warnings about losses that no later query can detect
 
 NewProgress = Callable[[OriginalBranch, tuple[Check, ...]], DatabaseProgress]
 """Makes a strategy's progress from the branch as it is, and from the checks."""
@@ -55,60 +55,60 @@ def begin_after_checks(
             checks = (*checks, _check_names_are_free(rollback, context))
     except RetryLater as later:
         return _retry_later(rollback, later, context, ports)
-    branch_id, databases, now = context.settings.branch_id, context.neon, ports.clock.now()
-    why = why_refused(rollback, checks)
-    if why is not None:
-        return rollback.evolve(database=refused_progress(branch_id, why, now), wait_seconds=0)
-    branch = databases.branch(branch_id)
+    branch_id, neon, now = context.settings.branch_id, context.neon, ports.clock.now()
+    reason = why_refused(rollback, checks)
+    if reason is not None:
+        return rollback.evolve(database=refused_progress(branch_id, reason, now), wait_seconds=0)
+    branch = neon.branch(branch_id)
     if branch is None:
         raise NotFound(f"branch {branch_id} was deleted a moment ago; nothing was changed")
-    progress = new_progress(OriginalBranch.of(branch, databases.endpoints(branch_id)), checks)
+    progress = new_progress(OriginalBranch.of(branch, neon.endpoints(branch_id)), checks)
     progress = progress.evolve(started_at=now, notes=collect_notes(checks))
     return rollback.evolve(database=_note_overridden_checks(progress, checks), wait_seconds=0)
 
 
-def refused_progress(branch: str, why: str, now: datetime, *, may_succeed_later: bool = False) -> RefusedProgress:
+def refused_progress(branch: str, reason: str, now: datetime, *, may_succeed_later: bool = False) -> RefusedProgress:
     """Make the progress of a refusal before anything began.
 
     Args:
         branch: Neon's id or the name of the branch.
-        why: reason for the report.
+        reason: reason for the report.
         now: time of the refusal.
         may_succeed_later: another rollback or Neon was busy with the branch, which passes.
     """
-    before = OriginalBranch(name=branch, protected=False)
-    progress = RefusedProgress(started_at=now, before=before, may_succeed_later=may_succeed_later)
-    return progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now)
+    original_branch = OriginalBranch(name=branch, protected=False)
+    progress = RefusedProgress(started_at=now, before=original_branch, may_succeed_later=may_succeed_later)
+    return progress.mark_failed(reason, now).ended(DatabaseOutcome.REFUSED, now)
 
 
 def why_refused(rollback: Rollback, checks: tuple[Check, ...]) -> str | None:
     """Join the failed checks that no force overrides; None: there is none."""
-    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.is_forceable)]
-    if not against:
+    failed_checks = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.is_forceable)]
+    if not failed_checks:
         return None
-    return f"{'; '.join(f'{check.name}: {check.reason}' for check in against)}; nothing was changed"
+    return f"{'; '.join(f'{check.name}: {check.reason}' for check in failed_checks)}; nothing was changed"
 
 
 def _note_overridden_checks(progress: DatabaseProgress, checks: tuple[Check, ...]) -> DatabaseProgress:
-    at_risk: list[str] = []
+    replication_at_risk: list[str] = []
     for check in checks:
         if check.verdict is Verdict.FAIL:
             progress = progress.add_note(f"overridden by force: {check.name}: {check.reason}")
-            at_risk += check.evidence.get("replication_at_risk", ())
+            replication_at_risk += check.evidence.get("replication_at_risk", ())
         elif check.verdict is Verdict.WARN and check.name in _REPORTED_WARNINGS:
             progress = progress.add_note(f"{check.name}: {check.reason}")
-    return progress.evolve(replication_at_risk=tuple(at_risk))
+    return progress.evolve(replication_at_risk=tuple(replication_at_risk))
 
 
 def _check_names_are_free(rollback: Rollback, context: BranchContext) -> Check:
     """Check the names of preview and backup: a branch with the backup's name proves later that the restore was made."""
     names = (preview_name(rollback.id), backup_name(rollback.id))
-    taken = ", ".join(name for name in names if context.neon.branch_named(name) is not None)
-    why_not = f"there is a branch {taken} already: rename it, and start again"
+    taken_names = ", ".join(name for name in names if context.neon.branch_named(name) is not None)
+    objection = f"the project already has a branch {taken_names}: rename that branch, and start again"
     return Check(
         name="branch-names-are-free",
-        verdict=Verdict.FAIL if taken else Verdict.PASS,
-        reason=why_not if taken else f"no branch is called {' or '.join(names)}",
+        verdict=Verdict.FAIL if taken_names else Verdict.PASS,
+        reason=objection if taken_names else f"no branch is called {' or '.join(names)}",
     )
 
 
@@ -120,6 +120,6 @@ def _retry_later(rollback: Rollback, later: RetryLater, context: BranchContext, 
         compute = later.announces if isinstance(later, SourceHasNoCompute) else None
         waiting = rollback.evolve(database_waits_since=since, wait_seconds=seconds_to_wait(later, ports))
         return waiting.evolve(source_compute_branch_id=compute, wait_seconds=0) if compute is not None else waiting
-    why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
-    progress = refused_progress(context.settings.branch_id, why, now, may_succeed_later=True)
+    reason = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
+    progress = refused_progress(context.settings.branch_id, reason, now, may_succeed_later=True)
     return rollback.evolve(database=progress, wait_seconds=0)

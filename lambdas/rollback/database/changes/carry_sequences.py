@@ -21,7 +21,7 @@ from rollback.domain.database.sequences import (
 )
 from rollback.errors import CallRefused, ExternalServiceError
 
-_PATIENCE = timedelta(minutes=2)  # services stand at zero: no longer
+_RETRY_LIMIT = timedelta(minutes=2)  # services have zero tasks during these retries
 
 
 def read_sequences_on_branch(branch_id: str, context: BranchContext) -> tuple[SequenceValue, ...] | None:
@@ -31,10 +31,10 @@ def read_sequences_on_branch(branch_id: str, context: BranchContext) -> tuple[Se
         RetryLater: the database is waking up.
     """
     try:
-        found = tuple(_all_sequences(branch_id, context))
+        sequences = tuple(_all_sequences(branch_id, context))
     except CallRefused:
         return None
-    return found if len(found) <= MAX_SEQUENCES // 2 else None  # the values behind the fence need room too
+    return sequences if len(sequences) <= MAX_SEQUENCES // 2 else None  # the values behind the fence need room too
 
 
 def record_sequences(progress: OverwriteProgress, context: BranchContext) -> OverwriteProgress:
@@ -44,26 +44,29 @@ def record_sequences(progress: OverwriteProgress, context: BranchContext) -> Ove
         RetryLater: the database is waking up.
     """
     try:
-        now = _all_sequences(context.settings.branch_id, context)
+        current_sequences = _all_sequences(context.settings.branch_id, context)
     except CallRefused as refused:
-        note = f"sequences could not be read, so that new rows may get ids of lost rows: {refused}"
+        note = f"sequences could not be read, so that new rows may reuse ids of removed rows: {refused}"
         return progress.add_note(note).evolve(sequences=progress.sequences or (), is_sequence_reread_needed=False)
     at_restore_point = progress.preview_sequences if isinstance(progress, RestoreProgress) else None
-    kept = select_values_to_keep(now, at_restore_point)
+    values_to_keep = select_values_to_keep(current_sequences, at_restore_point)
     if progress.is_sequence_reread_needed:  # an announced restore may have taken these values back already
-        kept = merge_readings(progress.sequences or (), kept)
-    hidden = sum(not sequence.is_readable for sequence in now)
-    if hidden:
-        note = f"{hidden} sequences can't be read by role {context.settings.role}: new rows may get ids of lost rows"
+        values_to_keep = merge_readings(progress.sequences or (), values_to_keep)
+    unreadable_count = sum(not sequence.is_readable for sequence in current_sequences)
+    if unreadable_count:
+        note = (
+            f"role {context.settings.role} can't read {unreadable_count} sequences: new rows may reuse ids of removed "
+            "rows"
+        )
         progress = progress.add_note(note)
-    left_out = max(0, len(kept) - MAX_SEQUENCES)
+    left_out = max(0, len(values_to_keep) - MAX_SEQUENCES)
     return progress.evolve(
-        sequences=tuple(kept[:MAX_SEQUENCES]), sequences_left_out=left_out, is_sequence_reread_needed=False
+        sequences=tuple(values_to_keep[:MAX_SEQUENCES]), sequences_left_out=left_out, is_sequence_reread_needed=False
     )
 
 
 def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
-    """Have sequences read again, since the fence is made again and programs may have taken values meanwhile.
+    """Have sequences read again, since the fence is made again and programs may have taken values in between.
 
     Values that were read before a restore was announced are kept: the restore may come before the next reading.
     """
@@ -73,7 +76,7 @@ def reset_sequences(progress: OverwriteProgress) -> OverwriteProgress:
 
 
 def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: datetime) -> dict[str, Any]:
-    """Have the restored sequences continue behind the values of lost rows. Repeated, this changes nothing.
+    """Have the restored sequences continue behind the values of removed rows. Repeated, this changes nothing.
 
     Returns:
         Fields of the progress.
@@ -83,40 +86,42 @@ def carry_sequences(progress: OverwriteProgress, context: BranchContext, now: da
     """
     branch_settings = context.settings
     try:
-        restored = {sequence.identity: sequence for sequence in _all_sequences(branch_settings.branch_id, context)}
-        wanted, carried = plan_sequence_carry(progress.sequences or (), restored, branch_settings.database)
-        refusals = _set_sequences(wanted, context)
+        restored_sequences = {
+            sequence.identity: sequence for sequence in _all_sequences(branch_settings.branch_id, context)
+        }
+        settable, entries = plan_sequence_carry(progress.sequences or (), restored_sequences, branch_settings.database)
+        refusals = _set_sequences(settable, context)
     except CallRefused as failure:
         return _not_carried(progress, str(failure))
     except ExternalServiceError as failure:  # Neon's API too
         asked_at = progress.intent.at if progress.intent is not None else now
-        if now - asked_at < _PATIENCE:
+        if now - asked_at < _RETRY_LIMIT:
             raise
         return _not_carried(progress, str(failure))
-    carried += [entry.model_copy(update={"why_not": refusals.get(value.identity, "")}) for value, entry in wanted]
+    entries += [entry.model_copy(update={"why_not": refusals.get(value.identity, "")}) for value, entry in settable]
     if progress.sequences_left_out:
-        more = f"{progress.sequences_left_out} more sequences were not continued: set each by SELECT setval(…)"
-        progress = progress.add_note(more)
+        note = f"{progress.sequences_left_out} more sequences were not advanced: set each by SELECT setval(…)"
+        progress = progress.add_note(note)
     not_needed = {"preview_sequences": None} if isinstance(progress, RestoreProgress) else {}
     return {
         "notes": progress.notes,
         "sequences": (),
-        "sequences_carried": tuple(sorted(carried, key=lambda entry: (not entry.why_not, entry.name)))[:MAX_NAMED],
-        "more_sequences_carried": max(0, len(carried) - MAX_NAMED),
+        "sequences_carried": tuple(sorted(entries, key=lambda entry: (not entry.why_not, entry.name)))[:MAX_NAMED],
+        "more_sequences_carried": max(0, len(entries) - MAX_NAMED),
         **not_needed,
     }
 
 
-def _set_sequences(wanted: list[tuple[SequenceValue, SequenceCarried]], context: BranchContext) -> dict[Name, str]:
+def _set_sequences(settable: list[tuple[SequenceValue, SequenceCarried]], context: BranchContext) -> dict[Name, str]:
     address, refusals = context.address(context.settings.branch_id), dict[Name, str]()
-    for database in sorted({value.database for value, _ in wanted}):
-        values = [(value, carried.value) for value, carried in wanted if value.database == database]
+    for database in sorted({value.database for value, _ in settable}):
+        values = [(value, carried.value) for value, carried in settable if value.database == database]
         refusals.update(context.sql.set_sequences(address, database, values))
     return refusals
 
 
-def _not_carried(progress: OverwriteProgress, why: str) -> dict[str, Any]:
-    note = f"sequences could not be continued, so that new rows may get ids of lost rows: {why}"
+def _not_carried(progress: OverwriteProgress, reason: str) -> dict[str, Any]:
+    note = f"sequences could not be advanced, so that new rows may reuse ids of removed rows: {reason}"
     return {"notes": progress.add_note(note).notes, "sequences": (), "sequences_carried": ()}
 
 

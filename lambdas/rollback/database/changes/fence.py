@@ -43,10 +43,12 @@ def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext
             stop = partial(_stop_service, service, move, ports)
             send_under_lease(rollback, stop, ports, policy.database_timeout_seconds)
             return rollback.evolve(database=progress.evolve_fence(stopped_at=None), wait_seconds=0)
-    running = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
-    progress = record_services_at_zero(progress, [name for name in moves if name not in running], running, now)
-    if running:
-        return _wait_for_tasks_to_stop(rollback, progress, running, context, ports)
+    running_services = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
+    progress = record_services_at_zero(
+        progress, [name for name in moves if name not in running_services], running_services, now
+    )
+    if running_services:
+        return _wait_for_tasks_to_stop(rollback, progress, running_services, context, ports)
     if progress.fence.stopped_at is None:  # saved before SQL is asked, which may not answer
         return rollback.evolve(database=progress.evolve_fence(stopped_at=now), wait_seconds=0)
     return wait_for_sessions_to_end(rollback, progress, progress.fence.stopped_at, context, ports)
@@ -55,7 +57,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, context: BranchContext
 def _wait_for_tasks_to_stop(
     rollback: Rollback,
     progress: DatabaseProgress,
-    running: list[str],
+    service_names: list[str],
     context: BranchContext,
     ports: WaitPorts,
 ) -> Rollback:
@@ -63,7 +65,7 @@ def _wait_for_tasks_to_stop(
     previewed_at = progress.previewed_at if isinstance(progress, RestoreProgress) else None
     progress = progress.evolve_fence(stopped_at=None)
     if now - (previewed_at or progress.started_at) > timedelta(minutes=limit):
-        progress = progress.mark_failed(f"tasks of {', '.join(running)} did not stop in {limit:g} minutes", now)
+        progress = progress.mark_failed(f"tasks of {', '.join(service_names)} did not stop in {limit:g} minutes", now)
     return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
 
 
@@ -78,11 +80,11 @@ def recheck_fence(
     """Check the fence immediately before the data is changed.
 
     Returns:
-        The progress with a fence that must be made again; None: the fence holds. If tasks were started meanwhile,
+        The progress with a fence that must be made again; None: the fence holds. If tasks were started in between,
         they may have gone through a pooler, and the compute may be restarted once more.
     """
     if not is_fence_complete(context.settings.writers, ports):
-        return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)
+        return progress.reopen_fence(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refusal=None)
     if sessions_too and list_connected_writers(rollback, progress, context)[0]:
         return progress.reopen_fence()
     return None
@@ -113,10 +115,14 @@ def _list_obligations(rollback: Rollback, writers: tuple[ServiceSettings, ...], 
     """
     obligations: list[Obligation] = []
     for service in reversed(writers):
-        other = None if service.name == rollback.service_name else service.name
+        other_service_name = None if service.name == rollback.service_name else service.name
         scalable = ports.scaling.describe(service)
         if scalable is not None and scalable.is_active:
-            obligations.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other))
-        desired = ports.services.describe(service).desired_count
-        obligations.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=other))
+            obligations.append(
+                Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=other_service_name)
+            )
+        desired_count = ports.services.describe(service).desired_count
+        obligations.append(
+            Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired_count}, service=other_service_name)
+        )
     return obligations

@@ -43,9 +43,9 @@ def wait_for_sessions_to_end(
     """
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     if progress.is_announced(RESTART_ACTION):
-        adopted = _adopt_restart(progress, stopped_at, context)
-        if adopted is not None:
-            return rollback.evolve(database=adopted, wait_seconds=0)
+        adopted_progress = _adopt_restart(progress, stopped_at, context)
+        if adopted_progress is not None:
+            return rollback.evolve(database=adopted_progress, wait_seconds=0)
         return make_change(rollback, progress, _restart(progress, context, ports), context, ports)
     restarted_at = progress.fence.restarted_at
     if restarted_at is not None and progress.fence.restart_finished_at is None:
@@ -56,13 +56,15 @@ def wait_for_sessions_to_end(
     if not writers:
         head = context.sql.head(context.address(context.settings.branch_id))
         return rollback.evolve(database=progress.evolve_fence(head=head).evolve(refused_since=None), wait_seconds=0)
-    if progress.fence.restarted_at is None and progress.fence.restart_refused is None:
+    if progress.fence.restarted_at is None and progress.fence.restart_refusal is None:
         if now - stopped_at < timedelta(seconds=context.settings.restart_timeout_seconds):
             return make_change(rollback, progress, _restart(progress, context, ports), context, ports)
-        progress = progress.evolve_fence(restart_refused="Neon was busy with other changes of the project")
-    late = tuple(session for session in writers if now >= _deadline(session, progress.fence, stopped_at, context))
-    if late:
-        progress = progress.mark_failed(_describe_unknown_writers(late, progress, context), now)
+        progress = progress.evolve_fence(restart_refusal="Neon was busy with other changes of the project")
+    late_sessions = tuple(
+        session for session in writers if now >= _deadline(session, progress.fence, stopped_at, context)
+    )
+    if late_sessions:
+        progress = progress.mark_failed(_describe_unknown_writers(late_sessions, progress, context), now)
     return rollback.evolve(database=progress, wait_seconds=poll)
 
 
@@ -75,7 +77,9 @@ def list_connected_writers(
         return sessions, progress
     for worker in sessions:
         if not worker.is_client:
-            progress = progress.add_note(f"may have written behind the fence, by force: {worker.kind} as {worker.role}")
+            progress = progress.add_note(
+                f"{worker.kind} as {worker.role} may have written behind the fence, which --force allowed"
+            )
     return tuple(session for session in sessions if session.is_client), progress
 
 
@@ -88,26 +92,26 @@ def _restart(progress: DatabaseProgress, context: BranchContext, ports: HasClock
         if not writing:
             raise NotFound(f"branch {context.settings.branch_id} has no compute that writes")
         sent_at = ports.clock.now()
-        begun = context.neon.restart_endpoint(writing[0].id).operations
-        ids = tuple(operation.id for operation in begun)
-        return begun, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=ids)}
+        operations = context.neon.restart_endpoint(writing[0].id).operations
+        operation_ids = tuple(operation.id for operation in operations)
+        return operations, {"fence": progress.fence.evolve(restarted_at=sent_at, restart_ids=operation_ids)}
 
-    def go_on(left: DatabaseProgress, refused: CallRefused) -> DatabaseProgress:
-        return left.evolve_fence(restart_refused=str(refused))
+    def go_on(current_progress: DatabaseProgress, refused: CallRefused) -> DatabaseProgress:
+        return current_progress.evolve_fence(restart_refusal=str(refused))
 
     return DatabaseChange(RESTART_ACTION, restart, tolerate_refusal=go_on)
 
 
 def _adopt_restart(progress: DatabaseProgress, stopped_at: datetime, context: BranchContext) -> DatabaseProgress | None:
     """Adopt a restart whose answer was lost: Neon lists that the compute stopped, or will, since the last task did."""
-    listed = context.neon.operations_since(stopped_at)
-    begun = tuple(o for o in listed if o.branch_id == context.settings.branch_id)
-    if progress.intent is None or not any(operation.action == _ENDS_SESSIONS for operation in begun):
+    operations = context.neon.operations_since(stopped_at)
+    branch_operations = tuple(o for o in operations if o.branch_id == context.settings.branch_id)
+    if progress.intent is None or not any(operation.action == _ENDS_SESSIONS for operation in branch_operations):
         return None
-    ids = tuple(operation.id for operation in begun)
-    known = (*progress.operation_ids, *ids)
-    restarted = progress.evolve_fence(restarted_at=progress.intent.last_sent_at, restart_ids=ids)
-    return restarted.evolve(intent=None, operation_ids=known)
+    restart_ids = tuple(operation.id for operation in branch_operations)
+    operation_ids = (*progress.operation_ids, *restart_ids)
+    restarted_progress = progress.evolve_fence(restarted_at=progress.intent.last_sent_at, restart_ids=restart_ids)
+    return restarted_progress.evolve(intent=None, operation_ids=operation_ids)
 
 
 def _is_restart_over(
@@ -122,22 +126,33 @@ def _is_restart_over(
 def _deadline(session: ClientSession, fence: FenceProgress, stopped_at: datetime, context: BranchContext) -> datetime:
     """Return until when a session may still end by itself."""
     branch_settings = context.settings
-    restarted, over, connected = fence.restarted_at, fence.restart_finished_at, session.connected_at
-    if restarted is not None and over is not None and connected is not None and connected >= restarted:
-        return max(over, stopped_at) + timedelta(seconds=branch_settings.reconnect_grace_seconds)
+    restarted_at, restart_finished_at, connected_at = (
+        fence.restarted_at,
+        fence.restart_finished_at,
+        session.connected_at,
+    )
+    if (
+        restarted_at is not None
+        and restart_finished_at is not None
+        and connected_at is not None
+        and connected_at >= restarted_at
+    ):
+        return max(restart_finished_at, stopped_at) + timedelta(seconds=branch_settings.reconnect_grace_seconds)
     return stopped_at + timedelta(seconds=branch_settings.session_grace_seconds)
 
 
 def _describe_unknown_writers(
-    foreign: tuple[ClientSession, ...], progress: DatabaseProgress, context: BranchContext
+    sessions: tuple[ClientSession, ...], progress: DatabaseProgress, context: BranchContext
 ) -> str:
-    who = ", ".join(sorted({session.in_words for session in foreign}))
-    known = ", ".join(service.name for service in context.settings.writers)
+    session_texts = ", ".join(sorted({session.in_words for session in sessions}))
+    writer_names = ", ".join(service.name for service in context.settings.writers)
     if progress.fence.restarted_at is not None:
-        how = "the compute was restarted, and a program connected again"
+        circumstances = "the compute was restarted, and a program connected again"
     else:
-        how = f"a program is still connected (the compute was not restarted: {progress.fence.restart_refused})"
+        circumstances = (
+            f"a program is still connected (the compute was not restarted: {progress.fence.restart_refusal})"
+        )
     return (
-        f"all tasks of {known} have stopped, {how}: {who}; add the service to the writers in the settings, or end the "
-        "connection, and start again; the database was not touched"
+        f"all tasks of {writer_names} have stopped, {circumstances}: {session_texts}; add the service to the writers "
+        "in the settings, or end the connection, and start again; the database was not changed"
     )

@@ -26,11 +26,11 @@ def note_lost_replication(progress: ProgressT, address: SecretStr, context: Bran
         raise
     except ExternalServiceError as failure:
         return progress.add_note(
-            f"may be lost, and was not checked ({failure}): {', '.join(progress.replication_at_risk)}"
+            f"replication may be lost, and could not be checked ({failure}): {', '.join(progress.replication_at_risk)}"
         )
-    for lost in progress.replication_at_risk:
-        if lost not in work.replication_at_risk:
-            progress = progress.add_note(f"lost by the restore: {lost}: set up its consumers again")
+    for item in progress.replication_at_risk:
+        if item not in work.replication_at_risk:
+            progress = progress.add_note(f"the restore removed {item}: set up its consumers again")
     for part in work.unreadable_parts:
-        progress = progress.add_note(f"not checked after the restore: {part}")
+        progress = progress.add_note(f"after the restore, replication could not be checked: {part}")
     return progress

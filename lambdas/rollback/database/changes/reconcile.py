@@ -75,15 +75,15 @@ def _run_round(
     strategy: DatabaseStrategy[ProgressT, SnapshotT, ActionT],
     ports: WaitPorts,
 ) -> Rollback:
-    rollback, progress, seen = strategy.observe(rollback, progress)
-    objection = strategy.find_objection(seen, progress)
+    rollback, progress, snapshot = strategy.observe(rollback, progress)
+    objection = strategy.find_objection(snapshot, progress)
     if objection is not None:
         progress = progress.mark_failed(objection, ports.clock.now())
     if progress.why_not is not None:
         if strategy.may_still_arrive(progress):
             return rollback.evolve(database=progress, wait_seconds=ports.settings.policy.poll_seconds)
-        progress = strategy.clear_unmade_change(seen, progress)
-    return strategy.act(rollback, progress, strategy.next_action(seen, progress), seen)
+        progress = strategy.clear_unmade_change(snapshot, progress)
+    return strategy.act(rollback, progress, strategy.next_action(snapshot, progress), snapshot)
 
 
 def with_retry(
@@ -100,12 +100,12 @@ def with_retry(
     except NotFound:  # deleted between two calls of this round
         return rollback.evolve(database=progress, wait_seconds=poll)
     except CallRefused as refused:
-        failed = progress.mark_failed(str(refused), ports.clock.now())
+        failed_progress = progress.mark_failed(str(refused), ports.clock.now())
         if progress.why_not is not None:  # clean-up is refused too
-            note = f"a branch of this rollback may be left in Neon's console: {refused}"
-            failed = failed.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
-        return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
-    except ExternalServiceError:  # saved unchanged: the time that services stand at zero for it still counts
+            note = f"a branch of this rollback may still exist, delete that branch in Neon's console: {refused}"
+            failed_progress = failed_progress.add_note(note).ended(outcome_after_failure(progress), ports.clock.now())
+        return rollback.evolve(database=failed_progress, refusal=Refusal.of(refused), wait_seconds=0)
+    except ExternalServiceError:  # keep the progress: the time limit at zero tasks keeps running
         return rollback.evolve(database=progress, wait_seconds=poll)
 
 
@@ -119,8 +119,8 @@ def _tolerate_refused_session(
     if progress.why_not is None and is_fresh and now - refused_since < _SESSION_REFUSAL_LIMIT:
         waiting = progress.evolve(refused_since=refused_since)
         return rollback.evolve(database=waiting, wait_seconds=ports.settings.policy.poll_seconds)
-    failed = progress.mark_failed(str(refused), now)
-    return rollback.evolve(database=failed, refusal=Refusal.of(refused), wait_seconds=0)
+    failed_progress = progress.mark_failed(str(refused), now)
+    return rollback.evolve(database=failed_progress, refusal=Refusal.of(refused), wait_seconds=0)
 
 
 def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
@@ -130,8 +130,8 @@ def outcome_after_failure(progress: DatabaseProgress) -> DatabaseOutcome:
 
 def end_unsuccessfully(rollback: Rollback, progress: DatabaseProgress, ports: HasClock) -> Rollback:
     """End a failed change once its clean-up is done."""
-    ended = progress.ended(outcome_after_failure(progress), ports.clock.now())
-    return rollback.evolve(database=ended, wait_seconds=0)
+    ended_progress = progress.ended(outcome_after_failure(progress), ports.clock.now())
+    return rollback.evolve(database=ended_progress, wait_seconds=0)
 
 
 def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime, extra_minutes: float) -> ProgressT:
@@ -146,21 +146,27 @@ def _enforce_timeout(progress: ProgressT, context: BranchContext, now: datetime,
     limit = branch_settings.restore_timeout_minutes + extra_minutes
     if now - progress.started_at <= timedelta(minutes=limit):
         return progress
-    last = progress.moves[-1] if progress.moves else "the fence"
-    return progress.mark_failed(f"not done in {limit:g} minutes; it was at {last}", now)
+    last_move = _in_words(progress.moves[-1]) if progress.moves else "the fence"
+    return progress.mark_failed(
+        f"the database change did not end in {limit:g} minutes; its last move was {last_move}", now
+    )
 
 
 def _enforce_move_timeout(progress: ProgressT, context: BranchContext, now: datetime) -> ProgressT:
     """Limit each move while services have zero tasks and could be started again."""
     limit = timedelta(minutes=context.settings.move_timeout_minutes)
     if progress.fence.head is None:
-        since, move = progress.fence.stopped_at, "looking who is connected"
+        since, move = progress.fence.stopped_at, "the check for connected sessions"
     else:
-        since, move = progress.moved_at, progress.moves[-1] if progress.moves else ""
+        since, move = progress.moved_at, _in_words(progress.moves[-1]) if progress.moves else ""
     if progress.why_not is not None or since is None or now - since <= limit:
         return progress
-    why = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
-    return progress.mark_failed(why, now)  # no collision: a second try would stop services again
+    reason = f"{move} did not end in {limit.total_seconds() / 60:g} minutes, and the services had zero tasks"
+    return progress.mark_failed(reason, now)  # no collision: a second try would stop services again
+
+
+def _in_words(move: str) -> str:
+    return move.replace("_", " ")
 
 
 def _hold_writer_leases(
@@ -172,6 +178,7 @@ def _hold_writer_leases(
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise
-        may_succeed_later = progress.evolve(may_succeed_later=True)
-        return may_succeed_later.mark_failed(f"{lost}; wait for it; nothing was changed", ports.clock.now())
+        collided_progress = progress.evolve(may_succeed_later=True)
+        reason = f"{lost}; wait for that rollback to conclude, and start again; nothing was changed"
+        return collided_progress.mark_failed(reason, ports.clock.now())
     return progress

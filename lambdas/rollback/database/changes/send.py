@@ -80,24 +80,24 @@ def make_change(
     policy = ports.settings.policy
     poll, not_made = policy.poll_seconds, progress.evolve(intent=None, **change.unsent)
     try:
-        begun, fields = send_under_lease(rollback, change.send, ports, policy.database_timeout_seconds)
+        operations, fields = send_under_lease(rollback, change.send, ports, policy.database_timeout_seconds)
     except (OutcomeUnknown, AlreadyExists) as lost:  # the request may still arrive; the next observation shows that
         unanswered = progress if change.is_repeatable else _note_lost_answer(progress, ports)
         wait_seconds = max(poll, context.settings.lost_answer_seconds)
         return rollback.evolve(database=change.after_lost_answer(unanswered, lost), wait_seconds=wait_seconds)
     except RetryLater as later:
-        left = progress if change.is_repeatable else change.after_retry_later(not_made, later)
-        return rollback.evolve(database=left, wait_seconds=seconds_to_wait(later, ports))
+        waiting_progress = progress if change.is_repeatable else change.after_retry_later(not_made, later)
+        return rollback.evolve(database=waiting_progress, wait_seconds=seconds_to_wait(later, ports))
     except Throttled:
         return rollback.evolve(database=progress if change.is_repeatable else not_made, wait_seconds=poll)
     except CallRefused as refused:
-        without = change.tolerate_refusal(not_made, refused)
-        if without is not None:
-            return rollback.evolve(database=without, wait_seconds=0)
+        tolerated_progress = change.tolerate_refusal(not_made, refused)
+        if tolerated_progress is not None:
+            return rollback.evolve(database=tolerated_progress, wait_seconds=0)
         return rollback.evolve(database=not_made.mark_failed(str(refused), ports.clock.now()), wait_seconds=poll)
-    ids = (*progress.operation_ids, *(operation.id for operation in begun))
-    made = progress.evolve(**{"intent": None, "operation_ids": ids, "refused_since": None, **fields})
-    return rollback.evolve(database=made, wait_seconds=0 if change.is_repeatable else poll)
+    ids = (*progress.operation_ids, *(operation.id for operation in operations))
+    sent_progress = progress.evolve(**{"intent": None, "operation_ids": ids, "refused_since": None, **fields})
+    return rollback.evolve(database=sent_progress, wait_seconds=0 if change.is_repeatable else poll)
 
 
 def _note_lost_answer(progress: ProgressT, ports: HasClock) -> ProgressT:

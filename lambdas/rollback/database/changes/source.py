@@ -24,27 +24,27 @@ _COMPUTE_START_LIMIT = timedelta(minutes=2)  # later, an answer by SQL is enough
 class SourceHasNoCompute(RetryLater):
     """The source has no compute yet. One is about to be made, or is starting: ask again soon."""
 
-    def __init__(self, why: str, announces: str | None = None) -> None:
+    def __init__(self, reason: str, announces: str | None = None) -> None:
         """Store the reason; `announces` is the branch that gets a compute by the next call, once that is recorded."""
-        super().__init__(why, retry_after_seconds=0 if announces is not None else None)
+        super().__init__(reason, retry_after_seconds=0 if announces is not None else None)
         self.announces = announces
 
 
 def judge_source(
     rollback: Rollback,
-    found: tuple[Check, ...],
+    earlier_checks: tuple[Check, ...],
     source_branch_id: str | None,
     context: BranchContext,
     ports: LeasePorts,
 ) -> tuple[Check, ...]:
     """Check the source's head by SQL; no check if the earlier ones refuse already.
 
-    Neon makes a backup without a compute. The source is given one, as for the report of lost writes, since no SQL
-    reaches a branch without. A second request for a compute is refused, and a compute changes no data.
+    Neon creates a backup without a compute, and no SQL reaches such a branch. So the source gets a compute, as in the
+    data-loss analysis. A second request for a compute is refused, and a compute changes no data.
 
     Args:
         rollback: the document.
-        found: the checks before.
+        earlier_checks: the checks that were made before.
         source_branch_id: Neon's id of the source; None: there is none to check.
         context: the branch, Neon and SQL.
         ports: the other ports.
@@ -53,7 +53,7 @@ def judge_source(
         RetryLater: the source does not answer yet.
         LeaseLost: another rollback holds the lease, or the lease ends before the function does.
     """
-    if source_branch_id is None or is_refused_despite_force(found):
+    if source_branch_id is None or is_refused_despite_force(earlier_checks):
         return ()
     try:
         if not context.neon.endpoints(source_branch_id):
@@ -81,10 +81,10 @@ def _make_compute(rollback: Rollback, source_branch_id: str, context: BranchCont
 
 
 def _wait_for_compute(source_branch_id: str, context: BranchContext, ports: HasClock) -> None:
-    """Wait while the compute starts and services run: Neon answers changes of the project with 423 meanwhile."""
+    """Wait while the compute starts and services run: until then Neon answers changes of the project with 423."""
     now = ports.clock.now()
-    for listed in context.neon.operations_since(now - _COMPUTE_START_LIMIT):
-        if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):
+    for operation in context.neon.operations_since(now - _COMPUTE_START_LIMIT):
+        if operation.branch_id != source_branch_id or not is_compute_operation(operation) or operation.is_over(now):
             continue
-        if not context.neon.operation(listed.id).is_over(now):
+        if not context.neon.operation(operation.id).is_over(now):
             raise SourceHasNoCompute(f"the compute of {source_branch_id} is being started")

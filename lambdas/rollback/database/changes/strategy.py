@@ -47,7 +47,7 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
         """Observe Neon, ECS and the secret, and record which announced changes were carried out."""
         ...
 
-    def find_objection(self, seen: SnapshotT, progress: ProgressT) -> str | None:
+    def find_objection(self, snapshot: SnapshotT, progress: ProgressT) -> str | None:
         """Return why the change can't succeed any more; None: it may go on."""
         ...
 
@@ -55,15 +55,15 @@ class DatabaseStrategy(Protocol, Generic[ProgressT, SnapshotT, ActionT]):
         """Whether a request of the failed change may still arrive. Then clean-up waits."""
         ...
 
-    def clear_unmade_change(self, seen: SnapshotT, progress: ProgressT) -> ProgressT:  # noqa: ARG002
+    def clear_unmade_change(self, snapshot: SnapshotT, progress: ProgressT) -> ProgressT:  # noqa: ARG002
         """Drop the announcement of a failed change of the data that was not made."""
         return progress
 
-    def next_action(self, seen: SnapshotT, progress: ProgressT) -> ActionT:
+    def next_action(self, snapshot: SnapshotT, progress: ProgressT) -> ActionT:
         """Decide the next move; the same again when nothing changed in between."""
         ...
 
-    def act(self, rollback: Rollback, progress: ProgressT, action: ActionT, seen: SnapshotT) -> Rollback:
+    def act(self, rollback: Rollback, progress: ProgressT, action: ActionT, snapshot: SnapshotT) -> Rollback:
         """Make the move: at most one change, announced first.
 
         Raises:

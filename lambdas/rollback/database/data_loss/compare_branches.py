@@ -26,7 +26,7 @@ class Limits:
         now: seconds on a clock that only moves forward.
         sums_seconds: limit of one statement over the whole table.
         rows_seconds: limit of reading the rows that differ.
-        keys: whether the report names keys of lost rows.
+        keys: whether the report names keys of removed rows.
     """
 
     is_over: Callable[[], bool]
@@ -38,11 +38,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Table:
-    """A relation by its position, on both branches; None: that branch does not have it."""
+    """A relation by its position, on both branches; None: that branch does not have the relation."""
 
     position: TablePosition
-    before: Relation | None
-    after: Relation | None
+    backup: Relation | None
+    restored: Relation | None
 
 
 @dataclass
@@ -77,64 +77,69 @@ class Comparison:
 
     def _tables(self, *, first: bool) -> Iterator[_Table]:
         """All tables in the order of their positions. The first round reports databases that can't be read."""
-        before = {database.name: database.can_connect for database in self.sql.databases(self.backup)}
-        after = {database.name: database.can_connect for database in self.sql.databases(self.restored)}
-        self.report = self.report.evolve(databases=len(before))
-        for name in sorted(before.keys() | after.keys()):
-            if not (before.get(name, True) and after.get(name, True)):
+        backup_databases = {database.name: database.can_connect for database in self.sql.databases(self.backup)}
+        restored_databases = {database.name: database.can_connect for database in self.sql.databases(self.restored)}
+        self.report = self.report.evolve(databases=len(backup_databases))
+        for name in sorted(backup_databases.keys() | restored_databases.keys()):
+            if not (backup_databases.get(name, True) and restored_databases.get(name, True)):
                 if first:
                     self.report = self.report.add_uncompared_table(f"database {name}", "the role may not connect to it")
                 continue
-            if name not in before:
+            if name not in backup_databases:
                 if first:
                     self.report = self.report.evolve(
                         returned_tables=(*self.report.returned_tables, f"database {name} with all its tables")
                     )
                 continue
-            yield from self._tables_in(name, is_restored=name in after)
+            yield from self._tables_in(name, is_restored=name in restored_databases)
 
     def _tables_in(self, database: str, *, is_restored: bool) -> Iterator[_Table]:
         relations = self.sql.relations(self.restored, database) if is_restored else ()
-        before = {
+        backup_relations = {
             (relation.schema_name, relation.name): relation for relation in self.sql.relations(self.backup, database)
         }
-        after = {(relation.schema_name, relation.name): relation for relation in relations}
-        for schema, name in sorted(before.keys() | after.keys()):
-            kept, restored = before.get((schema, name)), after.get((schema, name))
-            either = kept or restored
+        restored_relations = {(relation.schema_name, relation.name): relation for relation in relations}
+        for schema, name in sorted(backup_relations.keys() | restored_relations.keys()):
+            backup, current = backup_relations.get((schema, name)), restored_relations.get((schema, name))
+            either = backup or current
             if is_restored and either is not None and either.kind is RelationKind.LARGE_OBJECTS:
-                kept = restored = either  # each database has the catalogue of large objects, even an empty one
-            yield _Table((database, schema, name), kept, restored)
+                backup = current = either  # each database has the catalogue of large objects, even an empty one
+            yield _Table((database, schema, name), backup, current)
 
     def _compare_table(self, table: _Table) -> DataLossReport:
         name = self._name(table)
-        if table.before is None:
+        if table.backup is None:
             return self.report.add_returned_table(name)
-        why = table.before.why_not or (table.after.why_not if table.after is not None else "")
-        if why:
-            return self.report.add_uncompared_table(name, why)
-        lost = _compare_columns(name, table.before, table.after)
-        query = self._build_query(table, table.before)
+        reason = table.backup.why_not or (table.restored.why_not if table.restored is not None else "")
+        if reason:
+            return self.report.add_uncompared_table(name, reason)
+        table_loss = _compare_columns(name, table.backup, table.restored)
+        query = self._build_query(table, table.backup)
         try:
-            return self.report.add_compared_table(self._compare_rows(lost, query, table))
+            return self.report.add_compared_table(self._compare_rows(table_loss, query, table))
         except QueryFailed as failed:
-            return self._report_counts(lost, query, table, str(failed))
+            return self._report_counts(table_loss, query, table, str(failed))
 
-    def _compare_rows(self, lost: TableDataLoss, query: RowQuery, table: _Table) -> TableDataLoss:
-        before = self.sql.buckets(self.backup, query)
-        after = self.sql.buckets(self.restored, _as_reader_of(query, table.after)) if table.after is not None else {}
-        differing = differing_buckets(before, after)
-        found = self._difference(query, table, differing) if differing else RowDifference()
+    def _compare_rows(self, table_loss: TableDataLoss, query: RowQuery, table: _Table) -> TableDataLoss:
+        backup_buckets = self.sql.buckets(self.backup, query)
+        restored_buckets = (
+            self.sql.buckets(self.restored, _as_reader_of(query, table.restored)) if table.restored is not None else {}
+        )
+        differing = differing_buckets(backup_buckets, restored_buckets)
+        difference = self._difference(query, table, differing) if differing else RowDifference()
         keys = {}
         if self.limits.keys and query.key:
-            keys = {"removed_keys": _shorten_keys(found.gone_keys), "changed_keys": _shorten_keys(found.changed_keys)}
-        return lost.model_copy(
+            keys = {
+                "removed_keys": _shorten_keys(difference.gone_keys),
+                "changed_keys": _shorten_keys(difference.changed_keys),
+            }
+        return table_loss.model_copy(
             update={
-                "rows_before": _count_rows(before),
-                "rows_after": _count_rows(after),
-                "removed_rows": found.gone,
-                "changed_rows": found.changed,
-                "returned_rows": found.back,
+                "rows_before": _count_rows(backup_buckets),
+                "rows_after": _count_rows(restored_buckets),
+                "removed_rows": difference.gone,
+                "changed_rows": difference.changed,
+                "returned_rows": difference.back,
                 "has_key": bool(query.key),
                 **keys,
             }
@@ -142,58 +147,64 @@ class Comparison:
 
     def _difference(self, query: RowQuery, table: _Table, differing: tuple[int, ...]) -> RowDifference:
         query = query.model_copy(update={"seconds": self.limits.rows_seconds})
-        with closing(self._in_time(self.sql.rows(self.backup, query, differing))) as before:
-            if table.after is None:
-                return compare_rows(before, (), MAX_KEYS)
-            restored = self.sql.rows(self.restored, _as_reader_of(query, table.after), differing)
-            with closing(self._in_time(restored)) as after:
-                return compare_rows(before, after, MAX_KEYS)
+        with closing(self._in_time(self.sql.rows(self.backup, query, differing))) as backup_rows:
+            if table.restored is None:
+                return compare_rows(backup_rows, (), MAX_KEYS)
+            row_generator = self.sql.rows(self.restored, _as_reader_of(query, table.restored), differing)
+            with closing(self._in_time(row_generator)) as restored_rows:
+                return compare_rows(backup_rows, restored_rows, MAX_KEYS)
 
     def _in_time(self, rows: Rows) -> Rows:
-        until = self.limits.now() + self.limits.rows_seconds
+        deadline = self.limits.now() + self.limits.rows_seconds
         with closing(rows):
             for number, row in enumerate(rows):
-                if number % 1000 == 0 and self.limits.now() > until:
-                    raise QueryFailed(f"its rows differ, and reading took longer than {self.limits.rows_seconds:g} s")
+                if number % 1000 == 0 and self.limits.now() > deadline:
+                    raise QueryFailed(
+                        f"the rows differ, and reading them took longer than {self.limits.rows_seconds:g} s"
+                    )
                 yield row
 
-    def _report_counts(self, lost: TableDataLoss, query: RowQuery, table: _Table, why: str) -> DataLossReport:
+    def _report_counts(self, table_loss: TableDataLoss, query: RowQuery, table: _Table, reason: str) -> DataLossReport:
         """Report the row counts of a table whose rows could not be compared, or name the table as not compared."""
         try:
-            before = self.sql.count(self.backup, query)
-            after = self.sql.count(self.restored, _as_reader_of(query, table.after)) if table.after is not None else 0
+            backup_count = self.sql.count(self.backup, query)
+            restored_count = (
+                self.sql.count(self.restored, _as_reader_of(query, table.restored)) if table.restored is not None else 0
+            )
         except QueryFailed as failed:
-            return self.report.add_uncompared_table(lost.table, str(failed))
-        return self.report.add_counted_table(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
+            return self.report.add_uncompared_table(table_loss.table, str(failed))
+        return self.report.add_counted_table(
+            table_loss.model_copy(update={"rows_before": backup_count, "rows_after": restored_count}), reason
+        )
 
     def _name(self, table: _Table) -> str:
         database = table.position[0]
-        named = (table.before or table.after or Relation(schema_name="", name="")).in_words
-        return named if database == self.main_database else f"{database}.{named}"
+        table_name = (table.backup or table.restored or Relation(schema_name="", name="")).in_words
+        return table_name if database == self.main_database else f"{database}.{table_name}"
 
-    def _build_query(self, table: _Table, before: Relation) -> RowQuery:
-        after = table.after or before
+    def _build_query(self, table: _Table, backup_relation: Relation) -> RowQuery:
+        restored_relation = table.restored or backup_relation
         return RowQuery(
             database=table.position[0],
-            schema_name=before.schema_name,
-            name=before.name,
-            kind=before.kind,
-            key=before.key if before.key == after.key else (),
-            columns=tuple(sorted(set(before.columns) & set(after.columns))),
-            reads_as=before.reads_as,
+            schema_name=backup_relation.schema_name,
+            name=backup_relation.name,
+            kind=backup_relation.kind,
+            key=backup_relation.key if backup_relation.key == restored_relation.key else (),
+            columns=tuple(sorted(set(backup_relation.columns) & set(restored_relation.columns))),
+            reads_as=backup_relation.reads_as,
             seconds=self.limits.sums_seconds,
         )
 
 
-def _compare_columns(name: str, before: Relation, after: Relation | None) -> TableDataLoss:
-    if after is None:
+def _compare_columns(name: str, backup_relation: Relation, restored_relation: Relation | None) -> TableDataLoss:
+    if restored_relation is None:
         return TableDataLoss(table=name, rows_before=0, rows_after=0, is_gone=True)
     return TableDataLoss(
         table=name,
         rows_before=0,
         rows_after=0,
-        removed_columns=tuple(column for column in before.columns if column not in after.columns),
-        returned_columns=tuple(column for column in after.columns if column not in before.columns),
+        removed_columns=tuple(column for column in backup_relation.columns if column not in restored_relation.columns),
+        returned_columns=tuple(column for column in restored_relation.columns if column not in backup_relation.columns),
     )
 
 

@@ -1,4 +1,4 @@
-"""Ports that functions about the analysis of lost data need."""
+"""Ports that functions about the data-loss analysis need."""
 
 from typing import Protocol
 
@@ -14,4 +14,4 @@ class ComparisonPorts(CleanupPorts, HasClock, HasSql, Protocol):
 
 
 class DataLossReportPorts(CleanupPorts, HasClock, HasNotifications, Protocol):
-    """Ports to report lost rows."""
+    """Ports to report data loss."""

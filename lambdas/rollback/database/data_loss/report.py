@@ -1,6 +1,6 @@
 """Report the data loss after the analysis, once the branch and the computes that the analysis created are deleted.
 
-It is a second report, which never changes the outcome and is never a page.
+This second report never changes the outcome and is never a page.
 
 A compute of the backup accepts production's passwords, on a branch that may be unprotected. "IP Allow on protected
 branches only" leaves such a branch open to every address. So the compute is deleted as soon as the analysis ends.
@@ -20,16 +20,17 @@ from rollback.reports.report import message, report_id, subject
 
 def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback:
     """Delete the next resource of the analysis; once all are deleted, send the report."""
-    opened, now = OpenAnalysis.of(rollback), ports.clock.now()
-    cleaned_up_at = opened.analysis.cleaned_up_at
+    open_analysis, now = OpenAnalysis.of(rollback), ports.clock.now()
+    cleaned_up_at = open_analysis.analysis.cleaned_up_at
     if cleaned_up_at is None:
-        return _delete_next_resource(opened, now, ports)
-    reported = opened.analysis.evolve(reported_at=now)
-    if opened.progress.backup_id is None and not opened.analysis.left:  # nothing was compared, and nothing is left over
-        return opened.save(reported)
+        return _delete_next_resource(open_analysis, now, ports)
+    reported_analysis = open_analysis.analysis.evolve(reported_at=now)
+    has_compared = open_analysis.progress.backup_id is not None
+    if not has_compared and not open_analysis.analysis.leftover_resources:
+        return open_analysis.save(reported_analysis)
     is_sent = True
     try:
-        _send_data_loss_report(opened, ports)
+        _send_data_loss_report(open_analysis, ports)
     except CallRefused:
         is_sent = False  # the janitor sends the report later
     except ExternalServiceError:
@@ -38,11 +39,11 @@ def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback
         is_sent = False
     # This report is no page, so it must not count as the page that the janitor may still have to send.
     answer = {"last_reported_result": rollback.result_key} if is_sent and rollback.reported else {}
-    return opened.save(reported).evolve(reported=rollback.reported and is_sent, **answer)
+    return open_analysis.save(reported_analysis).evolve(reported=rollback.reported and is_sent, **answer)
 
 
-def _send_data_loss_report(opened: OpenAnalysis, ports: DataLossReportPorts) -> None:
-    rollback = opened.rollback
+def _send_data_loss_report(open_analysis: OpenAnalysis, ports: DataLossReportPorts) -> None:
+    rollback = open_analysis.rollback
     attributes = {
         "report_id": report_id(rollback),
         "outcome": str(rollback.outcome),
@@ -50,43 +51,43 @@ def _send_data_loss_report(opened: OpenAnalysis, ports: DataLossReportPorts) -> 
         "severity": "info",  # an engineer was paged before, if the rollback failed
     }
     service = ports.settings.service(rollback.service_name)
-    topic = "lost writes" if opened.progress.backup_id is not None else "left over"
+    topic = "data loss" if open_analysis.progress.backup_id is not None else "leftover resources"
     ports.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
 
 
-def _delete_next_resource(opened: OpenAnalysis, now: datetime, ports: CleanupPorts) -> Rollback:
+def _delete_next_resource(open_analysis: OpenAnalysis, now: datetime, ports: CleanupPorts) -> Rollback:
     """Delete one resource. A resource that can't be deleted in time stays, and the report names it.
 
     The end of the analysis, which is saved, announces the deletions.
     """
     poll = ports.settings.policy.poll_seconds
     try:
-        is_deleting = _delete_one_resource(opened, ports)
+        is_deleting = _delete_one_resource(open_analysis, ports)
     except (CallRefused, InvalidRequest) as refused:
-        return _note_leftovers(opened, str(refused), now)
+        return _note_leftovers(open_analysis, str(refused), now)
     except ExternalServiceError as failure:
         limit = ports.settings.policy.conclude_timeout_minutes
-        began_at = opened.analysis.ended_at or opened.analysis.began_at
+        began_at = open_analysis.analysis.ended_at or open_analysis.analysis.began_at
         if now - began_at > timedelta(minutes=limit):
-            return _note_leftovers(opened, f"{failure}, for {limit:g} minutes", now)
-        return opened.rollback.evolve(wait_seconds=poll)
+            return _note_leftovers(open_analysis, f"{failure}, for {limit:g} minutes", now)
+        return open_analysis.rollback.evolve(wait_seconds=poll)
     if is_deleting:
-        return opened.rollback.evolve(wait_seconds=poll)
-    return _finish_cleanup(opened, opened.analysis.evolve(cleaned_up_at=now), ports)
+        return open_analysis.rollback.evolve(wait_seconds=poll)
+    return _finish_cleanup(open_analysis, open_analysis.analysis.evolve(cleaned_up_at=now), ports)
 
 
-def _finish_cleanup(opened: OpenAnalysis, analysis: DataLossAnalysis, ports: HasSettings) -> Rollback:
-    progress = opened.progress.evolve(data_loss_analysis=analysis)
+def _finish_cleanup(open_analysis: OpenAnalysis, analysis: DataLossAnalysis, ports: HasSettings) -> Rollback:
+    progress = open_analysis.progress.evolve(data_loss_analysis=analysis)
     if analysis.computes:
         project = ports.settings.database.project_id if ports.settings.database is not None else "PROJECT"
         progress = progress.add_note(
-            f"The compute that was made to read {', '.join(analysis.computes)} is deleted, so that no password opens "
-            f"the branch; to create one: neon branches add-compute {analysis.computes[0]} --project-id {project}"
+            f"The compute that read {', '.join(analysis.computes)} is deleted, so that no password opens the branch. "
+            f"To create another compute: neon branches add-compute {analysis.computes[0]} --project-id {project}"
         )
-    return opened.rollback.evolve(database=progress, wait_seconds=0)
+    return open_analysis.rollback.evolve(database=progress, wait_seconds=0)
 
 
-def _delete_one_resource(opened: OpenAnalysis, ports: HasNeon) -> bool:
+def _delete_one_resource(open_analysis: OpenAnalysis, ports: HasNeon) -> bool:
     """Ask Neon to delete the first resource that is still there.
 
     A refusal, such as for the compute of a protected branch, doesn't keep the next resource.
@@ -97,9 +98,9 @@ def _delete_one_resource(opened: OpenAnalysis, ports: HasNeon) -> bool:
     Raises:
         CallRefused: Neon refuses to delete the resources that are left.
     """
-    deletions = [partial(_delete_compute, branch_id, ports) for branch_id in opened.analysis.computes]
-    if opened.analysis.child_requested_at is not None:
-        deletions.insert(0, partial(_delete_child, comparison_branch_name(opened.rollback.id), ports))
+    deletions = [partial(_delete_compute, branch_id, ports) for branch_id in open_analysis.analysis.computes]
+    if open_analysis.analysis.child_requested_at is not None:
+        deletions.insert(0, partial(_delete_child, comparison_branch_name(open_analysis.rollback.id), ports))
     refusals: list[CallRefused] = []
     for delete in deletions:
         try:
@@ -130,13 +131,16 @@ def _delete_compute(branch_id: str, ports: HasNeon) -> bool:
     return True
 
 
-def _note_leftovers(opened: OpenAnalysis, why: str, now: datetime) -> Rollback:
-    analysis = opened.analysis
-    child = f"branch {comparison_branch_name(opened.rollback.id)}" if analysis.child_requested_at is not None else ""
+def _note_leftovers(open_analysis: OpenAnalysis, reason: str, now: datetime) -> Rollback:
+    analysis = open_analysis.analysis
+    child = (
+        f"branch {comparison_branch_name(open_analysis.rollback.id)}" if analysis.child_requested_at is not None else ""
+    )
     computes = f"the compute of {', '.join(analysis.computes)}" if analysis.computes else ""
-    left = " and ".join(part for part in (child, computes) if part)
-    note = f"Delete {left} in Neon's console, if it exists: it could not be deleted: {why}"
-    progress = opened.progress.add_note(note) if left else opened.progress
-    return opened.rollback.evolve(
-        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, left=left)), wait_seconds=0
+    leftovers = " and ".join(part for part in (child, computes) if part)
+    note = f"Delete {leftovers} in Neon's console; the rollback's own deletion failed: {reason}"
+    progress = open_analysis.progress.add_note(note) if leftovers else open_analysis.progress
+    return open_analysis.rollback.evolve(
+        database=progress.evolve(data_loss_analysis=analysis.evolve(cleaned_up_at=now, leftover_resources=leftovers)),
+        wait_seconds=0,
     )

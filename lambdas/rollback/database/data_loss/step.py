@@ -1,6 +1,6 @@
 """Data Loss: compare the backup with the restored branch, after the rollback is concluded.
 
-The step holds no lease, and nothing waits for it: another rollback may begin meanwhile. It changes only a child branch
+The step holds no lease, and nothing waits for it: another rollback may begin during it. It changes only a child branch
 that is named after this rollback, and computes of this rollback's backup, which no other rollback touches. The record's
 version lets only one of two concurrent invocations save. Each change is announced in the record, and each round checks
 for its effect before it makes the change.
@@ -55,38 +55,38 @@ def _progress_without_restore(rollback: Rollback, now: datetime) -> DatabaseProg
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None or rollback.source_compute_branch_id is None:
         return None
-    before = OriginalBranch(name=planned.branch, protected=False)
-    return RefusedProgress(started_at=now, before=before).ended(DatabaseOutcome.REFUSED, now)
+    original_branch = OriginalBranch(name=planned.branch, protected=False)
+    return RefusedProgress(started_at=now, before=original_branch).ended(DatabaseOutcome.REFUSED, now)
 
 
 def compare_lost_rows(rollback: Rollback, ports: ComparisonPorts) -> Rollback:
     """Make at most one change, or compare as many tables as one invocation has time for. The outcome never changes."""
-    opened = OpenAnalysis.of(rollback)
+    open_analysis = OpenAnalysis.of(rollback)
     now, poll = ports.clock.now(), ports.settings.policy.poll_seconds
     settings = ports.settings.database
     if settings is None:
-        return stop_comparison(rollback, "no database is set any more", now)
+        return stop_comparison(rollback, "the settings no longer have a database", now)
     limit = settings.data_loss_timeout_minutes
-    if now - opened.analysis.began_at > timedelta(minutes=limit):
-        return stop_comparison(rollback, f"not done in {limit:g} minutes", now)
-    opened = replace(opened, analysis=opened.analysis.evolve(seen_at=now))
+    if now - open_analysis.analysis.began_at > timedelta(minutes=limit):
+        return stop_comparison(rollback, f"the comparison did not end in {limit:g} minutes", now)
+    open_analysis = replace(open_analysis, analysis=open_analysis.analysis.evolve(seen_at=now))
     try:
-        return _advance_comparison(opened, settings, ports)
+        return _advance_comparison(open_analysis, settings, ports)
     except RetryLater as later:
-        return opened.save(opened.analysis, max(poll, ceil(later.retry_after_seconds or 0)))
+        return open_analysis.save(open_analysis.analysis, max(poll, ceil(later.retry_after_seconds or 0)))
     except (CallRefused, InvalidRequest) as refused:
         return stop_comparison(rollback, str(refused), now)
     except ExternalServiceError:  # an answer may be lost: the next round finds the branch or the compute, or creates it
-        return opened.save(opened.analysis, poll)
+        return open_analysis.save(open_analysis.analysis, poll)
 
 
-def stop_comparison(rollback: Rollback, why: str, now: datetime) -> Rollback:
+def stop_comparison(rollback: Rollback, reason: str, now: datetime) -> Rollback:
     """End the analysis. The report has the tables compared so far, and why the others were not."""
     progress = rollback.database
     if progress is None or progress.data_loss_analysis is None or progress.data_loss_analysis.ended_at is not None:
         return rollback
-    opened = OpenAnalysis.of(rollback)
-    return _end_comparison(opened, opened.analysis.report.evolve(unavailable=why), now)
+    open_analysis = OpenAnalysis.of(rollback)
+    return _end_comparison(open_analysis, open_analysis.analysis.report.evolve(unavailable=reason), now)
 
 
 def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datetime) -> Rollback:
@@ -94,27 +94,27 @@ def resume_comparison(rollback: Rollback, analysis: DataLossAnalysis, now: datet
     return OpenAnalysis.of(rollback).save(analysis.evolve(is_resumed=True, began_at=now))
 
 
-def _advance_comparison(opened: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
-    analysis, backup_id = opened.analysis, opened.progress.backup_id
+def _advance_comparison(open_analysis: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
+    analysis, backup_id = open_analysis.analysis, open_analysis.progress.backup_id
     if analysis.base is None:
-        return opened.save(_choose_base_branch(opened, ports))
+        return open_analysis.save(_choose_base_branch(open_analysis, ports))
     if analysis.base is ComparisonBase.CHILD and analysis.base_id is None:
-        return _create_base_branch(opened, settings, ports)
+        return _create_base_branch(open_analysis, settings, ports)
     if backup_id is None:
-        return stop_comparison(opened.rollback, "the id of the backup is not recorded", ports.clock.now())
+        return stop_comparison(open_analysis.rollback, "the id of the backup is not recorded", ports.clock.now())
     if analysis.base_id is None:
-        return stop_comparison(opened.rollback, "the restored branch is not recorded", ports.clock.now())
+        return stop_comparison(open_analysis.rollback, "the restored branch is not recorded", ports.clock.now())
     readable = (backup_id, analysis.base_id) if analysis.base is ComparisonBase.SOURCE else (backup_id,)
     for branch_id in readable:
         if not ports.neon.endpoints(branch_id):
-            return _create_compute(opened, branch_id, ports)
-    return _compare_next_tables(opened, backup_id, analysis.base_id, settings, ports)
+            return _create_compute(open_analysis, branch_id, ports)
+    return _compare_next_tables(open_analysis, backup_id, analysis.base_id, settings, ports)
 
 
-def _choose_base_branch(opened: OpenAnalysis, ports: HasNeon) -> DataLossAnalysis:
+def _choose_base_branch(open_analysis: OpenAnalysis, ports: HasNeon) -> DataLossAnalysis:
     """Choose the branch that the backup is compared with: if possible, a branch that no service writes to."""
-    analysis, progress = opened.analysis, opened.progress
-    planned = opened.rollback.plan.database if opened.rollback.plan is not None else None
+    analysis, progress = open_analysis.analysis, open_analysis.progress
+    planned = open_analysis.rollback.plan.database if open_analysis.rollback.plan is not None else None
     restored_id = progress.current_branch_id
     source_id = progress.source_branch_id if isinstance(progress, ResetProgress | RecreateProgress) else None
     if planned is not None and planned.undone_rollback_id is not None and source_id is not None:
@@ -127,50 +127,54 @@ def _choose_base_branch(opened: OpenAnalysis, ports: HasNeon) -> DataLossAnalysi
         if branch is not None and branch.parent_lsn is not None and branch.parent_id == source_id:
             return analysis.evolve(base=ComparisonBase.CHILD, parent_id=restored_id, lsn=branch.parent_lsn)
     is_in_place = planned is None or planned.strategy is Strategy.DOWN_MIGRATIONS
-    why = "it was changed in place" if is_in_place else ""
-    return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=why)
+    child_refusal = "the branch was changed in place" if is_in_place else ""
+    return analysis.evolve(base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=child_refusal)
 
 
-def _create_base_branch(opened: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
+def _create_base_branch(open_analysis: OpenAnalysis, settings: DatabaseSettings, ports: ComparisonPorts) -> Rollback:
     """Create the child branch once: its name follows from the rollback's id, and Neon refuses a name twice."""
-    analysis = opened.analysis
-    name, poll, now = comparison_branch_name(opened.rollback.id), ports.settings.policy.poll_seconds, ports.clock.now()
+    analysis = open_analysis.analysis
+    name, poll, now = (
+        comparison_branch_name(open_analysis.rollback.id),
+        ports.settings.policy.poll_seconds,
+        ports.clock.now(),
+    )
     child = ports.neon.branch_named(name)
     if child is not None:
-        return opened.save(analysis.evolve(base_id=child.id))
+        return open_analysis.save(analysis.evolve(base_id=child.id))
     if analysis.child_requested_at is None:
-        return opened.save(analysis.evolve(child_requested_at=now))
+        return open_analysis.save(analysis.evolve(child_requested_at=now))
     if analysis.parent_id is None:
-        return stop_comparison(opened.rollback, "the parent of the comparison's branch is not recorded", now)
+        return stop_comparison(open_analysis.rollback, "the parent of the comparison's branch is not recorded", now)
     expires_at = now + timedelta(hours=settings.preview_hours) if analysis.expires else None
     try:
         ports.neon.create_branch(name, analysis.parent_id, analysis.lsn, with_endpoint=True, expires_at=expires_at)
     except (AlreadyExists, OutcomeUnknown):
-        return opened.save(analysis, poll)  # the next round finds the child
+        return open_analysis.save(analysis, poll)  # the next round finds the child
     except RequestRefused as refused:
         if analysis.expires:  # some projects allow no expiry (Neon's documentation, "Branch expiration")
-            return opened.save(analysis.evolve(expires=False))
-        restored_id = opened.progress.current_branch_id
-        without_child = analysis.evolve(
+            return open_analysis.save(analysis.evolve(expires=False))
+        restored_id = open_analysis.progress.current_branch_id
+        branch_analysis = analysis.evolve(
             base=ComparisonBase.BRANCH, base_id=restored_id, child_refusal=str(refused), child_requested_at=None
         )
-        return opened.save(without_child)
-    return opened.save(analysis, poll)
+        return open_analysis.save(branch_analysis)
+    return open_analysis.save(analysis, poll)
 
 
-def _create_compute(opened: OpenAnalysis, branch_id: str, ports: ComparisonPorts) -> Rollback:
+def _create_compute(open_analysis: OpenAnalysis, branch_id: str, ports: ComparisonPorts) -> Rollback:
     """Announce a compute, then create it. Only an announced compute is deleted; one that was there before stays."""
-    analysis = opened.analysis
+    analysis = open_analysis.analysis
     if branch_id not in analysis.computes:
-        return opened.save(analysis.evolve(computes=(*analysis.computes, branch_id)))
+        return open_analysis.save(analysis.evolve(computes=(*analysis.computes, branch_id)))
     ports.neon.create_endpoint(branch_id)
-    return opened.save(analysis, ports.settings.policy.poll_seconds)
+    return open_analysis.save(analysis, ports.settings.policy.poll_seconds)
 
 
 def _compare_next_tables(
-    opened: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, ports: ComparisonPorts
+    open_analysis: OpenAnalysis, backup_id: str, base_id: str, settings: DatabaseSettings, ports: ComparisonPorts
 ) -> Rollback:
-    analysis = opened.analysis
+    analysis = open_analysis.analysis
     backup, restored = (
         ports.neon.connection_uri(branch_id, settings.database, settings.role) for branch_id in (backup_id, base_id)
     )
@@ -180,7 +184,7 @@ def _compare_next_tables(
         restored=restored,
         main_database=settings.database,
         limits=_limits(settings, ports),
-        report=analysis.report.evolve(against=_describe_base(opened)),
+        report=analysis.report.evolve(against=_describe_base(open_analysis)),
         position=analysis.position,
     )
     try:
@@ -190,28 +194,30 @@ def _compare_next_tables(
             raise
         is_done = False
     if is_done:
-        return _end_comparison(opened, comparison.report, ports.clock.now())
-    advanced = analysis.evolve(report=comparison.report, position=comparison.position, seen_at=ports.clock.now())
-    return opened.save(advanced, ports.settings.policy.poll_seconds)
+        return _end_comparison(open_analysis, comparison.report, ports.clock.now())
+    advanced_analysis = analysis.evolve(
+        report=comparison.report, position=comparison.position, seen_at=ports.clock.now()
+    )
+    return open_analysis.save(advanced_analysis, ports.settings.policy.poll_seconds)
 
 
 def _limits(settings: DatabaseSettings, ports: ComparisonPorts) -> Limits:
-    seconds, began = ports.settings.policy.database_timeout_seconds, ports.clock.now()
+    seconds, began_at = ports.settings.policy.database_timeout_seconds, ports.clock.now()
 
-    def passed() -> float:
-        return (ports.clock.now() - began).total_seconds()
+    def elapsed_seconds() -> float:
+        return (ports.clock.now() - began_at).total_seconds()
 
     return Limits(
-        is_over=lambda: passed() > _BEGINS * seconds,
-        now=passed,
+        is_over=lambda: elapsed_seconds() > _BEGINS * seconds,
+        now=elapsed_seconds,
         sums_seconds=_SUMS * seconds,
         rows_seconds=_ROWS * seconds,
         keys=settings.report_keys == "keys",
     )
 
 
-def _describe_base(opened: OpenAnalysis) -> str:
-    analysis, progress = opened.analysis, opened.progress
+def _describe_base(open_analysis: OpenAnalysis) -> str:
+    analysis, progress = open_analysis.analysis, open_analysis.progress
     match analysis.base:
         case ComparisonBase.CHILD:
             return f"against a branch created at {analysis.lsn}, which no service writes to"
@@ -219,16 +225,16 @@ def _describe_base(opened: OpenAnalysis) -> str:
             return f"against branch {analysis.base_id}, the source of the restore"
         case _:
             since = f"{progress.ended_at:%H:%M:%S} UTC" if progress.ended_at is not None else "its change"
-            why = f" ({analysis.child_refusal})" if analysis.child_refusal else ""
+            reason = f" ({analysis.child_refusal})" if analysis.child_refusal else ""
             return (
-                f"against branch {progress.before.name} as it is now{why}: rows that services have changed since "
+                f"against branch {progress.before.name} as it is now{reason}: rows that services have changed since "
                 f"{since} show as changed"
             )
 
 
-def _end_comparison(opened: OpenAnalysis, report: DataLossReport, now: datetime) -> Rollback:
+def _end_comparison(open_analysis: OpenAnalysis, report: DataLossReport, now: datetime) -> Rollback:
     """Move the report out of the analysis into the progress; Conclude sends it."""
-    ended = opened.analysis.evolve(ended_at=now, seen_at=now, report=DataLossReport())
-    return opened.rollback.evolve(
-        database=opened.progress.evolve(data_loss=report, data_loss_analysis=ended), wait_seconds=0
+    ended_analysis = open_analysis.analysis.evolve(ended_at=now, seen_at=now, report=DataLossReport())
+    return open_analysis.rollback.evolve(
+        database=open_analysis.progress.evolve(data_loss=report, data_loss_analysis=ended_analysis), wait_seconds=0
     )

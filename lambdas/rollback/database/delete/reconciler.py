@@ -64,11 +64,11 @@ def delete(rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports
     return run_strategy(rollback, DeletionStrategy(context, ports, plan, settings), ports)
 
 
-def next_deletion_move(seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
+def next_deletion_move(snapshot: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
     """Decide the next move; the same again when nothing changed in between."""
-    if seen.is_busy:
+    if snapshot.is_busy:
         return DeletionMove.WAIT_FOR_OPERATIONS
-    if seen.branch is None:
+    if snapshot.branch is None:
         return DeletionMove.DONE
     return DeletionMove.END if progress.why_not is not None else DeletionMove.DELETE
 
@@ -86,20 +86,22 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
 
     def begin(self, rollback: Rollback) -> Rollback:
         """Find the branch by its name, and ask whether it may be deleted."""
-        now, databases = self.ports.clock.now(), self.context.neon
+        now, neon = self.ports.clock.now(), self.context.neon
         try:
-            branch = databases.branch_named(self.plan.branch)
-            checks = judge_delete(tuple(databases.branches()), branch, self.settings) if branch is not None else ()
+            branch = neon.branch_named(self.plan.branch)
+            checks = judge_delete(tuple(neon.branches()), branch, self.settings) if branch is not None else ()
         except CallRefused as refused:
-            branch, checks = None, (Check.failed("database-access", str(refused)),)
-        why = why_refused(rollback, checks)
-        if why is not None:
-            return rollback.evolve(database=refused_progress(self.plan.branch, why, now), wait_seconds=0)
+            branch, checks = None, (Check.failed("database-is-accessible", str(refused)),)
+        reason = why_refused(rollback, checks)
+        if reason is not None:
+            return rollback.evolve(database=refused_progress(self.plan.branch, reason, now), wait_seconds=0)
         if branch is None:
-            before = OriginalBranch(name=self.plan.branch, protected=False)
-            gone = DeletionProgress(started_at=now, before=before)
-            gone = gone.add_note(f"branch {self.plan.branch} was gone already").ended(DatabaseOutcome.DELETED, now)
-            return rollback.evolve(database=gone, wait_seconds=0)
+            original_branch = OriginalBranch(name=self.plan.branch, protected=False)
+            progress = DeletionProgress(started_at=now, before=original_branch)
+            progress = progress.add_note(f"branch {self.plan.branch} was gone already").ended(
+                DatabaseOutcome.DELETED, now
+            )
+            return rollback.evolve(database=progress, wait_seconds=0)
         progress = DeletionProgress(started_at=now, before=OriginalBranch.of(branch, ()))
         return rollback.evolve(database=progress, wait_seconds=0)
 
@@ -113,7 +115,7 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
             progress = progress.add_note(f"branch {progress.before.name} was deleted, and not by this rollback")
         return rollback, progress, DeletionSnapshot(branch=branch, is_busy=status == "running")
 
-    def find_objection(self, seen: DeletionSnapshot, progress: DeletionProgress) -> str | None:  # noqa: ARG002
+    def find_objection(self, snapshot: DeletionSnapshot, progress: DeletionProgress) -> str | None:  # noqa: ARG002
         """Return None: no state of the branch prevents its deletion."""
         return None
 
@@ -121,23 +123,23 @@ class DeletionStrategy(DatabaseStrategy[DeletionProgress, DeletionSnapshot, Dele
         """Whether the deletion's request may still reach Neon."""
         return may_still_arrive(progress, self.context, self.ports)
 
-    def clear_unmade_change(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
+    def clear_unmade_change(self, snapshot: DeletionSnapshot, progress: DeletionProgress) -> DeletionProgress:
         """Drop the announcement of the deletion if the branch exists."""
-        is_there = seen.branch is not None and not seen.is_busy
+        is_there = snapshot.branch is not None and not snapshot.is_busy
         return progress.evolve(data_change_announced_at=None) if is_there else progress
 
-    def next_action(self, seen: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
+    def next_action(self, snapshot: DeletionSnapshot, progress: DeletionProgress) -> DeletionMove:
         """Decide the next move."""
-        return next_deletion_move(seen, progress)
+        return next_deletion_move(snapshot, progress)
 
     def act(
-        self, rollback: Rollback, progress: DeletionProgress, action: DeletionMove, seen: DeletionSnapshot
+        self, rollback: Rollback, progress: DeletionProgress, action: DeletionMove, snapshot: DeletionSnapshot
     ) -> Rollback:
         """Make the move."""
         now = self.ports.clock.now()
         match action:
-            case DeletionMove.DELETE if seen.branch is not None:
-                progress, branch_id = progress.record_move(action, now), seen.branch.id
+            case DeletionMove.DELETE if snapshot.branch is not None:
+                progress, branch_id = progress.record_move(action, now), snapshot.branch.id
                 change = DatabaseChange[DeletionProgress](
                     action,
                     lambda: (operations_of(self.context.neon.delete_branch(branch_id)), {}),

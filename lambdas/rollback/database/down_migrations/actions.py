@@ -32,32 +32,30 @@ def describe_change(
     rollback: Rollback,
     progress: DownMigrationProgress,
     move: DownMigrationMove,
-    seen: DownMigrationSnapshot,
+    snapshot: DownMigrationSnapshot,
     expires_at: datetime | None,
     context: BranchContext,
     ports: MigrationTaskPorts,
 ) -> DownMigrationChange:
     """Describe the change of the backup, or of a running task, that a move makes."""
-    databases, backup = context.neon, seen.backup
+    neon, backup = context.neon, snapshot.backup
     name = backup_name(rollback.id)
     match move:
         case DownMigrationMove.CREATE_BACKUP:  # from the head: behind the fence no process writes to the branch
-            return DatabaseChange(
-                move, lambda: (databases.create_branch(name, context.settings.branch_id).operations, {})
-            )
+            return DatabaseChange(move, lambda: (neon.create_branch(name, context.settings.branch_id).operations, {}))
         case DownMigrationMove.STOP_TASK:
             return DatabaseChange(move, lambda: ((), {"ran": _stop_running_command(rollback, progress, ports)}))
         case DownMigrationMove.DELETE_BACKUP if backup is not None:
-            return DatabaseChange(move, lambda: (operations_of(databases.delete_branch(backup.id)), {}))
+            return DatabaseChange(move, lambda: (operations_of(neon.delete_branch(backup.id)), {}))
         case DownMigrationMove.EXPIRE_BACKUP if backup is not None:
 
-            def keep(left: DownMigrationProgress, refused: CallRefused) -> DownMigrationProgress:
-                note = f"branch {name} does not expire, delete it once its data is not needed: {refused}"
-                return left.add_note(note).evolve(is_expiry_settled=True)
+            def keep(current_progress: DownMigrationProgress, refused: CallRefused) -> DownMigrationProgress:
+                note = f"branch {name} does not expire: delete the branch once its data is not needed ({refused})"
+                return current_progress.add_note(note).evolve(is_expiry_settled=True)
 
             return DatabaseChange(
                 move,
-                lambda: (databases.expire_branch(backup.id, expires_at).operations, {}),
+                lambda: (neon.expire_branch(backup.id, expires_at).operations, {}),
                 tolerate_refusal=keep,  # not every plan of Neon's lets a branch expire
             )
         case _:
@@ -101,14 +99,14 @@ def _stop_running_command(
     rollback: Rollback, progress: DownMigrationProgress, ports: MigrationTaskPorts
 ) -> tuple[CommandRun, ...]:
     """Ask ECS once to stop the running command's task. An observation shows whether it stopped."""
-    running = find_running_command(progress)
-    if running is None:
+    running_command = find_running_command(progress)
+    if running_command is None:
         return progress.ran
     service, now = ports.settings.service(rollback.service_name), ports.clock.now()
     try:
-        ports.tasks.stop(service, running.arn, f"{rollback.id} gave it up")
+        ports.tasks.stop(service, running_command.arn, f"{rollback.id} gave this down-migration up")
     except ExternalServiceError as failure:
-        asked = running.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
+        stopping_run = running_command.evolve(stop_asked_at=now, reason=f"could not be stopped: {failure}")
     else:
-        asked = running.evolve(stop_asked_at=now)
-    return (*progress.ran[:-1], asked)
+        stopping_run = running_command.evolve(stop_asked_at=now)
+    return (*progress.ran[:-1], stopping_run)

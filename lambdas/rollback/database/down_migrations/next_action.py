@@ -71,8 +71,8 @@ class DownMigrationSnapshot(BaseModel):
     @property
     def is_busy(self) -> bool:
         """Whether Neon would refuse changes, and SQL would fail, now."""
-        unready = any(branch is not None and not branch.is_ready for branch in (self.branch, self.backup))
-        return self.operations == "running" or (unready and not self.is_stuck)
+        has_unready_branch = any(branch is not None and not branch.is_ready for branch in (self.branch, self.backup))
+        return self.operations == "running" or (has_unready_branch and not self.is_stuck)
 
 
 def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Command, ...]:
@@ -94,77 +94,76 @@ def next_command(progress: DownMigrationProgress, commands: Sequence[Command]) -
 
 
 def next_down_migration_move(
-    seen: DownMigrationSnapshot,
+    snapshot: DownMigrationSnapshot,
     progress: DownMigrationProgress,
     commands: Sequence[Command],
     expires_at: datetime | None,
 ) -> DownMigrationMove:
     """Decide the next move; the same again when nothing changed in between."""
-    running = find_running_command(progress)
-    if running is not None:
-        gives_up = progress.why_not is not None and running.stop_asked_at is None
-        return DownMigrationMove.STOP_TASK if gives_up else DownMigrationMove.WAIT_FOR_TASK
-    if seen.is_busy:
+    running_command = find_running_command(progress)
+    if running_command is not None:
+        must_stop = progress.why_not is not None and running_command.stop_asked_at is None
+        return DownMigrationMove.STOP_TASK if must_stop else DownMigrationMove.WAIT_FOR_TASK
+    if snapshot.is_busy:
         return DownMigrationMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None and progress.verified_at is not None:
         return DownMigrationMove.DONE  # only the backup's expiry could not be set in time
     if progress.why_not is not None:
-        unneeded = seen.backup is not None and not progress.may_have_changed_data
-        return DownMigrationMove.DELETE_BACKUP if unneeded else DownMigrationMove.END
-    if seen.backup is None:
+        is_backup_unneeded = snapshot.backup is not None and not progress.may_have_changed_data
+        return DownMigrationMove.DELETE_BACKUP if is_backup_unneeded else DownMigrationMove.END
+    if snapshot.backup is None:
         return DownMigrationMove.CREATE_BACKUP
     if next_command(progress, commands) is not None:
         return DownMigrationMove.RUN_COMMAND
     if progress.verified_at is None:
         return DownMigrationMove.CHECK_SCHEMA
-    expires = progress.is_expiry_settled or seen.backup.expires_at == expires_at
-    return DownMigrationMove.DONE if expires else DownMigrationMove.EXPIRE_BACKUP
+    is_expiry_set = progress.is_expiry_settled or snapshot.backup.expires_at == expires_at
+    return DownMigrationMove.DONE if is_expiry_set else DownMigrationMove.EXPIRE_BACKUP
 
 
 def find_down_migration_objection(
-    seen: DownMigrationSnapshot,
+    snapshot: DownMigrationSnapshot,
     progress: DownMigrationProgress,
     commands: Sequence[Command],
     now: datetime,
     task_timeout: timedelta,
 ) -> str | None:
     """Return why the commands can't succeed any more; None: they may go on."""
-    running, name = find_running_command(progress), progress.before.name
-    if seen.branch is None:
+    running_command, name = find_running_command(progress), progress.before.name
+    if snapshot.branch is None:
         return f"branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
-    if seen.is_stuck:
+    if snapshot.is_stuck:
         return f"an operation of Neon failed and is not retried: the backup of {name} did not get ready"
-    if progress.ran and seen.backup is None:
+    if progress.ran and snapshot.backup is None:
         return f"the backup of {name} is gone: see in Neon's console who deleted it"
-    if running is not None and now - running.asked_at > task_timeout:
+    if running_command is not None and now - running_command.asked_at > task_timeout:
         minutes = f"{task_timeout.total_seconds() / 60:g} minutes"
-        return f"{running.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"
-    last = progress.ran[-1] if progress.ran and running is None else None
-    if last is not None and not last.succeeded:
-        return f"{_describe_exit(last)}; {describe_applied_migrations(progress, commands)}"
-    failed = progress.failed_checks()
-    if failed:
-        why = "; ".join(f"{check.name}: {check.reason}" for check in failed)
+        return f"{running_command.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"
+    last_run = progress.ran[-1] if progress.ran and running_command is None else None
+    if last_run is not None and not last_run.succeeded:
+        return f"{_describe_exit(last_run)}; {describe_applied_migrations(progress, commands)}"
+    failed_checks = progress.failed_checks()
+    if failed_checks:
+        reasons = "; ".join(f"{check.name}: {check.reason}" for check in failed_checks)
         applied = describe_applied_migrations(progress, commands)
-        return f"all commands ran, and the database is not what is needed: {why}; {applied}"
+        return f"all commands ran, but the target can't work with the resulting tables: {reasons}; {applied}"
     return None
 
 
 def _describe_exit(run: CommandRun) -> str:
-    said = f": {run.logs[-1]}" if run.logs else ""
+    last_log_line = f": {run.logs[-1]}" if run.logs else ""
     if run.never_started:
         return f"the task of {run.name} could not start: {run.reason or 'ECS gave no reason'}"
     if run.exit_code is None:
-        return f"{run.name} ended without an exit code: {run.reason or 'ECS gave no reason'}{said}"
-    return f"{run.name} ended with exit code {run.exit_code}{said}"
+        return f"{run.name} ended without an exit code: {run.reason or 'ECS gave no reason'}{last_log_line}"
+    return f"{run.name} ended with exit code {run.exit_code}{last_log_line}"
 
 
 def describe_applied_migrations(progress: DownMigrationProgress, commands: Sequence[Command]) -> str:
     """List the migrations that stepped down, that perhaps did, and that are still applied."""
-    done = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
+    reverted_tags = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
     tags = [command.name for command in commands if command.name != VERIFY]
-    perhaps = [r.name for r in progress.ran if not r.succeeded and not r.never_started and r.name != VERIFY]
-    still = [tag for tag in tags if tag not in done and tag not in perhaps]
-    parts = [f"{what}: {', '.join(names)}" for what, names in
-             (("stepped down", done), ("perhaps", perhaps), ("still applied", still)) if names]  # fmt: skip
-    return "; ".join(parts)
+    uncertain_tags = [r.name for r in progress.ran if not r.succeeded and not r.never_started and r.name != VERIFY]
+    remaining_tags = [tag for tag in tags if tag not in reverted_tags and tag not in uncertain_tags]
+    lists = (("stepped down", reverted_tags), ("perhaps", uncertain_tags), ("still applied", remaining_tags))
+    return "; ".join(f"{label}: {', '.join(names)}" for label, names in lists if names)

@@ -32,17 +32,19 @@ def apply_observation(
 ) -> DownMigrationProgress:
     """Record the task of an announced command, though its answer was lost, and the end of the running command."""
     progress = _adopt_task(rollback, progress, commands, ports)
-    running = find_running_command(progress)
-    if running is None:
+    running_command = find_running_command(progress)
+    if running_command is None:
         return progress
-    task = ports.tasks.describe(ports.settings.service(rollback.service_name), running.arn)
+    task = ports.tasks.describe(ports.settings.service(rollback.service_name), running_command.arn)
     if task is not None and not task.is_stopped:
         return progress
-    ended = running.evolve(ended_at=ports.clock.now(), reason="ECS does not know the task any more", started=True)
+    ended_run = running_command.evolve(
+        ended_at=ports.clock.now(), reason="ECS no longer describes the task", started=True
+    )
     if task is not None:
-        lines = _last_lines(rollback, running, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
-        ended = ended.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
-    return progress.evolve(ran=(*progress.ran[:-1], ended), intent=None)
+        lines = _last_lines(rollback, running_command, _LOG_LINES if task.exit_code else _FEW_LINES, ports)
+        ended_run = ended_run.evolve(started=task.started, exit_code=task.exit_code, reason=task.reason, logs=lines)
+    return progress.evolve(ran=(*progress.ran[:-1], ended_run), intent=None)
 
 
 def _adopt_task(
@@ -51,9 +53,9 @@ def _adopt_task(
     command = next((c for c in commands if progress.is_announced(command_intent(c))), None)
     if command is None or progress.intent is None:
         return progress
-    known = {run.arn for run in progress.ran}
+    recorded_arns = {run.arn for run in progress.ran}
     for task in ports.tasks.started_by(ports.settings.service(rollback.service_name), rollback.id):
-        if task.command == command.words and task.arn not in known:
+        if task.command == command.words and task.arn not in recorded_arns:
             run = CommandRun(name=command.name, arn=task.arn, asked_at=progress.intent.last_sent_at)
             return progress.evolve(ran=(*progress.ran, run), intent=None)
     return progress

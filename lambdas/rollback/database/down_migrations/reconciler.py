@@ -82,8 +82,8 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         def run_checks() -> tuple[Check, ...]:
             return preflight_of_down_migrations(rollback, self.plan, self.settings, self.context, self.ports)
 
-        def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> DownMigrationProgress:
-            return DownMigrationProgress(started_at=self.ports.clock.now(), before=before)
+        def new_progress(original_branch: OriginalBranch, _: tuple[Check, ...]) -> DownMigrationProgress:
+            return DownMigrationProgress(started_at=self.ports.clock.now(), before=original_branch)
 
         return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)
 
@@ -91,13 +91,13 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         self, rollback: Rollback, progress: DownMigrationProgress
     ) -> tuple[Rollback, DownMigrationProgress, DownMigrationSnapshot]:
         """Observe the branch, its backup and the tasks, and record which changes were carried out."""
-        seen = take_snapshot(rollback, progress, self.context, self.ports.clock.now())
-        return rollback, apply_observation(rollback, progress, self.commands, self.ports), seen
+        snapshot = take_snapshot(rollback, progress, self.context, self.ports.clock.now())
+        return rollback, apply_observation(rollback, progress, self.commands, self.ports), snapshot
 
-    def find_objection(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> str | None:
+    def find_objection(self, snapshot: DownMigrationSnapshot, progress: DownMigrationProgress) -> str | None:
         """Return why the commands can't succeed any more."""
         task_timeout = timedelta(minutes=self.settings.task_timeout_minutes)
-        return find_down_migration_objection(seen, progress, self.commands, self.ports.clock.now(), task_timeout)
+        return find_down_migration_objection(snapshot, progress, self.commands, self.ports.clock.now(), task_timeout)
 
     def may_still_arrive(self, progress: DownMigrationProgress) -> bool:
         """Whether a backup or a task that was requested may still be made."""
@@ -107,7 +107,7 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
 
     def clear_unmade_change(
         self,
-        seen: DownMigrationSnapshot,  # noqa: ARG002
+        snapshot: DownMigrationSnapshot,  # noqa: ARG002
         progress: DownMigrationProgress,
     ) -> DownMigrationProgress:
         """Drop the announced change of the data if no command ever started."""
@@ -115,28 +115,28 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
             return progress.evolve(data_change_announced_at=None, backup_id=None)
         return progress
 
-    def next_action(self, seen: DownMigrationSnapshot, progress: DownMigrationProgress) -> DownMigrationMove:
+    def next_action(self, snapshot: DownMigrationSnapshot, progress: DownMigrationProgress) -> DownMigrationMove:
         """Decide the next move."""
-        return next_down_migration_move(seen, progress, self.commands, self._backup_expiry(progress))
+        return next_down_migration_move(snapshot, progress, self.commands, self._backup_expiry(progress))
 
     def act(
         self,
         rollback: Rollback,
         progress: DownMigrationProgress,
         action: DownMigrationMove,
-        seen: DownMigrationSnapshot,
+        snapshot: DownMigrationSnapshot,
     ) -> Rollback:
         """Make the move."""
         now = self.ports.clock.now()
         progress = progress.record_move(action, now)
         if action in DOWN_MIGRATION_CHANGES:
-            return self._make_change(rollback, progress, action, seen)
+            return self._make_change(rollback, progress, action, snapshot)
         match action:
             case DownMigrationMove.CHECK_SCHEMA:
                 return rollback.evolve(database=self._check_live_branch(progress, now), wait_seconds=0)
             case DownMigrationMove.DONE:
-                done = progress.evolve(data_loss=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
-                return rollback.evolve(database=done, wait_seconds=0)
+                restored_progress = progress.evolve(data_loss=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
+                return rollback.evolve(database=restored_progress, wait_seconds=0)
             case DownMigrationMove.END:
                 return end_unsuccessfully(rollback, progress, self.ports)
             case _:
@@ -147,20 +147,22 @@ class DownMigrationStrategy(DatabaseStrategy[DownMigrationProgress, DownMigratio
         rollback: Rollback,
         progress: DownMigrationProgress,
         move: DownMigrationMove,
-        seen: DownMigrationSnapshot,
+        snapshot: DownMigrationSnapshot,
     ) -> Rollback:
         command = next_command(progress, self.commands)
-        if move is DownMigrationMove.RUN_COMMAND and command and seen.backup and rollback.plan:
+        if move is DownMigrationMove.RUN_COMMAND and command and snapshot.backup and rollback.plan:
             # A command of ours that ended may leave a pooled session: sessions count before the first one only.
-            again = recheck_fence(rollback, progress, self.context, self.ports, sessions_too=not progress.ran)
-            if again is not None:
-                return rollback.evolve(database=again, wait_seconds=0)
+            reopened_progress = recheck_fence(
+                rollback, progress, self.context, self.ports, sessions_too=not progress.ran
+            )
+            if reopened_progress is not None:
+                return rollback.evolve(database=reopened_progress, wait_seconds=0)
             change = describe_command_run(
-                rollback, rollback.plan, progress, command, self.commands, seen.backup, self.ports
+                rollback, rollback.plan, progress, command, self.commands, snapshot.backup, self.ports
             )
         else:
             expires_at = self._backup_expiry(progress)
-            change = describe_change(rollback, progress, move, seen, expires_at, self.context, self.ports)
+            change = describe_change(rollback, progress, move, snapshot, expires_at, self.context, self.ports)
         return make_change(rollback, progress, change, self.context, self.ports)
 
     def _backup_expiry(self, progress: DownMigrationProgress) -> datetime | None:

@@ -52,29 +52,29 @@ def observe(ports: ObservationPorts) -> Observation | None:
     context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     address = context.address(settings.branch_id)
     timeline, schema = ports.sql.head(address).timeline, read_live_schema(address, ports.sql)
-    running = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
+    running_fingerprints = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
         for service in branch_settings.writers
-        for check in _check_restore(service.name, running[service.name], settings, context, ports)
+        for check in _check_restore(service.name, running_fingerprints[service.name], settings, context, ports)
     )
-    if find_live_database_lease(ports) is not None:  # a rollback began meanwhile: the observed state may be gone
+    if find_live_database_lease(ports) is not None:  # a rollback began since: the observed state may be gone
         return None
     ports.ledger.put_schema(schema)
-    seen = Observation(
+    observation = Observation(
         branch=settings.branch_key(None),
         schema_sha256=schema.sha256,
         readiness=readiness,
         observed_at=now,
         timeline=timeline,
     )
-    ports.ledger.put_observation(seen)
+    ports.ledger.put_observation(observation)
     for service in branch_settings.writers:
-        release = _find_release(service.name, running[service.name], ports)
+        release = _find_release(service.name, running_fingerprints[service.name], ports)
         if release is not None and release.state is ReleaseState.PROMOTED:
             record_schema(release, ports)  # promoted before the first observation of its schema
         judge_standing_plan(service.name, ports)
-    return seen
+    return observation
 
 
 def observe_after_change(
@@ -97,10 +97,10 @@ def observe_after_change(
             address = context.address(branch_id)
             schema, timeline = read_live_schema(address, context.sql), context.sql.head(address).timeline
     ports.ledger.put_schema(schema)
-    seen = Observation(
+    observation = Observation(
         branch=settings.branch_key(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline
     )
-    ports.ledger.put_observation(seen)
+    ports.ledger.put_observation(observation)
     for service in context.settings.writers:
         with contextlib.suppress(ExternalServiceError, Conflict):  # the next observation judges the standing plan again
             judge_standing_plan(service.name, ports)
@@ -114,9 +114,9 @@ def read_live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
     """
     journal = sql.migrations(address)
     for _ in range(_MAX_READS):
-        before, structure = journal, sql.live_schema(address)
+        previous_journal, structure = journal, sql.live_schema(address)
         journal = sql.migrations(address)
-        if journal == before:
+        if journal == previous_journal:
             return ReleaseSchema(journal=journal, recorded_schema=structure, has_searched_all_journals=True)
     raise ExternalServiceError("migrations are being applied at this moment: read the schema again")
 
@@ -139,23 +139,27 @@ def _check_restore(
     target = last_known_good(ports.ledger.promoted(service_name), running)
     if target is None:
         return (_warn("no other release is promoted yet, so there is no data to restore"),)
-    later = tuple(ports.ledger.releases(service_name, since=target.first_deployed_at))
+    later_releases = tuple(ports.ledger.releases(service_name, since=target.first_deployed_at))
     points = restore_points_about(target, settings.branch_key(None), ports)
     history = read_branch_history(settings.branch_key(None), earliest_point_time(target), ports)
 
     def fits(point: RecordedPoint) -> bool:
         return is_compatible_at(target, point, ports)
 
-    point, after = choose_restore_point(target, later, (one for one in points if history.has(one)), fits)
+    point, next_release = choose_restore_point(
+        target, later_releases, (candidate for candidate in points if history.has(candidate)), fits
+    )
     if point is None:
-        left, _ = choose_restore_point(target, later, points, fits)
-        if left is not None:
-            return (history.judge(left.at, f"the restore point before {left.version}, {left.at}"),)
-        before = after.version if after is not None else "the release after it"
+        unreachable_point, _ = choose_restore_point(target, later_releases, points, fits)
+        if unreachable_point is not None:
+            position = f"the restore point before {unreachable_point.version}, {unreachable_point.at}"
+            return (history.failed_check(unreachable_point.at, position),)
+        next_version = next_release.version if next_release is not None else "the release after it"
         checkpoint = f"rollback checkpoint {ports.settings.environment} --service {service_name} --version VERSION"
         reason = (
-            f"no restore point was recorded before {before}: a rollback can't restore the data of {target.version}; "
-            f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
+            f"no restore point was recorded before {next_version}: a rollback can't restore the data of "
+            f"{target.version}; `{checkpoint}` in the pipeline, before migrations run, records a point for the next "
+            "release"
         )
         return (_warn(reason),)
     return preflight_of_restore(point.point, context, now)

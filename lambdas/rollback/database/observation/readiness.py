@@ -27,12 +27,12 @@ def judge_standing_plan(service_name: str, ports: DatabaseReadinessPorts) -> Non
     """
     view = ports.services.describe(ports.settings.service(service_name))
     for _ in range(_TRIES):
-        standing = read_standing_plan(service_name, ports)
-        if standing is None:
+        standing_plan = read_standing_plan(service_name, ports)
+        if standing_plan is None:
             return
-        # Replaces this version only: a newer one may lack a target that was judged bad meanwhile.
+        # Replaces this version only: a newer version may lack a target that was judged bad since.
         with contextlib.suppress(Conflict):
-            ports.ledger.replace_standing_plan(standing, judge_database(standing, view, ports))
+            ports.ledger.replace_standing_plan(standing_plan, judge_database(standing_plan, view, ports))
             return
     raise Conflict(
         f"another writer replaced the standing plan of {service_name} {_TRIES} times: its verdicts are outdated"
@@ -50,28 +50,31 @@ def judge_database(plan: StandingPlan, view: ServiceView, ports: DatabaseReadine
     if database is None or not ports.settings.writes_to_observed_branch(plan.service):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = unchecked_restore_point(
-            "no database is set that the service writes to, or each pull request has its own"
+            "no database is set that the service writes to, or each pull request has its own branch"
         )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    running = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
-    seen = ports.ledger.observation(
+    running_release = find_or_build_release(view.primary.deployed, view, ports.settings.service(plan.service), ports)
+    observation = ports.ledger.observation(
         database.branch_key(None)
     )  # read before the verdicts, which so rest on this or a newer one
-    found = (ports.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
-    known = {release.fingerprint: release for release in found if release is not None}
-    targets = tuple(_judge_target(target, known, running, ports) for target in plan.targets)
-    back = next((t for t in targets if t.release.fingerprint != running.fingerprint), None)
-    verdict = back.schema_verdict if back is not None else None
-    check = check_restore_available(seen, plan.service, verdict, database.observe_minutes, ports.clock.now())
-    at = seen.observed_at if seen is not None else None
-    return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": at})
+    recorded_releases = (ports.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
+    releases_by_fingerprint = {release.fingerprint: release for release in recorded_releases if release is not None}
+    targets = tuple(_judge_target(target, releases_by_fingerprint, running_release, ports) for target in plan.targets)
+    next_target = next((t for t in targets if t.release.fingerprint != running_release.fingerprint), None)
+    verdict = next_target.schema_verdict if next_target is not None else None
+    check = check_restore_available(observation, plan.service, verdict, database.observe_minutes, ports.clock.now())
+    observed_at = observation.observed_at if observation is not None else None
+    return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": observed_at})
 
 
 def _judge_target(
-    target: StandingTarget, known: dict[str, Release], running: Release, ports: SchemaRecordPorts
+    target: StandingTarget, releases_by_fingerprint: dict[str, Release], running: Release, ports: SchemaRecordPorts
 ) -> StandingTarget:
     """Add the verdict of one target. Its schema may have been recorded after the plan was computed."""
-    schema_sha256 = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
+    schema_sha256 = (
+        releases_by_fingerprint.get(target.release.fingerprint, target.release).schema_sha256
+        or target.release.schema_sha256
+    )
     release = target.release.model_copy(update={"schema_sha256": schema_sha256})
     verdict = schema_verdict(release, ports, running)
     return target.model_copy(update={"release": release, "schema_verdict": verdict.in_brief if verdict else None})

@@ -41,15 +41,15 @@ def _schema_seen_with(release: Release, ports: SchemaRecordPorts) -> ReleaseSche
     if database is None or not ports.settings.writes_to_observed_branch(release.service):
         return None
     branch = database.branch_key(None)
-    seen = ports.ledger.observation(branch)
-    if seen is None:
+    observation = ports.ledger.observation(branch)
+    if observation is None:
         return None
     service = ports.settings.service(release.service)
     view = ports.services.describe(service)
-    runs = identify_running(view, service, ports).is_release(release)
-    if not runs or seen.observed_at < view.primary.created_at:
+    is_running = identify_running(view, service, ports).is_release(release)
+    if not is_running or observation.observed_at < view.primary.created_at:
         return None
-    live = stored_schema(seen.schema_sha256, ports)
-    began = find_start_point(release, restore_points_about(release, branch, ports))
-    shipped = began.shipped if began is not None else None
+    live = stored_schema(observation.schema_sha256, ports)
+    start_point = find_start_point(release, restore_points_about(release, branch, ports))
+    shipped = start_point.shipped if start_point is not None else None
     return live.model_copy(update={"shipped": shipped})

@@ -42,10 +42,10 @@ def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservation
     database = ports.settings.database
     if database is None or database.branch_id is None or not ports.settings.writes_to_observed_branch(service_name):
         return [f"{service_name} writes to no branch that is observed ahead of need"]
-    done: list[str] = []
+    results: list[str] = []
     if event_name == _BEGAN:
-        done.append(_record_point(service_name, deployment_id, database, database.branch_id, ports))
-    return [*done, _describe_observation(observe(ports))]
+        results.append(_record_point(service_name, deployment_id, database, database.branch_id, ports))
+    return [*results, _describe_observation(observe(ports))]
 
 
 def observe_if_due(ports: ObservationPorts) -> list[str]:
@@ -58,15 +58,15 @@ def observe_if_due(ports: ObservationPorts) -> list[str]:
     if database is None or database.branch_id is None:
         return ["no branch is observed ahead of need"]
     if find_live_database_lease(ports) is None:  # otherwise a rollback may be changing the branch
-        seen = ports.ledger.observation(database.branch_key(None))
-        every = timedelta(minutes=database.observe_minutes)
-        is_recent = seen is not None and ports.clock.now() - seen.observed_at < every
+        observation = ports.ledger.observation(database.branch_key(None))
+        interval = timedelta(minutes=database.observe_minutes)
+        is_recent = observation is not None and ports.clock.now() - observation.observed_at < interval
         if (
-            seen is not None
+            observation is not None
             and is_recent
-            and not (_has_changed_since(seen, ports) or _has_awaited_migrations(seen, ports))
+            and not (_has_changed_since(observation, ports) or _has_awaited_migrations(observation, ports))
         ):
-            return [f"observed on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
+            return [f"observed on {observation.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
     return [_describe_observation(observe(ports))]
 
 
@@ -88,12 +88,12 @@ def _record_point(
     family = family_of(deployment.definition_arn)
     if is_ours(deployment.definition_arn, ports):
         return f"{family} was registered by a rollback"
-    began = deployment.created_at
+    began_at = deployment.created_at
     release = find_or_build_release(deployment.deployed, view, service, ports)
-    if release.first_deployed_at < began - SAME_DEPLOYMENT:
+    if release.first_deployed_at < began_at - SAME_DEPLOYMENT:
         return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
     for point in ports.ledger.restore_points(branch):
-        if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
+        if (point.service, point.version, point.recorded_at) == (service_name, release.version, began_at):
             return f"the restore point before {release.version} is recorded already"
     address = ports.neon.connection_uri(branch_id, database.database, database.role)
     head, schema = ports.sql.head(address), read_live_schema(address, ports.sql)
@@ -106,7 +106,7 @@ def _record_point(
             at=head.at,
             lsn=head.lsn,
             timeline=head.timeline,
-            recorded_at=began,
+            recorded_at=began_at,
             by="deployment",
             schema_sha256=schema.sha256,
         )
@@ -118,29 +118,29 @@ def _find_deployment(deployment_id: str | None, view: ServiceView) -> Deployment
     """The deployment that the event names; PRIMARY if it names none. None: ECS no longer lists that deployment."""
     if deployment_id is None:
         return view.primary
-    return next((one for one in view.deployments if one.id == deployment_id), None)
+    return next((deployment for deployment in view.deployments if deployment.id == deployment_id), None)
 
 
-def _has_awaited_migrations(seen: Observation, ports: HasLedger) -> bool:
+def _has_awaited_migrations(observation: Observation, ports: HasLedger) -> bool:
     """Whether a pipeline may have migrated since the observation, which makes the verdicts unknown until the next."""
-    journal = stored_schema(seen.schema_sha256, ports).journal
-    return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, ports))
+    journal = stored_schema(observation.schema_sha256, ports).journal
+    return bool(find_awaited_migrations(observation.branch, journal, observation.observed_at, ports))
 
 
-def _has_changed_since(seen: Observation, ports: SchemaRecordPorts) -> bool:
+def _has_changed_since(observation: Observation, ports: SchemaRecordPorts) -> bool:
     """Whether, since the observation, a deployment began or a rollback changed the data without a deployment."""
     for service in ports.settings.writers():
         primary = ports.services.describe(service).primary
-        if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
+        if primary.created_at > observation.observed_at or primary.rollout_state == "IN_PROGRESS":
             return True
-        for change in ports.ledger.changes(service.name, seen.observed_at - _MAX_ROLLBACK).items:
-            ended = change.concluded_at
-            if change.has_changed_data and ended is not None and ended > seen.observed_at:
+        for change in ports.ledger.changes(service.name, observation.observed_at - _MAX_ROLLBACK).items:
+            concluded_at = change.concluded_at
+            if change.has_changed_data and concluded_at is not None and concluded_at > observation.observed_at:
                 return True
     return False
 
 
-def _describe_observation(seen: Observation | None) -> str:
-    if seen is None:
+def _describe_observation(observation: Observation | None) -> str:
+    if observation is None:
         return "not observed: a rollback is in progress"
-    return f"observed the database at {seen.observed_at:%H:%M:%S} UTC"
+    return f"observed the database at {observation.observed_at:%H:%M:%S} UTC"

@@ -7,17 +7,20 @@ from pydantic import SecretStr
 
 from rollback.check import Check
 from rollback.domain.database.branch_settings import BranchSettings
-from rollback.ports.neon import Databases
+from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 
 TableCheck = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
-"""Judges the tables and the migration journal (None: no journal) at the restore point; a FAIL refuses the restore."""
+"""Judges the tables and the migration journal (None: no journal) that a database change leads to. A FAIL stops it.
+
+They are read on the preview of a restore, the source of a reset or recreate, a recreated branch, or a migrated branch.
+"""
 
 
 def accept_any_schema(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:  # noqa: ARG001
-    """Accept every schema: it is enough that Postgres answers at the restore point."""
+    """Accept every schema: it is enough that Postgres answers."""
     return ()
 
 
@@ -26,7 +29,7 @@ class BranchContext:
     """Settings of one branch with the ports of the database function, which no other function has."""
 
     settings: BranchSettings
-    neon: Databases
+    neon: NeonProject
     sql: Sql
     check_tables: TableCheck = accept_any_schema
 

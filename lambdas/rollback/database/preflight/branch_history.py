@@ -22,15 +22,15 @@ def read_branch_history(branch: str, since: datetime, ports: BranchHistoryPorts)
         since: time of the earliest position that the caller asks about; earlier restores are left out.
     """
     restores = tuple(
-        restored
+        restore
         for writer in ports.settings.writers()
         for change in ports.ledger.changes(writer.name, since - _MAX_ROLLBACK).items
-        if change.has_changed_data and (restored := _find_restore(change, branch, ports)) is not None
+        if change.has_changed_data and (restore := _find_restore(change, branch, ports)) is not None
     )
-    last = ports.ledger.observation(branch)
-    if last is None or any(restored.at > last.observed_at for restored in restores):
+    last_observation = ports.ledger.observation(branch)
+    if last_observation is None or any(restore.at > last_observation.observed_at for restore in restores):
         return BranchHistory(timeline=None, restores=restores)
-    return BranchHistory(timeline=last.timeline, restores=restores)
+    return BranchHistory(timeline=last_observation.timeline, restores=restores)
 
 
 def _find_restore(change: ChangeEntry, branch: str, ports: BranchHistoryPorts) -> OwnRestore | None:

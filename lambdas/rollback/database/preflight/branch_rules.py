@@ -26,9 +26,9 @@ def find_branch(branches: Sequence[Branch], branch_id: str | None) -> Branch | N
 
 def list_branch_names(branches: Sequence[Branch]) -> str:
     """Names and ids of the first branches, from which an operator can choose the right one."""
-    known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
-    more = f", and {len(known) - _MAX_NAMES} more" if len(known) > _MAX_NAMES else ""
-    return f"{', '.join(known[:_MAX_NAMES]) or 'none'}{more}"
+    labels = sorted(f"{branch.name} ({branch.id})" for branch in branches)
+    more = f", and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
+    return f"{', '.join(labels[:_MAX_NAMES]) or 'none'}{more}"
 
 
 def branch_is_unknown(name: str, branch_id: str | None, project_name: str, branches: Sequence[Branch]) -> Check:
@@ -50,7 +50,10 @@ def branch_exists(branch_id: str, project: Project, branches: Sequence[Branch]) 
 
 def branch_is_root(branch: Branch) -> Check:
     """Neon restores only a root branch to a point in its own past."""
-    objection = f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset it"
+    objection = (
+        f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset the branch "
+        "instead"
+    )
     return Check.failed_if(None if branch.is_root else objection, "branch-is-root", f"{branch.name} has no parent")
 
 
@@ -137,8 +140,11 @@ def source_is_quiet(source: Branch, busy: Sequence[Operation]) -> Check:
     Args:
         busy: the source's operations that change data and are not over.
     """
-    running = ", ".join(sorted({operation.action for operation in busy}))
-    objection = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
+    actions = ", ".join(sorted({operation.action for operation in busy}))
+    objection = (
+        f"{source.name} is being changed ({actions or source.current_state}): wait until the branch is ready, and "
+        "start again"
+    )
     is_quiet = source.is_ready and not busy
     return Check.failed_if(None if is_quiet else objection, "source-is-quiet", f"{source.name} is ready")
 
@@ -150,11 +156,11 @@ def services_get_new_address(settings: DatabaseSettings, writers: Sequence[str],
         writers: names of the services that write to the branch.
         unreadable: why the new URI can't be written to the secret; None: it can.
     """
-    name = "connection-secret"
+    name = "connection-secret-is-writable"
     if settings.connection_secret_arn is None:
         objection = (
             f"{', '.join(writers)} would keep the address of the old branch: set connection_secret_arn, the secret "
             "that holds their connection URI; or reset the branch instead, which keeps its host"
         )
-        return Check.failed_if(objection if writers else None, name, "no service reads the branch's address from us")
+        return Check.failed_if(objection if writers else None, name, "no service writes to the branch")
     return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")

@@ -41,19 +41,23 @@ _COMPUTE_ACTIONS = frozenset(
 
 
 def find_own_operation_ids(
-    progress: DatabaseProgress, listed: Iterable[Operation], branch_ids: set[str | None]
+    progress: DatabaseProgress, operations: Iterable[Operation], branch_ids: set[str | None]
 ) -> set[str]:
     """Find the operations of our own changes.
 
     Neon's answers name them. If an answer was lost, they are the operations of a change that began on our branches
     after the change was announced.
     """
-    begun = [at for at in (progress.intent.at if progress.intent else None, progress.confirmed_since) if at is not None]
-    if not begun:
+    start_times = [
+        at for at in (progress.intent.at if progress.intent else None, progress.confirmed_since) if at is not None
+    ]
+    if not start_times:
         return set(progress.operation_ids)
-    since = min(begun) - MAX_CLOCK_SKEW
-    lost = (o for o in listed if o.branch_id in branch_ids and o.action in _CHANGE_ACTIONS and o.created_at >= since)
-    return {*progress.operation_ids, *(operation.id for operation in lost)}
+    since = min(start_times) - MAX_CLOCK_SKEW
+    unanswered_operations = (
+        o for o in operations if o.branch_id in branch_ids and o.action in _CHANGE_ACTIONS and o.created_at >= since
+    )
+    return {*progress.operation_ids, *(operation.id for operation in unanswered_operations)}
 
 
 def is_blocking(operation: Operation, branches: Iterable[Branch], now: datetime) -> bool:
@@ -73,9 +77,9 @@ def changes_data(operation: Operation) -> bool:
     return operation.action not in _COMPUTE_ACTIONS | _BACKGROUND_ACTIONS
 
 
-def has_restore_evidence(listed: Iterable[Operation], branch_id: str, asked_at: datetime | None) -> bool:
+def has_restore_evidence(operations: Iterable[Operation], branch_id: str, requested_at: datetime | None) -> bool:
     """Whether Neon lists new storage for a branch since its restore was requested."""
-    if asked_at is None:
+    if requested_at is None:
         return False
-    since = asked_at.replace(microsecond=0)  # Neon's times are whole seconds
-    return any(o.branch_id == branch_id and o.action in _RESTORE_ACTIONS and o.created_at >= since for o in listed)
+    since = requested_at.replace(microsecond=0)  # Neon's times are whole seconds
+    return any(o.branch_id == branch_id and o.action in _RESTORE_ACTIONS and o.created_at >= since for o in operations)

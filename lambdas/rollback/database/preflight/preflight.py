@@ -89,14 +89,14 @@ def check_background_work(context: BranchContext, *, replaces_data: bool) -> tup
 
 
 def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
-    databases, branch_settings = context.neon, context.settings
+    neon, branch_settings = context.neon, context.settings
     try:
-        project, branches = databases.project(), tuple(databases.branches())
-        is_known = find_branch(branches, branch_settings.branch_id) is not None
-        endpoints = databases.endpoints(branch_settings.branch_id) if is_known else ()
+        project, branches = neon.project(), tuple(neon.branches())
+        has_branch = find_branch(branches, branch_settings.branch_id) is not None
+        endpoints = neon.endpoints(branch_settings.branch_id) if has_branch else ()
     except CallRefused as refused:
-        return (Check.failed("database-access", str(refused)),)
-    access = Check.passed("database-access", f"the key opens project {project.name}")
+        return (Check.failed("database-is-accessible", str(refused)),)
+    access = Check.passed("database-is-accessible", f"the key opens project {project.name}")
     checks = (access, *judge(project, branches, endpoints))
     if not endpoints or is_refused_despite_force(checks):  # no sleeping compute is woken for a refusal
         return checks
@@ -104,8 +104,8 @@ def _run_preflight(context: BranchContext, judge: Judge) -> tuple[Check, ...]:
 
 
 def _operations_changing(branch_id: str | None, context: BranchContext, now: datetime) -> tuple[Operation, ...]:
-    recent = context.neon.operations_since(now - _MAX_OPERATION_AGE)
-    return tuple(o for o in recent if o.branch_id == branch_id and changes_data(o) and not o.is_over(now))
+    operations = context.neon.operations_since(now - _MAX_OPERATION_AGE)
+    return tuple(o for o in operations if o.branch_id == branch_id and changes_data(o) and not o.is_over(now))
 
 
 def _check_timeline(point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], context: BranchContext) -> Check:

@@ -12,7 +12,7 @@ from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
 from rollback.resources.database.neon import Branch, Project, restore_window
 
-CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
+CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits-hold"
 _PROTECTED_ONLY_IP_ALLOW, _CHILDREN = "is_ip_allow_protected_only", "children"
 
 
@@ -30,17 +30,17 @@ def restore_point_is_in_window(
         backups = ", ".join(b.name for b in branches if b.name.startswith(BACKUP_PREFIX)) or "none of ours is left"
         objection = (
             f"{point.at} is before {branch.name} was last restored ({branch.last_reset_at}): that history is in the "
-            f"backup of that restore ({backups}); restore the branch from there by hand"
+            f"backup of that restore ({backups}); restore the branch from there in Neon's console"
         )
     else:
         objection = (
             f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest}, with a margin of "
             f"{branch_settings.window_margin_minutes:g} minutes at that end. Name a later time (--to), or restore "
-            "the data from your own dump. For the next time, let Neon keep history for longer (in the project's settings)"
+            "the data from your own dump. For the next time, let Neon keep a longer history, in the project's settings"
         )
     is_kept = window.contains(point.at, margin)
     return Check.failed_if(
-        None if is_kept else objection, "restore-point-in-window", f"history goes back to {window.earliest}"
+        None if is_kept else objection, "restore-point-is-in-window", f"history goes back to {window.earliest}"
     )
 
 
@@ -50,21 +50,23 @@ def backup_has_room(project: Project, branches: Sequence[Branch]) -> Check:
     Not forceable. `force` is also an approval, and a restore that Neon refuses for lack of room stops the services for
     nothing.
     """
-    name = "room-for-backup"
-    roots, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
+    name = "backup-has-room"
+    root_branches, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
     if limit is None:
         reason = (
             f"how many root branches the plan {project.subscription_type} allows is not known, and the backup is one "
-            f"more than the {len(roots)} there are: Neon decides, before anything is overwritten"
+            f"more than the present {len(root_branches)}: Neon decides, before anything is overwritten"
         )
         return Check.warned(name, reason)
-    backups = ", ".join(sorted(b.name for b in roots if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
+    backups = ", ".join(sorted(b.name for b in root_branches if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     objection = (
-        f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; in Neon's console, "
-        f"delete a backup that is no longer needed ({backups}), and start again"
+        f"the project has {len(root_branches)} of {limit} root branches, and the backup needs one more; in Neon's "
+        f"console, delete a backup that is no longer needed ({backups}), and start again"
     )
     return Check.failed_if(
-        None if len(roots) < limit else objection, name, f"the project has {len(roots)} of {limit} root branches"
+        None if len(root_branches) < limit else objection,
+        name,
+        f"the project has {len(root_branches)} of {limit} root branches",
     )
 
 
@@ -75,9 +77,9 @@ def children_stay(branch: Branch, branches: Sequence[Branch], branch_settings: B
     previews are children of production in every project that is set up as Neon recommends. That they move is no reason
     to leave production broken, so the setting `children` decides.
     """
-    others = (other.name for other in branches if other.parent_id == branch.id)
-    ours = (BACKUP_PREFIX, COMPARISON_BRANCH_PREFIX)
-    children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
+    child_names = (other.name for other in branches if other.parent_id == branch.id)
+    own_prefixes = (BACKUP_PREFIX, COMPARISON_BRANCH_PREFIX)
+    children = ", ".join(sorted(name for name in child_names if not name.startswith(own_prefixes)))
     if not children:
         return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
     if branch_settings.children == "move":
@@ -99,7 +101,9 @@ def ip_limits_hold(project: Project, branch: Branch) -> Check:
     if not project.limits_protected_only:
         return Check.passed(IP_LIMITS_CHECK, "IP Allow does not depend on a branch's protection")
     if not branch.protected:
-        return Check.passed(IP_LIMITS_CHECK, f"{branch.name} is not protected, so IP Allow does not cover it anyway")
+        return Check.passed(
+            IP_LIMITS_CHECK, f"{branch.name} is not protected, so IP Allow does not cover the branch anyway"
+        )
     reason = (
         f"IP Allow holds on protected branches only: while {branch.name} is unprotected for the restore, any address "
         "reaches it, with its passwords. The preview has passwords of its own; the backup is protected afterwards"
@@ -109,13 +113,15 @@ def ip_limits_hold(project: Project, branch: Branch) -> Check:
 
 def collect_notes(checks: Sequence[Check]) -> tuple[str, ...]:
     """Collect for the report each warning, children that move, and IP limits that are lifted."""
-    noted = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
-    return tuple(f"{check.name}: {check.reason}" for check in noted)
+    noted_checks = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
+    return tuple(f"{check.name}: {check.reason}" for check in noted_checks)
 
 
-def warn_of_side_effects(observed: Sequence[Check]) -> tuple[Check, ...]:
+def warn_of_side_effects(observed_checks: Sequence[Check]) -> tuple[Check, ...]:
     """Repeat in a plan the side effects that the last observation found. Neon is asked again before the restore."""
-    return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in observed if _has_side_effect(check))
+    return tuple(
+        check.model_copy(update={"verdict": Verdict.WARN}) for check in observed_checks if _has_side_effect(check)
+    )
 
 
 def has_protected_only_ip_allow(checks: Sequence[Check]) -> bool:

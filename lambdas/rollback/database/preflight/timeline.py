@@ -56,23 +56,25 @@ class BranchHistory:
             (restore for restore in self.restores if at <= restore.at), key=lambda restore: restore.at, default=None
         )
 
-    def judge(self, at: datetime, what: str) -> Check:
-        """Fail a position that is not on this history, and say where its history is.
+    def failed_check(self, at: datetime, position: str) -> Check:
+        """Make the failed check of a position that is not on this history; its reason says where its history is.
 
         Args:
             at: time of the position.
-            what: the position, in the words of the plan.
+            position: the position, in the words of the plan.
         """
         restore = self.first_restore_after(at)
         if restore is None:
-            why = "on another timeline of Neon than the branch now: a restore outside of our rollbacks changed it"
-            where = f"the branch that the restore kept it in, in Neon's console ({BACKUP_PREFIX}… if it was ours)"
+            reason_part = (
+                "on another timeline of Neon than the branch now: a restore outside of our rollbacks changed it"
+            )
+            location = f"the branch that the restore kept it in, in Neon's console ({BACKUP_PREFIX}… if it was ours)"
         else:
-            why = f"before {restore.rollback_id} restored the branch on {restore.at:%Y-%m-%d %H:%M:%S} UTC"
-            where = f"{restore.backup}, the backup of that restore"
+            reason_part = f"before {restore.rollback_id} restored the branch on {restore.at:%Y-%m-%d %H:%M:%S} UTC"
+            location = f"{restore.backup}, the backup of that restore"
         reason = (
-            f"{what} is {why}; the branch's own history has other data at that position. The history is in {where}: "
-            "restore the branch from there by hand, in Neon's console"
+            f"{position} is {reason_part}; the branch's own history has other data at that position. The history is in "
+            f"{location}: restore the branch from there in Neon's console"
         )
         return Check.failed(CHECK_NAME, reason)
 
@@ -101,6 +103,6 @@ def judge_timeline(recorded: str | None, live: str | None, branch: Branch, branc
     reason = (
         f"the restore point was recorded on timeline {recorded}, and {branch.name} is on {live}: it was restored "
         f"since, and its LSNs are used again for other data. The history of the point is in the backup of that restore "
-        f"({backups}): restore the branch from there by hand, in Neon's console"
+        f"({backups}): restore the branch from there in Neon's console"
     )
     return Check.failed(CHECK_NAME, reason, evidence=evidence)

@@ -31,9 +31,9 @@ def prove_connection(turn: Turn, reconnected_at: datetime, ports: ProofPorts) ->
             return proof
         pause = ports.settings.policy.poll_seconds if proof.ended_at is None else 0
         return save_connection(turn, connection.evolve(proof=proof, intent=None), pause)
-    why = why_failed(connection.proof) if connection.proof is not None else None
-    if why is not None:
-        return finish_service(turn, connection.failed(why, now), ports)
+    reason = why_failed(connection.proof) if connection.proof is not None else None
+    if reason is not None:
+        return finish_service(turn, connection.failed(reason, now), ports)
     if proof_settings.application_name is None or connection.proof is not None:
         return finish_service(turn, connection, ports)
     return _look_for_session(turn, reconnected_at, proof_settings.application_name, ports)
@@ -51,9 +51,9 @@ def _look_for_session(turn: Turn, reconnected_at: datetime, name: str, ports: Pr
     try:
         branch_id = _current_branch_id(turn.rollback, ports)
         address = ports.neon.connection_uri(branch_id, settings.database, settings.role)
-        age, why = ports.sql.last_activity(address).get(name), f"no session named {name} was found yet"
+        age, reason = ports.sql.last_activity(address).get(name), f"no session named {name} was found yet"
     except RetryLater as later:
-        age, why = None, str(later)
+        age, reason = None, str(later)
     except ExternalServiceError as failure:
         return finish_service(turn, connection.evolve(note=f"its sessions could not be read: {failure}"), ports)
     if age is not None and age < since:
@@ -64,11 +64,11 @@ def _look_for_session(turn: Turn, reconnected_at: datetime, name: str, ports: Pr
             f"its connection is not proved"
         )
         return finish_service(turn, connection.evolve(note=note), ports)
-    return save_connection(turn, connection.evolve(waiting_reason=why), ports.settings.policy.poll_seconds)
+    return save_connection(turn, connection.evolve(waiting_reason=reason), ports.settings.policy.poll_seconds)
 
 
 def _current_branch_id(rollback: Rollback, ports: HasSettings) -> str:
     """Neon's id of the branch now; a recreated branch has a new id."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
-    known = progress.current_branch_id if progress is not None else None
-    return known or database_settings(ports).branch_id or (planned.branch if planned is not None else "")
+    current_branch_id = progress.current_branch_id if progress is not None else None
+    return current_branch_id or database_settings(ports).branch_id or (planned.branch if planned is not None else "")

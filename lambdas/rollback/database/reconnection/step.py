@@ -79,8 +79,8 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
     """Whether a step announced a deployment or a task, which must be saved before the call (rule 9)."""
     if after.reconnection is None:
         return False
-    old = before.reconnection.services if before.reconnection is not None else ()
-    intents = {connection.service: connection.intent for connection in old}
+    saved_connections = before.reconnection.services if before.reconnection is not None else ()
+    intents = {connection.service: connection.intent for connection in saved_connections}
     return any(
         connection.intent is not None and connection.intent != intents.get(connection.service)
         for connection in after.reconnection.services
@@ -88,9 +88,9 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
 
 
 def _start_reconnection(planned: DatabasePlan, ports: WaitPorts) -> Reconnection:
-    known = [name for name in planned.reconnecting_services if name in ports.settings.service_names]
+    service_names = [name for name in planned.reconnecting_services if name in ports.settings.service_names]
     services = tuple(
-        ServiceConnection(service=name, method=_choose_method(name, planned.strategy, ports)) for name in known
+        ServiceConnection(service=name, method=_choose_method(name, planned.strategy, ports)) for name in service_names
     )
     return Reconnection(started_at=ports.clock.now(), services=services)
 
@@ -120,8 +120,8 @@ def _is_fence_of_another(obligation: Obligation, rollback: Rollback) -> bool:
 def _reconcile_service(turn: Turn, ports: ReconnectionPorts) -> Rollback:
     rollback, connection = turn.rollback, turn.connection
     if connection.method is not ReconnectMethod.STARTED and not hold_service_lease(rollback, connection, ports):
-        held = ports.ledger.lease(connection.service)
-        holder = held.holder if held is not None else "another rollback"
+        lease = ports.ledger.lease(connection.service)
+        holder = lease.holder if lease is not None else "another rollback"
         return wait_for_service(turn, connection, f"{holder} holds the lease on {connection.service}", ports)
     if connection.reconnected_at is not None:
         return prove_connection(turn, connection.reconnected_at, ports)
@@ -129,7 +129,7 @@ def _reconcile_service(turn: Turn, ports: ReconnectionPorts) -> Rollback:
     if connection.method is ReconnectMethod.STARTED:
         return _wait_for_writer(turn, view, ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="has zero tasks: nothing connects"), ports)
+        return finish_service(turn, connection.evolve(note="has zero tasks, which connect to nothing"), ports)
     if connection.method is ReconnectMethod.COMMAND:
         return _run_command(turn, view, ports)
     return _deploy(turn, view, ports)
@@ -140,22 +140,25 @@ def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) ->
     now, rollback, connection = ports.clock.now(), turn.rollback, turn.connection
     if connection.service == rollback.service_name:
         return save_connection(turn, connection.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
-    owed_to_writer = [
+    writer_obligations = [
         obligation
         for obligation in rollback.obligations
         if obligation.service == connection.service and obligation.discharged_at is None
     ]
-    if any(obligation.kind is ObligationKind.FENCE for obligation in owed_to_writer):
-        why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
-        return finish_service(turn, connection.failed(why, now), ports)
+    if any(obligation.kind is ObligationKind.FENCE for obligation in writer_obligations):
+        command = f"rollback unfence {rollback.environment} --service {connection.service} --reason '…'"
+        reason = f"the service could not be started, and has zero tasks: start its tasks by `{command}`"
+        return finish_service(turn, connection.failed(reason, now), ports)
     if view.desired_count == 0:
-        return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), ports)
+        return finish_service(turn, connection.evolve(note="had zero tasks before the rollback"), ports)
     if view.why_not_stable:
-        return wait_for_service(turn, connection, f"it was started: {', '.join(view.why_not_stable)}", ports)
+        return wait_for_service(
+            turn, connection, f"the service was started, but {', '.join(view.why_not_stable)}", ports
+        )
     scaling = next(
         (
             obligation
-            for obligation in owed_to_writer
+            for obligation in writer_obligations
             if obligation.kind is ObligationKind.SCALING and obligation.handed_to is None
         ),
         None,
@@ -171,8 +174,8 @@ def _deploy(turn: Turn, view: ServiceView, ports: NewerReleasePorts) -> Rollback
     """Deploy the running release again. Any deployment that began after the data changed serves as well."""
     connection, now, since, primary = turn.connection, ports.clock.now(), turn.data_changed_at, view.primary
     if _has_failed(connection, view, since):
-        why = "its new deployment failed: old tasks may run on, with connections to data that is gone"
-        return finish_service(turn, connection.failed(why, now), ports)
+        reason = "its new deployment failed: old tasks may run on, with connections to data that is gone"
+        return finish_service(turn, connection.failed(reason, now), ports)
     if primary.created_at > since:
         return _wait_for_tasks(turn, view, ports)
     if connection.asked_at is not None:
@@ -183,11 +186,11 @@ def _deploy(turn: Turn, view: ServiceView, ports: NewerReleasePorts) -> Rollback
             turn, connection.evolve(intent=None), "CloudFormation is changing the service, or may be", ports
         )
     if connection.intent is None or connection.replaced_deployment_id != primary.id:
-        announced = connection.evolve(
+        announced_connection = connection.evolve(
             intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id
         )
-        _remember_caused(turn.rollback, announced, now, view, ports)
-        return save_connection(turn, announced, 0)
+        _remember_caused(turn.rollback, announced_connection, now, view, ports)
+        return save_connection(turn, announced_connection, 0)
     assert_leases(turn.rollback, connection, ports)
     ports.services.update(ports.settings.service(connection.service), force_new_deployment=True)
     return save_connection(turn, connection.evolve(asked_at=now), ports.settings.policy.poll_seconds)
@@ -196,10 +199,10 @@ def _deploy(turn: Turn, view: ServiceView, ports: NewerReleasePorts) -> Rollback
 def _wait_for_tasks(turn: Turn, view: ServiceView, ports: LeasePorts) -> Rollback:
     connection = turn.connection
     if connection.deployment_id != view.primary.id:
-        found = connection.evolve(deployment_id=view.primary.id)
+        updated_connection = connection.evolve(deployment_id=view.primary.id)
         if connection.intent is not None:
-            _remember_caused(turn.rollback, found, connection.intent.at, view, ports)
-        return save_connection(turn, found, 0)
+            _remember_caused(turn.rollback, updated_connection, connection.intent.at, view, ports)
+        return save_connection(turn, updated_connection, 0)
     if view.why_not_stable:
         return wait_for_service(turn, connection, f"its new tasks start: {', '.join(view.why_not_stable)}", ports)
     return save_connection(turn, connection.evolve(reconnected_at=ports.clock.now(), waiting_reason="", intent=None), 0)
@@ -208,17 +211,22 @@ def _wait_for_tasks(turn: Turn, view: ServiceView, ports: LeasePorts) -> Rollbac
 def _has_failed(connection: ServiceConnection, view: ServiceView, since: datetime) -> bool:
     """Whether the requested deployment failed, or a deployment that became PRIMARY since the data changed."""
     newest, primary = view.newest, view.primary
-    went_back = newest is not None and newest.created_at > since and newest.status in ROLLING_BACK | ENDED_ELSEWHERE
-    asked = connection.intent is not None or connection.asked_at is not None
-    return (asked and went_back) or (primary.created_at > since and primary.rollout_state == "FAILED")
+    has_rolled_back = (
+        newest is not None and newest.created_at > since and newest.status in ROLLING_BACK | ENDED_ELSEWHERE
+    )
+    is_requested = connection.intent is not None or connection.asked_at is not None
+    return (is_requested and has_rolled_back) or (primary.created_at > since and primary.rollout_state == "FAILED")
 
 
 def _remember_caused(
     rollback: Rollback, connection: ServiceConnection, announced_at: datetime, view: ServiceView, ports: HasLedger
 ) -> None:
     """Record the deployment before the call, and again with its id: ECS may report a failure any time (rule 5)."""
-    known = {"replaced_deployment_id": connection.replaced_deployment_id, "deployment_id": connection.deployment_id}
-    record_caused_deployment(connection.service, view, announced_at, ports, rollback_id=rollback.id, **known)
+    deployment_ids = {
+        "replaced_deployment_id": connection.replaced_deployment_id,
+        "deployment_id": connection.deployment_id,
+    }
+    record_caused_deployment(connection.service, view, announced_at, ports, rollback_id=rollback.id, **deployment_ids)
 
 
 def _run_command(turn: Turn, view: ServiceView, ports: CommandPorts) -> Rollback:
@@ -230,9 +238,9 @@ def _run_command(turn: Turn, view: ServiceView, ports: CommandPorts) -> Rollback
     connection = connection.evolve(run=run, intent=None)
     if run.ended_at is None:
         return save_connection(turn, connection, ports.settings.policy.poll_seconds)
-    why = why_failed(run)
-    if why is not None:
-        return finish_service(turn, connection.failed(why, now), ports)
+    reason = why_failed(run)
+    if reason is not None:
+        return finish_service(turn, connection.failed(reason, now), ports)
     return save_connection(turn, connection.evolve(reconnected_at=now, waiting_reason=""), 0)
 
 

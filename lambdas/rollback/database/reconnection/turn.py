@@ -36,11 +36,11 @@ def save_connection(turn: Turn, connection: ServiceConnection, wait_seconds: int
     return turn.rollback.evolve(reconnection=turn.reconnection.with_service(connection), wait_seconds=wait_seconds)
 
 
-def wait_for_service(turn: Turn, connection: ServiceConnection, why: str, ports: LeasePorts) -> Rollback:
+def wait_for_service(turn: Turn, connection: ServiceConnection, reason: str, ports: LeasePorts) -> Rollback:
     """Wait for the next round. A turn that takes too long ends as a failure."""
     if is_late(connection, ports):
-        return finish_service(turn, connection.failed(timeout_reason(why, ports), ports.clock.now()), ports)
-    return save_connection(turn, connection.evolve(waiting_reason=why), ports.settings.policy.poll_seconds)
+        return finish_service(turn, connection.failed(timeout_reason(reason, ports), ports.clock.now()), ports)
+    return save_connection(turn, connection.evolve(waiting_reason=reason), ports.settings.policy.poll_seconds)
 
 
 def finish_service(turn: Turn, connection: ServiceConnection, ports: LeasePorts) -> Rollback:
@@ -49,8 +49,8 @@ def finish_service(turn: Turn, connection: ServiceConnection, ports: LeasePorts)
     is_owed = any(obligation.service == connection.service for obligation in rollback.open_obligations())
     if connection.service != rollback.service_name and not is_owed:
         ports.ledger.release_lease(connection.service, rollback.id)
-    ended = connection.evolve(waiting_reason="", finished_at=connection.finished_at or ports.clock.now())
-    return save_connection(turn, ended, 0)
+    finished_connection = connection.evolve(waiting_reason="", finished_at=connection.finished_at or ports.clock.now())
+    return save_connection(turn, finished_connection, 0)
 
 
 def is_late(connection: ServiceConnection, ports: WaitPorts) -> bool:
@@ -59,9 +59,10 @@ def is_late(connection: ServiceConnection, ports: WaitPorts) -> bool:
     return connection.began_at is not None and ports.clock.now() - connection.began_at > limit
 
 
-def timeout_reason(why: str, ports: HasSettings) -> str:
+def timeout_reason(reason: str, ports: HasSettings) -> str:
     """The reason of a turn that took too long, for the report."""
-    return f"not done in {database_settings(ports).reconnect_timeout_minutes:g} minutes: {why}"
+    limit = database_settings(ports).reconnect_timeout_minutes
+    return f"the reconnection did not end in {limit:g} minutes: {reason}"
 
 
 def hold_service_lease(rollback: Rollback, connection: ServiceConnection, ports: LeasePorts) -> bool:
@@ -69,11 +70,11 @@ def hold_service_lease(rollback: Rollback, connection: ServiceConnection, ports:
     if connection.service == rollback.service_name:
         return True  # `run_step` holds and renews that lease
     now = ports.clock.now()
-    until = now + timedelta(minutes=ports.settings.policy.lease_minutes)
-    lease = ports.ledger.acquire(connection.service, rollback.id, now, until)
+    expires_at = now + timedelta(minutes=ports.settings.policy.lease_minutes)
+    lease = ports.ledger.acquire(connection.service, rollback.id, now, expires_at)
     if lease is None:
         return False
-    ports.ledger.renew(lease, now, until)
+    ports.ledger.renew(lease, now, expires_at)
     return True
 
 
@@ -88,8 +89,8 @@ def assert_leases(rollback: Rollback, connection: ServiceConnection, ports: Leas
     assert_lease(rollback, ports, seconds)
     if connection.method is ReconnectMethod.STARTED or connection.service == rollback.service_name:
         return
-    held = ports.ledger.lease(connection.service)
-    if held is None or not held.is_held_by(rollback.id, ports.clock.now() + timedelta(seconds=seconds)):
+    lease = ports.ledger.lease(connection.service)
+    if lease is None or not lease.is_held_by(rollback.id, ports.clock.now() + timedelta(seconds=seconds)):
         raise ExternalServiceError(f"the lease on {connection.service} was just lost; the next round acquires it again")
 
 
@@ -113,10 +114,15 @@ def run_task(
     if connection.intent is None or connection.intent.action != purpose:
         return save_connection(turn, connection.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
     if is_late(connection, ports):
-        return finish_service(turn, connection.failed(timeout_reason(f"{purpose} did not begin", ports), now), ports)
+        reason = f"the {purpose.replace('_', ' ')} did not begin"
+        return finish_service(turn, connection.failed(timeout_reason(reason, ports), now), ports)
     assert_leases(rollback, connection, ports)
-    begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, ports)
-    return begun if begun is not None else save_connection(turn, connection, ports.settings.policy.poll_seconds)
+    started_run = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, ports)
+    return (
+        started_run
+        if started_run is not None
+        else save_connection(turn, connection, ports.settings.policy.poll_seconds)
+    )
 
 
 def database_settings(ports: HasSettings) -> DatabaseSettings:
@@ -126,5 +132,5 @@ def database_settings(ports: HasSettings) -> DatabaseSettings:
         InvalidRequest: the environment has no database any more.
     """
     if ports.settings.database is None:
-        raise InvalidRequest(f"no database is set for {ports.settings.environment} any more")
+        raise InvalidRequest(f"the settings of {ports.settings.environment} no longer have a database")
     return ports.settings.database

@@ -71,78 +71,85 @@ class RecreateSnapshot(BaseModel):
     @property
     def is_busy(self) -> bool:
         """Whether Neon would refuse changes now."""
-        unready = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
-        return self.operations == "running" or (unready and not self.is_stuck)
+        has_unready_branch = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
+        return self.operations == "running" or (has_unready_branch and not self.is_stuck)
 
     def is_complete(self, progress: RecreateProgress) -> bool:
         """Whether the new branch is in its place, and the secret has its address."""
-        ours = self.named is not None and self.named.id == progress.branch_id
-        return ours and progress.verified_at is not None and self.addressed_branch in ("none", "new")
+        is_own_branch = self.named is not None and self.named.id == progress.branch_id
+        return is_own_branch and progress.verified_at is not None and self.addressed_branch in ("none", "new")
 
 
 def next_recreate_move(
-    seen: RecreateSnapshot, progress: RecreateProgress, backup: str, expires_at: datetime | None
+    snapshot: RecreateSnapshot, progress: RecreateProgress, backup: str, expires_at: datetime | None
 ) -> RecreateMove:
     """Decide the next move; the same again when nothing changed in between.
 
     Args:
-        seen: both branches and the secret as they are now.
+        snapshot: both branches and the secret as they are now.
         progress: the progress of the recreate.
         backup: the old branch's new name.
         expires_at: when the old branch is to be gone; None: never.
     """
-    if seen.is_busy:
+    if snapshot.is_busy:
         return RecreateMove.WAIT_FOR_OPERATIONS
-    if progress.why_not is not None or seen.old is None:
-        return _clean_up_once_answered(seen, progress, backup)
-    if seen.named is None:
-        return RecreateMove.CREATE_NEW if seen.old.name == backup else RecreateMove.RENAME_OLD
+    if progress.why_not is not None or snapshot.old is None:
+        return _clean_up_once_answered(snapshot, progress, backup)
+    if snapshot.named is None:
+        return RecreateMove.CREATE_NEW if snapshot.old.name == backup else RecreateMove.RENAME_OLD
     if progress.verified_at is None:
         return RecreateMove.CHECK_NEW
-    if seen.addressed_branch in ("old", "unknown"):
-        return RecreateMove.WRITE_SECRET if seen.addressed_branch == "old" else RecreateMove.WAIT_FOR_SECRET
-    expires = progress.is_expiry_settled or seen.old.expires_at == expires_at
-    return RecreateMove.DONE if expires else RecreateMove.EXPIRE_OLD
+    if snapshot.addressed_branch in ("old", "unknown"):
+        return RecreateMove.WRITE_SECRET if snapshot.addressed_branch == "old" else RecreateMove.WAIT_FOR_SECRET
+    is_expiry_set = progress.is_expiry_settled or snapshot.old.expires_at == expires_at
+    return RecreateMove.DONE if is_expiry_set else RecreateMove.EXPIRE_OLD
 
 
-def find_recreate_objection(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> str | None:
+def find_recreate_objection(snapshot: RecreateSnapshot, progress: RecreateProgress, backup: str) -> str | None:
     """Return why the recreate can't succeed any more; None: it may go on."""
     name = progress.before.name
-    if seen.old is None:
+    if snapshot.old is None:
         return (
             f"the old branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
         )
-    if seen.old.name not in (name, backup):
-        return f"branch {name} was renamed to {seen.old.name} meanwhile: rename it back, and start again"
-    if seen.named is not None and seen.named.id != progress.branch_id:
-        return f"another branch {name} ({seen.named.id}) was created meanwhile: delete one of the two in Neon's console"
-    if seen.named is None and progress.branch_id is not None:
+    if snapshot.old.name not in (name, backup):
         return (
-            f"the new branch {name} ({progress.branch_id}) was deleted meanwhile: see in Neon's console who deleted it"
+            f"branch {name} was renamed to {snapshot.old.name} during the rollback: rename the branch back to {name}, "
+            "and start again"
         )
-    if seen.is_stuck:
+    if snapshot.named is not None and snapshot.named.id != progress.branch_id:
+        return (
+            f"another branch {name} ({snapshot.named.id}) was created during the rollback: delete one of the two in "
+            "Neon's console"
+        )
+    if snapshot.named is None and progress.branch_id is not None:
+        return (
+            f"the new branch {name} ({progress.branch_id}) was deleted during the rollback: find in Neon's console who "
+            "deleted the branch"
+        )
+    if snapshot.is_stuck:
         return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
-    failed = progress.failed_checks()
-    if failed:
-        return f"the new branch can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+    failed_checks = progress.failed_checks()
+    if failed_checks:
+        return f"the new branch can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed_checks)}"
     return None
 
 
-def _clean_up_once_answered(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
-    action = _clean_up(seen, progress, backup)
+def _clean_up_once_answered(snapshot: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
+    action = _clean_up(snapshot, progress, backup)
     is_reverting = progress.intent is not None and progress.intent.action in _REVERTING
-    must_wait = action in _REVERTING and seen.is_change_under_way and not is_reverting
+    must_wait = action in _REVERTING and snapshot.is_change_under_way and not is_reverting
     return RecreateMove.WAIT_FOR_ANSWER if must_wait else action
 
 
-def _clean_up(seen: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
+def _clean_up(snapshot: RecreateSnapshot, progress: RecreateProgress, backup: str) -> RecreateMove:
     """Decide the move that reverts everything, unless the secret may name the new branch already."""
-    if seen.is_complete(progress):
+    if snapshot.is_complete(progress):
         return RecreateMove.DONE
-    if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:
+    if snapshot.addressed_branch == "unknown" and progress.is_redeploy_needed:
         return RecreateMove.WAIT_FOR_SECRET
-    if seen.addressed_branch == "new" or seen.old is None:
+    if snapshot.addressed_branch == "new" or snapshot.old is None:
         return RecreateMove.END
-    if seen.named is not None:
-        return RecreateMove.DELETE_NEW if seen.named.id == progress.branch_id else RecreateMove.END
-    return RecreateMove.RENAME_BACK if seen.old.name == backup else RecreateMove.END
+    if snapshot.named is not None:
+        return RecreateMove.DELETE_NEW if snapshot.named.id == progress.branch_id else RecreateMove.END
+    return RecreateMove.RENAME_BACK if snapshot.old.name == backup else RecreateMove.END

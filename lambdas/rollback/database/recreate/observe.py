@@ -23,62 +23,64 @@ def take_snapshot(
     progress: RecreateProgress, settings: DatabaseSettings, context: BranchContext, ports: BranchSecretPorts
 ) -> RecreateSnapshot:
     """Observe both branches and the secret. The old branch is known by its id, the new one by its name."""
-    old = context.neon.branch(progress.before.id or context.settings.branch_id)
-    named = context.neon.branch_named(progress.before.name)
-    named = None if named is not None and old is not None and named.id == old.id else named
+    old_branch = context.neon.branch(progress.before.id or context.settings.branch_id)
+    new_branch = context.neon.branch_named(progress.before.name)
+    new_branch = (
+        None if new_branch is not None and old_branch is not None and new_branch.id == old_branch.id else new_branch
+    )
     return RecreateSnapshot(
-        old=old,
-        named=named,
-        addressed_branch=_known_address(progress, named, settings, context, ports),
-        operations=operation_status(progress, (old, named), context, ports.clock.now()),
+        old=old_branch,
+        named=new_branch,
+        addressed_branch=_known_address(progress, new_branch, settings, context, ports),
+        operations=operation_status(progress, (old_branch, new_branch), context, ports.clock.now()),
     )
 
 
 def apply_observation(
-    rollback: Rollback, progress: RecreateProgress, seen: RecreateSnapshot, context: BranchContext, ports: HasClock
+    rollback: Rollback, progress: RecreateProgress, snapshot: RecreateSnapshot, context: BranchContext, ports: HasClock
 ) -> RecreateProgress:
     """Record which of our changes were carried out, whether or not their answers arrived."""
     now = ports.clock.now()
-    if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
-        progress = progress.confirm_intent().evolve(branch_id=seen.named.id)
-    if seen.addressed_branch == "new" and progress.is_announced(RecreateMove.WRITE_SECRET):
+    if snapshot.named is not None and progress.branch_id is None and _is_ours(snapshot.named, progress):
+        progress = progress.confirm_intent().evolve(branch_id=snapshot.named.id)
+    if snapshot.addressed_branch == "new" and progress.is_announced(RecreateMove.WRITE_SECRET):
         progress = progress.confirm_intent()
-    if seen.old is not None and seen.old.name == backup_name(rollback.id):
-        accepted = progress.accepted_at or now
-        progress = progress.evolve(backup_id=seen.old.id, accepted_at=accepted)
+    if snapshot.old is not None and snapshot.old.name == backup_name(rollback.id):
+        accepted_at = progress.accepted_at or now
+        progress = progress.evolve(backup_id=snapshot.old.id, accepted_at=accepted_at)
         if progress.is_announced(RecreateMove.RENAME_OLD):
             progress = progress.confirm_intent()
-    if _is_reversal_done(progress, seen):
+    if _is_reversal_done(progress, snapshot):
         progress = progress.confirm_intent()
     if progress.why_not is not None and not may_still_arrive(progress, context, ports):
-        progress = _revert_progress(progress, seen)
+        progress = _revert_progress(progress, snapshot)
     return progress
 
 
-def _is_reversal_done(progress: RecreateProgress, seen: RecreateSnapshot) -> bool:
+def _is_reversal_done(progress: RecreateProgress, snapshot: RecreateSnapshot) -> bool:
     """Whether the last announced step of clean-up is done."""
-    deleted = seen.named is None and progress.is_announced(RecreateMove.DELETE_NEW)
-    has_its_name = seen.old is not None and seen.old.name == progress.before.name
-    return deleted or (has_its_name and progress.is_announced(RecreateMove.RENAME_BACK))
+    is_deleted = snapshot.named is None and progress.is_announced(RecreateMove.DELETE_NEW)
+    has_its_name = snapshot.old is not None and snapshot.old.name == progress.before.name
+    return is_deleted or (has_its_name and progress.is_announced(RecreateMove.RENAME_BACK))
 
 
-def _revert_progress(progress: RecreateProgress, seen: RecreateSnapshot) -> RecreateProgress:
+def _revert_progress(progress: RecreateProgress, snapshot: RecreateSnapshot) -> RecreateProgress:
     """Drop the changes that were reverted."""
-    if seen.named is None and seen.addressed_branch != "unknown":
+    if snapshot.named is None and snapshot.addressed_branch != "unknown":
         progress = progress.evolve(is_redeploy_needed=False)
-    if seen.old is not None and seen.old.name == progress.before.name:
+    if snapshot.old is not None and snapshot.old.name == progress.before.name:
         progress = progress.evolve(data_change_announced_at=None, backup_id=None, accepted_at=None)
     return progress
 
 
-def _is_ours(named: Branch, progress: RecreateProgress) -> bool:
+def _is_ours(branch: Branch, progress: RecreateProgress) -> bool:
     """Whether the rollback created the branch: it requested one of that name, from the same source."""
-    return progress.is_announced(RecreateMove.CREATE_NEW) and named.parent_id == progress.source_branch_id
+    return progress.is_announced(RecreateMove.CREATE_NEW) and branch.parent_id == progress.source_branch_id
 
 
 def _known_address(
     progress: RecreateProgress,
-    named: Branch | None,
+    new_branch: Branch | None,
     settings: DatabaseSettings,
     context: BranchContext,
     ports: HasSecrets,
@@ -86,11 +88,11 @@ def _known_address(
     arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     if arn is None:
         return "none"
-    if named is None or progress.verified_at is None:
+    if new_branch is None or progress.verified_at is None:
         return "unknown" if progress.is_redeploy_needed else "old"
     try:
         secret = ports.secrets.read(arn)
-        return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, context)) else "old"
+        return "new" if has_uri(secret, keys, service_address(new_branch.id, secret, keys, context)) else "old"
     except (ExternalServiceError, InvalidRequest):
         return "unknown"
 
@@ -105,14 +107,16 @@ def service_address(branch_id: str, secret: SecretStr, keys: SecretKeys, context
         InvalidRequest: the secret can't be read.
         ExternalServiceError: Neon can't be asked.
     """
-    branch_settings, pooled = context.settings, is_pooled(secret, keys)
+    branch_settings, is_pooled_address = context.settings, is_pooled(secret, keys)
     role = role_in(secret, keys) or branch_settings.role
     try:
-        return context.neon.connection_uri(branch_id, branch_settings.database, role, pooled=pooled)
+        return context.neon.connection_uri(branch_id, branch_settings.database, role, pooled=is_pooled_address)
     except NotFound:
         if role == branch_settings.role:
             raise
-        return context.neon.connection_uri(branch_id, branch_settings.database, branch_settings.role, pooled=pooled)
+        return context.neon.connection_uri(
+            branch_id, branch_settings.database, branch_settings.role, pooled=is_pooled_address
+        )
 
 
 def is_known_to_neon(branch_id: str, role: str, context: BranchContext) -> bool:

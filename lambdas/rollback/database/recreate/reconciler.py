@@ -70,14 +70,14 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         source = self.plan.source_branch_id
 
         def run_checks() -> tuple[Check, ...]:
-            found = preflight_of_recreate(source, self.settings, self.context, self.ports.clock.now())
-            found = (*found, _check_connection(source, self.settings, self.context, self.ports))
-            return (*found, *judge_source(rollback, found, source, self.context, self.ports))
+            checks = preflight_of_recreate(source, self.settings, self.context, self.ports.clock.now())
+            checks = (*checks, _check_connection(source, self.settings, self.context, self.ports))
+            return (*checks, *judge_source(rollback, checks, source, self.context, self.ports))
 
-        def new_progress(before: OriginalBranch, _: tuple[Check, ...]) -> RecreateProgress:
+        def new_progress(original_branch: OriginalBranch, _: tuple[Check, ...]) -> RecreateProgress:
             if source is None:
                 raise InvalidRequest("a recreate needs a source branch; nothing was changed")
-            return RecreateProgress(started_at=self.ports.clock.now(), before=before, source_branch_id=source)
+            return RecreateProgress(started_at=self.ports.clock.now(), before=original_branch, source_branch_id=source)
 
         return begin_after_checks(rollback, run_checks, new_progress, self.context, self.ports)
 
@@ -89,25 +89,25 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
         self, rollback: Rollback, progress: RecreateProgress
     ) -> tuple[Rollback, RecreateProgress, RecreateSnapshot]:
         """Observe both branches and the secret, and record which changes were carried out."""
-        seen = take_snapshot(progress, self.settings, self.context, self.ports)
-        progress = apply_observation(rollback, progress, seen, self.context, self.ports)
+        snapshot = take_snapshot(progress, self.settings, self.context, self.ports)
+        progress = apply_observation(rollback, progress, snapshot, self.context, self.ports)
         is_under_way = may_still_arrive(progress, self.context, self.ports)
-        return rollback, progress, seen.model_copy(update={"is_change_under_way": is_under_way})
+        return rollback, progress, snapshot.model_copy(update={"is_change_under_way": is_under_way})
 
-    def find_objection(self, seen: RecreateSnapshot, progress: RecreateProgress) -> str | None:
+    def find_objection(self, snapshot: RecreateSnapshot, progress: RecreateProgress) -> str | None:
         """Return why the recreate can't succeed any more."""
-        return None if seen.is_complete(progress) else find_recreate_objection(seen, progress, self.backup)
+        return None if snapshot.is_complete(progress) else find_recreate_objection(snapshot, progress, self.backup)
 
     def may_still_arrive(self, progress: RecreateProgress) -> bool:  # noqa: ARG002
         """Return False: `next_action` itself waits, since the event to wait for depends on the move."""
         return False
 
-    def next_action(self, seen: RecreateSnapshot, progress: RecreateProgress) -> RecreateMove:
+    def next_action(self, snapshot: RecreateSnapshot, progress: RecreateProgress) -> RecreateMove:
         """Decide the next move."""
-        return next_recreate_move(seen, progress, self.backup, self._backup_expiry(progress))
+        return next_recreate_move(snapshot, progress, self.backup, self._backup_expiry(progress))
 
     def act(
-        self, rollback: Rollback, progress: RecreateProgress, action: RecreateMove, seen: RecreateSnapshot
+        self, rollback: Rollback, progress: RecreateProgress, action: RecreateMove, snapshot: RecreateSnapshot
     ) -> Rollback:
         """Make the move."""
         now, poll = self.ports.clock.now(), self.ports.settings.policy.poll_seconds
@@ -115,32 +115,34 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
             return rollback.evolve(database=progress, wait_seconds=poll)
         progress = progress.record_move(action, now)
         if action in RECREATE_CHANGES:
-            return self._make_change(rollback, progress, action, seen)
+            return self._make_change(rollback, progress, action, snapshot)
         match action:
             case RecreateMove.CHECK_NEW:
-                return rollback.evolve(database=self._check_new_branch(progress, seen, now), wait_seconds=0)
+                return rollback.evolve(database=self._check_new_branch(progress, snapshot, now), wait_seconds=0)
             case RecreateMove.DONE:
-                done = self._note_settings_to_change(progress).ended(DatabaseOutcome.RESTORED, now)
-                return rollback.evolve(database=done, wait_seconds=0)
+                restored_progress = self._note_settings_to_change(progress).ended(DatabaseOutcome.RESTORED, now)
+                return rollback.evolve(database=restored_progress, wait_seconds=0)
             case RecreateMove.END:
-                left = progress if seen.named is not None else progress.evolve(branch_id=None)
-                return end_unsuccessfully(rollback, left, self.ports)
+                final_progress = progress if snapshot.named is not None else progress.evolve(branch_id=None)
+                return end_unsuccessfully(rollback, final_progress, self.ports)
             case _:
                 return rollback.evolve(database=progress, wait_seconds=poll)
 
     def _make_change(
-        self, rollback: Rollback, progress: RecreateProgress, move: RecreateMove, seen: RecreateSnapshot
+        self, rollback: Rollback, progress: RecreateProgress, move: RecreateMove, snapshot: RecreateSnapshot
     ) -> Rollback:
         if move is RecreateMove.RENAME_OLD:
-            again = recheck_fence(rollback, progress, self.context, self.ports)
-            if again is not None:
-                return rollback.evolve(database=again, wait_seconds=0)
+            reopened_progress = recheck_fence(rollback, progress, self.context, self.ports)
+            if reopened_progress is not None:
+                return rollback.evolve(database=reopened_progress, wait_seconds=0)
         try:
-            if move is RecreateMove.WRITE_SECRET and seen.named is not None:
-                change = describe_secret_change(rollback, progress, seen.named, self.settings, self.context, self.ports)
+            if move is RecreateMove.WRITE_SECRET and snapshot.named is not None:
+                change = describe_secret_change(
+                    rollback, progress, snapshot.named, self.settings, self.context, self.ports
+                )
             else:
                 expires_at = self._backup_expiry(progress)
-                change = describe_change(rollback, progress, move, seen, expires_at, self.context, self.ports)
+                change = describe_change(rollback, progress, move, snapshot, expires_at, self.context, self.ports)
             return make_change(rollback, progress, change, self.context, self.ports)
         except InvalidRequest as error:  # the secret does not have the shape that the settings describe
             return rollback.evolve(database=progress.mark_failed(str(error), self.ports.clock.now()), wait_seconds=0)
@@ -152,11 +154,13 @@ class RecreateStrategy(DatabaseStrategy[RecreateProgress, RecreateSnapshot, Recr
             return None
         return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
 
-    def _check_new_branch(self, progress: RecreateProgress, seen: RecreateSnapshot, now: datetime) -> RecreateProgress:
+    def _check_new_branch(
+        self, progress: RecreateProgress, snapshot: RecreateSnapshot, now: datetime
+    ) -> RecreateProgress:
         """Check that the new branch answers, and that the releases can work with its tables."""
-        if seen.named is None:
+        if snapshot.named is None:
             raise NotFound(f"the new branch {progress.before.name} was deleted a moment ago")
-        address, sql = self.context.address(seen.named.id), self.context.sql
+        address, sql = self.context.address(snapshot.named.id), self.context.sql
         schema, migrations = sql.live_schema(address), sql.migrations(address)
         progress = progress.evolve(schema_checks=self.context.check_tables(schema, migrations))
         if progress.failed_checks():

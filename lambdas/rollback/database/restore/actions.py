@@ -21,9 +21,9 @@ from rollback.ports.holders import HasClock
 from rollback.resources.database.errors import NotFound, RequestRefused, RetryLater
 
 KEEP_SOURCE = "keep_source_branch"
-_UNPROTECTED_BRANCH = "the branch could not be protected again at once, and services did not wait for that: {}"
+_UNPROTECTED_BRANCH = "the branch could not be protected again, and services were started without its protection: {}"
 _UNPROTECTED_BACKUP = (
-    "the backup {} could not be protected in time, so any address reaches it: protect it in Neon's console: {}"
+    "the backup {} could not be protected in time, so any address reaches it: protect the backup in Neon's console: {}"
 )
 
 OverwriteChange = DatabaseChange[OverwriteProgress]
@@ -33,19 +33,19 @@ def describe_change(
     rollback: Rollback,
     progress: OverwriteProgress,
     move: RestoreMove,
-    seen: RestoreSnapshot,
+    snapshot: RestoreSnapshot,
     context: BranchContext,
     ports: HasClock,
 ) -> OverwriteChange:
     """Describe the change that a move makes."""
-    databases, branch_settings, now = context.neon, context.settings, ports.clock.now()
+    neon, branch_settings, now = context.neon, context.settings, ports.clock.now()
     match move:
         case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
             create = _preview_creation(rollback, progress, context, ports)
             return DatabaseChange(move, create, tolerate_refusal=_create_without_expiry)
-        case RestoreMove.DELETE_PREVIEW if seen.preview is not None:
-            preview_id = seen.preview.id
-            return DatabaseChange(move, lambda: (operations_of(databases.delete_branch(preview_id)), {}))
+        case RestoreMove.DELETE_PREVIEW if snapshot.preview is not None:
+            preview_id = snapshot.preview.id
+            return DatabaseChange(move, lambda: (operations_of(neon.delete_branch(preview_id)), {}))
         case RestoreMove.RESTORE:
             return DatabaseChange(
                 move,
@@ -54,33 +54,41 @@ def describe_change(
                 unsent={"data_change_announced_at": None},
             )
         case RestoreMove.UNPROTECT:
-            before = {"branch_id": branch_settings.branch_id, "protected": True}
+            recorded_value = {"branch_id": branch_settings.branch_id, "protected": True}
             return DatabaseChange(
                 move,
-                lambda: (databases.update_branch(branch_settings.branch_id, protected=False).operations, {}),
-                obligations=(Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before),),
+                lambda: (neon.update_branch(branch_settings.branch_id, protected=False).operations, {}),
+                obligations=(Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=recorded_value),),
             )
         case RestoreMove.PROTECT_AGAIN:
 
-            def defer(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
-                return _defer_protection(left, str(later)) if _waited_long(left, context, ports) else left
+            def defer(current_progress: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
+                return (
+                    _defer_protection(current_progress, str(later))
+                    if _waited_long(current_progress, context, ports)
+                    else current_progress
+                )
 
             return DatabaseChange(
                 move,
-                lambda: (databases.update_branch(branch_settings.branch_id, protected=True).operations, {}),
-                tolerate_refusal=lambda left, refused: _defer_protection(left, str(refused)),
+                lambda: (neon.update_branch(branch_settings.branch_id, protected=True).operations, {}),
+                tolerate_refusal=lambda current_progress, refused: _defer_protection(current_progress, str(refused)),
                 after_retry_later=defer,
             )
-        case RestoreMove.PROTECT_BACKUP if seen.backup is not None:
-            backup_id = seen.backup.id
+        case RestoreMove.PROTECT_BACKUP if snapshot.backup is not None:
+            backup_id = snapshot.backup.id
 
-            def leave_open(left: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
+            def leave_open(current_progress: OverwriteProgress, later: RetryLater) -> OverwriteProgress:
                 note = _UNPROTECTED_BACKUP.format(backup_id, later)
-                return _settle_backup(left, note) if _waited_long(left, context, ports) else left
+                return (
+                    _settle_backup(current_progress, note)
+                    if _waited_long(current_progress, context, ports)
+                    else current_progress
+                )
 
             return DatabaseChange(
                 move,
-                lambda: (databases.update_branch(backup_id, protected=True).operations, {}),
+                lambda: (neon.update_branch(backup_id, protected=True).operations, {}),
                 tolerate_refusal=_leave_backup_unprotected,
                 after_retry_later=leave_open,
             )
@@ -93,9 +101,9 @@ def describe_change(
 def describe_source_keeping(progress: ResetProgress, context: BranchContext) -> DatabaseChange[ResetProgress]:
     """Describe how a reset's source is kept: a backup of ours becomes the branch's parent, and must not expire."""
 
-    def go_on(left: ResetProgress, refused: CallRefused) -> ResetProgress:
-        note = f"backup {left.source_branch_id} may expire, though it is the branch's parent now: {refused}"
-        return left.add_note(note).evolve(is_source_kept=True)
+    def go_on(current_progress: ResetProgress, refused: CallRefused) -> ResetProgress:
+        note = f"backup {current_progress.source_branch_id} may expire, though it is the branch's parent now: {refused}"
+        return current_progress.add_note(note).evolve(is_source_kept=True)
 
     return DatabaseChange(
         KEEP_SOURCE,
@@ -111,12 +119,12 @@ def _preview_creation(
         branch_settings = context.settings
         at = progress.point.lsn or progress.point.at
         expires_at = (
-            None if progress.expiry_refused else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
+            None if progress.expiry_refusal else ports.clock.now() + timedelta(hours=branch_settings.preview_hours)
         )
-        made = context.neon.create_branch(
+        change = context.neon.create_branch(
             preview_name(rollback.id), branch_settings.branch_id, at, with_endpoint=True, expires_at=expires_at
         )
-        return made.operations, {}
+        return change.operations, {}
 
     return create
 
@@ -128,8 +136,8 @@ def _restore_call(
         branch_id = context.settings.branch_id
         source = progress.source_branch_id if isinstance(progress, ResetProgress) else branch_id
         lsn = progress.preview_lsn if isinstance(progress, RestoreProgress) else None
-        made = context.neon.restore(branch_id, source, lsn, backup_name(rollback.id))
-        return made.operations, {"restore_answered_at": ports.clock.now()}
+        change = context.neon.restore(branch_id, source, lsn, backup_name(rollback.id))
+        return change.operations, {"restore_answered_at": ports.clock.now()}
 
     return restore
 
@@ -142,14 +150,14 @@ def _create_without_expiry(progress: OverwriteProgress, refused: CallRefused) ->
     """
     if not isinstance(progress, RestoreProgress) or not isinstance(refused, RequestRefused):
         return None
-    return None if progress.expiry_refused is not None else progress.evolve(expiry_refused=str(refused))
+    return None if progress.expiry_refusal is not None else progress.evolve(expiry_refusal=str(refused))
 
 
 def _leave_backup_unprotected(progress: OverwriteProgress, refused: CallRefused) -> OverwriteProgress:
     """Go on without the backup's protection: Neon's plan limits the number of protected branches."""
     note = (
-        f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
-        f"its compute, in Neon's console: {refused}"
+        f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect the backup, or "
+        f"delete its compute, in Neon's console: {refused}"
     )
     return _settle_backup(progress, note)
 
@@ -158,9 +166,9 @@ def _settle_backup(progress: OverwriteProgress, note: str) -> OverwriteProgress:
     return progress.add_note(note).evolve(is_backup_protection_settled=True)
 
 
-def _defer_protection(progress: OverwriteProgress, why: str) -> OverwriteProgress:
+def _defer_protection(progress: OverwriteProgress, reason: str) -> OverwriteProgress:
     """Leave the branch's protection to Conclude: the data is as planned, and no service waits at zero for it."""
-    return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(why))
+    return progress.evolve(is_protection_deferred=True).add_note(_UNPROTECTED_BRANCH.format(reason))
 
 
 def _waited_long(progress: OverwriteProgress, context: BranchContext, ports: HasClock) -> bool:

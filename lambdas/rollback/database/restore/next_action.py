@@ -30,7 +30,7 @@ class RestoreMove(StrEnum):
     PROTECT_AGAIN = "protect_again"
     PROTECT_BACKUP = "protect_backup"  # if IP Allow needs it; after the branch, since plans allow few protected ones
     WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # a connection wakes the compute up
-    CARRY_SEQUENCES = "carry_sequences"  # new rows get no id of a lost row
+    CARRY_SEQUENCES = "carry_sequences"  # new rows reuse no id of a removed row
     DONE = "done"
     END = "end"  # given up, and cleaned up
 
@@ -74,7 +74,7 @@ class RestoreSnapshot(BaseModel):
 
     @property
     def unready_branches(self) -> tuple[Branch, ...]:
-        """The branches that Neon is still creating or context."""
+        """The branches that Neon is still creating or changing."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
@@ -89,31 +89,31 @@ class RestoreSnapshot(BaseModel):
 
 
 def next_restore_move(
-    seen: RestoreSnapshot, progress: OverwriteProgress, *, carries_sequences: bool = False
+    snapshot: RestoreSnapshot, progress: OverwriteProgress, *, carries_sequences: bool = False
 ) -> RestoreMove:
     """Decide the next move; the same again when nothing changed in between.
 
     Args:
-        seen: the branches as they are now.
+        snapshot: the branches as they are now.
         progress: the progress of the restore or reset.
-        carries_sequences: whether sequences continue behind the values of lost rows, a setting.
+        carries_sequences: whether sequences continue behind the values of removed rows, a setting.
     """
-    if seen.is_busy:
+    if snapshot.is_busy:
         return RestoreMove.WAIT_FOR_OPERATIONS
-    if progress.why_not is not None or seen.branch is None:
-        return _clean_up(seen, progress)
+    if progress.why_not is not None or snapshot.branch is None:
+        return _clean_up(snapshot, progress)
     if progress.backup_id is not None:
-        return _settle(seen, progress)
+        return _settle(snapshot, progress)
     if isinstance(progress, RestoreProgress) and progress.preview_lsn is None:
-        return RestoreMove.CREATE_PREVIEW if seen.preview is None else RestoreMove.CHECK_PREVIEW
-    has_trace = seen.backup is not None or progress.before.is_reset(seen.branch)
-    if seen.preview is not None:
+        return RestoreMove.CREATE_PREVIEW if snapshot.preview is None else RestoreMove.CHECK_PREVIEW
+    has_trace = snapshot.backup is not None or progress.before.is_reset(snapshot.branch)
+    if snapshot.preview is not None:
         return RestoreMove.DELETE_PREVIEW
     if carries_sequences and _are_sequences_to_read(progress) and not has_trace:
         return RestoreMove.READ_SEQUENCES
     if has_trace:
         return RestoreMove.WAIT_FOR_OPERATIONS  # accepted, though not all traces are there yet: never sent twice
-    return RestoreMove.UNPROTECT if seen.branch.protected else RestoreMove.RESTORE
+    return RestoreMove.UNPROTECT if snapshot.branch.protected else RestoreMove.RESTORE
 
 
 def _are_sequences_to_read(progress: OverwriteProgress) -> bool:
@@ -123,27 +123,33 @@ def _are_sequences_to_read(progress: OverwriteProgress) -> bool:
     return progress.sequences is None
 
 
-def find_restore_objection(seen: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
+def find_restore_objection(snapshot: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
     """Return why the restore or reset can't succeed any more; None: it may go on."""
     name = progress.before.name
-    if seen.branch is None:
+    if snapshot.branch is None:
         return f"branch {name} is gone: see in Neon's console who deleted it; Neon can recover it for seven days"
-    ours = progress.data_change_announced_at is not None or progress.backup_id is not None
-    if not ours and progress.before.is_reset(seen.branch):
-        when = seen.branch.last_reset_at
-        return f"branch {name} was restored at {when}, and not by this rollback: check its data in Neon's console"
-    if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
-        return f"there is a branch {seen.backup.name} that no rollback created: rename it, and start again"
-    if not ours and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
-        return f"branch {name} is on another timeline than the restore point: a restore was made; check its data"
-    if seen.is_stuck:
-        unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready_branches)
+    is_restore_announced = progress.data_change_announced_at is not None or progress.backup_id is not None
+    if not is_restore_announced and progress.before.is_reset(snapshot.branch):
+        reset_at = snapshot.branch.last_reset_at
+        return f"branch {name} was restored at {reset_at}, and not by this rollback: check its data in Neon's console"
+    if (
+        snapshot.backup is not None
+        and progress.backup_id is None
+        and is_made_by_operator(snapshot.backup, snapshot.branch)
+    ):
+        return f"there is a branch {snapshot.backup.name} that no rollback created: rename that branch, and start again"
+    if not is_restore_announced and isinstance(progress, RestoreProgress) and progress.is_on_another_timeline:
+        return f"branch {name} is on another timeline than the restore point: another restore replaced its data"
+    if snapshot.is_stuck:
+        unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in snapshot.unready_branches)
         return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"
-    failed = progress.failed_checks()
-    if failed:
-        return f"the restore point can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
-    if progress.backup_id is not None and seen.hosts != progress.before.hosts:
-        return f"the hosts of {name} were {progress.before.hosts} and are {seen.hosts}: services connect to nothing"
+    failed_checks = progress.failed_checks()
+    if failed_checks:
+        return (
+            f"the restore point can't be used: {'; '.join(f'{check.name}: {check.reason}' for check in failed_checks)}"
+        )
+    if progress.backup_id is not None and snapshot.hosts != progress.before.hosts:
+        return f"the hosts of {name} were {progress.before.hosts} and are {snapshot.hosts}: services can't connect"
     return None
 
 
@@ -189,9 +195,9 @@ def is_restore_request_lost(
     return backup is None or is_made_by_operator(backup, branch)
 
 
-def _settle(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
+def _settle(snapshot: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
     """Decide the move after the restore: protection, SQL's answer, sequences."""
-    protection = _protection(seen, progress)
+    protection = _protection(snapshot, progress)
     if protection is not None:
         return protection
     if progress.verified_at is None:
@@ -201,17 +207,17 @@ def _settle(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
     )
 
 
-def _clean_up(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
-    if seen.preview is not None:
+def _clean_up(snapshot: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
+    if snapshot.preview is not None:
         return RestoreMove.DELETE_PREVIEW
-    return _protection(seen, progress) or RestoreMove.END
+    return _protection(snapshot, progress) or RestoreMove.END
 
 
-def _protection(seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove | None:
+def _protection(snapshot: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove | None:
     """Return the protection that is still missing; None: none is."""
-    protects = progress.before.protected and not progress.is_protection_deferred
-    if seen.branch is not None and protects and not seen.branch.protected:
+    must_protect = progress.before.protected and not progress.is_protection_deferred
+    if snapshot.branch is not None and must_protect and not snapshot.branch.protected:
         return RestoreMove.PROTECT_AGAIN
-    open_backup = progress.backup_id is not None and seen.backup is not None and not seen.backup.protected
-    wanted = progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled
-    return RestoreMove.PROTECT_BACKUP if open_backup and wanted else None
+    is_backup_open = progress.backup_id is not None and snapshot.backup is not None and not snapshot.backup.protected
+    is_protection_required = progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled
+    return RestoreMove.PROTECT_BACKUP if is_backup_open and is_protection_required else None

@@ -68,12 +68,12 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
     ) -> tuple[Rollback, OverwriteProgress, RestoreSnapshot]:
         """Observe the branch, its preview and its backup, and record which changes were carried out."""
         now = self.ports.clock.now()
-        seen = take_snapshot(rollback, progress, self.context, now)
-        return (*apply_observation(rollback, progress, seen, now), seen)
+        snapshot = take_snapshot(rollback, progress, self.context, now)
+        return (*apply_observation(rollback, progress, snapshot, now), snapshot)
 
-    def find_objection(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
+    def find_objection(self, snapshot: RestoreSnapshot, progress: OverwriteProgress) -> str | None:
         """Return why the restore can't succeed any more."""
-        return find_restore_objection(seen, progress)
+        return find_restore_objection(snapshot, progress)
 
     def may_still_arrive(self, progress: OverwriteProgress) -> bool:
         """Whether a restore that was requested before it was given up may still reach Neon."""
@@ -83,22 +83,22 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         deadline = change_deadline(given_up_at, self.context.settings.lost_answer_seconds, self.ports)
         return self.ports.clock.now() < deadline
 
-    def clear_unmade_change(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> OverwriteProgress:
+    def clear_unmade_change(self, snapshot: RestoreSnapshot, progress: OverwriteProgress) -> OverwriteProgress:
         """Forget a requested restore that left no trace: the branch is as it was."""
         if progress.data_change_announced_at is None or progress.backup_id is not None:
             return progress
-        if seen.branch is None or seen.is_busy:
+        if snapshot.branch is None or snapshot.is_busy:
             return progress
-        if is_restore_request_lost(progress, seen.branch, seen.backup, has_begun=seen.restore_began):
+        if is_restore_request_lost(progress, snapshot.branch, snapshot.backup, has_begun=snapshot.restore_began):
             return progress.evolve(data_change_announced_at=None, cleanup_started_at=self.ports.clock.now())
         return progress
 
-    def next_action(self, seen: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
+    def next_action(self, snapshot: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
         """Decide the next move."""
-        return next_restore_move(seen, progress, carries_sequences=self.context.settings.carry_sequences)
+        return next_restore_move(snapshot, progress, carries_sequences=self.context.settings.carry_sequences)
 
     def act(
-        self, rollback: Rollback, progress: OverwriteProgress, action: RestoreMove, seen: RestoreSnapshot
+        self, rollback: Rollback, progress: OverwriteProgress, action: RestoreMove, snapshot: RestoreSnapshot
     ) -> Rollback:
         """Make the move."""
         now, poll = self.ports.clock.now(), self.ports.settings.policy.poll_seconds
@@ -106,7 +106,7 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
             return rollback.evolve(database=progress.evolve(previewed_at=now, moved_at=None), wait_seconds=0)
         progress = progress.record_move(action, now)
         if action in RESTORE_CHANGES:
-            return self._make_change(rollback, progress, action, seen)
+            return self._make_change(rollback, progress, action, snapshot)
         match action:
             case RestoreMove.DONE:
                 return rollback.evolve(database=progress.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
@@ -115,23 +115,25 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
             case RestoreMove.READ_SEQUENCES | RestoreMove.CHECK_PREVIEW | RestoreMove.WAIT_FOR_ENDPOINT:
 
                 def ask() -> Rollback:
-                    return rollback.evolve(database=self._ask_sql(progress, action, seen, now), wait_seconds=0)
+                    return rollback.evolve(database=self._ask_sql(progress, action, snapshot, now), wait_seconds=0)
 
                 return with_retry(rollback, progress, ask, self.ports)
             case _:
                 return rollback.evolve(database=progress, wait_seconds=poll)
 
     def _make_change(
-        self, rollback: Rollback, progress: OverwriteProgress, move: RestoreMove, seen: RestoreSnapshot
+        self, rollback: Rollback, progress: OverwriteProgress, move: RestoreMove, snapshot: RestoreSnapshot
     ) -> Rollback:
         if move is RestoreMove.RESTORE:
-            again = recheck_fence(rollback, progress, self.context, self.ports)
-            if again is not None:
-                return rollback.evolve(database=reset_sequences(again).evolve(moved_at=None), wait_seconds=0)
+            reopened_progress = recheck_fence(rollback, progress, self.context, self.ports)
+            if reopened_progress is not None:
+                return rollback.evolve(
+                    database=reset_sequences(reopened_progress).evolve(moved_at=None), wait_seconds=0
+                )
             if isinstance(progress, ResetProgress) and self._source_expires(progress):
-                keeping = describe_source_keeping(progress, self.context)
-                return make_change(rollback, progress, keeping, self.context, self.ports)
-        change = describe_change(rollback, progress, move, seen, self.context, self.ports)
+                source_change = describe_source_keeping(progress, self.context)
+                return make_change(rollback, progress, source_change, self.context, self.ports)
+        change = describe_change(rollback, progress, move, snapshot, self.context, self.ports)
         return make_change(rollback, progress, change, self.context, self.ports)
 
     def _source_expires(self, progress: ResetProgress) -> bool:
@@ -142,12 +144,12 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         return source is not None and source.name.startswith(BACKUP_PREFIX) and source.expires_at is not None
 
     def _ask_sql(
-        self, progress: OverwriteProgress, move: RestoreMove, seen: RestoreSnapshot, now: datetime
+        self, progress: OverwriteProgress, move: RestoreMove, snapshot: RestoreSnapshot, now: datetime
     ) -> OverwriteProgress:
-        if move is RestoreMove.CHECK_PREVIEW and seen.preview is not None and isinstance(progress, RestoreProgress):
-            return self._check_preview(progress, seen.preview.id, seen.preview.parent_lsn, now)
-        if move is RestoreMove.WAIT_FOR_ENDPOINT and seen.branch is not None:
-            return self._verify_restored_branch(progress, seen.branch.id, now)
+        if move is RestoreMove.CHECK_PREVIEW and snapshot.preview is not None and isinstance(progress, RestoreProgress):
+            return self._check_preview(progress, snapshot.preview.id, snapshot.preview.parent_lsn, now)
+        if move is RestoreMove.WAIT_FOR_ENDPOINT and snapshot.branch is not None:
+            return self._verify_restored_branch(progress, snapshot.branch.id, now)
         return record_sequences(progress, self.context)
 
     def _check_preview(
@@ -159,13 +161,13 @@ class OverwriteStrategy(DatabaseStrategy[OverwriteProgress, RestoreSnapshot, Res
         lsn = parent_lsn or progress.point.lsn
         if lsn is None:
             return progress.mark_failed(f"Neon did not say which LSN {progress.point.at} is", now)
-        carries = context.settings.carry_sequences
+        carries_sequences = context.settings.carry_sequences
         return progress.evolve(
             refused_since=None,
             preview_lsn=lsn,
             preview_schema=sha256_of(schema.model_dump()),
             schema_checks=context.check_tables(schema, migrations),
-            preview_sequences=read_sequences_on_branch(preview_id, context) if carries else None,
+            preview_sequences=read_sequences_on_branch(preview_id, context) if carries_sequences else None,
         )
 
     def _verify_restored_branch(self, progress: OverwriteProgress, branch_id: str, now: datetime) -> OverwriteProgress:
@@ -191,10 +193,10 @@ class RestoreStrategy(OverwriteStrategy):
         def run_checks() -> tuple[Check, ...]:
             return preflight_of_restore(self.point, self.context, self.ports.clock.now())
 
-        def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> RestoreProgress:
+        def new_progress(original_branch: OriginalBranch, checks: tuple[Check, ...]) -> RestoreProgress:
             return RestoreProgress(
                 started_at=self.ports.clock.now(),
-                before=before,
+                before=original_branch,
                 point=self.point,
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )

@@ -50,18 +50,18 @@ class ResetStrategy(OverwriteStrategy):
         """Ask Neon and SQL whether the branch can be reset to the source."""
 
         def run_checks() -> tuple[Check, ...]:
-            found = preflight_of_reset(
+            checks = preflight_of_reset(
                 self.source_branch_id,
                 self.context,
                 self.ports.clock.now(),
                 is_undo=self.undone_rollback_id is not None,
             )
-            return (*found, *judge_source(rollback, found, self.source_branch_id, self.context, self.ports))
+            return (*checks, *judge_source(rollback, checks, self.source_branch_id, self.context, self.ports))
 
-        def new_progress(before: OriginalBranch, checks: tuple[Check, ...]) -> ResetProgress:
+        def new_progress(original_branch: OriginalBranch, checks: tuple[Check, ...]) -> ResetProgress:
             return ResetProgress(
                 started_at=self.ports.clock.now(),
-                before=before,
+                before=original_branch,
                 source_branch_id=self.source_branch_id,
                 is_ip_allow_protected_only=has_protected_only_ip_allow(checks),
             )

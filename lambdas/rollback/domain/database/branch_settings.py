@@ -24,8 +24,14 @@ class BranchSettings(RestoreLimits):
         Raises:
             InvalidRequest: the environment has no database.
         """
-        given = settings.database
-        if given is None:
+        database_settings = settings.database
+        if database_settings is None:
             raise InvalidRequest(f"no database is set for {settings.environment}; nothing was changed")
-        limits = {name: getattr(given, name) for name in RestoreLimits.model_fields}
-        return cls(branch_id=branch_id, database=given.database, role=given.role, writers=settings.writers(), **limits)
+        limits = {name: getattr(database_settings, name) for name in RestoreLimits.model_fields}
+        return cls(
+            branch_id=branch_id,
+            database=database_settings.database,
+            role=database_settings.role,
+            writers=settings.writers(),
+            **limits,
+        )

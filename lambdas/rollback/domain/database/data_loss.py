@@ -1,7 +1,7 @@
-"""The report of the rows that a restore lost, bounded to fit into a document and a page.
+"""The report of the rows that a restore removed, bounded to fit into a document and a page.
 
 Each table is compared row by row, only counted, or not compared. The report names each table that was not compared,
-with the reason. It says that nothing was lost only if every table of every database was compared and is equal.
+with the reason. "The restore removed no row" is reported only if every table of every database was compared and equal.
 """
 
 from typing import Any
@@ -67,7 +67,7 @@ class DataLossReport(BaseModel):
         against: the branch that the backup was compared with, and whether services may have written to that since.
         compared: number of tables compared row by row; None: an older version wrote the report without it.
         databases: number of databases that were compared.
-        tables: tables that differ, those that lost most rows first.
+        tables: tables that differ, those with the most removed rows first.
         more_tables: number of tables that differ and are omitted.
         more_keys: table → number of omitted keys; only older versions write it.
         returned_tables: tables that only the restored branch has, since they were dropped after the restore point.
@@ -106,19 +106,19 @@ class DataLossReport(BaseModel):
         counted = self.evolve(compared=(self.compared or 0) + 1)
         return counted._with_table(_bound_examples(table)) if table.has_differences else counted
 
-    def add_counted_table(self, table: TableDataLoss, why: str) -> "DataLossReport":
+    def add_counted_table(self, table: TableDataLoss, reason: str) -> "DataLossReport":
         """A copy with a table of which only the number of rows is known."""
         report = self._with_table(table) if table.has_differences else self
-        text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
+        text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {reason}"
         if len(self.counted) >= _MAX_NAMED:
             return report.evolve(more_counted=self.more_counted + 1)
         return report.evolve(counted=(*self.counted, text))
 
-    def add_uncompared_table(self, name: str, why: str) -> "DataLossReport":
+    def add_uncompared_table(self, name: str, reason: str) -> "DataLossReport":
         """A copy with something that was not compared at all."""
         if len(self.not_looked_at) >= _MAX_NAMED:
             return self.evolve(more_not_looked_at=self.more_not_looked_at + 1)
-        return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
+        return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {reason}"))
 
     def add_returned_table(self, name: str) -> "DataLossReport":
         """A copy with a table that only the restored branch has."""
@@ -132,20 +132,20 @@ class DataLossReport(BaseModel):
         return DataLossReport.model_validate({**dict(self), **changes})
 
     def _with_table(self, table: TableDataLoss) -> "DataLossReport":
-        tables = sorted((*self.tables, table), key=lambda entry: (-_lost_rows(entry), entry.table))
+        tables = sorted((*self.tables, table), key=lambda entry: (-_removed_rows(entry), entry.table))
         return self.evolve(
             tables=tables[:_MAX_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MAX_TABLES)
         )
 
 
-def _lost_rows(table: TableDataLoss) -> int:
+def _removed_rows(table: TableDataLoss) -> int:
     return table.removed_rows if table.removed_rows is not None else table.rows_before - table.rows_after
 
 
 def _bound_examples(table: TableDataLoss) -> TableDataLoss:
     """Bound the examples; the counts stay."""
-    removed, returned = table.removed_columns[:MAX_COLUMNS], table.returned_columns[:MAX_COLUMNS]
-    changes: dict[str, Any] = {"removed_columns": removed, "returned_columns": returned}
+    removed_columns, returned_columns = table.removed_columns[:MAX_COLUMNS], table.returned_columns[:MAX_COLUMNS]
+    changes: dict[str, Any] = {"removed_columns": removed_columns, "returned_columns": returned_columns}
     for field in ("removed_keys", "changed_keys"):
         keys = getattr(table, field)
         if keys is not None:

@@ -54,7 +54,7 @@ class DataLossAnalysis(BaseModel):
         default=(), description="branches with a compute that the analysis created and deletes"
     )
     position: tuple[str, str, str] | None = Field(default=None, description="the last table compared")
-    left: StoredText = Field(default="", description="resources that Neon did not delete")
+    leftover_resources: StoredText = Field(default="", description="resources that Neon did not delete")
     report: DataLossReport = DataLossReport()
     ended_at: AwareDatetime | None = None
     cleaned_up_at: AwareDatetime | None = None

@@ -45,17 +45,17 @@ ADDITIVE = MigrationImpact(impact=Impact.ADDITIVE)
 
 
 def breaking(
-    why: str, *, shows: bool = True, removes: tuple[str, ...] = (), makes: tuple[str, ...] = ()
+    reason: str, *, shows: bool = True, removes: tuple[str, ...] = (), makes: tuple[str, ...] = ()
 ) -> MigrationImpact:
     """A change that makes the database refuse a statement of the release before it."""
     return MigrationImpact(
-        impact=Impact.BREAKING, is_visible_in_structure=shows, reasons=(why,), removes=removes, makes=makes
+        impact=Impact.BREAKING, is_visible_in_structure=shows, reasons=(reason,), removes=removes, makes=makes
     )
 
 
-def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
+def unknown(reason: str, *, shows: bool = False) -> MigrationImpact:
     """A change whose effect the SQL does not show."""
-    return MigrationImpact(impact=Impact.UNKNOWN, is_visible_in_structure=shows, reasons=(why,))
+    return MigrationImpact(impact=Impact.UNKNOWN, is_visible_in_structure=shows, reasons=(reason,))
 
 
 def additive(*makes: str) -> MigrationImpact:
@@ -85,10 +85,10 @@ def combine_impacts(parts: Iterable[MigrationImpact]) -> MigrationImpact:
 
 
 def _list_recreated(impacts: tuple[MigrationImpact, ...]) -> tuple[str, ...]:
-    removed, recreated = set[str](), list[str]()
+    removed_names, recreated_names = set[str](), list[str]()
     for impact in impacts:
         for name in impact.makes:
-            if removed & {name, f"{name.split(' ')[0]} {ANY_NAME}", ANY_NAME}:
-                recreated.append(name)
-        removed.update(impact.removes)
-    return tuple(dict.fromkeys(recreated))
+            if removed_names & {name, f"{name.split(' ')[0]} {ANY_NAME}", ANY_NAME}:
+                recreated_names.append(name)
+        removed_names.update(impact.removes)
+    return tuple(dict.fromkeys(recreated_names))

@@ -50,7 +50,7 @@ class RestorePoint(_Stored):
 class OriginalBranch(_Stored):
     """The branch before any change. Its hosts must stay, and `last_reset_at` shows whether a restore was made."""
 
-    id: str | None = Field(default=None, description="Neon's id: another branch may get the name meanwhile")
+    id: str | None = Field(default=None, description="Neon's id: another branch may get the name during the rollback")
     parent_id: str | None = Field(
         default=None, description="its backup gets the same parent; None: the branch and its backup are roots"
     )
@@ -156,9 +156,9 @@ class _Progress(_Stored):
         Raises:
             TypeError: the model has no such field. The model keeps unknown fields, so a typo would be stored.
         """
-        unknown = changes.keys() - type(self).model_fields.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        unknown_names = changes.keys() - type(self).model_fields.keys()
+        if unknown_names:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown_names))}")
         return type(self).model_validate({**dict(self), **changes})
 
 
@@ -173,7 +173,7 @@ class FenceProgress(_Progress):
     restart_finished_at: AwareDatetime | None = Field(
         default=None, description="when the restart's operations were over, or the wait for them was given up"
     )
-    restart_refused: StoredText | None = Field(default=None, description="why the compute was not restarted")
+    restart_refusal: StoredText | None = Field(default=None, description="why the compute was not restarted")
     head: WalPosition | None = Field(default=None, description="end of the log behind the fence; no write came later")
     zero_task_periods: tuple[ZeroTaskPeriod, ...] = Field(
         default=(), description="how long each writer stood at zero tasks"
@@ -216,8 +216,8 @@ class DatabaseProgress(_Progress):
     last_change_checked_at: AwareDatetime | None = Field(
         default=None, description="when Conclude asked Neon what became of the last change"
     )
-    not_known: StoredText | None = Field(
-        default=None, description="why the last change's effect is not known; an operator has to look"
+    unknown_reason: StoredText | None = Field(
+        default=None, description="why the effect of the last change is not known; an operator has to check"
     )
     data_loss: DataLossReport | None = None
     data_loss_analysis: DataLossAnalysis | None = Field(
@@ -236,7 +236,7 @@ class DatabaseProgress(_Progress):
 
     @property
     def is_over(self) -> bool:
-        """Whether the change ended. The comparison of lost writes (`DataLossAnalysis`) runs later."""
+        """Whether the change ended. The data-loss analysis (`DataLossAnalysis`) runs later."""
         return self.ended_at is not None
 
     @property
@@ -255,7 +255,7 @@ class DatabaseProgress(_Progress):
         return False
 
     @property
-    def has_unanswered_change(self) -> bool:
+    def has_unconfirmed_change(self) -> bool:
         """Whether a change was announced, and no observation has shown yet what became of it."""
         if self.last_change_checked_at is not None or self.has_succeeded:
             return False
@@ -264,7 +264,7 @@ class DatabaseProgress(_Progress):
 
     @property
     def is_data_loss_report_due(self) -> bool:
-        """Whether the comparison of lost writes began, and its report was not sent yet."""
+        """Whether the data-loss analysis began, and its report was not sent yet."""
         return self.data_loss_analysis is not None and self.data_loss_analysis.reported_at is None
 
     @property
@@ -276,11 +276,11 @@ class DatabaseProgress(_Progress):
         """Return the checks of the tables that failed."""
         return tuple(check for check in self.schema_checks if check.verdict is Verdict.FAIL)
 
-    def mark_failed(self, why: str, now: datetime) -> Self:
+    def mark_failed(self, reason: str, now: datetime) -> Self:
         """Give the change up: only clean-up follows. The first reason stands."""
         if self.why_not is not None:
             return self
-        return self.evolve(why_not=why, cleanup_started_at=now)
+        return self.evolve(why_not=reason, cleanup_started_at=now)
 
     def ended(self, database_outcome: DatabaseOutcome, now: datetime) -> Self:
         """End the change: no move follows."""
@@ -326,10 +326,10 @@ class DatabaseProgress(_Progress):
         return self.evolve(fence=self.fence.evolve(**changes))
 
     def reopen_fence(self, **more: Any) -> Self:
-        """Have the fence made again: its stop and its end of the log don't hold any more.
+        """Have the fence made again: its stop and its end of the log no longer hold.
 
         Args:
-            more: other fields of the fence that don't hold any more.
+            more: other fields of the fence that no longer hold.
         """
         return self.evolve_fence(head=None, stopped_at=None, **more).evolve(intent=None)
 
@@ -368,7 +368,7 @@ class RestoreProgress(OverwriteProgress):
     point: RestorePoint
     preview_id: str | None = None
     preview_lsn: LsnText | None = Field(default=None, description="exact restore point, set once it was checked")
-    expiry_refused: StoredText | None = Field(
+    expiry_refusal: StoredText | None = Field(
         default=None, description="Neon's words when it refused a branch that expires: the preview is made without"
     )
     preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns on the preview")
@@ -387,9 +387,9 @@ class RestoreProgress(OverwriteProgress):
     @property
     def is_on_another_timeline(self) -> bool:
         """Whether the branch behind the fence has another history than the restore point was recorded on."""
-        recorded = self.point.timeline
-        found = self.fence.head.timeline if self.fence.head is not None else None
-        return None not in (recorded, found) and recorded != found
+        recorded_timeline = self.point.timeline
+        current_timeline = self.fence.head.timeline if self.fence.head is not None else None
+        return None not in (recorded_timeline, current_timeline) and recorded_timeline != current_timeline
 
 
 class ResetProgress(OverwriteProgress):
@@ -406,7 +406,7 @@ class RecreateProgress(DatabaseProgress):
     kind: Literal["recreate"] = "recreate"
     source_branch_id: str
     branch_id: str | None = Field(default=None, description="Neon's id of the new branch")
-    expiry_refused: StoredText | None = Field(
+    expiry_refusal: StoredText | None = Field(
         default=None, description="Neon's words when it refused a branch that expires: the new one is made without"
     )
     secret_failure: StoredText | None = Field(

@@ -51,9 +51,9 @@ class ServiceConnection(_Stored):
         """A validated copy with some fields changed."""
         return ServiceConnection.model_validate({**dict(self), **changes})
 
-    def failed(self, why: str, now: datetime) -> "ServiceConnection":
+    def failed(self, reason: str, now: datetime) -> "ServiceConnection":
         """A copy that ends the service's turn with a failure."""
-        return self.evolve(failure=why, finished_at=now, intent=None)
+        return self.evolve(failure=reason, finished_at=now, intent=None)
 
 
 class Reconnection(_Stored):
@@ -72,9 +72,9 @@ class Reconnection(_Stored):
         """Reconnection of one service; None: it has none."""
         return next((connection for connection in self.services if connection.service == service), None)
 
-    def with_service(self, changed: ServiceConnection) -> "Reconnection":
+    def with_service(self, connection: ServiceConnection) -> "Reconnection":
         """A copy with one service's part replaced."""
-        services = tuple(changed if current.service == changed.service else current for current in self.services)
+        services = tuple(connection if current.service == connection.service else current for current in self.services)
         return self.model_copy(update={"services": services})
 
     def ended(self, now: datetime) -> "Reconnection":

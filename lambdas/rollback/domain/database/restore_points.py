@@ -63,13 +63,13 @@ def points_before(release: Release, points: Iterable[RecordedPoint]) -> tuple[Re
     A pipeline job that runs again records another checkpoint, perhaps after the migrations. The one before is then the
     right one. A version that is deployed again may have later points, which do not belong to its first deployment.
     """
-    of_release = [p for p in points if (p.service, p.version) == (release.service, release.version)]
-    checkpoints = [p for p in of_release if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
+    release_points = [p for p in points if (p.service, p.version) == (release.service, release.version)]
+    checkpoints = [p for p in release_points if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
     # Earlier points belong to another release of the same version: the same image with other variables.
     earliest = release.first_deployed_at - SAME_DEPLOYMENT
-    own = [p for p in of_release if p.by == "deployment" and p.recorded_at >= earliest]
+    deployment_points = [p for p in release_points if p.by == "deployment" and p.recorded_at >= earliest]
     newest_first = sorted(checkpoints, key=lambda p: p.recorded_at, reverse=True)
-    return (*newest_first, *sorted(own, key=lambda p: p.recorded_at)[:1])
+    return (*newest_first, *sorted(deployment_points, key=lambda p: p.recorded_at)[:1])
 
 
 def choose_restore_point(
@@ -93,13 +93,18 @@ def choose_restore_point(
     Returns:
         The point and the release after it. The point is None if none is known. Both are None if no release followed.
     """
-    known = tuple(points)
-    later = [r for r in releases if r.service == target.service and r.first_deployed_at > target.first_deployed_at]
-    later.sort(key=lambda r: r.first_deployed_at, reverse=True)
-    for release in later:
-        before = points_before(release, known)
-        candidates = (*before[:1], *(p for p in before[1:] if p.recorded_at >= target.first_deployed_at))
+    all_points = tuple(points)
+    later_releases = [
+        r for r in releases if r.service == target.service and r.first_deployed_at > target.first_deployed_at
+    ]
+    later_releases.sort(key=lambda r: r.first_deployed_at, reverse=True)
+    for release in later_releases:
+        release_points = points_before(release, all_points)
+        candidates = (
+            *release_points[:1],
+            *(p for p in release_points[1:] if p.recorded_at >= target.first_deployed_at),
+        )
         point = next((p for p in candidates if fits(p)), None)
         if point is not None:
             return point, release
-    return (find_start_point(later[-1], known), later[-1]) if later else (None, None)
+    return (find_start_point(later_releases[-1], all_points), later_releases[-1]) if later_releases else (None, None)

@@ -109,7 +109,7 @@ class SchemaVerdict(BaseModel):
         """A copy that fits into a rollback's document, the worst findings first; `left_out` counts the rest."""
         worst_first = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
         findings = sorted(self.findings or (), key=lambda finding: worst_first.index(finding.compatibility))
-        kept = tuple(
+        bounded_findings = tuple(
             finding.model_copy(update={"difference": truncate(finding.difference, STORED_LINE_LIMIT)})
             for finding in findings[:_MAX_LINES]
         )
@@ -122,7 +122,7 @@ class SchemaVerdict(BaseModel):
             "attributed_to": self.attributed_to[-_MAX_TAGS:],
             "unexplained": _bound_lines(self.unexplained),
             "impact": impact,
-            "findings": None if self.findings is None else kept,
+            "findings": None if self.findings is None else bounded_findings,
             "left_out": self.left_out + sum(max(0, len(entries) - _MAX_LINES) for entries in lists),
         }
         return self.model_copy(update=changes)

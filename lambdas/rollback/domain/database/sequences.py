@@ -1,6 +1,6 @@
 """Sequences across a restore: the values that were given out, and the value from which each continues.
 
-A restore also takes sequences back, so new rows would get the ids of lost rows. An e-mail or a payment that refers to
+A restore also takes sequences back, so new rows would reuse ids of removed rows. An e-mail or a payment that refers to
 such an id would then mean another row. The last values are read behind the fence, before the restore. A restored
 sequence may be up to 32 values ahead of the restore point: Postgres logs values ahead (`SEQ_LOG_VALS` in
 commands/sequence.c), and a restore replays the log.
@@ -60,7 +60,7 @@ class SequenceValue(_Stored):
 
 
 class SequenceCarried(_Stored):
-    """A sequence that continues after the values of lost rows.
+    """A sequence that continues after the values of removed rows.
 
     Attributes:
         name: `schema.name`, after its database if that is not the main one.
@@ -80,10 +80,11 @@ class SequenceCarried(_Stored):
         """Line of the report."""
         if self.why_not:
             return (
-                f"{self.name} could not be continued at {self.value:,}: {self.why_not}; new rows get ids of lost rows"
+                f"{self.name} could not be advanced to {self.value:,}: {self.why_not}; new rows may reuse ids of "
+                "removed rows"
             )
         instead = f"instead of {self.before:,}" if self.before is not None else "instead of its beginning"
-        return f"{self.name} continues after {self.value:,} {instead}: new rows get no id of a lost row"
+        return f"{self.name} continues after {self.value:,} {instead}: new rows reuse no id of a removed row"
 
 
 def select_values_to_keep(
@@ -95,14 +96,15 @@ def select_values_to_keep(
         values: last values before the restore.
         restored: values at the restore point; None: they are not known, so all used sequences are selected.
     """
-    used = [sequence for sequence in values if sequence.last_value is not None]
+    used_sequences = [sequence for sequence in values if sequence.last_value is not None]
     if restored is None:
-        return used
-    at_point = {sequence.identity: sequence for sequence in restored}
+        return used_sequences
+    restored_values = {sequence.identity: sequence for sequence in restored}
     return [
         sequence
-        for sequence in used
-        if sequence.identity in at_point and value_to_set(sequence, at_point[sequence.identity]) is not None
+        for sequence in used_sequences
+        if sequence.identity in restored_values
+        and value_to_set(sequence, restored_values[sequence.identity]) is not None
     ]
 
 
@@ -110,23 +112,23 @@ def merge_readings(earlier: Iterable[SequenceValue], later: Iterable[SequenceVal
     """Merge two readings by the furthest values: a restore between them may have taken a sequence back."""
     furthest = {sequence.identity: sequence for sequence in earlier}
     for sequence in later:
-        before = furthest.get(sequence.identity)
-        value = value_to_set(before, sequence) if before is not None and not sequence.cycles else None
+        earlier_value = furthest.get(sequence.identity)
+        value = value_to_set(earlier_value, sequence) if earlier_value is not None and not sequence.cycles else None
         furthest[sequence.identity] = sequence if value is None else sequence.model_copy(update={"last_value": value})
     return list(furthest.values())
 
 
-def value_to_set(kept: SequenceValue, restored: SequenceValue) -> int | None:
+def value_to_set(recorded: SequenceValue, restored: SequenceValue) -> int | None:
     """The value behind which a restored sequence has to continue; None: it needs no change.
 
     A sequence that may cycle has no furthest value, and continues where it was before the restore.
     """
-    if kept.last_value is None or kept.last_value == restored.last_value:
+    if recorded.last_value is None or recorded.last_value == restored.last_value:
         return None
     if restored.last_value is None or restored.cycles:
-        return kept.last_value
+        return recorded.last_value
     further = max if restored.increment > 0 else min
-    furthest = further(kept.last_value, restored.last_value)
+    furthest = further(recorded.last_value, restored.last_value)
     return None if furthest == restored.last_value else furthest
 
 
@@ -141,12 +143,12 @@ def why_not_set(value: int, restored: SequenceValue) -> str:
 
 
 def plan_sequence_carry(
-    kept: Iterable[SequenceValue], restored: Mapping[Name, SequenceValue], database: str
+    recorded_values: Iterable[SequenceValue], restored: Mapping[Name, SequenceValue], database: str
 ) -> tuple[list[tuple[SequenceValue, SequenceCarried]], list[SequenceCarried]]:
     """Plan which sequences to set.
 
     Args:
-        kept: sequences before the restore.
+        recorded_values: sequences before the restore.
         restored: sequences on the restored branch, by identity.
         database: the main database.
 
@@ -154,21 +156,21 @@ def plan_sequence_carry(
         Pairs of a restored sequence and its entry for the report, then entries of the sequences that can't be set.
     """
     settable: list[tuple[SequenceValue, SequenceCarried]] = []
-    refused: list[SequenceCarried] = []
-    for sequence in kept:
+    unsettable: list[SequenceCarried] = []
+    for sequence in recorded_values:
         current = restored.get(sequence.identity)
         value = value_to_set(sequence, current) if current is not None else None
         if current is None or value is None:  # a sequence that is gone gives out no value
             continue
-        carried = SequenceCarried(
+        entry = SequenceCarried(
             name=sequence.in_words(database),
             value=value,
             before=current.last_value,
             increment=current.increment,
             why_not=why_not_set(value, current) or ("" if current.is_readable else "the role may not read it"),
         )
-        if carried.why_not:
-            refused.append(carried)
+        if entry.why_not:
+            unsettable.append(entry)
         else:
-            settable.append((current, carried))
-    return settable, refused
+            settable.append((current, entry))
+    return settable, unsettable

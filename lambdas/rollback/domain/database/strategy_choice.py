@@ -44,7 +44,7 @@ def choose_strategy(
     tags = find_down_migrations(verdict, by_tag.values(), settings)
     if isinstance(tags, str):
         return _restore(tags)
-    objection = next((why for tag in tags if (why := _objection(by_tag[tag])) is not None), None)
+    objection = next((text for tag in tags if (text := _objection(by_tag[tag])) is not None), None)
     if objection is not None:
         return _restore(objection)
     reason = f"the running release ships down files that lose nothing: {', '.join(tags)}"
@@ -52,13 +52,13 @@ def choose_strategy(
 
 
 def _objection(migration: ShippedMigration) -> str | None:
-    down, tag = migration.down_impact, migration.tag
-    if down is None:
+    down_impact, tag = migration.down_impact, migration.tag
+    if down_impact is None:
         return f"the class of the down file of {tag} was not recorded"
-    if down.impact not in _LOSES_NOTHING:
-        return f"the down file of {tag} may lose data: {'; '.join(down.reasons) or down.impact}"
-    if down.impact is Impact.NONE and migration.impact.impact not in _LOSES_NOTHING:
-        return f"the down file of {tag} changes nothing, and {tag} does"
+    if down_impact.impact not in _LOSES_NOTHING:
+        return f"the down file of {tag} may lose data: {'; '.join(down_impact.reasons) or down_impact.impact}"
+    if down_impact.impact is Impact.NONE and migration.impact.impact not in _LOSES_NOTHING:
+        return f"the down file of {tag} changes nothing, but {tag} does"
     return None
 
 
@@ -69,13 +69,16 @@ def find_down_migrations(
     if not settings.down_command:
         return "no down_command is set"
     if verdict.journal is not JournalRelation.AHEAD:
-        return f"the database's journal is {verdict.journal}, seen from the target's: stepping down does not lead there"
+        return (
+            f"the database's journal is {verdict.journal} compared with the target's, so down-migrations do not lead "
+            "to the target's schema"
+        )
     has_down = {migration.tag: migration.has_down for migration in shipped}
-    without = [tag for tag in verdict.since if not has_down.get(tag, False)]
-    if without:
-        return f"the running release ships no down file for {', '.join(without)}"
+    tags_without_down_file = [tag for tag in verdict.since if not has_down.get(tag, False)]
+    if tags_without_down_file:
+        return f"the running release ships no down file for {', '.join(tags_without_down_file)}"
     return tuple(reversed(verdict.since))
 
 
-def _restore(why: str) -> StrategyChoice:
-    return StrategyChoice(Strategy.RESTORE, f"a restore, since {why}")
+def _restore(reason: str) -> StrategyChoice:
+    return StrategyChoice(Strategy.RESTORE, f"a restore, since {reason}")

@@ -151,7 +151,7 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
 
 
 def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
-    """Build the entry; None: concluded and reported, lost writes too, and not to be evaluated again."""
+    """Build the entry; None: concluded and reported, data loss too, and not to be evaluated again."""
     is_open = rollback.concluded_at is None
     if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
         return None

@@ -82,11 +82,11 @@ class RestoreLimits(BaseModel):
     )
     report_keys: Literal["counts", "keys"] = Field(
         default="counts",
-        description="whether ledger and report name primary keys of lost rows, which may be personal data",
+        description="whether ledger and report name primary keys of removed rows, which may be personal data",
     )
     carry_sequences: bool = Field(
         default=True,
-        description="whether sequences continue behind the values of lost rows, so that no id is used again",
+        description="whether sequences continue behind the values of removed rows, so that no id is used again",
     )
 
 

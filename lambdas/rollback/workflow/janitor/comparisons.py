@@ -1,4 +1,4 @@
-"""Finish comparisons of lost rows whose execution stopped or crashed.
+"""Finish data-loss analyses whose execution stopped or crashed.
 
 The database function resumes young comparisons on its own schedule, since only that function queries the database. The
 janitor ends comparisons that are overdue.
@@ -33,7 +33,7 @@ def resume_abandoned_comparisons(ports: AllPorts) -> Iterator[str]:
         if rollback is None or not _is_comparison_abandoned(rollback, ports.for_settings(rollback.settings)):
             continue
         with suppress(Conflict):  # an execution continues the comparison
-            yield f"{rollback.id}: lost writes, {_resume_comparison(rollback, ports)}"
+            yield f"{rollback.id}: data loss, {_resume_comparison(rollback, ports)}"
 
 
 def end_overdue_comparison(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
@@ -55,7 +55,7 @@ def end_overdue_comparison(rollback: Rollback, ports: AllPorts) -> Iterator[str]
             rollback = ports.ledger.save(stopped_rollback)
         if next_step(rollback) is Step.CONCLUDE:
             cursor = run_step(rollback.id, Step.CONCLUDE, ports)
-            yield f"{rollback.id}: lost writes, {cursor.next}"
+            yield f"{rollback.id}: data loss, {cursor.next}"
 
 
 def _is_comparison_abandoned(rollback: Rollback, ports: AllPorts) -> bool:

@@ -73,12 +73,12 @@ def test_the_report_lists_the_migrations_that_ran_and_that_are_still_applied() -
     assert told == (
         "0002_teams ended with exit code 1: relation is locked; stepped down: 0003_nick; perhaps: 0002_teams"
     )
-    gone = run(TAGS[0], exit_code=None, reason="ECS does not know the task any more")
+    gone = run(TAGS[0], exit_code=None, reason="ECS no longer describes the task")
     told = find_down_migration_objection(
         DownMigrationSnapshot(branch=MAIN, backup=BACKUP), progress(gone), COMMANDS, NOW, LIMIT
     )
     assert told is not None
-    assert "without an exit code: ECS does not know the task" in told
+    assert "without an exit code: ECS no longer describes the task" in told
     assert "still applied: 0002_teams" in told
 
 

@@ -45,7 +45,7 @@ def verdict(simulation: MigrationSimulation, version: str) -> Compatibility:
 def restore_point(simulation: Simulation) -> Check:
     plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
-    return next(check for check in plan.readiness if check.name == "restore-point")
+    return next(check for check in plan.readiness if check.name == "restore-point-is-available")
 
 
 def seen_once() -> MigrationSimulation:
@@ -277,8 +277,8 @@ def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing
     observe(simulation.ports)
     after = simulation.plan()
     assert (after.computed_at, after.database_seen_at) == (before.computed_at, now)
-    assert [c for c in after.readiness if c.name != "restore-point"] == [
-        c for c in before.readiness if c.name != "restore-point"
+    assert [c for c in after.readiness if c.name != "restore-point-is-available"] == [
+        c for c in before.readiness if c.name != "restore-point-is-available"
     ]
     assert verdict(simulation, "v1") is BREAKING
 
@@ -328,7 +328,7 @@ def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it()
     observe(simulation.ports)
     found = restore_point(simulation)
     assert found.verdict is Verdict.FAIL
-    assert "restore-point-in-window" in found.reason
+    assert "restore-point-is-in-window" in found.reason
     assert not simulation.plan().is_ready
 
 

@@ -60,8 +60,8 @@ def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
     told = {
         "is gone": (RecreateSnapshot(old=None), progress()),
         "was renamed to mine": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
-        "was created meanwhile": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
-        "was deleted meanwhile": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
+        "was created during the rollback": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
+        "was deleted during the rollback": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
     }
     for said, (seen, so_far) in told.items():
         assert said in (find_recreate_objection(seen, so_far, BACKUP) or "")
@@ -109,4 +109,7 @@ def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
         database=progress(is_redeploy_needed=True),
     )
-    assert any("restart the tasks that ran before" in line for line in format_database(document))
+    assert any(
+        "force a new deployment of every service with tasks started before" in line
+        for line in format_database(document)
+    )

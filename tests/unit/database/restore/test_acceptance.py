@@ -55,7 +55,9 @@ def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_i
     restore.set_force()  # force lets children move, and overrides no taken name
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
-    assert f"branch-names-are-free: there is a branch {named(restore.id)} already" in (restore.progress.why_not or "")
+    assert f"branch-names-are-free: the project already has a branch {named(restore.id)}" in (
+        restore.progress.why_not or ""
+    )
     assert restore.neon.calls == []
     assert restore.open_obligations() == ()
 
@@ -69,7 +71,7 @@ def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> 
     restore.neon.settle()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED, restore.progress.why_not
-    assert "that no rollback created: rename it" in (restore.progress.why_not or "")
+    assert "that no rollback created: rename that branch" in (restore.progress.why_not or "")
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
     assert "restore" not in restore.neon.calls
     restore.unfence()
@@ -95,7 +97,7 @@ def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_service
         raise OutcomeUnknown("524")
 
     restore.neon.restore = unanswered  # type: ignore[method-assign]
-    assert_refused(restore, "it was at restore")
+    assert_refused(restore, "its last move was restore")
     restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 

@@ -110,7 +110,7 @@ FAILING = Check.failed("schema", "a column is missing")
         (progress(), seen(AGAIN), "and not by this rollback"),
         (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
         (progress(schema_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
-        (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),
+        (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
     ],
 )
 def test_a_restore_that_can_t_succeed_any_more_says_why(

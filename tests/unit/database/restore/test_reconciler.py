@@ -87,7 +87,7 @@ def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
     restore.sql.asleep = 10_000
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.FAILED
-    assert "not done in 20 minutes; it was at wait_for_endpoint" in (restore.progress.why_not or "")
+    assert "did not end in 20 minutes; its last move was wait for endpoint" in (restore.progress.why_not or "")
 
 
 def unprotected() -> RestoreScenario:

@@ -165,8 +165,8 @@ CHILD = branch("backup", parent_id="br-main")
 OTHER_TIMELINE = RestorePoint(at=NOW, timeline="2")
 FAILED = (Check.failed("schema", "a column is missing"), Check.failed("rows", "none"), Check.passed("keys", "all"))
 UNREADY = {"main": branch(current_state="init"), "preview": branch("preview", current_state="resetting")}
-CHILD_REASON = "there is a branch backup that no rollback created: rename it, and start again"
-TIMELINE_REASON = "branch main is on another timeline than the restore point: a restore was made; check its data"
+CHILD_REASON = "there is a branch backup that no rollback created: rename that branch, and start again"
+TIMELINE_REASON = "branch main is on another timeline than the restore point: another restore replaced its data"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: a 
         (
             restore(**ACCEPTED),
             seen(RESET, hosts=("ep-2.test",), backup=BACKUP),
-            "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services connect to nothing",
+            "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services can't connect",
         ),
     ],
 )
