@@ -92,7 +92,7 @@ def _describe_readiness(standing: StandingPlan) -> str:
     if standing.is_ready:
         return "yes"
     has_other_target = any(
-        check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing.readiness
+        check.name == "usable-target-exists" and check.verdict is Verdict.WARN for check in standing.readiness
     )
     if has_other_target:
         return "[yellow]not the last known good, but the next target[/]"

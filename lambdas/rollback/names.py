@@ -88,10 +88,10 @@ def original_family(family: str) -> str:
 RELEASE_TAG = "rollback:release"  # tag of a definition that a rollback registered: the release's fingerprint
 
 
-def is_named_as_ours(family: str) -> bool:
+def is_rollback_family_name(family: str) -> bool:
     """Report whether a family is named like a rollback's.
 
-    A team's own family may have such a name, so the tag decides (`identity.identify.is_ours`).
+    A team's own family may have such a name, so the tag decides (`identity.identify.is_registered_by_rollback`).
     """
     return original_family(family) != family
 

@@ -12,7 +12,7 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release, ReleaseState
@@ -112,11 +112,11 @@ class FakeLedger:
         found = [one for one in self._entries(ChangeEntry) if one.rollback_id in ours and one.admitted_at >= since]
         return ReadResult(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
 
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         ours = {r.id for (of, _), r in self._documents.items() if of == service}
         found = [
             one
-            for one in self._entries(AnswerEntry)
+            for one in self._entries(TriggerResultEntry)
             if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
         ]
         return ReadResult(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))

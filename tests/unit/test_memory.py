@@ -279,7 +279,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
             outcome=Outcome.SUPPRESSED,
             last_reported_result="suppressed for now",
             recheck_at=NOW,
-            reported=True,
+            is_reported=True,
             concluded_at=NOW,
         )
     )

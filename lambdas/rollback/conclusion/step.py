@@ -32,9 +32,9 @@ def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
         return rollback.evolve(outcome=Outcome.FAILED, reason=rollback.reason or "ended before it had an outcome")
     if rollback.conclusion_started_at is None:
         return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, ports), wait_seconds=0)
-    if is_page(rollback) and not rollback.reported:
+    if is_page(rollback) and not rollback.is_reported:
         sent = try_to_report(rollback, ports)
-        if sent.reported:
+        if sent.is_reported:
             return sent
     return _settle_changes(rollback, now, ports) or _report_and_close(rollback, now, ports)
 
@@ -60,9 +60,9 @@ def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -
 
 def _report_and_close(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback:
     mark_previous_release(rollback, now, ports)
-    if not rollback.reported:
+    if not rollback.is_reported:
         sent = try_to_report(rollback, ports)
-        if sent.reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
+        if sent.is_reported or (sent.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
             return sent
     ports.metrics.record_conclusion(rollback)
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)

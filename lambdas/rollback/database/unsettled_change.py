@@ -88,7 +88,7 @@ def _save_answer(rollback: Rollback, progress: DatabaseProgress, now: datetime) 
     """Record the answer, and report again: the report before said that Neon was still being asked."""
     progress = progress.mark_failed(_WHY, now)
     ended = progress if progress.ended_at is not None else progress.ended(outcome_after_failure(progress), now)
-    return rollback.evolve(database=ended.evolve(last_change_checked_at=now), reported=False, wait_seconds=0)
+    return rollback.evolve(database=ended.evolve(last_change_checked_at=now), is_reported=False, wait_seconds=0)
 
 
 def _observe_branch(

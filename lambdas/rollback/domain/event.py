@@ -79,7 +79,7 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
 
 
 def judge_event(
-    given: Mapping[str, Any], policy: Policy, now: datetime, home: AccountAndRegion | None = None
+    given: Mapping[str, Any], policy: Policy, now: datetime, account_and_region: AccountAndRegion | None = None
 ) -> tuple[Check, ...]:
     """Check an event's origin, its age (rule 10: a trigger older than five minutes is stale), and its change of state.
 
@@ -87,10 +87,10 @@ def judge_event(
         given: an event that `read_event` has parsed.
         policy: the environment's policy.
         now: the present time.
-        home: account and region of this deployment; None: not known.
+        account_and_region: account and region of this deployment; None: not known.
     """
     event = _parse(given)
-    return _check_origin(event, home), _check_age(event, policy, now), _check_deterioration(event, policy)
+    return _check_origin(event, account_and_region), _check_age(event, policy, now), _check_deterioration(event, policy)
 
 
 def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
@@ -172,20 +172,20 @@ def _incomplete_event(path: str, value: object, allowed: str) -> InvalidRequest:
     return InvalidRequest(f"the event is not complete: {path} is {quoted(value)}, not {allowed}; nothing was changed")
 
 
-def _check_origin(event: _ParsedEvent, home: AccountAndRegion | None) -> Check:
+def _check_origin(event: _ParsedEvent, account_and_region: AccountAndRegion | None) -> Check:
     """Check account and region: a rule may forward another account's events, and an operator may copy one."""
-    name = "event-is-ours"
-    if home is None:
+    name = "event-is-from-this-account"
+    if account_and_region is None:
         return _check(name, "the account and region of this deployment are not known here", {}, Verdict.SKIPPED)
     evidence = {"account": event.account, "region": event.region, "resources": list(event.resources)}
-    foreign_arns = home.foreign_arns(event.resources)
-    if (event.account, event.region) == (home.account, home.region) and not foreign_arns:
-        return _check(name, f"it comes from {home}", evidence)
-    if foreign_arns and (event.account, event.region) == (home.account, home.region):
+    foreign_arns = account_and_region.foreign_arns(event.resources)
+    if (event.account, event.region) == (account_and_region.account, account_and_region.region) and not foreign_arns:
+        return _check(name, f"it comes from {account_and_region}", evidence)
+    if foreign_arns and (event.account, event.region) == (account_and_region.account, account_and_region.region):
         where = f"about {one_line(foreign_arns[0], REASON_LIMIT // 2)}"
     else:
         where = f"from account {event.account or 'none'}, {event.region or 'no region'}"
-    return _check(name, f"the event is {where}; this deployment is in {home}", evidence, Verdict.FAIL)
+    return _check(name, f"the event is {where}; this deployment is in {account_and_region}", evidence, Verdict.FAIL)
 
 
 def _check_age(event: _ParsedEvent, policy: Policy, now: datetime) -> Check:
@@ -239,13 +239,15 @@ def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
     return name, _required_text(detail, "deploymentId", "detail.deploymentId") if has_id else None
 
 
-def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: AccountAndRegion | None = None) -> str:
+def find_service_of_event(
+    event: Mapping[str, Any], settings: Settings, account_and_region: AccountAndRegion | None = None
+) -> str:
     """Find the name, in the settings, of the service that an ECS event is about.
 
     Args:
         event: the event.
         settings: the environment's settings.
-        home: account and region of this deployment; None: not known, or checked elsewhere.
+        account_and_region: account and region of this deployment; None: not known, or checked elsewhere.
 
     Raises:
         InvalidRequest: the event names no service, none of this environment's, or one of another account or region.
@@ -253,8 +255,8 @@ def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Ac
     if not isinstance(event, Mapping):
         raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
     resources = _resources(event)
-    if home is not None and home.foreign_arns(resources):
-        raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {home}; nothing was changed")
+    if account_and_region is not None and account_and_region.foreign_arns(resources):
+        raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {account_and_region}; nothing was changed")
     if not resources:
         raise InvalidRequest("the event names no service in `resources`; nothing was changed")
     return find_service_of_arn(resources[0], settings)

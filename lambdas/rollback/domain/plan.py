@@ -102,13 +102,13 @@ def check_target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Chec
     target = named.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
-        return Check.passed("target-exists", reason, evidence={"fingerprint": target.fingerprint})
+        return Check.passed("target-is-identified", reason, evidence={"fingerprint": target.fingerprint})
     if named.candidates:
         evidence = {"candidates": [describe_release(release, releases) for release in named.candidates]}
-        return Check.failed("target-exists", named.why_not, evidence=evidence)
+        return Check.failed("target-is-identified", named.why_not, evidence=evidence)
     reason = f"there is no release to go back to: {named.why_not}"
     known = sorted({r.version for r in releases})
-    return Check.failed("target-exists", reason, evidence={"known": known})
+    return Check.failed("target-is-identified", reason, evidence={"known": known})
 
 
 def _check_target_differs(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:

@@ -154,7 +154,7 @@ class Rollback(BaseModel):
     rechecks: int = Field(default=0, ge=0, description="evaluations that the janitor started")
     drift: StoredText = Field(default="", description="difference between the CloudFormation template and what runs")
     conclusion_started_at: AwareDatetime | None = None
-    reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
+    is_reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
 

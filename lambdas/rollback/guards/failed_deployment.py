@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rollback.check import Check
-from rollback.domain.ledger.index import AnswerEntry
+from rollback.domain.ledger.index import TriggerResultEntry
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 
@@ -92,7 +92,9 @@ def _is_primary_ambiguous(view: ServiceView) -> bool:
     return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
 
 
-def judge_failure_is_new(rollback: Rollback, answers: Iterable[AnswerEntry], began: datetime | None = None) -> Check:
+def judge_failure_is_new(
+    rollback: Rollback, answers: Iterable[TriggerResultEntry], began: datetime | None = None
+) -> Check:
     """Check that no earlier rollback was triggered by the same failure.
 
     A rollback that was suppressed before it had a plan does not count.
@@ -110,7 +112,7 @@ def judge_failure_is_new(rollback: Rollback, answers: Iterable[AnswerEntry], beg
     return Check.failed(name, reason, suppresses=True)
 
 
-def _is_same_failure(answer: AnswerEntry, rollback: Rollback, began: datetime | None) -> bool:
+def _is_same_failure(answer: TriggerResultEntry, rollback: Rollback, began: datetime | None) -> bool:
     event = rollback.event
     if event is None or answer.event_at is None or abs(event.at - answer.event_at) > SAME_FAILURE_WINDOW:
         return False

@@ -11,7 +11,7 @@ from rollback.domain.settings.commit_source import Source, clean_commit
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, RollbackError, UnreadableItem
 from rollback.identity.ports import IdentifyPorts, KnownReleasePorts
-from rollback.names import RELEASE_TAG, family_of, is_named_as_ours
+from rollback.names import RELEASE_TAG, family_of, is_rollback_family_name
 from rollback.ports.holders import HasImages, HasLedger, HasServices
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned
@@ -67,18 +67,18 @@ def running_fingerprint(view: ServiceView, service: ServiceSettings, ports: Know
 
 def registered_for(raw: Mapping[str, Any]) -> str | None:
     """Fingerprint of the release that a rollback registered the definition for; None: no rollback registered it."""
-    if not is_named_as_ours(str(raw["family"])):
+    if not is_rollback_family_name(str(raw["family"])):
         return None
     return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
-def is_ours(definition_arn: str, ports: HasServices) -> bool:
+def is_registered_by_rollback(definition_arn: str, ports: HasServices) -> bool:
     """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
 
     Raises:
         ExternalServiceError: ECS does not answer.
     """
-    if not is_named_as_ours(family_of(definition_arn)):
+    if not is_rollback_family_name(family_of(definition_arn)):
         return False
     raw = ports.services.definition(definition_arn)
     return raw is not None and registered_for(raw) is not None

@@ -20,7 +20,7 @@ _KINDS = {
     "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create it again"),
     "secrets-exist": ((ReferenceKind.SECRET, ReferenceKind.PARAMETER), "put them back"),
     "files-exist": ((ReferenceKind.FILE,), "put them back"),
-    "other-references": ((ReferenceKind.OTHER,), ""),
+    "other-references-exist": ((ReferenceKind.OTHER,), ""),
 }
 
 
@@ -38,7 +38,7 @@ def target_checks(
     return (
         run_check("image-exists", lambda: check_images_exist(release, ports)),
         *_check_definition(definition_arn, view, ports),
-        run_check("health-check-unchanged", lambda: _check_health_check_unchanged(release, view, ports)),
+        run_check("health-check-is-unchanged", lambda: _check_health_check_unchanged(release, view, ports)),
     )
 
 
@@ -104,7 +104,7 @@ def _look_up(reference: Reference, ports: ReferenceCheckPorts) -> Existence:
     """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
-    of_home = ports.home is None or reference.account() in (None, ports.home.account)
+    of_home = ports.account_and_region is None or reference.account() in (None, ports.account_and_region.account)
     if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
         return Existence.HIDDEN
     exists = _exists(reference, ports)
@@ -121,7 +121,7 @@ def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
         case ReferenceKind.FILE:
             return ports.references.file_exists(value)
         case ReferenceKind.SECRET:
-            arn = value if value.startswith("arn:") else _secret_arn(value, ports.home)
+            arn = value if value.startswith("arn:") else _secret_arn(value, ports.account_and_region)
             return ports.secrets.exists(arn) if arn is not None else None
         case ReferenceKind.PARAMETER:
             return ports.secrets.exists(value)
@@ -129,16 +129,17 @@ def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
             return None
 
 
-def _secret_arn(name: str, home: AccountAndRegion | None) -> str | None:
+def _secret_arn(name: str, account_and_region: AccountAndRegion | None) -> str | None:
     """ARN of a secret by name, in our own account and region; None: those are not known."""
-    if home is None:
+    if account_and_region is None:
         return None
-    return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
+    arn = f"arn:{account_and_region.partition}:secretsmanager:{account_and_region.region}:{account_and_region.account}"
+    return f"{arn}:secret:{name}"
 
 
 def _check_health_check_unchanged(release: Release, view: ServiceView, ports: HasTargetGroups) -> Check:
     """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
-    name = "health-check-unchanged"
+    name = "health-check-is-unchanged"
     if not release.health_checks:
         return Check.skipped(name, "no health check was recorded with the release")
     now = ports.target_groups.health_checks(view.target_groups)

@@ -9,7 +9,7 @@ from rollback.domain.releases.identity import build_identity
 from rollback.domain.releases.release import Release
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import UnreadableItem
-from rollback.identity.identify import is_ours, registered_for
+from rollback.identity.identify import is_registered_by_rollback, registered_for
 from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
 from rollback.ports.all_ports import AllPorts
@@ -61,7 +61,7 @@ def ensure_registered_definition(
 def team_family(definition_arn: str, ports: HasServices) -> str:
     """Family that the team registers in: the definition's own, unless a rollback registered the definition."""
     family = family_of(definition_arn)
-    return original_family(family) if is_ours(definition_arn, ports) else family
+    return original_family(family) if is_registered_by_rollback(definition_arn, ports) else family
 
 
 def _team_tags(release: Release, ports: HasServices) -> dict[str, str]:

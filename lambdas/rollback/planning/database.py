@@ -151,5 +151,7 @@ def _check_other_writers(service_name: str, point: RecordedPoint, ports: Databas
         version = release.version if release is not None else "the running release"
         reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
         grade = graded.get(verdict.compatibility, Verdict.WARN)
-        checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, is_forceable=True))
+        checks.append(
+            Check(name=f"writer-{service.name}-fits-restored-schema", verdict=grade, reason=reason, is_forceable=True)
+        )
     return tuple(checks)

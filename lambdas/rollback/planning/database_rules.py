@@ -117,7 +117,7 @@ def _check_approval(policy: Policy) -> Check:
     )
     required = policy.database_approval == "required"
     return Check.failed_if(
-        why_not if required else None, "approval", "this environment requires none", is_forceable=True
+        why_not if required else None, "approval-is-given", "this environment requires none", is_forceable=True
     )
 
 
@@ -192,13 +192,15 @@ def _plan_by_strategy(
                 else 'only the branch of a pull request can be deleted: give "type": "database" and "pr"'
             )
             planned = DatabasePlan(strategy=strategy, branch=branch)
-            return (planned if by_request else None), (Check.failed_if(why_not, "may-be-deleted", f"branch {branch}"),)
+            return (planned if by_request else None), (
+                Check.failed_if(why_not, "branch-may-be-deleted", f"branch {branch}"),
+            )
 
 
 def _plan_restore(
     branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    name = "restore-point-known"
+    name = "restore-point-is-known"
     if target is None:
         versions = ", ".join(sorted({r.version for r in inputs.releases})) or "none"
         return None, (
@@ -232,7 +234,7 @@ def _plan_down_migrations(
     branch: str, schema: str | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan down migrations, requested by name whatever they lose; a backup is taken first."""
-    name, verdict = "can-step-down", inputs.verdict
+    name, verdict = "down-migrations-exist", inputs.verdict
     if verdict is None:
         return None, (Check.failed(name, "the migrations that were applied since the target are not known"),)
     tags = find_down_migrations(verdict, inputs.shipped, settings)
@@ -250,7 +252,7 @@ def _plan_auto(
     branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
-    name = "strategy"
+    name = "strategy-is-chosen"
     if inputs.verdict is None:
         check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:
@@ -268,7 +270,7 @@ def _plan_restore_to_time(
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if inputs.history.first_restore_after(at) is not None:
         return None, (inputs.history.judge(at, f"{at}"),)
-    check = Check.passed("restore-point-known", f"the request names it: {at}")
+    check = Check.passed("restore-point-is-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,
     )

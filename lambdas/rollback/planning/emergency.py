@@ -105,7 +105,7 @@ def _make_checks(
 
 
 def _check_standing_plan(standing: StandingPlan | None, target: Release | None) -> Check:
-    name = "standing-plan"
+    name = "target-is-in-standing-plan"
     if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
         reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
         return Check.passed(name, reason)

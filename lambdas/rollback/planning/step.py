@@ -11,7 +11,7 @@ from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
 from rollback.identity.candidates import list_candidates
-from rollback.identity.identify import identify_release, is_ours
+from rollback.identity.identify import identify_release, is_registered_by_rollback
 from rollback.identity.ports import DefinitionPorts
 from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import find_registered_definition
@@ -126,7 +126,7 @@ def _make_checks(
 def _check_is_a_release(rollback: Rollback, running: Release, ports: HasServices) -> Check:
     """Rule 5: deployments that a rollback makes never trigger a rollback."""
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
-    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, ports):
+    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_registered_by_rollback(running.definition_arn, ports):
         reason = f"{family} was deployed by a rollback, not by a release"
         return Check.failed(name, reason, suppresses=True)
     return Check.passed(name, "the failed deployment is not a rollback's")

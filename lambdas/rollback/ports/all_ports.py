@@ -52,7 +52,7 @@ class AllPorts:
         neon_of: makes the Neon port for other settings; None means that `databases` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
-        home: account and region of this deployment; None means that they are not known.
+        account_and_region: account and region of this deployment; None means that they are not known.
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ class AllPorts:
     neon_of: Callable[[Settings], Databases] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None
-    home: AccountAndRegion | None = None
+    account_and_region: AccountAndRegion | None = None
 
     def with_short_timeouts(self) -> Self:
         """Return the same ports for one invocation, but optional evidence gets one attempt and two seconds."""

@@ -9,7 +9,7 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release, ReleaseState
@@ -109,7 +109,7 @@ class Index(Protocol):
         ...
 
     @reads
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         """List the rollbacks that this alarm has triggered since then, newest first."""
         ...
 

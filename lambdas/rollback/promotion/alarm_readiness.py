@@ -44,7 +44,7 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, ports: 
 
 def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
-    name, shared = "load-balancer-is-its-own", "shared: errors that the load balancer itself returns are not counted"
+    name, shared = "load-balancer-is-exclusive", "shared: errors that the load balancer itself returns are not counted"
     try:
         others = ports.target_groups.sibling_target_groups(view.target_groups)
     except ExternalServiceError as failure:

@@ -19,7 +19,7 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
 from rollback.errors import InvalidRequest, RollbackError
 from rollback.identity.candidates import release_named
-from rollback.identity.identify import find_known_release, identify_release, is_ours, why_unresolved
+from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
@@ -58,7 +58,7 @@ def record_deployment(event: Mapping[str, Any], ports: PreparationPorts) -> Prom
     Raises:
         InvalidRequest: the event is about a service of another environment, account or region.
     """
-    service_name = find_service_of_event(event, ports.settings, ports.home)
+    service_name = find_service_of_event(event, ports.settings, ports.account_and_region)
     cursor = record_running(service_name, ports)
     prepare_standing_plan(service_name, ports)  # another release runs: check that a rollback is still available
     return cursor
@@ -72,7 +72,7 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
         return _finish(service_name, now, "a rollback is in progress: its deployments are not releases")
     view = ports.services.describe(service)
     primary = view.primary
-    if is_ours(primary.definition_arn, ports):
+    if is_registered_by_rollback(primary.definition_arn, ports):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
     identified = identify_release(primary.deployed, view, service, ports)
     release = identified.release

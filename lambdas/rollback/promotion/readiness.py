@@ -54,7 +54,7 @@ def prepare_standing_plan(
         *(newest.checks if newest is not None else ()),
         *((_check_target_is_ready(plan, running),) if targets else ()),
         arn_format(view.arn),
-        run_check("target-groups", lambda: _check_target_groups(view, ports)),
+        run_check("target-groups-are-in-use", lambda: _check_target_groups(view, ports)),
         run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, ports)),
         *_check_running_is_known(view, service, ports),
         _check_circuit_breaker(view),
@@ -115,17 +115,17 @@ def _standing_targets(
 def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:
     if not targets:
         reason = "no release is promoted: there is no target"
-        return Check.failed("target-exists", reason)
+        return Check.failed("promoted-release-exists", reason)
     good = targets[0].release
     reason = (
         f"{good.version}, promoted on {good.state_since:%Y-%m-%d %H:%M} UTC, registered as {_short_arn(targets[0])}"
     )
-    return Check.passed("target-exists", reason)
+    return Check.passed("promoted-release-exists", reason)
 
 
 def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
     """Check which target a rollback would take now; a warning if it is not the last known good."""
-    name, newest = "usable-target", plan.newest_other(running_fingerprint)
+    name, newest = "usable-target-exists", plan.newest_other(running_fingerprint)
     targets = plan.usable_targets(running_fingerprint)
     if newest is None:
         reason = f"none yet: {plan.targets[0].release.version} is the only promoted release"
@@ -144,7 +144,7 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
 
 def _check_target_groups(view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check for target groups whose targets' health says nothing about a release."""
-    name = "target-groups"
+    name = "target-groups-are-in-use"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
     silent = describe_inconclusive_groups(read_group_health(view, ports))
@@ -168,7 +168,7 @@ def _check_running_is_known(view: ServiceView, service: ServiceSettings, ports: 
 
 
 def _check_circuit_breaker(view: ServiceView) -> Check:
-    name = "circuit-breaker"
+    name = "circuit-breaker-is-on"
     if view.deployment_configuration.get("deploymentCircuitBreaker", {}).get("enable"):
         return Check.passed(name, "on: ECS reports failed deployments")
     reason = "off: ECS reports no failed deployment; switch the circuit breaker on"
@@ -176,7 +176,7 @@ def _check_circuit_breaker(view: ServiceView) -> Check:
 
 
 def _check_container_insights(service: ServiceSettings, ports: HasServices) -> Check:
-    name = "container-insights"
+    name = "container-insights-is-on"
     try:
         is_on = ports.services.has_container_insights(service.cluster)
     except ExternalServiceError as failure:

@@ -29,7 +29,7 @@ def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[
 
 
 def _check_connection(one: ServiceConnection, rollback: Rollback, ports: ConnectionCheckPorts) -> Check:
-    name, service = f"connection {one.service}", ports.settings.service(one.service)
+    name, service = f"connection-of-{one.service}-works", ports.settings.service(one.service)
     other = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
         evidence = {CONNECTION_FAILED: one.service, **other}

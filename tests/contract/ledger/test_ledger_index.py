@@ -14,7 +14,7 @@ from support.builders import NOW, SERVICE, definition, release, rollback
 from support.ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Outcome
@@ -68,8 +68,8 @@ def agrees(ledger: DynamoLedger) -> None:
         assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derived(
             ledger, ChangeEntry, service
         )
-    answers = {e.model_dump_json() for e in ledger.answers(SERVICE, DEGRADED, long_ago).items}
-    assert answers == derived(ledger, AnswerEntry, SERVICE)
+    answers = {e.model_dump_json() for e in ledger.trigger_results(SERVICE, DEGRADED, long_ago).items}
+    assert answers == derived(ledger, TriggerResultEntry, SERVICE)
 
 
 def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any, str]) -> None:
@@ -178,7 +178,7 @@ def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[
     assert not expires()
     saved = ledger.save(saved.evolve(outcome=Outcome.SUPPRESSED, concluded_at=NOW))
     assert not expires()  # not reported
-    ledger.save(saved.evolve(reported=True))
+    ledger.save(saved.evolve(is_reported=True))
     assert expires()
 
 

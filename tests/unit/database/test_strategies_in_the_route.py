@@ -58,7 +58,7 @@ def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> 
     desired = simulation.services.desired_count
     rollback = ended(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
-    assert "lose nothing" in simulation.check(rollback, "strategy").reason
+    assert "lose nothing" in simulation.check(rollback, "strategy-is-chosen").reason
     assert (simulation.running(), simulation.services.desired_count) == (image("v1"), desired)
     assert simulation.rows() == GOOD + BAD
     assert "restore" not in simulation.neon.calls
@@ -105,7 +105,7 @@ def test_strategy_auto_restores_if_stepping_down_would_lose_data(down: Migration
     assert rollback.plan is not None
     assert rollback.plan.database is not None
     assert rollback.plan.database.strategy is Strategy.RESTORE
-    assert "a restore, since" in simulation.check(rollback, "strategy").reason
+    assert "a restore, since" in simulation.check(rollback, "strategy-is-chosen").reason
 
 
 class PreviewSimulation(DatabaseSimulation):

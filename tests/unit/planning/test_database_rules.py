@@ -134,7 +134,7 @@ def test_only_a_database_rollback_checks_the_name_of_a_release_that_is_not_found
     asked: Request, named: NameMatch, is_checked: bool
 ) -> None:
     found = check_named_release(asked, named, RELEASES)
-    assert [(check.name, check.verdict) for check in found] == ([("target-exists", Verdict.FAIL)] * is_checked)
+    assert [(check.name, check.verdict) for check in found] == ([("target-is-identified", Verdict.FAIL)] * is_checked)
 
 
 # The database, its branch, the approval
@@ -174,9 +174,9 @@ def test_a_request_names_a_pull_request_exactly_if_the_environment_has_a_branch_
 
 def test_only_force_replaces_a_required_approval() -> None:
     _, checks = planned(policy=Policy(database_approval="required"))
-    assert (checks["approval"].verdict, checks["approval"].is_forceable) == (Verdict.FAIL, True)
+    assert (checks["approval-is-given"].verdict, checks["approval-is-given"].is_forceable) == (Verdict.FAIL, True)
     _, checks = planned(policy=Policy(database_approval="none"))
-    assert checks["approval"] == Check.passed("approval", "this environment requires none")
+    assert checks["approval-is-given"] == Check.passed("approval-is-given", "this environment requires none")
 
 
 # An undo
@@ -259,7 +259,7 @@ def test_a_restore_goes_to_the_pipeline_s_point_before_the_next_release() -> Non
     assert plan == DatabasePlan(
         strategy=Strategy.RESTORE, branch=MAIN, point=point().point, schema_sha256=V2.schema_sha256
     )
-    found = checks["restore-point-known"]
+    found = checks["restore-point-is-known"]
     assert found.reason == f"before v3, by the pipeline: {point().at}"
     assert found.evidence == {"lsn": str(Lsn(100)), "at": point().at.isoformat(), "before": "v3"}
     assert "restore-point-is-early" not in checks
@@ -268,7 +268,7 @@ def test_a_restore_goes_to_the_pipeline_s_point_before_the_next_release() -> Non
 def test_a_restore_to_the_start_of_a_deployment_warns_that_migrations_may_have_run_before() -> None:
     plan, checks = planned(points=(point(by="deployment"),))
     assert plan is not None
-    assert checks["restore-point-known"].reason.startswith("before v3, by the deployment: ")
+    assert checks["restore-point-is-known"].reason.startswith("before v3, by the deployment: ")
     assert checks["restore-point-is-early"].verdict is Verdict.WARN
     assert checks["restore-point-is-early"].reason.startswith("the pipeline made no checkpoint before v3")
 
@@ -307,7 +307,7 @@ def test_a_restore_needs_a_target_a_release_after_it_and_a_point(
     plan, checks = planned(target=target, **inputs)
     assert plan is None
     name, found = refusal(checks)
-    assert name == "restore-point-known"
+    assert name == "restore-point-is-known"
     assert found.startswith(reason)
 
 
@@ -324,7 +324,7 @@ def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -
     asked = request(to=at, strategy=strategy)
     plan, checks = planned(asked, target=None, history=RESTORE_SINCE)
     assert plan == DatabasePlan(strategy=Strategy.RESTORE, branch=MAIN, point=RestorePoint(at=at))
-    assert checks["restore-point-known"] == Check.passed("restore-point-known", f"the request names it: {at}")
+    assert checks["restore-point-is-known"] == Check.passed("restore-point-is-known", f"the request names it: {at}")
 
 
 def test_a_restore_to_a_named_time_expects_the_tables_of_the_target() -> None:
@@ -358,7 +358,9 @@ def test_down_migrations_run_newest_first() -> None:
         migrations=("0003", "0002"),
         schema_sha256=V2.schema_sha256,
     )
-    assert checks["can-step-down"] == Check.passed("can-step-down", "the running release's own files: 0003, 0002")
+    assert checks["down-migrations-exist"] == Check.passed(
+        "down-migrations-exist", "the running release's own files: 0003, 0002"
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,7 +377,7 @@ def test_down_migrations_run_newest_first() -> None:
 def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any], reason: str) -> None:
     plan, checks = planned(request(strategy=Strategy.DOWN_MIGRATIONS), **inputs)
     assert plan is None
-    assert refusal(checks) == ("can-step-down", reason)
+    assert refusal(checks) == ("down-migrations-exist", reason)
 
 
 @pytest.mark.parametrize(
@@ -404,8 +406,8 @@ def test_auto_steps_down_where_nothing_is_lost_and_else_restores(
     plan, checks = planned(settings=settings(strategy=Strategy.AUTO), points=(point(),), **inputs)
     assert plan is not None
     assert (plan.strategy, plan.branch, plan.schema_sha256) == (strategy, MAIN, V2.schema_sha256)
-    assert checks["strategy"] == Check.passed("strategy", reason)
-    assert ("can-step-down" in checks, "restore-point-known" in checks) == (
+    assert checks["strategy-is-chosen"] == Check.passed("strategy-is-chosen", reason)
+    assert ("down-migrations-exist" in checks, "restore-point-is-known" in checks) == (
         strategy is Strategy.DOWN_MIGRATIONS,
         strategy is Strategy.RESTORE,
     )
@@ -442,4 +444,4 @@ def test_only_a_database_rollback_of_a_pull_request_deletes_its_branch(
     plan, checks = planned(request(kind, pr=pr, strategy=Strategy.DELETE), settings=previews())
     expected = DatabasePlan(strategy=Strategy.DELETE, branch="preview/pr-42")
     assert plan == (expected if may else None)
-    assert checks["may-be-deleted"].verdict is (Verdict.PASS if may else Verdict.FAIL)
+    assert checks["branch-may-be-deleted"].verdict is (Verdict.PASS if may else Verdict.FAIL)

@@ -68,7 +68,7 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
     assert ways(simulation) == ["v0"]
     plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
-    check = next(check for check in plan.readiness if check.name == "usable-target")
+    check = next(check for check in plan.readiness if check.name == "usable-target-exists")
     assert (check.verdict, "a rollback would take v0" in check.reason) == (Verdict.WARN, True)
     assert not plan.is_ready, "the last known good itself can't be gone back to, and an operator has to know"
 

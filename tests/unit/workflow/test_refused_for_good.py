@@ -194,7 +194,7 @@ def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later
     topic = refusing(simulation, "notifications", "publish")
     ended = simulation.run()
     assert ended.concluded_at is not None
-    assert not ended.reported
+    assert not ended.is_reported
     assert simulation.clock.now() - NOW <= timedelta(
         seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds
     )

@@ -18,12 +18,12 @@ from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, par
 from rollback.domain.ledger.index import (
     OBLIGATIONS,
     PENDING,
-    AnswerEntry,
     ChangeEntry,
     Entry,
     Key,
     ObligationsEntry,
     PendingEntry,
+    TriggerResultEntry,
     build_entries,
     format_sortable_time,
 )
@@ -65,11 +65,11 @@ class LedgerIndex(LedgerDocuments):
         kept = [entry for entry in found.items if entry.admitted_at >= since]
         return ReadResult(tuple(sorted(kept, key=lambda entry: entry.admitted_at, reverse=True)), found.unreadable)
 
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         """Query by alarm and time in the sort key."""
         prefix = f"ANSWER#{alarm}#"
         items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{format_sortable_time(since)}")
-        found = self._list_entries(AnswerEntry, items, service)
+        found = self._list_entries(TriggerResultEntry, items, service)
         kept = [entry for entry in found.items if entry.alarm == alarm and entry.created_at >= since]
         return ReadResult(tuple(sorted(kept, key=lambda entry: entry.created_at, reverse=True)), found.unreadable)
 

@@ -78,7 +78,7 @@ class ChangeEntry(_Entry):
 FAILED_DEPLOYMENT = "deployment-failed"  # stands in place of an alarm's name; none of our alarms has this name
 
 
-class AnswerEntry(_Entry):
+class TriggerResultEntry(_Entry):
     """The answer of one rollback to its alarm, or to a failed deployment."""
 
     rollback_id: str
@@ -100,7 +100,7 @@ class AnswerEntry(_Entry):
         return max(self.created_at, self.rechecked_at or self.created_at)
 
 
-Entry = PendingEntry | ObligationsEntry | ChangeEntry | AnswerEntry
+Entry = PendingEntry | ObligationsEntry | ChangeEntry | TriggerResultEntry
 Key = tuple[str, str]
 
 PENDING = "PENDING"
@@ -122,7 +122,7 @@ def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
     return f"SERVICE#{service}", f"CHANGE#{format_sortable_time(admitted_at)}#{rollback_id}"
 
 
-def answer_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
+def trigger_result_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
     """Key in the order of time: answers are read since the alarm's state changed to ALARM."""
     return f"SERVICE#{service}", f"ANSWER#{alarm}#{format_sortable_time(created_at)}#{rollback_id}"
 
@@ -144,16 +144,16 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
     if rollback.refusal is not None or (rollback.admitted_at is not None and began):
         at = rollback.admitted_at or rollback.began_at
         entries[change_key(rollback.service_name, at, rollback.id)] = build_change_entry(rollback)
-    answer = build_answer_entry(rollback)
+    answer = build_trigger_result_entry(rollback)
     if answer is not None:
-        entries[answer_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
+        entries[trigger_result_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
     return entries
 
 
 def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
     """Build the entry; None: concluded and reported, lost writes too, and not to be evaluated again."""
     is_open = rollback.concluded_at is None
-    if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
+    if not is_open and rollback.is_reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
         return None
     return PendingEntry(
         service=rollback.service_name,
@@ -223,12 +223,12 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
     )
 
 
-def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
+def build_trigger_result_entry(rollback: Rollback) -> TriggerResultEntry | None:
     """Build the entry; None: no event triggered the rollback."""
     event = rollback.event
     if event is None:
         return None
-    return AnswerEntry(
+    return TriggerResultEntry(
         rollback_id=rollback.id,
         alarm=event.alarm or FAILED_DEPLOYMENT,
         created_at=rollback.created_at,

@@ -67,7 +67,7 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
 
 def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
     """Check that ECS would accept the definition for the service."""
-    name = "service-accepts-it"
+    name = "service-accepts-definition"
     problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]
     if problems:
         reason = f"{'; '.join(problems)}: ECS refuses it, or its tasks serve nothing; change the service first"
@@ -77,7 +77,7 @@ def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Ch
 
 def arn_format(service_arn: str) -> Check:
     """Check that the service's ARN names its cluster, as policies and event patterns expect."""
-    name, resource = "service-arn", service_arn.rpartition(":")[2]
+    name, resource = "service-arn-is-in-long-format", service_arn.rpartition(":")[2]
     if len(resource.split("/")) >= _PARTS_OF_LONG_ARN:
         return Check.passed(name, "it names the cluster")
     reason = (

@@ -118,7 +118,7 @@ def _slots(work: BackgroundWork) -> Check:
             f"loses its place and has to be set up anew, from a fresh copy. Drop the slots first, {_FORCE}"
         )
     lost = [f"replication slot {slot}" for slot in work.slots]
-    return _check("replication-slots", why_not, "there is no logical replication slot", lost=lost)
+    return _check("no-replication-slots", why_not, "there is no logical replication slot", lost=lost)
 
 
 def _subscriptions(work: BackgroundWork, *, replaces_data: bool) -> Check:
@@ -131,7 +131,7 @@ def _subscriptions(work: BackgroundWork, *, replaces_data: bool) -> Check:
             f"ALTER SUBSCRIPTION … DISABLE or drop them first, {_FORCE}"
         )
     losable = [f"subscription {subscription}" for subscription in work.subscriptions] if replaces_data else []
-    return _check("subscriptions", why_not, "there is no subscription", lost=losable)
+    return _check("no-subscriptions", why_not, "there is no subscription", lost=losable)
 
 
 def _jobs(work: BackgroundWork) -> Check:
@@ -142,7 +142,7 @@ def _jobs(work: BackgroundWork) -> Check:
             f"pg_cron runs jobs that may write behind the fence: {_named(active)}; deactivate them first "
             f"(SELECT cron.alter_job(number, active := false)), {_FORCE}"
         )
-    return _check("scheduled-jobs", why_not, "pg_cron runs no active job that can be seen")
+    return _check("no-scheduled-jobs", why_not, "pg_cron runs no active job that can be seen")
 
 
 def _workers(workers: Sequence[ClientSession]) -> Check:
@@ -152,7 +152,7 @@ def _workers(workers: Sequence[ClientSession]) -> Check:
         why_not = (
             f"background workers of the database may write behind the fence: {named}; stop what starts them, {_FORCE}"
         )
-    return _check("background-workers", why_not, "no background worker is connected that could write")
+    return _check("no-background-workers", why_not, "no background worker is connected that could write")
 
 
 def _seen(work: BackgroundWork) -> Check:
