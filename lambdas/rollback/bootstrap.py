@@ -100,8 +100,8 @@ def make_ports(
     balancers = clients.of("elbv2")
     secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
-    def neon_of(given: Settings) -> Databases:
-        return cast(Databases, LazyProxy(lambda: _databases(given, secrets)))
+    def neon_of(rollback_settings: Settings) -> Databases:
+        return cast(Databases, LazyProxy(lambda: _databases(rollback_settings, secrets)))
 
     return AllPorts(
         settings=settings,

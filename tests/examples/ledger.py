@@ -126,7 +126,7 @@ EXAMPLES: dict[str, Example] = {
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.obligations": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
-    "Index.answers": Example(
+    "Index.trigger_results": Example(
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},
         {"service": OTHER, "alarm": "another", "since": AFTER},
     ),

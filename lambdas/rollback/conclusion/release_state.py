@@ -64,7 +64,9 @@ def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseSt
     standing = read_standing_plan(release.service, ports)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
-        ports.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
+        ports.ledger.put_standing_plan(
+            standing.without_target(release.fingerprint).model_copy(update={"computed_at": at})
+        )
 
 
 def _find_in_ledger(release: Release, ports: HasLedger) -> Release | None:

@@ -97,7 +97,7 @@ def check_outage_against_elb(service: str, view: ServiceView, ports: OutagePorts
             for group in (view.target_groups if in_alarm else ())
         }
     except ExternalServiceError as failure:
-        return Check.warned("outage-is-seen", f"could not be asked: {failure}")
+        return Check.warned("outage-is-seen", f"not checked: {failure}")
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 

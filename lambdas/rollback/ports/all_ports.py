@@ -49,7 +49,7 @@ class AllPorts:
 
     Attributes:
         neon: raises InvalidRequest where the environment has no database; so does `sql`.
-        neon_of: makes the Neon port for other settings; None means that `databases` serves all settings.
+        neon_of: makes the Neon port for other settings; None means that `neon` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
         account_and_region: account and region of this deployment; None means that they are not known.

@@ -25,7 +25,7 @@ class Documents(Protocol):
 
     @changes_state
     def create(self, rollback: Rollback) -> Rollback:
-        """Store a new document and mark its event as seen; a retry returns the stored document.
+        """Store a new document and mark its event as taken; a retry returns the stored document.
 
         Raises:
             Conflict: another rollback has already taken the same event.
@@ -91,7 +91,7 @@ class Documents(Protocol):
 
 
 class Index(Protocol):
-    """The ledger's index (`domain.ledger_index`): each question is one request, whatever the ledger's age."""
+    """The ledger's index (`domain.ledger.index`): each question is one request, whatever the ledger's age."""
 
     @reads
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
@@ -140,7 +140,7 @@ class Index(Protocol):
 
 
 class Pages(Protocol):
-    """Counts of sent pages, so that a flapping alarm makes one page with a count (`domain.page_count`)."""
+    """Counts of sent pages, so that a flapping alarm makes one page with a count (`domain.ledger.page_count`)."""
 
     @reads
     def page_count(self, service: str, aggregation_key: str) -> PageCount | None:

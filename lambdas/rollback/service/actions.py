@@ -14,7 +14,7 @@ from rollback.service.next_action import ServiceMove
 from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import ServiceChangePorts
 
-_MIN_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
+_EMERGENCY_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
 _DEPLOYS = frozenset({ServiceMove.UPDATE_SERVICE, ServiceMove.FORCE_NEW_DEPLOYMENT, ServiceMove.START_FROM_ZERO})
 
 
@@ -118,9 +118,9 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
             quiet[part] = {**quiet[part], "rollback": False}
     if (
         escalation_level is not EscalationLevel.SERVICE
-        and quiet.get("maximumPercent", _MIN_MAXIMUM_PERCENT) < _MIN_MAXIMUM_PERCENT
+        and quiet.get("maximumPercent", _EMERGENCY_MAXIMUM_PERCENT) < _EMERGENCY_MAXIMUM_PERCENT
     ):
-        quiet["maximumPercent"] = _MIN_MAXIMUM_PERCENT
+        quiet["maximumPercent"] = _EMERGENCY_MAXIMUM_PERCENT
     return quiet
 
 

@@ -273,9 +273,13 @@ def primary(**members: Any) -> dict[str, Any]:
             web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
             "",
         ),
-        (described(), web(volumes=[{"name": "data", "configuredAtLaunch": True}]), "which the service does not"),
+        (
+            described(),
+            web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            "and the service does not configure it",
+        ),
         (described(), {**web(), "networkMode": "bridge"}, "network mode is bridge"),
-        (described(networkConfiguration={}), web(), "the service has not a network configuration"),
+        (described(networkConfiguration={}), web(), "the service lacks a network configuration"),
         (described(), {**web(), "requiresCompatibilities": ["EC2"]}, "runs on Fargate"),
         (
             described(launchType=None, capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT"}]),

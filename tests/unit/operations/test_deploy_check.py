@@ -26,23 +26,23 @@ def shipped(version: str, state: ReleaseState) -> Simulation:
 )
 def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, named: str) -> None:
     answer = check_deploy(SERVICE, named, shipped("v3", state).ports)
-    assert not answer.allowed
-    assert f"is of v3, which is {state}" in answer.why
-    assert "rollback unquarantine production v3 --service express-api" in answer.why
-    assert "\n" not in answer.why
+    assert not answer.is_allowed
+    assert f"belongs to v3, which is {state}" in answer.reason
+    assert "rollback unquarantine production v3 --service express-api" in answer.reason
+    assert "\n" not in answer.reason
 
 
 @pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
 def test_the_image_of_any_other_release_may_be_deployed(state: ReleaseState) -> None:
     answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).ports)
-    assert answer.allowed
-    assert f"is of v3, which is {state}" in answer.why
+    assert answer.is_allowed
+    assert f"belongs to v3, which is {state}" in answer.reason
 
 
 def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
     answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).ports)
-    assert answer.allowed
-    assert "not known to the ledger" in answer.why
+    assert answer.is_allowed
+    assert "not known to the ledger" in answer.reason
 
 
 def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
@@ -55,8 +55,8 @@ def test_no_image_may_be_deployed_during_a_rollback() -> None:
     simulation = shipped("v3", CANDIDATE)
     rollback = simulation.admit()
     answer = check_deploy(SERVICE, image("v9"), simulation.ports)
-    assert not answer.allowed
-    assert rollback.id in answer.why
+    assert not answer.is_allowed
+    assert rollback.id in answer.reason
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
     assert check_deploy(SERVICE, image("v9"), simulation.ports).allowed
 

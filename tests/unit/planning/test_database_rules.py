@@ -226,12 +226,12 @@ DELETION = Plan(
         (
             undone(database=UNANSWERED),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
-            f"rollback-backup-{EARLIER}, which has the state before",
+            f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
             undone(database=UNANSWERED, plan=Plan(running=V2, target=V1, checks=())),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
-            f"rollback-backup-{EARLIER}, which has the state before",
+            f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
             undone(database=DELETED, plan=DELETION),
@@ -239,7 +239,7 @@ DELETION = Plan(
         ),
         (
             undone(RollbackType.DATABASE),
-            f'{EARLIER} was a database rollback: undo it with "type": "database"',
+            f'{EARLIER} was a database rollback: undo that rollback with "type": "database"',
         ),
     ],
 )
@@ -298,7 +298,7 @@ RESTORE_SINCE = BranchHistory(restores=(OwnRestore(EARLIER, NOW - timedelta(minu
         (None, {}, "there is no promoted release whose data could be restored; known: v1, v2, v3"),
         (None, {"releases": ()}, "there is no promoted release whose data could be restored; known: none"),
         (V3, {}, "no release was deployed after v3: name the version whose data is to be restored"),
-        (V2, {}, "no restore point was recorded before v3; `rollback checkpoint` in the pipeline"),
+        (V2, {}, "no restore point was recorded before v3; let the pipeline run the command checkpoint"),
     ],
 )
 def test_a_restore_needs_a_target_a_release_after_it_and_a_point(
@@ -324,7 +324,9 @@ def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -
     asked = request(to=at, strategy=strategy)
     plan, checks = planned(asked, target=None, history=RESTORE_SINCE)
     assert plan == DatabasePlan(strategy=Strategy.RESTORE, branch=MAIN, point=RestorePoint(at=at))
-    assert checks["restore-point-is-known"] == Check.passed("restore-point-is-known", f"the request names it: {at}")
+    assert checks["restore-point-is-known"] == Check.passed(
+        "restore-point-is-known", f"the request names the time {at}"
+    )
 
 
 def test_a_restore_to_a_named_time_expects_the_tables_of_the_target() -> None:
@@ -371,7 +373,7 @@ def test_down_migrations_run_newest_first() -> None:
             {"verdict": verdict(*TAGS), "shipped": shipped(has_down=False)},
             "the running release ships no down file for 0002, 0003",
         ),
-        ({"verdict": verdict()}, "the target's migrations are the ones that are applied: no migration can be reverted"),
+        ({"verdict": verdict()}, "only the target's own migrations are applied: there is no migration to revert"),
     ],
 )
 def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any], reason: str) -> None:

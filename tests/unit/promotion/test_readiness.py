@@ -117,7 +117,7 @@ def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
     simulation.images.exists = fails  # type: ignore[method-assign]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
+    assert verdict(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
 
 
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:

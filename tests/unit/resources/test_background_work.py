@@ -113,7 +113,7 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
     assert lost == [f"lost by the restore: replication slot {SLOT}: set up its consumers again"]
-    assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
+    assert any(note.startswith("overridden by force: no-replication-slots") for note in scenario.progress.notes)
 
 
 def test_what_is_not_seen_before_is_in_the_report() -> None:

@@ -19,7 +19,7 @@ from rollback.service import next_target
 PASS = Check.passed("a", "")
 WARN = Check.warned("b", "")
 FAIL = Check.failed("c", "gone")
-UNASKED = Check.warned("d", "could not be asked", evidence={NOT_KNOWN: "d"})
+UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,12 @@ def unfence(
     if lease is not None and force:
         print_paragraph(describe_holder(lease, ports))
     result = operation.unfence(name, operator, ports, force=force)
-    for obligation in result.done:
+    for obligation in result.discharged:
         print_paragraph(f"put back: {obligation}")
-    for obligation in result.left:
+    for obligation in result.remaining:
         print_paragraph(f"NOT YET: {obligation}")
-    print_paragraph(result.stands)
-    if result.left:
+    print_paragraph(result.service_state)
+    if result.remaining:
         print_paragraph(
             "Scaling is put back once the tasks run, the deployment configuration once the rollout is COMPLETED: run "
             "the command again then. If a branch could not be protected, protect it in Neon's console, and run the "

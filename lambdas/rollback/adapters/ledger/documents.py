@@ -1,6 +1,6 @@
 """Ledger items of rollback documents: created once, saved by compare-and-set, an intent only under the lease.
 
-The same transaction writes the document's index (`domain.ledger_index`), which decisions read.
+The same transaction writes the document's index (`domain.ledger.index`), which decisions read.
 """
 
 from collections.abc import Iterator
@@ -161,7 +161,7 @@ def build_index_parts(table: LedgerTable, rollback: Rollback) -> list["TransactW
             parts.append({"Delete": {"TableName": table.name, "Key": key(pk, sk)}})
             continue
         item = {**key(pk, sk), "body": {"S": entry.model_dump_json()}}
-        if pk.startswith("SERVICE#"):  # changes and answers, which no decision reads when they are old
+        if pk.startswith("SERVICE#"):  # changes and trigger results, which no decision reads when they are old
             item["expires"] = expiry(rollback.began_at + retention_of(rollback))
         parts.append(table.put_part(item))
     return parts

@@ -1,7 +1,7 @@
-"""Ledger items of the index: pending rollbacks, obligations, changes and answers to alarms.
+"""Ledger items of the index: pending rollbacks, obligations, changes and results of triggers.
 
 A ledger that is older than the index has none of these items. Until `build_index` has made them, the documents are
-read instead: the answer is the same, but slow.
+read instead: the result is the same, but slow.
 """
 
 import contextlib

@@ -59,7 +59,7 @@ def find_unanswered_alarm(
     decided = [answer for answer in answers if answer.is_decided]
     if not decided:
         return UnansweredAlarm(since, _previous_state(alarm, since, ports))
-    began = _later_deployment_began_at(max(answer.answered_at for answer in decided), service, ports)
+    began = _later_deployment_began_at(max(answer.evaluation_began_at for answer in decided), service, ports)
     if began is None:
         return None
     why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
