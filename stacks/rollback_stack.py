@@ -1,4 +1,4 @@
-"""`MacroAi<Env>RollbackStack`: watches the services of an environment and rolls them back, whoever deploys them."""
+"""`MacroAi<Env>RollbackStack`: watches and rolls back the services of an environment, whichever tool deploys them."""
 
 from aws_cdk import ArnFormat, CfnOutput, CfnResource, Stack
 from aws_cdk import Environment as CdkEnvironment
@@ -17,7 +17,7 @@ from rollback_constructs.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
-from rollback_constructs.self_monitoring import SelfMonitoring
+from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
 from stacks.environment import Environment
@@ -103,23 +103,31 @@ class RollbackStack(Stack):
             log_key=keys["logs"],
         )
         alarms = [
-            ServiceAlarms(self, f"Alarms-{service.name}", prefix=prefix, service=service, settings=settings.alarms)
+            ServiceAlarms(
+                self,
+                f"Alarms-{service.name}",
+                prefix=prefix,
+                environment=runtime_settings.environment,
+                service=service,
+                settings=settings.alarms,
+            )
             for service in attachments
         ]
-        triggers = {
+        composite_alarms = {
             name(prefix, service.name): alarm
-            for service, own in zip(attachments, alarms, strict=True)
-            for name, alarm in ((degraded_alarm, own.degraded), (outage_alarm, own.outage))
+            for service, service_alarms in zip(attachments, alarms, strict=True)
+            for name, alarm in ((degraded_alarm, service_alarms.degraded), (outage_alarm, service_alarms.outage))
         }
         Triggers(
             self,
             "Triggers",
             prefix=prefix,
+            environment=runtime_settings.environment,
             settings=settings.triggers,
             receivers=Receivers(
                 rollbacks.machine, promotions.machine, functions.report, functions.promote, functions.database
             ),
-            alarms=triggers,
+            alarms=composite_alarms,
             service_arns=access.service_arns(),
             critical=notifications.critical,
         )
@@ -134,8 +142,8 @@ class RollbackStack(Stack):
             janitor_minutes=settings.triggers.janitor_minutes,
             critical=notifications.critical,
         )
-        monitoring.watch_state_machine("Workflow", rollbacks.machine, workflow_name)
-        monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion")
+        monitoring.watch_state_machine("Workflow", rollbacks.machine, workflow_name, ADVICE_ON_ROLLBACKS)
+        monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion", ADVICE_ON_PROMOTIONS)
         for function in functions.all:
             monitoring.watch_function(function)
         # The command reads the settings here, so that it and the functions can't disagree.

@@ -67,7 +67,8 @@ def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]
             "back to", f"[yellow]none yet: {only} is the only promoted release; it is the target of the next one[/]"
         )
     else:
-        yield _line("back to", "[red]none: the ledger has no promoted release; `rollback promote` makes one[/]")
+        command = escape_markup(f"rollback promote {ports.settings.environment} --service {service.name}")
+        yield _line("back to", f"[red]none: the ledger has no promoted release; `{command}` makes one[/]")
     drift = describe_drift(service, view.primary.definition_arn, ports)
     if drift:
         yield _line("drift", f"[yellow]{escape_markup(drift)}[/]")

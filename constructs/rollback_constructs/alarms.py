@@ -68,10 +68,17 @@ class ServiceAlarms(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, prefix: str, service: Attachment, settings: AlarmSettings
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        prefix: str,
+        environment: str,
+        service: Attachment,
+        settings: AlarmSettings,
     ) -> None:
         super().__init__(scope, id_)
-        self._service, self._settings, self._prefix = service, settings, prefix
+        self._service, self._settings, self._prefix, self._environment = service, settings, prefix, environment
         s = settings
         errors = self._traffic_alarm("ErrorRate", "error-rate", self._error_rate, s.max_error_rate_percent)
         latency = self._traffic_alarm("Latency", "latency", self._latency, s.max_p95_latency_seconds)
@@ -123,22 +130,35 @@ class ServiceAlarms(Construct):
         measure: Callable[[tuple[str, ...]], cloudwatch.IMetric],
         threshold: float,
         periods: int | None = None,
-        **how: Any,
+        **alarm_options: Any,
     ) -> list[cloudwatch.Alarm]:
         """Create one alarm on the load balancer if it is the service's own, else one for every three target groups."""
         batches = list(_batches(self._service.target_groups)) if self._service.load_balancer_shared else [()]
         return [
-            self._leaf(id_, measure(groups), name, threshold, periods, number=number, **how)
+            self._leaf(id_, measure(groups), name, threshold, periods, number=number, **alarm_options)
             for number, groups in enumerate(batches)
         ]
 
     def _target_group_alarm(
-        self, id_: str, name: str, metric: str, statistic: str, threshold: float, periods: int | None = None, **how: Any
+        self,
+        id_: str,
+        name: str,
+        metric: str,
+        statistic: str,
+        threshold: float,
+        periods: int | None = None,
+        **alarm_options: Any,
     ) -> list[cloudwatch.Alarm]:
         """Create one alarm for each target group: a group without data is no evidence about the others."""
         return [
             self._leaf(
-                id_, self._group_metric(metric, statistic, group), name, threshold, periods, number=number, **how
+                id_,
+                self._group_metric(metric, statistic, group),
+                name,
+                threshold,
+                periods,
+                number=number,
+                **alarm_options,
             )
             for number, group in enumerate(self._service.target_groups)
         ]
@@ -155,14 +175,14 @@ class ServiceAlarms(Construct):
         comparison: cloudwatch.ComparisonOperator = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> cloudwatch.Alarm:
-        """Create an alarm on M of N periods; with a number of periods of its own, on all of them."""
+        """Create an alarm on M of N periods; if `periods` is set, on all of these periods."""
         return cloudwatch.Alarm(
             self,
             f"{id_}{number + 1 if number else ''}",
             alarm_name=leaf_alarm(self._prefix, self._service.name, name, number),
             alarm_description=(
                 f"Evidence about {self._service.name} ({name}). This alarm alone starts no rollback: it is part of a "
-                "composite alarm, degraded or outage. No action is needed unless that alarm fires."
+                "composite alarm, degraded or outage. No action is needed unless the composite alarm fires."
             ),
             metric=metric,
             threshold=threshold,
@@ -178,8 +198,9 @@ class ServiceAlarms(Construct):
             id_,
             composite_alarm_name=name,
             alarm_description=(
-                f"When this alarm goes from OK to ALARM, it starts a rollback of {self._service.name}. Don't set its "
-                "state by hand. To follow the rollback: rollback status, rollback history."
+                f"This alarm starts a rollback of {self._service.name} when the alarm goes from OK to ALARM. Do not "
+                f"set the state of this alarm yourself. To follow the rollback, run rollback status "
+                f"{self._environment} or rollback history {self._environment}."
             ),
             alarm_rule=cloudwatch.AlarmRule.any_of(*any_of),
         )
@@ -214,9 +235,9 @@ class ServiceAlarms(Construct):
         return {f"{letter}{index}": self._group_metric(name, statistic, group) for index, group in enumerate(groups)}
 
     def _requests(self, groups: tuple[str, ...]) -> dict[str, cloudwatch.IMetric]:
-        """Return the requests; of a load balancer of the service's own, with those that it answered by itself."""
-        own = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
-        return self._per_group_metrics("RequestCount", "Sum", "r", groups) | own
+        """Return the request counts; without target groups, with the requests that ELB itself answered."""
+        balancer_errors = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
+        return self._per_group_metrics("RequestCount", "Sum", "r", groups) | balancer_errors
 
     def _error_rate(self, groups: tuple[str, ...]) -> cloudwatch.IMetric:
         requests = self._requests(groups)
@@ -242,10 +263,10 @@ class ServiceAlarms(Construct):
         """Return the missing tasks; without a count of running tasks from Container Insights there is no data point."""
         dimensions = {"ClusterName": self._service.cluster, "ServiceName": self._service.ecs_service}
         counts: dict[str, cloudwatch.IMetric] = {
-            "wanted": self._metric(_INSIGHTS, "DesiredTaskCount", "Minimum", dimensions),
+            "desired": self._metric(_INSIGHTS, "DesiredTaskCount", "Minimum", dimensions),
             "running": self._metric(_INSIGHTS, "RunningTaskCount", "Maximum", dimensions),
         }
-        return self._math("IF(running >= 0, wanted-running)", "tasks missing", counts)
+        return self._math("IF(running >= 0, desired-running)", "tasks missing", counts)
 
     def _error_logs(self) -> cloudwatch.IMetric:
         group = logs.LogGroup.from_log_group_name(self, "Logs", self._service.log_group)

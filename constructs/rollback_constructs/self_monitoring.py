@@ -27,18 +27,24 @@ from rollback.names import (
 
 _EXECUTIONS = {
     "ExecutionsFailed": (
-        "An execution of the state machine {name} failed. If its input was not simply mistyped, run rollback history "
-        "to see how far the rollback got; the janitor concludes it."
+        "An execution of the state machine {name} failed. Read the error in the execution. If the error is about "
+        "mistyped input, start an execution with the right input. {advice}"
     ),
     "ExecutionsTimedOut": (
-        "An execution of the state machine {name} took longer than the limits of all its steps together. Run rollback "
-        "status to see the state of the services; the janitor concludes the rollback."
+        "An execution of the state machine {name} took longer than the limits of all its steps together. {advice}"
     ),
     "ExecutionThrottled": (
-        "Step Functions throttles executions of the state machine {name}, so rollbacks take longer. Request a higher "
-        "quota of state transitions."
+        "Step Functions throttles executions of the state machine {name}, so each execution takes longer. Request a "
+        "higher quota of state transitions."
     ),
 }
+ADVICE_ON_ROLLBACKS = (
+    "Run rollback history {environment} to see how far the rollback got. The janitor concludes the rollback."
+)
+ADVICE_ON_PROMOTIONS = (
+    "Run rollback versions {environment} to see the states of the releases. The scheduled run of the promote function "
+    "judges the running release again."
+)
 _FUNCTION_DESCRIPTIONS = {
     "Errors": "The Lambda function {name} failed. Read its log for the reason.",
     "Throttles": (
@@ -65,16 +71,16 @@ class WatchSettings(BaseModel):
         default=2, ge=0, description="in a period; Lambda tries a failing sweep of the janitor three times"
     )
     max_function_throttles: int = Field(default=0, ge=0, description="in a period")
-    silent_rounds: int = Field(default=3, ge=1, description="sweeps of the janitor that may be missing")
-    stale_lease_rounds: int = Field(default=3, ge=1, description="sweeps that find the same lease expired")
-    no_way_back_rounds: int = Field(
+    silent_sweeps: int = Field(default=3, ge=1, description="sweeps of the janitor that may be missing")
+    stale_lease_sweeps: int = Field(default=3, ge=1, description="sweeps that find the same lease expired")
+    no_target_sweeps: int = Field(
         default=12, ge=1, description="sweeps that find no rollback target; longer than a first release bakes"
     )
 
     @property
-    def longest_rounds(self) -> int:
-        """The most evaluation periods of an alarm; CloudWatch evaluates a day at most, for periods below an hour."""
-        return max(self.silent_rounds, self.stale_lease_rounds, self.no_way_back_rounds)
+    def most_sweeps(self) -> int:
+        """The most sweeps that an alarm evaluates; CloudWatch evaluates a day at most, for periods below an hour."""
+        return max(self.silent_sweeps, self.stale_lease_sweeps, self.no_target_sweeps)
 
 
 class SelfMonitoring(Construct):
@@ -102,13 +108,27 @@ class SelfMonitoring(Construct):
         for service in services:
             self._alarm_on_service(service)
 
-    def watch_state_machine(self, id_: str, machine: sfn.StateMachine, name: str) -> None:
-        """Create alarms on the executions of a state machine; `name` as in its ARN."""
+    def watch_state_machine(self, id_: str, machine: sfn.StateMachine, name: str, advice: str) -> None:
+        """Create alarms on the executions of a state machine.
+
+        Args:
+            id_: first part of the alarms' ids.
+            machine: state machine to watch.
+            name: name of the state machine, as in its ARN.
+            advice: action for the operator, with `{environment}` in place of the environment's name.
+        """
         dimensions = {"StateMachineArn": machine.state_machine_arn}
+        action = advice.format(environment=self._environment)
         for metric, description in _EXECUTIONS.items():
             summed = self._metric("AWS/States", metric, "Sum", dimensions)
             limit = self._settings.max_failed_executions if metric == "ExecutionsFailed" else 0
-            self._alarm(f"{id_}{metric}", f"{name}-{_hyphened(metric)}", description.format(name=name), summed, limit)
+            self._alarm(
+                f"{id_}{metric}",
+                f"{name}-{_hyphened(metric)}",
+                description.format(name=name, advice=action),
+                summed,
+                limit,
+            )
 
     def watch_function(self, function: lambda_.Function) -> None:
         """Create alarms on the invocations of a function."""
@@ -135,7 +155,7 @@ class SelfMonitoring(Construct):
             sweeps,
             1,
             comparison=_BELOW,
-            periods=self._settings.silent_rounds,
+            periods=self._settings.silent_sweeps,
             missing=_MISSING_IS_ALARM,
         )
 
@@ -144,23 +164,23 @@ class SelfMonitoring(Construct):
         self._alarm(
             f"StaleLease-{service}",
             f"{self._prefix}-{service}-stale-lease",
-            f"The lease on {service} expired, and neither its rollback nor the janitor released it, so that rollback "
-            f"may be unfinished. Run rollback status {self._environment}; if no process runs the rollback, run "
-            f"rollback unlock {self._environment}.",
+            f"The lease on {service} expired, and neither its rollback nor the janitor released the lease. The "
+            f"rollback may be unfinished. Run rollback status {self._environment}. If no process runs the rollback, "
+            f"run rollback unlock {self._environment} --service {service} --reason '...'.",
             self._janitor_metric(METRIC_STALE_LEASES, "Maximum", dimensions),
             0,
-            periods=self._settings.stale_lease_rounds,
+            periods=self._settings.stale_lease_sweeps,
             missing=_MISSING_KEEPS_STATE,
         )
         self._alarm(
-            f"NoWayBack-{service}",
-            f"{self._prefix}-{service}-no-way-back",
+            f"NoRollbackTarget-{service}",
+            f"{self._prefix}-{service}-no-rollback-target",
             f"{service} has no release to roll back to: if it fails now, a rollback is refused. Run rollback status "
             f"{self._environment} for the reason.",
             self._janitor_metric(METRIC_ROLLBACK_AVAILABLE, "Maximum", dimensions),
             1,
             comparison=_BELOW,
-            periods=self._settings.no_way_back_rounds,
+            periods=self._settings.no_target_sweeps,
             missing=_MISSING_KEEPS_STATE,
         )
 

@@ -76,6 +76,7 @@ class Triggers(Construct):
         id_: str,
         *,
         prefix: str,
+        environment: str,
         settings: TriggerSettings,
         receivers: Receivers,
         alarms: Mapping[str, cloudwatch.CompositeAlarm],
@@ -85,32 +86,34 @@ class Triggers(Construct):
         """Create the rules.
 
         Args:
-            scope: of the construct.
-            id_: of the construct.
+            scope: parent of the construct.
+            id_: id of the construct in its scope.
             prefix: first part of all names.
-            settings: of delivery and janitor.
-            receivers: of the events.
+            environment: name of the environment, for commands in alarm descriptions.
+            settings: settings of the delivery of events and of the janitor.
+            receivers: state machines and functions that receive the events.
             alarms: composite alarms by name.
             service_arns: `service/<cluster>/<name>` → ARN.
-            critical: topic of the alarms on the queues.
+            critical: topic to which the alarms on the queues publish.
         """
         super().__init__(scope, id_)
         self._prefix, self._settings, self._critical = prefix, settings, critical
         self.dead_letters = self._queue("DeadLetters", "dead-letters")
         self.failed = self._queue("FailedInvocations", "failed-invocations")
-        self.undelivered = self._alarm_on(
+        self.undelivered_alarm = self._alarm_on(
             self.dead_letters,
             "Undelivered",
             "undelivered",
             "EventBridge could not deliver an event, so a rollback, promotion or janitor sweep may not have started. "
-            "Read the message in this queue; if a service needs it, run rollback start.",
+            f"Read the message in the queue {prefix}-rollback-dead-letters. If a service needs a rollback, run "
+            f"rollback start {environment} --service SERVICE.",
         )
-        self.unanswered = self._alarm_on(
+        self.failed_events_alarm = self._alarm_on(
             self.failed,
             "FailedEvents",
             "failed-events",
-            "A Lambda function failed on an event three times. Read the message in this queue: it has the event and "
-            "the error. Then check the service with rollback status.",
+            "A Lambda function failed on an event three times. Read the event and the error in the message in the "
+            f"queue {prefix}-rollback-failed-invocations. Then run rollback status {environment} to check the service.",
         )
         rollback, promotion = (
             self._state_machine_target(receivers.rollback),
@@ -188,7 +191,7 @@ class Triggers(Construct):
             )
 
     def _conclude_failed_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:
-        """Conclude after failures that no Catch handles: States.Runtime, a stop by hand, the time limit."""
+        """Conclude after failures that no Catch handles: States.Runtime, a stop by an operator, the time limit."""
         events.Rule(
             self,
             "BrokenExecution",

@@ -15,7 +15,7 @@ FAILURES = {
     *(f"{PREFIX}-rollback-{function}-{what}" for function in FUNCTIONS for what in ("errors", "throttles")),
 }
 SILENT = f"{PREFIX}-rollback-janitor-silent"
-FROM_THE_JANITOR = {f"{PREFIX}-express-api-stale-lease", f"{PREFIX}-express-api-no-way-back"}
+FROM_THE_JANITOR = {f"{PREFIX}-express-api-stale-lease", f"{PREFIX}-express-api-no-rollback-target"}
 NAMESPACES = {"AWS/States": "StateMachineArn", "AWS/Lambda": "FunctionName", "AWS/SQS": "QueueName"}
 
 Alarm = dict[str, Any]
@@ -74,7 +74,8 @@ def test_the_alarms_on_the_janitors_metrics_use_the_names_that_the_janitor_write
     on_service = ("macro-ai", "production", "express-api")
     assert describe(SILENT) == ("Rollback", "JanitorSweeps", ("macro-ai", "production", None), below, 1)
     assert describe(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
-    assert describe(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "RollbackAvailable", on_service, below, 1)
+    target_alarm = f"{PREFIX}-express-api-no-rollback-target"
+    assert describe(target_alarm) == ("Rollback", "RollbackAvailable", on_service, below, 1)
 
 
 def test_alarms_may_publish_on_the_critical_topic(templates: dict[str, Template]) -> None:

@@ -50,7 +50,7 @@ def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
         repository="api",
         load_balancer_shared=shared,
     )
-    ServiceAlarms(stack, "Service", prefix=PREFIX, service=service, settings=AlarmSettings())
+    ServiceAlarms(stack, "Service", prefix=PREFIX, environment="production", service=service, settings=AlarmSettings())
     resources = app.synth().get_stack_by_name("Alarms").template["Resources"]
     kinds = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
     return {

@@ -26,7 +26,9 @@ def protect_branches(rollback: Rollback) -> Iterator[str]:
     for obligation in rollback.left_to_operator():
         if obligation.kind is ObligationKind.BRANCH_PROTECTION:
             branch_id = obligation.before["branch_id"]
-            yield f"Protect branch {branch_id} again, in Neon's console or by `rollback unfence`"
+            service_name = rollback.service_of_obligation(obligation)
+            command = f"rollback unfence {rollback.environment} --service {service_name} --reason '…'"
+            yield f"Protect branch {branch_id} again, in Neon's console or by `{command}`"
 
 
 def _services_left_at_zero(rollback: Rollback) -> list[str]:

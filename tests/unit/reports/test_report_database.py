@@ -31,4 +31,5 @@ def test_the_report_names_the_branch_that_the_operator_has_to_protect_again() ->
         "Condition: v2 is the release that the service would start; the data may be overwritten "
         "or partly changed; backup branch br-9"
     )
-    assert protect == "Protect branch br-1 again, in Neon's console or by `rollback unfence`"
+    command = f"rollback unfence {ended.environment} --service {ended.service_name} --reason '…'"
+    assert protect == f"Protect branch br-1 again, in Neon's console or by `{command}`"

@@ -22,7 +22,7 @@ def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> 
     print_report(make_console(), concluded, deployment.settings)
     if concluded.taken_over_by is not None:
         print_paragraph(f"{concluded.taken_over_by} has taken over and continues")
-    pause = f"rollback pause {environment} --service {concluded.service_name}"
-    print_paragraph(f"The next alarm starts another rollback. To prevent that: {pause} --reason '…'")
+    pause = f"rollback pause {environment} --service {concluded.service_name} --reason '…'"
+    print_paragraph(f"The next alarm starts another rollback. To prevent that: {pause}")
     if concluded.left_to_operator():
         raise typer.Exit(1)

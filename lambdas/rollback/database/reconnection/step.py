@@ -146,7 +146,8 @@ def _wait_for_writer(turn: Turn, view: ServiceView, ports: ReconnectionPorts) ->
         if obligation.service == connection.service and obligation.discharged_at is None
     ]
     if any(obligation.kind is ObligationKind.FENCE for obligation in owed_to_writer):
-        why = "it could not be started, and has zero tasks: `rollback unfence` starts it"
+        command = f"rollback unfence {rollback.environment} --service {connection.service} --reason '…'"
+        why = f"it could not be started, and has zero tasks: `{command}` starts it"
         return finish_service(turn, connection.failed(why, now), ports)
     if view.desired_count == 0:
         return finish_service(turn, connection.evolve(note="had zero tasks before: nothing connects"), ports)
