@@ -108,13 +108,13 @@ class Environment(_Strict):
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:
-        alarms, rounds = self.alarms, self.watch.longest_rounds
+        alarms, sweeps = self.alarms, self.watch.most_sweeps
         return {
             f"alarms.datapoints_to_alarm is {alarms.datapoints_to_alarm}; allowed is not more than evaluation_periods, "
             f"{alarms.evaluation_periods}": alarms.datapoints_to_alarm <= alarms.evaluation_periods,
-            f"triggers.janitor_minutes is {self.triggers.janitor_minutes}; with {rounds} rounds in watch that is more "
-            f"than a day, which CloudWatch does not evaluate; allowed is at most {24 * 60 // rounds}": (
-                self.triggers.janitor_minutes * rounds <= 24 * 60
+            f"triggers.janitor_minutes is {self.triggers.janitor_minutes}, and an alarm of watch evaluates {sweeps} "
+            f"sweeps, longer than CloudWatch's limit of a day; allowed is at most {24 * 60 // sweeps}": (
+                self.triggers.janitor_minutes * sweeps <= 24 * 60
             ),
         }
 
@@ -141,8 +141,8 @@ class Environment(_Strict):
         """Return the settings that the Lambda functions read.
 
         Args:
-            application: shared by all environments.
-            name: of this environment.
+            application: settings that all environments share.
+            name: name of this environment.
             urls: service → URL, for services whose settings have none.
             stack: name of the stack that creates services.
         """
@@ -173,8 +173,8 @@ class Configuration(_Strict):
     def _reject_shared_resources(self) -> Self:
         conflicts = list(find_conflicts(self.environments, lambda name: stack_names(self.application, name)))
         if conflicts:
-            hidden = len(conflicts) - _MAX_CONFLICTS_SHOWN
-            more = [f"and {hidden} more"] if hidden > 0 else []
+            hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
+            more = [f"and {hidden_count} more"] if hidden_count > 0 else []
             raise ValueError("\n  ".join([*conflicts[:_MAX_CONFLICTS_SHOWN], *more]))
         return self
 
@@ -194,15 +194,17 @@ class Configuration(_Strict):
                 f"context {_ENVIRONMENTS!r} is {environments!r}; allowed is an object by name of environment"
             )
         overrides = _json(context, _OVERRIDES) or {}
-        chosen = {
+        selected_environments = {
             name: merge(environments[name], overrides) for name in _select_environments(context, list(environments))
         }
         if tag := context.get("image_tag"):
-            chosen = {name: _with_image_tag(environment, str(tag)) for name, environment in chosen.items()}
+            selected_environments = {
+                name: _with_image_tag(environment, str(tag)) for name, environment in selected_environments.items()
+            }
         bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
         settings = {
             "application": _json(context, _APPLICATION) or {},
-            "environments": chosen,
+            "environments": selected_environments,
             "bundle": {name: value for name, value in bundle.items() if value},
         }
         try:
@@ -211,37 +213,41 @@ class Configuration(_Strict):
             raise InvalidSettings(_format_validation_error(error)) from error
 
 
-def merge(base: Any, over: Any) -> Any:
-    """Merge `over` into `base`: objects by member, lists of objects by element; other values are replaced."""
-    if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
-    if isinstance(base, list) and isinstance(over, list) and all(isinstance(item, Mapping) for item in [*base, *over]):
+def merge(base: Any, overrides: Any) -> Any:
+    """Merge `overrides` into `base`: objects by member, lists of objects by element; other values are replaced."""
+    if isinstance(base, Mapping) and isinstance(overrides, Mapping):
+        return {**base, **{key: merge(base.get(key), value) for key, value in overrides.items()}}
+    if (
+        isinstance(base, list)
+        and isinstance(overrides, list)
+        and all(isinstance(item, Mapping) for item in [*base, *overrides])
+    ):
         return [
-            *(merge(old, new) for old, new in zip(base, over, strict=False)),
-            *base[len(over) :],
-            *over[len(base) :],
+            *(merge(old, new) for old, new in zip(base, overrides, strict=False)),
+            *base[len(overrides) :],
+            *overrides[len(base) :],
         ]
-    return over
+    return overrides
 
 
 def _with_image_tag(environment: Any, tag: str) -> Any:
     if not isinstance(environment, Mapping):
         return environment
-    tagged = [
+    services = [
         merge(service, {"workload": {"image_tag": tag}})
         if isinstance(service, Mapping) and service.get("workload")
         else service
         for service in environment.get("services", [])
     ]
-    return {**environment, "services": tagged}
+    return {**environment, "services": services}
 
 
-def _select_environments(context: Context, known: list[str]) -> list[str]:
-    only = context.get(_ONLY)
-    names = [name.strip() for name in str(only).split(",") if name.strip()] if only else known
-    if unknown := [name for name in names if name not in known]:
+def _select_environments(context: Context, environment_names: list[str]) -> list[str]:
+    selection = context.get(_ONLY)
+    names = [name.strip() for name in str(selection).split(",") if name.strip()] if selection else environment_names
+    if unknown := [name for name in names if name not in environment_names]:
         raise InvalidSettings(
-            f"context {_ONLY!r} is {only!r}: {', '.join(unknown)} unknown; allowed: {', '.join(known)}"
+            f"context {_ONLY!r} is {selection!r}: {', '.join(unknown)} unknown; allowed: {', '.join(environment_names)}"
         )
     return names
 
@@ -266,6 +272,6 @@ def _format_validation_error(error: ValidationError) -> str:
             continue  # wrong only because a value inside it is wrong
         path = ".".join(str(part) for part in location)
         value = problem["input"]
-        shown = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
-        lines.append(f"  {path}{shown} {problem['msg'].removeprefix('Value error, ')}")
+        value_text = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
+        lines.append(f"  {path}{value_text} {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

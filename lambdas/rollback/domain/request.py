@@ -58,10 +58,12 @@ class Request(BaseModel):
     type: RollbackType = RollbackType.SERVICE
     service: str = Field(min_length=1)
     target_version: str | None = Field(default=None, min_length=1)
-    pr: int | None = Field(default=None, gt=0, description="the pull request whose database goes back")
-    strategy: Strategy | None = Field(default=None, description="how the database goes back; None: as set")
+    pr: int | None = Field(default=None, gt=0, description="the pull request whose database is rolled back")
+    strategy: Strategy | None = Field(
+        default=None, description="how the database is rolled back; None: as set in the settings"
+    )
     to: AwareDatetime | None = Field(default=None, description="restore the database to this time, by its own clock")
-    undo: str | None = Field(default=None, description="id of the rollback whose backup the database goes back to")
+    undo: str | None = Field(default=None, description="id of the rollback whose backup is restored")
     force: bool = False
     dry_run: bool = False
     reason: str = Field(default="", max_length=REASON_LIMIT)
@@ -135,7 +137,7 @@ def _name(field: str, value: object, limit: int) -> str | None:
         raise InvalidRequest(f"{field} is empty; leave it out for the last known good, or {example}")
     if not is_showable(text):
         raise InvalidRequest(
-            f"{field} is {quoted(text)}: it has control or invisible characters; type it anew; nothing was changed"
+            f"{field} is {quoted(text)}: the text has control or invisible characters; type the text again; nothing was changed"
         )
     return text
 
@@ -175,7 +177,7 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
     if strategy is not None and strategy not in list(Strategy):
         raise InvalidRequest(_unknown("strategy", strategy, tuple(Strategy)))
     if "undo" in database_fields and len(database_fields) > 1:
-        raise InvalidRequest("an undo goes back to the backup; leave strategy, pr and to out; nothing was changed")
+        raise InvalidRequest("an undo restores the backup; leave strategy, pr and to out; nothing was changed")
     return _time(fields["to"]) if fields.get("to") is not None else None
 
 

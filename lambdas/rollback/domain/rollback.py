@@ -201,8 +201,8 @@ class Rollback(BaseModel):
     @property
     def is_reconnection_due(self) -> bool:
         """Whether data changed and services still need new connections to it."""
-        planned = self.plan.database if self.plan is not None else None
-        if planned is None or not planned.reconnecting_services or not self.has_changed_data:
+        database_plan = self.plan.database if self.plan is not None else None
+        if database_plan is None or not database_plan.reconnecting_services or not self.has_changed_data:
             return False
         return self.reconnection is None or self.reconnection.ended_at is None
 
@@ -367,8 +367,8 @@ class Rollback(BaseModel):
 
     def _settle(self, obligation: Obligation, **changes: object) -> "Rollback":
         obligations = list(self.obligations)
-        last = max(index for index, own in enumerate(obligations) if own == obligation)
-        obligations[last] = Obligation.model_validate({**dict(obligation), **changes})
+        index_of_last = max(index for index, own in enumerate(obligations) if own == obligation)
+        obligations[index_of_last] = Obligation.model_validate({**dict(obligation), **changes})
         return self.evolve(obligations=tuple(obligations), wait_seconds=0)
 
     def fail_on_refused_call(self, refused: RollbackError) -> "Rollback":

@@ -73,7 +73,7 @@ def registered_for(raw: Mapping[str, Any]) -> str | None:
 
 
 def is_registered_by_rollback(definition_arn: str, ports: HasServices) -> bool:
-    """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
+    """Whether a rollback registered a definition: its family's name and its release tag are a rollback's (rule 5).
 
     Raises:
         ExternalServiceError: ECS does not answer.

@@ -112,7 +112,7 @@ def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
 def _check_approval(policy: Policy) -> Check:
     """Check the approval that the environment requires."""
     objection = (
-        "this environment requires an operator's approval before a database goes back. This version can't ask for an "
+        "this environment requires an operator's approval before a database is rolled back. This version can't ask for an "
         "approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
     )
     required = policy.database_approval == "required"
@@ -233,8 +233,7 @@ def _plan_restore(
     if point is None:
         objection = (
             f"no restore point was recorded before {next_release.version}; let the pipeline run the command "
-            "checkpoint before the migrations of the next release; an operator can restore the branch to a time in "
-            "Neon's console"
+            "checkpoint before migrations. Neon's console can restore the branch to a time"
         )
         return None, (Check.failed(name, objection),)
     reason = (

@@ -148,7 +148,7 @@ class Pages(Protocol):
         ...
 
     @changes_state
-    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+    def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
         """Replace the count that was read; None means that there was no count.
 
         Raises:
@@ -180,7 +180,7 @@ class Leases(Protocol):
         ...
 
     @changes_state
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+    def take_over(self, lease: Lease, rollback_id: str, until: datetime) -> Lease | None:
         """Take a lease that another rollback holds, as it was read; None if it has changed hands since.
 
         The counter grows, so that every later write under the former holder's counter is refused.
@@ -282,7 +282,7 @@ class Releases(Protocol):
         ...
 
     @changes_state
-    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         """Replace the standing plan that was read, and no other.
 
         Raises:

@@ -205,7 +205,7 @@ def promote_by_hand(service_name: str, version: str | None, operator_name: str, 
     if not release.is_resolved:
         raise InvalidRequest(f"{release.version} can't be promoted: {why_unresolved(release)}; nothing was changed")
     if release.state is not ReleaseState.PROMOTED:
-        promote(release, f"by an operator: {operator_name}", ports)
+        promote(release, f"requested by {operator_name}", ports)
     return ports.ledger.release(service_name, release.fingerprint) or release
 
 

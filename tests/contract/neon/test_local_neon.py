@@ -316,7 +316,7 @@ def test_on_order_the_proxy_turns_every_client_away(project: LocalProject, words
     ],
 )
 def test_a_wrong_login_is_told_in_the_proxys_words(project: LocalProject, change: dict[str, str], words: str) -> None:
-    """The proxy checks passwords itself, and hands on what Postgres says (`neon_faults` names its source)."""
+    """The proxy checks passwords itself, and hands on what Postgres says (`local_cloud.neon.faults` names its source)."""
     assert words in refusal(lambda: psycopg.connect(project.uri(main(project).id), **change))  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -30,8 +31,7 @@ ROOT = Path(__file__).parents[3]
 FOLDERS = ("lambdas", "cli", "constructs")
 COMMAND_LINE = typer.main.get_command(app)
 assert isinstance(COMMAND_LINE, TyperGroup)
-USAGE_ERROR = typer.BadParameter.__base__  # typer exports no name for the base of all usage errors
-assert USAGE_ERROR is not None
+USAGE_ERROR = typer.BadParameter.__mro__[1]  # typer exports no name for the base of all usage errors
 VERBS = "|".join(sorted(COMMAND_LINE.commands, key=len, reverse=True))
 # Part of a placeholder's name → value.
 VALUES = {
@@ -110,11 +110,11 @@ def parse(arguments: str) -> None:
         typer.BadParameter: the command has the option `--service`, and does not get it.
         Exception: a `USAGE_ERROR`: a verb or an option is unknown, or an argument is missing.
     """
-    command, words = COMMAND_LINE, shlex.split(arguments)
-    context = typer.Context(command)
+    command: Any = COMMAND_LINE
+    context: Any = typer.Context(command)
+    words = shlex.split(arguments)
     while isinstance(command, TyperGroup):
         name, command, words = command.resolve_command(context, words)
-        assert command is not None
         context = command.make_context(name, list(words))
     if context.params.get("service", "given") is None:
         raise typer.BadParameter(f"--service is missing: {arguments}")

@@ -48,7 +48,7 @@ def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
 def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
     simulation = shipped("v3", QUARANTINED)
     simulation.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
-    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).allowed
+    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).is_allowed
 
 
 def test_no_image_may_be_deployed_during_a_rollback() -> None:
@@ -58,7 +58,7 @@ def test_no_image_may_be_deployed_during_a_rollback() -> None:
     assert not answer.is_allowed
     assert rollback.id in answer.reason
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
-    assert check_deploy(SERVICE, image("v9"), simulation.ports).allowed
+    assert check_deploy(SERVICE, image("v9"), simulation.ports).is_allowed
 
 
 def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> None:
@@ -72,8 +72,8 @@ def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> Non
             version, state=state, fingerprint=fingerprint(made, {}), definition_sha256=sha256, images=images
         )
         simulation.ledger.record(stored, normalised_definition(made, {}))
-        assert check_deploy(SERVICE, AGENT, simulation.ports).allowed == (version == "v4")
-    assert not check_deploy(SERVICE, image("v3"), simulation.ports).allowed
+        assert check_deploy(SERVICE, AGENT, simulation.ports).is_allowed == (version == "v4")
+    assert not check_deploy(SERVICE, image("v3"), simulation.ports).is_allowed
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Statements that are known to be harmless, or to show in the structure, are listed. A statement on no list is unknown,
 and does not show. A statement is classified in the context of its file: changing what
-the file has created harms no earlier release. The comparison of structures (`schema_structure`)
+the file has created harms no earlier release. The comparison of structures (`schema.structure_diff`)
 decides what the text does not tell, such as a new column of a domain that forbids NULL. The text can't tell what the
 database's triggers do to rows that the file changes.
 """

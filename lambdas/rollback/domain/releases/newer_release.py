@@ -47,9 +47,9 @@ class NewerRelease(BaseModel):
     @property
     def in_words(self) -> str:
         """Version, time and definition."""
-        again = ", the same release that the rollback left," if self.is_replaced_release_redeployed else ""
+        remark = ", the same release that the rollback left," if self.is_replaced_release_redeployed else ""
         definition = self.definition_arn.rsplit("/", 1)[-1]
-        return f"{self.version}{again} deployed at {self.began_at:%H:%M:%S} UTC ({definition})"
+        return f"{self.version}{remark} deployed at {self.began_at:%H:%M:%S} UTC ({definition})"
 
 
 class LatestDeployment(BaseModel):

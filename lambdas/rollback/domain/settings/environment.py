@@ -102,8 +102,8 @@ class Settings(BaseModel):
         """Services that write to the database, in the order in which a rollback starts them again."""
         if self.database is None:
             return ()
-        named = self.database.writers
-        return self.services if named is None else tuple(self.service(name) for name in named)
+        names = self.database.writers
+        return self.services if names is None else tuple(self.service(name) for name in names)
 
     def readers(self) -> tuple[ServiceSettings, ...]:
         """Services that connect to the database without writing to it, and keep running during a restore."""

@@ -49,17 +49,19 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
     none: Mapping[str, Any] = {}
     primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), none)
     ports = [
-        (str(one["containerName"]), int(one.get("containerPort") or 0))
-        for one in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))
-        if one.get("containerName")
+        (str(entry["containerName"]), int(entry.get("containerPort") or 0))
+        for entry in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))
+        if entry.get("containerName")
     ]
     connect = primary.get("serviceConnectConfiguration") or {}
     connected = (connect.get("services") or ()) if connect.get("enabled") else ()
     lattice = primary.get("vpcLatticeConfigurations") or ()
     return ServiceShape(
         ports=tuple(dict.fromkeys(ports)),
-        port_names=tuple(dict.fromkeys(str(one["portName"]) for one in (*connected, *lattice) if one.get("portName"))),
-        launch_volumes=tuple(str(one["name"]) for one in primary.get("volumeConfigurations") or ()),
+        port_names=tuple(
+            dict.fromkeys(str(entry["portName"]) for entry in (*connected, *lattice) if entry.get("portName"))
+        ),
+        launch_volumes=tuple(str(entry["name"]) for entry in primary.get("volumeConfigurations") or ()),
         uses_fargate=_uses_fargate(service),
         has_network=bool((service.get("networkConfiguration") or {}).get("awsvpcConfiguration")),
     )
@@ -90,7 +92,7 @@ def arn_format(service_arn: str) -> Check:
 
 
 def _uses_fargate(service: Mapping[str, Any]) -> bool | None:
-    providers = [str(one.get("capacityProvider")) for one in service.get("capacityProviderStrategy") or ()]
+    providers = [str(entry.get("capacityProvider")) for entry in service.get("capacityProviderStrategy") or ()]
     if providers:
         return any(provider in ("FARGATE", "FARGATE_SPOT") for provider in providers)
     launch_type = service.get("launchType")
@@ -104,9 +106,9 @@ def _ports(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
             yield f"the service sends to container {container}, which the definition lacks"
         elif port and port not in {mapping.get("containerPort") for mapping in containers[container]}:
             yield f"the service sends to port {port} of {container}, which the definition does not map"
-    named = {mapping.get("name") for mappings in containers.values() for mapping in mappings}
+    port_names = {mapping.get("name") for mappings in containers.values() for mapping in mappings}
     for port_name in shape.port_names:
-        if port_name not in named:
+        if port_name not in port_names:
             yield f"the service refers to port mapping {port_name}, which the definition lacks"
 
 
@@ -125,6 +127,6 @@ def _network(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str
     if shape.has_network is not None and mode is not None and (mode == "awsvpc") is not shape.has_network:
         has = "has" if shape.has_network else "lacks"
         yield f"the definition's network mode is {mode}, and the service {has} a network configuration"
-    wanted = definition.get("requiresCompatibilities") or ()
-    if shape.uses_fargate and wanted and "FARGATE" not in wanted:
-        yield f"the definition requires {', '.join(wanted)}, and the service runs on Fargate"
+    compatibilities = definition.get("requiresCompatibilities") or ()
+    if shape.uses_fargate and compatibilities and "FARGATE" not in compatibilities:
+        yield f"the definition requires {', '.join(compatibilities)}, and the service runs on Fargate"
