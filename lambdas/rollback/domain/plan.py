@@ -112,7 +112,7 @@ def check_target_exists(match: NameMatch, releases: tuple[Release, ...]) -> Chec
 
 
 def _check_target_differs(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
-    """Check that the target does not run already; for an undo a target that runs is a warning, since its data is restored."""
+    """Check that the target does not run already; an undo only warns, since its data is restored."""
     is_same_release = target.fingerprint == running.fingerprint
     others_of_version = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
     if is_same_release and others_of_version:  # several releases have this version: name them all

@@ -137,7 +137,7 @@ def _name(field: str, value: object, limit: int) -> str | None:
         raise InvalidRequest(f"{field} is empty; leave it out for the last known good, or {example}")
     if not is_showable(text):
         raise InvalidRequest(
-            f"{field} is {quoted(text)}: the text has control or invisible characters; type the text again; nothing was changed"
+            f"{field} is {quoted(text)}: the text has invisible characters; type it again; nothing was changed"
         )
     return text
 

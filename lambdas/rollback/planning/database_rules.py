@@ -112,8 +112,8 @@ def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
 def _check_approval(policy: Policy) -> Check:
     """Check the approval that the environment requires."""
     objection = (
-        "this environment requires an operator's approval before a database is rolled back. This version can't ask for an "
-        "approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
+        "this environment requires an operator's approval before a database is rolled back. This version can't ask for "
+        "an approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
     )
     required = policy.database_approval == "required"
     return Check.failed_if(

@@ -110,7 +110,7 @@ def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
     ended = simulation.read(simulation.run(FULL))
 
     assert ended.outcome is Outcome.REFUSED
-    assert "rollback checkpoint" in ended.reason
+    assert "run the command checkpoint" in ended.reason
     assert simulation.neon.calls == []
     assert simulation.changes() == []
 

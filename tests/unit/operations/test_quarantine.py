@@ -192,6 +192,6 @@ def test_a_verdict_that_arrives_meanwhile_is_not_cleared_with_the_old_one() -> N
         return set_release_state(given, *verdict)
 
     simulation.ledger.set_release_state = quarantined_first  # type: ignore[method-assign, assignment]
-    with pytest.raises(Conflict, match="became quarantined during this command \(left by another rollback\)"):
+    with pytest.raises(Conflict, match=r"became quarantined during this command \(left by another rollback\)"):
         unquarantine(SERVICE, "v0", ANN, simulation.ports)
     assert simulation.state_of("v0") is QUARANTINED

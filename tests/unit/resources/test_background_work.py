@@ -127,5 +127,5 @@ def test_what_is_not_seen_before_is_in_the_report() -> None:
 def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:
     restore = RestoreScenario()
     restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
-    assert_nothing_was_changed(restore, "Each slot's consumer loses its place")
+    assert_nothing_was_changed(restore, "Each slot's consumer loses its position")
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

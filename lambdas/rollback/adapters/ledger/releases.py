@@ -184,7 +184,7 @@ def replace_release(
             table.transact([replaced, _promoted_part(table, changed)])
             return changed
     raise Conflict(
-        f"release {known_release.version} was changed since it was read as {known_release.state}: read the release again"
+        f"release {known_release.version} was changed since it was {known_release.state}: read the release again"
     )
 
 
