@@ -80,7 +80,7 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
         ({"workflow_timeout_minutes": 20}, "more than the steps' limits together"),
         ({"policy": {"alarm_settle_minutes": 10}}, "more than alarm_settle_minutes"),
         ({"alarms": {"datapoints_to_alarm": 9}}, "more than evaluation_periods"),
-        ({"triggers": {"janitor_minutes": 60}, "watch": {"no_way_back_rounds": 25}}, "is more than a day"),
+        ({"triggers": {"janitor_minutes": 60}, "watch": {"no_target_sweeps": 25}}, "limit of a day"),
         ({"account": "123456789012", "region": "eu-west-1"}, "availability_zones is empty"),
         (
             {"functions": {"report_in_vpc": {}}},
