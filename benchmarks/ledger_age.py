@@ -62,7 +62,7 @@ def fill(ledger: DynamoLedger, age: int) -> None:
             admitted_at=at,
             plan=Plan(running=old_release, target=release("v1"), checks=checks),
             outcome=Outcome.SUCCEEDED,
-            reported=True,
+            is_reported=True,
             concluded_at=at,
             execution=f"old-{number}",
         )

@@ -3,7 +3,7 @@
     python benchmarks/traced_ways.py [--files] NODE[@START..END] ...
 
 NODE is a pytest node id. Counting goes from the first call of START to the first call of END after it. Both name
-functions of tests or product by the end of `module.qualified name`: `Stage.admit..FakeServices.update`. Without START
+functions of tests or product by the end of `module.qualified name`: `Simulation.admit..FakeServices.update`. Without START
 or END the count begins or ends with the test's call; fixtures never count. Each scenario has a process of its own, so
 caches are cold. Imports don't count, nor does what they run. Product files are those of the package `rollback`.
 

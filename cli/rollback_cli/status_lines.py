@@ -104,7 +104,7 @@ def _describe_readiness(standing_plan: StandingPlan) -> str:
     if standing_plan.is_ready:
         return "yes"
     has_other_target = any(
-        check.name == "usable-target" and check.verdict is Verdict.WARN for check in standing_plan.readiness
+        check.name == "usable-target-exists" and check.verdict is Verdict.WARN for check in standing_plan.readiness
     )
     if has_other_target:
         return "[yellow]the next target is ready, the last known good is not[/]"

@@ -125,7 +125,7 @@ def make_ports(
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
-        home=AccountAndRegion.of_arn(topic_arn),
+        account_and_region=AccountAndRegion.of_arn(topic_arn),
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks: questions about a rollback, each with an answer and its reason."""
+"""Checks: questions about a rollback, each with a verdict and its reason."""
 
 from enum import StrEnum
 from typing import Any
@@ -9,7 +9,7 @@ from rollback.text import StoredEvidence, StoredText
 
 
 class Verdict(StrEnum):
-    """Answer of a check."""
+    """Verdict of a check."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"
@@ -18,12 +18,12 @@ class Verdict(StrEnum):
 
 
 class Check(BaseModel):
-    """Question about a rollback and its answer.
+    """Question about a rollback and its verdict.
 
     Attributes:
         is_forceable: an operator's `force` overrides a failed check.
-        suppresses: a failed check suppresses the rollback instead of refusing it: the release needs no rollback.
-        recheck_due_at: time at which a suppressed rollback is checked again. An alarm's event does not come twice.
+        suppresses: a failed check ends the rollback as suppressed, not as refused; no operator is paged.
+        recheck_due_at: time of the next evaluation of a suppressed rollback; CloudWatch sends an event only once.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -67,7 +67,7 @@ class Check(BaseModel):
             objection: reason why the rollback can't go on; None without an objection.
             name: name of the check.
             otherwise: reason of the passed check.
-            is_forceable: whether an operator's `force` overrides the objection; a passed check is never is_forceable.
+            is_forceable: whether an operator's `force` overrides the objection; a passed check is never forceable.
             **details: other fields.
         """
         if objection is None:

@@ -28,17 +28,17 @@ def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Paylo
     """
 
     @wraps(handler)
-    def handled(event: Payload, context: object) -> Payload:
+    def call_handler(event: Payload, context: object) -> Payload:
         try:
             return handler(event, context)
         except ExternalServiceError as failure:
             names: tuple[type[ExternalServiceError], ...] = (Throttled, CallRefused, ExternalServiceError)
-            known = next(name for name in names if isinstance(failure, name))
-            if type(failure) is known:
+            error_class = next(name for name in names if isinstance(failure, name))
+            if type(failure) is error_class:
                 raise
-            raise known(f"{type(failure).__name__}: {failure}") from failure
+            raise error_class(f"{type(failure).__name__}: {failure}") from failure
 
-    return handled
+    return call_handler
 
 
 @_retryable
@@ -81,11 +81,13 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
             return {"done": sweep(_ports())}
         case "Step Functions Execution Status Change":
             detail = event["detail"]
-            by_hand = detail["status"] == "ABORTED"
+            is_stopped_by_operator = detail["status"] == "ABORTED"
             failure = ExecutionFailure.read(detail.get("error"), detail.get("cause"))
-            why = f"its execution ended as {detail['status']}: {failure.text}"
-            ended = conclude_execution(detail["executionArn"], why, _ports(), error=failure.error, by_hand=by_hand)
-            return {"done": ended}
+            reason = f"its execution ended as {detail['status']}: {failure.text}"
+            conclusions = conclude_execution(
+                detail["executionArn"], reason, _ports(), error=failure.error, by_hand=is_stopped_by_operator
+            )
+            return {"done": conclusions}
         case other:
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
 
@@ -133,10 +135,10 @@ def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 def _run_step(event: Payload) -> Payload:
     """Run the due step; the `error` that a Catch added becomes the reason of the failure."""
-    given = event["cursor"]
-    error = given.get("error")
+    cursor = event["cursor"]
+    error = cursor.get("error")
     failure = ExecutionFailure.read(error.get("Error"), error.get("Cause")).text if isinstance(error, dict) else None
-    return _as_payload(run_step(given["rollback_id"], Step(event["step"]), _ports(), failure))
+    return _as_payload(run_step(cursor["rollback_id"], Step(event["step"]), _ports(), failure))
 
 
 def _as_payload(cursor: Cursor) -> Payload:

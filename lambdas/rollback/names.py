@@ -58,16 +58,16 @@ METRIC_SWEEPS = "JanitorSweeps"
 
 
 _ROLLED_BACK = "rolled-back"
-# The second alternative has the names of earlier versions.
-_OURS = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")
+# The second alternative matches the names of earlier versions.
+_ROLLBACK_FAMILY_SUFFIX = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")
 
 
 def last_known_good_family(family: str, environment: str, service: str) -> str:
     """Name the task-definition family of the last known good.
 
-    The definition has a family of its own, so that `aws ecs update-service --task-definition <family>` works by hand:
-    ECS takes the newest ACTIVE revision. Pipelines that copy the newest revision of `<family>` never copy this one.
-    Services and environments may share `<family>`, so each has its own last known good.
+    The definition has a family of its own, so that `aws ecs update-service --task-definition <family>` works for an
+    operator: ECS takes the newest ACTIVE revision. Pipelines that copy the newest revision of `<family>` never copy
+    this revision. Services and environments may share `<family>`, so each has its own last known good.
     """
     return f"{family}-{LAST_KNOWN_GOOD}-{environment}-{service}"
 
@@ -82,16 +82,16 @@ def rollback_family(family: str, environment: str, service: str) -> str:
 
 def original_family(family: str) -> str:
     """Return the family in which the team's deployments register, from that family or one of the rollback's."""
-    return _OURS.sub("", family)
+    return _ROLLBACK_FAMILY_SUFFIX.sub("", family)
 
 
 RELEASE_TAG = "rollback:release"  # tag of a definition that a rollback registered: the release's fingerprint
 
 
-def is_named_as_ours(family: str) -> bool:
+def is_rollback_family_name(family: str) -> bool:
     """Report whether a family is named like a rollback's.
 
-    A team's own family may have such a name, so the tag decides (`identity.identify.is_ours`).
+    A team's own family may have such a name, so the tag decides (`identity.identify.is_registered_by_rollback`).
     """
     return original_family(family) != family
 

@@ -31,10 +31,10 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
 def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     """Turn a text into one line: line breaks and tabs become spaces, invisible characters a replacement character."""
-    kept = truncate(text, limit)
-    if kept.isascii() and kept.isprintable():
-        return kept
-    return "".join(map(_shown, kept))
+    shortened = truncate(text, limit)
+    if shortened.isascii() and shortened.isprintable():
+        return shortened
+    return "".join(map(_shown, shortened))
 
 
 def service_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -75,25 +75,25 @@ def recorded_name(text: str) -> str:
     return f"{shown[: NAME_LIMIT - len(mark) - 1].rstrip()}~{mark}"
 
 
-def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:
+def quoted(value: object, limit: int = QUOTED_LIMIT) -> str:
     """Quote a given value in an error: short, on one line, safe for any JSON value however deep or long."""
-    match given:
+    match value:
         case str():
-            return repr(one_line(given, limit))
+            return repr(one_line(value, limit))
         case None:
             return "null"
         case bool():
-            return "true" if given else "false"
+            return "true" if value else "false"
         case float():
-            return repr(given)
+            return repr(value)
         case int():
-            return repr(given) if abs(given) < _MAX_NUMBER else "a number of many digits"
+            return repr(value) if abs(value) < _MAX_NUMBER else "a number of many digits"
         case Mapping():
-            return f"an object with {len(given)} members"
+            return f"an object with {len(value)} members"
         case list() | tuple():
-            return f"a list of {len(given)}"
+            return f"a list of {len(value)}"
         case _:
-            return f"a {type(given).__name__}"
+            return f"a {type(value).__name__}"
 
 
 def _shown(character: str) -> str:
@@ -122,30 +122,32 @@ _EVIDENCE_TEXT, _EVIDENCE_MEMBERS, _EVIDENCE_DEPTH, _EVIDENCE_BUDGET = 500, 50, 
 def _evidence(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    left = [_EVIDENCE_BUDGET]
-    return {one_line(str(name), NAME_LIMIT): _bounded(member, left, _EVIDENCE_DEPTH) for name, member in value.items()}
+    remaining = [_EVIDENCE_BUDGET]
+    return {
+        one_line(str(name), NAME_LIMIT): _bounded(member, remaining, _EVIDENCE_DEPTH) for name, member in value.items()
+    }
 
 
-def _bounded(value: Any, left: list[int], depth: int) -> Any:
+def _bounded(value: Any, remaining: list[int], depth: int) -> Any:
     """Cut a value to the rest of the budget in characters; a text replaces each part that is left out."""
     if isinstance(value, str):
-        kept = several_lines(value, max(1, min(_EVIDENCE_TEXT, left[0])))
-        left[0] -= len(kept)
-        return kept
+        shortened = several_lines(value, max(1, min(_EVIDENCE_TEXT, remaining[0])))
+        remaining[0] -= len(shortened)
+        return shortened
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
         return quoted(value)
     if not isinstance(value, Mapping | list | tuple):
         return value
-    left[0] -= len(value)
-    if depth == 0 or left[0] <= 0:
+    remaining[0] -= len(value)
+    if depth == 0 or remaining[0] <= 0:
         return f"left out: {quoted(value)}"
     if isinstance(value, Mapping):
         members = list(value.items())
-        kept_members = {str(k)[:NAME_LIMIT]: _bounded(v, left, depth - 1) for k, v in members[:_EVIDENCE_MEMBERS]}
+        kept_members = {str(k)[:NAME_LIMIT]: _bounded(v, remaining, depth - 1) for k, v in members[:_EVIDENCE_MEMBERS]}
         if len(members) > _EVIDENCE_MEMBERS:
             kept_members["left out"] = len(members) - _EVIDENCE_MEMBERS
         return kept_members
-    kept_items = [_bounded(item, left, depth - 1) for item in value[:_EVIDENCE_MEMBERS]]
+    kept_items = [_bounded(item, remaining, depth - 1) for item in value[:_EVIDENCE_MEMBERS]]
     return kept_items if len(value) <= _EVIDENCE_MEMBERS else [*kept_items, f"{len(value) - _EVIDENCE_MEMBERS} more"]
 
 

@@ -52,7 +52,7 @@ def test_readiness_may_check_the_load_balancer_and_the_data_of_the_alarms(
         return {check.name: check.verdict for check in plan.readiness}
 
     verdicts = wait_for(fresh_readiness)
-    assert verdicts["load-balancer-is-its-own"] is Verdict.PASS
+    assert verdicts["load-balancer-is-exclusive"] is Verdict.PASS
     assert verdicts["alarms-have-data"] is Verdict.PASS
     execution = deployed.start({})
     deployed.wait_until_concluded(lambda r: r.execution == execution)

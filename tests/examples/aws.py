@@ -332,8 +332,11 @@ EXAMPLES: dict[str, Example] = {
         {"service": "b", "is_rollback_available": False, "stale_leases": 1},
     ),
     "Workflow.start": Example(
-        {"name": "two", "given": {"a": 1}},
-        {"name": EachOf(("three", "n" * 81, "not a name")), "given": EachOf(({"a": 2}, {"a": "x" * 300_000}))},
+        {"name": "two", "execution_input": {"a": 1}},
+        {
+            "name": EachOf(("three", "n" * 81, "not a name")),
+            "execution_input": EachOf(({"a": 2}, {"a": "x" * 300_000})),
+        },
     ),
     "Workflow.is_running": Example({"execution": execution_arn("one")}, {"execution": execution_arn("two")}),
     "Workflow.stop": Example(

@@ -171,11 +171,15 @@ EXAMPLES: dict[str, Example] = {
     "Sql.relations": Example(
         {"address": address(MAIN), "database": "app"}, {"address": pooled(MAIN), "database": "no_such_database"}
     ),
-    "Sql.count": Example({"address": address(MAIN), "asked": ASKED}, {"address": ANOTHER, "asked": OTHERS_ASKED}),
-    "Sql.buckets": Example({"address": address(MAIN), "asked": ASKED}, {"address": ANOTHER, "asked": OTHERS_ASKED}),
+    "Sql.count": Example(
+        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+    ),
+    "Sql.buckets": Example(
+        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+    ),
     "Sql.rows": Example(
-        {"address": address(MAIN), "asked": ASKED, "buckets": (1, 2)},
-        {"address": ANOTHER, "asked": OTHERS_ASKED, "buckets": (1,)},
+        {"address": address(MAIN), "row_query": ASKED, "buckets": (1, 2)},
+        {"address": ANOTHER, "row_query": OTHERS_ASKED, "buckets": (1,)},
     ),
     "Sql.sequences": Example(
         {"address": address(MAIN), "database": "app"}, {"address": ANOTHER, "database": "no_such_database"}

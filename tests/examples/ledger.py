@@ -126,7 +126,7 @@ EXAMPLES: dict[str, Example] = {
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.obligations": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
-    "Index.answers": Example(
+    "Index.trigger_results": Example(
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},
         {"service": OTHER, "alarm": "another", "since": AFTER},
     ),
@@ -144,7 +144,8 @@ EXAMPLES: dict[str, Example] = {
         {"service": SERVICE, "aggregation_key": "alarm"}, {"service": OTHER, "aggregation_key": "another"}
     ),
     "Pages.put_page_count": Example(
-        {"count": _changed(PAGES, total=2), "read": PAGES}, {"count": _changed(PAGES, total=3), "read": None}
+        {"count": _changed(PAGES, total=2), "previous_count": PAGES},
+        {"count": _changed(PAGES, total=3), "previous_count": None},
     ),
     "Pages.page_counts": Example({}, {}),
     "Leases.acquire": Example(
@@ -156,9 +157,9 @@ EXAMPLES: dict[str, Example] = {
         {"lease": EachOf((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "now": LATE, "until": AFTER},
     ),
     "Leases.take_over": Example(
-        {"held": HELD, "rollback_id": OPEN.id, "until": LATE},
+        {"lease": HELD, "rollback_id": OPEN.id, "until": LATE},
         {
-            "held": EachOf((_changed(HELD, service=OTHER), _changed(HELD, counter=2))),
+            "lease": EachOf((_changed(HELD, service=OTHER), _changed(HELD, counter=2))),
             "rollback_id": "x",
             "until": AFTER,
         },
@@ -199,8 +200,11 @@ EXAMPLES: dict[str, Example] = {
         {"plan": READY}, {"plan": EachOf((_changed(READY, service=OTHER), _changed(READY, computed_at=BEFORE)))}
     ),
     "Releases.replace_standing_plan": Example(
-        {"read": PLAN, "amended": READY},
-        {"read": EachOf((READY, _changed(PLAN, service=OTHER))), "amended": _changed(READY, database_seen_at=NOW)},
+        {"known_plan": PLAN, "amended_plan": READY},
+        {
+            "known_plan": EachOf((READY, _changed(PLAN, service=OTHER))),
+            "amended_plan": _changed(READY, database_seen_at=NOW),
+        },
     ),
     "Branches.put_schema": Example({"schema": SCHEMA}, {"schema": ANOTHER_SCHEMA}),
     "Branches.schema": Example({"sha256": SCHEMA.sha256}, {"sha256": ANOTHER_SCHEMA.sha256}),

@@ -12,7 +12,7 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release, ReleaseState
@@ -112,11 +112,11 @@ class FakeLedger:
         found = [one for one in self._entries(ChangeEntry) if one.rollback_id in ours and one.admitted_at >= since]
         return ReadResult(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
 
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         ours = {r.id for (of, _), r in self._documents.items() if of == service}
         found = [
             one
-            for one in self._entries(AnswerEntry)
+            for one in self._entries(TriggerResultEntry)
             if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
         ]
         return ReadResult(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
@@ -142,8 +142,8 @@ class FakeLedger:
     def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
         return self._pages.get((service, aggregation_key))
 
-    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
-        if self._pages.get((count.service, count.aggregation_key)) != read:
+    def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
+        if self._pages.get((count.service, count.aggregation_key)) != previous_count:
             raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
         self._pages[count.service, count.aggregation_key] = count
 
@@ -168,16 +168,16 @@ class FakeLedger:
         self._leases[lease.service] = renewed
         return renewed
 
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
-        now_held = self._leases.get(held.service)
-        if now_held is not None and (now_held.holder, now_held.counter) == (rollback_id, held.counter + 1):
+    def take_over(self, lease: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        now_held = self._leases.get(lease.service)
+        if now_held is not None and (now_held.holder, now_held.counter) == (rollback_id, lease.counter + 1):
             return now_held
-        if now_held is None or (now_held.holder, now_held.counter) != (held.holder, held.counter):
+        if now_held is None or (now_held.holder, now_held.counter) != (lease.holder, lease.counter):
             return None
-        counter = self._counters[held.service] = held.counter + 1
-        lease = Lease(service=held.service, holder=rollback_id, counter=counter, expires_at=until)
-        self._leases[held.service] = lease
-        return lease
+        counter = self._counters[lease.service] = lease.counter + 1
+        current_lease = Lease(service=lease.service, holder=rollback_id, counter=counter, expires_at=until)
+        self._leases[lease.service] = current_lease
+        return current_lease
 
     def release_lease(self, service: str, rollback_id: str) -> None:
         held = self._leases.get(service)
@@ -231,10 +231,10 @@ class FakeLedger:
         if held is None or held.computed_at <= plan.computed_at:
             self._plans[plan.service] = plan
 
-    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
-        if self._plans.get(read.service) != read:
-            raise Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
-        self._plans[read.service] = amended
+    def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
+        if self._plans.get(known_plan.service) != known_plan:
+            raise Conflict(f"the standing plan of {known_plan.service} was put anew meanwhile: read it again")
+        self._plans[known_plan.service] = amended_plan
 
     def pause(self, service: str) -> Pause | None:
         return self._pauses.get(service)

@@ -86,21 +86,23 @@ class FakeSql:
         schema, _, name = TABLE.partition(".")
         return (Relation(schema_name=schema, name=name, key=COLUMNS, columns=COLUMNS),)
 
-    def count(self, address: SecretStr, asked: RowQuery) -> int:
-        return len(self._rows(address, asked))
+    def count(self, address: SecretStr, row_query: RowQuery) -> int:
+        return len(self._rows(address, row_query))
 
-    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
+    def buckets(self, address: SecretStr, row_query: RowQuery) -> Mapping[int, Bucket]:
         found: dict[int, list[int]] = {}
-        for row in self._rows(address, asked):
+        for row in self._rows(address, row_query):
             found.setdefault(row & 16_383, []).append(row)
         return {
-            number: Bucket(rows=len(rows), digest=str(sum(_digest(row, asked) for row in rows)))
+            number: Bucket(rows=len(rows), digest=str(sum(_digest(row, row_query) for row in rows)))
             for number, rows in found.items()
         }
 
-    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
-        rows = sorted({row for row in self._rows(address, asked) if row & 16_383 in buckets})
-        yield from (RowDigest(row, f"[{row}]" if asked.key else "", _digest(row, asked)) for row in rows)
+    def rows(
+        self, address: SecretStr, row_query: RowQuery, buckets: tuple[int, ...]
+    ) -> Generator[RowDigest, None, None]:
+        rows = sorted({row for row in self._rows(address, row_query) if row & 16_383 in buckets})
+        yield from (RowDigest(row, f"[{row}]" if row_query.key else "", _digest(row, row_query)) for row in rows)
 
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
         """One that gives out the rows' numbers."""
@@ -119,11 +121,11 @@ class FakeSql:
             self.sequence_set[branch] = value
         return {}
 
-    def _rows(self, address: SecretStr, asked: RowQuery) -> list[int]:
-        branch = self._known(address, asked.database)
-        unknown = {*asked.columns, *asked.key} - set(COLUMNS)
-        if unknown or f"{asked.schema_name}.{asked.name}" != TABLE or asked.reads_as is not None:
-            raise QueryFailed(f"the database refused the query: {asked}")
+    def _rows(self, address: SecretStr, row_query: RowQuery) -> list[int]:
+        branch = self._known(address, row_query.database)
+        unknown = {*row_query.columns, *row_query.key} - set(COLUMNS)
+        if unknown or f"{row_query.schema_name}.{row_query.name}" != TABLE or row_query.reads_as is not None:
+            raise QueryFailed(f"the database refused the query: {row_query}")
         return self._neon.rows(branch)
 
     def _known(self, address: SecretStr, database: str) -> str:
@@ -151,5 +153,5 @@ def _database_of(address: SecretStr) -> str:
     return address.get_secret_value().rpartition("/")[2]
 
 
-def _digest(row: int, asked: RowQuery) -> int:
-    return row * 1_000_003 if asked.columns else 7
+def _digest(row: int, row_query: RowQuery) -> int:
+    return row * 1_000_003 if row_query.columns else 7

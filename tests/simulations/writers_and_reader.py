@@ -86,4 +86,4 @@ def find_connection(rollback: Rollback, name: str) -> ServiceConnection:
 def find_connection_check(rollback: Rollback, name: str) -> Check:
     """Find the last verification's check of a service's connection."""
     assert rollback.verification is not None
-    return next(check for check in rollback.verification.checks if check.name == f"connection {name}")
+    return next(check for check in rollback.verification.checks if check.name == f"connection-of-{name}-works")

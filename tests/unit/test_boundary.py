@@ -295,7 +295,7 @@ OURS = {"account": HOME.account, "region": HOME.region}
 
 def start_in_our_account() -> Simulation:
     simulation = start_simulation()
-    simulation.replace(home=HOME)
+    simulation.replace(account_and_region=HOME)
     return simulation
 
 
@@ -322,7 +322,7 @@ def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(ev
     rollback = end_of(simulation, event)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUPPRESSED
-    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.FAIL
+    assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.FAIL
     assert "123456789012" in rollback.reason
     assert simulation.changes() == []
 
@@ -343,7 +343,7 @@ def test_the_check_of_an_events_account_is_skipped_where_our_own_account_is_unkn
     simulation = start_simulation()
     rollback = end_of(simulation, {**alarm_event(), "account": "999999999999"})
     assert rollback is not None
-    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
+    assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.SKIPPED
 
 
 @pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
@@ -368,7 +368,7 @@ def test_an_event_that_the_janitor_makes_is_of_our_own_account() -> None:
     _, event = simulation.workflow.started[0]
     rollback = end_of(simulation, event)
     assert rollback is not None
-    assert simulation.check(rollback, "event-is-ours").verdict is Verdict.PASS
+    assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.PASS
 
 
 # Command line

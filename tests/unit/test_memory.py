@@ -76,7 +76,7 @@ def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_fort
     assert len(simulation.pages()) == before  # the page about the abort is open, and no new fact is to be reported
     assert len(list(simulation.ledger.history(SERVICE))) <= 4  # evaluations are in the document that they repeat
     unfenced = unfence(SERVICE, ANN, simulation.ports)
-    assert unfenced.done[0].obligation.kind is ObligationKind.FENCE
+    assert unfenced.discharged[0].obligation.kind is ObligationKind.FENCE
     assert simulation.services.desired_count == 2
 
 
@@ -118,7 +118,7 @@ def test_a_writer_is_unfenced_although_the_other_writer_can_not_start() -> None:
     for arn in simulation.arns.values():
         simulation.services.behaviours[arn] = "crashing"
     unfence(SERVICE, ANN, simulation.ports, force=True)
-    assert unfence(WORKER, ANN, simulation.ports).left == ()
+    assert unfence(WORKER, ANN, simulation.ports).remaining == ()
     assert simulation.worker.desired_count == 2
 
 
@@ -137,7 +137,7 @@ def test_a_flapping_alarm_of_a_promoted_release_makes_one_page_and_one_page_with
     sweep(simulation.ports)
     assert len(simulation.pages()) == 2
     assert f"{flaps - 1} more rollbacks of {SERVICE}" in simulation.pages()[-1]
-    assert f"{flaps} in all" in simulation.pages()[-1]
+    assert f"{flaps} rollbacks have ended so in all" in simulation.pages()[-1]
 
 
 def test_a_dry_run_delays_no_outage() -> None:
@@ -279,7 +279,7 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
             outcome=Outcome.SUPPRESSED,
             last_reported_result="suppressed for now",
             recheck_at=NOW,
-            reported=True,
+            is_reported=True,
             concluded_at=NOW,
         )
     )

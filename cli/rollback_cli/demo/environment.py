@@ -156,7 +156,7 @@ class DemoEnvironment(Pipeline):
         command += ["--version", version, "--migrations", str(folder)]
         result = child_processes.run(command)  # os.environ has the address of the embedded cloud
         if result.returncode:
-            raise ExpectationFailed(f"`rollback checkpoint` failed: {result.stdout}{result.stderr}")
+            raise ExpectationFailed(f"the command checkpoint failed: {result.stdout}{result.stderr}")
         self._timeline.say(f"pipeline: checkpoint before {version} recorded", "act")
 
     def start_load(self) -> LoadGenerator:

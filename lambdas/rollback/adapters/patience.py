@@ -25,11 +25,11 @@ class _FailFastPort:
         method = getattr(self._port, name)
 
         @wraps(method)
-        def call_or_fail(*given: Any, **named: Any) -> Any:
+        def call_or_fail(*arguments: Any, **keywords: Any) -> Any:
             if self._silence:
                 raise ExternalServiceError(f"not asked again, since there was no answer a moment ago ({self._silence})")
             try:
-                return method(*given, **named)
+                return method(*arguments, **keywords)
             except (CallRefused, Throttled):
                 raise
             except ExternalServiceError as failure:

@@ -107,4 +107,4 @@ def _release_service_lease(rollback: Rollback, obligation: Obligation, ports: Ha
 
 def _hand_to_operator(rollback: Rollback, obligation: Obligation) -> Rollback:
     """Leave the obligation to an operator, and report again: an earlier report did not name it."""
-    return rollback.hand_over(obligation, OPERATOR).evolve(reported=False)
+    return rollback.hand_over(obligation, OPERATOR).evolve(is_reported=False)

@@ -65,7 +65,7 @@ def _remove_from_standing_plan(release: Release, now: datetime, ports: ReleaseSt
     if standing_plan is not None and standing_plan.definition_of(release.fingerprint) is not None:
         at = max(now, standing_plan.computed_at)  # the ledger refuses an older plan, and clocks of two functions differ
         ports.ledger.put_standing_plan(
-            standing_plan.without(release.fingerprint).model_copy(update={"computed_at": at})
+            standing_plan.without_target(release.fingerprint).model_copy(update={"computed_at": at})
         )
 
 

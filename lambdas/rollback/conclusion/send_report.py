@@ -26,7 +26,7 @@ def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:
     Raises:
         ExternalServiceError: the report could not be sent.
     """
-    reported_rollback = rollback.evolve(reported=True, last_reported_result=rollback.result_key, wait_seconds=0)
+    reported_rollback = rollback.evolve(is_reported=True, last_reported_result=rollback.result_key, wait_seconds=0)
     if rollback.last_reported_result == rollback.result_key:
         return reported_rollback
     now, key = ports.clock.now(), page_count.aggregation_key(rollback)
@@ -44,7 +44,7 @@ def try_to_report(rollback: Rollback, ports: ReportPorts) -> Rollback:
     """Send the report if SNS takes it. A failure changes no outcome.
 
     Returns:
-        The rollback with `reported` set. If SNS did not answer, `wait_seconds` is above 0: try again. If SNS refused
+        The rollback with `is_reported` set. If SNS did not answer, `wait_seconds` is above 0: try again. If SNS refused
         the call, `wait_seconds` is 0: the janitor sends the report later.
     """
     try:

@@ -33,9 +33,9 @@ def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason)
     if rollback.conclusion_started_at is None:
         return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, ports), wait_seconds=0)
-    if is_page(rollback) and not rollback.reported:
+    if is_page(rollback) and not rollback.is_reported:
         attempted = try_to_report(rollback, ports)
-        if attempted.reported:
+        if attempted.is_reported:
             return attempted
     return _settle_changes(rollback, now, ports) or _report_and_close(rollback, now, ports)
 
@@ -61,9 +61,9 @@ def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -
 
 def _report_and_close(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback:
     mark_previous_release(rollback, now, ports)
-    if not rollback.reported:
+    if not rollback.is_reported:
         attempted = try_to_report(rollback, ports)
-        if attempted.reported or (attempted.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
+        if attempted.is_reported or (attempted.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
             return attempted
     ports.metrics.record_conclusion(rollback)
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)

@@ -112,7 +112,7 @@ def _to_check(service: ServiceSettings, release: Release | None, verdict: Schema
     verdicts = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.WARN if force else Verdict.FAIL}
     version = release.version if release is not None else "the running release"
     return Check(
-        name=f"writer-fits {service.name}",
+        name=f"writer-{service.name}-fits-restored-schema",
         verdict=verdicts.get(verdict.compatibility, Verdict.WARN),
         reason=f"{version} of {service.name} on these tables: {verdict.reason}",
         is_forceable=True,

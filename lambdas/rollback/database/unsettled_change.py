@@ -93,7 +93,9 @@ def _save_change_outcome(rollback: Rollback, progress: DatabaseProgress, now: da
     """Record the outcome of the change, and report again: the last report said that Neon was still being asked."""
     progress = progress.mark_failed(_REASON, now)
     ended_progress = progress if progress.ended_at is not None else progress.ended(outcome_after_failure(progress), now)
-    return rollback.evolve(database=ended_progress.evolve(last_change_checked_at=now), reported=False, wait_seconds=0)
+    return rollback.evolve(
+        database=ended_progress.evolve(last_change_checked_at=now), is_reported=False, wait_seconds=0
+    )
 
 
 def _observe_branch(

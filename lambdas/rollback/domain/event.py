@@ -27,11 +27,11 @@ from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quote
 DETERIORATION_CHECK = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
 _ACTION = "ECS Service Action"  # ECS sends it even if the circuit breaker is off
-_MAX_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
-_MAX_ARN, _QUOTED_ARN = 2048, 200
+_MAX_ALARM_CHARACTERS = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
+_MAX_ARN_CHARACTERS, _QUOTED_ARN_CHARACTERS = 2048, 200
 _UNSPECIFIED_STATE = "an unspecified state"
 _MAX_RESOURCES = 10  # EventBridge names one or two
-_CLOCKS_DIFFER_MINUTES = 1  # the clocks of AWS and of Lambda
+_MAX_CLOCK_SKEW_MINUTES = 1  # the clocks of AWS and of Lambda
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ class _ParsedEvent:
     deployment_id: str | None = None
 
 
-def is_event(given: object) -> bool:
+def is_event(execution_input: object) -> bool:
     """Whether an input is an EventBridge event, not an operator's request."""
-    return isinstance(given, Mapping) and "detail-type" in given and "detail" in given
+    return isinstance(execution_input, Mapping) and "detail-type" in execution_input and "detail" in execution_input
 
 
-def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
+def read_event(raw_event: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
     """Parse an event into the request and the trigger that it stands for.
 
     Raises:
         InvalidRequest: another kind of event, an incomplete one, or one about a service of no setting.
     """
-    event = _parse(given)
+    event = _parse(raw_event)
     trigger = TriggerEvent(
         id=event.id, at=event.at, alarm=event.alarm, deployment_id=event.deployment_id, reason=event.reason
     )
     if event.alarm is None:
-        return Request(service=find_service_of_event(given, settings)), Trigger.DEPLOYMENT_FAILED, trigger
+        return Request(service=find_service_of_event(raw_event, settings)), Trigger.DEPLOYMENT_FAILED, trigger
     service = _find_service_of_alarm(event.alarm, settings)
     outage = event.alarm == outage_alarm(settings.prefix, service)
     kind = RollbackType.EMERGENCY if outage else RollbackType.SERVICE
@@ -79,39 +79,41 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
 
 
 def judge_event(
-    given: Mapping[str, Any], policy: Policy, now: datetime, home: AccountAndRegion | None = None
+    raw_event: Mapping[str, Any], policy: Policy, now: datetime, account_and_region: AccountAndRegion | None = None
 ) -> tuple[Check, ...]:
     """Check an event's origin, its age (rule 10: a trigger older than five minutes is stale), and its change of state.
 
     Args:
-        given: an event that `read_event` has parsed.
+        raw_event: an event that `read_event` has parsed.
         policy: the environment's policy.
         now: the present time.
-        home: account and region of this deployment; None: not known.
+        account_and_region: account and region of this deployment; None: not known.
     """
-    event = _parse(given)
-    return _check_origin(event, home), _check_age(event, policy, now), _check_deterioration(event, policy)
+    event = _parse(raw_event)
+    return _check_origin(event, account_and_region), _check_age(event, policy, now), _check_deterioration(event, policy)
 
 
-def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
+def _parse(raw_event: Mapping[str, Any]) -> _ParsedEvent:
     """Parse every field that is used.
 
     Raises:
         InvalidRequest: names the field whose value has another shape.
     """
-    kind, detail = given["detail-type"], given["detail"]
+    kind, detail = raw_event["detail-type"], raw_event["detail"]
     if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
         raise InvalidRequest(f"an event of type {quoted(kind)} starts no rollback; nothing was changed")
     if not isinstance(detail, Mapping):
         raise _incomplete_event("detail", detail, "an object")
     is_alarm = kind == _ALARM
     return _ParsedEvent(
-        id=_required_text(given, "id"),
-        at=_time(given.get("time")),
-        account=_optional_text(given.get("account"), NAME_LIMIT),
-        region=_optional_text(given.get("region"), NAME_LIMIT),
-        resources=_resources(given),
-        alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_MAX_ALARM) if is_alarm else None,
+        id=_required_text(raw_event, "id"),
+        at=_time(raw_event.get("time")),
+        account=_optional_text(raw_event.get("account"), NAME_LIMIT),
+        region=_optional_text(raw_event.get("region"), NAME_LIMIT),
+        resources=_resources(raw_event),
+        alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_MAX_ALARM_CHARACTERS)
+        if is_alarm
+        else None,
         change=_states(detail) if is_alarm else ("", _required_text(detail, "eventName", "detail.eventName")),
         reason=_optional_text(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
         deployment_id=_optional_text(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
@@ -120,18 +122,18 @@ def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
 
 def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
     """Return an alarm's states before and after."""
-    state, before = detail.get("state"), detail.get("previousState")
+    state, previous = detail.get("state"), detail.get("previousState")
     if not isinstance(state, Mapping):
         raise _incomplete_event("detail.state", state, "an object")
-    if before is not None and not isinstance(before, Mapping):
-        raise _incomplete_event("detail.previousState", before, "an object")
-    is_known = before is not None and before.get("value") is not None
-    was = (
-        _required_text(before, "value", "detail.previousState.value")
-        if is_known and before is not None
+    if previous is not None and not isinstance(previous, Mapping):
+        raise _incomplete_event("detail.previousState", previous, "an object")
+    has_previous_value = previous is not None and previous.get("value") is not None
+    previous_value = (
+        _required_text(previous, "value", "detail.previousState.value")
+        if has_previous_value and previous is not None
         else _UNSPECIFIED_STATE
     )
-    return was, _required_text(state, "value", "detail.state.value")
+    return previous_value, _required_text(state, "value", "detail.state.value")
 
 
 def _required_text(part: Mapping[str, Any], name: str, path: str = "", limit: int = NAME_LIMIT) -> str:
@@ -158,34 +160,34 @@ def _time(value: object) -> datetime:
     raise _incomplete_event("time", value, "a time with its zone")
 
 
-def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
+def _resources(raw_event: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the ARNs, or none: CloudWatch repeats the alarm there, and the janitor names no resource."""
-    value = given.get("resources")
+    value = raw_event.get("resources")
     if value is None:
         return ()
     if not isinstance(value, list | tuple) or len(value) > _MAX_RESOURCES:
         raise _incomplete_event("resources", value, f"a list of up to {_MAX_RESOURCES} ARNs")
-    return tuple(_required_text({"arn": arn}, "arn", "resources", limit=_MAX_ARN) for arn in value)
+    return tuple(_required_text({"arn": arn}, "arn", "resources", limit=_MAX_ARN_CHARACTERS) for arn in value)
 
 
 def _incomplete_event(path: str, value: object, allowed: str) -> InvalidRequest:
     return InvalidRequest(f"the event is not complete: {path} is {quoted(value)}, not {allowed}; nothing was changed")
 
 
-def _check_origin(event: _ParsedEvent, home: AccountAndRegion | None) -> Check:
+def _check_origin(event: _ParsedEvent, account_and_region: AccountAndRegion | None) -> Check:
     """Check account and region: a rule may forward another account's events, and an operator may copy one."""
-    name = "event-is-ours"
-    if home is None:
+    name = "event-is-from-this-account"
+    if account_and_region is None:
         return _check(name, "the account and region of this deployment are not known here", {}, Verdict.SKIPPED)
     evidence = {"account": event.account, "region": event.region, "resources": list(event.resources)}
-    foreign_arns = home.foreign_arns(event.resources)
-    if (event.account, event.region) == (home.account, home.region) and not foreign_arns:
-        return _check(name, f"it comes from {home}", evidence)
-    if foreign_arns and (event.account, event.region) == (home.account, home.region):
-        where = f"about {one_line(foreign_arns[0], REASON_LIMIT // 2)}"
+    foreign_arns = account_and_region.foreign_arns(event.resources)
+    if (event.account, event.region) == (account_and_region.account, account_and_region.region) and not foreign_arns:
+        return _check(name, f"the event comes from {account_and_region}", evidence)
+    if foreign_arns and (event.account, event.region) == (account_and_region.account, account_and_region.region):
+        origin = f"about {one_line(foreign_arns[0], REASON_LIMIT // 2)}"
     else:
-        where = f"from account {event.account or 'none'}, {event.region or 'no region'}"
-    return _check(name, f"the event is {where}; this deployment is in {home}", evidence, Verdict.FAIL)
+        origin = f"from account {event.account or 'none'}, {event.region or 'no region'}"
+    return _check(name, f"the event is {origin}; this deployment is in {account_and_region}", evidence, Verdict.FAIL)
 
 
 def _check_age(event: _ParsedEvent, policy: Policy, now: datetime) -> Check:
@@ -194,23 +196,23 @@ def _check_age(event: _ParsedEvent, policy: Policy, now: datetime) -> Check:
     if minutes > policy.stale_trigger_minutes:
         reason = f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"
         return _check(name, reason, evidence, Verdict.FAIL)
-    if minutes < -_CLOCKS_DIFFER_MINUTES:
-        reason = f"the trigger is {-minutes:.1f} minutes in the future: a difference of clocks does not explain that"
+    if minutes < -_MAX_CLOCK_SKEW_MINUTES:
+        reason = f"the trigger is {-minutes:.1f} minutes in the future: clocks do not differ by so much"
         return _check(name, reason, evidence, Verdict.FAIL)
     return _check(name, f"the trigger is {max(0.0, minutes):.1f} minutes old", evidence)
 
 
 def _check_deterioration(event: _ParsedEvent, policy: Policy) -> Check:
-    name, (before, after) = DETERIORATION_CHECK, event.change
+    name, (previous_state, state) = DETERIORATION_CHECK, event.change
     if event.alarm is None:
-        if after == "SERVICE_DEPLOYMENT_FAILED":
-            return _check(name, "a deployment failed", {"event": after})
-        return _check(name, f"{after} is not a failed deployment", {"event": after}, Verdict.FAIL)
-    evidence = {"from": before, "to": after}
+        if state == "SERVICE_DEPLOYMENT_FAILED":
+            return _check(name, "a deployment failed", {"event": state})
+        return _check(name, f"{state} is not a failed deployment", {"event": state}, Verdict.FAIL)
+    evidence = {"from": previous_state, "to": state}
     allowed = {"OK", "INSUFFICIENT_DATA"} if policy.on_insufficient_data_alarm == "act" else {"OK"}
-    if after == "ALARM" and before in allowed:
-        return _check(name, f"the alarm went {before}→{after}", evidence)
-    reason = f"the alarm went {before}→{after}; only {' or '.join(sorted(allowed))}→ALARM starts a rollback"
+    if state == "ALARM" and previous_state in allowed:
+        return _check(name, f"the alarm went {previous_state}→{state}", evidence)
+    reason = f"the alarm went {previous_state}→{state}; only {' or '.join(sorted(allowed))}→ALARM starts a rollback"
     return _check(name, reason, evidence, Verdict.FAIL)
 
 
@@ -239,13 +241,15 @@ def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
     return name, _required_text(detail, "deploymentId", "detail.deploymentId") if has_id else None
 
 
-def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: AccountAndRegion | None = None) -> str:
+def find_service_of_event(
+    event: Mapping[str, Any], settings: Settings, account_and_region: AccountAndRegion | None = None
+) -> str:
     """Find the name, in the settings, of the service that an ECS event is about.
 
     Args:
         event: the event.
         settings: the environment's settings.
-        home: account and region of this deployment; None: not known, or checked elsewhere.
+        account_and_region: account and region of this deployment; None: not known, or checked elsewhere.
 
     Raises:
         InvalidRequest: the event names no service, none of this environment's, or one of another account or region.
@@ -253,8 +257,10 @@ def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Ac
     if not isinstance(event, Mapping):
         raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
     resources = _resources(event)
-    if home is not None and home.foreign_arns(resources):
-        raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {home}; nothing was changed")
+    if account_and_region is not None and account_and_region.foreign_arns(resources):
+        raise InvalidRequest(
+            f"{quoted(resources[0], _QUOTED_ARN_CHARACTERS)} is not in {account_and_region}; nothing was changed"
+        )
     if not resources:
         raise InvalidRequest("the event names no service in `resources`; nothing was changed")
     return find_service_of_arn(resources[0], settings)
@@ -276,10 +282,11 @@ def find_service_of_arn(arn: str, settings: Settings) -> str:
         return names[0]
     if names:  # an ARN of the old format names no cluster
         raise InvalidRequest(
-            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(names)} are called so; nothing was "
+            f"{quoted(arn, _QUOTED_ARN_CHARACTERS)} names no cluster, and may be {' or '.join(names)}; nothing was "
             "changed. Turn the account setting serviceLongArnFormat on, and deploy the services again"
         )
-    valid = ", ".join(s.ecs_service for s in settings.services)
+    known_services = ", ".join(s.ecs_service for s in settings.services)
     raise InvalidRequest(
-        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({valid}); nothing was changed"
+        f"{quoted(arn, _QUOTED_ARN_CHARACTERS)} is not a service of this environment ({known_services}); nothing was "
+        "changed"
     )

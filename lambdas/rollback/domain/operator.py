@@ -1,4 +1,4 @@
-"""Operations by hand on a service's rollbacks: pauses, and other operations with their reasons."""
+"""Operations of operators on a service's rollbacks: pauses, and other operations with their reasons."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Operator:
     def __post_init__(self) -> None:
         """Refuse an operation without a reason, and bound both texts."""
         if not self.reason.strip():
-            raise InvalidRequest('the reason is empty; give one with --reason "…"; nothing was changed')
+            raise InvalidRequest('the reason is empty; give a reason with --reason "…"; nothing was changed')
         if len(self.reason) > REASON_LIMIT:
             raise InvalidRequest(
                 f"the reason has {len(self.reason)} characters, more than {REASON_LIMIT}; nothing was changed"

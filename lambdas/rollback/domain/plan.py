@@ -11,11 +11,11 @@ from rollback.domain.releases.release_names import NameMatch, describe_release, 
 from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.settings.policy import Policy
 
-_MAX_TWINS = 8
+_MAX_LISTED = 8
 
 
 class Plan(BaseModel):
-    """The plan of a rollback; nothing is changed before a plan stands."""
+    """The plan of a rollback; nothing is changed before the plan is made."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -36,7 +36,7 @@ class Plan(BaseModel):
 
     @property
     def summary(self) -> str:
-        """The versions before and after, and the database's part, for display."""
+        """The running and the target version, and the database's part, for display."""
         versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
         if self.database is None:
             return versions
@@ -47,7 +47,7 @@ class Plan(BaseModel):
         """Failed checks that forbid acting.
 
         Args:
-            forced: whether `--force` overrides is_forceable checks.
+            forced: whether `--force` overrides forceable checks.
         """
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.is_forceable))
 
@@ -79,14 +79,14 @@ def draft_plan(
         running: the release to replace.
         policy: the environment's policy.
         now: the present time.
-        target: chosen already, by a resumed rollback or from the standing plan; None: it is chosen here.
+        target: target release that a resumed rollback or the standing plan chose; None: `draft_plan` chooses.
         is_continuation: the rollback continues another, which judged the running release when it began.
     """
-    named = NameMatch(target) if target is not None else choose_target(request, releases, running)
-    target = named.release
+    match = NameMatch(target) if target is not None else choose_target(request, releases, running)
+    target = match.release
     if request.type is RollbackType.DATABASE:  # the release stays: the database's part chooses the data
         return Plan(running=running, target=running, checks=())
-    checks = [check_target_exists(named, releases)]
+    checks = [check_target_exists(match, releases)]
     if target is not None:
         checks += [
             _check_target_differs(target, running, releases, is_undo=request.undo is not None),
@@ -97,33 +97,35 @@ def draft_plan(
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
-def check_target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
-    """Check that the requested name means one release; a failed check lists the releases that it may mean."""
-    target = named.release
+def check_target_exists(match: NameMatch, releases: tuple[Release, ...]) -> Check:
+    """Check that the requested name means one release; a failed check lists the releases that the name may mean."""
+    target = match.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
-        return Check.passed("target-exists", reason, evidence={"fingerprint": target.fingerprint})
-    if named.candidates:
-        evidence = {"candidates": [describe_release(release, releases) for release in named.candidates]}
-        return Check.failed("target-exists", named.why_not, evidence=evidence)
-    reason = f"there is no release to go back to: {named.why_not}"
-    known = sorted({r.version for r in releases})
-    return Check.failed("target-exists", reason, evidence={"known": known})
+        return Check.passed("target-is-identified", reason, evidence={"fingerprint": target.fingerprint})
+    if match.candidates:
+        evidence = {"candidates": [describe_release(release, releases) for release in match.candidates]}
+        return Check.failed("target-is-identified", match.reason, evidence=evidence)
+    reason = f"there is no release to go back to: {match.reason}"
+    known_versions = sorted({r.version for r in releases})
+    return Check.failed("target-is-identified", reason, evidence={"known": known_versions})
 
 
 def _check_target_differs(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
-    """Check that the target does not run already; for an undo that is a warning, since its data goes back."""
-    same = target.fingerprint == running.fingerprint
-    twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
-    if same and twins:  # several releases have this version: name them all
-        others = "; ".join(describe_release(twin, releases) for twin in twins[:_MAX_TWINS])
-        reason = f"{describe_release(running, releases)} runs already; to go back to another one, name it: {others}"
-    elif same:
+    """Check that the target does not run already; an undo only warns, since its data is restored."""
+    is_same_release = target.fingerprint == running.fingerprint
+    others_of_version = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
+    if is_same_release and others_of_version:  # several releases have this version: name them all
+        named_others = "; ".join(describe_release(other, releases) for other in others_of_version[:_MAX_LISTED])
+        reason = (
+            f"{describe_release(running, releases)} runs already; to go back to another one, name it: {named_others}"
+        )
+    elif is_same_release:
         reason = f"{running.version} runs already"
     else:
         reason = f"{running.version} runs, {target.version} is another release"
     objection = Verdict.WARN if is_undo else Verdict.FAIL
-    return Check(name="target-differs", verdict=objection if same else Verdict.PASS, reason=reason)
+    return Check(name="target-differs", verdict=objection if is_same_release else Verdict.PASS, reason=reason)
 
 
 def _check_target_is_good(target: Release, *, is_undo: bool) -> Check:

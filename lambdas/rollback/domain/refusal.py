@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.errors import CallRefused, RefusalKind, RollbackError
 
-_LONGEST = 500
+_MAX_RESOURCE_CHARACTERS = 500
 
 
 class Refusal(BaseModel):
@@ -21,4 +21,4 @@ class Refusal(BaseModel):
         """Make the refusal of an error; the error's text is the rollback's reason. A missing service names no call."""
         if not isinstance(refused, CallRefused):
             return cls(kind=RefusalKind.NOT_FOUND)
-        return cls(action=refused.action, resource=refused.resource[:_LONGEST], kind=refused.kind)
+        return cls(action=refused.action, resource=refused.resource[:_MAX_RESOURCE_CHARACTERS], kind=refused.kind)

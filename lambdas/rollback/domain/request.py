@@ -58,10 +58,12 @@ class Request(BaseModel):
     type: RollbackType = RollbackType.SERVICE
     service: str = Field(min_length=1)
     target_version: str | None = Field(default=None, min_length=1)
-    pr: int | None = Field(default=None, gt=0, description="the pull request whose database goes back")
-    strategy: Strategy | None = Field(default=None, description="how the database goes back; None: as set")
+    pr: int | None = Field(default=None, gt=0, description="the pull request whose database is rolled back")
+    strategy: Strategy | None = Field(
+        default=None, description="how the database is rolled back; None: as set in the settings"
+    )
     to: AwareDatetime | None = Field(default=None, description="restore the database to this time, by its own clock")
-    undo: str | None = Field(default=None, description="id of the rollback whose backup the database goes back to")
+    undo: str | None = Field(default=None, description="id of the rollback whose backup is restored")
     force: bool = False
     dry_run: bool = False
     reason: str = Field(default="", max_length=REASON_LIMIT)
@@ -77,21 +79,21 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-
 _YEARS = range(2000, 2200)
 
 
-def parse_request(given: object, services: tuple[str, ...]) -> Request:
+def parse_request(execution_input: object, services: tuple[str, ...]) -> Request:
     """Parse an operator's input.
 
     Args:
-        given: the execution input as decoded JSON: `{}`, `{"Comment": …}` or fields of `Request`.
+        execution_input: the execution input as decoded JSON: `{}`, `{"Comment": …}` or fields of `Request`.
         services: names of the environment's services; the only one is the default.
 
     Raises:
         InvalidRequest: names the field, the value, what is allowed, and the closest match.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(execution_input, Mapping):
         raise InvalidRequest(
-            f"the input must be a JSON object such as {{}}, not {type(given).__name__}; nothing was changed"
+            f"the input must be a JSON object such as {{}}, not {type(execution_input).__name__}; nothing was changed"
         )
-    fields = {key: value for key, value in given.items() if key not in _IGNORED}
+    fields = {key: value for key, value in execution_input.items() if key not in _IGNORED}
     for key in fields:
         if key not in Request.model_fields:
             raise InvalidRequest(_unknown("field", key, tuple(Request.model_fields)))
@@ -113,45 +115,45 @@ def parse_request(given: object, services: tuple[str, ...]) -> Request:
         raise InvalidRequest(f"the input can't be used: {_explained(error)}; nothing was changed") from error
 
 
-def _service(given: object, services: tuple[str, ...]) -> str:
-    if given is None:
+def _service(value: object, services: tuple[str, ...]) -> str:
+    if value is None:
         if len(services) != 1:
             raise InvalidRequest(
                 f'this environment has several services; add "service": one of {_listed(services)}; nothing was changed'
             )
         return services[0]
-    if not isinstance(given, str) or given not in services:
-        raise InvalidRequest(_unknown("service", given, services))
-    return given
+    if not isinstance(value, str) or value not in services:
+        raise InvalidRequest(_unknown("service", value, services))
+    return value
 
 
-def _name(field: str, given: object, limit: int) -> str | None:
+def _name(field: str, value: object, limit: int) -> str | None:
     """The name without surrounding blanks; None: not given."""
-    if given is None:
+    if value is None:
         return None
-    text = _text(field, given, limit).strip()
+    text = _text(field, value, limit).strip()
     if not text:
         example = 'give a version such as "v1.2.3"' if field == "target_version" else "give the id of a rollback"
         raise InvalidRequest(f"{field} is empty; leave it out for the last known good, or {example}")
     if not is_showable(text):
         raise InvalidRequest(
-            f"{field} is {quoted(text)}: it has control or invisible characters; type it anew; nothing was changed"
+            f"{field} is {quoted(text)}: the text has invisible characters; type it again; nothing was changed"
         )
     return text
 
 
-def _remark(field: str, given: object, limit: int) -> str:
-    return one_line(_text(field, given, limit), limit)
+def _remark(field: str, value: object, limit: int) -> str:
+    return one_line(_text(field, value, limit), limit)
 
 
-def _text(field: str, given: object, limit: int) -> str:
-    if not isinstance(given, str):
-        raise InvalidRequest(f"{field} is {quoted(given)}; it must be a text in quotes; nothing was changed")
-    if len(given) > limit:
+def _text(field: str, value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{field} is {quoted(value)}; it must be a text in quotes; nothing was changed")
+    if len(value) > limit:
         raise InvalidRequest(
-            f"{field} has {len(given)} characters, more than {limit}: {quoted(given)}; nothing was changed"
+            f"{field} has {len(value)} characters, more than {limit}: {quoted(value)}; nothing was changed"
         )
-    return given
+    return value
 
 
 def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> datetime | None:
@@ -160,11 +162,11 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
     Raises:
         InvalidRequest: a field about a database in a request without one; or a value that can't be understood.
     """
-    about = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
-    if about and kind not in DATABASE_TYPES:
+    database_fields = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
+    if database_fields and kind not in DATABASE_TYPES:
         raise InvalidRequest(
-            f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
-            "nothing was changed"
+            f'{", ".join(database_fields)} is about a database, and this is a {kind} rollback; add "type": "database" '
+            'or "full"; nothing was changed'
         )
     pr = fields.get("pr")
     if pr is not None and (not isinstance(pr, int) or isinstance(pr, bool) or not 0 < pr <= _MAX_PR):
@@ -174,35 +176,35 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
     strategy = fields.get("strategy")
     if strategy is not None and strategy not in list(Strategy):
         raise InvalidRequest(_unknown("strategy", strategy, tuple(Strategy)))
-    if "undo" in about and len(about) > 1:
-        raise InvalidRequest("an undo goes back to the backup; leave strategy, pr and to out; nothing was changed")
+    if "undo" in database_fields and len(database_fields) > 1:
+        raise InvalidRequest("an undo restores the backup; leave strategy, pr and to out; nothing was changed")
     return _time(fields["to"]) if fields.get("to") is not None else None
 
 
-def _time(given: object) -> datetime:
+def _time(value: object) -> datetime:
     try:
-        if isinstance(given, str) and _TIME.fullmatch(given):
-            at = datetime.fromisoformat(given).astimezone(UTC)
+        if isinstance(value, str) and _TIME.fullmatch(value):
+            at = datetime.fromisoformat(value).astimezone(UTC)
             if at.year in _YEARS:
                 return at
     except (ValueError, OverflowError):
         pass  # a leap second, the 30th of February, before the year 1
     raise InvalidRequest(
-        f"to is {quoted(given)}; it must be a time with its zone, like 2026-03-01T02:59:00Z; nothing was changed"
+        f"to is {quoted(value)}; it must be a time with its zone, like 2026-03-01T02:59:00Z; nothing was changed"
     )
 
 
 def _explained(error: ValidationError) -> str:
     """The first validation error, in pydantic's words and without the value."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", REASON_LIMIT // 2)
+    first_error = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return one_line(f"{'.'.join(str(part) for part in first_error['loc'])}: {first_error['msg']}", REASON_LIMIT // 2)
 
 
-def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
-    words = truncate(given, QUOTED_LIMIT) if isinstance(given, str) else ""
+def _unknown(what: str, value: Any, valid: tuple[str, ...]) -> str:
+    words = truncate(value, QUOTED_LIMIT) if isinstance(value, str) else ""
     close = difflib.get_close_matches(words, [str(v) for v in valid], n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{what} {quoted(given)} is not known{hint}; valid values: {_listed(valid)}; nothing was changed"
+    return f"{what} {quoted(value)} is not known{hint}; valid values: {_listed(valid)}; nothing was changed"
 
 
 def _listed(values: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The document of one rollback: everything known about it, versioned, kept in the ledger.
+"""The document of one rollback: all that is known about the rollback, versioned, kept in the ledger.
 
 `Rollback.planned()` and `Rollback.deploying()` give typed views of a document that has come far enough: a step obtains
 its view once, at its entry, and its functions take the view.
@@ -30,8 +30,8 @@ from rollback.domain.stored import SCHEMA_VERSION
 from rollback.errors import RollbackError, StageNotReached
 from rollback.text import StoredText
 
-_MAX_REASON = 2000
-# Fields that survive a new evaluation: identity, counts, the answer that was reported, and obligations.
+_MAX_REASON_CHARACTERS = 2000
+# Fields that survive a new evaluation: identity, counts, the result that was reported, and obligations.
 _KEPT_BY_EVALUATION = (
     "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "last_reported_result",
     "obligations", "rechecked_at",
@@ -46,11 +46,11 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUSED = "refused"
-    REJECTED = "rejected"  # an approver declined it; no command asks for approval yet
+    REJECTED = "rejected"  # an approver declined the rollback; no command asks for approval yet
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
-    SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which keeps running
+    SUPERSEDED = "superseded"  # the team deployed a newer release during the rollback; that release keeps running
 
 
 class Verification(BaseModel):
@@ -111,9 +111,9 @@ class Rollback(BaseModel):
     zero_desired_seen_at: AwareDatetime | None = Field(
         default=None, description="when the last evaluation found the service at desired count 0 by the team's will"
     )
-    crashed_evaluations: int = Field(default=0, ge=0, description="evaluations that ended without an answer")
+    crashed_evaluations: int = Field(default=0, ge=0, description="evaluations that ended without a result")
     last_reported_result: str = Field(
-        default="", description="`answer` of the last report: the same answer is not sent again"
+        default="", description="`result_key` of the last report: the same result is not sent again"
     )
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
@@ -131,11 +131,11 @@ class Rollback(BaseModel):
     taken_over_by: str | None = Field(default=None, description="rollback that took the lease over, and reports")
     newer: NewerRelease | None = Field(
         default=None,
-        description="release that the team deployed meanwhile; it keeps running if the outcome is `superseded`",
+        description="release that the team deployed during the rollback; with outcome `superseded` it keeps running",
     )
     is_operator_abort: bool | None = Field(
         default=None,
-        description="an operator aborted it; False: a crash did; None: not ended, or an older version wrote it",
+        description="whether an operator, and not a crash, ended the rollback; None: not ended, or an older version",
     )
     plan: Plan | None = None
     database: StoredDatabaseProgress | None = None
@@ -154,7 +154,7 @@ class Rollback(BaseModel):
     rechecks: int = Field(default=0, ge=0, description="evaluations that the janitor started")
     drift: StoredText = Field(default="", description="difference between the CloudFormation template and what runs")
     conclusion_started_at: AwareDatetime | None = None
-    reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
+    is_reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
 
@@ -201,8 +201,8 @@ class Rollback(BaseModel):
     @property
     def is_reconnection_due(self) -> bool:
         """Whether data changed and services still need new connections to it."""
-        planned = self.plan.database if self.plan is not None else None
-        if planned is None or not planned.reconnecting_services or not self.has_changed_data:
+        database_plan = self.plan.database if self.plan is not None else None
+        if database_plan is None or not database_plan.reconnecting_services or not self.has_changed_data:
             return False
         return self.reconnection is None or self.reconnection.ended_at is None
 
@@ -223,20 +223,25 @@ class Rollback(BaseModel):
 
     @property
     def result_key(self) -> str:
-        """The result without times and numbers: an equal answer of another evaluation is no news."""
-        checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
-        failed = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
-        left = len(self.left_to_operator())
-        again = " for now" if self.recheck_at is not None else ""
+        """The result without times and numbers: an equal result of another evaluation is not reported again."""
+        recheck = " for now" if self.recheck_at is not None else ""
         acted = " acted" if self.has_acted else ""
-        asked = (
+        database_check = (
             " database checked"
             if self.database is not None and self.database.last_change_checked_at is not None
             else ""
         )
-        lost = " data loss reported" if self.database is not None and self.database.data_loss is not None else ""
-        left_over = f" {left} left to an operator" if left else ""
-        return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(failed)}{left_over}"
+        data_loss = " data loss reported" if self.database is not None and self.database.data_loss is not None else ""
+        obligations = len(self.left_to_operator())
+        handed_over = f" {obligations} left to an operator" if obligations else ""
+        failed = " ".join(self.failed_check_names)
+        return f"{self.outcome}{recheck}{acted}{database_check}{data_loss} {failed}{handed_over}"
+
+    @property
+    def failed_check_names(self) -> tuple[str, ...]:
+        """Names of the failed checks of admission and plan, sorted."""
+        checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
+        return tuple(sorted({check.name for check in checks if check.verdict is Verdict.FAIL}))
 
     @property
     def is_aborted_midway(self) -> bool:
@@ -275,17 +280,17 @@ class Rollback(BaseModel):
             raise StageNotReached(f"{self.id} has no plan with a target: a step began before Plan had ended")
         return PlannedRollback(self, self.plan, self.plan.target)
 
-    def deploying(self, begun: ServiceProgress | None = None) -> "DeployingRollback":
+    def deploying(self, new_progress: ServiceProgress | None = None) -> "DeployingRollback":
         """Return the view for the service step.
 
         Args:
-            begun: progress of a service step that begins now.
+            new_progress: progress of a service step that begins now.
 
         Raises:
             StageNotReached: the rollback has no plan with a target, or its service step has not begun.
         """
         planned = self.planned()
-        progress = self.service or begun
+        progress = self.service or new_progress
         if progress is None:
             raise StageNotReached(f"{self.id} has no progress of its service: its service step has not begun")
         return DeployingRollback(self, planned.plan, planned.target, progress)
@@ -338,8 +343,8 @@ class Rollback(BaseModel):
         Returns:
             The obligations with the settings that are left; those without any are left out.
         """
-        kept = (self._without_recorded_settings(new) for new in obligations)
-        return tuple(new for new in kept if new.before)
+        unrecorded = (self._without_recorded_settings(new) for new in obligations)
+        return tuple(new for new in unrecorded if new.before)
 
     def _without_recorded_settings(self, obligation: Obligation) -> Obligation:
         service = self.service_of_obligation(obligation)
@@ -362,24 +367,24 @@ class Rollback(BaseModel):
 
     def _settle(self, obligation: Obligation, **changes: object) -> "Rollback":
         obligations = list(self.obligations)
-        last = max(index for index, own in enumerate(obligations) if own == obligation)
-        obligations[last] = Obligation.model_validate({**dict(obligation), **changes})
+        index_of_last = max(index for index, own in enumerate(obligations) if own == obligation)
+        obligations[index_of_last] = Obligation.model_validate({**dict(obligation), **changes})
         return self.evolve(obligations=tuple(obligations), wait_seconds=0)
 
     def fail_on_refused_call(self, refused: RollbackError) -> "Rollback":
         """Return the rollback as failed: a permanently refused call is refused again at every escalation level."""
         return self.evolve(
             outcome=Outcome.FAILED,
-            reason=str(refused)[:_MAX_REASON],
+            reason=str(refused)[:_MAX_REASON_CHARACTERS],
             refusal=Refusal.of(refused),
             wait_seconds=0,
         )
 
     def begin_evaluation(self, request: Request, execution: str, settings: Settings, now: datetime) -> "Rollback":
         """Return the record at the start of a new evaluation; all but `_KEPT_BY_EVALUATION` is reset."""
-        kept = {name: getattr(self, name) for name in _KEPT_BY_EVALUATION}
-        begun = {"request": request, "execution": execution, "settings": settings, "evaluation_started_at": now}
-        return Rollback.model_validate({**kept, **begun, "evaluations": self.evaluations + 1})
+        kept_fields = {name: getattr(self, name) for name in _KEPT_BY_EVALUATION}
+        changes = {"request": request, "execution": execution, "settings": settings, "evaluation_started_at": now}
+        return Rollback.model_validate({**kept_fields, **changes, "evaluations": self.evaluations + 1})
 
     def evolve(self, **changes: Any) -> "Rollback":
         """Return a validated copy with some fields changed.

@@ -14,8 +14,8 @@ class StandingTarget(BaseModel):
     Attributes:
         release: the release.
         definition_arn: ARN of the registered definition.
-        schema_verdict: whether it works with the live schema, in brief; None: the service writes to no known database.
-        checks: whether ECS could run it when the plan was computed; an older version of the code made none.
+        schema_verdict: whether the release works with the live schema; None: the service writes to no known database.
+        checks: whether ECS could run the release when the plan was computed; an older version of the code made none.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
@@ -67,13 +67,13 @@ class StandingPlan(BaseModel):
     def usable_targets(self, running_fingerprint: str) -> tuple[StandingTarget, ...]:
         """Targets beside the running release: the ready ones, newest first; then those whose readiness is not known."""
         others = [t for t in self.targets if t.release.fingerprint != running_fingerprint]
-        ready = [t for t in others if t.is_ready]
-        return (*ready, *(t for t in others if t.is_ready is None))
+        ready_targets = [t for t in others if t.is_ready]
+        return (*ready_targets, *(t for t in others if t.is_ready is None))
 
     def target_for(self, running_fingerprint: str) -> StandingTarget | None:
         """The target of a rollback from the running release: the first of `usable_targets`, else the last known good.
 
-        No other target is left then, and the cause of the failed check may be fixed by now.
+        In the second case no other target is left, and the cause of the failed check may be fixed by now.
         """
         return next(iter(self.usable_targets(running_fingerprint)), self.newest_other(running_fingerprint))
 
@@ -85,10 +85,10 @@ class StandingPlan(BaseModel):
         """The target of a release; None: the release is no target."""
         return next((t for t in self.targets if t.release.fingerprint == fingerprint), None)
 
-    def without(self, fingerprint: str) -> "StandingPlan":
+    def without_target(self, fingerprint: str) -> "StandingPlan":
         """Return the plan without a release among its targets."""
-        kept = tuple(t for t in self.targets if t.release.fingerprint != fingerprint)
-        return self.model_copy(update={"targets": kept})
+        targets = tuple(t for t in self.targets if t.release.fingerprint != fingerprint)
+        return self.model_copy(update={"targets": targets})
 
 
 class Bake(BaseModel):

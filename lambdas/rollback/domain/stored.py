@@ -16,7 +16,7 @@ from rollback.errors import UnreadableItem
 SCHEMA_VERSION = 2
 READABLE = range(SCHEMA_VERSION - 1, SCHEMA_VERSION + 2)
 
-_CHARACTERS_OF_WHY = 300
+_MAX_REASON_CHARACTERS = 300
 
 
 StoredT = TypeVar("StoredT", bound=BaseModel)
@@ -57,11 +57,11 @@ def read_stored(kind: type[StoredT], key: str, text: str | bytes | None) -> Stor
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableItem(key, f"its body is no JSON ({str(error)[:_CHARACTERS_OF_WHY]})") from error
+        raise UnreadableItem(key, f"its body is no JSON ({str(error)[:_MAX_REASON_CHARACTERS]})") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version not in READABLE:
-        ahead = "newer" if version > SCHEMA_VERSION else "older"
-        raise UnreadableItem(key, f"it has schema version {version}, {ahead} than this version of the code reads")
+        age = "newer" if version > SCHEMA_VERSION else "older"
+        raise UnreadableItem(key, f"it has schema version {version}, {age} than this version of the code reads")
     try:
         return kind.model_validate_json(text)
     except (ValidationError, ValueError, RecursionError) as error:
@@ -72,6 +72,6 @@ def _in_one_line(error: Exception) -> str:
     """Name the first wrong field, never its value: values may be secrets."""
     if not isinstance(error, ValidationError):
         return type(error).__name__
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return f"{where}: {first['msg']}"[:_CHARACTERS_OF_WHY]
+    first_error = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first_error["loc"]) or "the whole"
+    return f"{field}: {first_error['msg']}"[:_MAX_REASON_CHARACTERS]

@@ -1,7 +1,7 @@
 """Readiness of a target, which says whether ECS could run it now: yes, no, or not known.
 
-A failed check means no. A check that could not be made means neither: its evidence has `NOT_KNOWN`. A reference that we
-can't look up (another registry, a file system) is named, and counts neither for nor against the target.
+A failed check means no. A check that could not be made means not known: its evidence has `NOT_KNOWN`. A reference
+that we can't look up (another registry, a file system) is named, and counts neither for nor against the target.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,15 +24,15 @@ class Existence(StrEnum):
 
 def is_ready(checks: Iterable[Check]) -> bool | None:
     """Whether all checks passed; None: a check could not be made, or there was none."""
-    made = tuple(checks)
-    if any(check.verdict is Verdict.FAIL for check in made):
+    all_checks = tuple(checks)
+    if any(check.verdict is Verdict.FAIL for check in all_checks):
         return False
-    return True if made and not any(NOT_KNOWN in check.evidence for check in made) else None
+    return True if all_checks and not any(NOT_KNOWN in check.evidence for check in all_checks) else None
 
 
-def unknown_check(name: str, why: str) -> Check:
+def unknown_check(name: str, reason: str) -> Check:
     """A check that could not be made: a warning that does not count against the target."""
-    return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
+    return Check.warned(name, f"not checked: {reason}", evidence={NOT_KNOWN: name})
 
 
 def check_digests_known(target: Release) -> tuple[Check, ...]:
@@ -43,28 +43,30 @@ def check_digests_known(target: Release) -> tuple[Check, ...]:
     return (Check.failed("image-exists", reason),)
 
 
-def check_existence(name: str, seen: Mapping[str, Existence], mend: str) -> Check:
+def check_existence(name: str, existence_of: Mapping[str, Existence], remedy: str) -> Check:
     """Check several resources of one kind.
 
     Args:
         name: name of the check.
-        seen: resource, as an operator would search for it → its existence.
-        mend: action for the resources that are gone.
+        existence_of: resource, as an operator would search for it → its existence.
+        remedy: action for the resources that are gone.
     """
-    if not seen:
-        return Check.passed(name, "the target refers to none")
+    if not existence_of:
+        return Check.passed(name, "the target's definition refers to none")
     by_existence = {
-        existence: ", ".join(resource for resource, found in seen.items() if found is existence)
+        existence: ", ".join(
+            resource for resource, known_existence in existence_of.items() if known_existence is existence
+        )
         for existence in Existence
     }
     texts = ((Existence.HIDDEN, "can't be looked up"), (Existence.NOT_ASKED, "not checked"))
-    unseen = [f"{text}: {by_existence[existence]}" for existence, text in texts if by_existence[existence]]
+    unchecked = [f"{text}: {by_existence[existence]}" for existence, text in texts if by_existence[existence]]
     if by_existence[Existence.GONE]:
-        return Check.failed(name, "; ".join((f"gone: {by_existence[Existence.GONE]}", *unseen, mend)))
-    if unseen:
+        return Check.failed(name, "; ".join((f"gone: {by_existence[Existence.GONE]}", *unchecked, remedy)))
+    if unchecked:
         verdict = Verdict.WARN if by_existence[Existence.HIDDEN] else Verdict.SKIPPED
-        return Check(name=name, verdict=verdict, reason="; ".join(unseen))
-    return Check.passed(name, f"all {len(seen)} are there")
+        return Check(name=name, verdict=verdict, reason="; ".join(unchecked))
+    return Check.passed(name, f"all {len(existence_of)} exist")
 
 
 def join_failures(checks: Iterable[Check]) -> str:

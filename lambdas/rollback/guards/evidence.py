@@ -9,7 +9,7 @@ from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
 from rollback.guards.ports import GuardPorts, OutagePorts, TrafficPorts
-from rollback.identity.identify import identify_running, is_ours
+from rollback.identity.identify import identify_running, is_registered_by_rollback
 from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.ports.holders import HasAlarms, HasServices
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
@@ -107,7 +107,11 @@ def check_outage_against_elb(service_name: str, view: ServiceView, ports: Outage
 def _team_deployment_began_at(view: ServiceView, ports: HasServices) -> datetime | None:
     """Start of a deployment in flight that no rollback made (rule 5); None: no such deployment is in flight."""
     newest = view.newest
-    if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, ports):
+    if (
+        newest is None
+        or newest.status not in IN_FLIGHT
+        or is_registered_by_rollback(newest.target_definition_arn, ports)
+    ):
         return None
     return newest.created_at
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rollback.check import Check
-from rollback.domain.ledger.index import AnswerEntry
+from rollback.domain.ledger.index import TriggerResultEntry
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 
@@ -95,7 +95,7 @@ def _is_primary_ambiguous(view: ServiceView) -> bool:
 
 
 def judge_failure_is_new(
-    rollback: Rollback, answers: Iterable[AnswerEntry], deployment_began_at: datetime | None = None
+    rollback: Rollback, answers: Iterable[TriggerResultEntry], deployment_began_at: datetime | None = None
 ) -> Check:
     """Check that no earlier rollback was triggered by the same failure.
 
@@ -117,7 +117,7 @@ def judge_failure_is_new(
     return Check.failed(name, reason, suppresses=True)
 
 
-def _is_same_failure(answer: AnswerEntry, rollback: Rollback, deployment_began_at: datetime | None) -> bool:
+def _is_same_failure(answer: TriggerResultEntry, rollback: Rollback, deployment_began_at: datetime | None) -> bool:
     event = rollback.event
     if event is None or answer.event_at is None or abs(event.at - answer.event_at) > SAME_FAILURE_WINDOW:
         return False

@@ -11,8 +11,8 @@ from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.holders import HasLedger
 from rollback.text import quoted
 
-_NEWEST_GOOD = 5  # promoted releases: the running one may be among them, and some may not be resolved
-_LISTED_RELEASES = 20  # releases that an error names
+_MAX_PROMOTED = 5  # promoted releases: the running one may be among them, and some may not be resolved
+_MAX_LISTED = 20  # releases that an error names
 
 
 def list_candidates(request: Request, service_name: str, running: Release, ports: HasLedger) -> tuple[Release, ...]:
@@ -20,7 +20,7 @@ def list_candidates(request: Request, service_name: str, running: Release, ports
     name = request.target_version
     if name is not None and name not in SYNONYMS_OF_LAST_KNOWN_GOOD:
         return find_releases_by_name(service_name, name, ports)
-    good = tuple(islice(ports.ledger.promoted(service_name), _NEWEST_GOOD))
+    good = tuple(islice(ports.ledger.promoted(service_name), _MAX_PROMOTED))
     if last_known_good(good, running.fingerprint) is not None:
         return good
     return list_newest_releases(service_name, ports)
@@ -36,7 +36,7 @@ def find_releases_by_name(service_name: str, name: str, ports: HasLedger) -> tup
 
 def list_newest_releases(service_name: str, ports: HasLedger) -> tuple[Release, ...]:
     """The newest releases, for an operator to choose from."""
-    return tuple(islice(ports.ledger.releases(service_name), _LISTED_RELEASES))
+    return tuple(islice(ports.ledger.releases(service_name), _MAX_LISTED))
 
 
 def release_named(service_name: str, name: str, ports: HasLedger, prefer: Collection[ReleaseState]) -> Release:
@@ -54,6 +54,6 @@ def release_named(service_name: str, name: str, ports: HasLedger, prefer: Collec
     match = find_release(name, find_releases_by_name(service_name, name, ports), prefer=prefer)
     if match.release is None:
         raise InvalidRequest(
-            f"release {quoted(name)} of {service_name} is not known: {match.why_not}; nothing was changed"
+            f"release {quoted(name)} of {service_name} is not known: {match.reason}; nothing was changed"
         )
     return match.release

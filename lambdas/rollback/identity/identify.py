@@ -11,7 +11,7 @@ from rollback.domain.settings.commit_source import Source, clean_commit
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, RollbackError, UnreadableItem
 from rollback.identity.ports import IdentifyPorts, KnownReleasePorts
-from rollback.names import RELEASE_TAG, family_of, is_named_as_ours
+from rollback.names import RELEASE_TAG, family_of, is_rollback_family_name
 from rollback.ports.holders import HasImages, HasLedger, HasServices
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned
@@ -60,31 +60,31 @@ def running_fingerprint(view: ServiceView, service: ServiceSettings, ports: Know
     Raises:
         ExternalServiceError: ECS no longer describes the task definition, or ECS or the ledger do not answer.
     """
-    running = identify_running(view, service, ports)
-    release = find_known_release(service.name, running, ports)
-    return release.fingerprint if release is not None else running.fingerprint
+    identity = identify_running(view, service, ports)
+    release = find_known_release(service.name, identity, ports)
+    return release.fingerprint if release is not None else identity.fingerprint
 
 
 def registered_for(raw: Mapping[str, Any]) -> str | None:
     """Fingerprint of the release that a rollback registered the definition for; None: no rollback registered it."""
-    if not is_named_as_ours(str(raw["family"])):
+    if not is_rollback_family_name(str(raw["family"])):
         return None
     return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
-def is_ours(definition_arn: str, ports: HasServices) -> bool:
-    """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
+def is_registered_by_rollback(definition_arn: str, ports: HasServices) -> bool:
+    """Whether a rollback registered a definition: its family's name and its release tag are a rollback's (rule 5).
 
     Raises:
         ExternalServiceError: ECS does not answer.
     """
-    if not is_named_as_ours(family_of(definition_arn)):
+    if not is_rollback_family_name(family_of(definition_arn)):
         return False
     raw = ports.services.definition(definition_arn)
     return raw is not None and registered_for(raw) is not None
 
 
-def find_known_release(service_name: str, seen: Identity, ports: HasLedger) -> Release | None:
+def find_known_release(service_name: str, identity: Identity, ports: HasLedger) -> Release | None:
     """Find the release of an identity in the ledger; None: the ledger does not have it.
 
     It is found by fingerprint. A release that was recorded under a former fingerprint, or by less evidence, is found by
@@ -93,12 +93,12 @@ def find_known_release(service_name: str, seen: Identity, ports: HasLedger) -> R
     Raises:
         UnreadableItem: the release's record is damaged.
     """
-    release = ports.ledger.release(service_name, seen.fingerprint)
+    release = ports.ledger.release(service_name, identity.fingerprint)
     if release is not None:
         return release
-    digests = sorted({image.rpartition("@")[2] for image in seen.images.values() if is_pinned(image)})
+    digests = sorted({image.rpartition("@")[2] for image in identity.images.values() if is_pinned(image)})
     for digest in digests:
-        release = find_matching_release(seen, ports.ledger.find(service_name, digest))
+        release = find_matching_release(identity, ports.ledger.find(service_name, digest))
         if release is not None:
             return release
     return None
@@ -112,15 +112,17 @@ def identify_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    built = build_release(deployed, view, service, ports)
-    recorded = find_known_release(service.name, built.identity, ports)
-    if recorded is None:
-        return _add_commit_label(built, service, ports)
+    described = build_release(deployed, view, service, ports)
+    ledger_release = find_known_release(service.name, described.identity, ports)
+    if ledger_release is None:
+        return _add_commit_label(described, service, ports)
     try:
-        return IdentifiedRelease(recorded, ports.ledger.definition(recorded.definition_sha256), built.identity)
+        return IdentifiedRelease(
+            ledger_release, ports.ledger.definition(ledger_release.definition_sha256), described.identity
+        )
     except (KeyError, UnreadableItem):  # the new copy may have members that the earlier one lacked: its digest differs
-        copied = recorded.model_copy(update={"definition_sha256": built.release.definition_sha256})
-        return IdentifiedRelease(copied, built.definition, built.identity)
+        amended_release = ledger_release.model_copy(update={"definition_sha256": described.release.definition_sha256})
+        return IdentifiedRelease(amended_release, described.definition, described.identity)
 
 
 def find_or_build_release(
@@ -133,20 +135,22 @@ def find_or_build_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    built = build_release(deployed, view, service, ports)
-    return find_known_release(service.name, built.identity, ports) or built.release
+    described = build_release(deployed, view, service, ports)
+    return find_known_release(service.name, described.identity, ports) or described.release
 
 
-def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, ports: HasImages) -> IdentifiedRelease:
+def _add_commit_label(described: IdentifiedRelease, service: ServiceSettings, ports: HasImages) -> IdentifiedRelease:
     """Add the commit from a label of the image. An emergency never gets here: only this function asks the registry."""
-    source, image = service.commit_source, _own_image(built.release.images, service)
+    source, image = service.commit_source, _own_image(described.release.images, service)
     if source.kind is not Source.LABEL or image is None:
-        return built
+        return described
     try:
         commit = clean_commit(ports.images.label(image, source.name))
     except ExternalServiceError:
-        return built  # an unknown commit is no reason to leave the release unrecorded
-    return IdentifiedRelease(built.release.model_copy(update={"commit": commit}), built.definition, built.identity)
+        return described  # an unknown commit is no reason to leave the release unrecorded
+    return IdentifiedRelease(
+        described.release.model_copy(update={"commit": commit}), described.definition, described.identity
+    )
 
 
 def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
@@ -165,23 +169,23 @@ def build_release(
         ExternalServiceError: ECS no longer describes the task definition.
     """
     raw, images = _resolve_images(deployed, view, service, ports)
-    computed = build_identity(raw, images, registered_for(raw))
+    identity = build_identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
     release = Release(
         service=service.name,
         version=version,
-        fingerprint=computed.fingerprint,
+        fingerprint=identity.fingerprint,
         commit=commit,
         definition_arn=deployed.definition_arn,
         definition_sha256=sha256_of(definition),
-        images=dict(computed.images),
+        images=dict(identity.images),
         desired_count=view.desired_count,
         deployment_configuration=dict(view.deployment_configuration),
         first_deployed_at=deployed.began_at,
         state_since=deployed.began_at,
     )
-    return IdentifiedRelease(release, definition, computed)
+    return IdentifiedRelease(release, definition, identity)
 
 
 def _resolve_images(
@@ -194,14 +198,14 @@ def _resolve_images(
     raw = ports.services.definition(deployed.definition_arn)
     if raw is None:
         raise ExternalServiceError(f"ECS no longer describes {deployed.definition_arn}: its release is not known")
-    named = {str(container["name"]): str(container["image"]) for container in raw["containerDefinitions"]}
-    images = {n: image for n, image in view.images_of(deployed.revision_arn).items() if n in named}
-    missing = [name for name, image in named.items() if name not in images and not is_pinned(image)]
-    by_tasks = _images_of_tasks(deployed, view, service, ports) if missing else {}
-    own = service.container if service.container in named else next(iter(named))
-    for name in missing:
-        otherwise = f"{named[name]}{UNRESOLVED}" if name == own else named[name]
-        images[name] = by_tasks.get(name, otherwise)
+    declared_images = {str(container["name"]): str(container["image"]) for container in raw["containerDefinitions"]}
+    images = {n: image for n, image in view.images_of(deployed.revision_arn).items() if n in declared_images}
+    unresolved_names = [name for name, image in declared_images.items() if name not in images and not is_pinned(image)]
+    images_of_tasks = _images_of_tasks(deployed, view, service, ports) if unresolved_names else {}
+    own_container = service.container if service.container in declared_images else next(iter(declared_images))
+    for name in unresolved_names:
+        fallback = f"{declared_images[name]}{UNRESOLVED}" if name == own_container else declared_images[name]
+        images[name] = images_of_tasks.get(name, fallback)
     return dict(raw), images
 
 
@@ -218,9 +222,9 @@ def _images_of_tasks(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, ports: HasServices
 ) -> dict[str, str]:
     """Images of running tasks; of the deployment's own tasks if other deployments or revisions share the definition."""
-    sharing = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]
+    sharing_deployments = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]
     is_unknown_revision = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
-    is_shared = is_unknown_revision or len(sharing) > 1
+    is_shared = is_unknown_revision or len(sharing_deployments) > 1
     if is_shared and deployed.deployment_id is None:
         return {}
     deployment_id = deployed.deployment_id if is_shared else None
@@ -233,10 +237,10 @@ def _images_of_tasks(
 def _version(raw: dict[str, Any], images: dict[str, str], service: ServiceSettings) -> tuple[str, str | None]:
     """Version and commit. The version is APP_VERSION, else the image's tag, else 12 digits of its digest."""
     containers = {c["name"]: c for c in raw["containerDefinitions"]}
-    named = containers.get(service.container) or raw["containerDefinitions"][0]
-    image = named["image"].split("@")[0]
+    container = containers.get(service.container) or raw["containerDefinitions"][0]
+    image = container["image"].split("@")[0]
     tag = image.rsplit("/", 1)[-1].partition(":")[2]
-    environment = {e["name"]: e["value"] for e in named.get("environment", ())}
-    digest = images.get(named["name"], named["image"]).rpartition("sha256:")[2][:12]
+    environment = {e["name"]: e["value"] for e in container.get("environment", ())}
+    digest = images.get(container["name"], container["image"]).rpartition("sha256:")[2][:12]
     version = environment.get("APP_VERSION", "").strip() or tag or digest
     return recorded_name(version), service.commit_source.find_commit(environment, tag)

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from rollback.ports.holders import (
+    HasAccountAndRegion,
     HasClock,
-    HasHome,
     HasImages,
     HasLedger,
     HasReferences,
@@ -31,7 +31,7 @@ class DefinitionPorts(StandingPlanPorts, HasServices, HasSettings, Protocol):
     """Ports to find or register the task definition of a release."""
 
 
-class ReferenceCheckPorts(HasHome, HasReferences, HasSecrets, Protocol):
+class ReferenceCheckPorts(HasAccountAndRegion, HasReferences, HasSecrets, Protocol):
     """Ports to check that the resources exist that a task definition refers to."""
 
 

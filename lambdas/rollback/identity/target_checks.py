@@ -1,6 +1,7 @@
 """Checks of one target: whether ECS could run it now. Each check is about one resource that its tasks need."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from rollback.check import Check
@@ -16,11 +17,11 @@ from rollback.resources.aws.service_shape import check_fits_service
 
 # Check → kinds of references that it looks up, and the fix if one is missing.
 _KINDS = {
-    "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume a role that is missing; create it again under this ARN"),
-    "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create it again"),
-    "secrets-exist": ((ReferenceKind.SECRET, ReferenceKind.PARAMETER), "put them back"),
-    "files-exist": ((ReferenceKind.FILE,), "put them back"),
-    "other-references": ((ReferenceKind.OTHER,), ""),
+    "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume a missing role; create the role again under this ARN"),
+    "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create the log group again"),
+    "secrets-exist": ((ReferenceKind.SECRET, ReferenceKind.PARAMETER), "create them again"),
+    "files-exist": ((ReferenceKind.FILE,), "upload them again"),
+    "other-references-exist": ((ReferenceKind.OTHER,), ""),
 }
 
 
@@ -38,12 +39,12 @@ def target_checks(
     return (
         run_check("image-exists", lambda: check_images_exist(release, ports)),
         *_check_definition(definition_arn, view, ports),
-        run_check("health-check-unchanged", lambda: _check_health_check_unchanged(release, view, ports)),
+        run_check("health-check-is-unchanged", lambda: _check_health_check_unchanged(release, view, ports)),
     )
 
 
 def run_check(name: str, question: Callable[[], Check]) -> Check:
-    """Make a check; a service that does not answer makes it a warning, since that is no evidence against the target."""
+    """Make a check; an AWS service that does not answer makes the check a warning: silence is no evidence."""
     try:
         return question()
     except ExternalServiceError as failure:
@@ -53,21 +54,21 @@ def run_check(name: str, question: Callable[[], Check]) -> Check:
 def check_images_exist(target: Release, ports: HasImages) -> Check:
     """Check that every image of a release can still be pulled by digest."""
     existence = {name: ports.images.exists(image) for name, image in sorted(target.images.items())}
-    missing = [target.images[name] for name, exists in existence.items() if exists is False]
-    unreadable = [target.images[name] for name, exists in existence.items() if exists is None]
+    missing_images = [target.images[name] for name, exists in existence.items() if exists is False]
+    unreadable_images = [target.images[name] for name, exists in existence.items() if exists is None]
     evidence = {"images": dict(sorted(target.images.items()))}
-    if missing:
-        reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
+    if missing_images:
+        reason = f"not in the registry: {', '.join(missing_images)}; build and push it again, or name another target"
         return Check.failed("image-exists", reason, evidence=evidence)
     if target.pinned_by_reference:
         names = ", ".join(target.pinned_by_reference)
         reason = (
-            f"the digest of {names} is not known: the tasks will run the image that the tag names "
-            f"then; name the image by digest"
+            f"the digest of {names} is not known: new tasks run the image that the tag names at their start; name the "
+            "image by digest"
         )
         return Check.warned("image-exists", reason, evidence=evidence)
-    if unreadable:
-        reason = f"in another registry, or not readable for this role: {', '.join(unreadable)}"
+    if unreadable_images:
+        reason = f"in another registry, or not readable for this role: {', '.join(unreadable_images)}"
         return Check.warned("image-exists", reason, evidence=evidence)
     return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
@@ -89,23 +90,23 @@ def _check_definition(definition_arn: str, view: ServiceView, ports: TargetCheck
 
 def reference_checks(definition: Mapping[str, Any], ports: ReferenceCheckPorts) -> Iterator[Check]:
     """Check the resources that a definition refers to, by kind; the last check lists kinds that are not looked up."""
-    wanted = references(definition)
-    for name, (kinds, mend) in _KINDS.items():
-        some = [reference for reference in wanted if reference.kind in kinds]
-        if some or ReferenceKind.OTHER not in kinds:
-            yield run_check(name, lambda name=name, some=some, mend=mend: _check_references(name, some, mend, ports))  # type: ignore[misc]
+    all_references = references(definition)
+    for name, (kinds, remedy) in _KINDS.items():
+        selected = [reference for reference in all_references if reference.kind in kinds]
+        if selected or ReferenceKind.OTHER not in kinds:
+            yield run_check(name, partial(_check_references, name, selected, remedy, ports))
 
 
-def _check_references(name: str, wanted: list[Reference], mend: str, ports: ReferenceCheckPorts) -> Check:
-    return check_existence(name, {reference.in_words: _look_up(reference, ports) for reference in wanted}, mend)
+def _check_references(name: str, selected: list[Reference], remedy: str, ports: ReferenceCheckPorts) -> Check:
+    return check_existence(name, {reference.in_words: _look_up(reference, ports) for reference in selected}, remedy)
 
 
 def _look_up(reference: Reference, ports: ReferenceCheckPorts) -> Existence:
-    """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
+    """Look a reference up, but no role or parameter of another account: the look-up would search our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
-    of_home = ports.home is None or reference.account() in (None, ports.home.account)
-    if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
+    is_own_account = ports.account_and_region is None or reference.account() in (None, ports.account_and_region.account)
+    if not is_own_account and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
         return Existence.HIDDEN
     exists = _exists(reference, ports)
     return Existence.HIDDEN if exists is None else Existence.THERE if exists else Existence.GONE
@@ -121,7 +122,7 @@ def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
         case ReferenceKind.FILE:
             return ports.references.file_exists(value)
         case ReferenceKind.SECRET:
-            arn = value if value.startswith("arn:") else _secret_arn(value, ports.home)
+            arn = value if value.startswith("arn:") else _secret_arn(value, ports.account_and_region)
             return ports.secrets.exists(arn) if arn is not None else None
         case ReferenceKind.PARAMETER:
             return ports.secrets.exists(value)
@@ -129,27 +130,28 @@ def _exists(reference: Reference, ports: ReferenceCheckPorts) -> bool | None:
             return None
 
 
-def _secret_arn(name: str, home: AccountAndRegion | None) -> str | None:
-    """ARN of a secret by name, in our own account and region; None: those are not known."""
-    if home is None:
+def _secret_arn(name: str, account_and_region: AccountAndRegion | None) -> str | None:
+    """ARN of a secret by name, in our own account and region; None: account and region are not known."""
+    if account_and_region is None:
         return None
-    return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
+    arn = f"arn:{account_and_region.partition}:secretsmanager:{account_and_region.region}:{account_and_region.account}"
+    return f"{arn}:secret:{name}"
 
 
 def _check_health_check_unchanged(release: Release, view: ServiceView, ports: HasTargetGroups) -> Check:
     """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
-    name = "health-check-unchanged"
+    name = "health-check-is-unchanged"
     if not release.health_checks:
         return Check.skipped(name, "no health check was recorded with the release")
-    now = ports.target_groups.health_checks(view.target_groups)
-    differ = [
-        f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
-        for arn, recorded in release.health_checks.items()
-        if arn in now
-        for part, was in recorded.items()
-        if now[arn].get(part) != was
+    current_checks = ports.target_groups.health_checks(view.target_groups)
+    differences = [
+        f"{arn.rsplit('/', 2)[-2]}: {part} was {recorded_value!r}, is {current_checks[arn].get(part)!r}"
+        for arn, recorded_check in release.health_checks.items()
+        if arn in current_checks
+        for part, recorded_value in recorded_check.items()
+        if current_checks[arn].get(part) != recorded_value
     ]
-    if differ:
-        reason = f"{'; '.join(differ)}: {release.version} may not pass it"
+    if differences:
+        reason = f"{'; '.join(differences)}: {release.version} may not pass this health check"
         return Check.warned(name, reason)
-    return Check.passed(name, "as it was when the release was recorded")
+    return Check.passed(name, "the health checks are those that were recorded with the release")

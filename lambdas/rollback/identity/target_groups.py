@@ -14,12 +14,12 @@ def group_health(arn: str, ports: HasTargetGroups) -> GroupHealth:
     """
     try:
         targets = ports.target_groups.health(arn)
-        used = not is_possibly_unused(targets) or ports.target_groups.has_load_balancer(arn)
+        is_used = not is_possibly_unused(targets) or ports.target_groups.has_load_balancer(arn)
     except CallRefused as refused:
         if refused.kind is not RefusalKind.NOT_FOUND:
             raise
         return GroupHealth(arn=arn, state=GroupState.GONE, why=str(refused))
-    return GroupHealth(arn=arn, state=GroupState.CHECKED if used else GroupState.UNUSED, targets=targets)
+    return GroupHealth(arn=arn, state=GroupState.CHECKED if is_used else GroupState.UNUSED, targets=targets)
 
 
 def read_group_health(view: ServiceView, ports: HasTargetGroups) -> tuple[GroupHealth, ...]:

@@ -9,7 +9,7 @@ from rollback.domain.releases.identity import build_identity
 from rollback.domain.releases.release import Release
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import UnreadableItem
-from rollback.identity.identify import is_ours, registered_for
+from rollback.identity.identify import is_registered_by_rollback, registered_for
 from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
 from rollback.ports.all_ports import AllPorts
@@ -45,23 +45,23 @@ def ensure_registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    registered = find_registered_definition(release, ports) if not newest_of_family else None
-    if registered is not None:
-        return registered
+    definition_arn = find_registered_definition(release, ports) if not newest_of_family else None
+    if definition_arn is not None:
+        return definition_arn
     family = team_family(release.definition_arn, ports)
     name_of = last_known_good_family if is_last_known_good else rollback_family
-    ours = name_of(family, ports.settings.environment, release.service)
-    newest = ports.services.definition(ours)
+    family_name = name_of(family, ports.settings.environment, release.service)
+    newest = ports.services.definition(family_name)
     if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, ports):
         return str(newest["taskDefinitionArn"])
     definition = ports.ledger.definition(release.definition_sha256)
-    return ports.services.register(definition, ours, release.fingerprint, _team_tags(release, ports))
+    return ports.services.register(definition, family_name, release.fingerprint, _team_tags(release, ports))
 
 
 def team_family(definition_arn: str, ports: HasServices) -> str:
     """Family that the team registers in: the definition's own, unless a rollback registered the definition."""
     family = family_of(definition_arn)
-    return original_family(family) if is_ours(definition_arn, ports) else family
+    return original_family(family) if is_registered_by_rollback(definition_arn, ports) else family
 
 
 def _team_tags(release: Release, ports: HasServices) -> dict[str, str]:
@@ -69,16 +69,16 @@ def _team_tags(release: Release, ports: HasServices) -> dict[str, str]:
 
     Reserved tags and our own are left out. A deleted definition has no tags.
     """
-    raw = ports.services.definition(release.definition_arn)
-    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (raw or {}).get("tags", ())}
+    definition = ports.services.definition(release.definition_arn)
+    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (definition or {}).get("tags", ())}
     return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
 
 
 def find_registered_definition(release: Release, ports: DefinitionPorts) -> str | None:
     """ARN of the standing plan's definition of a release; None: there is none that ECS would deploy."""
     plan = read_standing_plan(release.service, ports)
-    registered = plan.definition_of(release.fingerprint) if plan is not None else None
-    return registered if registered is not None and _is_usable(registered, release, ports) else None
+    definition_arn = plan.definition_of(release.fingerprint) if plan is not None else None
+    return definition_arn if definition_arn is not None and _is_usable(definition_arn, release, ports) else None
 
 
 def _is_usable(definition_arn: str, release: Release, ports: HasServices) -> bool:

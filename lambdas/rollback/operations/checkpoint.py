@@ -21,7 +21,7 @@ class Checkpoint:
         point: the restore point.
         new: migrations that the database has not applied yet; None: the version's migrations are not known.
         journals: the database's migration journals, a line each.
-        unfinished: migrations that a tool began and did not end.
+        unfinished: migrations that a tool began and did not finish.
     """
 
     point: RecordedPoint
@@ -38,7 +38,7 @@ class Checkpoint:
 def checkpoint(
     service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, ports: CheckpointPorts
 ) -> Checkpoint:
-    """Record a checkpoint. Several may be recorded: the last one before the deployment counts.
+    """Record a checkpoint. Several may be recorded: a rollback takes the newest whose schema fits its target.
 
     Args:
         service_name: name of the service.
@@ -52,7 +52,9 @@ def checkpoint(
         ExternalServiceError: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
     """
     if not version.strip():
-        raise InvalidRequest("the version is empty: it is the image's tag, or its APP_VERSION; nothing was recorded")
+        raise InvalidRequest(
+            "the version is empty: give the image's tag, or the value of APP_VERSION; nothing was recorded"
+        )
     database, environment = ports.settings.database, ports.settings.environment
     if database is None:
         raise InvalidRequest(
@@ -60,17 +62,20 @@ def checkpoint(
             "nothing was recorded"
         )
     if database.branch_id is None or not ports.settings.writes_to_observed_branch(service_name):
-        why = (
-            f"its branches are those of pull requests, {database.branch_pattern}"
+        reason = (
+            f"the environment's branches are those of pull requests, {database.branch_pattern}"
             if database.branch_id is None
-            else f"its writers are {', '.join(writer.name for writer in ports.settings.writers())}"
+            else f"the branch's writers are {', '.join(writer.name for writer in ports.settings.writers())}"
         )
         raise InvalidRequest(
-            f"{service_name} writes to no branch of {environment} that has restore points ({why}); nothing was recorded"
+            f"{service_name} writes to no branch of {environment} that has restore points ({reason}); nothing "
+            "was recorded"
         )
     lease = find_live_database_lease(ports)
     if lease is not None:
-        raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
+        raise Conflict(
+            f"{lease.holder} may be changing the database: wait until that rollback has ended; nothing was recorded"
+        )
     now = ports.clock.now()
     address = ports.neon.connection_uri(database.branch_id, database.database, database.role)
     head, schema = ports.sql.head(address), read_live_schema(address, ports.sql)
@@ -88,7 +93,7 @@ def checkpoint(
         schema_sha256=schema.sha256,
     )
     ports.ledger.put_restore_point(point)
-    new = None
+    new_migrations = None
     if shipped is not None:
-        new = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
-    return Checkpoint(point, new, summarize_journals(schema.journal), list_unfinished(schema.journal))
+        new_migrations = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
+    return Checkpoint(point, new_migrations, summarize_journals(schema.journal), list_unfinished(schema.journal))

@@ -19,8 +19,8 @@ _BY_DIGEST = re.compile(r"[^@\s]+@(sha256:[0-9a-f]{64})")
 class DeployDecision:
     """The decision, and its reason in one line."""
 
-    allowed: bool
-    why: str
+    is_allowed: bool
+    reason: str
 
 
 def check_deploy(service_name: str, image: str, ports: DeployCheckPorts) -> DeployDecision:
@@ -34,29 +34,34 @@ def check_deploy(service_name: str, image: str, ports: DeployCheckPorts) -> Depl
     lease = find_live_lease(service_name, ports)
     if lease is not None:
         return DeployDecision(
-            False, f"a rollback of {service_name} is in progress ({lease.holder}): deploy when it has ended"
+            False, f"a rollback of {service_name} is in progress ({lease.holder}): deploy when the rollback has ended"
         )
     service = ports.settings.service(service_name)
     releases = ports.ledger.find(service_name, digest)
-    bad = next(
+    rolled_back_release = next(
         (r for r in releases if r.state in ROLLED_BACK_STATES and _is_image_of(r, digest, service.container, releases)),
         None,
     )
-    if bad is not None:
-        name, environment = release_label(bad, releases), ports.settings.environment
-        unquarantine = f"rollback unquarantine {environment} {name} --service {service_name}"
-        why = f"{image} is of {bad.version}, which is {bad.state} ({bad.state_reason}); `{unquarantine}` clears it"
-        return DeployDecision(False, why)
-    known = next((r for r in releases if _has_image(r, digest)), None)
-    state = f"is of {known.version}, which is {known.state}" if known is not None else "is not known to the ledger"
+    if rolled_back_release is not None:
+        name, environment = release_label(rolled_back_release, releases), ports.settings.environment
+        command = f"rollback unquarantine {environment} {name} --service {service_name} --reason '…'"
+        state = f"{rolled_back_release.state}{f' ({why})' if (why := rolled_back_release.state_reason) else ''}"
+        reason = f"{image} belongs to {rolled_back_release.version}, which is {state}; `{command}` clears the release"
+        return DeployDecision(False, reason)
+    known_release = next((r for r in releases if _has_image(r, digest)), None)
+    state = (
+        f"belongs to {known_release.version}, which is {known_release.state}"
+        if known_release is not None
+        else "is not known to the ledger"
+    )
     return DeployDecision(True, f"{image} {state}: no objection to its deployment")
 
 
-def _is_image_of(left: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
+def _is_image_of(release: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
     """Whether the image is the release's own, or a sidecar's that no promoted release runs too."""
-    if left.images.get(container, "").endswith(digest):
+    if release.images.get(container, "").endswith(digest):
         return True
-    return _has_image(left, digest) and not any(
+    return _has_image(release, digest) and not any(
         r.state is ReleaseState.PROMOTED and _has_image(r, digest) for r in releases
     )
 
@@ -66,11 +71,11 @@ def _has_image(release: Release, digest: str) -> bool:
 
 
 def _digest_of(image: str, ports: HasImages) -> str:
-    named = _BY_DIGEST.fullmatch(image)
-    by_digest = image if named else (ports.images.digest_of(image) if "@" not in image else None)
+    match = _BY_DIGEST.fullmatch(image)
+    by_digest = image if match else (ports.images.digest_of(image) if "@" not in image else None)
     if not by_digest:
         raise InvalidRequest(
-            f"the digest of image {image!r} is not known: it is not in ECR, or can't be read there; push it first, or "
-            "name it by digest (repository@sha256:…)"
+            f"the digest of image {image!r} is not known: the image is not in ECR, or can't be read there; push the "
+            "image first, or name it by digest (repository@sha256:…)"
         )
     return by_digest.rpartition("@")[2]

@@ -1,7 +1,7 @@
 """Operations on rollbacks: pause and resume, abort, unlock.
 
 Each operation checks its conditions, records the operator, and then makes its change: so every change has a recorded
-author. An interrupted operation may be called again.
+author. An interrupted operation may be repeated.
 """
 
 from contextlib import suppress
@@ -37,27 +37,28 @@ def pause(service_name: str, operator: Operator, ports: LeasePorts) -> str:
     """Pause automatic rollbacks of a service until `resume`; a rollback that has begun continues.
 
     Raises:
-        InvalidRequest: they are paused already.
+        InvalidRequest: the automatic rollbacks of the service are paused already.
     """
     _refuse_second_pause(ports.ledger.pause(service_name))
-    ours = Pause(service=service_name, since=ports.clock.now(), by=operator.name, reason=operator.reason.strip())
+    new_pause = Pause(service=service_name, since=ports.clock.now(), by=operator.name, reason=operator.reason.strip())
     record_operator_action("pause", service_name, operator, ports)
-    ports.ledger.put_pause(ours)
+    ports.ledger.put_pause(new_pause)
     current = ports.ledger.pause(service_name)
-    if current != ours:  # two operators at once: the first pause holds
+    if current != new_pause:  # two operators at once: the first pause holds
         _refuse_second_pause(current)
     result = f"automatic rollbacks of {service_name} are paused; operators can still start them"
     lease = find_live_lease(service_name, ports)
     if lease is None:
         return result
-    return f"{result}; {lease.holder} goes on: `rollback abort {ports.settings.environment} {lease.holder}` ends it"
+    command = f"rollback abort {ports.settings.environment} {lease.holder} --reason '…'"
+    return f"{result}; {lease.holder} goes on; `{command}` ends that rollback"
 
 
 def resume(service_name: str, operator: Operator, ports: OperatorActionPorts) -> str:
     """End the pause of automatic rollbacks of a service.
 
     Raises:
-        InvalidRequest: they are not paused.
+        InvalidRequest: the automatic rollbacks of the service are not paused.
     """
     current = ports.ledger.pause(service_name)
     if current is None:
@@ -78,7 +79,7 @@ def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
 
     Raises:
         InvalidRequest: there is no such rollback, or it has ended.
-        Conflict: other processes kept saving the rollback; call again.
+        Conflict: other processes kept saving the rollback; repeat the call.
     """
     _find_abortable(rollback_id, ports)
     record_operator_action("abort", service_of(rollback_id), operator, ports, rollback_id)
@@ -86,7 +87,7 @@ def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
         rollback = _find_abortable(rollback_id, ports)
         if rollback.outcome is not None:  # an earlier abort was interrupted here
             break
-        ended = rollback.evolve(
+        aborted_rollback = rollback.evolve(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
             taken_over_by=successor_of(rollback, ports),
@@ -94,23 +95,23 @@ def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
             wait_seconds=0,
         )
         try:
-            rollback = ports.ledger.save(ended)
+            rollback = ports.ledger.save(aborted_rollback)
         except Conflict:
             continue
         break
     else:
-        raise Conflict(f"{rollback_id} changed {TRIES} times while it was being aborted; call it again")
+        raise Conflict(f"{rollback_id} changed {TRIES} times during the abort; repeat the command")
     with suppress(RollbackError):  # the execution finds the outcome by itself, only later
         ports.workflow.stop(rollback.execution, rollback.reason)
     return rollback
 
 
 def unlock(service_name: str, operator: Operator, ports: AbortPorts, *, force: bool = False) -> str:
-    """Give back the lease of a rollback that no process works on any more.
+    """Give back the lease of a rollback that no process runs any more.
 
     Args:
         service_name: name of the service.
-        operator: who unlocks it, and why.
+        operator: the operator, and the reason.
         ports: access to AWS, Neon and the ledger.
         force: give back the lease of a live rollback too. That rollback finds its lease lost, ends as aborted, and
             stays fenced if it is (rule 3: aborted while fenced, stay fenced).
@@ -121,20 +122,21 @@ def unlock(service_name: str, operator: Operator, ports: AbortPorts, *, force: b
     environment, lease = ports.settings.environment, ports.ledger.lease(service_name)
     if lease is None:
         raise InvalidRequest(f"no rollback holds the lease on {service_name}; nothing was changed")
-    alive = why_lease_is_alive(lease, ports)
-    if alive is not None and not force:
+    alive_reason = why_lease_is_alive(lease, ports)
+    if alive_reason is not None and not force:
         raise InvalidRequest(
-            f"{lease.holder} is alive ({alive}): {describe_holder(lease, ports)}; end it with `rollback abort "
-            f"{environment} {lease.holder}`, or take its lease with --force; nothing was changed"
+            f"{lease.holder} is alive ({alive_reason}): {describe_holder(lease, ports)}; end that rollback with "
+            f"`rollback abort {environment} {lease.holder} --reason '…'`, or take its lease with --force; nothing was "
+            "changed"
         )
     holder = holder_of(lease, ports)
     record_operator_action("unlock", service_name, operator, ports, lease.holder)
-    if alive is not None and holder is not None:
+    if alive_reason is not None and holder is not None:
         _mark_ended_by_operator(holder.id, ports)
     ports.ledger.release_lease(service_name, lease.holder)
     result = f"the lease on {service_name} is free; {lease.holder} held it"
     if holder is not None and holder.concluded_at is None:
-        result += "; the janitor concludes it, or the next rollback continues it"
+        result += f"; the janitor concludes {holder.id}, or the next rollback continues it"
     return result
 
 
@@ -142,7 +144,7 @@ def _mark_ended_by_operator(rollback_id: str, ports: HasLedger) -> None:
     """Mark a rollback as aborted by an operator before its lease is gone: the lost lease is then no crash.
 
     Raises:
-        Conflict: other processes kept saving the rollback; call again.
+        Conflict: other processes kept saving the rollback; repeat the call.
     """
     for _ in range(TRIES):
         rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
@@ -151,7 +153,7 @@ def _mark_ended_by_operator(rollback_id: str, ports: HasLedger) -> None:
         with suppress(Conflict):
             ports.ledger.save(rollback.evolve(is_operator_abort=True))
             return
-    raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
+    raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; repeat the command")
 
 
 def _refuse_second_pause(current: Pause | None) -> None:

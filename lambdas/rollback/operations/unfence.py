@@ -49,16 +49,17 @@ class OpenObligation:
     def __str__(self) -> str:
         """Describe the obligation for an operator."""
         service = f" of {self.service.name}" if self.rollback_service != self.service.name else ""
-        return f"{self.obligation.kind}{service} (was {self.obligation.before}, {self.rollback_id})"
+        kind = self.obligation.kind.replace("_", " ")
+        return f"{kind}{service} (was {self.obligation.before}, {self.rollback_id})"
 
 
 @dataclass(frozen=True)
 class UnfenceResult:
-    """Obligations that were discharged, those that are left, and the state of the service."""
+    """Obligations that were discharged, obligations that remain, and the state of the service."""
 
-    done: tuple[OpenObligation, ...]
-    left: tuple[OpenObligation, ...]
-    stands: str
+    discharged: tuple[OpenObligation, ...]
+    remaining: tuple[OpenObligation, ...]
+    service_state: str
 
 
 def list_obligations_of_operator(service_name: str, ports: LeasePorts) -> list[OpenObligation]:
@@ -66,16 +67,16 @@ def list_obligations_of_operator(service_name: str, ports: LeasePorts) -> list[O
 
     A rollback whose record can't be read is listed too: no rollback continues it.
     """
-    debts = []
+    open_obligations = []
     for entry in ports.ledger.obligations(service_name).items:
         rollback = find_rollback(entry.rollback_id, ports)
         service = service_settings(service_name, rollback, ports)
-        left = entry.obligations if rollback is None else entry.left_to_operator()
-        debts += [
+        obligations = entry.obligations if rollback is None else entry.left_to_operator()
+        open_obligations += [
             OpenObligation(service, entry.rollback_id, entry.rollback_service, rollback, obligation)
-            for obligation in left
+            for obligation in obligations
         ]
-    return debts
+    return open_obligations
 
 
 def service_settings(service_name: str, rollback: Rollback | None, ports: HasSettings) -> ServiceSettings:
@@ -96,66 +97,69 @@ def unfence(service_name: str, operator: Operator, ports: UnfencePorts, *, force
 
     Args:
         service_name: name of the service.
-        operator: who unfences it, and why.
+        operator: the operator, and the reason.
         ports: access to AWS, Neon and the ledger.
         force: unfence beside a live rollback, and despite objections.
 
     Raises:
         InvalidRequest: no obligation was handed to an operator, a rollback is live, or there are objections.
     """
-    debts = list_obligations_of_operator(service_name, ports)
+    open_obligations = list_obligations_of_operator(service_name, ports)
     lease = find_live_lease(service_name, ports)
-    if not debts:
-        ports.settings.service(service_name)  # an unknown name is the likelier cause: report that first
-        going_on = f"; {describe_holder(lease, ports)}" if lease is not None else ""
-        raise InvalidRequest(f"no setting of {service_name} was left to an operator{going_on}; nothing was changed")
+    if not open_obligations:
+        ports.settings.service(service_name)  # an unknown service name is the likelier cause: report the name first
+        holder_text = f"; {describe_holder(lease, ports)}" if lease is not None else ""
+        raise InvalidRequest(f"no setting of {service_name} was left to an operator{holder_text}; nothing was changed")
     if not force:
         _refuse_beside_live_lease(lease, ports)
-        objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, ports)]
+        objections = [
+            text for item in open_obligations for text in _find_objections(item.obligation, item.service, ports)
+        ]
         if objections:
             raise InvalidRequest(
-                f"{'; '.join(objections)}; --force puts the setting back all the same; nothing was changed"
+                f"{'; '.join(objections)}; --force puts the setting back nevertheless; nothing was changed"
             )
-    record_operator_action("unfence", service_name, operator, ports, debts[0].rollback_id)
-    held_by = _take_lease(service_name, debts[0].rollback_id, ports) if lease is None else None
+    record_operator_action("unfence", service_name, operator, ports, open_obligations[0].rollback_id)
+    held_lease = _take_lease(service_name, open_obligations[0].rollback_id, ports) if lease is None else None
     try:
-        done = list(_discharge_in_order(debts, ports))
+        discharged = list(_discharge_in_order(open_obligations, ports))
     finally:
-        if held_by is not None:
-            ports.ledger.release_lease(service_name, held_by.holder)
-    left = tuple(debt for debt in debts if debt not in done)
-    _clear_unreadable(done, left, ports)
-    return UnfenceResult(
-        tuple(done), left, _describe_service(debts[0].service, ports.services.describe(debts[0].service))
-    )
+        if held_lease is not None:
+            ports.ledger.release_lease(service_name, held_lease.holder)
+    remaining = tuple(item for item in open_obligations if item not in discharged)
+    _clear_unreadable(discharged, remaining, ports)
+    service = open_obligations[0].service
+    return UnfenceResult(tuple(discharged), remaining, _describe_service(service, ports.services.describe(service)))
 
 
-def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], ports: HasLedger) -> None:
+def _clear_unreadable(
+    discharged: list[OpenObligation], remaining: tuple[OpenObligation, ...], ports: HasLedger
+) -> None:
     """Clear unreadable records whose last obligation is discharged: they can't be marked."""
-    for debt in done:
-        if debt.rollback is None and all(other.rollback_id != debt.rollback_id for other in left):
-            ports.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
+    for item in discharged:
+        if item.rollback is None and all(other.rollback_id != item.rollback_id for other in remaining):
+            ports.ledger.clear_unreadable(item.service.name, item.rollback_id)
 
 
-def _discharge_in_order(debts: list[OpenObligation], ports: UnfencePorts) -> Iterator[OpenObligation]:
+def _discharge_in_order(open_obligations: list[OpenObligation], ports: UnfencePorts) -> Iterator[OpenObligation]:
     """Discharge one obligation after the other, each confirmed before the next: scaling after the fence.
 
     A branch's protection is independent of the others, since Neon may not be reachable from the operator's machine.
     """
-    for debt in debts:
-        own_ports = ports.for_settings(debt.rollback.settings if debt.rollback is not None else None)
-        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(debt.obligation, own_ports):
-            _mark_discharged(debt, ports)
-            yield debt
-    for debt in debts:
-        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION:
+    for item in open_obligations:
+        own_ports = ports.for_settings(item.rollback.settings if item.rollback is not None else None)
+        if item.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(item.obligation, own_ports):
+            _mark_discharged(item, ports)
+            yield item
+    for item in open_obligations:
+        if item.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
-        service, obligation = debt.service, debt.obligation
+        service, obligation = item.service, item.obligation
         # The first call may make the change, the second sees that it was made.
         if not any(restore_setting(obligation, service, ports.services.describe(service), ports) for _ in range(2)):
             return
-        _mark_discharged(debt, ports)
-        yield debt
+        _mark_discharged(item, ports)
+        yield item
 
 
 def _is_protected(obligation: Obligation, ports: HasNeon) -> bool:
@@ -165,59 +169,65 @@ def _is_protected(obligation: Obligation, ports: HasNeon) -> bool:
         return False
 
 
-def _mark_discharged(debt: OpenObligation, ports: OperatorActionPorts) -> None:
+def _mark_discharged(open_obligation: OpenObligation, ports: OperatorActionPorts) -> None:
     """Save the discharge in the rollback that left the obligation."""
-    if debt.rollback is None:
+    if open_obligation.rollback is None:
         return
     for _ in range(TRIES):
-        rollback = ports.ledger.read(debt.rollback_service, debt.rollback_id)
-        if debt.obligation not in rollback.obligations:
+        rollback = ports.ledger.read(open_obligation.rollback_service, open_obligation.rollback_id)
+        if open_obligation.obligation not in rollback.obligations:
             return  # another process discharged it
         try:
-            ports.ledger.save(rollback.discharge(debt.obligation, ports.clock.now()))
+            ports.ledger.save(rollback.discharge(open_obligation.obligation, ports.clock.now()))
         except Conflict:
             continue
         return
-    raise Conflict(f"{debt} is put back, but its document kept changing; call it again to mark it")
+    raise Conflict(
+        f"{open_obligation} is put back, but the rollback's document kept changing; repeat the command to record that"
+    )
 
 
 def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
     state = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
     if view.primary.rollout_state != "FAILED":
         return state
-    again = f"aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} --force-new-deployment"
-    return f"{state}: a failed deployment starts no tasks, `{again}` makes another one"
+    command = (
+        f"aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} --force-new-deployment"
+    )
+    return f"{state}: a failed deployment starts no tasks; `{command}` starts another deployment"
 
 
 def _refuse_beside_live_lease(lease: Lease | None, ports: LeasePorts) -> None:
     if lease is not None:
         raise InvalidRequest(
-            f"a rollback is in progress: {describe_holder(lease, ports)}; wait for it, or end it with `rollback abort "
-            f"{ports.settings.environment} {lease.holder}`, or add --force; nothing was changed"
+            f"a rollback is in progress: {describe_holder(lease, ports)}; wait for its end, or end the rollback with "
+            f"`rollback abort {ports.settings.environment} {lease.holder} --reason '…'`, or add --force; nothing was "
+            "changed"
         )
 
 
 def _take_lease(service_name: str, rollback_id: str, ports: LeasePorts) -> Lease:
-    """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
+    """Take the lease in the name of the rollback that left the obligation, so that no other rollback begins."""
     lease = hold_lease(service_name, rollback_id, ports)
     if lease is None:
         raise Conflict(
-            f"a rollback of {service_name} has just begun; nothing was changed. Check rollback status, and call again"
+            f"a rollback of {service_name} has just begun; nothing was changed. Run "
+            f"`rollback status {ports.settings.environment}`, then repeat the command"
         )
     return lease
 
 
 def _find_objections(obligation: Obligation, service: ServiceSettings, ports: UnfencePorts) -> Iterator[str]:
-    """Reasons not to discharge: the setting was changed since, or the release that would start is known to be bad."""
+    """Reasons not to discharge: the setting was changed since, or the release that would start is suspect."""
     view = ports.services.describe(service)
     match obligation.kind:
         case ObligationKind.FENCE if view.desired_count < int(obligation.before["desired_count"]):
             yield from _find_bad_release(service, view, ports)
         case ObligationKind.SCALING:
-            before, now = ScalableTarget.model_validate(obligation.before), ports.scaling.describe(service)
-            if now not in (before, before.all_suspended()):
+            recorded, current_target = ScalableTarget.model_validate(obligation.before), ports.scaling.describe(service)
+            if current_target not in (recorded, recorded.all_suspended()):
                 yield (
-                    f"scaling is {now!r} now, neither the recorded value ({before!r}) nor the value "
+                    f"scaling is {current_target!r}: neither the recorded value ({recorded!r}) nor the value "
                     f"that the rollback set"
                 )
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
@@ -226,16 +236,16 @@ def _find_objections(obligation: Obligation, service: ServiceSettings, ports: Un
                 *(disable_ecs_rollback(obligation.before, escalation_level) for escalation_level in EscalationLevel),
             )
             for part in obligation.before:
-                now_is = view.deployment_configuration.get(part)
-                if all(now_is != configuration.get(part) for configuration in expected):
-                    yield f"{part} is {now_is} now, neither the recorded value nor the value that the rollback set"
+                current_value = view.deployment_configuration.get(part)
+                if all(current_value != configuration.get(part) for configuration in expected):
+                    yield f"{part} is {current_value}: neither the recorded value nor the value that the rollback set"
 
 
 def _find_bad_release(service: ServiceSettings, view: ServiceView, ports: UnfencePorts) -> Iterator[str]:
     release = find_known_release(service.name, identify_running(view, service, ports), ports)
     if release is not None and release.state in ROLLED_BACK_STATES:
-        emergency = f"rollback start {ports.settings.environment} --type emergency --service {service.name}"
+        command = f"rollback start {ports.settings.environment} --type emergency --service {service.name}"
         yield (
             f"{release.version} would be started, which is {release.state} ({release.state_reason}): "
-            f"`{emergency}` starts the last known good instead"
+            f"`{command}` starts the last known good instead"
         )

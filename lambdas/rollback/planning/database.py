@@ -43,50 +43,64 @@ def find_rollback_to_undo(rollback: Rollback, ports: LeaseReadPorts) -> Rollback
     return find_rollback(undo, ports)
 
 
-def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], ports: DatabasePlanPorts) -> Plan:
+def plan_database_part(rollback: Rollback, plan: Plan, releases: tuple[Release, ...], ports: DatabasePlanPorts) -> Plan:
     """Add the database's part to a plan, if the request includes the database.
 
     Args:
         rollback: the rollback.
-        made: the plan of the service, with its checks.
+        plan: the plan of the service, with its checks.
         releases: releases that the request may mean (`candidates`).
         ports: access to AWS, Neon and the ledger.
     """
     request = rollback.request
     if request.type not in DATABASE_TYPES:
-        return made
+        return plan
     settings = ports.settings.database
-    works_with = made.target  # the release after the rollback; a database rollback keeps the running one
+    final_release = plan.target  # the release after the rollback; a database rollback keeps the running one
 
     def fits(point: RecordedPoint) -> bool:
-        return works_with is not None and is_compatible_at(works_with, point, ports)
+        return final_release is not None and is_compatible_at(final_release, point, ports)
 
-    undone = find_rollback_to_undo(rollback, ports)
-    full = request.type is RollbackType.FULL
-    named = NameMatch(made.target) if full else choose_data_release(request, releases, made.running)
-    target = named.release
-    verdict = schema_verdict(target, ports, made.running) if target is not None else None
-    later: tuple[Release, ...] = ()
+    undone_rollback = find_rollback_to_undo(rollback, ports)
+    is_full = request.type is RollbackType.FULL
+    match = NameMatch(plan.target) if is_full else choose_data_release(request, releases, plan.running)
+    target = match.release
+    verdict = schema_verdict(target, ports, plan.running) if target is not None else None
+    later_releases: tuple[Release, ...] = ()
     points: tuple[RecordedPoint, ...] = ()
     if target is not None:
-        later = tuple(ports.ledger.releases(rollback.service_name, since=target.first_deployed_at))
+        later_releases = tuple(ports.ledger.releases(rollback.service_name, since=target.first_deployed_at))
         points = restore_points_about(target, settings.branch_key(request.pr), ports) if settings is not None else ()
-    shipped = shipped_migrations_of(made.running, ports)
+    shipped = shipped_migrations_of(plan.running, ports)
     history = _read_history(rollback, target, ports)
     inputs = PlanningInputs(
-        settings, ports.settings.policy, later or releases, points, undone, fits, verdict, shipped, history
+        settings,
+        ports.settings.policy,
+        later_releases or releases,
+        points,
+        undone_rollback,
+        fits,
+        verdict,
+        shipped,
+        history,
     )
-    planned, checks = plan_database(request, made.running, target, inputs)
-    chosen = planned.point if planned is not None else None
-    point = next((recorded for recorded in points if chosen is not None and recorded.point == chosen), None)
-    others = _check_other_writers(rollback.service_name, point, ports) if point is not None else ()
-    ahead = _observed_warnings(rollback, planned, ports)
-    checks = (*check_named_release(request, named, releases), *checks, *others, *ahead, *_check_fences_hold(ports))
-    if planned is not None:
-        planned = planned.model_copy(
-            update={"reconnecting_services": _services_to_reconnect(rollback.service_name, planned, ports)}
+    database_plan, checks = plan_database(request, plan.running, target, inputs)
+    chosen_point = database_plan.point if database_plan is not None else None
+    point = next((recorded for recorded in points if chosen_point is not None and recorded.point == chosen_point), None)
+    writer_checks = _check_other_writers(rollback.service_name, point, ports) if point is not None else ()
+    side_effect_checks = _observed_warnings(rollback, database_plan, ports)
+    checks = (
+        *check_named_release(request, match, releases),
+        *checks,
+        *writer_checks,
+        *side_effect_checks,
+        *_check_fences_hold(ports),
+    )
+    if database_plan is not None:
+        database_plan = database_plan.model_copy(
+            update={"reconnecting_services": _services_to_reconnect(rollback.service_name, database_plan, ports)}
         )
-    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+    return plan.model_copy(update={"database": database_plan, "checks": (*plan.checks, *checks)})
 
 
 def _read_history(rollback: Rollback, target: Release | None, ports: BranchHistoryPorts) -> BranchHistory:
@@ -98,22 +112,22 @@ def _read_history(rollback: Rollback, target: Release | None, ports: BranchHisto
     return read_branch_history(settings.branch_key(rollback.request.pr), min(since), ports)
 
 
-def _services_to_reconnect(service_name: str, planned: DatabasePlan, ports: HasSettings) -> tuple[str, ...]:
-    """All services of the branch, the rollback's own first: the others need connections once that one serves again."""
-    if planned.strategy is Strategy.DELETE:
+def _services_to_reconnect(service_name: str, database_plan: DatabasePlan, ports: HasSettings) -> tuple[str, ...]:
+    """All services of the branch, the rollback's own first: the others need connections once that service serves."""
+    if database_plan.strategy is Strategy.DELETE:
         return ()
     names = [service.name for service in (*ports.settings.writers(), *ports.settings.readers())]
     return tuple(sorted(dict.fromkeys(names), key=lambda name: (name != service_name, names.index(name))))
 
 
 def _observed_warnings(
-    rollback: Rollback, planned: DatabasePlan | None, ports: SchemaVerdictPorts
+    rollback: Rollback, database_plan: DatabasePlan | None, ports: SchemaVerdictPorts
 ) -> tuple[Check, ...]:
     """Warnings about side effects (moving child branches, lifted IP limits), as the last observation found them."""
     settings = ports.settings.database
-    if planned is None or settings is None or settings.branch_id is None:
+    if database_plan is None or settings is None or settings.branch_id is None:
         return ()
-    if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
+    if database_plan.strategy not in (Strategy.RESTORE, Strategy.RESET):
         return ()
     observation = ports.ledger.observation(settings.branch_key(None))
     return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
@@ -147,9 +161,11 @@ def _check_other_writers(service_name: str, point: RecordedPoint, ports: Databas
             if release is not None
             else unknown_verdict("its running release is not known")
         )
-        graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
+        grades = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
         version = release.version if release is not None else "the running release"
         reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
-        grade = graded.get(verdict.compatibility, Verdict.WARN)
-        checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, is_forceable=True))
+        grade = grades.get(verdict.compatibility, Verdict.WARN)
+        checks.append(
+            Check(name=f"writer-{service.name}-fits-restored-schema", verdict=grade, reason=reason, is_forceable=True)
+        )
     return tuple(checks)

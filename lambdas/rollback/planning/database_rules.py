@@ -34,7 +34,7 @@ class PlanningInputs:
         points: recorded restore points about the target.
         undone: the rollback that an undo names.
         fits: whether the release after the rollback is known to work with the tables at a point.
-        verdict: the target's on the live schema; None: not made, or not known.
+        verdict: verdict on the target and the live schema; None: not made, or not known.
         shipped: migrations of the running release, which alone has their down migrations.
         history: the branch's present history; points outside it are no candidates.
     """
@@ -63,11 +63,11 @@ def choose_data_release(request: Request, releases: tuple[Release, ...], running
     return find_last_known_good(releases, running.fingerprint)
 
 
-def check_named_release(request: Request, named: NameMatch, releases: tuple[Release, ...]) -> tuple[Check, ...]:
+def check_named_release(request: Request, match: NameMatch, releases: tuple[Release, ...]) -> tuple[Check, ...]:
     """Check the name in a database rollback's request; a full rollback checks it with the target anyway."""
-    if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
+    if request.target_version is None or request.type is not RollbackType.DATABASE or match.release is not None:
         return ()
-    return (check_target_exists(named, releases),)
+    return (check_target_exists(match, releases),)
 
 
 def plan_database(
@@ -91,67 +91,75 @@ def plan_database(
     ]
     checks.append(_check_approval(inputs.policy))
     if request.undo is not None:
-        planned, more = _plan_undo(request, inputs, settings)
+        database_plan, strategy_checks = _plan_undo(request, inputs, settings)
     else:
-        planned, more = _plan_by_strategy(request, running, target, inputs, settings)
-    return planned, (*checks, *more)
+        database_plan, strategy_checks = _plan_by_strategy(request, running, target, inputs, settings)
+    return database_plan, (*checks, *strategy_checks)
 
 
 def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
-    name, why_not = "branch-is-named", None
+    name, objection = "branch-is-named", None
     if settings.branch_pattern is not None and request.pr is None and request.undo is None:
-        why_not = (
+        objection = (
             f"branches are named {settings.branch_pattern}: name the pull request, such as "
             f'{{"type": "database", "pr": 42}}'
         )
     if settings.branch_id is not None and request.pr is not None:
-        why_not = f"this environment has one branch, {settings.branch_id}: leave pr out"
-    return Check.failed_if(why_not, name, f"branch {settings.branch_of(request.pr)}")
+        objection = f"this environment has one branch, {settings.branch_id}: leave pr out"
+    return Check.failed_if(objection, name, f"branch {settings.branch_of(request.pr)}")
 
 
 def _check_approval(policy: Policy) -> Check:
     """Check the approval that the environment requires."""
-    why_not = (
-        "this environment requires an operator's approval before a database goes back. This version can't ask for an "
-        "approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
+    objection = (
+        "this environment requires an operator's approval before a database is rolled back. This version can't ask for "
+        "an approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
     )
     required = policy.database_approval == "required"
     return Check.failed_if(
-        why_not if required else None, "approval", "this environment requires none", is_forceable=True
+        objection if required else None, "approval-is-given", "this environment requires none", is_forceable=True
     )
 
 
 def _plan_undo(
     request: Request, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    name, undone = "undo-is-possible", inputs.undone
-    if undone is None:
+    name, undone_rollback = "undo-is-possible", inputs.undone
+    if undone_rollback is None:
         return None, (Check.failed(name, f"the ledger has no rollback {request.undo}"),)
-    if undone.database is None or undone.database.backup_id is None:
-        return None, (Check.failed(name, _explain_nothing_to_undo(undone)),)
-    if undone.request.type is not request.type:
-        why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
-        return None, (Check.failed(name, why_not),)
-    schema_before = undone.plan.running.schema_sha256 if undone.plan is not None else None
-    planned = DatabasePlan(
+    if undone_rollback.database is None or undone_rollback.database.backup_id is None:
+        return None, (Check.failed(name, _explain_nothing_to_undo(undone_rollback)),)
+    if undone_rollback.request.type is not request.type:
+        kind = undone_rollback.request.type
+        objection = f'{undone_rollback.id} was a {kind} rollback: undo that rollback with "type": "{kind}"'
+        return None, (Check.failed(name, objection),)
+    former_schema = undone_rollback.plan.running.schema_sha256 if undone_rollback.plan is not None else None
+    database_plan = DatabasePlan(
         strategy=Strategy.RESET,
-        branch=settings.branch_of(undone.request.pr),
-        source_branch_id=undone.database.backup_id,
-        schema_sha256=schema_before,
-        undone_rollback_id=undone.id,
+        branch=settings.branch_of(undone_rollback.request.pr),
+        source_branch_id=undone_rollback.database.backup_id,
+        schema_sha256=former_schema,
+        undone_rollback_id=undone_rollback.id,
     )
-    return planned, (Check.passed(name, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
+    return database_plan, (
+        Check.passed(name, f"backup {undone_rollback.database.backup_id} has the state before {undone_rollback.id}"),
+    )
 
 
-def _explain_nothing_to_undo(undone: Rollback) -> str:
-    progress, planned = undone.database, undone.plan.database if undone.plan is not None else None
+def _explain_nothing_to_undo(undone_rollback: Rollback) -> str:
+    progress, database_plan = (
+        undone_rollback.database,
+        undone_rollback.plan.database if undone_rollback.plan is not None else None,
+    )
     if progress is None or not progress.may_have_changed_data:
-        return f"{undone.id} did not change the database: there is nothing to undo"
-    if planned is not None and planned.strategy is Strategy.DELETE:
-        return f"{undone.id} deleted branch {planned.branch}: Neon's console can recover it for seven days"
+        return f"{undone_rollback.id} did not change the database: there is nothing to undo"
+    if database_plan is not None and database_plan.strategy is Strategy.DELETE:
+        return (
+            f"{undone_rollback.id} deleted branch {database_plan.branch}: Neon's console can recover it for seven days"
+        )
     return (
-        f"whether {undone.id} changed the database is not known: look in Neon's console for a branch "
-        f"{backup_name(undone.id)}, which has the state before"
+        f"whether {undone_rollback.id} changed the database is not known: look in Neon's console for a branch "
+        f"{backup_name(undone_rollback.id)}, which has the state before the rollback"
     )
 
 
@@ -160,13 +168,13 @@ def _plan_by_strategy(
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     strategy = request.strategy or settings.strategy
     branch = settings.branch_of(request.pr)
-    works_with = running if request.type in _TYPES_KEEPING_SERVICE else target
-    schema = works_with.schema_sha256 if works_with is not None else None
+    final_release = running if request.type in _TYPES_KEEPING_SERVICE else target
+    schema = final_release.schema_sha256 if final_release is not None else None
     if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
-        no_time = (
+        objection = (
             f"the strategy here is {strategy}, which can't restore to a time: leave `to` out, or add --strategy restore"
         )
-        return None, (Check.failed("time-fits-strategy", no_time),)
+        return None, (Check.failed("time-fits-strategy", objection),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
             return _plan_down_migrations(branch, schema, inputs, settings)
@@ -178,61 +186,71 @@ def _plan_by_strategy(
             return _plan_restore(branch, schema, target, inputs)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
-            why_not = (
+            problem = (
                 f"{strategy} needs a source branch: set source_branch_id in the settings" if source is None else None
             )
-            check = Check.failed_if(why_not, "source-is-set", f"from {source}")
-            planned = DatabasePlan(strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema)
-            return (planned if source is not None else None), (check,)
+            check = Check.failed_if(problem, "source-is-set", f"from {source}")
+            database_plan = DatabasePlan(
+                strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema
+            )
+            return (database_plan if source is not None else None), (check,)
         case Strategy.DELETE:
             by_request = request.pr is not None and request.type is RollbackType.DATABASE
-            why_not = (
+            problem = (
                 None
                 if by_request
                 else 'only the branch of a pull request can be deleted: give "type": "database" and "pr"'
             )
-            planned = DatabasePlan(strategy=strategy, branch=branch)
-            return (planned if by_request else None), (Check.failed_if(why_not, "may-be-deleted", f"branch {branch}"),)
+            database_plan = DatabasePlan(strategy=strategy, branch=branch)
+            return (database_plan if by_request else None), (
+                Check.failed_if(problem, "branch-may-be-deleted", f"branch {branch}"),
+            )
 
 
 def _plan_restore(
     branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    name = "restore-point-known"
+    name = "restore-point-is-known"
     if target is None:
         versions = ", ".join(sorted({r.version for r in inputs.releases})) or "none"
         return None, (
             Check.failed(name, f"there is no promoted release whose data could be restored; known: {versions}"),
         )
-    usable = (point for point in inputs.points if inputs.history.has(point))
-    point, after = choose_restore_point(target, inputs.releases, usable, inputs.fits)
-    if after is None:
-        why_not = f"no release was deployed after {target.version}: name the version whose data is to be restored"
-        return None, (Check.failed(name, why_not),)
-    left, _ = (
+    usable_points = (point for point in inputs.points if inputs.history.has(point))
+    point, next_release = choose_restore_point(target, inputs.releases, usable_points, inputs.fits)
+    if next_release is None:
+        objection = f"no release was deployed after {target.version}: name the version whose data is to be restored"
+        return None, (Check.failed(name, objection),)
+    unusable_point, _ = (
         choose_restore_point(target, inputs.releases, inputs.points, inputs.fits) if point is None else (None, None)
     )
-    if left is not None:
-        return None, (inputs.history.failed_check(left.at, f"the restore point before {left.version}, {left.at},"),)
-    if point is None:
-        why_not = (
-            f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
-            "migrations run, records one; in Neon's console the branch can be restored to a time by hand"
+    if unusable_point is not None:
+        return None, (
+            inputs.history.failed_check(
+                unusable_point.at, f"the restore point before {unusable_point.version}, {unusable_point.at},"
+            ),
         )
-        return None, (Check.failed(name, why_not),)
-    reason = f"before {after.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
-    evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": after.version}
+    if point is None:
+        objection = (
+            f"no restore point was recorded before {next_release.version}; let the pipeline run the command "
+            "checkpoint before migrations. Neon's console can restore the branch to a time"
+        )
+        return None, (Check.failed(name, objection),)
+    reason = (
+        f"before {next_release.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
+    )
+    evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": next_release.version}
     check = Check.passed(name, reason, evidence=evidence)
-    late = () if point.by == "checkpoint" else tuple(_warn_late_restore_point(after))
-    planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
-    return planned, (check, *late)
+    warnings = () if point.by == "checkpoint" else tuple(_warn_late_restore_point(next_release))
+    database_plan = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
+    return database_plan, (check, *warnings)
 
 
 def _plan_down_migrations(
     branch: str, schema: str | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan down migrations, requested by name whatever they lose; a backup is taken first."""
-    name, verdict = "can-step-down", inputs.verdict
+    name, verdict = "down-migrations-exist", inputs.verdict
     if verdict is None:
         return None, (Check.failed(name, "the migrations that were applied since the target are not known"),)
     tags = find_down_migrations(verdict, inputs.shipped, settings)
@@ -240,10 +258,12 @@ def _plan_down_migrations(
         return None, (Check.failed(name, tags),)
     if not tags:
         return None, (
-            Check.failed(name, "the target's migrations are the ones that are applied: no migration can be reverted"),
+            Check.failed(name, "only the target's own migrations are applied: there is no migration to revert"),
         )
-    planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
-    return planned, (Check.passed(name, f"the running release's own files: {', '.join(tags)}"),)
+    database_plan = DatabasePlan(
+        strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema
+    )
+    return database_plan, (Check.passed(name, f"the running release's own files: {', '.join(tags)}"),)
 
 
 def _plan_auto(
@@ -257,10 +277,10 @@ def _plan_auto(
         choice = choose_strategy(inputs.verdict, inputs.shipped, settings)
         check = Check.passed(name, choice.reason)
         if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
-            planned, more = _plan_down_migrations(branch, schema, inputs, settings)
-            return planned, (check, *more)
-    planned, more = _plan_restore(branch, schema, target, inputs)
-    return planned, (check, *more)
+            database_plan, more_checks = _plan_down_migrations(branch, schema, inputs, settings)
+            return database_plan, (check, *more_checks)
+    database_plan, more_checks = _plan_restore(branch, schema, target, inputs)
+    return database_plan, (check, *more_checks)
 
 
 def _plan_restore_to_time(
@@ -268,16 +288,16 @@ def _plan_restore_to_time(
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if inputs.history.first_restore_after(at) is not None:
         return None, (inputs.history.failed_check(at, f"{at}"),)
-    check = Check.passed("restore-point-known", f"the request names it: {at}")
+    check = Check.passed("restore-point-is-known", f"the request names the time {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,
     )
 
 
-def _warn_late_restore_point(after: Release) -> Iterator[Check]:
+def _warn_late_restore_point(next_release: Release) -> Iterator[Check]:
     """Warn that a restore point of a deployment's start is later than the migrations before that deployment."""
     reason = (
-        f"the pipeline made no checkpoint before {after.version}. If its migrations ran before its deployment began, "
-        "the restore point includes them; the preview branch shows that before anything is changed"
+        f"the pipeline made no checkpoint before {next_release.version}. If its migrations ran before its deployment "
+        "began, the restore point includes them; the preview branch shows that before anything is changed"
     )
     yield Check.warned("restore-point-is-early", reason)

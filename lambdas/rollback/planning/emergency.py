@@ -1,7 +1,7 @@
 """The plan of an emergency: made from the standing plan, which is one item of the ledger.
 
-It needs ECS and the ledger, and does without any other service that does not answer. The guards of an automatic
-trigger (pause, budget, one step per window) hold for an emergency too.
+The plan needs ECS and the ledger, and no other AWS service. The guards of an automatic trigger (pause, budget,
+one step per window) hold for an emergency too.
 """
 
 from datetime import datetime
@@ -53,28 +53,28 @@ def _identify_running(inputs: PlanInputs, ports: EmergencyPlanPorts) -> Release:
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
     without evidence.
     """
-    built = build_release(revision_to_replace(inputs, ports), inputs.view, inputs.service, ports)
-    standing = inputs.standing
-    planned = (
-        find_matching_release(built.identity, (target.release for target in standing.targets))
-        if standing is not None
+    described = build_release(revision_to_replace(inputs, ports), inputs.view, inputs.service, ports)
+    standing_plan = inputs.standing
+    known_release = (
+        find_matching_release(described.identity, (target.release for target in standing_plan.targets))
+        if standing_plan is not None
         else None
     )
-    if planned is not None:
-        return planned
+    if known_release is not None:
+        return known_release
     try:
-        return find_known_release(built.release.service, built.identity, ports) or built.release
+        return find_known_release(described.release.service, described.identity, ports) or described.release
     except RollbackError:
-        return built.release
+        return described.release
 
 
 def _choose_target(inputs: PlanInputs, running: Release, ports: HasLedger) -> TargetChoice:
     """The resumed plan's target, else the standing plan's. Without either, or for a named version, read the ledger."""
-    request, resumed, standing = inputs.rollback.request, inputs.resumed_plan, inputs.standing
+    request, resumed, standing_plan = inputs.rollback.request, inputs.resumed_plan, inputs.standing
     target = resumed.target if resumed is not None else None
-    if target is None and request.target_version is None and standing is not None:
-        planned = choose_standing_target(standing, running.fingerprint)
-        target = planned.release if planned is not None else None
+    if target is None and request.target_version is None and standing_plan is not None:
+        standing_target = choose_standing_target(standing_plan, running.fingerprint)
+        target = standing_target.release if standing_target is not None else None
     if target is not None:
         return TargetChoice(target)
     releases = list_candidates(request, inputs.service.name, running, ports)
@@ -82,21 +82,21 @@ def _choose_target(inputs: PlanInputs, running: Release, ports: HasLedger) -> Ta
     return TargetChoice(newest, releases)
 
 
-def _name_skipped(inputs: PlanInputs, drafted: Plan, choice: TargetChoice) -> str:  # noqa: ARG001 - the recipe's shape
+def _name_skipped(inputs: PlanInputs, draft: Plan, choice: TargetChoice) -> str:  # noqa: ARG001 - the recipe's shape
     if is_operator_choice(inputs.rollback, inputs.resumed):
         return ""
-    return skipped_last_known_good(drafted.target, drafted.running, inputs.standing)
+    return skipped_last_known_good(draft.target, draft.running, inputs.standing)
 
 
 def _make_checks(
     inputs: PlanInputs,
-    drafted: Plan,
+    draft: Plan,
     choice: TargetChoice,  # noqa: ARG001 - the recipe's shape
     ports: EmergencyPlanPorts,
 ) -> list[Check]:
-    target, running = drafted.target, drafted.running
+    target, running = draft.target, draft.running
     return [
-        *drafted.checks,
+        *draft.checks,
         *(check_digests_known(target) if target is not None else ()),
         _check_standing_plan(inputs.standing, target),
         *(check_target_readiness(target, running, inputs.standing) if target is not None else ()),
@@ -104,34 +104,34 @@ def _make_checks(
     ]
 
 
-def _check_standing_plan(standing: StandingPlan | None, target: Release | None) -> Check:
-    name = "standing-plan"
-    if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
-        reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
+def _check_standing_plan(standing_plan: StandingPlan | None, target: Release | None) -> Check:
+    name = "target-is-in-standing-plan"
+    if standing_plan is not None and target is not None and standing_plan.definition_of(target.fingerprint) is not None:
+        reason = f"computed at {standing_plan.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
         return Check.passed(name, reason)
     return Check.warned(name, "the target is not in the standing plan")
 
 
-def _judge_schema(inputs: PlanInputs, drafted: Plan, ports: SchemaVerdictPorts) -> tuple[Rollback, tuple[Check, ...]]:
+def _judge_schema(inputs: PlanInputs, draft: Plan, ports: SchemaVerdictPorts) -> tuple[Rollback, tuple[Check, ...]]:
     """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
 
     A resumed rollback that included the database does not: its target fitted the restored data, which says nothing
     about a rollback of the service alone.
     """
     rollback, resumed = inputs.rollback, inputs.resumed
-    if drafted.target is None:
+    if draft.target is None:
         return rollback, ()
     was_service_only = resumed is not None and resumed.request.type in SERVICE_ONLY_TYPES
-    earlier = inputs.resumed_plan.checks if was_service_only and inputs.resumed_plan is not None else ()
-    kept = tuple(check for check in earlier if check.name == CHECK_NAME)
-    if kept:
-        return rollback, kept
-    verdict = _standing_schema_verdict(drafted.target, drafted.running, inputs.standing, ports)
-    return apply_schema_verdict(rollback, drafted.target, verdict, ports)
+    earlier_checks = inputs.resumed_plan.checks if was_service_only and inputs.resumed_plan is not None else ()
+    kept_checks = tuple(check for check in earlier_checks if check.name == CHECK_NAME)
+    if kept_checks:
+        return rollback, kept_checks
+    verdict = _standing_schema_verdict(draft.target, draft.running, inputs.standing, ports)
+    return apply_schema_verdict(rollback, draft.target, verdict, ports)
 
 
 def _standing_schema_verdict(
-    target: Release, running: Release, standing: StandingPlan | None, ports: SchemaVerdictPorts
+    target: Release, running: Release, standing_plan: StandingPlan | None, ports: SchemaVerdictPorts
 ) -> SchemaVerdict | None:
     """The standing plan's verdict, if the database was observed after the running release was deployed.
 
@@ -140,14 +140,14 @@ def _standing_schema_verdict(
     """
     if not ports.settings.writes_to_observed_branch(target.service):
         return None
-    planned = standing.target_of(target.fingerprint) if standing is not None else None
-    observed_at = standing.database_seen_at if standing is not None else None
-    if planned is None or planned.schema_verdict is None:
+    standing_target = standing_plan.target_of(target.fingerprint) if standing_plan is not None else None
+    observed_at = standing_plan.database_seen_at if standing_plan is not None else None
+    if standing_target is None or standing_target.schema_verdict is None:
         return schema_verdict(target, ports, running)
     if observed_at is None or observed_at >= running.first_deployed_at:
-        is_compatible = planned.schema_verdict.compatibility is Compatibility.COMPATIBLE
+        is_compatible = standing_target.schema_verdict.compatibility is Compatibility.COMPATIBLE
         is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, ports)
-        return schema_verdict(target, ports, running) if is_old else planned.schema_verdict
+        return schema_verdict(target, ports, running) if is_old else standing_target.schema_verdict
     return unknown_verdict(
         f"the database was last observed on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} was deployed"
     )

@@ -41,7 +41,7 @@ class PlanInputs:
         service: settings of its service.
         view: the service as ECS describes it now.
         standing: the standing plan; None: there is none.
-        resumed: the rollback that this one took over and continues; None: it starts anew.
+        resumed: the rollback that this one took over and continues; None: this rollback continues no other.
     """
 
     rollback: Rollback
@@ -61,7 +61,7 @@ class TargetChoice:
     """The target, and the releases that it was chosen from.
 
     Attributes:
-        target: None: `draft_plan` chooses among the releases, or refuses.
+        target: target release; None: `draft_plan` chooses among the releases, or refuses.
         releases: releases that the request may mean; empty where the target needed none.
         checks: why the target is not the last known good.
         skipped_last_known_good: version of the last known good if the target is another release instead.
@@ -99,7 +99,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
     inputs = _read_inputs(rollback, ports)
     running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, ports)
     choice = recipe.choose_target(inputs, running, ports)
-    drafted = draft_plan(
+    draft = draft_plan(
         rollback.request,
         rollback.trigger,
         choice.releases,
@@ -109,17 +109,17 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
         choice.target,
         is_continuation=inputs.resumed is not None,
     )
-    rollback, schema_checks = recipe.judge_schema(inputs, drafted, ports)
+    rollback, schema_checks = recipe.judge_schema(inputs, draft, ports)
     if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:
         # Escalated to a full rollback: the recipe that plans the database plans it again.
         admission = (*rollback.admission, *schema_checks)
         return rollback.evolve(admission=admission, reason=schema_checks[0].reason, wait_seconds=0)
-    checks = (*recipe.make_checks(inputs, drafted, choice, ports), *schema_checks)
-    plan = drafted.model_copy(
+    checks = (*recipe.make_checks(inputs, draft, choice, ports), *schema_checks)
+    plan = draft.model_copy(
         update={
             "checks": checks,
             "newest_deployment_at": newest_known_at(inputs.view),
-            "skipped_last_known_good": recipe.name_skipped(inputs, drafted, choice),
+            "skipped_last_known_good": recipe.name_skipped(inputs, draft, choice),
             "is_operator_choice": is_operator_choice(rollback, inputs.resumed),
         }
     )
@@ -143,31 +143,31 @@ def _read_inputs(rollback: Rollback, ports: NewerReleasePorts) -> PlanInputs:
 def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, ports: NewerReleasePorts) -> Rollback | None:
     """The rollback that was taken over and whose plan is kept; None: the plan is made again.
 
-    A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it stands. PRIMARY may run
-    that plan's target already, and a step back from there would be one too many. The rollback may have ended since it
-    found its lease lost.
+    A plan is kept once its rollback has begun to act; an operator's plan is kept as soon as it is made. PRIMARY may run
+    that plan's target already, and a new plan would go back one release too many. The predecessor may have ended
+    after it found its lease lost.
 
     An operator who names a version gets that version. A release that the team deployed after the kept plan was made is
     judged again, unless the database was changed or the service is fenced.
     """
     if rollback.continues_rollback_id is None or rollback.request.target_version is not None:
         return None
-    earlier = find_rollback(rollback.continues_rollback_id, ports)
-    if earlier is None or earlier.plan is None or earlier.plan.target is None:
+    predecessor = find_rollback(rollback.continues_rollback_id, ports)
+    if predecessor is None or predecessor.plan is None or predecessor.plan.target is None:
         return None
-    was_stopped = earlier.taken_over_by == rollback.id or earlier.is_aborted_midway
-    if earlier.outcome is not None and not was_stopped:
+    was_stopped = predecessor.taken_over_by == rollback.id or predecessor.is_aborted_midway
+    if predecessor.outcome is not None and not was_stopped:
         return None
-    if not earlier.has_changed_data and not earlier.is_fenced:
-        newer, standing = find_newer_release(earlier, view, ports)
-        if newer is not None and standing is not DeploymentStatus.FAILED:
+    if not predecessor.has_changed_data and not predecessor.is_fenced:
+        newer_release, status = find_newer_release(predecessor, view, ports)
+        if newer_release is not None and status is not DeploymentStatus.FAILED:
             return None
     has_begun = (
-        earlier.has_moved_service
-        or earlier.has_changed_data
-        or (earlier.service is not None and earlier.service.intent is not None)
+        predecessor.has_moved_service
+        or predecessor.has_changed_data
+        or (predecessor.service is not None and predecessor.service.intent is not None)
     )
-    return earlier if has_begun or earlier.trigger in OPERATOR_TRIGGERS else None
+    return predecessor if has_begun or predecessor.trigger in OPERATOR_TRIGGERS else None
 
 
 def revision_to_replace(inputs: PlanInputs, ports: DecisionPorts) -> DeployedRevision:
@@ -192,35 +192,37 @@ def decide(rollback: Rollback, plan: Plan, ports: DecisionPorts, *, resumed: Rol
         resumed: the rollback that this one continues; a `--force` given there still holds.
     """
     rollback = rollback.evolve(plan=plan, wait_seconds=0)
-    at_zero = next((c for c in plan.checks if c.name == DESIRED_COUNT_CHECK and c.verdict is Verdict.FAIL), None)
-    if at_zero is not None:
-        return _suppress_at_zero_tasks(rollback, at_zero, ports)
-    forced = rollback.request.force or (resumed is not None and resumed.request.force)
-    refusals = plan.refusals(forced=forced)
+    zero_tasks_check = next(
+        (c for c in plan.checks if c.name == DESIRED_COUNT_CHECK and c.verdict is Verdict.FAIL), None
+    )
+    if zero_tasks_check is not None:
+        return _suppress_at_zero_tasks(rollback, zero_tasks_check, ports)
+    is_forced = rollback.request.force or (resumed is not None and resumed.request.force)
+    refusals = plan.refusals(forced=is_forced)
     if refusals:
         suppressing = [check for check in refusals if check.suppresses]
         outcome = Outcome.SUPPRESSED if suppressing else Outcome.REFUSED
         reason = "; ".join(check.reason for check in (suppressing or refusals))
         return rollback.evolve(outcome=outcome, reason=reason, recheck_at=_recheck_at(rollback, suppressing))
-    why_not_acted = "dry run" if rollback.request.dry_run else "the environment only observes"
+    plan_only_reason = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or ports.settings.policy.mode == "observe":
-        return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{why_not_acted}: {plan.summary}")
+        return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{plan_only_reason}: {plan.summary}")
     return rollback.evolve(reason=plan.summary)
 
 
 def _suppress_at_zero_tasks(rollback: Rollback, check: Check, ports: HasClock) -> Rollback:
     """End the rollback whatever the other checks say: the count is 0, or the tasks have had no time to start."""
-    is_zero_wanted = check.evidence["desired_count"] == 0
+    is_desired_count_zero = check.evidence["desired_count"] == 0
     return rollback.evolve(
         outcome=Outcome.SUPPRESSED,
         reason=check.reason,
         recheck_at=_recheck_at(rollback, [check]),
-        zero_desired_seen_at=ports.clock.now() if is_zero_wanted else None,
+        zero_desired_seen_at=ports.clock.now() if is_desired_count_zero else None,
     )
 
 
-def _recheck_at(rollback: Rollback, suppressing: list[Check]) -> datetime | None:
-    """When the last of the reasons may be over; None: one of them is final, or no event triggered the rollback."""
-    due = [check.recheck_due_at for check in suppressing]
-    times = [at for at in due if at is not None]
-    return max(times) if rollback.event is not None and times and len(times) == len(due) else None
+def _recheck_at(rollback: Rollback, suppressing_checks: list[Check]) -> datetime | None:
+    """When the last of the reasons may be over; None: a reason is final, or no event triggered the rollback."""
+    due_times = [check.recheck_due_at for check in suppressing_checks]
+    times = [at for at in due_times if at is not None]
+    return max(times) if rollback.event is not None and times and len(times) == len(due_times) else None

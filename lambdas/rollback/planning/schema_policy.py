@@ -20,7 +20,7 @@ from rollback.schema.verdict_from_ledger import schema_verdict
 
 
 def judge_observed_schema(
-    inputs: PlanInputs, drafted: Plan, ports: SchemaVerdictPorts
+    inputs: PlanInputs, draft: Plan, ports: SchemaVerdictPorts
 ) -> tuple[Rollback, tuple[Check, ...]]:
     """Judge the target on the last observed schema: refuse, or escalate to full where the environment says so.
 
@@ -28,10 +28,10 @@ def judge_observed_schema(
         The rollback, escalated or not, and the check; no check for a rollback that includes the database.
     """
     rollback = inputs.rollback
-    if rollback.request.type not in SERVICE_ONLY_TYPES or drafted.target is None:
+    if rollback.request.type not in SERVICE_ONLY_TYPES or draft.target is None:
         return rollback, ()
-    verdict = schema_verdict(drafted.target, ports, drafted.running)
-    return apply_schema_verdict(rollback, drafted.target, verdict, ports)
+    verdict = schema_verdict(draft.target, ports, draft.running)
+    return apply_schema_verdict(rollback, draft.target, verdict, ports)
 
 
 def apply_schema_verdict(

@@ -11,7 +11,7 @@ from rollback.domain.target_readiness import check_digests_known
 from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
 from rollback.identity.candidates import list_candidates
-from rollback.identity.identify import identify_release, is_ours
+from rollback.identity.identify import identify_release, is_registered_by_rollback
 from rollback.identity.ports import DefinitionPorts
 from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import find_registered_definition
@@ -28,43 +28,45 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.next_target import check_target_readiness, choose_substitute_target
 from rollback.service.stack import StackStatus, read_stack_status
 
-_EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, of another clock
+_MAX_CLOCK_SKEW = timedelta(seconds=5)  # events carry whole seconds, of another clock
 
 
 def plan(rollback: Rollback, ports: PlanPorts) -> Rollback:
-    """Make the plan, unless CloudFormation or a replaced rollback is still changing what it would be made of."""
+    """Make the plan after CloudFormation's own rollback, and the change of a replaced rollback, have ended."""
     policy, service = ports.settings.policy, ports.settings.service(rollback.service_name)
     stack = read_stack_status(service, ports)
     patience = timedelta(minutes=policy.service_timeout_minutes)
     if stack.state is StackState.ROLLING_BACK and ports.clock.now() - rollback.created_at < patience:
-        reason = f"CloudFormation is rolling {service.stack} back by itself: the plan is made once that has ended"
+        reason = (
+            f"CloudFormation is rolling back stack {service.stack}: the plan is made once CloudFormation has finished"
+        )
         return rollback.evolve(reason=reason, wait_seconds=policy.poll_seconds)
-    why_wait = _why_wait_for_other_restore(rollback, ports)
-    if why_wait is not None:
-        return rollback.evolve(reason=why_wait, wait_seconds=policy.poll_seconds)
+    wait_reason = _why_wait_for_other_restore(rollback, ports)
+    if wait_reason is not None:
+        return rollback.evolve(reason=wait_reason, wait_seconds=policy.poll_seconds)
     return make_plan(rollback, _recipe(stack), ports)
 
 
 def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | None:
-    """Return the reason to wait before the database is planned; None: no change of the other rollback is pending.
+    """Return the reason to wait before the database is planned; None: no change of the predecessor is pending.
 
-    The other's Conclude gives up after half of its time limit, and records that the outcome is not known. After the
-    whole limit no outcome will come: the plan then assumes that the other's restore was made.
+    The predecessor's Conclude gives up after half of its time limit, and records that the outcome is not known. After
+    the whole limit no outcome will come: the plan then assumes that the predecessor's restore was made.
     """
     if rollback.continues_rollback_id is None or rollback.request.type not in DATABASE_TYPES:
         return None
-    before = find_rollback(rollback.continues_rollback_id, ports)
-    if before is None or before.database is None or not before.database.has_unconfirmed_change:
+    predecessor = find_rollback(rollback.continues_rollback_id, ports)
+    if predecessor is None or predecessor.database is None or not predecessor.database.has_unconfirmed_change:
         return None
     since = rollback.admitted_at or rollback.created_at
     if ports.clock.now() - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes):
         return None
-    return f"{before.id} has sent a change of the database: the plan is made once Neon has reported its outcome"
+    return f"{predecessor.id} has sent a change of the database: the plan is made once Neon has reported its outcome"
 
 
 def _recipe(stack: StackStatus) -> PlanRecipe[PlanPorts]:
-    def make_checks(inputs: PlanInputs, drafted: Plan, choice: TargetChoice, ports: PlanPorts) -> list[Check]:
-        return _make_checks(inputs, drafted, choice, stack, ports)
+    def make_checks(inputs: PlanInputs, draft: Plan, choice: TargetChoice, ports: PlanPorts) -> list[Check]:
+        return _make_checks(inputs, draft, choice, stack, ports)
 
     return PlanRecipe(
         identify_running=_record_running,
@@ -88,29 +90,29 @@ def _choose_target(inputs: PlanInputs, running: Release, ports: PlanPorts) -> Ta
 
     Without any of them `draft_plan` chooses.
     """
-    rollback, resumed = inputs.rollback, inputs.resumed_plan
-    target = resumed.target if resumed is not None else None
-    undone = find_rollback_to_undo(rollback, ports)
-    if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
-        target = undone.plan.running
+    rollback, resumed_plan = inputs.rollback, inputs.resumed_plan
+    target = resumed_plan.target if resumed_plan is not None else None
+    undone_rollback = find_rollback_to_undo(rollback, ports)
+    if undone_rollback is not None and undone_rollback.plan is not None and rollback.request.type is RollbackType.FULL:
+        target = undone_rollback.plan.running
     releases = list_candidates(rollback.request, inputs.service.name, running, ports)
     if target is not None:
-        skipped = resumed.skipped_last_known_good if resumed is not None else ""
-        return TargetChoice(target, releases, skipped_last_known_good=skipped)
-    target, checks, skipped = choose_substitute_target(rollback, releases, running, inputs.standing, ports)
-    return TargetChoice(target, releases, checks, skipped)
+        skipped_version = resumed_plan.skipped_last_known_good if resumed_plan is not None else ""
+        return TargetChoice(target, releases, skipped_last_known_good=skipped_version)
+    target, checks, skipped_version = choose_substitute_target(rollback, releases, running, inputs.standing, ports)
+    return TargetChoice(target, releases, checks, skipped_version)
 
 
-def _name_skipped(inputs: PlanInputs, drafted: Plan, choice: TargetChoice) -> str:  # noqa: ARG001 - the recipe's shape
+def _name_skipped(inputs: PlanInputs, draft: Plan, choice: TargetChoice) -> str:  # noqa: ARG001 - the recipe's shape
     return choice.skipped_last_known_good
 
 
 def _make_checks(
-    inputs: PlanInputs, drafted: Plan, choice: TargetChoice, stack: StackStatus, ports: PlanPorts
+    inputs: PlanInputs, draft: Plan, choice: TargetChoice, stack: StackStatus, ports: PlanPorts
 ) -> list[Check]:
-    rollback, running, target = inputs.rollback, drafted.running, drafted.target
+    rollback, running, target = inputs.rollback, draft.running, draft.target
     checks = [
-        *drafted.checks,
+        *draft.checks,
         *automatic_guards(rollback, running, inputs.view, ports, inputs.resumed),
         traffic_guard(rollback, inputs.view, ports),
         _check_is_a_release(rollback, running, ports),
@@ -126,19 +128,19 @@ def _make_checks(
 def _check_is_a_release(rollback: Rollback, running: Release, ports: HasServices) -> Check:
     """Rule 5: deployments that a rollback makes never trigger a rollback."""
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
-    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, ports):
+    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_registered_by_rollback(running.definition_arn, ports):
         reason = f"{family} was deployed by a rollback, not by a release"
         return Check.failed(name, reason, suppresses=True)
     return Check.passed(name, "the failed deployment is not a rollback's")
 
 
 def _check_is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
-    """A deployment that began after the failed one is the team's fix: old news must not replace it."""
+    """Check that no deployment began after the failed one: a later deployment may be the team's fix."""
     name = "deployment-is-the-latest"
     if rollback.trigger is Trigger.DEPLOYMENT_FAILED and rollback.event is not None and view.newest is not None:
-        began = view.newest.created_at
-        if began > rollback.event.at + _EVENT_CLOCK:
-            reason = f"another deployment began at {began:%H:%M:%S} UTC, after the one that failed"
+        began_at = view.newest.created_at
+        if began_at > rollback.event.at + _MAX_CLOCK_SKEW:
+            reason = f"another deployment began at {began_at:%H:%M:%S} UTC, after the one that failed"
             return Check.failed(name, reason, suppresses=True)
     return Check.passed(name, "no deployment is newer than the failed deployment")
 
@@ -147,9 +149,10 @@ def _check_definition_is_stored(target: Release, ports: DefinitionPorts) -> Chec
     try:
         ports.ledger.definition(target.definition_sha256)
     except (KeyError, UnreadableItem):
-        registered = find_registered_definition(target, ports)
-        if registered is not None:
-            reason = f"the ledger has no readable copy of it, but {registered.rsplit('/', 1)[-1]} is registered for it"
+        definition_arn = find_registered_definition(target, ports)
+        if definition_arn is not None:
+            short_arn = definition_arn.rsplit("/", 1)[-1]
+            reason = f"the ledger has no readable copy of the definition, but {short_arn} is registered"
             return Check.warned("definition-is-usable", reason)
         reason = f"the ledger has no readable copy of {target.version}'s task definition"
         return Check.failed("definition-is-usable", reason)

@@ -49,10 +49,10 @@ class AllPorts:
 
     Attributes:
         neon: raises InvalidRequest where the environment has no database; so does `sql`.
-        neon_of: makes the Neon port for other settings; None means that `databases` serves all settings.
+        neon_of: makes the Neon port for other settings; None means that `neon` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
-        home: account and region of this deployment; None means that they are not known.
+        account_and_region: account and region of this deployment; None means that they are not known.
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ class AllPorts:
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None
-    home: AccountAndRegion | None = None
+    account_and_region: AccountAndRegion | None = None
 
     def with_short_timeouts(self) -> Self:
         """Return the same ports for one invocation, but optional evidence gets one attempt and two seconds."""

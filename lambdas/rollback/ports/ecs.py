@@ -85,7 +85,7 @@ class Services(Protocol):
         """Stop a deployment in flight, so that ECS rolls it back to its source.
 
         Raises:
-            ExternalServiceError: the deployment ended meanwhile, or the call failed. Describe the service again.
+            ExternalServiceError: the deployment ended before the call, or the call failed. Describe the service again.
         """
         ...
 

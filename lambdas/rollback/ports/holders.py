@@ -189,11 +189,11 @@ class HasTasks(Protocol):
         ...
 
 
-class HasHome(Protocol):
+class HasAccountAndRegion(Protocol):
     """Holder of the account and region of this deployment."""
 
     @property
-    def home(self) -> AccountAndRegion | None:
+    def account_and_region(self) -> AccountAndRegion | None:
         """The account and region of this deployment; None if they are not known."""
         ...
 

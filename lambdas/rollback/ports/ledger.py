@@ -9,7 +9,7 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.lease import Lease
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release, ReleaseState
@@ -25,7 +25,7 @@ class Documents(Protocol):
 
     @changes_state
     def create(self, rollback: Rollback) -> Rollback:
-        """Store a new document and mark its event as seen; a retry returns the stored document.
+        """Store a new document and mark its event as taken; a retry returns the stored document.
 
         Raises:
             Conflict: another rollback has already taken the same event.
@@ -91,7 +91,7 @@ class Documents(Protocol):
 
 
 class Index(Protocol):
-    """The ledger's index (`domain.ledger_index`): each question is one request, whatever the ledger's age."""
+    """The ledger's index (`domain.ledger.index`): each question is one request, whatever the ledger's age."""
 
     @reads
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
@@ -109,7 +109,7 @@ class Index(Protocol):
         ...
 
     @reads
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         """List the rollbacks that this alarm has triggered since then, newest first."""
         ...
 
@@ -140,7 +140,7 @@ class Index(Protocol):
 
 
 class Pages(Protocol):
-    """Counts of sent pages, so that a flapping alarm makes one page with a count (`domain.page_count`)."""
+    """Counts of sent pages, so that a flapping alarm makes one page with a count (`domain.ledger.page_count`)."""
 
     @reads
     def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
@@ -148,7 +148,7 @@ class Pages(Protocol):
         ...
 
     @changes_state
-    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+    def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
         """Replace the count that was read; None means that there was no count.
 
         Raises:
@@ -180,7 +180,7 @@ class Leases(Protocol):
         ...
 
     @changes_state
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+    def take_over(self, lease: Lease, rollback_id: str, until: datetime) -> Lease | None:
         """Take a lease that another rollback holds, as it was read; None if it has changed hands since.
 
         The counter grows, so that every later write under the former holder's counter is refused.
@@ -282,7 +282,7 @@ class Releases(Protocol):
         ...
 
     @changes_state
-    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         """Replace the standing plan that was read, and no other.
 
         Raises:

@@ -74,17 +74,19 @@ class Sql(Protocol):
         ...
 
     @reads
-    def count(self, address: SecretStr, asked: RowQuery) -> int:
+    def count(self, address: SecretStr, row_query: RowQuery) -> int:
         """Count the rows of a relation."""
         ...
 
     @reads
-    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
+    def buckets(self, address: SecretStr, row_query: RowQuery) -> Mapping[int, Bucket]:
         """Return the number and the digest of the rows in each of 16,384 buckets."""
         ...
 
     @reads
-    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+    def rows(
+        self, address: SecretStr, row_query: RowQuery, buckets: tuple[int, ...]
+    ) -> Generator[RowDigest, None, None]:
         """Stream the rows of some buckets in ascending order."""
         ...
 

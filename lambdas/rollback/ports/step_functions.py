@@ -10,7 +10,7 @@ class Workflow(Protocol):
     """Executions of the state machine that runs rollbacks."""
 
     @changes_state
-    def start(self, name: str, given: Mapping[str, Any]) -> None:
+    def start(self, name: str, execution_input: Mapping[str, Any]) -> None:
         """Start an execution; an execution of that name that was already started counts as success.
 
         Raises:

@@ -19,7 +19,7 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
 from rollback.errors import InvalidRequest, RollbackError
 from rollback.identity.candidates import release_named
-from rollback.identity.identify import find_known_release, identify_release, is_ours, why_unresolved
+from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
@@ -58,7 +58,7 @@ def record_deployment(event: Mapping[str, Any], ports: PreparationPorts) -> Prom
     Raises:
         InvalidRequest: the event is about a service of another environment, account or region.
     """
-    service_name = find_service_of_event(event, ports.settings, ports.home)
+    service_name = find_service_of_event(event, ports.settings, ports.account_and_region)
     cursor = record_running(service_name, ports)
     prepare_standing_plan(service_name, ports)  # another release runs: check that a rollback is still available
     return cursor
@@ -72,21 +72,23 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
         return _finish(service_name, now, "a rollback is in progress: its deployments are not releases")
     view = ports.services.describe(service)
     primary = view.primary
-    if is_ours(primary.definition_arn, ports):
+    if is_registered_by_rollback(primary.definition_arn, ports):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    identified = identify_release(primary.deployed, view, service, ports)
-    release = identified.release
+    identified_release = identify_release(primary.deployed, view, service, ports)
+    release = identified_release.release
     if not release.is_resolved:
         return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
     note = _note_unpinned_images(release)
     health_checks = ports.target_groups.health_checks(view.target_groups)
-    ports.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
+    ports.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified_release.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
-        why = ", ".join(view.why_not_stable)
+        reasons = ", ".join(view.why_not_stable)
         return _finish(
-            service_name, now, f"{release.version} is recorded; its bake begins once only its tasks run ({why}){note}"
+            service_name,
+            now,
+            f"{release.version} is recorded; its bake begins once the deployment is stable ({reasons}){note}",
         )
     bake = ports.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
@@ -100,8 +102,8 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
         recorded_at=now,
         summary=f"{release.version} is recorded and bakes{note}",
     )
-    left = bake.since + timedelta(minutes=ports.settings.policy.bake_minutes) - now
-    return _bake_on(cursor, left, cursor.summary)
+    remaining_bake = bake.since + timedelta(minutes=ports.settings.policy.bake_minutes) - now
+    return _bake_on(cursor, remaining_bake, cursor.summary)
 
 
 def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCursor:
@@ -115,7 +117,9 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
     release = ports.ledger.release(cursor.service, cursor.fingerprint)
     if release is None or release.state is not ReleaseState.CANDIDATE:
         return _finish(
-            cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
+            cursor.service,
+            now,
+            f"{release.version} is {release.state}" if release else "the release is not in the ledger",
         )
     if find_live_lease(cursor.service, ports) is not None:
         return _bake_on(cursor, duration, "a rollback is in progress")
@@ -159,8 +163,8 @@ def promote(release: Release, reason: str, ports: PreparationPorts) -> None:
         if ports.images.exists(image) is not None:
             ports.images.add_tag(image, last_known_good_tag(ports.settings.environment, image))
     schema = _schema_of_running(release, ports)
-    judged = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
-    prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=judged))
+    changes = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
+    prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=changes))
     ports.ledger.set_release_state(release, ReleaseState.PROMOTED, ports.clock.now(), reason)
 
 
@@ -172,13 +176,13 @@ def _schema_of_running(release: Release, ports: SchemaRecordPorts) -> dict[str, 
         return {}
 
 
-def promote_by_hand(service_name: str, version: str | None, who: str, ports: PreparationPorts) -> Release:
+def promote_by_hand(service_name: str, version: str | None, operator_name: str, ports: PreparationPorts) -> Release:
     """Promote the named or the running release at an operator's request (`rollback promote`).
 
     Args:
         service_name: name of the service.
         version: the release; None: the running one.
-        who: the operator, for the record.
+        operator_name: the operator, for the record.
         ports: access to AWS, Neon and the ledger.
 
     Raises:
@@ -189,33 +193,33 @@ def promote_by_hand(service_name: str, version: str | None, who: str, ports: Pre
     view = ports.services.describe(service)
     if version is not None:
         # The operator decides which of several releases is good: none is preferred.
-        chosen = release_named(service_name, version, ports, prefer=())
+        release = release_named(service_name, version, ports, prefer=())
     else:
         identified = identify_release(view.primary.deployed, view, service, ports)
-        running, recorded = identified.release, find_known_release(service_name, identified.identity, ports)
-        if recorded is None:
+        running, ledger_release = identified.release, find_known_release(service_name, identified.identity, ports)
+        if ledger_release is None:
             raise InvalidRequest(f"the running release {running.version} is not in the ledger; nothing was changed")
-        chosen = recorded
-    if chosen.state is ReleaseState.QUARANTINED:
-        raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
-    if not chosen.is_resolved:
-        raise InvalidRequest(f"{chosen.version} can't be promoted: {why_unresolved(chosen)}; nothing was changed")
-    if chosen.state is not ReleaseState.PROMOTED:
-        promote(chosen, f"by hand: {who}", ports)
-    return ports.ledger.release(service_name, chosen.fingerprint) or chosen
+        release = ledger_release
+    if release.state is ReleaseState.QUARANTINED:
+        raise InvalidRequest(f"{release.version} is quarantined ({release.state_reason}); nothing was changed")
+    if not release.is_resolved:
+        raise InvalidRequest(f"{release.version} can't be promoted: {why_unresolved(release)}; nothing was changed")
+    if release.state is not ReleaseState.PROMOTED:
+        promote(release, f"requested by {operator_name}", ports)
+    return ports.ledger.release(service_name, release.fingerprint) or release
 
 
 def _note_unpinned_images(release: Release) -> str:
     """Name containers that are recorded without a digest; they prevent neither recording nor promotion."""
     names = ", ".join(release.pinned_by_reference)
-    return f"; the digest of {names} is not known, so the tasks run the image that the tag names" if names else ""
+    return f"; the digest of {names} is not known, so new tasks run the image that the tag names" if names else ""
 
 
 def _find_alarms(service_name: str, since: datetime, ports: AlarmReadinessPorts) -> str | None:
     names = (degraded_alarm(ports.settings.prefix, service_name), outage_alarm(ports.settings.prefix, service_name))
     in_alarm = [name for name, state in ports.alarms.states(names).items() if state == "ALARM"]
-    fired = in_alarm or ports.alarms.fired_since(names, since)
-    return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
+    alarms = in_alarm or ports.alarms.fired_since(names, since)
+    return f"alarms during the bake: {', '.join(sorted(alarms))}" if alarms else None
 
 
 def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts) -> str | None:
@@ -225,22 +229,22 @@ def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts)
     if view.desired_count == 0:
         return "the desired count is 0: there is no running task to judge"
     checks = run_checks(service.name, release, view, ports, alarms=AlarmHandling.IGNORE)
-    failing = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
-    if failing:
-        return "; ".join(f"{c.name}: {c.reason}" for c in failing)
-    wanted = ports.settings.policy.bake_minimum_requests
-    if view.target_groups and wanted:
-        counted = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
-        served = ports.alarms.requests_since(counted, since) if counted else 0
-        if served < wanted:
-            return f"{served:.0f} requests during the bake, {wanted} are needed"
+    failed_checks = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
+    if failed_checks:
+        return "; ".join(f"{c.name}: {c.reason}" for c in failed_checks)
+    required_requests = ports.settings.policy.bake_minimum_requests
+    if view.target_groups and required_requests:
+        target_groups = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
+        request_count = ports.alarms.requests_since(target_groups, since) if target_groups else 0
+        if request_count < required_requests:
+            return f"{request_count:.0f} requests during the bake, fewer than the required {required_requests}"
     return None
 
 
-def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCursor:
+def _bake_on(cursor: PromotionCursor, wait: timedelta, reason: str) -> PromotionCursor:
     seconds = max(1, round(wait.total_seconds()))
-    return cursor.model_copy(update={"next": NextState.WAIT, "wait_seconds": seconds, "summary": why[:500]})
+    return cursor.model_copy(update={"next": NextState.WAIT, "wait_seconds": seconds, "summary": reason[:500]})
 
 
-def _finish(service: str, now: datetime, why: str) -> PromotionCursor:
-    return PromotionCursor(next=NextState.DONE, service=service, recorded_at=now, summary=why[:500])
+def _finish(service: str, now: datetime, reason: str) -> PromotionCursor:
+    return PromotionCursor(next=NextState.DONE, service=service, recorded_at=now, summary=reason[:500])

@@ -24,8 +24,8 @@ from rollback.resources.aws.scaling_hazards import check_scaling_hazards
 from rollback.resources.aws.service_shape import arn_format
 from rollback.resources.aws.target_group_health import describe_inconclusive_groups
 
-_TARGETS = 2  # targets without a failed check; the newest may be the running release
-_MAX_CHECKED = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
+_MIN_TARGETS = 2  # targets without a failed check; the newest may be the running release
+_MAX_CHECKED_RELEASES = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
 
 
 def prepare_standing_plan(
@@ -54,7 +54,7 @@ def prepare_standing_plan(
         *(newest.checks if newest is not None else ()),
         *((_check_target_is_ready(plan, running),) if targets else ()),
         arn_format(view.arn),
-        run_check("target-groups", lambda: _check_target_groups(view, ports)),
+        run_check("target-groups-are-in-use", lambda: _check_target_groups(view, ports)),
         run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, ports)),
         *_check_running_is_known(view, service, ports),
         _check_circuit_breaker(view),
@@ -69,9 +69,13 @@ def prepare_standing_plan(
 
 def prepare_standing_plan_if_due(service_name: str, ports: PreparationPorts) -> StandingPlan | None:
     """Compute the standing plan if the present one is older than `readiness_minutes`; None: it is not due."""
-    standing = read_standing_plan(service_name, ports)
-    every = timedelta(minutes=ports.settings.policy.readiness_minutes)
-    if standing is not None and ports.clock.now() - standing.computed_at < every and standing.readiness:
+    standing_plan = read_standing_plan(service_name, ports)
+    interval = timedelta(minutes=ports.settings.policy.readiness_minutes)
+    if (
+        standing_plan is not None
+        and ports.clock.now() - standing_plan.computed_at < interval
+        and standing_plan.readiness
+    ):
         return None
     return prepare_standing_plan(service_name, ports)
 
@@ -87,27 +91,31 @@ def _standing_targets(
 
     The newest is registered in the family of the last known good, whose newest revision it must stay (decision 2).
     """
-    good = list(islice((r for r in ports.ledger.promoted(service_name) if r.is_resolved), _MAX_CHECKED))
-    extra = about_to_be_promoted
-    if extra is not None and all(release.fingerprint != extra.fingerprint for release in good):
-        good.append(extra)
-    good.sort(key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
+    promoted_releases = list(
+        islice((r for r in ports.ledger.promoted(service_name) if r.is_resolved), _MAX_CHECKED_RELEASES)
+    )
+    newly_promoted = about_to_be_promoted
+    if newly_promoted is not None and all(
+        release.fingerprint != newly_promoted.fingerprint for release in promoted_releases
+    ):
+        promoted_releases.append(newly_promoted)
+    promoted_releases.sort(key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
     targets: list[StandingTarget] = []
-    for release in good:
-        newest = not targets
+    for release in promoted_releases:
+        is_newest = not targets
         try:
-            arn = ensure_registered_definition(release, ports, is_last_known_good=newest, newest_of_family=newest)
+            arn = ensure_registered_definition(release, ports, is_last_known_good=is_newest, newest_of_family=is_newest)
         except (KeyError, UnreadableItem):  # a release without a copy of its definition is no target
             continue
         except CallRefused:
-            if newest:  # the present standing plan is better than one without the newest release
+            if is_newest:  # the present standing plan is better than one without the newest release
                 raise
             continue
         checks = target_checks(release, arn, view, ports)
         targets.append(StandingTarget(release=release, definition_arn=arn, checks=checks))
-        possible = [target for target in targets if target.is_ready is not False]
-        others = [target for target in possible if target.release.fingerprint != running_fingerprint]
-        if len(possible) >= _TARGETS and others:
+        possible_targets = [target for target in targets if target.is_ready is not False]
+        other_targets = [target for target in possible_targets if target.release.fingerprint != running_fingerprint]
+        if len(possible_targets) >= _MIN_TARGETS and other_targets:
             break
     return tuple(targets)
 
@@ -115,23 +123,22 @@ def _standing_targets(
 def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:
     if not targets:
         reason = "no release is promoted: there is no target"
-        return Check.failed("target-exists", reason)
-    good = targets[0].release
-    reason = (
-        f"{good.version}, promoted on {good.state_since:%Y-%m-%d %H:%M} UTC, registered as {_short_arn(targets[0])}"
-    )
-    return Check.passed("target-exists", reason)
+        return Check.failed("promoted-release-exists", reason)
+    release = targets[0].release
+    promoted_at = f"{release.state_since:%Y-%m-%d %H:%M} UTC"
+    reason = f"{release.version}, promoted on {promoted_at}, registered as {_short_arn(targets[0])}"
+    return Check.passed("promoted-release-exists", reason)
 
 
 def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
     """Check which target a rollback would take now; a warning if it is not the last known good."""
-    name, newest = "usable-target", plan.newest_other(running_fingerprint)
+    name, newest = "usable-target-exists", plan.newest_other(running_fingerprint)
     targets = plan.usable_targets(running_fingerprint)
     if newest is None:
         reason = f"none yet: {plan.targets[0].release.version} is the only promoted release"
         return Check.skipped(name, reason)
     if not targets:
-        reason = f"{newest.release.version} is not ready, and no other target is ready"
+        reason = f"{newest.release.version} is not ready, and no other target release is ready"
         return Check.failed(name, reason)
     if targets[0] is not newest:
         reason = (
@@ -144,14 +151,17 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
 
 def _check_target_groups(view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check for target groups whose targets' health says nothing about a release."""
-    name = "target-groups"
+    name = "target-groups-are-in-use"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
-    silent = describe_inconclusive_groups(read_group_health(view, ports))
-    if silent:
-        reason = f"{silent}; its health says nothing about a release: remove it from the service, or give it a listener"
+    inconclusive_groups = describe_inconclusive_groups(read_group_health(view, ports))
+    if inconclusive_groups:
+        reason = (
+            f"{inconclusive_groups}; the health of such a group says nothing about a release: remove the group from "
+            "the service, or give it a listener"
+        )
         return Check.warned(name, reason)
-    return Check.passed(name, "a load balancer routes to each")
+    return Check.passed(name, "a load balancer routes to each target group")
 
 
 def _check_fence_holds(service: ServiceSettings, ports: HasScaling) -> Check:
@@ -168,22 +178,22 @@ def _check_running_is_known(view: ServiceView, service: ServiceSettings, ports: 
 
 
 def _check_circuit_breaker(view: ServiceView) -> Check:
-    name = "circuit-breaker"
+    name = "circuit-breaker-is-on"
     if view.deployment_configuration.get("deploymentCircuitBreaker", {}).get("enable"):
-        return Check.passed(name, "on: ECS reports failed deployments")
-    reason = "off: ECS reports no failed deployment; switch the circuit breaker on"
+        return Check.passed(name, "the circuit breaker is on: ECS reports failed deployments")
+    reason = "the circuit breaker is off: ECS reports no failed deployment; switch it on"
     return Check.warned(name, reason)
 
 
 def _check_container_insights(service: ServiceSettings, ports: HasServices) -> Check:
-    name = "container-insights"
+    name = "container-insights-is-on"
     try:
         is_on = ports.services.has_container_insights(service.cluster)
     except ExternalServiceError as failure:
-        return Check.warned(name, f"could not be asked: {failure}")
+        return Check.warned(name, f"not checked: {failure}")
     if is_on:
-        return Check.passed(name, "on: the alarm about missing tasks has data")
-    reason = f"off on {service.cluster}: the alarm about missing tasks has no data; switch it on"
+        return Check.passed(name, "Container Insights is on: the alarm about missing tasks has data")
+    reason = f"Container Insights is off on {service.cluster}: the alarm about missing tasks has no data; switch it on"
     return Check.warned(name, reason)
 
 

@@ -73,7 +73,7 @@ def _data_commands(rollback: Rollback) -> Iterator[str]:
 def _same_request(rollback: Rollback) -> str:
     """Repeat the request, with an approval if it was refused for lack of one."""
     request, checks = rollback.request, rollback.plan.checks if rollback.plan is not None else ()
-    needs_approval = any(check.name == "approval" and check.verdict is Verdict.FAIL for check in checks)
+    needs_approval = any(check.name == "approval-is-given" and check.verdict is Verdict.FAIL for check in checks)
     options = {
         "--type": request.type.value,
         "--service": request.service,

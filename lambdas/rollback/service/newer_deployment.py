@@ -14,7 +14,7 @@ from rollback.domain.releases.newer_release import (
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
-from rollback.identity.identify import find_or_build_release, identify_deployment, is_ours
+from rollback.identity.identify import find_or_build_release, identify_deployment, is_registered_by_rollback
 from rollback.identity.ports import KnownReleasePorts
 from rollback.ports.holders import HasSettings, HasStacks
 from rollback.resources.aws.ecs_service import ServiceView
@@ -39,7 +39,7 @@ def yield_to_newer_release(rollback: Rollback, view: ServiceView, ports: NewerRe
     if why_replaced:
         return rollback.evolve(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
     # Behind our fence the newer release could not start: Conclude lifts the fence, and the release starts.
-    is_superseding = status is DeploymentStatus.STANDS or rollback.is_fenced
+    is_superseding = status is DeploymentStatus.COMPLETED or rollback.is_fenced
     if is_superseding and ports.clock.now() >= _own_calls_deadline(rollback, ports):
         return end_as_superseded(rollback, newer), True
     service = rollback.service
@@ -91,15 +91,15 @@ def find_newer_release(
     """
     plan, latest = rollback.plan, latest_deployment(view)
     if plan is None or plan.target is None:
-        return None, latest.standing
+        return None, latest.status
     if not may_be_newer(latest, plan.newest_deployment_at or rollback.created_at):
-        return None, latest.standing
-    if is_ours(latest.deployed.definition_arn, ports):
-        return None, latest.standing
+        return None, latest.status
+    if is_registered_by_rollback(latest.deployed.definition_arn, ports):
+        return None, latest.status
     service = ports.settings.service(rollback.service_name)
     latest_release = identify_deployment(latest.deployed, view, service, ports)
     if latest_release.is_release(plan.target) or _is_of_stack(service, latest, ports):
-        return None, latest.standing
+        return None, latest.status
     newer = NewerRelease(
         version=_version_of_newer(rollback, latest, view, service, ports),
         definition_arn=latest.deployed.definition_arn,

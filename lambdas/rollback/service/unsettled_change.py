@@ -68,5 +68,5 @@ def _mark_acted(rollback: Rollback, progress: ServiceProgress, intent: Intent) -
     if not is_first_change or rollback.outcome is not Outcome.ABORTED or rollback.taken_over_by is not None:
         return after
     if rollback.is_aborted_by_operator:
-        return after.evolve(reported=False)
-    return after.evolve(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {note}", recheck_at=None, reported=False)
+        return after.evolve(is_reported=False)
+    return after.evolve(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {note}", recheck_at=None, is_reported=False)

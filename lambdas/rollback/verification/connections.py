@@ -32,7 +32,7 @@ def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[
 
 
 def _check_connection(connection: ServiceConnection, rollback: Rollback, ports: ConnectionCheckPorts) -> Check:
-    name, service = f"connection {connection.service}", ports.settings.service(connection.service)
+    name, service = f"connection-of-{connection.service}-works", ports.settings.service(connection.service)
     other_service = {OTHER_SERVICE: connection.service} if connection.service != rollback.service_name else {}
     if connection.failure is not None:
         evidence = {CONNECTION_FAILED: connection.service, **other_service}

@@ -20,7 +20,7 @@ from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, rollback_i
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, InvalidRequest, RollbackError
 from rollback.guards.evidence import ALARM_IS_IN_ALARM
 from rollback.guards.failed_deployment import SAME_FAILURE_WINDOW, judge_failed_deployment, judge_failure_is_new
-from rollback.identity.identify import is_ours
+from rollback.identity.identify import is_registered_by_rollback
 from rollback.intents.caused import check_not_caused_by_rollback
 from rollback.leases.holder import (
     find_predecessors,
@@ -116,7 +116,7 @@ def _judge_trigger(rollback: Rollback, execution_input: object, ports: Admission
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
     if not isinstance(execution_input, Mapping) or not is_event(execution_input) or rollback.event is None:
         return ()
-    checks = judge_event(execution_input, ports.settings.policy, rollback.began_at, ports.home)
+    checks = judge_event(execution_input, ports.settings.policy, rollback.began_at, ports.account_and_region)
     if any(check.verdict is Verdict.FAIL for check in checks):
         return checks
     if rollback.event.alarm is None:
@@ -158,10 +158,10 @@ def _check_not_muted(alarm: str, ports: AdmissionPorts) -> Check:
 def _judge_deployment(rollback: Rollback, event: TriggerEvent, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Check that a failed deployment is the team's, is new, and is confirmed by ECS; the first objection decides."""
     since = rollback.created_at - timedelta(minutes=ports.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
-    answers = ports.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
+    answers = ports.ledger.trigger_results(rollback.service_name, FAILED_DEPLOYMENT, since).items
     view = ports.services.describe(ports.settings.service(rollback.service_name))
     newest = view.newest if answers else None
-    is_team_deployment = newest is not None and not is_ours(newest.target_definition_arn, ports)
+    is_team_deployment = newest is not None and not is_registered_by_rollback(newest.target_definition_arn, ports)
     not_caused_check = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, ports)
     if not_caused_check.verdict is Verdict.FAIL:
         return (not_caused_check,)

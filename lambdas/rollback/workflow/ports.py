@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from rollback.leases.ports import LeaseLivenessPorts
-from rollback.ports.holders import HasAlarms, HasHome, HasServices, HasSettings
+from rollback.ports.holders import HasAccountAndRegion, HasAlarms, HasServices, HasSettings
 
 
-class AdmissionPorts(LeaseLivenessPorts, HasAlarms, HasHome, HasServices, HasSettings, Protocol):
+class AdmissionPorts(LeaseLivenessPorts, HasAlarms, HasAccountAndRegion, HasServices, HasSettings, Protocol):
     """Ports to admit a rollback."""

@@ -49,7 +49,7 @@ def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
 
 
 def build_recheck_event(
-    rollback: Rollback, name: str, now: datetime, service_arn: str, home: AccountAndRegion | None
+    rollback: Rollback, name: str, now: datetime, service_arn: str, account_and_region: AccountAndRegion | None
 ) -> dict[str, Any]:
     """Make the event that asks to evaluate a rollback's trigger again.
 
@@ -58,7 +58,7 @@ def build_recheck_event(
         name: name of the execution.
         now: the present time.
         service_arn: ARN of the ECS service if a deployment was the trigger; empty for an alarm.
-        home: account and region of this deployment; None: not known.
+        account_and_region: account and region of this deployment; None: not known.
 
     Raises:
         StageNotReached: no event started the rollback.
@@ -67,10 +67,10 @@ def build_recheck_event(
         raise StageNotReached(f"{rollback.id} was started by no event: there is no trigger to evaluate again")
     reason = f"evaluated again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
-        event = build_alarm_event(name, rollback.event.alarm, reason, now, home)
+        event = build_alarm_event(name, rollback.event.alarm, reason, now, account_and_region)
     else:
         event = {
-            **_event_origin(home),
+            **_event_origin(account_and_region),
             "id": name,
             "source": SOURCE,
             "detail-type": "ECS Deployment State Change",
@@ -86,12 +86,21 @@ def build_recheck_event(
     return event
 
 
-def _event_origin(home: AccountAndRegion | None) -> dict[str, str]:
-    return {"account": home.account, "region": home.region} if home is not None else {}
+def _event_origin(account_and_region: AccountAndRegion | None) -> dict[str, str]:
+    return (
+        {"account": account_and_region.account, "region": account_and_region.region}
+        if account_and_region is not None
+        else {}
+    )
 
 
 def build_alarm_event(
-    name: str, alarm: str, reason: str, now: datetime, home: AccountAndRegion | None, previous_state: str = "OK"
+    name: str,
+    alarm: str,
+    reason: str,
+    now: datetime,
+    account_and_region: AccountAndRegion | None,
+    previous_state: str = "OK",
 ) -> dict[str, Any]:
     """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
 
@@ -100,11 +109,11 @@ def build_alarm_event(
         alarm: name of the alarm.
         reason: the reason, for display.
         now: the present time.
-        home: account and region of this deployment; None: not known.
+        account_and_region: account and region of this deployment; None: not known.
         previous_state: the alarm's state before ALARM.
     """
     return {
-        **_event_origin(home),
+        **_event_origin(account_and_region),
         "id": name,
         "source": SOURCE,
         "detail-type": "CloudWatch Alarm State Change",

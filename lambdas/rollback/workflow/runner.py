@@ -29,7 +29,7 @@ from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
 _MAX_EMERGENCY_ROUNDS = 10
-_MAX_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
+_MAX_ROUNDS = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
 
 class Cursor(BaseModel):
@@ -99,7 +99,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         rollback = ports.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     if failure is not None and next_step(rollback) is Step.DATA_LOSS:
         rollback = ports.ledger.save(stop_comparison(rollback, failure, ports.clock.now()))
-    for _ in range(_MAX_SAVES):
+    for _ in range(_MAX_ROUNDS):
         step = next_step(rollback)
         if rollback.concluded_at is not None:  # the data-loss analysis needs no lease
             release_leases(rollback, ports)
@@ -108,7 +108,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         rollback = _run_round(rollback, step, ports)
         if rollback.wait_seconds:
             return cursor_of(rollback)
-    raise Conflict(f"{rollback_id}: step {due} ran {_MAX_SAVES} rounds without waiting; call it again")
+    raise Conflict(f"{rollback_id}: step {due} ran {_MAX_ROUNDS} rounds without waiting; call it again")
 
 
 def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:

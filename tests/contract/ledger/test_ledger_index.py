@@ -14,7 +14,7 @@ from support.builders import NOW, SERVICE, definition, release, rollback
 from support.ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.domain.ledger.index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
+from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Outcome
@@ -70,8 +70,8 @@ def assert_index_agrees(ledger: DynamoLedger) -> None:
         assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derive_entries(
             ledger, ChangeEntry, service
         )
-    answers = {e.model_dump_json() for e in ledger.answers(SERVICE, DEGRADED, long_ago).items}
-    assert answers == derive_entries(ledger, AnswerEntry, SERVICE)
+    answers = {e.model_dump_json() for e in ledger.trigger_results(SERVICE, DEGRADED, long_ago).items}
+    assert answers == derive_entries(ledger, TriggerResultEntry, SERVICE)
 
 
 def test_the_index_agrees_with_the_documents_after_each_step(table: tuple[Any, str]) -> None:
@@ -187,7 +187,7 @@ def test_a_record_expires_only_once_it_is_concluded_and_reported(table: tuple[An
     assert not expires()
     saved = ledger.save(saved.evolve(outcome=Outcome.SUPPRESSED, concluded_at=NOW))
     assert not expires()  # not reported
-    ledger.save(saved.evolve(reported=True))
+    ledger.save(saved.evolve(is_reported=True))
     assert expires()
 
 

@@ -320,7 +320,7 @@ def test_the_proxy_refuses_every_client_when_the_test_asks_for_that(project: Loc
 def test_a_wrong_login_is_refused_in_the_proxys_words(
     project: LocalProject, change: dict[str, str], words: str
 ) -> None:
-    """The proxy checks passwords itself, and hands on what Postgres says (`neon_faults` names its source)."""
+    """The proxy checks passwords itself, and hands on what Postgres says (source: `local_cloud.neon.faults`)."""
     assert words in refusal(lambda: psycopg.connect(project.uri(main(project).id), **change))  # type: ignore[arg-type]
 
 

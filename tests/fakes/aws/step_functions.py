@@ -31,9 +31,9 @@ class FakeWorkflow:
         self.causes: dict[str, str] = {}
         self._names: set[str] = set()
 
-    def start(self, name: str, given: Mapping[str, Any]) -> None:
+    def start(self, name: str, execution_input: Mapping[str, Any]) -> None:
         """The same name again is success, with another input or after its end too: the adapter takes it for started."""
-        text = json.dumps(given)
+        text = json.dumps(execution_input)
         check_request("stepfunctions", "StartExecution", name, stateMachineArn="arn", name=name, input=text)
         if _NOT_IN_A_NAME.search(name):
             refuse("StartExecution", name, "InvalidName", f"Invalid Name: '{name}'")

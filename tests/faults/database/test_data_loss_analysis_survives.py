@@ -65,7 +65,7 @@ class AnalysisIncident(FullIncident):
     def assert_cleaned_up_and_reported(self) -> None:
         self.assert_the_conclusion_stands()
         assert not self.document.is_data_loss_report_due
-        assert self.document.reported
+        assert self.document.is_reported
         assert [
             branch.name for branch in self.neon.branches() if branch.name.startswith(COMPARISON_BRANCH_PREFIX)
         ] == []

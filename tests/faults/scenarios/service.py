@@ -154,7 +154,7 @@ class Incident:
     def sweep_until_quiet(self, hours: int = 2) -> None:
         """Run the janitor and the executions that it starts until every rollback and alarm is over."""
         for _ in range(hours * 12):
-            is_reported = all(r.concluded_at and r.reported for r in self.documents())
+            is_reported = all(r.concluded_at and r.is_reported for r in self.documents())
             if is_reported and not self.alarms.in_alarm and self.ledger.lease(SERVICE) is None:
                 return
             self.pass_time(minutes=5)

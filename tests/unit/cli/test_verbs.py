@@ -179,7 +179,7 @@ def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At)
     assert "ready            no rollback target is ready, checked at" in type_.said
     assert "90 minutes ago" in type_.said
     assert "fail image-exists: not in the registry" in type_.said
-    assert "warn container-insights: off on macro-ai-production-cluster" in type_.said
+    assert "warn container-insights-is-on: Container Insights is off on macro-ai-production-cluster" in type_.said
     assert "paused           no automatic rollbacks since" in type_.said
     assert "by ann@desk: the [database] is being moved" in type_.said
     assert "to restore       fence (was {'desired_count': 2}" in type_.said

@@ -34,7 +34,7 @@ def test_an_unsendable_report_changes_no_outcome_and_the_janitor_sends_it_later(
     simulation = start_simulation()
     publishing_fails(simulation, 150)
     done = simulation.run()
-    assert (done.outcome, done.reported) == (Outcome.SUCCEEDED, False)
+    assert (done.outcome, done.is_reported) == (Outcome.SUCCEEDED, False)
     for _ in range(150):
         sweep(simulation.ports)
     assert simulation.severities() == ["info"]

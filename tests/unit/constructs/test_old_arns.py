@@ -22,7 +22,7 @@ def test_an_old_arn_means_the_only_service_of_its_name() -> None:
 
 
 def test_an_old_arn_that_fits_two_services_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"api-one and api-two are called so.*serviceLongArn"):
+    with pytest.raises(InvalidRequest, match=r"may be api-one or api-two.*serviceLongArn"):
         find_service_of_arn(f"{ARN}/api", settings("one", "two"))
 
 

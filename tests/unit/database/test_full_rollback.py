@@ -110,7 +110,7 @@ def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
     ended = simulation.read(simulation.run(FULL))
 
     assert ended.outcome is Outcome.REFUSED
-    assert "rollback checkpoint" in ended.reason
+    assert "run the command checkpoint" in ended.reason
     assert simulation.neon.calls == []
     assert simulation.changes() == []
 
@@ -228,7 +228,7 @@ def test_a_restore_keeps_the_rows_written_before_the_first_release_that_breaks_t
     assert simulation.rows() == GOOD + BAD
     assert ended.plan is not None
     assert ended.plan.database is not None
-    assert "before v3" in simulation.check(ended, "restore-point-known").reason
+    assert "before v3" in simulation.check(ended, "restore-point-is-known").reason
 
 
 def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> None:
@@ -290,7 +290,7 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
         simulation.run_until(simulation.admit({**FULL, "service": SERVICE, "dry_run": True}), Step.CONCLUDE)
     )
 
-    check = simulation.check(planned, "writer-fits worker")
+    check = simulation.check(planned, "writer-worker-fits-restored-schema")
     assert check.verdict is (Verdict.PASS if needs is BEFORE else Verdict.FAIL), check.reason
     assert planned.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
 

@@ -124,7 +124,7 @@ def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_stays() -> No
     assert ended.outcome is Outcome.FAILED
     assert simulation.rows() == GOOD
     assert simulation.services.desired_count == 2
-    assert "connection reports" in ended.reason
+    assert "connection-of-reports-works" in ended.reason
     assert ended.service is not None
     assert ended.service.attempts == (), "no rung of the service mends another one's connections"
     assert "NOT RECONNECTED" in simulation.pages()[-1]
@@ -303,7 +303,7 @@ def test_a_refuting_endpoint_of_a_reader_fails_without_escalating_the_rollback_s
     simulation.http.answers["http://reports.test/users/1"] = answer
     ended = simulation.run(FULL)
     assert ended.outcome is Outcome.FAILED
-    assert "not verified, though v1 is healthy: connection reports: /users/1 answered" in ended.reason
+    assert "not verified, though v1 is healthy: connection-of-reports-works: /users/1 answered" in ended.reason
     assert ended.service is not None
     assert ended.service.attempts == ()
 

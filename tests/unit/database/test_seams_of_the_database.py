@@ -61,7 +61,7 @@ def test_an_unsent_page_is_sent_later_although_the_data_loss_report_was_sent() -
 
     simulation.notifications.publish = silent  # type: ignore[method-assign]
     rollback = simulation.run_until(rollback, Step.DATA_LOSS)
-    assert not rollback.reported
+    assert not rollback.is_reported
     simulation.notifications.publish = real  # type: ignore[method-assign]
     simulation.run_until(rollback)
     assert simulation.pages() == []

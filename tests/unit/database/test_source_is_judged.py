@@ -105,7 +105,7 @@ def test_another_writer_that_breaks_on_the_tables_at_a_time_refuses_before_the_r
     simulation.lack_the_email()
     ended = simulation.read(simulation.run(DATA_OF_THEN))
     assert ended.outcome is Outcome.REFUSED, ended.reason
-    assert f"writer-fits {OTHER}: w2 of {OTHER} on these tables" in ended.reason
+    assert f"writer-{OTHER}-fits-restored-schema: w2 of {OTHER} on these tables" in ended.reason
     assert simulation.rows() == GOOD + BAD
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
@@ -119,7 +119,7 @@ def test_another_writer_that_breaks_on_the_backup_refuses_an_undo_before_anythin
     simulation.services.calls.clear()
     undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
-    assert f"writer-fits {OTHER}" in undone.reason
+    assert f"writer-{OTHER}-fits-restored-schema" in undone.reason
     assert undone.obligations == ()
     assert simulation.rows() == GOOD
 
@@ -132,4 +132,4 @@ def test_an_operator_s_force_turns_a_breaking_writer_into_a_reported_warning() -
     assert ended.database is not None
     assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
     told = {check.name: check.verdict for check in ended.database.schema_checks}
-    assert told[f"writer-fits {OTHER}"] is Verdict.WARN
+    assert told[f"writer-{OTHER}-fits-restored-schema"] is Verdict.WARN

@@ -5,7 +5,7 @@ from simulations.service import FAMILY, PROMOTED, Simulation
 from support.builders import SERVICE, definition
 
 from rollback.names import (
-    is_named_as_ours,
+    is_rollback_family_name,
     last_known_good_family,
     leaf_alarm,
     leaf_alarms,
@@ -22,7 +22,7 @@ def test_services_and_environments_that_share_a_family_have_families_of_their_ow
     made = {family_of(FAMILY, environment, service) for environment, service in owners}
     assert len(made) == 3
     assert {original_family(family) for family in made} == {FAMILY}
-    assert all(is_named_as_ours(family) for family in made)
+    assert all(is_rollback_family_name(family) for family in made)
 
 
 @pytest.mark.parametrize("suffix", ["last-known-good", "rollback"])
@@ -32,7 +32,7 @@ def test_a_family_that_a_former_version_registered_counts_as_ours(suffix: str) -
 
 @pytest.mark.parametrize("family", [FAMILY, "orders-rolled-back", "rolled-back", "last-known-good"])
 def test_a_familys_name_that_a_team_may_choose_counts_as_the_teams(family: str) -> None:
-    assert not is_named_as_ours(family)
+    assert not is_rollback_family_name(family)
     assert original_family(family) == family
 
 

@@ -430,7 +430,7 @@ def service_deployment(**changes: Any) -> ServiceDeployment:
 @pytest.mark.parametrize(
     ("status", "rollout", "standing"),
     [
-        ("SUCCESSFUL", "COMPLETED", DeploymentStatus.STANDS),
+        ("SUCCESSFUL", "COMPLETED", DeploymentStatus.COMPLETED),
         ("PENDING", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
         ("IN_PROGRESS", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
         ("IN_PROGRESS", "FAILED", DeploymentStatus.FAILED),
@@ -446,7 +446,7 @@ def test_the_status_of_a_service_deployment_follows_from_ecs(
     status: str, rollout: str, standing: DeploymentStatus
 ) -> None:
     seen = view(deployment(rollout_state=rollout), service_deployment(status=status))
-    assert latest_deployment(seen).standing is standing
+    assert latest_deployment(seen).status is standing
 
 
 def test_a_deployment_that_ecs_does_not_list_yet_is_read_from_primary() -> None:
@@ -462,7 +462,7 @@ def test_a_primary_that_ecs_rolled_back_to_is_no_deployment_of_its_own() -> None
     later = NOW + timedelta(minutes=5)
     back = deployment(definition_arn="arn:aws:ecs:eu-west-1:1:task-definition/api:3", created_at=later)
     latest = latest_deployment(view(back, service_deployment(status="ROLLBACK_SUCCESSFUL")))
-    assert (latest.began_at, latest.standing) == (NOW, DeploymentStatus.FAILED)
+    assert (latest.began_at, latest.status) == (NOW, DeploymentStatus.FAILED)
 
 
 @given(seconds=st.integers(min_value=-3600, max_value=3600))
@@ -476,7 +476,7 @@ def test_the_same_definition_forced_once_more_and_not_listed_yet_is_a_deployment
     before = service_deployment(created_at=NOW, finished_at=NOW + timedelta(minutes=2))
     again = deployment(definition_arn=before.target_definition_arn, created_at=later, rollout_state="IN_PROGRESS")
     latest = latest_deployment(view(again, before))
-    assert (latest.began_at, latest.standing) == (later, DeploymentStatus.IN_FLIGHT)
+    assert (latest.began_at, latest.status) == (later, DeploymentStatus.IN_FLIGHT)
 
 
 def test_a_deployment_that_does_not_settle_in_time_has_failed_and_one_that_stands_has_not() -> None:
@@ -485,4 +485,4 @@ def test_a_deployment_that_does_not_settle_in_time_has_failed_and_one_that_stand
     assert expire_in_flight(in_flight, NOW, patience) is DeploymentStatus.IN_FLIGHT
     assert expire_in_flight(in_flight, late, patience) is DeploymentStatus.FAILED
     stands = latest_deployment(view(deployment(), service_deployment()))
-    assert expire_in_flight(stands, late, patience) is DeploymentStatus.STANDS
+    assert expire_in_flight(stands, late, patience) is DeploymentStatus.COMPLETED

@@ -65,7 +65,7 @@ def test_a_deploying_rollback_has_progress_of_its_service_too() -> None:
     progress = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
     deploying = rollback(plan=plan, service=progress).deploying()
     assert (deploying.target, deploying.progress) == (V1, progress)
-    assert rollback(plan=plan).deploying(begun=progress).progress == progress, "the step begins now"
+    assert rollback(plan=plan).deploying(new_progress=progress).progress == progress, "the step begins now"
     with pytest.raises(StageNotReached, match="service step has not begun"):
         rollback(plan=plan).deploying()
     with pytest.raises(StageNotReached, match="has no plan with a target"):

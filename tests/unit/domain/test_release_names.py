@@ -64,15 +64,15 @@ def test_each_kind_of_name_means_the_release(name: str) -> None:
 def test_a_name_that_is_too_short_or_unknown_is_explained(name: str) -> None:
     found = find_release(name, (V2, V1))
     assert found.release is None
-    assert "is not in the ledger" in found.why_not
-    assert "known versions: v1, v2" in found.why_not
+    assert "is not in the ledger" in found.reason
+    assert "known versions: v1, v2" in found.reason
 
 
 def test_the_answer_offers_the_closest_version_and_counts_old_ones() -> None:
     many = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
-    assert "did you mean 'v12'" in find_release("v12x", many).why_not
-    assert "and 24 older ones" in find_release("v12x", many).why_not
-    assert len(find_release("x" * 5_000, many).why_not) < 500
+    assert "did you mean 'v12'" in find_release("v12x", many).reason
+    assert "and 24 older ones" in find_release("v12x", many).reason
+    assert len(find_release("x" * 5_000, many).reason) < 500
 
 
 def test_a_version_of_several_releases_means_the_only_promoted_one() -> None:
@@ -85,8 +85,8 @@ def test_several_promoted_releases_of_a_version_are_listed_ready_to_paste() -> N
     found = find_release("v1", (V1, twin))
     assert found.release is None
     assert found.candidates == (twin, V1)
-    assert "v1@ffff0000 (promoted, first deployed 2026-03-01 01:00 UTC)" in found.why_not
-    assert "v1@1a2b3c4d (promoted, first deployed 2026-02-27 03:00 UTC)" in found.why_not
+    assert "v1@ffff0000 (promoted, first deployed 2026-03-01 01:00 UTC)" in found.reason
+    assert "v1@1a2b3c4d (promoted, first deployed 2026-02-27 03:00 UTC)" in found.reason
     for one in (V1, twin):
         assert find_release(release_label(one, (V1, twin)), (V1, twin)).release == one
 
@@ -102,10 +102,10 @@ def test_an_ambiguous_name_lists_eight_releases_newest_first_and_counts_the_othe
 ) -> None:
     twins = tuple(marked("v1", f"{number}0000000", hours_ago=number) for number in range(releases))
     found = find_release("v1", reversed(twins))
-    begin, _, listed = found.why_not.partition("; name one of them: ")
+    begin, _, listed = found.reason.partition("; name one of them: ")
     assert begin == f"v1 is the name of {releases} releases"
     assert [entry.split(" ")[0] for entry in listed.split("; ")[:8]] == [f"v1@{n}0000000" for n in range(8)]
-    assert listed.split("; ")[8:] == ([f"and {more} more (`rollback versions` lists them)"] if more else [])
+    assert listed.split("; ")[8:] == ([f"and {more} more releases"] if more else [])
     assert found.candidates == twins
 
 
@@ -128,9 +128,9 @@ def test_a_state_that_the_caller_prefers_decides_among_the_releases_of_a_version
 def test_an_unknown_name_lists_sixteen_versions_and_none_of_an_empty_ledger() -> None:
     many = tuple(release(f"v{number:02}", hours_ago=number) for number in range(16))
     versions = ", ".join(f"v{number:02}" for number in range(16))
-    assert find_release("zzz", many).why_not == f"zzz is not in the ledger; known versions: {versions}"
-    assert find_release("zzz", ()).why_not == "zzz is not in the ledger; known versions: none"
-    assert find_last_known_good((), "").why_not == "the last known good is not in the ledger; known versions: none"
+    assert find_release("zzz", many).reason == f"zzz is not in the ledger; known versions: {versions}"
+    assert find_release("zzz", ()).reason == "zzz is not in the ledger; known versions: none"
+    assert find_last_known_good((), "").reason == "the last known good is not in the ledger; known versions: none"
 
 
 def test_a_prefix_of_several_versions_lists_them_even_if_one_is_promoted() -> None:
@@ -162,17 +162,17 @@ def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
 
 def test_the_running_release_decides_which_one_is_the_last_known_good() -> None:
     assert find_release("last-known-good", (V1,), running=V1.fingerprint).release is None
-    assert "means no release here" in find_release("last-stable", (V1,)).why_not
+    assert "which is not known here" in find_release("last-stable", (V1,)).reason
 
 
 @pytest.mark.parametrize("name", ["last-known-good", "last-stable"])
 def test_the_answer_quotes_a_name_that_means_nothing_without_a_running_release(name: str) -> None:
-    assert find_release(name, (V1,)).why_not.startswith(f"{name} depends on the running release")
+    assert find_release(name, (V1,)).reason.startswith(f"{name} depends on the running release")
 
 
 def test_a_last_known_good_that_was_found_comes_without_an_objection() -> None:
     found = find_release("last-known-good", (V2, V1), running=V2.fingerprint)
-    assert (found.release, found.why_not, found.candidates) == (V1, "", ())
+    assert (found.release, found.reason, found.candidates) == (V1, "", ())
 
 
 def test_a_version_may_contain_the_at_sign_that_precedes_a_fingerprint() -> None:
@@ -190,12 +190,12 @@ def test_seventeen_versions_are_listed_as_sixteen_and_one_older_version() -> Non
     many = tuple(release(f"v{number:02}", hours_ago=number) for number in range(17))
     versions = ", ".join(f"v{number:02}" for number in range(16))
     expected = f"zzz is not in the ledger; known versions: {versions} and 1 older ones"
-    assert find_release("zzz", many).why_not == expected
+    assert find_release("zzz", many).reason == expected
 
 
 def test_an_ambiguous_name_of_any_length_is_quoted_shortly() -> None:
     long = "v" * 128
     found = find_release(long, (marked(long, "ffff0000"), marked(long, "eeee0000")))
     assert len(found.candidates) == 2
-    quoted, _, _ = found.why_not.partition(" is the name of 2 releases")
+    quoted, _, _ = found.reason.partition(" is the name of 2 releases")
     assert len(quoted) <= 80

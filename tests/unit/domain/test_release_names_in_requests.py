@@ -64,7 +64,7 @@ def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(
     simulation = twice(CANDIDATE)
     refused = simulation.read(simulation.run({"type": kind, "target_version": "v1"}))
     assert refused.outcome is Outcome.REFUSED
-    assert simulation.check(refused, "target-exists").verdict is Verdict.FAIL
+    assert simulation.check(refused, "target-is-identified").verdict is Verdict.FAIL
     assert "runs already" not in refused.reason
     older = min(list(simulation.ledger.releases(SERVICE))[:3], key=lambda r: (r.version != "v1", r.first_deployed_at))
     name = release_label(older, simulation.ledger.releases(SERVICE))

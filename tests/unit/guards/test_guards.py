@@ -275,7 +275,7 @@ def test_rule_6_plan_waits_while_cloudformation_rolls_back_and_keeps_the_release
     for _ in range(3):
         rollback_ = simulation.run_due_step(rollback_)
     assert rollback_.plan is None
-    assert "CloudFormation is rolling MacroAiProductionStack back" in rollback_.reason
+    assert "CloudFormation is rolling back stack MacroAiProductionStack" in rollback_.reason
     simulation.services.update(simulation.service_settings, definition_arn=simulation.arns["v1"])
     simulation.pass_time(seconds=10)
     simulation.pass_time(seconds=10)

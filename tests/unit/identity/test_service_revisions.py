@@ -26,7 +26,7 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
 from rollback.guards.failed_deployment import find_revision_to_replace
-from rollback.identity.identify import identify_release, is_ours
+from rollback.identity.identify import identify_release, is_registered_by_rollback
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.names import RELEASE_TAG, last_known_good_family, original_family
 from rollback.promotion.promote import NextState, adopt_running_releases, promote, record_running
@@ -361,7 +361,7 @@ def test_a_team_s_family_named_like_a_rollback_s_stays_the_team_s(family: str) -
     simulation.alarms.in_alarm.clear()
     arn = simulation.services.register_release(definition("v1"), family)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
-    assert not is_ours(arn, simulation.ports)
+    assert not is_registered_by_rollback(arn, simulation.ports)
     assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
     (known,) = simulation.ledger.releases(SERVICE)
     promote(known, "by hand", simulation.ports)
@@ -369,7 +369,7 @@ def test_a_team_s_family_named_like_a_rollback_s_stays_the_team_s(family: str) -
     assert standing is not None
     (target,) = standing.targets
     assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family, 'production', SERVICE)}:1"
-    assert is_ours(target.definition_arn, simulation.ports)
+    assert is_registered_by_rollback(target.definition_arn, simulation.ports)
 
 
 def test_only_one_suffix_is_removed_from_a_rollback_s_family() -> None:

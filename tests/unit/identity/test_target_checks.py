@@ -179,7 +179,9 @@ def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
 
 def test_a_role_or_parameter_of_another_account_is_not_looked_up_in_ours() -> None:
     theirs = "arn:aws:iam::210987654321:role/task"
-    simulation = shipped(definition("v1", taskRoleArn=theirs), home=AccountAndRegion("123456789012", "eu-west-1"))
+    simulation = shipped(
+        definition("v1", taskRoleArn=theirs), account_and_region=AccountAndRegion("123456789012", "eu-west-1")
+    )
     target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
     assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
 
@@ -189,8 +191,8 @@ def test_a_secret_by_name_belongs_to_our_own_account(partition: str, region: str
     secrets = FakeSecrets()
     secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
-    home = AccountAndRegion.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
-    simulation = shipped(made, secrets=secrets, home=home)
+    account_and_region = AccountAndRegion.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
+    simulation = shipped(made, secrets=secrets, account_and_region=account_and_region)
     assert target_of(prepare_standing_plan(SERVICE, simulation.ports)).is_ready is False
 
 
@@ -206,7 +208,7 @@ def test_a_service_that_does_not_answer_makes_a_check_unknown_and_the_plan_is_st
 def test_file_systems_are_reported_as_not_looked_up() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
     target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).ports))
-    check = said(target, "other-references")
+    check = said(target, "other-references-exist")
     assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not checked: EFS file system fs-1")
     assert target.is_ready is True
 
@@ -271,9 +273,13 @@ def primary(**members: Any) -> dict[str, Any]:
             web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
             "",
         ),
-        (described(), web(volumes=[{"name": "data", "configuredAtLaunch": True}]), "which the service does not"),
+        (
+            described(),
+            web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            "and the service does not configure it",
+        ),
         (described(), {**web(), "networkMode": "bridge"}, "network mode is bridge"),
-        (described(networkConfiguration={}), web(), "the service has not a network configuration"),
+        (described(networkConfiguration={}), web(), "the service lacks a network configuration"),
         (described(), {**web(), "requiresCompatibilities": ["EC2"]}, "runs on Fargate"),
         (
             described(launchType=None, capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT"}]),

@@ -111,13 +111,17 @@ def test_unused_and_deleted_target_groups_are_reported_ahead_of_need() -> None:
     simulation = start_simulation()
     beside(simulation, *UNUSED)
     said = next(
-        check for check in prepare_standing_plan(SERVICE, simulation.ports).readiness if check.name == "target-groups"
+        check
+        for check in prepare_standing_plan(SERVICE, simulation.ports).readiness
+        if check.name == "target-groups-are-in-use"
     )
     assert said.verdict is Verdict.WARN
     assert "internal: no load balancer routes to it" in said.reason
     gone(simulation)
     said = next(
-        check for check in prepare_standing_plan(SERVICE, simulation.ports).readiness if check.name == "target-groups"
+        check
+        for check in prepare_standing_plan(SERVICE, simulation.ports).readiness
+        if check.name == "target-groups-are-in-use"
     )
     assert said.verdict is Verdict.WARN
     assert "TargetGroupNotFound" in said.reason

@@ -140,8 +140,8 @@ def of_pull_requests() -> MigrationSimulation:
     ("make", "code", "said"),
     [
         (without_database, 2, "no database is set for production: add `database` to its settings"),
-        (of_pull_requests, 2, "its branches are those of pull requests, preview/pr-{pr}"),
-        (locked, 1, "may be changing the database: wait until it has ended"),
+        (of_pull_requests, 2, "branches are those of pull requests, preview/pr-{pr}"),
+        (locked, 1, "may be changing the database: wait until that rollback has ended"),
         (
             lambda: failing(MigrationSimulation(), AccessRefused("401: check that the API key is this project's")),
             1,

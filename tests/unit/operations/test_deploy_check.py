@@ -26,39 +26,39 @@ def shipped(version: str, state: ReleaseState) -> Simulation:
 )
 def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, named: str) -> None:
     answer = check_deploy(SERVICE, named, shipped("v3", state).ports)
-    assert not answer.allowed
-    assert f"is of v3, which is {state}" in answer.why
-    assert "rollback unquarantine production v3 --service express-api" in answer.why
-    assert "\n" not in answer.why
+    assert not answer.is_allowed
+    assert f"belongs to v3, which is {state}" in answer.reason
+    assert "rollback unquarantine production v3 --service express-api" in answer.reason
+    assert "\n" not in answer.reason
 
 
 @pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
 def test_the_image_of_any_other_release_may_be_deployed(state: ReleaseState) -> None:
     answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).ports)
-    assert answer.allowed
-    assert f"is of v3, which is {state}" in answer.why
+    assert answer.is_allowed
+    assert f"belongs to v3, which is {state}" in answer.reason
 
 
 def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
     answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).ports)
-    assert answer.allowed
-    assert "not known to the ledger" in answer.why
+    assert answer.is_allowed
+    assert "not known to the ledger" in answer.reason
 
 
 def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
     simulation = shipped("v3", QUARANTINED)
     simulation.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
-    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).allowed
+    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).is_allowed
 
 
 def test_no_image_may_be_deployed_during_a_rollback() -> None:
     simulation = shipped("v3", CANDIDATE)
     rollback = simulation.admit()
     answer = check_deploy(SERVICE, image("v9"), simulation.ports)
-    assert not answer.allowed
-    assert rollback.id in answer.why
+    assert not answer.is_allowed
+    assert rollback.id in answer.reason
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
-    assert check_deploy(SERVICE, image("v9"), simulation.ports).allowed
+    assert check_deploy(SERVICE, image("v9"), simulation.ports).is_allowed
 
 
 def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> None:
@@ -72,8 +72,8 @@ def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> Non
             version, state=state, fingerprint=fingerprint(made, {}), definition_sha256=sha256, images=images
         )
         simulation.ledger.record(stored, normalised_definition(made, {}))
-        assert check_deploy(SERVICE, AGENT, simulation.ports).allowed == (version == "v4")
-    assert not check_deploy(SERVICE, image("v3"), simulation.ports).allowed
+        assert check_deploy(SERVICE, AGENT, simulation.ports).is_allowed == (version == "v4")
+    assert not check_deploy(SERVICE, image("v3"), simulation.ports).is_allowed
 
 
 @pytest.mark.parametrize(

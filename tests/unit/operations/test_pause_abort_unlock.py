@@ -302,7 +302,7 @@ def test_unlock_gives_back_the_lease_of_a_dead_rollback_and_the_janitor_conclude
     simulation = start_simulation()
     rollback = simulation.admit()
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
-    assert f"{rollback.id} held it; the janitor concludes it" in unlock(SERVICE, ANN, simulation.ports)
+    assert f"{rollback.id} held it; the janitor concludes" in unlock(SERVICE, ANN, simulation.ports)
     assert simulation.ledger.lease(SERVICE) is None
     assert [(a.verb, a.subject) for a in simulation.ledger.actions(SERVICE)] == [("unlock", rollback.id)]
     janitor.sweep(simulation.ports)

@@ -170,7 +170,7 @@ def test_a_cleared_release_is_a_candidate_that_can_be_named_and_promoted(state: 
     stored = release("v0", state=state, hours_ago=96, definition_arn=simulation.arns["v1"])
     simulation.ledger.record(stored, normalised_definition(definition("v0"), {}))
     said = unquarantine(SERVICE, "v0", ANN, simulation.ports)
-    assert "rollback promote production --version v0" in said
+    assert "rollback promote production --service express-api --version v0" in said
     assert simulation.state_of("v0") is CANDIDATE
     assert next(simulation.ledger.actions(SERVICE)).verb == "unquarantine"
 
@@ -192,6 +192,6 @@ def test_a_verdict_that_arrives_meanwhile_is_not_cleared_with_the_old_one() -> N
         return set_release_state(given, *verdict)
 
     simulation.ledger.set_release_state = quarantined_first  # type: ignore[method-assign, assignment]
-    with pytest.raises(Conflict, match="judged meanwhile: quarantined, left by another rollback"):
+    with pytest.raises(Conflict, match=r"became quarantined during this command \(left by another rollback\)"):
         unquarantine(SERVICE, "v0", ANN, simulation.ports)
     assert simulation.state_of("v0") is QUARANTINED

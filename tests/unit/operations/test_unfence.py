@@ -38,7 +38,9 @@ def left_fenced() -> tuple[Simulation, Rollback]:
 
 
 def kinds(unfenced: UnfenceResult) -> tuple[list[str], list[str]]:
-    return [str(one.obligation.kind) for one in unfenced.done], [str(one.obligation.kind) for one in unfenced.left]
+    return [str(one.obligation.kind) for one in unfenced.discharged], [
+        str(one.obligation.kind) for one in unfenced.remaining
+    ]
 
 
 def scaling(simulation: Simulation) -> Any:
@@ -47,7 +49,7 @@ def scaling(simulation: Simulation) -> Any:
 
 def until_put_back(simulation: Simulation) -> None:
     for _ in range(20):
-        if not unfence(SERVICE, ANN, simulation.ports).left:
+        if not unfence(SERVICE, ANN, simulation.ports).remaining:
             return
         simulation.pass_time(seconds=10)
     raise AssertionError("never put back")
@@ -93,9 +95,9 @@ def test_unfence_says_that_a_failed_deployment_starts_no_tasks() -> None:
     simulation, _ = left_fenced()
     simulation.services.update(simulation.service_settings, desired_count=2)
     unfenced = unfence(SERVICE, ANN, simulation.ports)
-    assert unfenced.left
-    assert unfenced.stands.startswith("0 of 2 tasks run, rollout FAILED: a failed deployment starts no tasks")
-    assert "--service macro-ai-production-service --force-new-deployment" in unfenced.stands
+    assert unfenced.remaining
+    assert unfenced.service_state.startswith("0 of 2 tasks run, rollout FAILED: a failed deployment starts no tasks")
+    assert "--service macro-ai-production-service --force-new-deployment" in unfenced.service_state
 
 
 def test_unfence_puts_no_setting_back_twice() -> None:

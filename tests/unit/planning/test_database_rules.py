@@ -134,7 +134,7 @@ def test_only_a_database_rollback_checks_the_name_of_a_release_that_is_not_found
     asked: Request, named: NameMatch, is_checked: bool
 ) -> None:
     found = check_named_release(asked, named, RELEASES)
-    assert [(check.name, check.verdict) for check in found] == ([("target-exists", Verdict.FAIL)] * is_checked)
+    assert [(check.name, check.verdict) for check in found] == ([("target-is-identified", Verdict.FAIL)] * is_checked)
 
 
 # The database, its branch, the approval
@@ -174,9 +174,9 @@ def test_a_request_names_a_pull_request_exactly_if_the_environment_has_a_branch_
 
 def test_only_force_replaces_a_required_approval() -> None:
     _, checks = planned(policy=Policy(database_approval="required"))
-    assert (checks["approval"].verdict, checks["approval"].is_forceable) == (Verdict.FAIL, True)
+    assert (checks["approval-is-given"].verdict, checks["approval-is-given"].is_forceable) == (Verdict.FAIL, True)
     _, checks = planned(policy=Policy(database_approval="none"))
-    assert checks["approval"] == Check.passed("approval", "this environment requires none")
+    assert checks["approval-is-given"] == Check.passed("approval-is-given", "this environment requires none")
 
 
 # An undo
@@ -226,12 +226,12 @@ DELETION = Plan(
         (
             undone(database=UNANSWERED),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
-            f"rollback-backup-{EARLIER}, which has the state before",
+            f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
             undone(database=UNANSWERED, plan=Plan(running=V2, target=V1, checks=())),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
-            f"rollback-backup-{EARLIER}, which has the state before",
+            f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
             undone(database=DELETED, plan=DELETION),
@@ -239,7 +239,7 @@ DELETION = Plan(
         ),
         (
             undone(RollbackType.DATABASE),
-            f'{EARLIER} was a database rollback: undo it with "type": "database"',
+            f'{EARLIER} was a database rollback: undo that rollback with "type": "database"',
         ),
     ],
 )
@@ -259,7 +259,7 @@ def test_a_restore_goes_to_the_pipeline_s_point_before_the_next_release() -> Non
     assert plan == DatabasePlan(
         strategy=Strategy.RESTORE, branch=MAIN, point=point().point, schema_sha256=V2.schema_sha256
     )
-    found = checks["restore-point-known"]
+    found = checks["restore-point-is-known"]
     assert found.reason == f"before v3, by the pipeline: {point().at}"
     assert found.evidence == {"lsn": str(Lsn(100)), "at": point().at.isoformat(), "before": "v3"}
     assert "restore-point-is-early" not in checks
@@ -268,7 +268,7 @@ def test_a_restore_goes_to_the_pipeline_s_point_before_the_next_release() -> Non
 def test_a_restore_to_the_start_of_a_deployment_warns_that_migrations_may_have_run_before() -> None:
     plan, checks = planned(points=(point(by="deployment"),))
     assert plan is not None
-    assert checks["restore-point-known"].reason.startswith("before v3, by the deployment: ")
+    assert checks["restore-point-is-known"].reason.startswith("before v3, by the deployment: ")
     assert checks["restore-point-is-early"].verdict is Verdict.WARN
     assert checks["restore-point-is-early"].reason.startswith("the pipeline made no checkpoint before v3")
 
@@ -298,7 +298,7 @@ RESTORE_SINCE = BranchHistory(restores=(OwnRestore(EARLIER, NOW - timedelta(minu
         (None, {}, "there is no promoted release whose data could be restored; known: v1, v2, v3"),
         (None, {"releases": ()}, "there is no promoted release whose data could be restored; known: none"),
         (V3, {}, "no release was deployed after v3: name the version whose data is to be restored"),
-        (V2, {}, "no restore point was recorded before v3; `rollback checkpoint` in the pipeline"),
+        (V2, {}, "no restore point was recorded before v3; let the pipeline run the command checkpoint"),
     ],
 )
 def test_a_restore_needs_a_target_a_release_after_it_and_a_point(
@@ -307,7 +307,7 @@ def test_a_restore_needs_a_target_a_release_after_it_and_a_point(
     plan, checks = planned(target=target, **inputs)
     assert plan is None
     name, found = refusal(checks)
-    assert name == "restore-point-known"
+    assert name == "restore-point-is-known"
     assert found.startswith(reason)
 
 
@@ -324,7 +324,9 @@ def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -
     asked = request(to=at, strategy=strategy)
     plan, checks = planned(asked, target=None, history=RESTORE_SINCE)
     assert plan == DatabasePlan(strategy=Strategy.RESTORE, branch=MAIN, point=RestorePoint(at=at))
-    assert checks["restore-point-known"] == Check.passed("restore-point-known", f"the request names it: {at}")
+    assert checks["restore-point-is-known"] == Check.passed(
+        "restore-point-is-known", f"the request names the time {at}"
+    )
 
 
 def test_a_restore_to_a_named_time_expects_the_tables_of_the_target() -> None:
@@ -358,7 +360,9 @@ def test_down_migrations_run_newest_first() -> None:
         migrations=("0003", "0002"),
         schema_sha256=V2.schema_sha256,
     )
-    assert checks["can-step-down"] == Check.passed("can-step-down", "the running release's own files: 0003, 0002")
+    assert checks["down-migrations-exist"] == Check.passed(
+        "down-migrations-exist", "the running release's own files: 0003, 0002"
+    )
 
 
 @pytest.mark.parametrize(
@@ -369,13 +373,13 @@ def test_down_migrations_run_newest_first() -> None:
             {"verdict": verdict(*TAGS), "shipped": shipped(has_down=False)},
             "the running release ships no down file for 0002, 0003",
         ),
-        ({"verdict": verdict()}, "the target's migrations are the ones that are applied: no migration can be reverted"),
+        ({"verdict": verdict()}, "only the target's own migrations are applied: there is no migration to revert"),
     ],
 )
 def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any], reason: str) -> None:
     plan, checks = planned(request(strategy=Strategy.DOWN_MIGRATIONS), **inputs)
     assert plan is None
-    assert refusal(checks) == ("can-step-down", reason)
+    assert refusal(checks) == ("down-migrations-exist", reason)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +409,7 @@ def test_auto_steps_down_where_nothing_is_lost_and_else_restores(
     assert plan is not None
     assert (plan.strategy, plan.branch, plan.schema_sha256) == (strategy, MAIN, V2.schema_sha256)
     assert checks["strategy-is-allowed"] == Check.passed("strategy-is-allowed", reason)
-    assert ("can-step-down" in checks, "restore-point-known" in checks) == (
+    assert ("down-migrations-exist" in checks, "restore-point-is-known" in checks) == (
         strategy is Strategy.DOWN_MIGRATIONS,
         strategy is Strategy.RESTORE,
     )
@@ -442,4 +446,4 @@ def test_only_a_database_rollback_of_a_pull_request_deletes_its_branch(
     plan, checks = planned(request(kind, pr=pr, strategy=Strategy.DELETE), settings=previews())
     expected = DatabasePlan(strategy=Strategy.DELETE, branch="preview/pr-42")
     assert plan == (expected if may else None)
-    assert checks["may-be-deleted"].verdict is (Verdict.PASS if may else Verdict.FAIL)
+    assert checks["branch-may-be-deleted"].verdict is (Verdict.PASS if may else Verdict.FAIL)

@@ -18,7 +18,7 @@ from rollback.planning.pipeline import decide
 EVENT = TriggerEvent(id="e1", at=NOW, alarm="a-degraded")
 SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=5)
 FORCED = Request(service=SERVICE, force=True)
-PASSED = Check.passed("target-exists", "it is in the ledger")
+PASSED = Check.passed("target-is-identified", "it is in the ledger")
 WARNED = Check.warned("target-is-good", "v1 was never promoted")
 REFUSING = Check.failed("target-differs", "v1 runs already")
 FORCEABLE = Check.failed("target-is-good", "v1 is quarantined", is_forceable=True)

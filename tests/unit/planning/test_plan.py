@@ -32,7 +32,7 @@ def test_a_request_may_name_the_last_known_good_by_both_synonyms() -> None:
 def test_a_plan_without_a_promoted_release_is_refused_despite_force() -> None:
     made = plan(V2, V3)
     assert made.target is None
-    assert [c.name for c in made.refusals(forced=True)] == ["target-exists"]
+    assert [c.name for c in made.refusals(forced=True)] == ["target-is-identified"]
     assert "v2, v3" in made.refusals(forced=True)[0].reason
 
 

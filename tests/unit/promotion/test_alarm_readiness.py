@@ -51,21 +51,21 @@ def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
 
 @pytest.mark.parametrize("declared", [None, False])
 def test_another_service_on_an_exclusive_load_balancer_is_a_warning(declared: bool | None) -> None:
-    found = check(shared(start_simulation(), declared), "load-balancer-is-its-own")
+    found = check(shared(start_simulation(), declared), "load-balancer-is-exclusive")
     assert found.verdict is Verdict.WARN
     assert "targetgroup/blog" in found.reason
     assert "set load_balancer_shared to true" in found.reason
 
 
 def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
-    assert check(shared(start_simulation(), True), "load-balancer-is-its-own").verdict is Verdict.SKIPPED
+    assert check(shared(start_simulation(), True), "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
 
 
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
     """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
     simulation = shared(start_simulation(), True)
     simulation.ports.target_groups.others = ()  # type: ignore[attr-defined]
-    found = check(simulation, "load-balancer-is-its-own")
+    found = check(simulation, "load-balancer-is-exclusive")
     assert found.verdict is Verdict.WARN
     assert "set load_balancer_shared to false" in found.reason
 
@@ -73,11 +73,11 @@ def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
 def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
     simulation = shared(start_simulation(), True)
     simulation.ports.target_groups.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
-    assert check(simulation, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
+    assert check(simulation, "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
 
 
 def test_an_exclusive_load_balancer_passes_the_check() -> None:
-    assert check(start_simulation(), "load-balancer-is-its-own").verdict is Verdict.PASS
+    assert check(start_simulation(), "load-balancer-is-exclusive").verdict is Verdict.PASS
 
 
 def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_put() -> None:
@@ -85,6 +85,6 @@ def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_
     silent: Any = raise_error(ExternalServiceError("no answer"))
     simulation.alarms.without_data = silent  # type: ignore[method-assign]
     simulation.ports.target_groups.sibling_target_groups = silent  # type: ignore[method-assign]
-    for name in ("alarms-have-data", "load-balancer-is-its-own"):
+    for name in ("alarms-have-data", "load-balancer-is-exclusive"):
         assert check(simulation, name).verdict is Verdict.WARN
     assert prepare_standing_plan(SERVICE, simulation.ports).is_ready

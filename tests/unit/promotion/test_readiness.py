@@ -49,7 +49,7 @@ def test_no_rollback_is_available_without_a_promoted_release() -> None:
     simulation.ship("v1")
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert verdict(plan, "target-exists")[0] is Verdict.FAIL
+    assert verdict(plan, "promoted-release-exists")[0] is Verdict.FAIL
 
 
 def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
@@ -93,7 +93,7 @@ def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> Non
     simulation.ports.target_groups.health_check_path = "/healthz"  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    found, reason = verdict(plan, "health-check-unchanged")
+    found, reason = verdict(plan, "health-check-is-unchanged")
     assert found is Verdict.WARN
     assert "HealthCheckPath was '/health', is '/healthz'" in reason
 
@@ -104,8 +104,8 @@ def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None
     simulation.services.container_insights = False
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "circuit-breaker")[0] is Verdict.WARN
-    assert verdict(plan, "container-insights")[0] is Verdict.WARN
+    assert verdict(plan, "circuit-breaker-is-on")[0] is Verdict.WARN
+    assert verdict(plan, "container-insights-is-on")[0] is Verdict.WARN
 
 
 def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
@@ -117,7 +117,7 @@ def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
     simulation.images.exists = fails  # type: ignore[method-assign]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
+    assert verdict(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
 
 
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:

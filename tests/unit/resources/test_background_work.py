@@ -40,9 +40,9 @@ def test_without_any_all_checks_pass() -> None:
 @pytest.mark.parametrize(
     ("work", "name", "said"),
     [
-        (BackgroundWork(slots=(SLOT,)), "replication-slots", "to_kafka (pgoutput, database app)"),
-        (BackgroundWork(subscriptions=(FROM_SHOP,)), "subscriptions", "from_shop (database app)"),
-        (BackgroundWork(jobs=(NIGHTLY,)), "scheduled-jobs", "7 nightly (0 3 * * *, as owner, database app)"),
+        (BackgroundWork(slots=(SLOT,)), "no-replication-slots", "to_kafka (pgoutput, database app)"),
+        (BackgroundWork(subscriptions=(FROM_SHOP,)), "no-subscriptions", "from_shop (database app)"),
+        (BackgroundWork(jobs=(NIGHTLY,)), "no-scheduled-jobs", "7 nightly (0 3 * * *, as owner, database app)"),
     ],
 )
 def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
@@ -57,8 +57,8 @@ def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
 
 def test_a_worker_that_is_connected_is_a_refusal_too() -> None:
     found = checks(BackgroundWork(), WORKER_OF_ONE)
-    assert failed(found) == {"background-workers"}
-    assert "logical replication apply worker as owner in database app" in found["background-workers"].reason
+    assert failed(found) == {"no-background-workers"}
+    assert "logical replication apply worker as owner in database app" in found["no-background-workers"].reason
 
 
 def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> None:
@@ -68,7 +68,7 @@ def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> Non
         jobs=(NIGHTLY.model_copy(update={"active": False}),),
     )
     assert failed(checks(asleep, replaces_data=False)) == set()
-    assert failed(checks(asleep)) == {"replication-slots", "subscriptions"}
+    assert failed(checks(asleep)) == {"no-replication-slots", "no-subscriptions"}
 
 
 def test_what_could_not_be_looked_at_is_told_as_that() -> None:
@@ -113,7 +113,7 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     lost = [note for note in scenario.progress.notes if note.startswith("the restore removed")]
     assert lost == [f"the restore removed replication slot {SLOT}: set up its consumers again"]
-    assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
+    assert any(note.startswith("overridden by force: no-replication-slots") for note in scenario.progress.notes)
 
 
 def test_what_is_not_seen_before_is_in_the_report() -> None:
@@ -127,5 +127,5 @@ def test_what_is_not_seen_before_is_in_the_report() -> None:
 def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:
     restore = RestoreScenario()
     restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
-    assert_nothing_was_changed(restore, "Each slot's consumer loses its place")
+    assert_nothing_was_changed(restore, "Each slot's consumer loses its position")
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -74,7 +74,7 @@ def test_what_only_an_operator_can_mend_is_permanent_and_says_what_to_do(said: s
     failure = classify_permanent_failure(_AT + said)
     assert failure is not None
     assert failure.kind is kind
-    assert failure.mend
+    assert failure.remedy
 
 
 @pytest.mark.parametrize("said", PASSING)

@@ -19,7 +19,7 @@ from rollback.service import next_target
 PASS = Check.passed("a", "")
 WARN = Check.warned("b", "")
 FAIL = Check.failed("c", "gone")
-UNASKED = Check.warned("d", "could not be asked", evidence={NOT_KNOWN: "d"})
+UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
     assert ways(simulation) == ["v0"]
     plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
-    check = next(check for check in plan.readiness if check.name == "usable-target")
+    check = next(check for check in plan.readiness if check.name == "usable-target-exists")
     assert (check.verdict, "a rollback would take v0" in check.reason) == (Verdict.WARN, True)
     assert not plan.is_ready, "the last known good itself can't be gone back to, and an operator has to know"
 

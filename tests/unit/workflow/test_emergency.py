@@ -76,7 +76,7 @@ def test_an_emergency_without_a_standing_plan_reads_the_releases() -> None:
     simulation = start_simulation()
     first = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert simulation.running() == image("v1")
-    assert simulation.check(first, "standing-plan").verdict is Verdict.WARN
+    assert simulation.check(first, "target-is-in-standing-plan").verdict is Verdict.WARN
 
 
 def test_an_emergency_without_a_promoted_release_changes_nothing_and_pages() -> None:

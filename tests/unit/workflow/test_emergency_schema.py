@@ -150,7 +150,7 @@ def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> N
 def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
     simulation = dropped()
     plan = simulation.plan()
-    simulation.ledger.replace_standing_plan(plan, plan.without(simulation.release("v1").fingerprint))
+    simulation.ledger.replace_standing_plan(plan, plan.without_target(simulation.release("v1").fingerprint))
     refused = simulation.run({"type": "emergency", "target_version": "v1"})
     assert refused.outcome is Outcome.REFUSED
     assert "public.users.name is gone" in refused.reason

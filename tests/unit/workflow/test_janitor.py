@@ -23,7 +23,7 @@ def suppressed(simulation: Simulation, **changes: Any) -> None:
     """Record a trigger that another rollback suppressed, and whose recheck is due."""
     due = simulation.clock.now() + timedelta(minutes=5)
     event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
-    closed = {"outcome": Outcome.SUPPRESSED, "concluded_at": NOW, "reported": True}
+    closed = {"outcome": Outcome.SUPPRESSED, "concluded_at": NOW, "is_reported": True}
     simulation.ledger.create(a_rollback(event=event, recheck_at=due, **closed, **changes))
 
 

@@ -2,7 +2,7 @@
 
 Statements that are known to be harmless, or to be visible in the structure, are listed. A statement on no list is
 unknown and not visible. A statement is classified in the context of its file: a change of an object that the file has
-created harms no earlier release. The comparison of structures (`schema_structure`)
+created harms no earlier release. The comparison of structures (`rollback.schema.structure_diff`)
 decides what the text does not tell, such as a new column of a domain that forbids NULL. The text can't tell what the
 database's triggers do to rows that the file changes.
 """

@@ -34,12 +34,12 @@ def unfence(
     if lease is not None and force:
         print_paragraph(describe_holder(lease, ports))
     result = operation.unfence(name, operator, ports, force=force)
-    for obligation in result.done:
+    for obligation in result.discharged:
         print_paragraph(f"restored: {obligation}")
-    for obligation in result.left:
+    for obligation in result.remaining:
         print_paragraph(f"not restored yet: {obligation}")
-    print_paragraph(result.stands)
-    if result.left:
+    print_paragraph(result.service_state)
+    if result.remaining:
         print_paragraph(
             "Scaling can be restored once the tasks run, the deployment configuration once the rollout is COMPLETED. "
             "If a branch could not be protected, protect the branch in Neon's console. Then run rollback unfence "

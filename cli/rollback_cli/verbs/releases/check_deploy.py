@@ -22,6 +22,6 @@ def check_deploy(
     deployment = deployed_stack.find_deployment(environment)
     name = deployment.settings.service_or_only(service).name
     decision = deploy_check.check_deploy(name, image, deployment.ports())
-    print_paragraph(decision.why)
-    if not decision.allowed:
+    print_paragraph(decision.reason)
+    if not decision.is_allowed:
         raise typer.Exit(1)

@@ -32,13 +32,13 @@ class EcsScaling:
             pages = self._reader.get_paginator("describe_scalable_targets").paginate(
                 **_DIMENSION, ResourceIds=[resource]
             )
-            found = [target for page in pages for target in page["ScalableTargets"]]
-        if not found:
+            targets = [target for page in pages for target in page["ScalableTargets"]]
+        if not targets:
             return None
-        suspended = found[0].get("SuspendedState") or {}
+        suspended = targets[0].get("SuspendedState") or {}
         return ScalableTarget(
-            min_capacity=found[0]["MinCapacity"],
-            max_capacity=found[0]["MaxCapacity"],
+            min_capacity=targets[0]["MinCapacity"],
+            max_capacity=targets[0]["MaxCapacity"],
             suspended={flag: bool(suspended.get(flag, False)) for flag in SCALING_FLAGS},
         )
 

@@ -27,7 +27,7 @@ class CloudFormationStacks:
         with aws_call("DescribeStacks", stack):
             try:
                 described = self._client.get_paginator("describe_stacks").paginate(StackName=stack)
-                found = next(stack for page in described for stack in page["Stacks"])
+                description = next(stack for page in described for stack in page["Stacks"])
                 pages = self._client.get_paginator("list_stack_resources").paginate(StackName=stack)
                 resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
             except ClientError as error:
@@ -35,4 +35,6 @@ class CloudFormationStacks:
                     return None
                 raise
         definitions = [r.get("PhysicalResourceId", "") for r in resources if r["ResourceType"] == _DEFINITION]
-        return StackView(name=stack, status=found["StackStatus"], definition_arns=tuple(filter(None, definitions)))
+        return StackView(
+            name=stack, status=description["StackStatus"], definition_arns=tuple(filter(None, definitions))
+        )

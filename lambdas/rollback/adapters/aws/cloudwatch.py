@@ -35,15 +35,21 @@ class CloudWatchAlarms:
 
     def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
         """Call DescribeAlarms and read StateTransitionedTimestamp, which a confirmed state does not renew."""
-        red = [alarm for alarm in self._describe_alarms(names) if alarm["StateValue"] == "ALARM"]
-        return {a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in red}
+        alarms_in_alarm = [alarm for alarm in self._describe_alarms(names) if alarm["StateValue"] == "ALARM"]
+        return {
+            a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in alarms_in_alarm
+        }
 
     def _describe_alarms(self, names: tuple[str, ...]) -> Iterator[Any]:
-        for some in batches(names, _NAMES_A_CALL):
-            with aws_call("DescribeAlarms", ", ".join(some)):
-                pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_ALARM_TYPES)
-                found = [a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
-            yield from found
+        for batch in batches(names, _NAMES_A_CALL):
+            with aws_call("DescribeAlarms", ", ".join(batch)):
+                pages = self._client.get_paginator("describe_alarms").paginate(
+                    AlarmNames=batch, AlarmTypes=_ALARM_TYPES
+                )
+                alarms = [
+                    a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))
+                ]
+            yield from alarms
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Call DescribeAlarmHistory, which goes back 30 days."""
@@ -78,40 +84,40 @@ class CloudWatchAlarms:
         """Call ListAlarmMuteRules for the ACTIVE rules of the alarm."""
         with aws_call("ListAlarmMuteRules", name):
             pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
-            found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
-        return tuple(arn.rsplit(":", 1)[-1] for arn in found)
+            arns = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
+        return tuple(arn.rsplit(":", 1)[-1] for arn in arns)
 
     def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Call DescribeAlarms for the metrics of the alarms, then GetMetricData."""
-        wanted = [
+        metrics = [
             (alarm["AlarmName"], metric, statistic)
             for alarm in self._describe_alarms(names)
             for metric, statistic in _described_metrics(alarm)
         ]
         with_data: set[str] = set()
-        for some in batches(wanted, _QUERIES_A_CALL):
+        for batch in batches(metrics, _QUERIES_A_CALL):
             queries: list[Any] = [
                 {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
-                for number, (_, metric, statistic) in enumerate(some)
+                for number, (_, metric, statistic) in enumerate(batch)
             ]
             with aws_call("GetMetricData", ", ".join(names)):
                 pages = self._client.get_paginator("get_metric_data").paginate(
                     MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
                 )
                 ids = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
-            with_data |= {some[int(number.removeprefix("m"))][0] for number in ids}
-        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in with_data))
+            with_data |= {batch[int(number.removeprefix("m"))][0] for number in ids}
+        return tuple(dict.fromkeys(name for name, _, _ in metrics if name not in with_data))
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
         if not target_groups:
             return 0.0
         with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
-            asked = self._balancers.get_paginator("describe_target_groups").paginate(
+            pages_of_groups = self._balancers.get_paginator("describe_target_groups").paginate(
                 TargetGroupArns=list(target_groups)
             )
-            described = [group for page in asked for group in page["TargetGroups"]]
-        pairs = [(g["TargetGroupArn"], arn) for g in described for arn in g.get("LoadBalancerArns", ())]
+            groups = [group for page in pages_of_groups for group in page["TargetGroups"]]
+        pairs = [(g["TargetGroupArn"], arn) for g in groups for arn in g.get("LoadBalancerArns", ())]
         if not pairs:
             return 0.0
         with aws_call("GetMetricData", ", ".join(target_groups)):

@@ -55,8 +55,8 @@ class EcrImage:
 
 def parse(image: str) -> EcrImage | None:
     """Parse an image's name, or return None if the image is not in ECR."""
-    found = _ECR.fullmatch(image)
-    return EcrImage(**found.groupdict()) if found else None
+    match = _ECR.fullmatch(image)
+    return EcrImage(**match.groupdict()) if match else None
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
@@ -80,21 +80,21 @@ class EcrImages:
         if parsed is None:
             return None
         try:
-            found = self._describe(parsed, image)
+            details = self._describe(parsed, image)
         except _NotVisible:
             return None
-        return found is not None and found.get("imageStatus", "ACTIVE") == "ACTIVE"
+        return details is not None and details.get("imageStatus", "ACTIVE") == "ACTIVE"
 
     def digest_of(self, image: str) -> str | None:
         """Call DescribeImages."""
         parsed = parse(image)
         try:
-            found = self._describe(parsed, image) if parsed is not None else None
+            details = self._describe(parsed, image) if parsed is not None else None
         except _NotVisible:
             return None
-        if parsed is None or found is None:
+        if parsed is None or details is None:
             return None
-        return f"{parsed.registry}/{parsed.repository}@{found['imageDigest']}"
+        return f"{parsed.registry}/{parsed.repository}@{details['imageDigest']}"
 
     def label(self, image: str, name: str) -> str | None:
         """Read an annotation of the manifest or its index, which needs one call less, or else a label."""
@@ -103,22 +103,22 @@ class EcrImages:
             return None
         try:
             manifest = self._manifest(parsed, parsed.id, image)
-            annotated = _get_mapping(manifest, "annotations").get(name)
+            annotation = _get_mapping(manifest, "annotations").get(name)
             child = _first_image_digest(manifest)
-            if annotated is None and child is not None:  # an index of several architectures is built from one commit
+            if annotation is None and child is not None:  # an index of several architectures is built from one commit
                 manifest = self._manifest(parsed, {"imageDigest": child}, image)
-                annotated = _get_mapping(manifest, "annotations").get(name)
-            found = annotated if annotated is not None else self._labels(parsed, manifest, image).get(name)
+                annotation = _get_mapping(manifest, "annotations").get(name)
+            label = annotation if annotation is not None else self._labels(parsed, manifest, image).get(name)
         except _NotVisible:
             return None
-        return found if isinstance(found, str) else None
+        return label if isinstance(label, str) else None
 
-    def _manifest(self, parsed: EcrImage, wanted: "ImageIdentifierTypeDef", image: str) -> Mapping[str, Any]:
+    def _manifest(self, parsed: EcrImage, image_id: "ImageIdentifierTypeDef", image: str) -> Mapping[str, Any]:
         """Return the manifest, or an empty mapping if ECR has no such image."""
-        of = {"registryId": parsed.account, "repositoryName": parsed.repository}
+        repository = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("BatchGetImage", image), _hide_foreign_repositories():
             answer = self._client_in(parsed.region).batch_get_image(
-                **of, imageIds=[wanted], acceptedMediaTypes=list(_MANIFESTS)
+                **repository, imageIds=[image_id], acceptedMediaTypes=list(_MANIFESTS)
             )
         return _parse_json(answer["images"][0].get("imageManifest", "")) if answer.get("images") else {}
 
@@ -127,9 +127,11 @@ class EcrImages:
         digest = configuration.get("digest")
         if not isinstance(digest, str) or configuration.get("mediaType") not in _CONFIGURATIONS:
             return {}
-        of = {"registryId": parsed.account, "repositoryName": parsed.repository}
+        repository = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("GetDownloadUrlForLayer", image), _hide_foreign_repositories():
-            url = self._client_in(parsed.region).get_download_url_for_layer(**of, layerDigest=digest)["downloadUrl"]
+            url = self._client_in(parsed.region).get_download_url_for_layer(**repository, layerDigest=digest)[
+                "downloadUrl"
+            ]
         blob = self._download(url)
         if f"sha256:{hashlib.sha256(blob).hexdigest()}" != digest:  # a cut or foreign blob is no evidence
             return {}
@@ -141,30 +143,32 @@ class EcrImages:
         if parsed is None or parsed.digest is None:
             raise InvalidRequest(f"{image} can't be tagged: only an image in ECR that is named by digest can")
         client = self._client_in(parsed.region)
-        of = {"registryId": parsed.account, "repositoryName": parsed.repository}
+        repository = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("BatchGetImage", image):
-            answer = client.batch_get_image(**of, imageIds=[parsed.id], acceptedMediaTypes=list(_MANIFESTS))
+            answer = client.batch_get_image(**repository, imageIds=[parsed.id], acceptedMediaTypes=list(_MANIFESTS))
         if not answer.get("images"):
-            why = ", ".join(f.get("failureReason", "") for f in answer.get("failures", ()))
+            reason = ", ".join(f.get("failureReason", "") for f in answer.get("failures", ()))
             raise CallRefused(
-                f"{image} can't be tagged {tag}: ECR does not have it ({why}); build and push it again",
+                f"{image} can't be tagged {tag}: ECR does not have it ({reason}); build and push it again",
                 action="ecr:BatchGetImage",
                 resource=image,
                 kind=RefusalKind.NOT_FOUND,
             )
-        found = answer["images"][0]
-        media_type = found.get("imageManifestMediaType")
-        typed = {"imageManifestMediaType": media_type} if media_type else {}
+        manifest = answer["images"][0]
+        media_type = manifest.get("imageManifestMediaType")
+        media_type_member = {"imageManifestMediaType": media_type} if media_type else {}
         with aws_call("PutImage", f"{image} as {tag}"):
             try:
-                client.put_image(**of, imageManifest=found["imageManifest"], imageTag=tag, **typed)
+                client.put_image(
+                    **repository, imageManifest=manifest["imageManifest"], imageTag=tag, **media_type_member
+                )
             except client.exceptions.ImageAlreadyExistsException:
                 return
             except client.exceptions.ImageTagAlreadyExistsException as error:
-                held = self.digest_of(f"{parsed.registry}/{parsed.repository}:{tag}")
-                if held is None or not held.endswith(parsed.digest):
-                    why = f"{image} can't be tagged {tag}: the tag is immutable and belongs to {held}"
-                    raise CallRefused(why, action="ecr:PutImage", resource=image) from error
+                other_image = self.digest_of(f"{parsed.registry}/{parsed.repository}:{tag}")
+                if other_image is None or not other_image.endswith(parsed.digest):
+                    reason = f"{image} can't be tagged {tag}: the tag is immutable and belongs to {other_image}"
+                    raise CallRefused(reason, action="ecr:PutImage", resource=image) from error
 
     def _describe(self, parsed: EcrImage, image: str) -> dict[str, Any] | None:
         with aws_call("DescribeImages", image):
@@ -174,14 +178,14 @@ class EcrImages:
                     .get_paginator("describe_images")
                     .paginate(registryId=parsed.account, repositoryName=parsed.repository, imageIds=[parsed.id])
                 )
-                found = [image for page in pages for image in page["imageDetails"]]
+                details = [image for page in pages for image in page["imageDetails"]]
             except ClientError as error:
                 if code_of(error) in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                     return None
                 if code_of(error) in {"AccessDeniedException", "RepositoryPolicyNotFoundException"}:
                     raise _NotVisible from error
                 raise
-        return dict(next(iter(found), {})) or None
+        return dict(next(iter(details), {})) or None
 
 
 @contextmanager
@@ -223,8 +227,8 @@ def _first_image_digest(manifest: Mapping[str, Any]) -> str | None:
 
 def _get_mapping(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a member that is an object, or an empty mapping."""
-    found = value.get(name)
-    return found if isinstance(found, Mapping) else {}
+    member = value.get(name)
+    return member if isinstance(member, Mapping) else {}
 
 
 def _parse_json(text: str | bytes) -> Mapping[str, Any]:

@@ -23,11 +23,11 @@ class ElbTargets:
             answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
         return tuple(
             TargetHealth(
-                target=f"{found['Target']['Id']}:{found['Target'].get('Port', '')}",
-                state=found["TargetHealth"]["State"],
-                reason=found["TargetHealth"].get("Reason", ""),
+                target=f"{description['Target']['Id']}:{description['Target'].get('Port', '')}",
+                state=description["TargetHealth"]["State"],
+                reason=description["TargetHealth"].get("Reason", ""),
             )
-            for found in answer["TargetHealthDescriptions"]
+            for description in answer["TargetHealthDescriptions"]
         )
 
     def has_load_balancer(self, target_group_arn: str) -> bool:
@@ -37,13 +37,13 @@ class ElbTargets:
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """Call DescribeTargetGroups. A release that was good under another health check may fail under this one."""
-        found = [group for arn in dict.fromkeys(target_group_arns) for group in self._group(arn)]
+        groups = [group for arn in dict.fromkeys(target_group_arns) for group in self._group(arn)]
         return {
             group["TargetGroupArn"]: {
                 part: group.get(part)
                 for part in ("HealthCheckPath", "HealthCheckPort", "HealthCheckProtocol", "Matcher")
             }
-            for group in found
+            for group in groups
         }
 
     def _group(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
@@ -68,8 +68,8 @@ class ElbTargets:
         """
         if not target_group_arns:
             return ()
-        found = [group for arn in target_group_arns for group in self._group(arn)]
-        balancers = sorted({arn for group in found for arn in group.get("LoadBalancerArns", ())})
+        groups = [group for arn in target_group_arns for group in self._group(arn)]
+        balancers = sorted({arn for group in groups for arn in group.get("LoadBalancerArns", ())})
         forwarded = {group for balancer in balancers for group in self._forwarded_groups(balancer)}
         return tuple(sorted(forwarded - set(target_group_arns)))
 

@@ -156,7 +156,7 @@ class TransientFailure(StrEnum):
     """Answers after which the same call may succeed."""
 
     THROTTLED = "throttled"  # nothing was done
-    UNKNOWN = "unknown"  # the call may have taken effect: look first
+    UNKNOWN = "unknown"  # the call may have taken effect: describe the resource first
 
 
 @contextmanager
@@ -213,8 +213,8 @@ def classify(error: ClientError) -> TransientFailure | RefusalKind:
     if code in _TRANSIENT_CODES or status >= 500 or status in _TRANSIENT_STATUS or _is_transient_cancellation(error):
         return TransientFailure.UNKNOWN
     kind = _refusal_kind(code, message, status)
-    known = kind is not RefusalKind.REQUEST or 400 <= status < 500
-    return kind if known else TransientFailure.UNKNOWN  # neither a known code nor a status
+    is_known = kind is not RefusalKind.REQUEST or 400 <= status < 500
+    return kind if is_known else TransientFailure.UNKNOWN  # neither a known code nor a status
 
 
 def _refusal_kind(code: str, message: str, status: int) -> RefusalKind:
@@ -240,8 +240,8 @@ def _is_transient_cancellation(error: ClientError) -> bool:
 def _translate_client_error(
     error: ClientError, operation: str, on: str, transient: frozenset[str]
 ) -> ExternalServiceError:
-    said: Any = error.response.get("Error", {})
-    code, message = str(said.get("Code", "?")), str(said.get("Message", error))
+    details: Any = error.response.get("Error", {})
+    code, message = str(details.get("Code", "?")), str(details.get("Message", error))
     answer = classify(error)
     text = service_message(f"{operation} on {on} failed: {code}: {message}")
     if answer is TransientFailure.THROTTLED:

@@ -10,7 +10,7 @@ def pages_of(
     call: Callable[..., Mapping[str, Any]],
     request_member: str = "nextToken",
     response_member: str | None = None,
-    **given: Any,
+    **parameters: Any,
 ) -> Iterator[Any]:
     """Iterate over the answers of one operation, each requested with the token of the answer before.
 
@@ -22,14 +22,14 @@ def pages_of(
         response_member: response member of the next token, if it has another name.
         **given: the operation's other parameters.
     """
-    last: str | None = None
+    token: str | None = None
     while True:
-        page = call(**given, **({request_member: last} if last else {}))
+        page = call(**parameters, **({request_member: token} if token else {}))
         yield page
-        following = page.get(response_member or request_member)
-        if not following or following == last:
+        next_token = page.get(response_member or request_member)
+        if not next_token or next_token == token:
             return
-        last = following
+        token = next_token
 
 
 def batches(items: Sequence[T], most: int) -> Iterator[list[T]]:

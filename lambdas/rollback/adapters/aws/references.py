@@ -29,10 +29,10 @@ class DefinitionReferences:
         """Call GetRole by name and compare the ARN: a role of that name under another path is another role."""
         with aws_call("GetRole", role):
             try:
-                found = self._iam.get_role(RoleName=role.rpartition("/")[2])["Role"]
+                role_description = self._iam.get_role(RoleName=role.rpartition("/")[2])["Role"]
             except ClientError as error:
                 return absence(error, "NoSuchEntity")
-        return not role.startswith("arn:") or found["Arn"] == role
+        return not role.startswith("arn:") or role_description["Arn"] == role
 
     def log_group_exists(self, name: str, region: str) -> bool | None:
         """Call DescribeLogGroups, which searches by prefix, and compare the whole name."""
@@ -55,4 +55,4 @@ class DefinitionReferences:
                 first = next((page["Contents"] for page in pages if page.get("Contents")), [])
             except ClientError as error:
                 return absence(error, "NoSuchBucket")
-        return any(found.get("Key") == key for found in first)
+        return any(entry.get("Key") == key for entry in first)

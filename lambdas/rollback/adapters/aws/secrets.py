@@ -55,33 +55,33 @@ class ReferencedSecrets:
         _, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
         with aws_call("DescribeSecret", arn):
             try:
-                found = self._secrets_in(region).describe_secret(SecretId=arn)
+                description = self._secrets_in(region).describe_secret(SecretId=arn)
             except ClientError as error:
                 return absence(error, "ResourceNotFoundException")
-        if found.get("DeletedDate") is not None:
+        if description.get("DeletedDate") is not None:
             return False
-        return _has_version(found.get("VersionIdsToStages", {}), stage, version)
+        return _has_version(description.get("VersionIdsToStages", {}), stage, version)
 
     def _parameter_exists(self, value_from: str) -> bool | None:
         region, names = _names_of(value_from)
         with aws_call("DescribeParameters", value_from):
             try:
                 pages = self._parameters_in(region).get_paginator("describe_parameters")
-                found = {
+                existing_names = {
                     parameter.get("Name")
                     for page in pages.paginate(ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": names}])
                     for parameter in page["Parameters"]
                 }
             except ClientError as error:
                 return absence(error)
-        if names[0] in found:
+        if names[0] in existing_names:
             return True
-        return None if found else False
+        return None if existing_names else False
 
 
 def _has_version(stages: Mapping[str, list[str]], stage: str, version: str) -> bool | None:
     """Report whether stage and version exist; None: DescribeSecret does not list a version without a stage."""
-    if stage and all(stage not in some for some in stages.values()):
+    if stage and all(stage not in names for names in stages.values()):
         return False
     return None if version and version not in stages else True
 

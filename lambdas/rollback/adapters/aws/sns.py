@@ -23,7 +23,7 @@ class SnsNotifications:
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
         """Call Publish; subject and message are cut to the limits of SNS."""
-        given: dict[str, MessageAttributeValueTypeDef] = {
+        message_attributes: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
         topic_arn = self._critical_topic_arn if attributes.get("severity") == "page" else self._topic_arn
@@ -32,7 +32,7 @@ class SnsNotifications:
                 TopicArn=topic_arn,
                 Subject=acceptable_subject(subject),
                 Message=acceptable_message(message),
-                MessageAttributes=given,
+                MessageAttributes=message_attributes,
             )
 
 

@@ -28,13 +28,15 @@ class StepFunctionsWorkflow:
         self._client = client
         self._workflow_arn = workflow_arn
 
-    def start(self, name: str, given: Mapping[str, Any]) -> None:
+    def start(self, name: str, execution_input: Mapping[str, Any]) -> None:
         """Call StartExecution; the name of an execution is unique for 90 days."""
         if self._workflow_arn is None:
             raise NotAvailable(f"execution {name} can't be started: WORKFLOW_ARN is not set for this function")
         with aws_call("StartExecution", f"{self._workflow_arn} as {name}"):
             try:
-                self._client.start_execution(stateMachineArn=self._workflow_arn, name=name, input=json.dumps(given))
+                self._client.start_execution(
+                    stateMachineArn=self._workflow_arn, name=name, input=json.dumps(execution_input)
+                )
             except ClientError as error:
                 if code_of(error) != "ExecutionAlreadyExists":
                     raise

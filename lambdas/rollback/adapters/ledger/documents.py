@@ -1,6 +1,6 @@
 """Ledger items of rollback documents: created once, saved by compare-and-set, an intent only under the lease.
 
-The same transaction writes the document's index (`domain.ledger_index`), which decisions read.
+The same transaction writes the document's index (`domain.ledger.index`), which decisions read.
 """
 
 from collections.abc import Iterator
@@ -161,7 +161,7 @@ def build_index_parts(table: LedgerTable, rollback: Rollback) -> list["TransactW
             parts.append({"Delete": {"TableName": table.name, "Key": key(pk, sk)}})
             continue
         item = {**key(pk, sk), "body": {"S": entry.model_dump_json()}}
-        if pk.startswith("SERVICE#"):  # changes and answers, which no decision reads when they are old
+        if pk.startswith("SERVICE#"):  # changes and trigger results, which no decision reads when they are old
             item["expires"] = expiry(rollback.began_at + retention_of(rollback))
         parts.append(table.put_part(item))
     return parts
@@ -180,17 +180,17 @@ def retention_of(rollback: Rollback) -> timedelta:
     return timedelta(days=policy.record_days)
 
 
-def _replace_part(table: LedgerTable, read: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
-    put: Any = {"TableName": table.name, "Item": _document(saved), **_has_version(read)}
+def _replace_part(table: LedgerTable, known_rollback: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
+    put: Any = {"TableName": table.name, "Item": _document(saved), **_has_version(known_rollback)}
     return {"Put": put}
 
 
-def _has_version(read: Rollback) -> dict[str, Any]:
+def _has_version(known_rollback: Rollback) -> dict[str, Any]:
     """Return the condition that the document in the table has the version that was read."""
     return {
         "ConditionExpression": "#version = :read",
         "ExpressionAttributeNames": {"#version": "version"},
-        "ExpressionAttributeValues": {":read": {"N": str(read.version)}},
+        "ExpressionAttributeValues": {":read": {"N": str(known_rollback.version)}},
     }
 
 
@@ -201,7 +201,7 @@ def _document(rollback: Rollback) -> dict[str, Any]:
         "version": {"N": str(rollback.version)},
         "body": {"S": rollback.model_dump_json()},
     }
-    held = [entry for (pk, _), entry in build_entries(rollback).items() if not pk.startswith("SERVICE#")]
-    if rollback.concluded_at is not None and not any(held):
+    pending_entries = [entry for (pk, _), entry in build_entries(rollback).items() if not pk.startswith("SERVICE#")]
+    if rollback.concluded_at is not None and not any(pending_entries):
         item["expires"] = expiry(rollback.concluded_at + retention_of(rollback))
     return item

@@ -1,7 +1,7 @@
 """The ledger: one DynamoDB table for documents, leases and releases.
 
 A model is stored as JSON in `body`, beside the attributes that conditions compare. Decisions read items of the index
-(`domain.ledger_index`), never whole documents. An unreadable item stops only the work that needs this item.
+(`domain.ledger.index`), never whole documents. An unreadable item stops only the work that needs this item.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Ledger items of the index: pending rollbacks, obligations, changes and answers to alarms.
+"""Ledger items of the index: pending rollbacks, obligations, changes and results of triggers.
 
 A ledger that is older than the index has none of these items. Until `build_index` has made them, the documents are
-read instead: the answer is the same, but slow.
+read instead: the result is the same, but slow.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, par
 from rollback.domain.ledger.index import (
     OBLIGATIONS,
     PENDING,
-    AnswerEntry,
     ChangeEntry,
     Entry,
     Key,
     ObligationsEntry,
     PendingEntry,
+    TriggerResultEntry,
     build_entries,
     format_sortable_time,
 )
@@ -47,31 +47,33 @@ class LedgerIndex(LedgerDocuments):
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
         """Query one partition for all services."""
         prefix = f"{service}#" if service is not None else ""
-        found = self._list_entries(PendingEntry, self._table.query(PENDING, prefix), service)
-        ordered = sorted(found.items, key=lambda entry: (entry.service, entry.rollback_id))
-        return ReadResult(tuple(ordered), found.unreadable)
+        entries = self._list_entries(PendingEntry, self._table.query(PENDING, prefix), service)
+        sorted_entries = sorted(entries.items, key=lambda entry: (entry.service, entry.rollback_id))
+        return ReadResult(tuple(sorted_entries), entries.unreadable)
 
     def obligations(self, service: str) -> ReadResult[ObligationsEntry]:
         """Query by the service in the sort key."""
-        found = self._list_entries(ObligationsEntry, self._table.query(OBLIGATIONS, f"{service}#"), service)
+        entries = self._list_entries(ObligationsEntry, self._table.query(OBLIGATIONS, f"{service}#"), service)
         return ReadResult(
-            tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable
+            tuple(sorted(entries.items, key=lambda entry: entry.rollback_id, reverse=True)), entries.unreadable
         )
 
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         """Query by the time in the sort key."""
         items = self._table.query(f"SERVICE#{service}", "CHANGE#", first=f"CHANGE#{format_sortable_time(since)}")
-        found = self._list_entries(ChangeEntry, items, service)
-        kept = [entry for entry in found.items if entry.admitted_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.admitted_at, reverse=True)), found.unreadable)
+        entries = self._list_entries(ChangeEntry, items, service)
+        matching = [entry for entry in entries.items if entry.admitted_at >= since]
+        return ReadResult(
+            tuple(sorted(matching, key=lambda entry: entry.admitted_at, reverse=True)), entries.unreadable
+        )
 
-    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
+    def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         """Query by alarm and time in the sort key."""
         prefix = f"ANSWER#{alarm}#"
         items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{format_sortable_time(since)}")
-        found = self._list_entries(AnswerEntry, items, service)
-        kept = [entry for entry in found.items if entry.alarm == alarm and entry.created_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.created_at, reverse=True)), found.unreadable)
+        entries = self._list_entries(TriggerResultEntry, items, service)
+        matching = [entry for entry in entries.items if entry.alarm == alarm and entry.created_at >= since]
+        return ReadResult(tuple(sorted(matching, key=lambda entry: entry.created_at, reverse=True)), entries.unreadable)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
         """Delete the rollback's `PENDING` and `OBLIGATIONS` items."""
@@ -108,10 +110,10 @@ class LedgerIndex(LedgerDocuments):
         if self._table.is_indexed():
             return True
         build = self._table.get_readable_body(IndexBuild, *INDEX_MARK) or IndexBuild(first_started_at=now)
-        left = self.ITEMS_A_CALL
-        while left > 0 and not build.is_complete and not build.has_to_wait(now):
-            done, build = self._index_some(build, services, left)
-            left -= done
+        remaining = self.ITEMS_A_CALL
+        while remaining > 0 and not build.is_complete and not build.has_to_wait(now):
+            item_count, build = self._index_some(build, services, remaining)
+            remaining -= item_count
         item = {**key(*INDEX_MARK), "body": {"S": build.model_dump_json()}, "complete": {"BOOL": build.is_complete}}
         self._table.put(item)
         return build.is_complete
@@ -125,17 +127,17 @@ class LedgerIndex(LedgerDocuments):
             return 0, build.complete_pass()
         service, prefix = parts[build.part]
         items = self._table.query(f"SERVICE#{service}", prefix, last=build.before, page_size=_PAGE)
-        done, last = 0, build.before
+        item_count, last_sort_key = 0, build.before
         for item in islice((item for item in items if item["sk"]["S"] != build.before), most):
-            done, last = done + 1, item["sk"]["S"]
+            item_count, last_sort_key = item_count + 1, item["sk"]["S"]
             if prefix == "RELEASE#":
                 index_release(self._table, item)
             else:
                 self._index_document(item)
-        return done, build.advance(done, last if done == most else None)
+        return item_count, build.advance(item_count, last_sort_key if item_count == most else None)
 
     def _index_document(self, item: dict[str, Any]) -> None:
-        """Write the entries of a document; a document that is saved meanwhile brings its own."""
+        """Write the entries of a document; a document that is saved during the build brings its own entries."""
         with contextlib.suppress(UnreadableItem, ConditionFailed):
             rollback = parse_body(Rollback, item)
             puts = [part for part in build_index_parts(self._table, rollback) if "Put" in part]
@@ -145,17 +147,17 @@ class LedgerIndex(LedgerDocuments):
     def _list_entries(
         self, kind: type[EntryT], items: Iterator[dict[str, Any]], service: str | None
     ) -> ReadResult[EntryT]:
-        found: dict[Key, EntryT] = {}
+        entries: dict[Key, EntryT] = {}
         unreadable: list[UnreadableItem] = []
         if service is not None and not self._table.is_indexed():
-            found |= _derive_entries(kind, self.history(service), service)
+            entries |= _derive_entries(kind, self.history(service), service)
         for item in items:
             try:
                 at = item["pk"]["S"], item["sk"]["S"]
-                found[at] = parse_body(kind, item)
+                entries[at] = parse_body(kind, item)
             except UnreadableItem as error:
                 unreadable.append(error)
-        return ReadResult(tuple(found.values()), tuple(unreadable))
+        return ReadResult(tuple(entries.values()), tuple(unreadable))
 
 
 def _derive_entries(kind: type[EntryT], history: Iterator[Rollback], service: str) -> dict[Key, EntryT]:

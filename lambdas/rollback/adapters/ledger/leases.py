@@ -32,8 +32,8 @@ class LedgerLeases:
         damage = self._find_damage(service)
         if damage is not None:
             return self._replace_damaged(service, rollback_id, now, until, damage)
-        held = self.lease(service)
-        return held if held is not None and held.is_held_by(rollback_id, now) else None
+        present = self.lease(service)
+        return present if present is not None and present.is_held_by(rollback_id, now) else None
 
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
         """Compare holder and counter, and require that the lease has not expired."""
@@ -57,15 +57,15 @@ class LedgerLeases:
             raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}") from error
         return _lease(lease.service, updated["Attributes"])
 
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+    def take_over(self, lease: Lease, rollback_id: str, until: datetime) -> Lease | None:
         """Compare holder and counter. The SDK may repeat a call whose answer was lost: a taken lease is success."""
-        as_read = {":from": {"S": held.holder}, ":counter": {"N": str(held.counter)}}
+        as_read = {":from": {"S": lease.holder}, ":counter": {"N": str(lease.counter)}}
         try:
-            return self._take(held.service, rollback_id, until, "holder = :from AND #counter = :counter", as_read)
+            return self._take(lease.service, rollback_id, until, "holder = :from AND #counter = :counter", as_read)
         except ConditionFailed:
-            taken = self.lease(held.service)
-            ours = taken is not None and (taken.holder, taken.counter) == (rollback_id, held.counter + 1)
-            return taken if ours else None
+            present = self.lease(lease.service)
+            is_taken = present is not None and (present.holder, present.counter) == (rollback_id, lease.counter + 1)
+            return present if is_taken else None
 
     def release_lease(self, service: str, rollback_id: str) -> None:
         """Remove holder and expiry; the counter stays."""

@@ -21,11 +21,11 @@ class LedgerPages:
         """Take an unreadable count for none, so that the next page is sent."""
         return self._table.get_readable_body(PageCount, _PARTITION, _sort_key(service, aggregation_key))
 
-    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+    def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
         """Compare `version`; an item without a number there is damaged and is replaced."""
         condition, values = "attribute_not_exists(pk) OR NOT attribute_type(#v, :number)", {":number": {"S": "N"}}
-        if read is not None:
-            condition, values = "#v = :read", {":read": {"N": str(read.version)}}
+        if previous_count is not None:
+            condition, values = "#v = :read", {":read": {"N": str(previous_count.version)}}
         item = {
             **key(_PARTITION, _sort_key(count.service, count.aggregation_key)),
             "version": {"N": str(count.version)},
@@ -42,7 +42,9 @@ class LedgerPages:
                 ExpressionAttributeValues=values,
             )
         except ConditionFailed as error:
-            raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again") from error
+            raise Conflict(
+                f"the count of pages of {count.service} was changed since it was read: read the count again"
+            ) from error
 
     def page_counts(self) -> tuple[PageCount, ...]:
         """Query the whole partition."""

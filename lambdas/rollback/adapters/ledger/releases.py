@@ -57,28 +57,30 @@ class LedgerReleases:
     def release(self, service: str, fingerprint: str) -> Release | None:
         """Read two items by key: the fingerprint's item names the release. A ledger without an index is searched."""
         if not self._table.is_indexed():
-            return next((known for known in self.releases(service) if known.fingerprint == fingerprint), None)
+            return next(
+                (candidate for candidate in self.releases(service) if candidate.fingerprint == fingerprint), None
+            )
         pointer = self._table.get(f"SERVICE#{service}", _name_key("fingerprint", fingerprint, fingerprint))
         return self._read_pointed(service, pointer) if pointer is not None else None
 
     def find(self, service: str, name: str) -> tuple[Release, ...]:
         """Query the `NAME#…` items of each kind of name."""
         if not self._table.is_indexed():
-            return tuple(known for known in self.releases(service) if _has_name(known, name))
-        found: dict[str, Release] = {}
+            return tuple(candidate for candidate in self.releases(service) if _has_name(candidate, name))
+        releases: dict[str, Release] = {}
         by_prefix = _BY_PREFIX if len(name) >= _MIN_CHARACTERS else ()
-        for kind, wanted in (
+        for kind, prefix in (
             ("version", f"{_escaped(name)}#"),
             *((kind, _normalise_prefix(kind, name)) for kind in by_prefix),
         ):
-            for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MAX_FOUND):
+            for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{prefix}", page_size=_MAX_FOUND):
                 fingerprint = item["sk"]["S"].rpartition("#")[2]
-                if fingerprint in found or len(found) >= _MAX_FOUND:
+                if fingerprint in releases or len(releases) >= _MAX_FOUND:
                     continue
                 release = self._read_pointed(service, item)
                 if release is not None:
-                    found[fingerprint] = release
-        return tuple(sorted(found.values(), key=_age, reverse=True))
+                    releases[fingerprint] = release
+        return tuple(sorted(releases.values(), key=_age, reverse=True))
 
     def _read_pointed(self, service: str, pointer: dict[str, Any]) -> Release | None:
         """Read the release that a `NAME#…` item points to, or None if that release can't be read."""
@@ -88,7 +90,7 @@ class LedgerReleases:
     def promoted(self, service: str) -> Iterator[Release]:
         """Query the `PROMOTED#…` items."""
         if not self._table.is_indexed():
-            yield from (known for known in self.releases(service) if known.state is ReleaseState.PROMOTED)
+            yield from (candidate for candidate in self.releases(service) if candidate.state is ReleaseState.PROMOTED)
             return
         for release in parse_readable_bodies(
             Release, self._table.query(f"SERVICE#{service}", "PROMOTED#", page_size=_PAGE)
@@ -136,17 +138,19 @@ class LedgerReleases:
         """Compare `computed_at`; an unreadable plan is replaced."""
         self._table.put_unless_newer(_plan_item(plan), "computed_at", plan.computed_at)
 
-    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         """Compare the whole body."""
-        item = self._table.get(f"SERVICE#{read.service}", "STANDING_PLAN")
-        changed = Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
-        if item is None or parse_body(StandingPlan, item) != read:
+        item = self._table.get(f"SERVICE#{known_plan.service}", "STANDING_PLAN")
+        changed = Conflict(
+            f"the standing plan of {known_plan.service} was replaced since it was read: read the plan again"
+        )
+        if item is None or parse_body(StandingPlan, item) != known_plan:
             raise changed
         try:
             self._table.call(
                 self._table.client.put_item,
                 TableName=self._table.name,
-                Item=_plan_item(amended),
+                Item=_plan_item(amended_plan),
                 ConditionExpression="body = :as_it_was",
                 ExpressionAttributeValues={":as_it_was": item["body"]},
             )
@@ -155,31 +159,33 @@ class LedgerReleases:
 
 
 def replace_release(
-    table: LedgerTable, read: Release, still: Callable[[Release], bool], changes: dict[str, Any]
+    table: LedgerTable, known_release: Release, is_expected: Callable[[Release], bool], changes: dict[str, Any]
 ) -> Release:
     """Change fields of a release as the table has it now; other fields that were written since it was read stay.
 
     Args:
         table: the ledger's table.
-        read: the release as it was read.
-        still: whether the release in the table still is the release that the change is meant for.
+        known_release: the release as it was read.
+        is_expected: whether the release in the table still is the release that the change is meant for.
         changes: field → new value.
 
     Raises:
         Conflict: the release is another, or keeps changing.
     """
     for _ in range(_TRIES):
-        item = table.get(*_key_of(read))
-        now = parse_body(Release, item) if item is not None else None
-        if item is None or now is None or not still(now):
+        item = table.get(*_key_of(known_release))
+        stored_release = parse_body(Release, item) if item is not None else None
+        if item is None or stored_release is None or not is_expected(stored_release):
             break
-        changed = Release.model_validate({**dict(now), **changes})
+        changed = Release.model_validate({**dict(stored_release), **changes})
         replaced = table.put_part(release_item(changed, table.suspect_release_days), "body = :as_it_was")
         replaced["Put"]["ExpressionAttributeValues"] = {":as_it_was": item["body"]}
         with contextlib.suppress(ConditionFailed):
             table.transact([replaced, _promoted_part(table, changed)])
             return changed
-    raise Conflict(f"release {read.version} was changed meanwhile (it was {read.state}): read it again")
+    raise Conflict(
+        f"release {known_release.version} was changed since it was {known_release.state}: read the release again"
+    )
 
 
 def _plan_item(plan: StandingPlan) -> dict[str, Any]:
@@ -219,7 +225,7 @@ def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
             "ExpressionAttributeValues": {":as_it_was": item["body"]},
         }
     }
-    with contextlib.suppress(ConditionFailed):  # the release was changed meanwhile, and that change wrote its items
+    with contextlib.suppress(ConditionFailed):  # the release was changed since, and that change wrote its items
         table.transact([unchanged, *_lookup_parts(table, release)])
 
 
@@ -231,11 +237,11 @@ _MIN_CHARACTERS = 7  # in a prefix; git's short commits have as many
 
 def _lookup_parts(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:
     at = {"release": {"S": _key_of(release)[1]}}
-    named = [
+    names = [
         table.put_part({**key(f"SERVICE#{release.service}", _name_key(kind, name, release.fingerprint)), **at})
         for kind, name in sorted(set(_names(release)))
     ]
-    return [*named, _promoted_part(table, release)]
+    return [*names, _promoted_part(table, release)]
 
 
 def _name_key(kind: str, name: str, fingerprint: str) -> str:
@@ -262,8 +268,10 @@ def _normalise_prefix(kind: str, name: str) -> str:
 def _has_name(release: Release, name: str) -> bool:
     is_prefix = len(name) >= _MIN_CHARACTERS
     return any(
-        found == _escaped(name) if kind == "version" else is_prefix and found.startswith(_normalise_prefix(kind, name))
-        for kind, found in _names(release)
+        stored_name == _escaped(name)
+        if kind == "version"
+        else is_prefix and stored_name.startswith(_normalise_prefix(kind, name))
+        for kind, stored_name in _names(release)
     )
 
 

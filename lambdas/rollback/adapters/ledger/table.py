@@ -61,7 +61,7 @@ class LedgerTable:
         item = {**key("UNREADABLE", unreadable.key[:_SORT_KEY]), "at": {"N": seconds(at)}, "why": {"S": unreadable.why}}
         self.put_once(item if raw is None else {**item, "raw": {"S": json.dumps(raw, default=str)}})
 
-    def call(self, operation: Callable[..., Any], **given: Any) -> Any:
+    def call(self, operation: Callable[..., Any], **parameters: Any) -> Any:
         """Send one request.
 
         Raises:
@@ -70,7 +70,7 @@ class LedgerTable:
         """
         with aws_call(operation.__name__, self.name):
             try:
-                return operation(**given)
+                return operation(**parameters)
             except ClientError as error:
                 if _is_conditional(error):
                     raise ConditionFailed(error) from error

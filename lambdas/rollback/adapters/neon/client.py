@@ -70,15 +70,15 @@ class NeonDatabases:
         """GET …/operations, newest first, until an operation is older."""
         path, query = f"{self._project}/operations", dict[str, str | int | bool](limit=_PAGE)
         since = since.replace(microsecond=0)  # Neon's times have whole seconds
-        found: list[Operation] = []
+        operations: list[Operation] = []
         while True:
             answer = self._http.read(path, query)
             with _translate_parse_errors(path):
                 page = [Operation.model_validate(operation) for operation in answer["operations"]]
-            found += [operation for operation in page if operation.created_at >= since]
+            operations += [operation for operation in page if operation.created_at >= since]
             cursor = (answer.get("pagination") or {}).get("cursor")
             if not page or page[-1].created_at < since or cursor in {None, query.get("cursor")}:
-                return tuple(found)
+                return tuple(operations)
             query["cursor"] = cursor
 
     def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr:
@@ -163,8 +163,8 @@ class NeonDatabases:
     def _path(self, collection: str, identity: str) -> str:
         return f"{self._project}/{collection}/{quote(identity, safe='')}"
 
-    def _branches(self, asked: Query) -> Iterator[Branch]:
-        path, query = f"{self._project}/branches", {**asked, "limit": _PAGE}
+    def _branches(self, filters: Query) -> Iterator[Branch]:
+        path, query = f"{self._project}/branches", {**filters, "limit": _PAGE}
         while True:
             answer = self._http.read(path, query)
             with _translate_parse_errors(path):
@@ -191,23 +191,23 @@ def _whole_seconds(at: datetime) -> str:
     return rfc3339(at.replace(microsecond=0)).replace(".000", "")  # Neon takes no fractions for `expires_at`
 
 
-def _parse_change(view: type[_Answer], what: str, answer: Json) -> _Answer:
+def _parse_change(view: type[_Answer], request: str, answer: Json) -> _Answer:
     try:
         return view.model_validate(answer)
     except ValidationError as error:
         raise OutcomeUnknown(
-            f"Neon accepted {what}, but the answer can't be read: {_describe_fields(error)}"
+            f"Neon accepted {request}, but the answer can't be read: {_describe_fields(error)}"
         ) from error
 
 
 @contextmanager
-def _translate_parse_errors(what: str) -> Iterator[None]:
+def _translate_parse_errors(request: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise ExternalServiceError(f"Neon's answer for {what} can't be read: {_describe_fields(error)}") from error
+        raise ExternalServiceError(f"Neon's answer for {request} can't be read: {_describe_fields(error)}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise ExternalServiceError(f"Neon's answer for {what} can't be read: no {error}") from error
+        raise ExternalServiceError(f"Neon's answer for {request} can't be read: no {error}") from error
 
 
 def _describe_fields(error: ValidationError) -> str:

@@ -28,30 +28,30 @@ _TIMED_OUT = frozenset({408, 425})  # Neon's specification has neither; a proxy 
 
 
 def translate_response(
-    what: str, status: int, said: Mapping[str, object], retry_after: float | None, *, changes: bool
+    what: str, status: int, body: Mapping[str, object], retry_after: float | None, *, changes: bool
 ) -> ExternalServiceError:
     """Return the error for an answer that is no success.
 
     Args:
         what: the request, which the error's text names.
         status: HTTP status.
-        said: body of the answer: `message`, and often an empty `code` and a `request_id`.
+        body: body of the answer: `message`, and often an empty `code` and a `request_id`.
         retry_after: seconds to wait, if the answer has them.
         changes: whether the request changes something.
     """
-    message = service_message(str(said.get("message") or "no reason given"))
-    request = f" (request {said['request_id']})" if said.get("request_id") else ""
+    message = service_message(str(body.get("message") or "no reason given"))
+    request = f" (request {body['request_id']})" if body.get("request_id") else ""
     text = f"{what} failed: {status}: {message}{request}"
     if status == 423:
         return ProjectLocked(f"{text}; wait for the project's operations to end", retry_after)
     if status in _NOTHING_DONE:
         return RetryLater(f"{text}; send it again later", retry_after)
     if status in {401, 403}:
-        why = f"{text}; check that the API key in the secret is this project's and not revoked"
-        return AccessRefused(why, action=what, kind=RefusalKind.ACCESS)
+        text_with_remedy = f"{text}; check that the API key in the secret is this project's and not revoked"
+        return AccessRefused(text_with_remedy, action=what, kind=RefusalKind.ACCESS)
     if status == 404:
-        why = f"{text}; check the project and branch ids in the settings"
-        return NotFound(why, action=what, kind=RefusalKind.NOT_FOUND)
+        text_with_remedy = f"{text}; check the project and branch ids in the settings"
+        return NotFound(text_with_remedy, action=what, kind=RefusalKind.NOT_FOUND)
     if status == 409:
         return AlreadyExists(f"{text}; check whether an earlier request made it")
     if 400 <= status < 500 and status not in _TIMED_OUT:

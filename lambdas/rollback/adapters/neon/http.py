@@ -140,9 +140,9 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 
 def _backoff_seconds(attempt: int, failure: ExternalServiceError) -> float:
-    asked = failure.retry_after_seconds if isinstance(failure, RetryLater) else None
-    if asked is not None:
-        return asked
+    requested = failure.retry_after_seconds if isinstance(failure, RetryLater) else None
+    if requested is not None:
+        return requested
     return random.uniform(0.1, 0.2) * float(2**attempt)  # noqa: S311 - spreads retries, hides nothing
 
 

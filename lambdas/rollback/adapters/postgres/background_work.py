@@ -94,5 +94,5 @@ def _note_not_seen(work: BackgroundWork, what: str) -> BackgroundWork:
 
 
 def _rows(kind: type[_Row], names: tuple[str, ...], session: Session, query: str) -> list[_Row]:
-    found = session.execute(query.encode()).fetchall()
-    return [kind.model_validate(dict(zip(names, row, strict=True))) for row in found]
+    rows = session.execute(query.encode()).fetchall()
+    return [kind.model_validate(dict(zip(names, row, strict=True))) for row in rows]

@@ -143,7 +143,7 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
     for relation, name, column, kind, nullable, has_default, generated, differs, default, sequence in session.execute(
         _COLUMNS.encode()
     ):
-        found = Column(
+        description = Column(
             type=kind,
             nullable=nullable,
             has_default=has_default,
@@ -152,7 +152,7 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
             default=_shorten_default(default),
             sequence=sequence,
         )
-        (views if relation in _VIEWS else tables).setdefault(name, {})[column] = found
+        (views if relation in _VIEWS else tables).setdefault(name, {})[column] = description
     objects = session.execute(_OBJECTS.encode()).fetchall()
     return LiveSchema(
         tables=tables,
@@ -172,19 +172,19 @@ def _shorten_default(default: str | None) -> str | None:
 
 
 def _constraints(session: "psycopg.Connection[Any]") -> dict[str, tuple[Constraint, ...]]:
-    found: dict[str, tuple[Constraint, ...]] = {}
+    constraints: dict[str, tuple[Constraint, ...]] = {}
     for table, columns, definition, null_passes in session.execute(_UNIQUE.encode()):
-        one = Constraint(kind="unique", columns=tuple(columns), definition=definition, null_passes=null_passes)
-        found[table] = (*found.get(table, ()), one)
-    for table, kind, columns, definition, null_passes, kept in session.execute(_CONSTRAINTS.encode()):
-        one = Constraint.model_validate(
+        constraint = Constraint(kind="unique", columns=tuple(columns), definition=definition, null_passes=null_passes)
+        constraints[table] = (*constraints.get(table, ()), constraint)
+    for table, kind, columns, definition, null_passes, refuses_deletes_in in session.execute(_CONSTRAINTS.encode()):
+        constraint = Constraint.model_validate(
             {
                 "kind": _KINDS[kind],
                 "columns": tuple(columns),
                 "definition": definition,
                 "null_passes": null_passes,
-                "refuses_deletes_in": kept,
+                "refuses_deletes_in": refuses_deletes_in,
             }
         )
-        found[table] = (*found.get(table, ()), one)
-    return found
+        constraints[table] = (*constraints.get(table, ()), constraint)
+    return constraints

@@ -23,25 +23,25 @@ ORDER BY 1, 2
 _ROWS = sql.SQL("SELECT to_jsonb(j) FROM {} j LIMIT {}")
 
 
-def read_journals(session: "psycopg.Connection[Any]", named: str | None) -> tuple[Migration, ...] | None:
+def read_journals(session: "psycopg.Connection[Any]", journal_table: str | None) -> tuple[Migration, ...] | None:
     """Read all known journals and the journal that the settings name, or return None without any journal.
 
     Args:
         session: session with the database.
-        named: `schema.table`; a bare name is a table in `public`.
+        journal_table: `schema.table`; a bare name is a table in `public`.
 
     Raises:
         QueryFailed: a table has too many rows for a journal.
         psycopg.Error: the role may not read a journal.
     """
-    table = named if named is None or "." in named else f"public.{named}"
+    table = journal_table if journal_table is None or "." in journal_table else f"public.{journal_table}"
     tables = session.execute(_JOURNALS.encode(), {"names": list(JOURNAL_NAMES), "named": table}).fetchall()
-    found: list[Migration] = []
+    migrations: list[Migration] = []
     for schema, name, columns in tables:
         rows = session.execute(_ROWS.format(sql.Identifier(schema, name), _MAX_ROWS + 1)).fetchall()
         if len(rows) > _MAX_ROWS:
-            raise QueryFailed(f"{schema}.{name} has more than {_MAX_ROWS} rows: it is no journal of migrations")
-        found += journal_rows(f"{schema}.{name}", columns, (row for (row,) in rows))
+            raise QueryFailed(f"{schema}.{name} has more than {_MAX_ROWS} rows: the table is no journal of migrations")
+        migrations += journal_rows(f"{schema}.{name}", columns, (row for (row,) in rows))
     if table is not None and table not in {f"{schema}.{name}" for schema, name, _ in tables}:
-        found.append(missing_journal(table))
-    return tuple(found) if tables or found else None
+        migrations.append(missing_journal(table))
+    return tuple(migrations) if tables or migrations else None

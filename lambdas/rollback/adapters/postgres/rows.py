@@ -63,46 +63,48 @@ class PostgresRows:
     def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
         """Query `pg_database`, without templates."""
         with open_session(address) as session:
-            found = session.execute(_DATABASES).fetchall()
-        return tuple(BranchDatabase(name=name, can_connect=allowed) for name, allowed in found)
+            rows = session.execute(_DATABASES).fetchall()
+        return tuple(BranchDatabase(name=name, can_connect=allowed) for name, allowed in rows)
 
     def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
         """Query `pg_class`, without the relations of Neon's roles, and `pg_largeobject_metadata`."""
         with open_session(address, database=database) as session:
-            found = session.execute(_RELATIONS.encode(), [list(NEON_OWN_ROLES)]).fetchall()
+            rows = session.execute(_RELATIONS.encode(), [list(NEON_OWN_ROLES)]).fetchall()
             (objects,) = session.execute(_LARGE_OBJECTS).fetchall()[0]
-        relations = tuple(_relation(row) for row in found)
+        relations = tuple(_relation(row) for row in rows)
         return (*relations, _large_objects()) if objects else relations
 
-    def count(self, address: SecretStr, asked: RowQuery) -> int:
+    def count(self, address: SecretStr, row_query: RowQuery) -> int:
         """Select the number of rows."""
-        with _open_reader(address, asked) as session:
-            counted = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(asked))).fetchall()
-        return int(counted[0][0])
+        with _open_reader(address, row_query) as session:
+            rows = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(row_query))).fetchall()
+        return int(rows[0][0])
 
-    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
+    def buckets(self, address: SecretStr, row_query: RowQuery) -> Mapping[int, Bucket]:
         """Group by the hash of the key, or else of the row; a bucket without rows is left out."""
         query = sql.SQL("SELECT (h & {})::int, count(*), sum(d)::text FROM {} GROUP BY 1").format(
-            sql.Literal(_LAST_BUCKET), _hash_rows_query(asked)
+            sql.Literal(_LAST_BUCKET), _hash_rows_query(row_query)
         )
-        with _open_reader(address, asked) as session:
-            found = session.execute(query).fetchall()
-        return {number: Bucket(rows=rows, digest=digest) for number, rows, digest in found}
+        with _open_reader(address, row_query) as session:
+            bucket_rows = session.execute(query).fetchall()
+        return {number: Bucket(rows=rows, digest=digest) for number, rows, digest in bucket_rows}
 
-    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+    def rows(
+        self, address: SecretStr, row_query: RowQuery, buckets: tuple[int, ...]
+    ) -> Generator[RowDigest, None, None]:
         """Order by hash and key, through a server-side cursor."""
-        grouped = "h, k, d, 1" if asked.key else "h, '', 0, count(*)"
-        ordered = 'ORDER BY h, k COLLATE "C"' if asked.key else "GROUP BY h ORDER BY h"
+        grouped = "h, k, d, 1" if row_query.key else "h, '', 0, count(*)"
+        ordered = 'ORDER BY h, k COLLATE "C"' if row_query.key else "GROUP BY h ORDER BY h"
         where: sql.Composable = sql.SQL("")
         if len(buckets) <= _LAST_BUCKET // 2:  # both sides have one type, or Postgres would not look them up by hash
-            asked_for = sql.Literal(",".join(map(str, buckets)))
+            bucket_list = sql.Literal(",".join(map(str, buckets)))
             where = sql.SQL("WHERE (h & {})::int = ANY(string_to_array({}, ',')::int[])").format(
-                sql.Literal(_LAST_BUCKET), asked_for
+                sql.Literal(_LAST_BUCKET), bucket_list
             )
         query = sql.SQL("SELECT {} FROM {} {} {}").format(
-            sql.SQL(grouped), _hash_rows_query(asked), where, sql.SQL(ordered)
+            sql.SQL(grouped), _hash_rows_query(row_query), where, sql.SQL(ordered)
         )
-        with _open_reader(address, asked) as session, session.cursor(name="rows") as cursor:
+        with _open_reader(address, row_query) as session, session.cursor(name="rows") as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             cursor.execute(query)
             for row in cursor:
@@ -110,26 +112,26 @@ class PostgresRows:
 
 
 def _relation(row: tuple[Any, ...]) -> Relation:
-    schema, name, kind, persistence, populated, key, columns, may_read, hides, sees_all, role = row
-    why = ""
+    schema, name, kind, persistence, populated, key, columns, may_read, hides_rows, role_that_sees_all, role = row
+    reason = ""
     if kind == "f":
-        why = "a foreign table, whose rows are not on the branch"
+        reason = "a foreign table, whose rows are not on the branch"
     elif persistence == "u":
-        why = "unlogged, so that a branch and each start of a compute may find it empty"
+        reason = "unlogged, so that a branch and each start of a compute may find it empty"
     elif not populated:
-        why = "a materialized view that is not populated"
-    elif hides and sees_all is None:
-        why = f"row security hides rows from role {role}"
-    elif not hides and not may_read:
-        why = f"role {role} may not read it"
+        reason = "a materialized view that is not populated"
+    elif hides_rows and role_that_sees_all is None:
+        reason = f"row security hides rows from role {role}"
+    elif not hides_rows and not may_read:
+        reason = f"role {role} may not read it"
     return Relation(
         schema_name=schema,
         name=name,
         kind=_KINDS.get(kind, RelationKind.TABLE),
         key=tuple(key),
         columns=tuple(columns),
-        why_not=why,
-        reads_as=sees_all if hides else None,
+        why_not=reason,
+        reads_as=role_that_sees_all if hides_rows else None,
     )
 
 
@@ -144,37 +146,37 @@ def _large_objects() -> Relation:
 
 
 @contextmanager
-def _open_reader(address: SecretStr, asked: RowQuery) -> Iterator["psycopg.Connection[Any]"]:
+def _open_reader(address: SecretStr, row_query: RowQuery) -> Iterator["psycopg.Connection[Any]"]:
     """Open a session in which equal values have equal texts on both branches, as a role that sees all rows."""
-    with open_session(address, database=asked.database, statement_seconds=asked.seconds) as session:
+    with open_session(address, database=row_query.database, statement_seconds=row_query.seconds) as session:
         for setting in _SETTINGS.split("; "):
             session.execute(setting.encode())
-        if asked.reads_as is not None:
-            session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(asked.reads_as)))
+        if row_query.reads_as is not None:
+            session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row_query.reads_as)))
         yield session
 
 
-def _table(asked: RowQuery) -> sql.Identifier:
-    return sql.Identifier(asked.schema_name, asked.name)
+def _table(row_query: RowQuery) -> sql.Identifier:
+    return sql.Identifier(row_query.schema_name, row_query.name)
 
 
-def _hash_rows_query(asked: RowQuery) -> sql.Composable:
+def _hash_rows_query(row_query: RowQuery) -> sql.Composable:
     """Return a query of rows with h (the order), k (the key) and d (the digest).
 
     The key is a JSON array, so that different keys have different texts.
     """
-    values: list[sql.Composable] = [sql.Identifier("t", column) for column in asked.columns]
-    if asked.kind is RelationKind.LARGE_OBJECTS:
+    values: list[sql.Composable] = [sql.Identifier("t", column) for column in row_query.columns]
+    if row_query.kind is RelationKind.LARGE_OBJECTS:
         values.append(sql.SQL("md5(lo_get(t.oid))"))
     row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values))
-    if not asked.key:
-        hashed = sql.SQL('SELECT h, h AS d FROM (SELECT hashtextextended({} COLLATE "C", 1) AS h FROM ONLY {} t) o')
-        return sql.SQL("({}) r").format(hashed.format(row, _table(asked)))
+    if not row_query.key:
+        query = sql.SQL('SELECT h, h AS d FROM (SELECT hashtextextended({} COLLATE "C", 1) AS h FROM ONLY {} t) o')
+        return sql.SQL("({}) r").format(query.format(row, _table(row_query)))
     key = sql.SQL("json_build_array({})::text").format(
-        sql.SQL(", ").join(sql.Identifier("t", column) for column in asked.key)
+        sql.SQL(", ").join(sql.Identifier("t", column) for column in row_query.key)
     )
-    hashed = sql.SQL(
+    query = sql.SQL(
         'SELECT hashtextextended(k COLLATE "C", 0) AS h, k, hashtextextended(k || v COLLATE "C", 1) AS d '
         "FROM (SELECT {} AS k, {} AS v FROM ONLY {} t) o"
     )
-    return sql.SQL("({}) r").format(hashed.format(key, row, _table(asked)))
+    return sql.SQL("({}) r").format(query.format(key, row, _table(row_query)))

@@ -10,7 +10,7 @@ from rollback.adapters.postgres.session import open_session, translate_error
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.text import service_message
 
-_SECONDS = 10.0  # the services have no tasks meanwhile
+_SECONDS = 10.0  # the services have zero tasks until then
 # `pg_sequence_last_value` is NULL before the first `nextval` (manual, view "pg_sequences"). Identity columns have
 # sequences too. Sequences of extensions and temporary tables are left out, since no application's ids come from them.
 _SEQUENCES = """
@@ -31,7 +31,7 @@ class PostgresSequences:
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
         """Query `pg_sequence` and `pg_sequence_last_value`."""
         with open_session(address, database=database, statement_seconds=_SECONDS) as session:
-            found = session.execute(_SEQUENCES).fetchall()
+            rows = session.execute(_SEQUENCES).fetchall()
         return tuple(
             SequenceValue(
                 database=database,
@@ -44,7 +44,7 @@ class PostgresSequences:
                 cycles=cycles,
                 is_readable=readable,
             )
-            for schema, name, value, increment, minimum, maximum, cycles, readable in found
+            for schema, name, value, increment, minimum, maximum, cycles, readable in rows
         )
 
     def set_sequences(
@@ -55,10 +55,10 @@ class PostgresSequences:
         with open_session(address, database=database, statement_seconds=_SECONDS, writes=True) as session:
             session.execute("SET LOCAL lock_timeout = '2s'")
             for sequence, value in values:
-                named = sql.Identifier(sequence.schema_name, sequence.name).as_string(session)
+                identifier = sql.Identifier(sequence.schema_name, sequence.name).as_string(session)
                 try:
                     with session.transaction():
-                        session.execute("SELECT setval(%s::regclass, %s, true)", [named, value])
+                        session.execute("SELECT setval(%s::regclass, %s, true)", [identifier, value])
                 except psycopg.Error as error:
                     if session.broken:
                         raise translate_error(error, session) from error

@@ -54,7 +54,7 @@ def open_session(
         text = f"no session with the database: {service_message(str(error))}"
         permanent = classify_permanent_failure(str(error), error.sqlstate)
         if permanent is not None:
-            raise SessionRefused(f"{text}; {permanent.mend}", kind=permanent.kind) from error
+            raise SessionRefused(f"{text}; {permanent.remedy}", kind=permanent.kind) from error
         raise Unreachable(f"{text}; the compute may be starting, connect again") from error
     except psycopg.Error:  # psycopg's text quotes the address
         raise QueryFailed("the address of the database can't be read; check the secret that holds it") from None
@@ -73,7 +73,7 @@ def translate_error(error: psycopg.Error, session: "psycopg.Connection[Any]") ->
     """Translate an error of Postgres by whether the same call may succeed later."""
     text = f"{type(error).__name__}: {service_message(str(error))}"
     if session.broken or (error.sqlstate or "").startswith(_SESSION_ENDED):
-        return Unreachable(f"the session with the database ended: {text}; call again")
-    mend = "; grant what it names to the role of the connection" if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
-    kind = RefusalKind.ACCESS if mend else RefusalKind.REQUEST
-    return QueryFailed(f"the database refused the query: {text}{mend}", kind=kind)
+        return Unreachable(f"the session with the database ended: {text}; repeat the call")
+    remedy = "; grant what it names to the role of the connection" if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
+    kind = RefusalKind.ACCESS if remedy else RefusalKind.REQUEST
+    return QueryFailed(f"the database refused the query: {text}{remedy}", kind=kind)

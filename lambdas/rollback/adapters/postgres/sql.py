@@ -74,8 +74,8 @@ class PostgresSql(PostgresRows, PostgresSequences):
         """Query `pg_stat_activity`."""
         names = ("pid", "role", "application", "address", "state", "connected_at", "database", "kind")
         with open_session(address) as session:
-            found = session.execute(_SESSIONS, [list(NEON_OWN_ROLES), list(_NO_WRITERS)]).fetchall()
-        return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
+            rows = session.execute(_SESSIONS, [list(NEON_OWN_ROLES), list(_NO_WRITERS)]).fetchall()
+        return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in rows)
 
     def background_work(self, address: SecretStr) -> BackgroundWork:
         """Query each part by itself, and pg_cron's jobs in pg_cron's own database."""

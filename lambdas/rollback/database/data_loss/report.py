@@ -38,8 +38,8 @@ def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback
             return rollback.evolve(wait_seconds=ports.settings.policy.poll_seconds)
         is_sent = False
     # This report is no page, so it must not count as the page that the janitor may still have to send.
-    answer = {"last_reported_result": rollback.result_key} if is_sent and rollback.reported else {}
-    return open_analysis.save(reported_analysis).evolve(reported=rollback.reported and is_sent, **answer)
+    answer = {"last_reported_result": rollback.result_key} if is_sent and rollback.is_reported else {}
+    return open_analysis.save(reported_analysis).evolve(is_reported=rollback.is_reported and is_sent, **answer)
 
 
 def _send_data_loss_report(open_analysis: OpenAnalysis, ports: DataLossReportPorts) -> None:

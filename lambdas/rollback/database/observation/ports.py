@@ -4,7 +4,7 @@ from typing import Protocol
 
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.identity.ports import KnownReleasePorts
-from rollback.ports.holders import HasHome, HasNeon, HasSettings, HasSql
+from rollback.ports.holders import HasAccountAndRegion, HasNeon, HasSettings, HasSql
 
 
 class SchemaRecordPorts(KnownReleasePorts, HasSettings, Protocol):
@@ -19,5 +19,5 @@ class ObservationPorts(DatabaseReadinessPorts, HasNeon, HasSql, Protocol):
     """Ports to observe a database."""
 
 
-class DeploymentObservationPorts(ObservationPorts, HasHome, Protocol):
+class DeploymentObservationPorts(ObservationPorts, HasAccountAndRegion, Protocol):
     """Ports to observe a database when a deployment begins or ends."""

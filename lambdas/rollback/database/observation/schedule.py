@@ -15,7 +15,7 @@ from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoi
 from rollback.domain.event import find_service_of_event, parse_deployment_event
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import InvalidRequest
-from rollback.identity.identify import find_or_build_release, is_ours
+from rollback.identity.identify import find_or_build_release, is_registered_by_rollback
 from rollback.leases.holder import find_live_database_lease, find_live_lease
 from rollback.names import family_of
 from rollback.ports.holders import HasLedger
@@ -34,7 +34,7 @@ def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservation
         ExternalServiceError: Neon or Postgres did not answer. Call again: a late restore point is better than none.
     """
     service_name, (event_name, deployment_id) = (
-        find_service_of_event(event, ports.settings, ports.home),
+        find_service_of_event(event, ports.settings, ports.account_and_region),
         parse_deployment_event(event),
     )
     if event_name not in (_BEGAN, _COMPLETED):
@@ -86,7 +86,7 @@ def _record_point(
     if deployment is None:
         return f"{deployment_id} is over already: another deployment replaced it"
     family = family_of(deployment.definition_arn)
-    if is_ours(deployment.definition_arn, ports):
+    if is_registered_by_rollback(deployment.definition_arn, ports):
         return f"{family} was registered by a rollback"
     began_at = deployment.created_at
     release = find_or_build_release(deployment.deployed, view, service, ports)

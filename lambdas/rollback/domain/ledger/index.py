@@ -1,7 +1,8 @@
 """The ledger's index: small items beside a rollback's document, which a decision reads in one request.
 
 A service may have thousands of documents. So items of their own say whether a rollback is open, which obligations it
-has, what it changed, and how it answered an alarm. They are written in the same transaction as the document.
+has, what the rollback changed, and how its trigger's evaluation ended. They are written in the same transaction as
+the document.
 `build_entries` derives all of them from the document alone.
 """
 
@@ -16,8 +17,8 @@ from rollback.domain.obligation import OPERATOR, Obligation
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 
-# Outcomes by which a plan answers an alarm: an operator was notified.
-_ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
+# Outcomes by which a plan decides about an alarm: an operator was notified.
+_DECIDING_OUTCOMES = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
 
 
 class _Entry(BaseModel):
@@ -78,29 +79,29 @@ class ChangeEntry(_Entry):
 FAILED_DEPLOYMENT = "deployment-failed"  # stands in place of an alarm's name; none of our alarms has this name
 
 
-class AnswerEntry(_Entry):
-    """The answer of one rollback to its alarm, or to a failed deployment."""
+class TriggerResultEntry(_Entry):
+    """The result of one trigger: how the rollback that an alarm or a failed deployment triggered was decided."""
 
     rollback_id: str
-    alarm: str
+    alarm: str = Field(description="name of the alarm, or `FAILED_DEPLOYMENT`")
     created_at: AwareDatetime
     outcome: Outcome | None = None
     is_decided: bool = Field(
         default=False, description="a plan was made, or the admission decided for good, and an operator was notified"
     )
     is_aborted_for_good: bool = Field(default=False, description="aborted, and no recheck is planned")
-    rechecked_at: AwareDatetime | None = None
-    crashed_evaluations: int = 0
-    event_at: AwareDatetime | None = None
+    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started an evaluation")
+    crashed_evaluations: int = Field(default=0, description="evaluations that ended without a result")
+    event_at: AwareDatetime | None = Field(default=None, description="time of the event, as EventBridge gives it")
     deployment_id: str | None = Field(default=None, description="failed deployment; None: the event named none")
 
     @property
-    def answered_at(self) -> datetime:
-        """Time at which the evaluation began; the answer does not cover later deployments."""
+    def evaluation_began_at(self) -> datetime:
+        """Time at which the last evaluation began; the result does not cover later deployments."""
         return max(self.created_at, self.rechecked_at or self.created_at)
 
 
-Entry = PendingEntry | ObligationsEntry | ChangeEntry | AnswerEntry
+Entry = PendingEntry | ObligationsEntry | ChangeEntry | TriggerResultEntry
 Key = tuple[str, str]
 
 PENDING = "PENDING"
@@ -108,12 +109,12 @@ OBLIGATIONS = "OBLIGATIONS"
 
 
 def pending_key(service: str, rollback_id: str) -> Key:
-    """Key in one partition of all services, so that a service outside the settings is found too."""
+    """Key in one partition of all services, so that a service that left the settings is found too."""
     return PENDING, f"{service}#{rollback_id}"
 
 
-def owed_key(service: str, rollback_id: str) -> Key:
-    """Key in one partition of all services, so that a service outside the settings is found too."""
+def obligations_key(service: str, rollback_id: str) -> Key:
+    """Key in one partition of all services, so that a service that left the settings is found too."""
     return OBLIGATIONS, f"{service}#{rollback_id}"
 
 
@@ -122,8 +123,8 @@ def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
     return f"SERVICE#{service}", f"CHANGE#{format_sortable_time(admitted_at)}#{rollback_id}"
 
 
-def answer_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
-    """Key in the order of time: answers are read since the alarm's state changed to ALARM."""
+def trigger_result_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
+    """Key in the order of time: results are read since the alarm's state changed to ALARM."""
     return f"SERVICE#{service}", f"ANSWER#{alarm}#{format_sortable_time(created_at)}#{rollback_id}"
 
 
@@ -139,21 +140,23 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
     """
     entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): build_pending_entry(rollback)}
     for service in sorted({rollback.service_of_obligation(obligation) for obligation in rollback.obligations}):
-        entries[owed_key(service, rollback.id)] = build_obligations_entry(rollback, service)
-    began = rollback.service is not None or rollback.database is not None
-    if rollback.refusal is not None or (rollback.admitted_at is not None and began):
+        entries[obligations_key(service, rollback.id)] = build_obligations_entry(rollback, service)
+    has_begun = rollback.service is not None or rollback.database is not None
+    if rollback.refusal is not None or (rollback.admitted_at is not None and has_begun):
         at = rollback.admitted_at or rollback.began_at
         entries[change_key(rollback.service_name, at, rollback.id)] = build_change_entry(rollback)
-    answer = build_answer_entry(rollback)
-    if answer is not None:
-        entries[answer_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
+    trigger_result = build_trigger_result_entry(rollback)
+    if trigger_result is not None:
+        entries[
+            trigger_result_key(rollback.service_name, trigger_result.alarm, trigger_result.created_at, rollback.id)
+        ] = trigger_result
     return entries
 
 
 def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
     """Build the entry; None: concluded and reported, data loss too, and not to be evaluated again."""
     is_open = rollback.concluded_at is None
-    if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
+    if not is_open and rollback.is_reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
         return None
     return PendingEntry(
         service=rollback.service_name,
@@ -223,17 +226,17 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
     )
 
 
-def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
+def build_trigger_result_entry(rollback: Rollback) -> TriggerResultEntry | None:
     """Build the entry; None: no event triggered the rollback."""
     event = rollback.event
     if event is None:
         return None
-    return AnswerEntry(
+    return TriggerResultEntry(
         rollback_id=rollback.id,
         alarm=event.alarm or FAILED_DEPLOYMENT,
         created_at=rollback.created_at,
         outcome=rollback.outcome,
-        is_decided=rollback.outcome in _ANSWERS
+        is_decided=rollback.outcome in _DECIDING_OUTCOMES
         and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
         is_aborted_for_good=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
         rechecked_at=rollback.rechecked_at,
@@ -246,6 +249,6 @@ def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
 def _is_no_change_for_the_worse(rollback: Rollback) -> bool:
     """Whether the admission ruled that the alarm's change of state is no deterioration.
 
-    Another suppression (a stale event, a copy) says nothing about the alarm, which is then evaluated again.
+    Another suppression (a stale event, a copy of an event) decides nothing: the janitor evaluates the alarm again.
     """
     return any(check.name == DETERIORATION_CHECK and check.verdict is Verdict.FAIL for check in rollback.admission)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 # Lambda's longest run: until then a function of the former version may still write.
-_OTHER_VERSIONS_WRITE = timedelta(minutes=15)
+_OTHER_VERSIONS_MAY_WRITE = timedelta(minutes=15)
 
 
 class IndexBuild(BaseModel):
@@ -28,17 +28,17 @@ class IndexBuild(BaseModel):
 
     def has_to_wait(self, now: datetime) -> bool:
         """Whether the second pass has to wait for writes of the former version."""
-        return self.passes == 1 and now - self.first_started_at < _OTHER_VERSIONS_WRITE
+        return self.passes == 1 and now - self.first_started_at < _OTHER_VERSIONS_MAY_WRITE
 
-    def advance(self, done: int, before: str | None) -> "IndexBuild":
+    def advance(self, item_count: int, last_sort_key: str | None) -> "IndexBuild":
         """A copy after some items.
 
         Args:
-            done: number of items indexed.
-            before: sort key of the last one; None: the part is complete.
+            item_count: number of items indexed.
+            last_sort_key: sort key of the last one; None: the part is complete.
         """
-        part = self.part if before is not None else self.part + 1
-        return self.model_copy(update={"items": self.items + done, "part": part, "before": before})
+        part = self.part if last_sort_key is not None else self.part + 1
+        return self.model_copy(update={"items": self.items + item_count, "part": part, "before": last_sort_key})
 
     def complete_pass(self) -> "IndexBuild":
         """A copy after all parts; a ledger without items is new and needs one pass only."""

@@ -1,4 +1,4 @@
-"""The count of pages about one alarm with one answer: the first is sent at once, the next are sent together.
+"""The count of pages about one alarm with one result: the first page is sent at once, the next ones together.
 
 An alarm that flaps three hundred times in a night wakes the operator once, and once more for each further window.
 """
@@ -14,10 +14,13 @@ from rollback.names import DESIRED_COUNT_CHECKS
 
 
 class PageCount(BaseModel):
-    """Count of one service's pages about one alarm and answer.
+    """Count of one service's pages about one alarm and result.
 
     Attributes:
+        aggregation_key: key of the count (`aggregation_key`).
         unreported: pages counted since the last one that was sent.
+        outcome: outcome that the counted rollbacks share; empty: an older version of the code wrote the count.
+        failed_checks: names of the checks that failed in each of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -30,6 +33,8 @@ class PageCount(BaseModel):
     last_rollback_id: str
     last_at: AwareDatetime
     version: int = 0
+    outcome: str = ""
+    failed_checks: tuple[str, ...] = ()
 
     def is_due(self, now: datetime, minutes: float) -> bool:
         """Whether the counted pages are to be sent now."""
@@ -53,7 +58,7 @@ class PageCount(BaseModel):
 def aggregation_key(rollback: Rollback) -> str | None:
     """Name the count that a page belongs to; None: the page is sent by itself.
 
-    Only pages about a trigger that was answered without any change are counted. A rollback that acted, or that left an
+    Only pages about a trigger whose rollback changed nothing are counted. A rollback that acted, or that left an
     obligation to an operator, gets a page of its own each time.
     """
     has_trigger = is_page(rollback) and rollback.trigger is not Trigger.MANUAL
@@ -63,16 +68,16 @@ def aggregation_key(rollback: Rollback) -> str | None:
     return f"{source}: {rollback.result_key}"
 
 
-def first_page(rollback: Rollback, key: str, now: datetime, before: PageCount | None) -> PageCount:
+def first_page(rollback: Rollback, key: str, now: datetime, last_count: PageCount | None) -> PageCount:
     """The count after a page that is sent now.
 
     Args:
         rollback: the rollback that the page is about.
         key: its `aggregation_key`.
         now: time of the page.
-        before: the count before; None: no page with the same key was sent.
+        last_count: the count until now; None: no page with the same key was sent.
     """
-    total, version = (before.total + 1, before.version + 1) if before is not None else (1, 0)
+    total, version = (last_count.total + 1, last_count.version + 1) if last_count is not None else (1, 0)
     return PageCount(
         service=rollback.service_name,
         aggregation_key=key,
@@ -81,21 +86,25 @@ def first_page(rollback: Rollback, key: str, now: datetime, before: PageCount | 
         last_rollback_id=rollback.id,
         last_at=now,
         version=version,
+        outcome=rollback.outcome.value if rollback.outcome is not None else "",
+        failed_checks=rollback.failed_check_names,
     )
 
 
-def is_aggregated(before: PageCount | None, now: datetime, minutes: float) -> bool:
-    """Whether a page follows another page with the same key so soon that it is only counted."""
-    return before is not None and now - before.sent_at < timedelta(minutes=minutes)
+def is_aggregated(last_count: PageCount | None, now: datetime, minutes: float) -> bool:
+    """Whether a page follows another page with the same key so soon that the page is only counted."""
+    return last_count is not None and now - last_count.sent_at < timedelta(minutes=minutes)
 
 
 def in_words(count: PageCount, environment: str) -> tuple[str, str]:
     """Subject and text of the page that reports the counted ones."""
-    subject = f"[{environment}] {count.unreported} more rollbacks of {count.service} ended as before"
+    subject = f"[{environment}] {count.unreported} more rollbacks of {count.service} ended the same way"
+    outcome = f": {count.outcome}" if count.outcome else f" as {count.last_rollback_id}"
+    failed = f"; failed checks: {', '.join(count.failed_checks)}" if count.failed_checks else ""
     text = (
-        f"Since the page at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, {count.unreported} more rollbacks of "
-        f"{count.service} came to the same answer ({count.aggregation_key}). The last one was "
-        f"{count.last_rollback_id}, at {count.last_at:%H:%M:%S} UTC. That makes {count.total} in all.\n"
+        f"{count.unreported} more rollbacks of {count.service} ended the same way{outcome}{failed}. The previous page "
+        f"was sent at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, and {count.total} rollbacks have ended so in all. The "
+        f"last rollback is {count.last_rollback_id}, at {count.last_at:%H:%M:%S} UTC.\n"
         f"Next:\n  rollback show {environment} {count.last_rollback_id}\n  rollback status {environment}"
     )
     return subject, text
@@ -115,8 +124,8 @@ def _has_other_cause(rollback: Rollback) -> bool:
 
 def is_page(rollback: Rollback) -> bool:
     """Whether an operator has to act, also on a real alarm with another cause than the release."""
-    if rollback.request.dry_run:  # the requester gets the answer
+    if rollback.request.dry_run:  # the requester gets the result
         return False
     # A superseded rollback is no page: its successor's report says how it ends.
-    ended_badly = rollback.outcome in _PAGES and rollback.taken_over_by is None
-    return ended_badly or bool(rollback.left_to_operator()) or _has_other_cause(rollback)
+    is_failure = rollback.outcome in _PAGES and rollback.taken_over_by is None
+    return is_failure or bool(rollback.left_to_operator()) or _has_other_cause(rollback)

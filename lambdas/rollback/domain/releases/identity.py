@@ -79,22 +79,30 @@ def find_matching_release(identity: Identity, releases: Iterable[Release]) -> Re
     return next((release for release in releases if identity.is_release(release)), None)
 
 
-def same_images(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+def same_images(images: Mapping[str, str], other_images: Mapping[str, str]) -> bool:
     """Whether two observations of one definition show the same images.
 
     A sidecar's digest counts only if both observations know it. The digest of the service's own image has to be known.
     """
-    if any(image.endswith(UNRESOLVED) for image in (*one.values(), *other.values())):
+    if any(image.endswith(UNRESOLVED) for image in (*images.values(), *other_images.values())):
         return False
-    both = [name for name in one.keys() & other.keys() if is_pinned(one[name]) and is_pinned(other[name])]
-    return bool(both) and one.keys() == other.keys() and all(one[name] == other[name] for name in both)
+    pinned_in_both = [
+        name
+        for name in images.keys() & other_images.keys()
+        if is_pinned(images[name]) and is_pinned(other_images[name])
+    ]
+    return (
+        bool(pinned_in_both)
+        and images.keys() == other_images.keys()
+        and all(images[name] == other_images[name] for name in pinned_in_both)
+    )
 
 
 def former_fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str:
     """The fingerprint in ledgers from before the normal form had an allow-list."""
-    kept = {key: value for key, value in definition.items() if key not in _FORMERLY_LEFT_OUT}
+    members = {key: value for key, value in definition.items() if key not in _FORMERLY_LEFT_OUT}
     containers = []
-    for container in sorted(kept.get("containerDefinitions", ()), key=lambda c: str(c["name"])):
+    for container in sorted(members.get("containerDefinitions", ()), key=lambda c: str(c["name"])):
         image = images.get(container["name"], container["image"])
         ordered = {
             member: sorted(container[member], key=lambda e: str(e["name"]))
@@ -102,7 +110,7 @@ def former_fingerprint(definition: Mapping[str, Any], images: Mapping[str, str])
             if container.get(member)
         }
         containers.append({**container, **ordered, "image": image})
-    return sha256_of(_without_empty_members({**kept, "containerDefinitions": containers}))
+    return sha256_of(_without_empty_members({**members, "containerDefinitions": containers}))
 
 
 def _without_empty_members(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _GIVEN_UP = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 class DeploymentStatus(StrEnum):
     """Status of a deployment."""
 
-    STANDS = "stands"
+    COMPLETED = "completed"
     IN_FLIGHT = "in_flight"
     FAILED = "failed"  # ECS gave it up, or rolled it back
 
@@ -47,9 +47,9 @@ class NewerRelease(BaseModel):
     @property
     def in_words(self) -> str:
         """Version, time and definition."""
-        again = ", the same release that the rollback left," if self.is_replaced_release_redeployed else ""
+        remark = ", the same release that the rollback left," if self.is_replaced_release_redeployed else ""
         definition = self.definition_arn.rsplit("/", 1)[-1]
-        return f"{self.version}{again} deployed at {self.began_at:%H:%M:%S} UTC ({definition})"
+        return f"{self.version}{remark} deployed at {self.began_at:%H:%M:%S} UTC ({definition})"
 
 
 class LatestDeployment(BaseModel):
@@ -58,7 +58,7 @@ class LatestDeployment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     deployed: DeployedRevision
-    standing: DeploymentStatus
+    status: DeploymentStatus
 
     @property
     def began_at(self) -> datetime:
@@ -75,15 +75,15 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     if newest is None or not _is_listed(view, newest):
         return LatestDeployment(
             deployed=primary.deployed,
-            standing={"COMPLETED": DeploymentStatus.STANDS, "FAILED": DeploymentStatus.FAILED}.get(
+            status={"COMPLETED": DeploymentStatus.COMPLETED, "FAILED": DeploymentStatus.FAILED}.get(
                 primary.rollout_state, DeploymentStatus.IN_FLIGHT
             ),
         )
-    standing = DeploymentStatus.STANDS if newest.status == "SUCCESSFUL" else DeploymentStatus.IN_FLIGHT
+    status = DeploymentStatus.COMPLETED if newest.status == "SUCCESSFUL" else DeploymentStatus.IN_FLIGHT
     gave_up = primary.definition_arn == newest.target_definition_arn and primary.rollout_state == "FAILED"
     if newest.status in _GIVEN_UP or gave_up:
-        standing = DeploymentStatus.FAILED
-    return LatestDeployment(deployed=newest.target, standing=standing)
+        status = DeploymentStatus.FAILED
+    return LatestDeployment(deployed=newest.target, status=status)
 
 
 def _is_listed(view: ServiceView, newest: ServiceDeployment) -> bool:
@@ -118,8 +118,8 @@ def may_be_newer(latest: LatestDeployment, known_until: datetime) -> bool:
 def expire_in_flight(latest: LatestDeployment, now: datetime, patience: timedelta) -> DeploymentStatus:
     """Turn a deployment that does not settle in time into a failed one: it is no fix.
 
-    `guards.check_no_fix_in_flight` does the same for a deployment before the rollback.
+    `guards.rules.check_no_fix_in_flight` does the same for a deployment before the rollback.
     """
-    if latest.standing is DeploymentStatus.IN_FLIGHT and now - latest.began_at > patience:
+    if latest.status is DeploymentStatus.IN_FLIGHT and now - latest.began_at > patience:
         return DeploymentStatus.FAILED
-    return latest.standing
+    return latest.status

@@ -68,8 +68,8 @@ class Release(BaseModel):
 
     def is_proven_and_old(self, now: datetime, correlation_window_minutes: float) -> bool:
         """Whether the release can't be the cause (rule 7): promoted, and deployed before the correlation window."""
-        old = now - self.first_deployed_at > timedelta(minutes=correlation_window_minutes)
-        return self.state is ReleaseState.PROMOTED and old
+        is_old = now - self.first_deployed_at > timedelta(minutes=correlation_window_minutes)
+        return self.state is ReleaseState.PROMOTED and is_old
 
 
 # Members of ECS's answer that no request accepts (service model, TaskDefinition without RegisterTaskDefinition), and
@@ -100,8 +100,8 @@ def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, st
         definition: `taskDefinition` as DescribeTaskDefinition returns it.
         images: container name → image, as ECS resolved it; other containers keep their image.
     """
-    kept = {name: value for name, value in definition.items() if name not in _RESPONSE_ONLY_FIELDS}
-    return {**kept, "containerDefinitions": with_images(definition, images)}
+    members = {name: value for name, value in definition.items() if name not in _RESPONSE_ONLY_FIELDS}
+    return {**members, "containerDefinitions": with_images(definition, images)}
 
 
 def fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str:

@@ -51,8 +51,8 @@ class CommitSource:
 
 def find_commit_in_tag(tag: str) -> str | None:
     """Find the git SHA that a tag is, or ends with; a short number is more often a date or a build."""
-    found = _SHA.search(tag)
-    sha = found.group(1) if found is not None else ""
+    match = _SHA.search(tag)
+    sha = match.group(1) if match is not None else ""
     return sha if sha and (len(sha) == _FULL_SHA or not sha.isdecimal()) else None
 
 

@@ -102,8 +102,8 @@ class Settings(BaseModel):
         """Services that write to the database, in the order in which a rollback starts them again."""
         if self.database is None:
             return ()
-        named = self.database.writers
-        return self.services if named is None else tuple(self.service(name) for name in named)
+        names = self.database.writers
+        return self.services if names is None else tuple(self.service(name) for name in names)
 
     def readers(self) -> tuple[ServiceSettings, ...]:
         """Services that connect to the database without writing to it, and keep running during a restore."""
@@ -143,8 +143,8 @@ class Settings(BaseModel):
         for service in self.services:
             if service.name == name:
                 return service
-        known = ", ".join(self.service_names)
-        raise InvalidRequest(f"service {quoted(name)} is not one of {known}; nothing was changed")
+        names = ", ".join(self.service_names)
+        raise InvalidRequest(f"service {quoted(name)} is not one of {names}; nothing was changed")
 
     def service_or_only(self, name: str | None) -> ServiceSettings:
         """Find the named service; without a name the only one.
@@ -155,22 +155,22 @@ class Settings(BaseModel):
         if name is not None:
             return self.service(name)
         if len(self.services) > 1:
-            known = ", ".join(self.service_names)
-            raise InvalidRequest(f"this environment has several services; add --service: {known}; nothing was changed")
+            names = ", ".join(self.service_names)
+            raise InvalidRequest(f"this environment has several services; add --service: {names}; nothing was changed")
         return self.services[0]
 
 
-def read_leniently(given: Any) -> Settings | None:
+def read_leniently(value: Any) -> Settings | None:
     """Parse settings without the fields that this version does not know.
 
     None: the rest is not valid either, and the deployed settings are used.
     """
-    if given is None or isinstance(given, Settings):
-        return given
-    if not isinstance(given, Mapping):
+    if value is None or isinstance(value, Settings):
+        return value
+    if not isinstance(value, Mapping):
         return None
     try:
-        return Settings.model_validate(_known_part(Settings, given))
+        return Settings.model_validate(_known_part(Settings, value))
     except ValidationError:
         return None
 
@@ -178,9 +178,11 @@ def read_leniently(given: Any) -> Settings | None:
 StoredSettings = Annotated[Settings | None, BeforeValidator(read_leniently)]
 
 
-def _known_part(kind: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+def _known_part(kind: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _known_value(field.annotation, given[name]) for name, field in kind.model_fields.items() if name in given
+        name: _known_value(field.annotation, fields[name])
+        for name, field in kind.model_fields.items()
+        if name in fields
     }
 
 
@@ -192,7 +194,7 @@ def _known_value(annotation: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return _known_part(model, value)
     if isinstance(value, list | tuple):
-        return [_known_part(model, one) if isinstance(one, Mapping) else one for one in value]
+        return [_known_part(model, item) if isinstance(item, Mapping) else item for item in value]
     return value
 
 

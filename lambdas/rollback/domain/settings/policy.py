@@ -64,7 +64,7 @@ class Policy(BaseModel):
         default="refuse", description="answer to a service rollback whose target can't work with the schema (rule 12)"
     )
     database_approval: Literal["required", "none"] = Field(
-        default="required", description="whether an operator approves before a database goes back"
+        default="required", description="whether an operator approves before a database is rolled back"
     )
     database_timeout_seconds: float = Field(
         default=240, gt=0, description="time limit of the function that changes the database"

@@ -24,8 +24,8 @@ class AccountAndRegion:
             arn
             for arn in arns
             if any(
-                found not in ("", ours)
-                for found, ours in zip(parse_account_and_region(arn), (self.account, self.region), strict=True)
+                part not in ("", own_part)
+                for part, own_part in zip(parse_account_and_region(arn), (self.account, self.region), strict=True)
             )
         ]
 

@@ -61,10 +61,10 @@ def references(definition: Definition) -> tuple[Reference, ...]:
     Args:
         definition: `taskDefinition` of DescribeTaskDefinition.
     """
-    found = {*_roles(definition), *_volumes(definition)}
+    all_references = {*_roles(definition), *_volumes(definition)}
     for container in definition.get("containerDefinitions", ()):
-        found |= {*_of_container(container), *_logs(container)}
-    return tuple(sorted(found))
+        all_references |= {*_of_container(container), *_logs(container)}
+    return tuple(sorted(all_references))
 
 
 def _roles(definition: Definition) -> Iterator[Reference]:
@@ -75,10 +75,10 @@ def _roles(definition: Definition) -> Iterator[Reference]:
 
 def _volumes(definition: Definition) -> Iterator[Reference]:
     for volume in definition.get("volumes", ()):
-        for member, what in _VOLUMES.items():
+        for member, kind in _VOLUMES.items():
             if volume.get(member):
-                called = volume[member].get("fileSystemId") or volume.get("name")
-                yield Reference(ReferenceKind.OTHER, f"{what} {called}")
+                name = volume[member].get("fileSystemId") or volume.get("name")
+                yield Reference(ReferenceKind.OTHER, f"{kind} {name}")
 
 
 def _of_container(container: Definition) -> Iterator[Reference]:

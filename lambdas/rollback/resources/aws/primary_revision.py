@@ -57,8 +57,8 @@ def is_unlisted(primary: Deployment, newest: ServiceDeployment) -> bool:
 
     PRIMARY then began after the newest listed service deployment had ended.
     """
-    ended = newest.finished_at
-    return ended is not None and primary.created_at > ended + _CLOCKS_DIFFER
+    finished_at = newest.finished_at
+    return finished_at is not None and primary.created_at > finished_at + _CLOCKS_DIFFER
 
 
 def _agree(

@@ -40,10 +40,10 @@ class Denial:
     @classmethod
     def parse(cls, message: str) -> "Denial | None":
         """Parse a message, or return None if its wording is unknown."""
-        found = _DENIED.search(message)
-        if found is None:
+        match = _DENIED.search(message)
+        if match is None:
             return None
-        parts = {name: part or "" for name, part in found.groupdict().items()}
+        parts = {name: part or "" for name, part in match.groupdict().items()}
         why = service_message(parts["why"]).rstrip(".")
         return cls(parts["action"], parts["resource"].strip('".,;'), parts["principal"], why)
 
@@ -55,8 +55,8 @@ class Denial:
     @property
     def missing_policy(self) -> str:
         """Kind of the policy that lacks the permission; the role's own policy if AWS does not say."""
-        found = _NO_POLICY.match(self.why)
-        return found["policy"] if found is not None else "identity-based policy"
+        match = _NO_POLICY.match(self.why)
+        return match["policy"] if match is not None else "identity-based policy"
 
 
 def refused(
@@ -75,10 +75,10 @@ def refused(
     denial = Denial.parse(message) if kind is RefusalKind.ACCESS else None
     action = denial.action if denial is not None else operation
     resource = (denial.resource if denial is not None else "") or on
-    why = _explain(denial, code, message)
-    mend = _permission(denial, action, resource) if kind is RefusalKind.ACCESS else _REMEDIES[kind]
-    wanted = f", for {operation} on {service_message(on)}," if action.lower() != operation.lower() else ""
-    text = f"{what_happened} {action} on {service_message(resource)}{wanted} {why}; {mend}"
+    reason = _explain(denial, code, message)
+    remedy = _permission(denial, action, resource) if kind is RefusalKind.ACCESS else _REMEDIES[kind]
+    operation_text = f", for {operation} on {service_message(on)}," if action.lower() != operation.lower() else ""
+    text = f"{what_happened} {action} on {service_message(resource)}{operation_text} {reason}; {remedy}"
     return CallRefused(text, action=action, resource=resource, kind=kind)
 
 
@@ -90,16 +90,16 @@ def iam_statement(action: str, resource: str, principal: str = "") -> str:
         resource: ARN or name.
         principal: caller to allow, in a resource-based policy.
     """
-    whom = {"Principal": {"AWS": principal}} if principal else {}
+    principal_member = {"Principal": {"AWS": principal}} if principal else {}
     arn = resource if resource.startswith("arn:") else "*"
-    return json.dumps({"Effect": "Allow", **whom, "Action": action, "Resource": arn}, separators=(",", ":"))
+    return json.dumps({"Effect": "Allow", **principal_member, "Action": action, "Resource": arn}, separators=(",", ":"))
 
 
 def _explain(denial: Denial | None, code: str, message: str) -> str:
     if denial is None:
         return f"({code}: {service_message(message)})"
-    why = f" {denial.why}" if denial.why else ""
-    return f"to {_principal_name(denial.principal)}{why} ({code})"
+    reason = f" {denial.why}" if denial.why else ""
+    return f"to {_principal_name(denial.principal)}{reason} ({code})"
 
 
 def _permission(denial: Denial | None, action: str, resource: str) -> str:
@@ -107,14 +107,14 @@ def _permission(denial: Denial | None, action: str, resource: str) -> str:
         return "an explicit deny overrides every permission: take it out of that policy, or except the caller from it"
     if denial is None:
         return f"add to the caller's policy: {iam_statement(action, resource)}"
-    whom = _role_arn(denial.principal) if denial.missing_policy.startswith("resource-based") else ""
-    return f"add to the {denial.missing_policy}: {iam_statement(action, resource, whom)}"
+    principal = _role_arn(denial.principal) if denial.missing_policy.startswith("resource-based") else ""
+    return f"add to the {denial.missing_policy}: {iam_statement(action, resource, principal)}"
 
 
 def _role_arn(principal: str) -> str:
     """Return the ARN of a session's role, since policies name the role."""
-    found = re.fullmatch(r"(arn:[\w-]+):sts:(:\d+):assumed-role/([^/]+)/.*", principal)
-    return f"{found[1]}:iam:{found[2]}:role/{found[3]}" if found else principal
+    match = re.fullmatch(r"(arn:[\w-]+):sts:(:\d+):assumed-role/([^/]+)/.*", principal)
+    return f"{match[1]}:iam:{match[2]}:role/{match[3]}" if match else principal
 
 
 def _principal_name(principal: str) -> str:

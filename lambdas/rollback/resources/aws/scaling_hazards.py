@@ -34,9 +34,9 @@ def check_scaling_hazards(
         is_fenced_next: the check belongs to a plan that restores the database, not to a readiness check.
     """
     if not predictive:
-        return Check.passed(CHECK_NAME, "no policy scales it by forecast")
+        return Check.passed(CHECK_NAME, f"no policy scales {service.name} by forecast")
     reason = (
         f"{service.name} is scaled by forecast ({', '.join(sorted(predictive))}), which can't be suspended and could "
-        "start tasks behind a fence: set its mode to ForecastOnly before the database goes back"
+        "start tasks behind a fence: set its mode to ForecastOnly before the database is rolled back"
     )
     return Check(name=CHECK_NAME, verdict=Verdict.FAIL if is_fenced_next else Verdict.WARN, reason=reason)

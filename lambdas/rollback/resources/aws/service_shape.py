@@ -49,17 +49,19 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
     none: Mapping[str, Any] = {}
     primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), none)
     ports = [
-        (str(one["containerName"]), int(one.get("containerPort") or 0))
-        for one in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))
-        if one.get("containerName")
+        (str(entry["containerName"]), int(entry.get("containerPort") or 0))
+        for entry in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))
+        if entry.get("containerName")
     ]
     connect = primary.get("serviceConnectConfiguration") or {}
     connected = (connect.get("services") or ()) if connect.get("enabled") else ()
     lattice = primary.get("vpcLatticeConfigurations") or ()
     return ServiceShape(
         ports=tuple(dict.fromkeys(ports)),
-        port_names=tuple(dict.fromkeys(str(one["portName"]) for one in (*connected, *lattice) if one.get("portName"))),
-        launch_volumes=tuple(str(one["name"]) for one in primary.get("volumeConfigurations") or ()),
+        port_names=tuple(
+            dict.fromkeys(str(entry["portName"]) for entry in (*connected, *lattice) if entry.get("portName"))
+        ),
+        launch_volumes=tuple(str(entry["name"]) for entry in primary.get("volumeConfigurations") or ()),
         uses_fargate=_uses_fargate(service),
         has_network=bool((service.get("networkConfiguration") or {}).get("awsvpcConfiguration")),
     )
@@ -67,19 +69,21 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
 
 def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
     """Check that ECS would accept the definition for the service."""
-    name = "service-accepts-it"
+    name = "service-accepts-definition"
     problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]
     if problems:
-        reason = f"{'; '.join(problems)}: ECS refuses it, or its tasks serve nothing; change the service first"
+        reason = (
+            f"{'; '.join(problems)}: ECS refuses the definition, or its tasks serve nothing; change the service first"
+        )
         return Check.failed(name, reason)
-    return Check.passed(name, "it has what the service's configuration refers to")
+    return Check.passed(name, "the definition has all that the service's configuration refers to")
 
 
 def arn_format(service_arn: str) -> Check:
     """Check that the service's ARN names its cluster, as policies and event patterns expect."""
-    name, resource = "service-arn", service_arn.rpartition(":")[2]
+    name, resource = "service-arn-is-in-long-format", service_arn.rpartition(":")[2]
     if len(resource.split("/")) >= _PARTS_OF_LONG_ARN:
-        return Check.passed(name, "it names the cluster")
+        return Check.passed(name, "the ARN names the cluster")
     reason = (
         f"{service_arn} is in the old format, without its cluster: our policies and event patterns do not match it; "
         "create the service again, with long ARNs switched on"
@@ -88,7 +92,7 @@ def arn_format(service_arn: str) -> Check:
 
 
 def _uses_fargate(service: Mapping[str, Any]) -> bool | None:
-    providers = [str(one.get("capacityProvider")) for one in service.get("capacityProviderStrategy") or ()]
+    providers = [str(entry.get("capacityProvider")) for entry in service.get("capacityProviderStrategy") or ()]
     if providers:
         return any(provider in ("FARGATE", "FARGATE_SPOT") for provider in providers)
     launch_type = service.get("launchType")
@@ -99,30 +103,30 @@ def _ports(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
     containers = {str(c["name"]): c.get("portMappings") or () for c in definition.get("containerDefinitions", ())}
     for container, port in shape.ports:
         if container not in containers:
-            yield f"the service sends to container {container}, which it has not"
+            yield f"the service sends to container {container}, which the definition lacks"
         elif port and port not in {mapping.get("containerPort") for mapping in containers[container]}:
-            yield f"the service sends to port {port} of {container}, which it does not map"
-    named = {mapping.get("name") for mappings in containers.values() for mapping in mappings}
+            yield f"the service sends to port {port} of {container}, which the definition does not map"
+    port_names = {mapping.get("name") for mappings in containers.values() for mapping in mappings}
     for port_name in shape.port_names:
-        if port_name not in named:
-            yield f"the service refers to port mapping {port_name}, which it has not"
+        if port_name not in port_names:
+            yield f"the service refers to port mapping {port_name}, which the definition lacks"
 
 
 def _volumes(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
     at_launch = [str(v.get("name")) for v in definition.get("volumes") or () if v.get("configuredAtLaunch")]
     for volume in shape.launch_volumes:
         if volume not in at_launch:
-            yield f"the service configures volume {volume} at launch, which it has not as such"
+            yield f"the service configures volume {volume} at launch, which the definition does not configure at launch"
     for volume in at_launch:
         if volume not in shape.launch_volumes:
-            yield f"its volume {volume} is configured at launch, which the service does not"
+            yield f"the definition's volume {volume} is configured at launch, and the service does not configure it"
 
 
 def _network(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
     mode = definition.get("networkMode")
     if shape.has_network is not None and mode is not None and (mode == "awsvpc") is not shape.has_network:
-        has = "has" if shape.has_network else "has not"
-        yield f"its network mode is {mode}, and the service {has} a network configuration"
-    wanted = definition.get("requiresCompatibilities") or ()
-    if shape.uses_fargate and wanted and "FARGATE" not in wanted:
-        yield f"it is for {', '.join(wanted)}, and the service runs on Fargate"
+        has = "has" if shape.has_network else "lacks"
+        yield f"the definition's network mode is {mode}, and the service {has} a network configuration"
+    compatibilities = definition.get("requiresCompatibilities") or ()
+    if shape.uses_fargate and compatibilities and "FARGATE" not in compatibilities:
+        yield f"the definition requires {', '.join(compatibilities)}, and the service runs on Fargate"

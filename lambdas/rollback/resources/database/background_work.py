@@ -99,60 +99,62 @@ def judge_background_work(
     )
 
 
-def _check(name: str, why_not: str | None, otherwise: str, *, lost: Sequence[str] = ()) -> Check:
-    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
+def _check(name: str, objection: str | None, otherwise: str, *, at_risk: Sequence[str] = ()) -> Check:
+    verdict = Verdict.PASS if objection is None else Verdict.FAIL
     return Check(
         name=name,
         verdict=verdict,
-        reason=why_not or otherwise,
-        is_forceable=why_not is not None,
-        evidence={"replication_at_risk": list(lost)} if lost else {},
+        reason=objection or otherwise,
+        is_forceable=objection is not None,
+        evidence={"replication_at_risk": list(at_risk)} if at_risk else {},
     )
 
 
 def _slots(work: BackgroundWork) -> Check:
-    why_not = None
+    objection = None
     if work.slots:
-        why_not = (
+        objection = (
             f"Neon deletes replication slots when it restores a branch: {_named(work.slots)}. Each slot's consumer "
-            f"loses its place and has to be set up anew, from a fresh copy. Drop the slots first, {_FORCE}"
+            f"loses its position and has to be set up again, from a fresh copy. Drop the slots first, {_FORCE}"
         )
-    lost = [f"replication slot {slot}" for slot in work.slots]
-    return _check("replication-slots", why_not, "there is no logical replication slot", lost=lost)
+    slots_at_risk = [f"replication slot {slot}" for slot in work.slots]
+    return _check("no-replication-slots", objection, "there is no logical replication slot", at_risk=slots_at_risk)
 
 
 def _subscriptions(work: BackgroundWork, *, replaces_data: bool) -> Check:
-    against = [subscription for subscription in work.subscriptions if subscription.enabled or replaces_data]
-    why_not = None
-    if against:
-        lost = "; a restore drops subscriptions: each has to be made anew" if replaces_data else ""
-        why_not = (
-            f"subscriptions write to the branch whether or not a service runs: {_named(against)}{lost}; "
+    blocking = [subscription for subscription in work.subscriptions if subscription.enabled or replaces_data]
+    objection = None
+    if blocking:
+        consequence = "; a restore drops subscriptions: each has to be created again" if replaces_data else ""
+        objection = (
+            f"subscriptions write to the branch whether or not a service runs: {_named(blocking)}{consequence}; "
             f"ALTER SUBSCRIPTION … DISABLE or drop them first, {_FORCE}"
         )
-    losable = [f"subscription {subscription}" for subscription in work.subscriptions] if replaces_data else []
-    return _check("subscriptions", why_not, "there is no subscription", lost=losable)
+    subscriptions_at_risk = (
+        [f"subscription {subscription}" for subscription in work.subscriptions] if replaces_data else []
+    )
+    return _check("no-subscriptions", objection, "there is no subscription", at_risk=subscriptions_at_risk)
 
 
 def _jobs(work: BackgroundWork) -> Check:
     active = [job for job in work.jobs if job.active]
-    why_not = None
+    objection = None
     if active:
-        why_not = (
+        objection = (
             f"pg_cron runs jobs that may write behind the fence: {_named(active)}; deactivate them first "
             f"(SELECT cron.alter_job(number, active := false)), {_FORCE}"
         )
-    return _check("scheduled-jobs", why_not, "pg_cron runs no active job that can be seen")
+    return _check("no-scheduled-jobs", objection, "pg_cron runs no active job that can be seen")
 
 
 def _workers(workers: Sequence[ClientSession]) -> Check:
-    why_not = None
+    objection = None
     if workers:
-        named = _named(sorted({worker.in_words for worker in workers}))
-        why_not = (
-            f"background workers of the database may write behind the fence: {named}; stop what starts them, {_FORCE}"
+        names = _named(sorted({worker.in_words for worker in workers}))
+        objection = (
+            f"background workers of the database may write behind the fence: {names}; stop what starts them, {_FORCE}"
         )
-    return _check("background-workers", why_not, "no background worker is connected that could write")
+    return _check("no-background-workers", objection, "no background worker is connected that could write")
 
 
 def _seen(work: BackgroundWork) -> Check:

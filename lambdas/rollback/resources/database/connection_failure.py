@@ -21,15 +21,15 @@ _CHECK_QUOTA = "raise the project's limit in Neon's console, or wait for the nex
 
 @dataclass(frozen=True)
 class PermanentFailure:
-    """Failure that lasts until an operator mends its cause.
+    """Failure that lasts until an operator removes its cause.
 
     Attributes:
         kind: kind of the refusal.
-        mend: remedy, for the report.
+        remedy: action for the operator, for the report.
     """
 
     kind: RefusalKind
-    mend: str
+    remedy: str
 
 
 # Compared before the permanent texts, since some of these say "not", "limit" or "unavailable" too.
@@ -101,11 +101,11 @@ _PERMANENT_SQLSTATES = {
 _TRANSIENT_SQLSTATES = ("08", "53", "57P")
 
 
-def classify_permanent_failure(said: str, sqlstate: str | None = None) -> PermanentFailure | None:
+def classify_permanent_failure(message: str, sqlstate: str | None = None) -> PermanentFailure | None:
     """Return the permanent failure that a text means, or None if the same connection may succeed later.
 
     Args:
-        said: text of the driver's error.
+        message: text of the driver's error.
         sqlstate: SQLSTATE of the driver's error; a known SQLSTATE decides alone.
     """
     if sqlstate is not None:
@@ -114,6 +114,6 @@ def classify_permanent_failure(said: str, sqlstate: str | None = None) -> Perman
         if sqlstate in _PERMANENT_SQLSTATES:
             return _PERMANENT_SQLSTATES[sqlstate]
     # For a project in maintenance or over quota the proxy says "your quotas" with "temporarily unavailable".
-    if _TRANSIENT_MESSAGES.search(said):
+    if _TRANSIENT_MESSAGES.search(message):
         return None
-    return next((failure for words, failure in _PERMANENT_MESSAGES if re.search(words, said, re.IGNORECASE)), None)
+    return next((failure for words, failure in _PERMANENT_MESSAGES if re.search(words, message, re.IGNORECASE)), None)

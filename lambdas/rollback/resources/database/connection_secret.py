@@ -61,14 +61,14 @@ def with_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> SecretStr:
     new = uri.get_secret_value()
     if keys.address is None:
         return SecretStr(_moved(secret.get_secret_value(), new))
-    found = _keys_of(secret, keys.address)
-    current = str(found[keys.address])
-    replaced = {**found, keys.address: _moved(current, new)}
+    members = _keys_of(secret, keys.address)
+    current = str(members[keys.address])
+    new_members = {**members, keys.address: _moved(current, new)}
     login = urlsplit(new)
-    same_role = keys.role is not None and found.get(keys.role) == unquote(login.username or "")
+    same_role = keys.role is not None and members.get(keys.role) == unquote(login.username or "")
     if "://" not in current and keys.password is not None and same_role and login.password:
-        replaced[keys.password] = unquote(login.password)
-    return SecretStr(json.dumps(replaced))
+        new_members[keys.password] = unquote(login.password)
+    return SecretStr(json.dumps(new_members))
 
 
 def has_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> bool:
@@ -104,27 +104,27 @@ def token_of(rollback_id: str) -> str:
 
 def _moved(current: str, new: str) -> str:
     """Replace the host of an address; a text that is no address is replaced as a whole."""
-    theirs = urlsplit(new)
-    host, _, port = theirs.netloc.rpartition("@")[2].partition(":")
+    new_parts = urlsplit(new)
+    host, _, port = new_parts.netloc.rpartition("@")[2].partition(":")
     if "://" not in current:
         return f"{host}:{port}" if port and ":" in current else host if _HOST.fullmatch(current) else new
-    ours = _split(current)
-    login, at, where = ours.netloc.rpartition("@")
-    old_host, _, old_port = where.partition(":")
+    current_parts = _split(current)
+    login, at, host_and_port = current_parts.netloc.rpartition("@")
+    old_host, _, old_port = host_and_port.partition(":")
     port = port or old_port  # Neon's URI has no port, so the application's port stays
-    netloc = f"{_login(login, theirs)}{at}{host}:{port}" if port else f"{_login(login, theirs)}{at}{host}"
+    netloc = f"{_login(login, new_parts)}{at}{host}:{port}" if port else f"{_login(login, new_parts)}{at}{host}"
     # A client without SNI names the endpoint in `options` (https://neon.com/docs/connect/connection-errors).
-    query = ours.query.replace(_endpoint(old_host), _endpoint(host)) if old_host else ours.query
-    return urlunsplit(ours._replace(netloc=netloc, query=query))
+    query = current_parts.query.replace(_endpoint(old_host), _endpoint(host)) if old_host else current_parts.query
+    return urlunsplit(current_parts._replace(netloc=netloc, query=query))
 
 
-def _login(login: str, theirs: SplitResult) -> str:
+def _login(login: str, new_parts: SplitResult) -> str:
     """Replace a written password if the role is the same; name and password stay as they are written otherwise."""
     name, colon, password = login.partition(":")
-    same_role = unquote(name) == unquote(theirs.username or "")
-    if not colon or not theirs.password or not same_role or unquote(password) == unquote(theirs.password):
+    same_role = unquote(name) == unquote(new_parts.username or "")
+    if not colon or not new_parts.password or not same_role or unquote(password) == unquote(new_parts.password):
         return login
-    return f"{name}:{theirs.password}"
+    return f"{name}:{new_parts.password}"
 
 
 def _endpoint(host: str) -> str:
@@ -144,8 +144,8 @@ def _split(address: str) -> SplitResult:
         InvalidRequest: the address can't be read; the text does not have it.
     """
     try:
-        found = urlsplit(address)
-        readable = bool(found.hostname) and (found.port is None or found.port > 0) and "@" not in found.path
+        parts = urlsplit(address)
+        readable = bool(parts.hostname) and (parts.port is None or parts.port > 0) and "@" not in parts.path
     except ValueError:
         readable = False
     if not readable:
@@ -153,7 +153,7 @@ def _split(address: str) -> SplitResult:
             "the connection secret has an address that can't be read: encode special characters in its password (%2F "
             "for /, %23 for #, %40 for @)"
         )
-    return found
+    return parts
 
 
 def _address_in(secret: SecretStr, keys: SecretKeys) -> str:
@@ -162,12 +162,12 @@ def _address_in(secret: SecretStr, keys: SecretKeys) -> str:
 
 def _keys_of(secret: SecretStr, key: str) -> dict[str, Any]:
     try:
-        found = json.loads(secret.get_secret_value())
+        members = json.loads(secret.get_secret_value())
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or key not in found:
+        members = None
+    if not isinstance(members, dict) or key not in members:
         raise InvalidRequest(
             f"the connection secret is no JSON object with the key {key!r}: check connection_secret_arn and "
             "connection_secret_key in the settings"
         )
-    return found
+    return members

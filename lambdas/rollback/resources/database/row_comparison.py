@@ -52,16 +52,16 @@ def compare_rows(before: Iterable[RowDigest], after: Iterable[RowDigest], most_k
     gone = changed = back = 0
     gone_keys: list[str] = []
     changed_keys: list[str] = []
-    for kept, restored in _paired(_ascending(before), _ascending(after)):
-        copies, copies_restored = kept.copies if kept else 0, restored.copies if restored else 0
-        if kept is not None and restored is not None and kept.digest != restored.digest:
+    for backup_row, restored_row in _paired(_ascending(before), _ascending(after)):
+        copies, copies_restored = backup_row.copies if backup_row else 0, restored_row.copies if restored_row else 0
+        if backup_row is not None and restored_row is not None and backup_row.digest != restored_row.digest:
             changed += 1
             if len(changed_keys) < most_keys:
-                changed_keys.append(kept.key)
+                changed_keys.append(backup_row.key)
         if copies > copies_restored:
             gone += copies - copies_restored
-            if kept is not None and kept.key and len(gone_keys) < most_keys:
-                gone_keys.append(kept.key)
+            if backup_row is not None and backup_row.key and len(gone_keys) < most_keys:
+                gone_keys.append(backup_row.key)
         back += max(0, copies_restored - copies)
     return RowDifference(gone, changed, back, tuple(sorted(gone_keys)), tuple(sorted(changed_keys)))
 
@@ -69,17 +69,17 @@ def compare_rows(before: Iterable[RowDigest], after: Iterable[RowDigest], most_k
 def _paired(
     before: Iterator[RowDigest], after: Iterator[RowDigest]
 ) -> Iterator[tuple[RowDigest | None, RowDigest | None]]:
-    kept, restored = next(before, None), next(after, None)
-    while kept is not None or restored is not None:
-        if restored is None or (kept is not None and kept[:2] < restored[:2]):
-            yield kept, None
-            kept = next(before, None)
-        elif kept is None or restored[:2] < kept[:2]:
-            yield None, restored
-            restored = next(after, None)
+    backup_row, restored_row = next(before, None), next(after, None)
+    while backup_row is not None or restored_row is not None:
+        if restored_row is None or (backup_row is not None and backup_row[:2] < restored_row[:2]):
+            yield backup_row, None
+            backup_row = next(before, None)
+        elif backup_row is None or restored_row[:2] < backup_row[:2]:
+            yield None, restored_row
+            restored_row = next(after, None)
         else:
-            yield kept, restored
-            kept, restored = next(before, None), next(after, None)
+            yield backup_row, restored_row
+            backup_row, restored_row = next(before, None), next(after, None)
 
 
 def _ascending(rows: Iterable[RowDigest]) -> Iterator[RowDigest]:

@@ -136,7 +136,7 @@ def _count_other_crashes(rollback: Rollback, ports: AllPorts) -> int:
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:
         return 0
-    answers = ports.ledger.answers(rollback.service_name, alarm, since)
+    answers = ports.ledger.trigger_results(rollback.service_name, alarm, since)
     return sum(answer.crashed_evaluations for answer in answers.items if answer.rollback_id != rollback.id)
 
 

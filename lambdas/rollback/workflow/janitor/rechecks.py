@@ -101,7 +101,7 @@ def _start_recheck(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
     is_deployment = rollback.event is not None and rollback.event.alarm is None
     service = ports.settings.service(rollback.service_name)
     service_arn = ports.services.describe(service).arn if is_deployment else ""
-    ports.workflow.start(name, build_recheck_event(rollback, name, now, service_arn, ports.home))
+    ports.workflow.start(name, build_recheck_event(rollback, name, now, service_arn, ports.account_and_region))
     recheck_at = now + timedelta(minutes=ports.settings.policy.recheck_minutes)
     with suppress(Conflict):  # the execution has already taken the record over
         ports.ledger.save(rollback.evolve(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=recheck_at))
@@ -121,7 +121,9 @@ def _start_recheck_of_alarm(
             continue
         name = unanswered_alarm_execution_name(alarm, unanswered.since)
         reason = f"evaluated again; in ALARM since {since:%H:%M:%S} UTC{unanswered.reason_suffix}"
-        event = build_alarm_event(name, alarm, reason, ports.clock.now(), ports.home, unanswered.previous_state)
+        event = build_alarm_event(
+            name, alarm, reason, ports.clock.now(), ports.account_and_region, unanswered.previous_state
+        )
         ports.workflow.start(name, event)
         yield f"{alarm} is evaluated again: {name}"
         return

@@ -86,7 +86,7 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
     if rollback.concluded_at is None:
         if is_abandoned(rollback, own_ports):
             yield conclude_abandoned(rollback, "its execution ended without a conclusion", own_ports, recheck=True)
-    elif not rollback.reported:
+    elif not rollback.is_reported:
         yield from send_late_report(rollback, own_ports)
     elif rollback.is_data_loss_report_due:
         yield from end_overdue_comparison(rollback, own_ports)

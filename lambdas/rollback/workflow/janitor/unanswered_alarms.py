@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from rollback.check import Verdict
 from rollback.domain.event import DETERIORATION_CHECK
-from rollback.domain.ledger.index import AnswerEntry, PendingEntry
+from rollback.domain.ledger.index import PendingEntry, TriggerResultEntry
 from rollback.domain.releases.newer_release import DeploymentStatus, latest_deployment
 from rollback.errors import ExternalServiceError
-from rollback.identity.identify import is_ours
+from rollback.identity.identify import is_registered_by_rollback
 from rollback.leases.holder import find_rollback
 from rollback.names import OUTAGE_SUFFIX
 from rollback.ports.all_ports import AllPorts
@@ -51,7 +51,7 @@ def find_unanswered_alarm(
     if not _is_recheck_allowed(alarm, since, service, pending, ports):
         return None
     now, patience = ports.clock.now(), timedelta(minutes=ports.settings.policy.alarm_without_rollback_minutes)
-    answers = ports.ledger.answers(service, alarm, since - _MAX_CLOCK_SKEW).items
+    answers = ports.ledger.trigger_results(service, alarm, since - _MAX_CLOCK_SKEW).items
     if any(answer.rechecked_at is not None and now - answer.rechecked_at < patience for answer in answers):
         return None
     if any(answer.is_aborted_for_good for answer in answers):
@@ -59,7 +59,7 @@ def find_unanswered_alarm(
     decided_answers = [answer for answer in answers if answer.is_decided]
     if not decided_answers:
         return UnansweredAlarm(since, _previous_state(alarm, since, ports))
-    last_answer_at = max(answer.answered_at for answer in decided_answers)
+    last_answer_at = max(answer.evaluation_began_at for answer in decided_answers)
     deployment_began_at = _later_deployment_began_at(last_answer_at, service, ports)
     if deployment_began_at is None:
         return None
@@ -89,7 +89,7 @@ def _is_recheck_allowed(
     return not any(change.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for change in refused_changes)
 
 
-def _is_suppressed_as_no_change(answer: AnswerEntry, ports: AllPorts) -> bool:
+def _is_suppressed_as_no_change(answer: TriggerResultEntry, ports: AllPorts) -> bool:
     """Whether Admit suppressed the event because the alarm did not change for the worse.
 
     After a deployment under such an alarm, `on_insufficient_data_alarm` decides again.
@@ -114,10 +114,10 @@ def _later_deployment_began_at(answered_at: datetime, service: str, ports: AllPo
     end, the alarms get the time to settle and to be evaluated.
     """
     latest = latest_deployment(ports.services.describe(ports.settings.service(service)))
-    if latest.began_at <= answered_at or is_ours(latest.deployed.definition_arn, ports):
+    if latest.began_at <= answered_at or is_registered_by_rollback(latest.deployed.definition_arn, ports):
         return None
     policy = ports.settings.policy
     minutes = policy.alarm_settle_minutes + policy.alarm_without_rollback_minutes
-    if latest.standing is DeploymentStatus.IN_FLIGHT:
+    if latest.status is DeploymentStatus.IN_FLIGHT:
         minutes = policy.service_timeout_minutes
     return latest.began_at if ports.clock.now() - latest.began_at > timedelta(minutes=minutes) else None

@@ -288,13 +288,13 @@ def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() 
     amend = simulation.ledger.replace_standing_plan
     judged: list[int] = []
 
-    def quarantined_first(read: StandingPlan, amended: StandingPlan) -> None:
+    def quarantined_first(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         if not judged:
             judged.append(1)
             judge_release(
                 simulation.release("v1"), ReleaseState.QUARANTINED, "left", simulation.clock.now(), simulation.ports
             )
-        amend(read, amended)
+        amend(known_plan, amended_plan)
 
     simulation.ledger.replace_standing_plan = quarantined_first  # type: ignore[method-assign]
     simulation.pass_time(minutes=1)
@@ -305,7 +305,7 @@ def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() 
 def test_a_standing_plan_replaced_during_each_attempt_raises_a_conflict() -> None:
     simulation = seen_once()
 
-    def always(read: StandingPlan, amended: StandingPlan) -> None:
+    def always(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         raise Conflict("put anew")
 
     simulation.ledger.replace_standing_plan = always  # type: ignore[method-assign]

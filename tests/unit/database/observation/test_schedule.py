@@ -59,8 +59,8 @@ def test_an_event_of_another_shape_is_refused_without_an_observation(detail: obj
 
 def test_a_deployment_of_another_account_is_refused() -> None:
     simulation = deploying()
-    simulation.replace(home=AccountAndRegion("999999999999", "eu-west-1"))
-    with pytest.raises(InvalidRequest, match="not of account 999999999999"):
+    simulation.replace(account_and_region=AccountAndRegion("999999999999", "eu-west-1"))
+    with pytest.raises(InvalidRequest, match="not in account 999999999999"):
         observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
 
 

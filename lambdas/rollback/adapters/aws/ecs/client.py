@@ -51,9 +51,9 @@ class EcsServices:
             if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ClusterNotFoundException":
                 raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
             raise
-        found = require_supported_service(cast(EcsResponse, answer), name)
-        newest = self._newest_deployment(service, found)
-        return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
+        description = require_supported_service(cast(EcsResponse, answer), name)
+        newest = self._newest_deployment(service, description)
+        return service_view(description, newest, self._revisions(revision_arns(description, newest), name))
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         """Call DescribeTaskDefinition; ECS reports a missing definition as a ClientException."""
@@ -95,13 +95,13 @@ class EcsServices:
         That holds for members of `deployment_configuration` at any depth (measured on a live account, go-to-k/cdkd
         issue 1861).
         """
-        given = {
+        members = {
             "taskDefinition": definition_arn,
             "desiredCount": desired_count,
             "deploymentConfiguration": deployment_configuration,
             "forceNewDeployment": force_new_deployment or None,
         }
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes = {name: value for name, value in members.items() if value is not None}
         request = cast(
             "UpdateServiceRequestTypeDef", {"cluster": service.cluster, "service": service.ecs_service, **changes}
         )
@@ -110,27 +110,27 @@ class EcsServices:
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         """List tasks of both desired statuses: a task with the desired status STOPPED may drain for minutes."""
-        tasks = [task for wanted in _DESIRED for task in self._tasks(service, wanted)]
+        tasks = [task for desired_status in _DESIRED for task in self._tasks(service, desired_status)]
         return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
 
-    def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[EcsResponse]:
+    def _tasks(self, service: ServiceSettings, desired_status: Literal["RUNNING", "STOPPED"]) -> list[EcsResponse]:
         """Describe the service's tasks of all deployments, by the status that ECS wants for them."""
         name, tasks = f"{service.cluster}/{service.ecs_service}", list[Any]()
         with aws_call("ListTasks", name):
             pages = self._reader.get_paginator("list_tasks").paginate(
-                cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
+                cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=desired_status
             )
             arns = [arn for page in pages for arn in page["taskArns"]]
-        for some in batches(arns, _TASKS_A_CALL):
+        for batch in batches(arns, _TASKS_A_CALL):
             with aws_call("DescribeTasks", name):
-                tasks += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
+                tasks += self._reader.describe_tasks(cluster=service.cluster, tasks=batch)["tasks"]
         return tasks
 
     def has_container_insights(self, cluster: str) -> bool:
         """Call DescribeClusters and read the setting `containerInsights`."""
         with aws_call("DescribeClusters", cluster):
-            found = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
-        settings = found[0].get("settings", []) if found else []
+            clusters = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
+        settings = clusters[0].get("settings", []) if clusters else []
         return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
@@ -138,8 +138,8 @@ class EcsServices:
         with aws_call("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
             self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
 
-    def _newest_deployment(self, service: ServiceSettings, found: EcsResponse) -> EcsResponse | None:
-        newest = newest_of(list_recent_deployments(self._reader, service, found))
+    def _newest_deployment(self, service: ServiceSettings, description: EcsResponse) -> EcsResponse | None:
+        newest = newest_of(list_recent_deployments(self._reader, service, description))
         if newest is None:
             return None
         arn = newest["serviceDeploymentArn"]
@@ -149,14 +149,14 @@ class EcsServices:
 
     def _revisions(self, arns: tuple[str, ...], name: str) -> list[EcsResponse]:
         revisions: list[Any] = []
-        for some in batches(arns, _REVISIONS_A_CALL):
+        for batch in batches(arns, _REVISIONS_A_CALL):
             with aws_call("DescribeServiceRevisions", name):
-                answer = self._reader.describe_service_revisions(serviceRevisionArns=some)
+                answer = self._reader.describe_service_revisions(serviceRevisionArns=batch)
             revisions += answer["serviceRevisions"]
         return revisions
 
 
 def _is_unknown_definition(error: ClientError) -> bool:
     message = str(error)
-    gone = "Unable to describe task definition" in message or "does not exist" in message
-    return code_of(error) == "ClientException" and gone
+    is_gone = "Unable to describe task definition" in message or "does not exist" in message
+    return code_of(error) == "ClientException" and is_gone

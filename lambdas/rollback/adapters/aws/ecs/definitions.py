@@ -55,13 +55,15 @@ def register_definition(
     model = client.meta.service_model
     shape, answered = model.operation_model("RegisterTaskDefinition").input_shape, model.shape_for("TaskDefinition")
     only_answered = frozenset(cast(Any, answered).members) - frozenset(cast(Any, shape).members)
-    given = {name: value for name, value in definition.items() if name not in {*only_answered, *_ADDED_BY_ECS, "tags"}}
-    known = _drop_unknown_members(given, shape)
-    given_tags = [{"key": key, "value": value} for key, value in sorted(tags.items())]
-    request = cast("RegisterTaskDefinitionRequestTypeDef", {**known, "family": family, "tags": given_tags})
-    if known == given:
+    members = {
+        name: value for name, value in definition.items() if name not in {*only_answered, *_ADDED_BY_ECS, "tags"}
+    }
+    known_members = _drop_unknown_members(members, shape)
+    request_tags = [{"key": key, "value": value} for key, value in sorted(tags.items())]
+    request = cast("RegisterTaskDefinitionRequestTypeDef", {**known_members, "family": family, "tags": request_tags})
+    if known_members == members:
         return _arn(client.register_task_definition(**request))
-    token = _unknown.set(given)
+    token = _unknown.set(members)
     try:
         return _arn(client.register_task_definition(**request))
     except ClientError as error:
@@ -90,9 +92,9 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _add_unknown(params: dict[str, Any], **_: Any) -> None:
-    given = _unknown.get()
-    if given is not None:
-        params["body"] = json.dumps(_merge_unknown_members(given, json.loads(params["body"]))).encode()
+    members = _unknown.get()
+    if members is not None:
+        params["body"] = json.dumps(_merge_unknown_members(members, json.loads(params["body"]))).encode()
 
 
 def _whole_containers(parsed: Any, whole: Any) -> list[dict[str, Any]]:
@@ -112,7 +114,9 @@ def _merge_unknown_members(whole: Any, parsed: Any) -> Any:
         }
         return {**{name: value for name, value in whole.items() if name not in parsed}, **inner}
     if isinstance(whole, list) and isinstance(parsed, list) and len(whole) == len(parsed):
-        return [_merge_unknown_members(more, known) for more, known in zip(whole, parsed, strict=True)]
+        return [
+            _merge_unknown_members(whole_member, member) for whole_member, member in zip(whole, parsed, strict=True)
+        ]
     return parsed
 
 

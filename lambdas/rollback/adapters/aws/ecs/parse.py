@@ -62,12 +62,12 @@ def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: It
         newest: from DescribeServiceDeployments.
         revisions: from DescribeServiceRevisions.
     """
-    known = {r["serviceRevisionArn"]: r for r in revisions}
+    revision_by_arn = {r["serviceRevisionArn"]: r for r in revisions}
     current = {
         s["arn"]: int(s.get("runningTaskCount", 0)) for s in service.get("currentServiceRevisions", ()) if "arn" in s
     }
-    latest = _service_deployment(newest, known) if newest is not None else None
-    definitions = {arn: str(r["taskDefinition"]) for arn, r in known.items()}
+    latest = _service_deployment(newest, revision_by_arn) if newest is not None else None
+    definitions = {arn: str(r["taskDefinition"]) for arn, r in revision_by_arn.items()}
     return ServiceView(
         arn=service["serviceArn"],
         desired_count=service["desiredCount"],
@@ -80,7 +80,7 @@ def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: It
         shape=shape_of(service),
         revisions={
             arn: ServiceRevision(definition_arn=r["taskDefinition"], images=resolved_images(r))
-            for arn, r in known.items()
+            for arn, r in revision_by_arn.items()
         },
         current_revisions=current,
         last_events=tuple(e["message"] for e in service.get("events", ())[:_EVENTS_KEPT]),
@@ -105,8 +105,10 @@ def assign_revisions(
     assigned = []
     for deployment in deployments:
         candidates = [arn for arn, definition in definitions.items() if definition == deployment.definition_arn]
-        only = candidates[0] if len(candidates) == 1 else None
-        assigned.append(deployment.model_copy(update={"revision_arn": primary if deployment.is_primary else only}))
+        only_revision = candidates[0] if len(candidates) == 1 else None
+        assigned.append(
+            deployment.model_copy(update={"revision_arn": primary if deployment.is_primary else only_revision})
+        )
     return tuple(assigned)
 
 

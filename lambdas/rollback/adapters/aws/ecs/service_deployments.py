@@ -31,21 +31,23 @@ def list_recent_deployments(
         described: the service of a DescribeServices answer; its `deployments` have the times at which they began.
     """
     name = f"{service.cluster}/{service.ecs_service}"
-    began = [found["createdAt"] for found in described.get("deployments", ()) if "createdAt" in found]
-    for window in _WINDOWS if began else (None,):
-        since = min(began) - window if window is not None else None
-        found = _list_deployments(client, service, name, since)
-        if found:
-            return found
+    begin_times = [
+        deployment["createdAt"] for deployment in described.get("deployments", ()) if "createdAt" in deployment
+    ]
+    for window in _WINDOWS if begin_times else (None,):
+        since = min(begin_times) - window if window is not None else None
+        deployments = _list_deployments(client, service, name, since)
+        if deployments:
+            return deployments
     return []
 
 
 def _list_deployments(
     client: "ECSClient", service: ServiceSettings, name: str, since: datetime | None
 ) -> list[Mapping[str, Any]]:
-    given: dict[str, Any] = {"cluster": service.cluster, "service": service.ecs_service, "maxResults": _MAX_A_PAGE}
+    request: dict[str, Any] = {"cluster": service.cluster, "service": service.ecs_service, "maxResults": _MAX_A_PAGE}
     if since is not None:
-        given["createdAt"] = {"after": since}
+        request["createdAt"] = {"after": since}
     with aws_call("ListServiceDeployments", name):
-        pages = pages_of(client.list_service_deployments, **given)
-        return [found for page in pages for found in page["serviceDeployments"]]
+        pages = pages_of(client.list_service_deployments, **request)
+        return [deployment for page in pages for deployment in page["serviceDeployments"]]

@@ -57,8 +57,8 @@ class EcsTasks:
         except ExternalServiceError as error:  # a conflict too: the token is in use, so its task is looked up
             raise OutcomeUnknown(str(error)) from error
         if not answer["tasks"]:
-            why = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
-            raise Throttled(f"RunTask on {definition_arn} started nothing: {why}; send it again later")
+            reasons = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
+            raise Throttled(f"RunTask on {definition_arn} started nothing: {reasons}; send it again later")
         return answer["tasks"][0]["taskArn"]
 
     def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
@@ -71,9 +71,9 @@ class EcsTasks:
         described = self._describe_tasks(service, list(dict.fromkeys((*running, *stopped))))
         return tuple(_view(task, service) for task in described if task.get("startedBy") == started_by)
 
-    def _list_tasks(self, service: ServiceSettings, started_by: str, **only: Any) -> list[str]:
+    def _list_tasks(self, service: ServiceSettings, started_by: str, **filters: Any) -> list[str]:
         with aws_call("ListTasks", started_by):
-            pages = self._reader.get_paginator("list_tasks").paginate(cluster=service.cluster, **only)
+            pages = self._reader.get_paginator("list_tasks").paginate(cluster=service.cluster, **filters)
             return [arn for page in pages for arn in page["taskArns"]]
 
     def describe(self, service: ServiceSettings, arn: str) -> TaskView | None:
@@ -120,17 +120,19 @@ class EcsTasks:
     def _launch_parameters(self, service: ServiceSettings) -> dict[str, Any]:
         with aws_call("DescribeServices", service.ecs_service):
             answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
-        found = next((dict(one) for one in answer["services"] if one.get("status") == "ACTIVE"), None)
-        if found is None:
+        description = next(
+            (dict(candidate) for candidate in answer["services"] if candidate.get("status") == "ACTIVE"), None
+        )
+        if description is None:
             raise RequestRefused(
                 f"no task was started: no ACTIVE service {service.ecs_service} has its network; check the settings"
             )
-        return {name: found[name] for name in _FROM_SERVICE if found.get(name)}
+        return {name: description[name] for name in _FROM_SERVICE if description.get(name)}
 
     def _describe_tasks(self, service: ServiceSettings, arns: list[str]) -> "Iterator[TaskTypeDef]":
-        for some in batches(arns, _TASKS_A_CALL):
+        for batch in batches(arns, _TASKS_A_CALL):
             with aws_call("DescribeTasks", service.cluster):
-                answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
+                answer = self._reader.describe_tasks(cluster=service.cluster, tasks=batch)
             yield from answer["tasks"]
 
     def _log_stream_of(self, service: ServiceSettings, definition_arn: str, arn: str) -> tuple[str, str] | None:
