@@ -169,7 +169,7 @@ def _run_timed(name: str, question: Callable[[], Check]) -> Check:
         answer = question()
     except ExternalServiceError as failure:
         evidence = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
-        reason = f"could not be asked: {failure}"
+        reason = f"not checked: {failure}"
         answer = Check.failed(name, reason, evidence=evidence)
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started_at, 3)})
 

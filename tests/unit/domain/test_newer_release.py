@@ -353,7 +353,7 @@ def test_a_newer_release_during_the_change_of_data_is_replaced_by_the_target_and
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert simulation.rows() == GOOD
     assert simulation.running() == image("v1")
-    assert "Replaced meanwhile: " in simulation.notifications.sent[-1].message
+    assert "Replaced during the rollback: " in simulation.notifications.sent[-1].message
     assert "was not made for the present data" in simulation.notifications.sent[-1].message
 
 

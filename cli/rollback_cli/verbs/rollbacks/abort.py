@@ -25,7 +25,7 @@ def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> 
     print_report(make_console(), rollback, deployment.settings)
     if rollback.taken_over_by is not None:
         print_paragraph(f"{rollback.taken_over_by} has taken over {rollback_id} and continues the rollback")
-    pause = f"rollback pause {environment} --service {rollback.service_name}"
-    print_paragraph(f"The next alarm starts another rollback. To prevent automatic rollbacks: {pause} --reason '…'")
+    pause = f"rollback pause {environment} --service {rollback.service_name} --reason '…'"
+    print_paragraph(f"The next alarm starts another rollback. To prevent automatic rollbacks: {pause}")
     if rollback.left_to_operator():
         raise typer.Exit(1)
