@@ -4,8 +4,9 @@
 
 NODE is a pytest node id. Counting goes from the first call of START to the first call of END after it. Both name
 functions of tests or product by the end of `module.qualified name`: `Simulation.admit..FakeServices.update`. Without
-START or END the count begins or ends with the test's call; fixtures never count. Each scenario has a process of its own,
-so caches are cold. Imports don't count, nor does what they run. Product files are those of the package `rollback`.
+START or END the count begins or ends with the test's call; fixtures never count. Each scenario has a process of its
+own, so caches are cold. Imports don't count, nor does what they run. Product files are those of the package
+`rollback`.
 
 A move is a call or a return after which another product file runs than before. A fake, pydantic or the test may run in
 between. Each thread counts its own moves. Adapters are entered only for what the fakes borrow from them.
