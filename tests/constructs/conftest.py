@@ -50,18 +50,21 @@ def database_context() -> Context:
     return {
         "rollback:environments": ",".join(DATABASES),
         "environments": {
-            name: {**environments[name], "database": given, "services": _services(name, environments[name])}
-            for name, given in DATABASES.items()
+            name: {**environments[name], "database": database, "services": _services(name, environments[name])}
+            for name, database in DATABASES.items()
         },
     }
 
 
-def _services(environment: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+def _services(environment: str, environment_settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Give staging a commit label of the image, and environment files in a bucket."""
     if environment != "staging":
-        return [dict(service) for service in given["services"]]
-    more = {"commit_from": "label:org.opencontainers.image.revision", "environment_file_buckets": ["shop-settings"]}
-    return [{**service, **more} for service in given["services"]]
+        return [dict(service) for service in environment_settings["services"]]
+    staging_settings = {
+        "commit_from": "label:org.opencontainers.image.revision",
+        "environment_file_buckets": ["shop-settings"],
+    }
+    return [{**service, **staging_settings} for service in environment_settings["services"]]
 
 
 @pytest.fixture(scope="session")

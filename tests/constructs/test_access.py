@@ -66,16 +66,16 @@ def statements(template: dict[str, Any], function: str) -> list[dict[str, Any]]:
 
 
 def actions(statement: dict[str, Any]) -> set[str]:
-    named = statement["Action"]
-    return set(named if isinstance(named, list) else [named])
+    names = statement["Action"]
+    return set(names if isinstance(names, list) else [names])
 
 
 @pytest.mark.parametrize("function", list(CHANGES))
 def test_a_function_changes_only_what_its_steps_need(function: str, templates: dict[str, Any]) -> None:
     allowed = set().union(*(actions(s) for s in statements(templates["MacroAiProductionRollbackStack"], function)))
-    kept = ("dynamodb:", "logs:", "xray:")
-    changing = {a for a in allowed if not a.startswith(kept) and not a.split(":")[1].startswith(READING)}
-    assert changing == CHANGES[function]
+    runtime_prefixes = ("dynamodb:", "logs:", "xray:")
+    changes = {a for a in allowed if not a.startswith(runtime_prefixes) and not a.split(":")[1].startswith(READING)}
+    assert changes == CHANGES[function]
     assert not any("*" in action for action in allowed)
 
 

@@ -18,8 +18,8 @@ _MACHINES = {"aarch64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 
 
 @pytest.fixture(scope="module", params=["aarch64", "x86_64"])
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Build the bundle for the default processor and for the other; return processor and folder."""
+def built_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Build the bundle for the processor of the parameter; return processor and folder."""
     default = BundleSettings()
     platform = default.platform.replace("aarch64", request.param)
     target = tmp_path_factory.mktemp(f"bundle-{request.param}")
@@ -27,8 +27,8 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, target
 
 
-def test_every_library_of_the_bundle_is_for_the_processor_that_runs_it(built: tuple[str, Path]) -> None:
-    processor, folder = built
+def test_every_library_of_the_bundle_is_for_the_processor_that_runs_it(built_bundle: tuple[str, Path]) -> None:
+    processor, folder = built_bundle
     libraries = [path for path in folder.rglob("*") if path.is_file() and ".so" in path.suffixes]
     assert {"pydantic_core", "psycopg_binary", "psycopg_binary.libs"} <= {path.parent.name for path in libraries}
     assert {path.read_bytes()[_MACHINE] for path in libraries} == {_MACHINES[processor]}
@@ -36,8 +36,8 @@ def test_every_library_of_the_bundle_is_for_the_processor_that_runs_it(built: tu
     assert {module.split("-")[1] for module in modules} == {"313"}
 
 
-def test_the_bundle_has_all_that_the_functions_import_with_the_sdk(built: tuple[str, Path]) -> None:
-    names = {path.name for path in built[1].iterdir()}
+def test_the_bundle_has_all_that_the_functions_import_with_the_sdk(built_bundle: tuple[str, Path]) -> None:
+    names = {path.name for path in built_bundle[1].iterdir()}
     assert {"rollback", "pydantic", "httpx", "aws_lambda_powertools", "psycopg", "psycopg_binary"} <= names
     assert names >= SDK
 
@@ -61,35 +61,35 @@ def test_the_requirements_of_the_bundle_are_locked_by_hash_and_name_no_address()
     assert "://" not in text
 
 
-def test_the_bundle_has_the_models_of_the_called_services_and_of_no_other(built: tuple[str, Path]) -> None:
+def test_the_bundle_has_the_models_of_the_called_services_and_of_no_other(built_bundle: tuple[str, Path]) -> None:
     graph = CallGraph()
     steps = frozenset(graph.steps)
     called = {call.service for name in graph.functions for call in graph.body(name, steps).aws}
     assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/bundling.py"
-    models = {path.name for path in (built[1] / "botocore" / "data").iterdir() if path.is_dir()}
+    models = {path.name for path in (built_bundle[1] / "botocore" / "data").iterdir() if path.is_dir()}
     assert models == AWS_SERVICES
     assert {"endpoints.json", "partitions.json"} <= {
-        path.name.removesuffix(".gz") for path in (built[1] / "botocore" / "data").iterdir()
+        path.name.removesuffix(".gz") for path in (built_bundle[1] / "botocore" / "data").iterdir()
     }
 
 
-def test_the_sdk_of_the_bundle_creates_every_client_of_the_functions(built: tuple[str, Path]) -> None:
-    """A process of its own imports boto3 from the bundle; all libraries of boto3 are written in Python."""
+def test_the_sdk_of_the_bundle_creates_every_client_of_the_functions(built_bundle: tuple[str, Path]) -> None:
+    """A separate process imports boto3 from the bundle; all libraries of boto3 are written in Python."""
     code = (
         "import boto3, botocore, sys\n"
-        f"assert all(m.__file__.startswith({str(built[1])!r}) for m in (boto3, botocore)), boto3.__file__\n"
+        f"assert all(m.__file__.startswith({str(built_bundle[1])!r}) for m in (boto3, botocore)), boto3.__file__\n"
         "session = boto3.Session(region_name='eu-west-1', aws_access_key_id='a', aws_secret_access_key='b')\n"
         f"for service in {sorted(AWS_SERVICES)!r}:\n"
         "    client = session.client(service)\n"
         "    assert client.meta.endpoint_url.startswith('https://'), service\n"
     )
     process = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(built[1])!r})\n{code}"],
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(built_bundle[1])!r})\n{code}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
 
 
-def test_the_bundle_is_within_lambdas_limit(built: tuple[str, Path]) -> None:
-    size = sum(path.stat().st_size for path in built[1].rglob("*") if path.is_file())
+def test_the_bundle_is_within_lambdas_limit(built_bundle: tuple[str, Path]) -> None:
+    size = sum(path.stat().st_size for path in built_bundle[1].rglob("*") if path.is_file())
     assert size < LAMBDA_LIMIT_BYTES / 4  # each cold start reads the bundle

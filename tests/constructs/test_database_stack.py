@@ -34,21 +34,25 @@ def minimal(database_templates: dict[str, Template]) -> Template:
     return database_templates["MacroAiStagingRollbackStack"]
 
 
-def allowed(template: Template, function: str) -> set[str]:
+def granted_actions(template: Template, function: str) -> set[str]:
     return set().union(*(actions(statement) for statement in statements(template, function)))
 
 
-def changing(template: Template, function: str) -> set[str]:
-    kept = ("dynamodb:", "logs:Create", "logs:Put", "xray:")
-    found = allowed(template, function)
-    return {a for a in found if not a.startswith(kept) and not a.split(":")[1].startswith(READING)}
+def changing_actions(template: Template, function: str) -> set[str]:
+    runtime_prefixes = ("dynamodb:", "logs:Create", "logs:Put", "xray:")
+    allowed_actions = granted_actions(template, function)
+    return {
+        a for a in allowed_actions if not a.startswith(runtime_prefixes) and not a.split(":")[1].startswith(READING)
+    }
 
 
-def on(template: Template, function: str, action: str) -> set[str]:
+def resources_of_action(template: Template, function: str, action: str) -> set[str]:
     """Return the resources that an action is allowed on; intrinsic functions as JSON."""
-    found = [s["Resource"] for s in statements(template, function) if action in actions(s)]
-    each = [one for some in found for one in (some if isinstance(some, list) else [some])]
-    return {one if isinstance(one, str) else json.dumps(one) for one in each}
+    resource_lists = [s["Resource"] for s in statements(template, function) if action in actions(s)]
+    all_resources = [
+        resource for listed in resource_lists for resource in (listed if isinstance(listed, list) else [listed])
+    ]
+    return {resource if isinstance(resource, str) else json.dumps(resource) for resource in all_resources}
 
 
 def test_its_template_changes_only_on_purpose(template: Template, snapshot: SnapshotAssertion) -> None:
@@ -58,33 +62,35 @@ def test_its_template_changes_only_on_purpose(template: Template, snapshot: Snap
 
 def test_the_database_function_has_the_timeout_of_the_policy(template: Template) -> None:
     functions = resources(template, "AWS::Lambda::Function")
-    (function,) = (one for one in functions if one["FunctionName"].endswith("-rollback-database"))
+    (function,) = (candidate for candidate in functions if candidate["FunctionName"].endswith("-rollback-database"))
     assert (function["Timeout"], function["Handler"]) == (240, "rollback.handlers.database")
 
 
 def test_only_the_two_functions_that_call_neon_read_the_api_key(template: Template) -> None:
-    assert {name for name in FUNCTIONS if VALUE in allowed(template, name)} == {"report", "database"}
-    assert on(template, "report", VALUE) == {KEY}
-    assert on(template, "database", VALUE) == {KEY, URI}
+    assert {name for name in FUNCTIONS if VALUE in granted_actions(template, name)} == {"report", "database"}
+    assert resources_of_action(template, "report", VALUE) == {KEY}
+    assert resources_of_action(template, "database", VALUE) == {KEY, URI}
 
 
-def test_only_the_database_function_writes_the_connection_secret_and_no_other(template: Template) -> None:
+def test_only_the_database_function_writes_a_secret_and_only_the_connection_secret(template: Template) -> None:
     writing = "secretsmanager:PutSecretValue"
-    assert {name for name in FUNCTIONS if writing in allowed(template, name)} == {"database"}
-    assert on(template, "database", writing) == {URI}
+    assert {name for name in FUNCTIONS if writing in granted_actions(template, name)} == {"database"}
+    assert resources_of_action(template, "database", writing) == {URI}
 
 
 def test_the_database_function_changes_only_what_fence_recreation_and_down_migrations_need(template: Template) -> None:
-    assert changing(template, "database") == FENCE | (TASKS - {"logs:GetLogEvents"}) | {"secretsmanager:PutSecretValue"}
+    assert changing_actions(template, "database") == FENCE | (TASKS - {"logs:GetLogEvents"}) | {
+        "secretsmanager:PutSecretValue"
+    }
     for statement in statements(template, "database"):
         if statement["Resource"] == "*":
             assert actions(statement) <= WITHOUT_RESOURCES
 
 
 def test_without_a_secret_and_a_command_the_database_function_may_write_and_run_neither(minimal: Template) -> None:
-    assert changing(minimal, "database") == FENCE
-    assert not TASKS & (allowed(minimal, "database") | allowed(minimal, "report"))
-    assert on(minimal, "database", VALUE) == on(minimal, "report", VALUE) == {KEY}
+    assert changing_actions(minimal, "database") == FENCE
+    assert not TASKS & (granted_actions(minimal, "database") | granted_actions(minimal, "report"))
+    assert resources_of_action(minimal, "database", VALUE) == resources_of_action(minimal, "report", VALUE) == {KEY}
 
 
 def test_commands_run_in_the_services_clusters_with_their_roles_and_their_log_group(
@@ -95,29 +101,29 @@ def test_commands_run_in_the_services_clusters_with_their_roles_and_their_log_gr
     (passing,) = (s for s in statements(template, "database") if "iam:PassRole" in actions(s))
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     assert "*" not in json.dumps(passing["Resource"])
-    (log,) = on(template, "database", "logs:GetLogEvents")
+    (log,) = resources_of_action(template, "database", "logs:GetLogEvents")
     assert "log-group:/aws/ecs/macro-ai-production:*" in log
-    (tasks,) = on(template, "database", "ecs:StopTask")
+    (tasks,) = resources_of_action(template, "database", "ecs:StopTask")
     assert "task/macro-ai-production-cluster/*" in tasks
 
 
 def test_the_database_function_may_ask_cloudformation_whether_a_deployment_is_its_rollback(template: Template) -> None:
-    assert "cloudformation:DescribeStacks" in allowed(template, "database")
+    assert "cloudformation:DescribeStacks" in granted_actions(template, "database")
 
 
 @pytest.mark.parametrize("function", sorted(CHANGES))
 def test_a_database_gives_no_other_function_more_permissions(function: str, template: Template) -> None:
-    assert changing(template, function) == CHANGES[function]
+    assert changing_actions(template, function) == CHANGES[function]
 
 
 def test_a_database_adds_only_its_own_function_and_permissions(
     template: Template, templates: dict[str, Template]
 ) -> None:
-    without = templates["MacroAiProductionRollbackStack"]
-    assert "database" not in json.dumps(without).lower()
-    removed = {name for name in without["Resources"] if name not in template["Resources"]}
+    plain_template = templates["MacroAiProductionRollbackStack"]
+    assert "database" not in json.dumps(plain_template).lower()
+    removed = {name for name in plain_template["Resources"] if name not in template["Resources"]}
     assert not removed
-    added = {name for name in template["Resources"] if name not in without["Resources"]}
+    added = {name for name in template["Resources"] if name not in plain_template["Resources"]}
     assert {name for name in added if "Database" not in name} == set()
 
 
@@ -135,20 +141,20 @@ def test_events_to_the_database_function_are_unchanged_expire_within_minutes_and
     template: Template,
 ) -> None:
     targets = [t for rule in resources(template, "AWS::Events::Rule") for t in rule["Targets"]]
-    of_it = [target for target in targets if "FunctionsDatabase" in json.dumps(target["Arn"])]
-    assert len(of_it) == 3
-    for target in of_it:
+    database_targets = [target for target in targets if "FunctionsDatabase" in json.dumps(target["Arn"])]
+    assert len(database_targets) == 3
+    for target in database_targets:
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 300, "MaximumRetryAttempts": 10}
         assert "DeadLetters" in json.dumps(target["DeadLetterConfig"])
         assert not {"Input", "InputPath", "InputTransformer"} & set(target)
 
 
 def test_every_rule_may_invoke_the_database_function(template: Template) -> None:
-    """EventBridge drops an event without the permission to deliver it; each rule has a permission of its own."""
+    """EventBridge drops an event without the permission to deliver it; each rule needs a permission."""
     permissions = resources(template, "AWS::Lambda::Permission")
-    of_it = [json.dumps(p["SourceArn"]) for p in permissions if "FunctionsDatabase" in json.dumps(p["FunctionName"])]
+    sources = [json.dumps(p["SourceArn"]) for p in permissions if "FunctionsDatabase" in json.dumps(p["FunctionName"])]
     for rule in ("TriggersJanitor", "TriggersDeploymentInProgress", "TriggersDeploymentCompleted"):
-        assert sum(rule in source for source in of_it) == 1
+        assert sum(rule in source for source in sources) == 1
 
 
 def test_errors_and_throttles_of_the_database_function_page(template: Template) -> None:
@@ -163,8 +169,10 @@ def test_errors_and_throttles_of_the_database_function_page(template: Template) 
 
 
 def test_the_command_finds_the_database_in_the_output_settings(template: Template) -> None:
-    said = template["Outputs"]["Settings"]["Value"]
-    text = said if isinstance(said, str) else "".join(p if isinstance(p, str) else "x" for p in said["Fn::Join"][1])
+    output = template["Outputs"]["Settings"]["Value"]
+    text = (
+        output if isinstance(output, str) else "".join(p if isinstance(p, str) else "x" for p in output["Fn::Join"][1])
+    )
     assert json.loads(text)["database"] == DATABASES["production"]
 
 
@@ -181,8 +189,8 @@ LABELS = "ecr:GetDownloadUrlForLayer"
 def test_only_functions_that_record_releases_read_labels_and_only_if_a_label_has_the_commit(
     template: Template, minimal: Template, function: str
 ) -> None:
-    assert LABELS not in allowed(template, function)
-    assert (LABELS in allowed(minimal, function)) == (function in ("decide", "promote"))
+    assert LABELS not in granted_actions(template, function)
+    assert (LABELS in granted_actions(minimal, function)) == (function in ("decide", "promote"))
     for statement in statements(minimal, function):
         if LABELS in actions(statement):
             assert ":repository/" in json.dumps(statement["Resource"])
@@ -200,6 +208,6 @@ def test_a_connection_command_lets_only_the_database_function_run_tasks(
     context["rollback:environments"] = "staging"
     build(tmp_path, {"aws:cdk:bundling-stacks": [], **context}, validate=False).synth()
     template = json.loads((tmp_path / "MacroAiStagingRollbackStack.template.json").read_text())
-    assert allowed(template, "database") >= TASKS
-    for other in set(FUNCTIONS) - {"database"}:
-        assert not {"ecs:RunTask", "ecs:StopTask"} & allowed(template, other)
+    assert granted_actions(template, "database") >= TASKS
+    for function in set(FUNCTIONS) - {"database"}:
+        assert not {"ecs:RunTask", "ecs:StopTask"} & granted_actions(template, function)

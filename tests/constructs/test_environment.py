@@ -29,9 +29,9 @@ def with_production(change: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal(context: dict[str, Any]) -> str:
-    with pytest.raises(InvalidSettings) as caught:
+    with pytest.raises(InvalidSettings) as error:
         Configuration.read(context)
-    return str(caught.value)
+    return str(error.value)
 
 
 @given(name=st.sampled_from(NUMBERS), value=st.floats(min_value=-1e6, max_value=-0.001))
@@ -50,7 +50,7 @@ def test_a_misspelt_setting_is_refused_by_its_path(name: str) -> None:
 
 
 @given(value=st.text(max_size=10).filter(lambda text: text not in {"act", "observe"}))
-def test_a_wrong_choice_is_answered_with_the_valid_ones(value: str) -> None:
+def test_a_wrong_choice_is_refused_with_the_valid_choices(value: str) -> None:
     text = refusal(with_production({"policy": {"mode": value}}))
     assert "environments.production.policy.mode" in text
     assert "'act' or 'observe'" in text
@@ -96,7 +96,7 @@ def test_settings_that_contradict_each_other_are_refused(change: dict[str, Any],
     assert expected in refusal(with_production(change))
 
 
-def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_environment_is_refused_with_the_known_environments() -> None:
     text = refusal(CONTEXT | {"rollback:environments": "prodution"})
     assert "prodution unknown; allowed: production, staging, feature" in text
 
@@ -104,28 +104,28 @@ def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:
 def test_overrides_reach_inside_a_service_and_leave_the_others() -> None:
     over = {"services": [{"base_url": "http://localhost:1"}], "policy": {"bake_minutes": 0.1}}
     context = CONTEXT | {"rollback:overrides": json.dumps(over), "rollback:environments": "production"}
-    read = Configuration.read(context)
-    assert list(read.environments) == ["production"]
-    (service,) = read.environments["production"].services
+    configuration = Configuration.read(context)
+    assert list(configuration.environments) == ["production"]
+    (service,) = configuration.environments["production"].services
     assert (service.base_url, service.cluster) == ("http://localhost:1", "macro-ai-production-cluster")
-    assert read.environments["production"].policy.bake_minutes == 0.1
+    assert configuration.environments["production"].policy.bake_minutes == 0.1
 
 
 def test_an_image_tag_from_the_command_line_reaches_the_workload() -> None:
-    read = Configuration.read(CONTEXT | {"image_tag": "v1.2.3"})
-    for environment in read.environments.values():
+    configuration = Configuration.read(CONTEXT | {"image_tag": "v1.2.3"})
+    for environment in configuration.environments.values():
         (service,) = environment.services
         assert service.workload is not None
         assert service.workload.image_tag == "v1.2.3"
 
 
-def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]) -> None:
-    read = Configuration.read(CONTEXT)
+def test_the_functions_read_the_settings_of_their_environment(templates: dict[str, Any]) -> None:
+    configuration = Configuration.read(CONTEXT)
     template = templates["MacroAiProductionRollbackStack"]
     functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
     assert len(functions) == 4
-    expected = read.environments["production"].runtime_settings(
-        read.application, "production", {}, "MacroAiProductionStack"
+    expected = configuration.environments["production"].runtime_settings(
+        configuration.application, "production", {}, "MacroAiProductionStack"
     )
     for function in functions:
         assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected
@@ -219,18 +219,19 @@ def test_a_database_that_can_be_rolled_back_is_accepted(change: dict[str, Any]) 
     Configuration.read(with_production(change))
 
 
-def of_two_services(database: dict[str, Any] | None, **connections: dict[str, Any]) -> Configuration:
+def read_two_services(database: dict[str, Any] | None, **connections: dict[str, Any]) -> Configuration:
     """Read production with a second service, and with these settings of the services' connections."""
-    given = Configuration.read(CONTEXT).environments["production"].model_dump(mode="json", exclude_defaults=True)
-    first = given["services"][0]
-    existing = {
+    production = Configuration.read(CONTEXT).environments["production"].model_dump(mode="json", exclude_defaults=True)
+    first = production["services"][0]
+    attachment = {
         "load_balancer": "app/others/0123456789abcdef", "target_groups": ["targetgroup/reports/0123456789abcdef"],
         "execution_role_arns": ["arn:aws:iam::123456789012:role/reports"], "log_group": "/reports",
         "repository": "reports",
     }  # fmt: skip
-    second = {"name": "reports", "cluster": "c", "ecs_service": "reports", "container": "api", "existing": existing}
+    second = {"name": "reports", "cluster": "c", "ecs_service": "reports", "container": "api", "existing": attachment}
     services = [
-        {**one, "connection": connections.get(str(one["name"]).replace("-", "_"), {})} for one in (first, second)
+        {**service, "connection": connections.get(str(service["name"]).replace("-", "_"), {})}
+        for service in (first, second)
     ]
     return Configuration.read({**CONTEXT, "environments": {"production": {"services": services, "database": database}}})
 
@@ -258,31 +259,33 @@ READ = {**DATABASE, "writers": ["express-api"], "readers": ["reports"]}
 def test_a_connection_that_can_not_be_renewed_or_proved_is_refused_at_synth(
     database: dict[str, Any] | None, connections: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(InvalidSettings) as refused:
-        of_two_services(database, **connections)
-    assert expected in str(refused.value)
+    with pytest.raises(InvalidSettings) as error:
+        read_two_services(database, **connections)
+    assert expected in str(error.value)
 
 
 def test_readers_and_their_connections_reach_the_functions() -> None:
-    read = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
-    runtime_settings = read.environments["production"].runtime_settings(read.application, "production", {}, "stack")
+    configuration = read_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
+    runtime_settings = configuration.environments["production"].runtime_settings(
+        configuration.application, "production", {}, "stack"
+    )
     assert [service.name for service in runtime_settings.readers()] == ["reports"]
     assert runtime_settings.service("reports").connection.command == ("ping",)
     assert runtime_settings.runs_connection_tasks
 
 
 def test_the_workflows_timeout_has_room_for_each_service_that_is_reconnected() -> None:
-    given = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
-    production = given.environments["production"].model_dump(mode="json", exclude_defaults=True)
+    configuration = read_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
+    production = configuration.environments["production"].model_dump(mode="json", exclude_defaults=True)
     production["workflow_timeout_minutes"] = 200
     with pytest.raises(InvalidSettings, match="allowed is more than the steps' limits together, 200"):
         Configuration.read({**CONTEXT, "environments": {"production": production}})
 
 
 def test_a_database_reaches_the_functions_with_its_settings() -> None:
-    given = with_production({"database": DATABASE})
-    production = Configuration.read(given).environments["production"]
-    runtime_settings = production.runtime_settings(Configuration.read(given).application, "production", {}, "stack")
+    context = with_production({"database": DATABASE})
+    production = Configuration.read(context).environments["production"]
+    runtime_settings = production.runtime_settings(Configuration.read(context).application, "production", {}, "stack")
     assert runtime_settings.database is not None
     assert runtime_settings.database.branch_id == "br-main-1"
     assert [service.name for service in runtime_settings.writers()] == ["express-api"]
@@ -298,61 +301,71 @@ EXISTING = {
 }
 
 
-def existing(name: str, **instead: Any) -> dict[str, Any]:
+def attachment(name: str, **instead: Any) -> dict[str, Any]:
     """Describe a service that another stack deploys, and that shares only the load balancer with others."""
-    own = {"target_groups": [f"targetgroup/{name}/6d0ecf831eec9f09"], "log_group": f"/{name}"}
-    return {**EXISTING, **own, **instead}
+    own_resources = {"target_groups": [f"targetgroup/{name}/6d0ecf831eec9f09"], "log_group": f"/{name}"}
+    return {**EXISTING, **own_resources, **instead}
 
 
-def attached(name: str, **instead: Any) -> dict[str, Any]:
-    """Return the settings of such a service."""
-    given = {"name": name, "cluster": "shop", "ecs_service": name, "container": "web", "existing": existing(name)}
-    return {**given, **instead}
+def existing_service(name: str, **instead: Any) -> dict[str, Any]:
+    """Return the settings of a service that another stack deploys."""
+    service = {"name": name, "cluster": "shop", "ecs_service": name, "container": "web", "existing": attachment(name)}
+    return {**service, **instead}
 
 
-def of_environments(**services: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"environments": {name.replace("_", "-"): {"services": found} for name, found in services.items()}}
+def context_of_environments(**services: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"environments": {name.replace("_", "-"): {"services": settings} for name, settings in services.items()}}
 
 
-A, B = attached("a"), attached("b")
+A, B = existing_service("a"), existing_service("b")
 
 
 @pytest.mark.parametrize(
     ("context", "expected"),
     [
         (
-            of_environments(production=[A], staging=[attached("z", ecs_service="a")]),
+            context_of_environments(production=[A], staging=[existing_service("z", ecs_service="a")]),
             "environments.production.services.a and environments.staging.services.z are the same ECS service, shop/a",
         ),
-        (of_environments(production=[A, attached("b", ecs_service="a")]), "are the same ECS service"),
+        (context_of_environments(production=[A, existing_service("b", ecs_service="a")]), "are the same ECS service"),
         (
-            of_environments(
-                production=[A, attached("b", existing=existing("b", target_groups=["targetgroup/a/6d0ecf831eec9f09"]))]
+            context_of_environments(
+                production=[
+                    A,
+                    existing_service("b", existing=attachment("b", target_groups=["targetgroup/a/6d0ecf831eec9f09"])),
+                ]
             ),
             "have the same target group, targetgroup/a/6d0ecf831eec9f09",
         ),
         (
-            of_environments(production=[A, attached("b", existing=existing("b", log_group="/a"))]),
+            context_of_environments(production=[A, existing_service("b", existing=attachment("b", log_group="/a"))]),
             "log to one group, /a, and would count each other's errors",
         ),
         (
-            of_environments(production=[attached("eu-api")], production_eu=[attached("api")]),
+            context_of_environments(production=[existing_service("eu-api")], production_eu=[existing_service("api")]),
             "production.services.eu-api and environments.production-eu.services.api would give their alarms the same "
             "names, production-eu-api",
         ),
         (
-            of_environments(production=[attached("a", load_balancer_shared=False), B]),
+            context_of_environments(production=[existing_service("a", load_balancer_shared=False), B]),
             "environments.production.services.a.load_balancer_shared is false, but",
         ),
-        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would create the same stacks"),
         (
-            of_environments(production=[attached("a", existing=existing("a", target_groups=["targetgroup/a/1"] * 2))]),
+            context_of_environments(pr_1=[A], pr1=[B]),
+            "environments.pr-1 and environments.pr1 would create the same stacks",
+        ),
+        (
+            context_of_environments(
+                production=[existing_service("a", existing=attachment("a", target_groups=["targetgroup/a/1"] * 2))]
+            ),
             "has a target group twice; allowed is each once",
         ),
         (
-            of_environments(
+            context_of_environments(
                 production=[
-                    attached("a", existing=existing("a", target_groups=[f"targetgroup/{n}/1" for n in range(9)]))
+                    existing_service(
+                        "a", existing=attachment("a", target_groups=[f"targetgroup/{n}/1" for n in range(9)])
+                    )
                 ]
             ),
             "at most 8",
@@ -366,8 +379,8 @@ def test_a_resource_of_two_services_is_refused_in_one_line(context: dict[str, An
 
 
 def test_a_mistake_in_many_services_is_reported_in_a_few_lines() -> None:
-    alike = [attached(f"s{n}", existing=existing(f"s{n}", log_group="/shop")) for n in range(20)]
-    lines = refusal(of_environments(production=alike)).splitlines()
+    services = [existing_service(f"s{n}", existing=attachment(f"s{n}", log_group="/shop")) for n in range(20)]
+    lines = refusal(context_of_environments(production=services)).splitlines()
     assert len(lines) == 1 + 5 + 1
     assert lines[-1].strip() == "and 185 more"
 
@@ -375,10 +388,10 @@ def test_a_mistake_in_many_services_is_reported_in_a_few_lines() -> None:
 @pytest.mark.parametrize(
     "context",
     [
-        of_environments(production=[A, B]),
-        of_environments(production=[A], staging=[B]),
-        of_environments(
-            production=[A, attached("b", error_log_pattern="b ERROR", existing=existing("b", log_group="/a"))]
+        context_of_environments(production=[A, B]),
+        context_of_environments(production=[A], staging=[B]),
+        context_of_environments(
+            production=[A, existing_service("b", error_log_pattern="b ERROR", existing=attachment("b", log_group="/a"))]
         ),
         {
             "environments": {
@@ -424,11 +437,11 @@ EVERYTHING: dict[str, Any] = {
 
 
 def test_four_services_and_every_setting_of_a_database_reach_the_functions() -> None:
-    made = {key: value for key, value in SERVICE.items() if key != "workload"}
+    service = {key: value for key, value in SERVICE.items() if key != "workload"}
     connection = {"check_path": "/api/users/1", "check_body": "ada", "command": ["pnpm", "db:ping"]}
-    made |= {"base_url": "https://api.example.com", "connection": {**connection, "application_name": "express-api"}}
+    service |= {"base_url": "https://api.example.com", "connection": {**connection, "application_name": "express-api"}}
     names = [*EVERYTHING["writers"], *EVERYTHING["readers"]]
-    services = [{**made, "name": name, "ecs_service": name, "existing": existing(name)} for name in names]
+    services = [{**service, "name": name, "ecs_service": name, "existing": attachment(name)} for name in names]
     context = copy.deepcopy(CONTEXT)
     production = {"services": services, "database": EVERYTHING, "workflow_timeout_minutes": 480}
     context["environments"]["production"] |= production
@@ -447,15 +460,19 @@ GUIDE = PROJECT / "docs" / "database.md"
 
 
 def test_the_sections_in_the_guide_can_be_pasted() -> None:
-    """The guide has one for each environment, in the order of `cdk.json`, with the secrets that it creates."""
+    """The guide has a section for each environment, in the order of `cdk.json`, with the secrets of the guide."""
     blocks = re.findall(r'^    "database": \{\n(?:      .*\n)+    \}$', GUIDE.read_text(), re.MULTILINE)
     sections = [json.loads(f"{{{block}}}")["database"] for block in blocks]
     context = copy.deepcopy(CONTEXT)
     for (name, environment), section in zip(context["environments"].items(), sections, strict=True):
         environment["database"] = section
         assert f":secret:macro-ai/{name}/neon-key-" in section["api_key_secret_arn"]
-    read = Configuration.read(context)
-    kinds = {name: (e.database.strategy, e.database.branch_id) for name, e in read.environments.items() if e.database}
+    configuration = Configuration.read(context)
+    kinds = {
+        name: (e.database.strategy, e.database.branch_id)
+        for name, e in configuration.environments.items()
+        if e.database
+    }
     assert kinds == {
         "production": (Strategy.RESTORE, "br-main-abcdef"),
         "staging": (Strategy.RESET, "br-staging-abcdef"),
@@ -465,7 +482,9 @@ def test_the_sections_in_the_guide_can_be_pasted() -> None:
 
 def test_the_guide_names_only_settings_that_exist() -> None:
     table = GUIDE.read_text().partition("| Setting | Means |")[2].partition("\n\n")[0]
-    named = {name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])}
-    known = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}
-    assert len(named) > 5
-    assert not named - known
+    documented_names = {
+        name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])
+    }
+    setting_names = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}
+    assert len(documented_names) > 5
+    assert not documented_names - setting_names

@@ -52,9 +52,9 @@ def exports_the_address_of_its_load_balancer(template: Template) -> None:
 def probes_the_address_of_its_load_balancer(template: Template) -> None:
     """Import the address where production's settings hold its domain name."""
     for holder, key in settings_values(template):
-        before, after = holder[key].split(PRODUCTION_URL)
+        prefix, suffix = holder[key].split(PRODUCTION_URL)
         address = {"Fn::ImportValue": f"MacroAiProductionStack:{ADDRESS_EXPORT}"}
-        holder[key] = {"Fn::Join": ["", [f"{before}http://", address, after]]}
+        holder[key] = {"Fn::Join": ["", [f"{prefix}http://", address, suffix]]}
 
 
 def bakes_for(minutes: int, *, requests: int) -> Difference:
@@ -164,9 +164,9 @@ def named_as_production(template: Template, environment: str) -> Template:
 
 
 def environment_and_kind(stack: str) -> tuple[str, str]:
-    found = re.fullmatch(r"MacroAi([A-Z][a-z]+?)((?:Rollback)?Stack)", stack)
-    assert found
-    return found[1], found[2]
+    match = re.fullmatch(r"MacroAi([A-Z][a-z]+?)((?:Rollback)?Stack)", stack)
+    assert match
+    return match[1], match[2]
 
 
 def expected_template(templates: dict[str, Template], stack: str, differences: tuple[Difference, ...]) -> Template:
@@ -207,5 +207,5 @@ def test_a_template_has_each_stated_difference(
     stack: str, difference: Difference, templates: dict[str, Template]
 ) -> None:
     environment, _ = environment_and_kind(stack)
-    others = tuple(other for other in DIFFERENCES[stack] if other is not difference)
-    assert named_as_production(templates[stack], environment) != expected_template(templates, stack, others)
+    other_differences = tuple(candidate for candidate in DIFFERENCES[stack] if candidate is not difference)
+    assert named_as_production(templates[stack], environment) != expected_template(templates, stack, other_differences)

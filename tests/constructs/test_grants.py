@@ -80,12 +80,12 @@ def reach(function: str) -> dict[str, tuple[str, ...]]:
 
 @cache
 def called(function: str) -> dict[str, Call]:
-    return called_in(graph(), function)
+    return calls_by_action(graph(), function)
 
 
-def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
+def calls_by_action(graph: CallGraph, function: str) -> dict[str, Call]:
     """Map each IAM action to a call of the function's code that needs it."""
-    found: dict[str, Call] = {}
+    calls: dict[str, Call] = {}
     for name, way in graph.reach(f"rollback.handlers.{function}", steps_of(function)).items():
         body = graph.body(name, frozenset(steps_of(function)))
         needs = {action: call.site for call in body.aws for action in actions_of(call.service, call.method)}
@@ -94,31 +94,31 @@ def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
             site = graph.site(module, node)
             needs |= dict.fromkeys(actions_of_parts(body.transaction_parts), site)
         for action, site in needs.items():
-            for one in (action, *DEPENDENT_ACTIONS.get(action, ())):
-                found.setdefault(one, Call(site, way))
-    return found
+            for required_action in (action, *DEPENDENT_ACTIONS.get(action, ())):
+                calls.setdefault(required_action, Call(site, way))
+    return calls
 
 
 def granted(template: Template, function: str) -> set[str]:
     return set().union(*(actions(statement) for statement in statements(template, function)))
 
 
-def without_a_call(function: str) -> set[str]:
+def actions_without_a_call(function: str) -> set[str]:
     return {*BY_AWS, *(OF_FAILURES if function in INVOKED_BY_EVENTS else ())}
 
 
 def never_called(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
     return [
-        f"{function} is granted {action}, and no code of it calls that: remove access.{of_access(action)} from "
+        f"{function} is granted {action}, and no code of it calls that: remove access.{access_method(action)} from "
         f"`{function}` in rollback_constructs/functions.py, or give the reason here"
-        for action in sorted(set(granted) - set(called) - without_a_call(function))
+        for action in sorted(set(granted) - set(called) - actions_without_a_call(function))
     ]
 
 
 def never_granted(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
     return [
-        f"{function} calls {action}, and may not: {called[action]}; add access.{of_access(action)} to `{function}` in "
-        "rollback_constructs/functions.py"
+        f"{function} calls {action}, and may not: {called[action]}; add access.{access_method(action)} to "
+        f"`{function}` in rollback_constructs/functions.py"
         for action in sorted(set(called) - set(granted))
     ]
 
@@ -133,24 +133,26 @@ def access_methods() -> dict[str, str]:
     )  # fmt: skip
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"
     access = Access(Stack(App()), (attachment,), ("stack",), KeySettings(ledger=key, topics=key, secrets=(key,)))
-    found: dict[str, str] = {}
+    methods: dict[str, str] = {}
     for name in (name for name in vars(Access) if not name.startswith("_") and callable(getattr(Access, name))):
         method: Callable[..., Any] = getattr(access, name)
         for call in (partial(method, "arn:aws:x:::y"), method):
             try:
-                made = call()
+                granted_statements = call()
             except TypeError:
                 continue
-            for statement in made if isinstance(made, list) else ():
-                found |= dict.fromkeys(statement.actions, name)
-            if isinstance(made, list) and made:
+            for statement in granted_statements if isinstance(granted_statements, list) else ():
+                methods |= dict.fromkeys(statement.actions, name)
+            if isinstance(granted_statements, list) and granted_statements:
                 break
-    return found
+    return methods
 
 
-def of_access(action: str) -> str:
-    known = access_methods().get(action)
-    return f"{known}(…)" if known else f"… (no method of Access grants {action} yet: write one in access.py)"
+def access_method(action: str) -> str:
+    method_name = access_methods().get(action)
+    return (
+        f"{method_name}(…)" if method_name else f"… (no method of Access grants {action} yet: write one in access.py)"
+    )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -165,9 +167,9 @@ def test_every_granted_action_is_called_by_the_functions_code(
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_called_action_is_granted(function: str, database_templates: dict[str, Template]) -> None:
-    """Production's database has a command and a secret, staging's images have labels: together they need all."""
-    both = [granted(template, function) for name, template in database_templates.items() if "Rollback" in name]
-    problems = never_granted(function, set().union(*both), called(function))
+    """Production's database has a command and a secret, and staging's images have labels: together these need all."""
+    grants = [granted(template, function) for name, template in database_templates.items() if "Rollback" in name]
+    problems = never_granted(function, set().union(*grants), called(function))
     assert not problems, "\n".join(problems)
 
 
@@ -217,9 +219,11 @@ def test_a_call_planted_in_the_code_is_found(
     (body,) = (node.body for node in code.body if isinstance(node, ast.FunctionDef) and node.name == name)
     body.insert(1, ast.parse(planted).body[0])
     path.write_text(ast.unparse(code))
-    found = called_in(CallGraph(tmp_path / "lambdas"), function)
-    missing = never_granted(function, called(function), found)
-    assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/adapters/") for one in missing)
+    calls = calls_by_action(CallGraph(tmp_path / "lambdas"), function)
+    missing = never_granted(function, called(function), calls)
+    assert any(
+        problem.startswith(f"{function} calls {action}, and may not: lambdas/rollback/adapters/") for problem in missing
+    )
 
 
 def test_the_call_graph_finds_indirect_calls() -> None:
@@ -235,15 +239,15 @@ def test_the_call_graph_finds_indirect_calls() -> None:
 
 def test_the_call_graph_finds_every_call_of_an_aws_client() -> None:
     """A call that the graph misses would need no grant; so the names of boto3's methods are searched everywhere."""
-    seen = {call.method for name in graph().functions for call in graph().body(name, EVERY_STEP).aws}
-    named = {
+    known_methods = {call.method for name in graph().functions for call in graph().body(name, EVERY_STEP).aws}
+    operations = {
         method
         for name in graph().functions
         if graph().functions[name][0].startswith("rollback.adapters.")
         for method in graph().attributes(name)
         if any(_is_operation(service, method) for service in SERVICES)
     }
-    assert named - seen <= NOT_AWS
+    assert operations - known_methods <= NOT_AWS
 
 
 def test_an_error_of_every_refused_call_names_the_missing_action() -> None:
@@ -278,9 +282,9 @@ def test_the_functions_that_probe_the_service_are_those_placed_in_its_vpc() -> N
 
 
 def test_only_the_database_function_runs_sql() -> None:
-    assert {name for name in FUNCTIONS if any("adapters.postgres.sql.PostgresSql" in one for one in reach(name))} == {
-        "database"
-    }
+    assert {
+        name for name in FUNCTIONS if any("adapters.postgres.sql.PostgresSql" in callee for callee in reach(name))
+    } == {"database"}
 
 
 @pytest.mark.parametrize(
@@ -291,23 +295,27 @@ def test_a_state_machine_may_invoke_the_functions_that_its_states_name_and_no_ot
     machine: str, functions: set[str], templates: dict[str, Template]
 ) -> None:
     template = templates["MacroAiProductionRollbackStack"]
-    (found,) = (
+    (machine_properties,) = (
         r["Properties"]
         for name, r in template["Resources"].items()
         if r["Type"] == "AWS::StepFunctions::StateMachine" and name.startswith(machine)
     )
-    named = {name.removesuffix("Function") for name in found["DefinitionSubstitutions"] if name.endswith("Function")}
-    assert all(f"${{{name}Function}}" in json.dumps(found["DefinitionString"]) for name in named)
-    own = _policies(template, f"{machine}Role")
-    invoked = {
-        one["Fn::GetAtt"][0]
-        for statement in own
-        if "lambda:InvokeFunction" in actions(statement)
-        for one in _listed(statement["Resource"])
+    function_names = {
+        name.removesuffix("Function")
+        for name in machine_properties["DefinitionSubstitutions"]
+        if name.endswith("Function")
     }
-    assert {name.removeprefix("Functions")[:-8] for name in invoked} == named == functions
-    rest = set().union(*(actions(statement) for statement in own)) - {"lambda:InvokeFunction"}
-    assert rest <= DELIVERY_AND_TRACING
+    assert all(f"${{{name}Function}}" in json.dumps(machine_properties["DefinitionString"]) for name in function_names)
+    role_statements = _policies(template, f"{machine}Role")
+    invoked = {
+        reference["Fn::GetAtt"][0]
+        for statement in role_statements
+        if "lambda:InvokeFunction" in actions(statement)
+        for reference in _listed(statement["Resource"])
+    }
+    assert {name.removeprefix("Functions")[:-8] for name in invoked} == function_names == functions
+    other_actions = set().union(*(actions(statement) for statement in role_statements)) - {"lambda:InvokeFunction"}
+    assert other_actions <= DELIVERY_AND_TRACING
 
 
 # AWS documentation of Step Functions, "Using CloudWatch Logs" and "AWS X-Ray": no resource-level permissions.
@@ -337,7 +345,7 @@ def _policies(template: Template, role: str) -> list[dict[str, Any]]:
         statement
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::IAM::Policy"
-        and any(one["Ref"].startswith(role) for one in resource["Properties"]["Roles"])
+        and any(reference["Ref"].startswith(role) for reference in resource["Properties"]["Roles"])
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
     ]
 

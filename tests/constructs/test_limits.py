@@ -29,7 +29,7 @@ SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:neon-key-AbCd
 
 def existing(name: str, region: str = "eu-west-1", partition: str = "aws") -> dict[str, Any]:
     role = f"arn:{partition}:iam::123456789012:role/"
-    attached = {
+    attachment = {
         **EXISTING,
         "task_role_arns": [f"{role}task"],
         "execution_role_arns": [f"{role}execution"],
@@ -41,7 +41,7 @@ def existing(name: str, region: str = "eu-west-1", partition: str = "aws") -> di
         "cluster": f"{name}-cluster",
         "ecs_service": f"{name}-web",
         "container": "web",
-        "existing": attached,
+        "existing": attachment,
     }
 
 
@@ -49,15 +49,15 @@ def context(environment: dict[str, Any], name: str = "production", **more: Any) 
     return {"aws:cdk:bundling-stacks": [], "environments": {name: environment}, **more}
 
 
-def synthesised(out: Path, given: dict[str, Any]) -> Template:
-    folder = synthesise(out, given)
+def synthesise_template(out: Path, app_context: dict[str, Any]) -> Template:
+    folder = synthesise(out, app_context)
     return json.loads(next(folder.glob("*RollbackStack.template.json")).read_text())  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
-def twelve(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def twelve_services(tmp_path_factory: pytest.TempPathFactory) -> Template:
     services = [existing(f"a-service-of-this-team-{number}") for number in range(12)]
-    return synthesised(tmp_path_factory.mktemp("twelve"), context({"services": services}))
+    return synthesise_template(tmp_path_factory.mktemp("twelve"), context({"services": services}))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def china(tmp_path_factory: pytest.TempPathFactory) -> Template:
         "functions": {"probes_in_vpc": PLACE, "reserved_concurrency": {"service": 2, "report": 3}},
         "database": {"project_id": "quiet-sun-1", "branch_id": "br-main-1", "api_key_secret_arn": SECRET},
     }
-    return synthesised(tmp_path_factory.mktemp("china"), context(environment))
+    return synthesise_template(tmp_path_factory.mktemp("china"), context(environment))
 
 
 def patterns(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -80,7 +80,7 @@ def patterns(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
             yield rule["Name"], rule["EventPattern"]
 
 
-def filled_in(template: Template, value: Any) -> str:
+def render_pattern(template: Template, value: Any) -> str:
     """Write a pattern as CloudFormation sends it, with the longest partition and region."""
     names = {"AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-2", "AWS::AccountId": "123456789012"}
 
@@ -89,31 +89,31 @@ def filled_in(template: Template, value: Any) -> str:
             case {"Ref": name}:
                 return names.get(name, name)
             case {"Fn::Join": [glue, parts]}:
-                return glue.join(resolve(one) for one in parts)
+                return glue.join(resolve(inner) for inner in parts)
             case {"Fn::GetAtt": [name, "Arn"]}:
                 properties = template["Resources"][name]["Properties"]
                 return (
                     f"arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:alarm:{properties.get('AlarmName', name)}"
                 )
             case dict():
-                return {name: resolve(one) for name, one in part.items()}
+                return {name: resolve(inner) for name, inner in part.items()}
             case list():
-                return [resolve(one) for one in part]
+                return [resolve(inner) for inner in part]
             case _:
                 return part
 
     return json.dumps(resolve(value), separators=(",", ":"))
 
 
-def test_twelve_services_take_several_rules_within_the_limit_with_each_arn_once(twelve: Template) -> None:
+def test_twelve_services_take_several_rules_within_the_limit_with_each_arn_once(twelve_services: Template) -> None:
     """EventBridge refuses a pattern of more than 2,048 characters, in the middle of a deployment."""
-    names = [name for name, _ in patterns(twelve)]
+    names = [name for name, _ in patterns(twelve_services)]
     assert len(names) == len(set(names))
     assert "macro-ai-production-rollback-on-alarm-2" in names
-    for name, pattern in patterns(twelve):
-        assert len(filled_in(twelve, pattern)) <= MAX_PATTERN_LENGTH, name
+    for name, pattern in patterns(twelve_services):
+        assert len(render_pattern(twelve_services, pattern)) <= MAX_PATTERN_LENGTH, name
     for end in ("on-alarm", "on-deployment-failed", "on-deployment-completed"):
-        arns = [arn for name, pattern in patterns(twelve) if end in name for arn in pattern["resources"]]
+        arns = [arn for name, pattern in patterns(twelve_services) if end in name for arn in pattern["resources"]]
         assert len({json.dumps(arn) for arn in arns}) == len(arns) == (24 if end == "on-alarm" else 12)
 
 
@@ -124,13 +124,13 @@ def test_one_service_takes_one_rule_of_each_kind(templates: dict[str, Template])
 
 def test_forty_services_are_refused_in_one_line() -> None:
     services = [existing(f"s{number}") for number in range(40)]
-    with pytest.raises(LimitExceeded) as refused:
+    with pytest.raises(LimitExceeded) as error:
         build(None, context({"services": services}), validate=False)
-    assert "\n" not in str(refused.value)
-    assert "production" in str(refused.value)
+    assert "\n" not in str(error.value)
+    assert "production" in str(error.value)
 
 
-def test_more_resources_than_a_stack_may_have_are_refused_with_what_to_do() -> None:
+def test_more_resources_than_a_stack_may_have_are_refused() -> None:
     check_resources(500, "production", 36)
     with pytest.raises(LimitExceeded, match=r"^production has 40 services, which take 548 resources; CloudFormation"):
         check_resources(548, "production", 40)
@@ -153,23 +153,23 @@ def test_every_arn_is_in_one_pattern_in_its_order(last_parts: list[str]) -> None
 
 
 @pytest.mark.parametrize("service", ["states", "iam", "ecs", "logs"])
-def test_no_partition_is_written_out_in_another_one(china: Template, service: str) -> None:
+def test_a_template_for_another_partition_does_not_contain_the_partition_aws(china: Template, service: str) -> None:
     assert f"arn:aws:{service}" not in json.dumps(china)
     assert "arn:aws:" not in json.dumps(china)
 
 
 @pytest.mark.parametrize("kind", ["", "with a database"])
-def test_no_partition_is_written_out_where_the_account_is_not_known(
+def test_a_template_without_a_known_account_contains_no_fixed_partition(
     kind: str, templates: dict[str, Template], database_templates: dict[str, Template]
 ) -> None:
-    some = database_templates if kind else templates
-    for name, template in some.items():
-        written = set(json.dumps(template).replace("\\", "").split('"'))
-        ours = {text for text in written if "arn:aws:" in text and ":secret:" not in text}
-        assert not ours, name
+    selected_templates = database_templates if kind else templates
+    for name, template in selected_templates.items():
+        texts = set(json.dumps(template).replace("\\", "").split('"'))
+        arns = {text for text in texts if "arn:aws:" in text and ":secret:" not in text}
+        assert not arns, name
 
 
-def test_zones_are_needed_only_for_a_network_that_we_make(china: Template) -> None:
+def test_availability_zones_are_needed_only_for_a_network_that_the_stack_creates(china: Template) -> None:
     assert resources(china, "AWS::Lambda::Function")
 
 
@@ -181,7 +181,7 @@ def test_ledger_topics_and_logs_are_encrypted_with_the_teams_keys(china: Templat
 
 
 @pytest.mark.parametrize(
-    ("function", "through"),
+    ("function", "expected_services"),
     [
         ("decide", {"dynamodb"}),
         ("service", {"dynamodb"}),
@@ -191,23 +191,25 @@ def test_ledger_topics_and_logs_are_encrypted_with_the_teams_keys(china: Templat
     ],
 )
 def test_a_function_uses_a_key_only_through_the_services_that_it_calls(
-    china: Template, function: str, through: set[str]
+    china: Template, function: str, expected_services: set[str]
 ) -> None:
-    found = set()
+    services = set()
     for statement in statements(china, function):
         if any(action.startswith("kms:") for action in actions(statement)):
             assert statement["Resource"] == KEY
             via = statement["Condition"]["StringLike"]["kms:ViaService"]
             assert via.endswith(".cn-north-1.*")
-            found.add(via.partition(".")[0])
-    assert found == through
+            services.add(via.partition(".")[0])
+    assert services == expected_services
 
 
-def test_reserved_concurrency_is_the_setting_and_none_by_default(
+def test_reserved_concurrency_follows_the_settings_and_is_unset_by_default(
     china: Template, templates: dict[str, Template]
 ) -> None:
-    set_ = {f["FunctionName"].rpartition("-")[2]: f.get("ReservedConcurrentExecutions") for f in functions(china)}
-    assert set_ == {"decide": None, "service": 2, "report": 3, "promote": None, "database": None}
+    concurrency = {
+        f["FunctionName"].rpartition("-")[2]: f.get("ReservedConcurrentExecutions") for f in functions(china)
+    }
+    assert concurrency == {"decide": None, "service": 2, "report": 3, "promote": None, "database": None}
     assert not any("ReservedConcurrentExecutions" in f for f in functions(templates["MacroAiProductionRollbackStack"]))
 
 
@@ -226,18 +228,23 @@ def test_events_on_which_a_function_fails_are_kept(environment: str, database_te
         if "Fn::GetAtt" in target["Arn"]
         if template["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Type"] == "AWS::Lambda::Function"
     }
-    kept = {one["FunctionName"]["Ref"]: one for one in resources(template, "AWS::Lambda::EventInvokeConfig")}
-    assert set(kept) == invoked
-    for one in kept.values():
-        assert "FailedInvocations" in json.dumps(one["DestinationConfig"]["OnFailure"])
-        assert (one["MaximumEventAgeInSeconds"], one["MaximumRetryAttempts"]) == (300, 2)
+    configurations = {
+        configuration["FunctionName"]["Ref"]: configuration
+        for configuration in resources(template, "AWS::Lambda::EventInvokeConfig")
+    }
+    assert set(configurations) == invoked
+    for configuration in configurations.values():
+        assert "FailedInvocations" in json.dumps(configuration["DestinationConfig"]["OnFailure"])
+        assert (configuration["MaximumEventAgeInSeconds"], configuration["MaximumRetryAttempts"]) == (300, 2)
 
 
-@pytest.mark.parametrize(("environment", "kept"), [("Production", "Retain"), ("Feature", "Delete")])
-def test_logs_are_retained_with_the_ledger(environment: str, kept: str, templates: dict[str, Template]) -> None:
-    all_of_it = templates[f"MacroAi{environment}RollbackStack"]["Resources"].values()
-    policies = {r["DeletionPolicy"] for r in all_of_it if r["Type"] == "AWS::Logs::LogGroup"}
-    assert policies == {kept}
+@pytest.mark.parametrize(("environment", "expected_policy"), [("Production", "Retain"), ("Feature", "Delete")])
+def test_logs_are_retained_with_the_ledger(
+    environment: str, expected_policy: str, templates: dict[str, Template]
+) -> None:
+    template_resources = templates[f"MacroAi{environment}RollbackStack"]["Resources"].values()
+    policies = {r["DeletionPolicy"] for r in template_resources if r["Type"] == "AWS::Logs::LogGroup"}
+    assert policies == {expected_policy}
 
 
 def test_retained_stacks_are_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
@@ -245,18 +252,18 @@ def test_retained_stacks_are_protected_from_deletion(assembly: Path, templates: 
     stacks = {name: one["properties"] for name, one in manifest.items() if one["type"] == "aws:cloudformation:stack"}
     protected = {name for name, properties in stacks.items() if properties.get("terminationProtection")}
     assert protected == {"MacroAiProductionStack", "MacroAiProductionRollbackStack"}
-    for name, kept in (("Production", "true"), ("Feature", "false")):
+    for name, expected_value in (("Production", "true"), ("Feature", "false")):
         (balancer,) = resources(templates[f"MacroAi{name}Stack"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
         attributes = {one["Key"]: one["Value"] for one in balancer["LoadBalancerAttributes"]}
-        assert attributes["deletion_protection.enabled"] == kept
+        assert attributes["deletion_protection.enabled"] == expected_value
 
 
-@pytest.mark.parametrize("where", [{}, HERE])
+@pytest.mark.parametrize("account_and_region", [{}, HERE])
 def test_every_finding_of_cdk_nag_is_acknowledged_with_and_without_a_known_account(
-    where: dict[str, Any], tmp_path: Path, database_context: dict[str, Any]
+    account_and_region: dict[str, Any], tmp_path: Path, database_context: dict[str, Any]
 ) -> None:
     """cdk-nag writes tokens and concrete values differently, and acknowledgements quote its text."""
-    production = {**database_context["environments"]["production"], **where}
+    production = {**database_context["environments"]["production"], **account_and_region}
     place = {"functions": {"probes_in_vpc": PLACE}}
-    given = {"aws:cdk:bundling-stacks": [], "environments": {"production": {**production, **place}}}
-    build(tmp_path, given, validate=False, review=True).synth()
+    app_context = {"aws:cdk:bundling-stacks": [], "environments": {"production": {**production, **place}}}
+    build(tmp_path, app_context, validate=False, review=True).synth()

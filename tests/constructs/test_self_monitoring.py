@@ -12,7 +12,7 @@ FAILURES = {
     f"{PREFIX}-rollback-undelivered",
     f"{PREFIX}-rollback-failed-events",
     *(f"{PREFIX}-{machine}-{end}" for machine in ("rollback", "promotion") for end in EXECUTIONS),
-    *(f"{PREFIX}-rollback-{function}-{what}" for function in FUNCTIONS for what in ("errors", "throttles")),
+    *(f"{PREFIX}-rollback-{function}-{kind}" for function in FUNCTIONS for kind in ("errors", "throttles")),
 }
 SILENT = f"{PREFIX}-rollback-janitor-silent"
 FROM_THE_JANITOR = {f"{PREFIX}-express-api-stale-lease", f"{PREFIX}-express-api-no-rollback-target"}
@@ -27,48 +27,60 @@ def resources(template: Template, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def watching(templates: dict[str, Template]) -> dict[str, Alarm]:
-    """The alarms that page, by name."""
+def paging_alarms(templates: dict[str, Template]) -> dict[str, Alarm]:
+    """Return the alarms that page an operator, by name."""
     alarms = resources(templates["MacroAiProductionRollbackStack"], "AWS::CloudWatch::Alarm")
     return {alarm["AlarmName"]: alarm for alarm in alarms if "AlarmActions" in alarm}
 
 
-def test_each_way_in_which_the_system_can_fail_has_an_alarm(watching: dict[str, Alarm]) -> None:
-    assert set(watching) == FAILURES | FROM_THE_JANITOR | {SILENT}
+def test_each_way_in_which_the_system_can_fail_has_an_alarm(paging_alarms: dict[str, Alarm]) -> None:
+    assert set(paging_alarms) == FAILURES | FROM_THE_JANITOR | {SILENT}
 
 
-def test_each_alarm_publishes_to_the_critical_topic_on_alarm_only(watching: dict[str, Alarm]) -> None:
-    for alarm in watching.values():
+def test_each_alarm_publishes_to_the_critical_topic_on_alarm_only(paging_alarms: dict[str, Alarm]) -> None:
+    for alarm in paging_alarms.values():
         (topic,) = alarm["AlarmActions"]
         assert "Critical" in topic["Ref"]
         assert not {"OKActions", "InsufficientDataActions"} & set(alarm)
 
 
-def test_missing_data_is_fine_for_failures_breaching_for_the_janitor_and_ignored_for_its_findings(
-    watching: dict[str, Alarm],
+def test_missing_data_is_ok_for_failures_breaching_for_the_janitor_and_ignored_for_its_findings(
+    paging_alarms: dict[str, Alarm],
 ) -> None:
-    assert {watching[name]["TreatMissingData"] for name in FAILURES} == {"notBreaching"}
-    assert watching[SILENT]["TreatMissingData"] == "breaching"
-    assert {watching[name]["TreatMissingData"] for name in FROM_THE_JANITOR} == {"ignore"}
+    assert {paging_alarms[name]["TreatMissingData"] for name in FAILURES} == {"notBreaching"}
+    assert paging_alarms[SILENT]["TreatMissingData"] == "breaching"
+    assert {paging_alarms[name]["TreatMissingData"] for name in FROM_THE_JANITOR} == {"ignore"}
 
 
-def test_each_failure_alarm_is_about_one_state_machine_function_or_queue(watching: dict[str, Alarm]) -> None:
-    seen = set()
+def test_each_failure_alarm_is_about_one_state_machine_function_or_queue(paging_alarms: dict[str, Alarm]) -> None:
+    subjects = set()
     for name in FAILURES:
-        alarm = watching[name]
+        alarm = paging_alarms[name]
         (dimension,) = alarm["Dimensions"]
         assert dimension["Name"] == NAMESPACES[alarm["Namespace"]]
-        seen.add((alarm["MetricName"], json.dumps(dimension["Value"], sort_keys=True)))
-    assert len(seen) == len(FAILURES)
+        subjects.add((alarm["MetricName"], json.dumps(dimension["Value"], sort_keys=True)))
+    assert len(subjects) == len(FAILURES)
 
 
-def test_the_alarms_on_the_janitors_metrics_use_the_names_that_the_janitor_writes(watching: dict[str, Alarm]) -> None:
+def test_the_alarms_on_the_janitors_metrics_use_the_names_that_the_janitor_writes(
+    paging_alarms: dict[str, Alarm],
+) -> None:
     def describe(name: str) -> tuple[Any, ...]:
-        alarm = watching[name]
+        alarm = paging_alarms[name]
         dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
-        of = (dimensions.pop("Application"), dimensions.pop("Environment"), dimensions.pop("Service", None))
+        dimension_values = (
+            dimensions.pop("Application"),
+            dimensions.pop("Environment"),
+            dimensions.pop("Service", None),
+        )
         assert not dimensions
-        return alarm["Namespace"], alarm["MetricName"], of, alarm["ComparisonOperator"], alarm["Threshold"]
+        return (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            dimension_values,
+            alarm["ComparisonOperator"],
+            alarm["Threshold"],
+        )
 
     below, above = "LessThanThreshold", "GreaterThanThreshold"
     on_service = ("macro-ai", "production", "express-api")

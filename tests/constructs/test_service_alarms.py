@@ -54,9 +54,9 @@ def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
     resources = app.synth().get_stack_by_name("Alarms").template["Resources"]
     kinds = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
     return {
-        found["Properties"]["AlarmName"]: {**found["Properties"], "id": name}
-        for name, found in resources.items()
-        if found["Type"] in kinds
+        resource["Properties"]["AlarmName"]: {**resource["Properties"], "id": name}
+        for name, resource in resources.items()
+        if resource["Type"] in kinds
     }
 
 
@@ -93,56 +93,56 @@ class Minutes:
 def in_alarm(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
     """Return the alarms in ALARM, without the service's name before them."""
     alarms = alarms_of(groups, shared=shared)
-    states = {name: _state(given, minutes) for name, given in alarms.items() if "AlarmRule" not in given}
-    by_id = {given["id"]: states[name] for name, given in alarms.items() if name in states}
-    for name, given in alarms.items():
-        if "AlarmRule" in given:
-            states[name] = "ALARM" if composite_rules.parse(_rule(given)).holds(by_id.__getitem__) else "OK"
+    states = {name: _state(properties, minutes) for name, properties in alarms.items() if "AlarmRule" not in properties}
+    by_id = {properties["id"]: states[name] for name, properties in alarms.items() if name in states}
+    for name, properties in alarms.items():
+        if "AlarmRule" in properties:
+            states[name] = "ALARM" if composite_rules.parse(_rule(properties)).holds(by_id.__getitem__) else "OK"
     return {name.removeprefix(f"{PREFIX}-{SERVICE}-") for name, state in states.items() if state == "ALARM"}
 
 
-def _rule(given: dict[str, Any]) -> str:
+def _rule(properties: dict[str, Any]) -> str:
     """Return the alarm rule with logical ids in place of ARNs."""
-    parts = given["AlarmRule"]["Fn::Join"][1]
+    parts = properties["AlarmRule"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
 
 
-def _state(given: dict[str, Any], minutes: Minutes) -> str:
-    queries = [_query(query) for query in given.get("Metrics", ())]
+def _state(properties: dict[str, Any], minutes: Minutes) -> str:
+    queries = [_query(query) for query in properties.get("Metrics", ())]
     alarm = SimpleNamespace(
-        namespace=given.get("Namespace"),
-        metric_name=given.get("MetricName"),
-        dimensions=_dimensions(given),
-        statistic=given.get("Statistic"),
-        extended_statistic=given.get("ExtendedStatistic"),
-        period=given.get("Period", 60),
-        evaluation_periods=given["EvaluationPeriods"],
-        datapoints_to_alarm=given["DatapointsToAlarm"],
-        threshold=given["Threshold"],
-        comparison_operator=given["ComparisonOperator"],
-        treat_missing_data=given["TreatMissingData"],
+        namespace=properties.get("Namespace"),
+        metric_name=properties.get("MetricName"),
+        dimensions=_dimensions(properties),
+        statistic=properties.get("Statistic"),
+        extended_statistic=properties.get("ExtendedStatistic"),
+        period=properties.get("Period", 60),
+        evaluation_periods=properties["EvaluationPeriods"],
+        datapoints_to_alarm=properties["DatapointsToAlarm"],
+        threshold=properties["Threshold"],
+        comparison_operator=properties["ComparisonOperator"],
+        treat_missing_data=properties["TreatMissingData"],
         metric_data_queries=queries,
     )
     return evaluate(alarm, minutes, 0).state or "kept"  # type: ignore[arg-type]
 
 
-def _query(given: dict[str, Any]) -> SimpleNamespace:
-    stat = given.get("MetricStat")
+def _query(query: dict[str, Any]) -> SimpleNamespace:
+    stat = query.get("MetricStat")
     metric = stat and SimpleNamespace(
         namespace=stat["Metric"]["Namespace"],
         metric_name=stat["Metric"]["MetricName"],
         dimensions=_dimensions(stat["Metric"]),
     )
     return SimpleNamespace(
-        id=given["Id"],
-        expression=given.get("Expression"),
-        return_data=given.get("ReturnData"),
+        id=query["Id"],
+        expression=query.get("Expression"),
+        return_data=query.get("ReturnData"),
         metric_stat=stat and SimpleNamespace(metric=metric, period=stat["Period"], stat=stat["Stat"]),
     )
 
 
-def _dimensions(given: dict[str, Any]) -> list[SimpleNamespace]:
-    return [SimpleNamespace(name=d["Name"], value=d["Value"]) for d in given.get("Dimensions", ())]
+def _dimensions(properties: dict[str, Any]) -> list[SimpleNamespace]:
+    return [SimpleNamespace(name=d["Name"], value=d["Value"]) for d in properties.get("Dimensions", ())]
 
 
 @pytest.fixture(params=READINGS, ids=str, autouse=True)
@@ -151,8 +151,8 @@ def _reading(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def healthy(groups: int = 1) -> Minutes:
-    """Add two healthy targets to each group; three nodes agree about them."""
+def healthy_minutes(groups: int = 1) -> Minutes:
+    """Build samples with two healthy targets in each group; three nodes of the load balancer agree."""
     minutes = Minutes()
     for group in range(groups):
         minutes.put("HealthyHostCount", 2, 2, 2, group=group)
@@ -163,32 +163,32 @@ def healthy(groups: int = 1) -> Minutes:
 class TestAnyLoadBalancer:
     @pytest.mark.parametrize("shared", [False, True])
     def test_a_service_that_never_failed_has_no_alarm(self, shared: bool) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(100)
         assert in_alarm(minutes, shared=shared) == set()
 
     @pytest.mark.parametrize("shared", [False, True])
     def test_errors_of_targets_fire_degraded_though_the_load_balancer_never_failed(self, shared: bool) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(100, failed=10)
         assert in_alarm(minutes, shared=shared) == {"error-rate", "degraded"}
 
     @pytest.mark.parametrize("shared", [False, True])
     def test_few_failing_requests_fire_no_alarm(self, shared: bool) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(10, failed=10)
         assert in_alarm(minutes, shared=shared) == set()
 
     def test_rule_11_an_outage_without_any_counted_request_fires_outage(
         self,
     ) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.put("HTTPCode_ELB_5XX_Count", 100)
         assert {"near-total-errors", "outage"} <= in_alarm(minutes)
 
     @pytest.mark.parametrize("shared", [False, True])
     def test_slow_responses_fire_degraded(self, shared: bool) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(100)
         for group in (None, 0):
             minutes.put("TargetResponseTime", 5.0, 6.0, group=group)
@@ -196,12 +196,12 @@ class TestAnyLoadBalancer:
 
     @pytest.mark.parametrize("shared", [False, True])
     def test_a_service_without_traffic_has_no_alarm(self, shared: bool) -> None:
-        assert in_alarm(healthy(), shared=shared) == set()
+        assert in_alarm(healthy_minutes(), shared=shared) == set()
 
 
 class TestSharedLoadBalancer:
     def test_another_services_outage_fires_no_alarm(self) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(20)
         minutes.put("HTTPCode_ELB_5XX_Count", 500)  # the requests may be of any service behind the load balancer
         assert in_alarm(minutes, shared=True) == set()
@@ -214,7 +214,7 @@ class TestSharedLoadBalancer:
         assert in_alarm(minutes, shared=True) == {"no-healthy-targets", "outage"}
 
     def test_targets_that_refuse_connections_fire_the_services_alarms(self) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.serve(100)
         minutes.put("TargetConnectionErrorCount", 100, group=0)
         assert {"error-rate", "near-total-errors", "outage"} <= in_alarm(minutes, shared=True)
@@ -222,7 +222,7 @@ class TestSharedLoadBalancer:
 
 class TestNodesOfTheLoadBalancer:
     def test_a_new_node_that_finds_no_healthy_target_is_no_outage(self) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.put("HealthyHostCount", 0, group=0, minutes=range(MINUTES - 2, MINUTES))
         assert in_alarm(minutes) == set()
         (rows,) = (rows for key, rows in minutes.samples.items() if key[1] == "HealthyHostCount")
@@ -240,12 +240,12 @@ class TestNodesOfTheLoadBalancer:
         assert in_alarm(minutes) == {"no-healthy-targets", "unhealthy-targets", "degraded", "outage"}
 
     def test_a_target_that_one_node_finds_unhealthy_fires_no_alarm(self) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         minutes.put("UnHealthyHostCount", 2, group=0)
         assert in_alarm(minutes) == set()
 
     def test_rule_11_target_groups_without_data_are_an_outage(self) -> None:
-        minutes = healthy()
+        minutes = healthy_minutes()
         for rows in minutes.samples.values():
             rows[-2:] = [[], []]
         assert in_alarm(minutes) == {"no-healthy-targets", "outage"}
@@ -258,8 +258,8 @@ class TestSeveralTargetGroups:
         self, groups: int, shared: bool
     ) -> None:
         alarms = alarms_of(groups, shared=shared)
-        for given in alarms.values():
-            assert sum("MetricStat" in query for query in given.get("Metrics", ())) <= 10
+        for properties in alarms.values():
+            assert sum("MetricStat" in query for query in properties.get("Metrics", ())) <= 10
         leaves = set(leaf_alarms(PREFIX, SERVICE, (*RATE_ALARMS, *STATE_ALARMS)))
         composites = {degraded_alarm(PREFIX, SERVICE), outage_alarm(PREFIX, SERVICE)}
         assert composites < set(alarms) <= leaves | composites
@@ -267,19 +267,19 @@ class TestSeveralTargetGroups:
     @pytest.mark.parametrize("groups", COUNTS)
     @pytest.mark.parametrize("shared", [False, True])
     def test_errors_behind_the_last_target_group_fire_both_composites(self, groups: int, shared: bool) -> None:
-        minutes = healthy(groups)
+        minutes = healthy_minutes(groups)
         minutes.serve(100, failed=95, group=groups - 1)
         assert {"degraded", "outage"} <= in_alarm(minutes, groups, shared=shared)
 
     @pytest.mark.parametrize("groups", COUNTS)
     def test_an_outage_needs_all_target_groups_without_healthy_targets(self, groups: int) -> None:
-        minutes = healthy(groups)
+        minutes = healthy_minutes(groups)
         assert in_alarm(minutes, groups) == set()
         for group in range(groups):
             minutes.samples = {key: rows for key, rows in minutes.samples.items() if f"g{group}/" not in str(key)}
             assert ("outage" in in_alarm(minutes, groups)) is (group == groups - 1)
 
     def test_a_mistyped_target_group_beside_a_right_one_causes_and_hides_no_outage(self) -> None:
-        minutes = healthy(1)
+        minutes = healthy_minutes(1)
         assert "outage" not in in_alarm(minutes, 2)
         assert "outage" in in_alarm(Minutes(), 2)

@@ -29,7 +29,7 @@ PLACE = {
 
 
 @pytest.fixture(scope="module")
-def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def existing_template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     service = {"name": "shop", "cluster": "shop", "ecs_service": "shop-web", "container": "web", "existing": EXISTING}
     context = {
         "aws:cdk:bundling-stacks": [],
@@ -44,24 +44,24 @@ def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function")
-    return {properties["FunctionName"]: properties for properties in found}
+    all_properties = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function")
+    return {properties["FunctionName"]: properties for properties in all_properties}
 
 
-def test_an_existing_service_needs_no_service_stack(attached: dict[str, Any]) -> None:
-    assert "Fn::ImportValue" not in json.dumps(attached)
-    assert str(EXISTING["load_balancer"]) in json.dumps(attached)
+def test_an_existing_service_needs_no_service_stack(existing_template: dict[str, Any]) -> None:
+    assert "Fn::ImportValue" not in json.dumps(existing_template)
+    assert str(EXISTING["load_balancer"]) in json.dumps(existing_template)
 
 
-def test_every_target_group_has_an_alarm(attached: dict[str, Any]) -> None:
-    alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+def test_every_target_group_has_an_alarm(existing_template: dict[str, Any]) -> None:
+    alarms = [r["Properties"] for r in existing_template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     watched = [alarm for alarm in alarms if "no-healthy-targets" in alarm["AlarmName"]]
     groups = [d["Value"] for alarm in watched for d in alarm["Dimensions"] if d["Name"] == "TargetGroup"]
     assert groups == EXISTING["target_groups"]
 
 
-def test_the_alarms_count_no_errors_of_a_load_balancer_that_may_be_shared(attached: dict[str, Any]) -> None:
-    alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+def test_the_alarms_count_no_errors_of_a_load_balancer_that_may_be_shared(existing_template: dict[str, Any]) -> None:
+    alarms = [r["Properties"] for r in existing_template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     assert "HTTPCode_Target_5XX_Count" in json.dumps(alarms)
     assert "HTTPCode_ELB_5XX_Count" not in json.dumps(alarms)
 
@@ -69,20 +69,22 @@ def test_the_alarms_count_no_errors_of_a_load_balancer_that_may_be_shared(attach
 PROBING = {"macro-ai-production-rollback-report", "macro-ai-production-rollback-promote"}
 
 
-def test_only_functions_that_probe_are_placed_in_the_vpc(attached: dict[str, Any]) -> None:
-    assert {name for name, function in functions(attached).items() if "VpcConfig" in function} == PROBING
+def test_only_functions_that_probe_are_placed_in_the_vpc(existing_template: dict[str, Any]) -> None:
+    assert {name for name, function in functions(existing_template).items() if "VpcConfig" in function} == PROBING
 
 
-def test_a_function_in_a_vpc_may_create_its_network_interfaces(attached: dict[str, Any]) -> None:
-    """Lambda refuses such a function without it (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
-    roles = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    of_functions = {r["Description"].split()[-1]: r for r in roles if "function" in r.get("Description", "")}
-    allowed = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
+def test_a_function_in_a_vpc_may_create_its_network_interfaces(existing_template: dict[str, Any]) -> None:
+    """Lambda refuses a function in a VPC without this permission (Lambda developer guide, "Giving Lambda functions
+    access to a VPC").
+    """
+    roles = [r["Properties"] for r in existing_template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    function_roles = {r["Description"].split()[-1]: r for r in roles if "function" in r.get("Description", "")}
+    allowed = {name for name, role in function_roles.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
     assert allowed == PROBING
 
 
-def test_runtime_and_architecture_follow_the_bundles_platform(attached: dict[str, Any]) -> None:
-    for function in functions(attached).values():
+def test_runtime_and_architecture_follow_the_bundles_platform(existing_template: dict[str, Any]) -> None:
+    for function in functions(existing_template).values():
         assert (function["Runtime"], function["Architectures"]) == ("python3.11", ["x86_64"])
     default = BundleSettings()
     assert (default.runtime.name, default.architecture.name) == ("python3.13", "arm64")

@@ -29,11 +29,11 @@ def step_of(state: dict[str, Any]) -> Step:
     return Step.DONE if state["Type"] == "Succeed" else Step(state["Parameters"]["Payload"]["step"])
 
 
-def holds(rule: dict[str, Any], given: Any) -> bool:
+def holds(rule: dict[str, Any], execution_input: Any) -> bool:
     """Return whether a Choice rule matches an input: the operators that our rules use, strict about types as AWS is."""
     if "And" in rule:
-        return all(holds(part, given) for part in rule["And"])
-    value, missing = given, object()
+        return all(holds(part, execution_input) for part in rule["And"])
+    value, missing = execution_input, object()
     for field in rule["Variable"].removeprefix("$.").split("."):
         value = value.get(field, missing) if isinstance(value, dict) else missing
     if "IsPresent" in rule:
@@ -48,11 +48,11 @@ def holds(rule: dict[str, Any], given: Any) -> bool:
 def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
     """Return the steps that each step can lead to, through its Choice and its Wait, if it has one."""
     states = definition["States"]
-    found: dict[Step, set[Step]] = {}
+    targets_by_step: dict[Step, set[Step]] = {}
     for state in states.values():
         if state["Type"] not in {"Task", "Succeed"}:
             continue
-        targets = found.setdefault(step_of(state), set())
+        targets = targets_by_step.setdefault(step_of(state), set())
         if state["Type"] == "Succeed":
             continue
         for rule in states[state["Next"]]["Choices"]:
@@ -61,7 +61,7 @@ def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
                 target = states[target["Next"]]
             assert rule == {"Variable": "$.next", "StringEquals": step_of(target).value, "Next": rule["Next"]}
             targets.add(step_of(target))
-    return found
+    return targets_by_step
 
 
 @pytest.mark.parametrize("name", WITH_DATABASE)
@@ -70,12 +70,14 @@ def test_the_state_machine_has_exactly_the_edges_of_the_route(name: str, definit
 
 
 @pytest.mark.parametrize("name", WITHOUT_DATABASE)
-def test_without_a_database_only_the_database_steps_of_the_route_are_missing(
+def test_a_state_machine_without_a_database_lacks_only_the_database_steps_of_the_route(
     name: str, definitions: Definitions
 ) -> None:
-    of_databases = {Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS}
-    others = {step: set(targets) - of_databases for step, targets in EDGES.items() if step not in of_databases}
-    assert edges(definitions[name]) == others
+    database_steps = {Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS}
+    expected_edges = {
+        step: set(targets) - database_steps for step, targets in EDGES.items() if step not in database_steps
+    }
+    assert edges(definitions[name]) == expected_edges
     assert "atabase" not in json.dumps(definitions[name])
 
 
@@ -87,7 +89,7 @@ def test_the_state_machine_has_the_entrances_of_the_route(name: str, definitions
 
 
 @pytest.mark.parametrize(
-    "given",
+    "execution_input",
     [
         {},
         {"Comment": "Insert your JSON here"},
@@ -104,11 +106,13 @@ def test_the_state_machine_has_the_entrances_of_the_route(name: str, definitions
         {"detail": {"eventName": "SERVICE_DEPLOYMENT_FAILED"}},
     ],
 )
-def test_the_state_machine_chooses_the_entrance_of_the_route(given: dict[str, Any], definitions: Definitions) -> None:
+def test_the_state_machine_chooses_the_entrance_of_the_route(
+    execution_input: dict[str, Any], definitions: Definitions
+) -> None:
     definition = definitions[WORKFLOWS[0]]
-    chosen = definition["States"][definition["StartAt"]]
-    reached = next((rule["Next"] for rule in chosen["Choices"] if holds(rule, given)), chosen["Default"])
-    assert step_of(definition["States"][reached]) is entrance(given)
+    choice = definition["States"][definition["StartAt"]]
+    reached = next((rule["Next"] for rule in choice["Choices"] if holds(rule, execution_input)), choice["Default"])
+    assert step_of(definition["States"][reached]) is entrance(execution_input)
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -137,10 +141,12 @@ def test_invalid_input_and_refused_calls_are_never_retried(name: str, definition
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
 def test_a_retry_names_existing_errors(name: str, definitions: Definitions) -> None:
     """Step Functions compares names: an error without a class of that name would never be retried, or always."""
-    ours = {name for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, Exception)}
+    error_names = {
+        name for name, member in vars(errors).items() if isinstance(member, type) and issubclass(member, Exception)
+    }
     for state in definitions[name]["States"].values():
         named = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
-        assert {error for error in named if "." not in error} <= ours
+        assert {error for error in named if "." not in error} <= error_names
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
@@ -168,38 +174,38 @@ def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp
         file = tmp_path / f"{name}.json"
         file.write_text(json.dumps(definition))
         paths += ["--json-path", str(file)]
-    done = subprocess.run([str(validator), *paths], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    process = subprocess.run([str(validator), *paths], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, f"{process.stdout}{process.stderr}"
 
 
-def guarded(rule: dict[str, Any]) -> tuple[set[str], set[str]]:
+def compared_and_checked(rule: dict[str, Any]) -> tuple[set[str], set[str]]:
     """Return a rule's variables that are compared without `IsPresent`, and those that `IsPresent` checks."""
     if "And" not in rule:
         return ({rule["Variable"]}, set()) if "IsPresent" not in rule else (set(), {rule["Variable"]})
     bare: set[str] = set()
     present: set[str] = set()
     for part in rule["And"]:  # Step Functions evaluates the parts in this order
-        found, vouched = guarded(part)
-        bare |= found - present
-        present |= vouched
+        compared, checked = compared_and_checked(part)
+        bare |= compared - present
+        present |= checked
     return bare, present
 
 
-def answers_before(name: str, states: dict[str, Any]) -> set[str] | None:
+def fields_before(name: str, states: dict[str, Any]) -> set[str] | None:
     """Return the fields that every Task before a state returns; None: a state of another type leads there too."""
-    before = [state for state in states.values() if name in targets_of(state)]
-    if not before or any(state["Type"] not in {"Task", "Choice"} for state in before):
+    predecessors = [state for state in states.values() if name in targets_of(state)]
+    if not predecessors or any(state["Type"] not in {"Task", "Choice"} for state in predecessors):
         return None
-    found: list[set[str] | None] = []
-    for state in before:
+    field_sets: list[set[str] | None] = []
+    for state in predecessors:
         if state["Type"] == "Task":
             is_promotion = "PromoteFunction" in state["Parameters"]["FunctionName"]
-            found.append(set((PromotionCursor if is_promotion else Cursor).model_fields))
+            field_sets.append(set((PromotionCursor if is_promotion else Cursor).model_fields))
         else:
-            (own,) = [one for one, its in states.items() if its is state]
-            found.append(answers_before(own, states))
-    known = [fields for fields in found if fields is not None]
-    return set.intersection(*known) if len(known) == len(found) else None
+            (state_name,) = [candidate for candidate, candidate_state in states.items() if candidate_state is state]
+            field_sets.append(fields_before(state_name, states))
+    known_fields = [fields for fields in field_sets if fields is not None]
+    return set.intersection(*known_fields) if len(known_fields) == len(field_sets) else None
 
 
 def targets_of(state: dict[str, Any]) -> set[str]:
@@ -213,17 +219,17 @@ def test_no_choice_or_wait_uses_a_field_that_may_be_missing(name: str, definitio
     states = machine["States"]
     compared = 0
     for key, state in states.items():
-        bare = set().union(*(guarded(rule)[0] for rule in state.get("Choices", ())))
+        bare = set().union(*(compared_and_checked(rule)[0] for rule in state.get("Choices", ())))
         bare |= {state["SecondsPath"]} if "SecondsPath" in state else set()
-        fields = answers_before(key, states) if key != machine["StartAt"] else None
+        fields = fields_before(key, states) if key != machine["StartAt"] else None
         assert not bare or fields is not None, f"{key} looks at {bare}, and anything may lead there"
         assert {path.removeprefix("$.") for path in bare} <= (fields or set()), key
         compared += len(bare)
     assert compared > 1
 
 
-def test_a_comparison_with_a_field_that_may_be_missing_is_found() -> None:
-    assert guarded({"Variable": "$.a", "StringEquals": "b", "Next": "C"}) == ({"$.a"}, set())
+def test_a_comparison_with_a_field_that_may_be_missing_is_detected() -> None:
+    assert compared_and_checked({"Variable": "$.a", "StringEquals": "b", "Next": "C"}) == ({"$.a"}, set())
     present, compared = {"Variable": "$.a", "IsPresent": True}, {"Variable": "$.a", "StringEquals": "b"}
-    assert guarded({"And": [present, compared]}) == (set(), {"$.a"})
-    assert guarded({"And": [compared, present]})[0] == {"$.a"}
+    assert compared_and_checked({"And": [present, compared]}) == (set(), {"$.a"})
+    assert compared_and_checked({"And": [compared, present]})[0] == {"$.a"}

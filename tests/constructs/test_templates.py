@@ -19,7 +19,7 @@ STACKS = [
 ]
 
 
-def of(template: Template, kind: str) -> list[dict[str, Any]]:
+def properties_of(template: Template, kind: str) -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
 
 
@@ -57,7 +57,10 @@ def test_every_event_target_gives_up_within_minutes_and_keeps_undelivered_events
     templates: dict[str, Template],
 ) -> None:
     targets = [
-        target for name in STACKS for rule in of(templates[name], "AWS::Events::Rule") for target in rule["Targets"]
+        target
+        for name in STACKS
+        for rule in properties_of(templates[name], "AWS::Events::Rule")
+        for target in rule["Targets"]
     ]
     assert len(targets) == 3 * 7
     for target in targets:
@@ -68,16 +71,16 @@ def test_every_event_target_gives_up_within_minutes_and_keeps_undelivered_events
 
 def test_rule_11_no_trigger_alarm_treats_missing_data_as_missing(templates: dict[str, Template]) -> None:
     for name in STACKS:
-        alarms = of(templates[name], "AWS::CloudWatch::Alarm")
+        alarms = properties_of(templates[name], "AWS::CloudWatch::Alarm")
         leaves = [a for a in alarms if any(a["AlarmName"].endswith(leaf) for leaf in (*RATE_ALARMS, *STATE_ALARMS))]
         assert len(leaves) == (7 if "Rollback" in name else 0)
         assert {alarm["TreatMissingData"] for alarm in leaves} <= {"notBreaching", "breaching"}
 
 
 def test_the_functions_find_the_composite_alarms_by_name(templates: dict[str, Template]) -> None:
-    found = {alarm["AlarmName"] for alarm in of(templates[STACKS[1]], "AWS::CloudWatch::CompositeAlarm")}
+    names = {alarm["AlarmName"] for alarm in properties_of(templates[STACKS[1]], "AWS::CloudWatch::CompositeAlarm")}
     prefix, service = "macro-ai-production", "express-api"
-    assert found == {degraded_alarm(prefix, service), outage_alarm(prefix, service)}
+    assert names == {degraded_alarm(prefix, service), outage_alarm(prefix, service)}
 
 
 def test_production_can_not_be_deleted_by_accident(templates: dict[str, Template]) -> None:
@@ -88,14 +91,14 @@ def test_production_can_not_be_deleted_by_accident(templates: dict[str, Template
 
 
 def test_the_repository_first_keeps_the_images_that_a_rollback_needs(templates: dict[str, Template]) -> None:
-    (repository,) = of(templates[STACKS[0]], "AWS::ECR::Repository")
+    (repository,) = properties_of(templates[STACKS[0]], "AWS::ECR::Repository")
     rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     first = min(rules, key=lambda rule: int(rule["rulePriority"]))
     assert first["selection"]["tagPrefixList"] == ["last-known-good-"]
 
 
 def test_the_service_keeps_its_capacity_while_it_deploys(templates: dict[str, Template]) -> None:
-    (service,) = of(templates[STACKS[0]], "AWS::ECS::Service")
+    (service,) = properties_of(templates[STACKS[0]], "AWS::ECS::Service")
     deployment = service["DeploymentConfiguration"]
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (100, 200)
     assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}

@@ -1,4 +1,4 @@
-"""Definitions read and registered whole, on the bytes that go over the wire: what the SDK does not know is kept."""
+"""Definitions are read and registered with members that the SDK does not know: tests on the bytes of HTTP requests."""
 
 import json
 from io import BytesIO
@@ -15,7 +15,7 @@ from rollback.errors import CallRefused
 
 
 class Wire:
-    """ECS as its bytes: one body to answer with, and the bodies that it was sent."""
+    """Answer ECS's HTTP requests with these bodies, and record the bodies of the requests."""
 
     def __init__(self, *answers: tuple[int, dict[str, Any]]) -> None:
         self.answers, self.sent = list(answers), list[dict[str, Any]]()
@@ -37,28 +37,31 @@ class Raw(BytesIO):
         yield self.read()
 
 
-def of_tomorrow() -> dict[str, Any]:
-    """A definition with members that no SDK knows yet."""
-    made = definition("v1", ofTomorrow={"enabled": True}, registeredAt=1772334000.5)
-    made["containerDefinitions"][0] |= {"ofTomorrow": 1, "healthCheck": {"command": ["CMD", "true"], "ofTomorrow": 2}}
-    return made
+def definition_with_unknown_members() -> dict[str, Any]:
+    """Build a definition with members that no SDK knows yet."""
+    task_definition = definition("v1", ofTomorrow={"enabled": True}, registeredAt=1772334000.5)
+    task_definition["containerDefinitions"][0] |= {
+        "ofTomorrow": 1,
+        "healthCheck": {"command": ["CMD", "true"], "ofTomorrow": 2},
+    }
+    return task_definition
 
 
 REGISTERED = (200, {"taskDefinition": {"taskDefinitionArn": "arn:registered"}})
 
 
-def test_what_the_sdk_does_not_know_is_read() -> None:
-    wire = Wire((200, {"taskDefinition": of_tomorrow(), "tags": [{"key": "team", "value": "web"}]}))
-    found = wire.services.definition("web")
-    assert found is not None
-    assert found["ofTomorrow"] == {"enabled": True}
-    assert found["containerDefinitions"][0]["ofTomorrow"] == 1
-    assert found["containerDefinitions"][0]["healthCheck"]["ofTomorrow"] == 2
-    assert found["tags"] == [{"key": "team", "value": "web"}]
+def test_members_that_the_sdk_does_not_know_are_read() -> None:
+    wire = Wire((200, {"taskDefinition": definition_with_unknown_members(), "tags": [{"key": "team", "value": "web"}]}))
+    task_definition = wire.services.definition("web")
+    assert task_definition is not None
+    assert task_definition["ofTomorrow"] == {"enabled": True}
+    assert task_definition["containerDefinitions"][0]["ofTomorrow"] == 1
+    assert task_definition["containerDefinitions"][0]["healthCheck"]["ofTomorrow"] == 2
+    assert task_definition["tags"] == [{"key": "team", "value": "web"}]
 
 
-def test_what_the_sdk_does_not_know_is_registered_again() -> None:
-    stored = normalised_definition(of_tomorrow(), {})
+def test_members_that_the_sdk_does_not_know_are_registered() -> None:
+    stored = normalised_definition(definition_with_unknown_members(), {})
     wire = Wire(REGISTERED)
     assert wire.services.register(stored, "web", "f" * 64, {"team": "web"}) == "arn:registered"
     (sent,) = wire.sent
@@ -66,27 +69,30 @@ def test_what_the_sdk_does_not_know_is_registered_again() -> None:
     assert sent == {**stored, "family": "web", "tags": tags}
 
 
-def test_what_ecs_refuses_of_it_is_left_out() -> None:
+def test_members_that_ecs_refuses_are_left_out() -> None:
     refusal = (400, {"__type": "ClientException", "message": "unknown member"})
     wire = Wire(refusal, REGISTERED)
-    assert wire.services.register(normalised_definition(of_tomorrow(), {}), "web", "f" * 64) == "arn:registered"
+    assert (
+        wire.services.register(normalised_definition(definition_with_unknown_members(), {}), "web", "f" * 64)
+        == "arn:registered"
+    )
     assert "ofTomorrow" in wire.sent[0]
     assert "ofTomorrow" not in json.dumps(wire.sent[1])
 
 
-def test_a_definition_that_the_sdk_knows_whole_is_sent_once_and_its_refusal_is_told() -> None:
+def test_a_definition_of_known_members_is_sent_once_and_its_refusal_is_raised() -> None:
     wire = Wire((400, {"__type": "ClientException", "message": "no such role"}))
     with pytest.raises(CallRefused, match="no such role"):
         wire.services.register(normalised_definition(definition("v1"), {}), "web", "f" * 64)
     assert len(wire.sent) == 1
 
 
-def test_a_member_that_is_null_is_none() -> None:
-    """Another emulator answers with them; the SDK refuses to send one back."""
-    made = {**of_tomorrow(), "runtimePlatform": None, "ofTomorrow": {"enabled": None}}
-    made["containerDefinitions"][0]["healthCheck"]["ofTomorrow"] = None
-    wire = Wire((200, {"taskDefinition": made}), REGISTERED)
-    found = wire.services.definition("web")
-    assert found is not None
-    assert wire.services.register(normalised_definition(found, {}), "web", "f" * 64) == "arn:registered"
+def test_a_null_member_of_a_definition_is_dropped() -> None:
+    """Another emulator answers with null members; the SDK refuses to send a null member."""
+    answer = {**definition_with_unknown_members(), "runtimePlatform": None, "ofTomorrow": {"enabled": None}}
+    answer["containerDefinitions"][0]["healthCheck"]["ofTomorrow"] = None
+    wire = Wire((200, {"taskDefinition": answer}), REGISTERED)
+    task_definition = wire.services.definition("web")
+    assert task_definition is not None
+    assert wire.services.register(normalised_definition(task_definition, {}), "web", "f" * 64) == "arn:registered"
     assert "null" not in json.dumps(wire.sent)

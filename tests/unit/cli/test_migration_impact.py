@@ -93,9 +93,9 @@ CLASSES: tuple[tuple[str, Impact], ...] = (
 
 @pytest.mark.parametrize(("sql", "impact"), CLASSES, ids=[sql[:60] for sql, _ in CLASSES])
 def test_a_migration_is_classified_by_its_text(sql: str, impact: Impact) -> None:
-    classified = classify(sql)
-    assert classified.impact is impact, classified
-    assert bool(classified.reasons) == (impact in (BREAKING, UNKNOWN))
+    migration_impact = classify(sql)
+    assert migration_impact.impact is impact, migration_impact
+    assert bool(migration_impact.reasons) == (impact in (BREAKING, UNKNOWN))
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_a_reason_has_the_names_as_the_migration_writes_them(sql: str, reason: s
 @pytest.mark.parametrize(
     "sql", ["UPDATE users SET a = 1", "TRUNCATE users", "REVOKE ALL ON users FROM app", "SELECT f()"]
 )
-def test_a_change_of_rows_or_privileges_does_not_show_in_the_structure(sql: str) -> None:
+def test_a_change_of_rows_or_privileges_is_not_visible_in_the_structure(sql: str) -> None:
     assert not classify(sql).is_visible_in_structure
 
 
 @pytest.mark.parametrize("sql", ["DROP TABLE users", "ALTER TABLE users RENAME TO people", "DROP TRIGGER t ON users"])
-def test_a_change_of_the_structure_shows_there(sql: str) -> None:
+def test_a_change_of_the_structure_is_visible_in_the_structure(sql: str) -> None:
     assert classify(sql).is_visible_in_structure
 
 
@@ -183,10 +183,10 @@ def test_a_change_of_the_structure_shows_there(sql: str) -> None:
         "\\i other.sql",
     ],
 )
-def test_a_change_that_the_structure_does_not_show_is_not_said_to_show(sql: str) -> None:
-    classified = classify(sql)
-    assert classified.impact in (BREAKING, UNKNOWN), classified
-    assert not classified.is_visible_in_structure, classified
+def test_a_change_that_the_structure_may_not_show_is_not_reported_as_visible(sql: str) -> None:
+    migration_impact = classify(sql)
+    assert migration_impact.impact in (BREAKING, UNKNOWN), migration_impact
+    assert not migration_impact.is_visible_in_structure, migration_impact
 
 
 @pytest.mark.parametrize(
@@ -211,25 +211,25 @@ def test_an_alembic_script_is_classified_without_its_journal_row() -> None:
     assert classify(sql).impact is ADDITIVE
 
 
-def applied_in_order(*files: str) -> MigrationImpact:
+def impact_of_files(*files: str) -> MigrationImpact:
     return combine_impacts(classify(file) for file in files)
 
 
-def test_an_object_that_one_file_drops_and_the_next_creates_again_does_not_show() -> None:
-    assert not applied_in_order("DROP TABLE orders", "CREATE TABLE orders (id int)").is_visible_in_structure
-    assert not applied_in_order("ALTER TABLE a DROP b CASCADE", "CREATE VIEW v AS SELECT 1").is_visible_in_structure
+def test_an_object_that_one_file_drops_and_the_next_creates_again_is_not_visible() -> None:
+    assert not impact_of_files("DROP TABLE orders", "CREATE TABLE orders (id int)").is_visible_in_structure
+    assert not impact_of_files("ALTER TABLE a DROP b CASCADE", "CREATE VIEW v AS SELECT 1").is_visible_in_structure
 
 
-def test_an_object_that_one_file_creates_and_the_next_drops_shows() -> None:
-    assert applied_in_order("CREATE TABLE orders (id int)", "DROP TABLE orders").is_visible_in_structure
-    assert applied_in_order("ALTER TABLE a DROP b CASCADE", "ALTER TABLE a ADD c text").is_visible_in_structure
+def test_an_object_that_one_file_creates_and_the_next_drops_is_visible() -> None:
+    assert impact_of_files("CREATE TABLE orders (id int)", "DROP TABLE orders").is_visible_in_structure
+    assert impact_of_files("ALTER TABLE a DROP b CASCADE", "ALTER TABLE a ADD c text").is_visible_in_structure
 
 
 @given(
     st.lists(st.sampled_from([sql for sql, _ in CLASSES if "never closed" not in sql and sql != "no sql"]), max_size=4)
 )
 def test_a_migration_is_never_worse_than_its_statements_alone(parts: list[str]) -> None:
-    """Statements before may excuse a statement, since its table is new then."""
+    """A statement on a table that an earlier statement creates is harmless."""
     alone = combine_impacts(classify(part) for part in parts)
     whole = classify("\n--> statement-breakpoint\n;".join(parts))
     order = list(Impact)
@@ -250,6 +250,6 @@ def test_a_quoted_name_is_never_a_keyword_and_is_read_unchanged(name: str) -> No
 
 @pytest.mark.parametrize("sql", ["'", '"', "$$", "/*", "/* /* */", "E'\\'", "SELECT " + "(" * 500 + "1" + ")" * 500])
 def test_a_text_that_can_not_be_parsed_is_unknown_with_a_reason(sql: str) -> None:
-    classified = classify(sql)
-    assert (classified.impact, classified.is_visible_in_structure) in ((UNKNOWN, False), (NONE, True))
-    assert (classified.impact is UNKNOWN) == bool(classified.reasons)
+    migration_impact = classify(sql)
+    assert (migration_impact.impact, migration_impact.is_visible_in_structure) in ((UNKNOWN, False), (NONE, True))
+    assert (migration_impact.impact is UNKNOWN) == bool(migration_impact.reasons)

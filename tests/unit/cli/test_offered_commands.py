@@ -145,7 +145,7 @@ def test_an_offered_command_is_complete(place: str) -> None:
         ("`rollback explode production` ends it", ["explode production"]),
     ],
 )
-def test_commands_are_told_from_prose(text: str, commands: list[str] | None) -> None:
+def test_commands_are_distinguished_from_prose(text: str, commands: list[str] | None) -> None:
     expected = ["status production", "unlock production"] if commands is None else commands
     assert list(offered_commands(text)) == expected
 

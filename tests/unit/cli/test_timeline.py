@@ -75,7 +75,7 @@ class WatchedSimulation:
 
 @pytest.fixture
 def watched() -> WatchedSimulation:
-    """Watch a service that only a restart from zero mends."""
+    """Watch a service that only a restart from zero repairs."""
     simulation = start_simulation()
     simulation.services.default_behaviour = "stale"
     return WatchedSimulation(simulation)
@@ -109,29 +109,29 @@ def test_the_watcher_prints_moves_of_a_step_that_ended_between_two_polls(watched
 def test_the_watcher_prints_each_move_once_however_often_it_polls(
     watched: WatchedSimulation, is_poll_due: Callable[[Rollback], bool]
 ) -> None:
-    ended = run_rollback(watched, is_poll_due)
+    rollback = run_rollback(watched, is_poll_due)
     watched.watcher.poll()
     watched.watcher.poll()
 
-    assert ended.service is not None
-    assert watched.moves() == list(ended.service.moves)
+    assert rollback.service is not None
+    assert watched.moves() == list(rollback.service.moves)
 
 
 def test_a_watcher_that_polls_only_at_the_end_prints_all_facts_in_order(watched: WatchedSimulation) -> None:
     watched.cloudwatch.change_state("ALARM")
-    ended = run_rollback(watched)
+    rollback = run_rollback(watched)
     watched.cloudwatch.change_state("OK")
     watched.pages.append(Page("it is over", "and this is the reason"))
 
     watched.watcher.poll()
 
-    assert ended.outcome is Outcome.SUCCEEDED
-    assert ended.service is not None
-    assert [left.escalation_level for left in ended.service.attempts] == [
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
         EscalationLevel.SERVICE,
         EscalationLevel.EMERGENCY,
     ]
-    wanted = [
+    patterns = [
         r"ledger: release v1 is promoted",
         rf"alarm {ALARM}: ALARM",
         r"started, trigger: alarm",
@@ -148,7 +148,7 @@ def test_a_watcher_that_polls_only_at_the_end_prints_all_facts_in_order(watched:
         r"PAGE: it is over",
     ]
     position = 0
-    for pattern in wanted:
+    for pattern in patterns:
         lines = enumerate(watched.printed)
         matches = [index for index, line in lines if index >= position and re.fullmatch(pattern, line)]
         assert matches, (pattern, watched.printed)
@@ -172,10 +172,10 @@ def test_the_watcher_prints_an_alarm_that_fires_only_between_two_polls(watched: 
 def test_the_watcher_prints_a_suppressed_rollback_in_one_line(watched: WatchedSimulation) -> None:
     watched.simulation.admit(execution="the first")
     watched.watcher.poll()
-    before = len(watched.printed)
+    line_count = len(watched.printed)
 
     watched.simulation.run(execution="the second", given=watched.simulation.fire_alarm(f"{ALARM}"))
     watched.watcher.poll()
 
-    (line,) = watched.printed[before:]
+    (line,) = watched.printed[line_count:]
     assert line.startswith("suppressed: ")

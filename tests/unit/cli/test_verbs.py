@@ -48,10 +48,10 @@ def test_an_operators_verb_needs_a_reason(terminal: At, words: tuple[str, ...]) 
 @pytest.mark.parametrize("words", VERBS_WITH_SERVICE, ids=[words[0] for words in VERBS_WITH_SERVICE])
 def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, words: tuple[str, ...]) -> None:
     simulation = start_simulation()
-    only = simulation.service_settings
-    both = (only, only.model_copy(update={"name": "worker"}))
+    service_settings = simulation.service_settings
+    services = (service_settings, service_settings.model_copy(update={"name": "worker"}))
     simulation.ports = replace(
-        simulation.ports, settings=simulation.ports.settings.model_copy(update={"services": both})
+        simulation.ports, settings=simulation.ports.settings.model_copy(update={"services": services})
     )
     type_ = terminal(simulation)
     assert type_(*words, *REASON) == 2
@@ -85,7 +85,7 @@ def test_an_aborted_rollback_is_concluded_and_its_lease_is_returned(terminal: At
     assert "has ended already: aborted" in type_.said
 
 
-def test_an_abort_while_fenced_reports_what_is_left_and_unfence_puts_it_back(terminal: At) -> None:
+def test_an_abort_while_fenced_reports_open_obligations_and_unfence_discharges_them(terminal: At) -> None:
     simulation, rollback = start_simulation_at_zero()
     type_ = terminal(simulation)
     assert type_("abort", "production", rollback.id, *REASON) == 1
@@ -158,7 +158,7 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
     assert len(lines) == 7
 
 
-def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At) -> None:
+def test_the_status_lists_every_obstacle_to_a_rollback(terminal: At) -> None:
     simulation, rollback = start_simulation_at_zero()
     abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), simulation.ports)
     direct_mode.wait_until_concluded(
@@ -168,9 +168,9 @@ def test_the_status_lists_all_that_stands_in_the_way_of_a_rollback(terminal: At)
     simulation.images.missing.add(image("v1"))
     simulation.services.container_insights = False
     prepare_standing_plan(SERVICE, simulation.ports)
-    only = simulation.service_settings.model_copy(update={"stack": "ServiceStack"})
+    service_settings = simulation.service_settings.model_copy(update={"stack": "ServiceStack"})
     stack = StackView(name="ServiceStack", status="UPDATE_COMPLETE", definition_arns=("arn:x/task:9",))
-    settings = simulation.ports.settings.model_copy(update={"services": (only,)})
+    settings = simulation.ports.settings.model_copy(update={"services": (service_settings,)})
     simulation.ports = replace(simulation.ports, settings=settings, stacks=FakeStacks(stack))
     simulation.clock.pass_time(minutes=90)
     type_ = terminal(simulation)
@@ -209,7 +209,7 @@ def test_the_status_shows_a_missing_rollback_target_in_red(terminal: At, monkeyp
     assert "\x1b[31mno rollback target: the standing plan was never computed" in type_.said
 
 
-def test_the_status_says_that_the_only_promoted_release_is_the_next_ones_target(terminal: At) -> None:
+def test_the_status_says_that_the_only_promoted_release_is_the_target_of_the_next_release(terminal: At) -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED)
     type_ = terminal(simulation)
@@ -230,7 +230,7 @@ def test_the_status_lists_the_last_three_actions_only(terminal: At) -> None:
     assert [f"reason {number}" in type_.said for number in range(4)] == [False, True, True, True]
 
 
-def test_a_service_that_does_not_answer_costs_its_own_line_of_the_status_only(terminal: At) -> None:
+def test_an_aws_service_that_does_not_answer_affects_only_its_own_line_of_the_status(terminal: At) -> None:
     simulation = start_simulation()
 
     def no_answer(names: tuple[str, ...]) -> dict[str, str]:
@@ -246,7 +246,7 @@ def test_a_service_that_does_not_answer_costs_its_own_line_of_the_status_only(te
 # Start
 
 
-def test_an_emergency_in_direct_mode_goes_straight_to_ecs(terminal: At) -> None:
+def test_an_emergency_in_direct_mode_succeeds(terminal: At) -> None:
     simulation = start_simulation()
     prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
@@ -255,33 +255,33 @@ def test_an_emergency_in_direct_mode_goes_straight_to_ecs(terminal: At) -> None:
 
 
 @pytest.mark.parametrize(("answer", "takes_over"), [("n\n", False), ("", False), ("y\n", True), (None, True)])
-def test_a_forced_start_over_another_rollback_reports_it_and_asks_for_confirmation(
+def test_a_forced_start_reports_the_rollback_in_progress_and_asks_for_confirmation(
     terminal: At, monkeypatch: pytest.MonkeyPatch, answer: str | None, takes_over: bool
 ) -> None:
     simulation = start_simulation()
-    first = simulation.admit()
+    rollback = simulation.admit()
     type_ = terminal(simulation)
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer or ""))
     yes = ("--yes",) if answer is None else ()
     code = type_("start", "production", "--direct", "--force", "--target-version", "v1", *yes)
-    assert f"{first.id} (service, alarm) holds the lease; the service is not fenced" in type_.said
+    assert f"{rollback.id} (service, alarm) holds the lease; the service is not fenced" in type_.said
     assert ("Take over the rollback in progress?" in type_.said) is (answer is not None)
     assert (code == 0) is takes_over
     assert len(list(simulation.ledger.history(SERVICE))) == (2 if takes_over else 1)
 
 
-def test_a_forced_dry_run_asks_nothing_and_takes_nothing_over(terminal: At) -> None:
+def test_a_forced_dry_run_asks_for_no_confirmation_and_takes_over_no_rollback(terminal: At) -> None:
     simulation = start_simulation()
-    first = simulation.admit()
+    rollback = simulation.admit()
     type_ = terminal(simulation)
     assert type_("start", "production", "--direct", "--force", "--dry-run") == 0
     assert "dry run: v2 → v1" in type_.said
-    held = simulation.ledger.lease(SERVICE)
-    assert held is not None
-    assert held.holder == first.id
+    lease = simulation.ledger.lease(SERVICE)
+    assert lease is not None
+    assert lease.holder == rollback.id
 
 
-def test_a_forced_start_on_a_free_service_asks_nothing(terminal: At) -> None:
+def test_a_forced_start_on_a_free_service_asks_for_no_confirmation(terminal: At) -> None:
     simulation = start_simulation()
     now = simulation.clock.now()
     simulation.ledger.acquire(SERVICE, "long-gone", now - timedelta(hours=1), now)

@@ -1,3 +1,5 @@
+"""Conclude: the report is sent once, and a failure to send or to discharge never blocks the conclusion."""
+
 from typing import Any
 
 import pytest
@@ -8,33 +10,33 @@ from rollback.errors import ExternalServiceError
 from rollback.workflow.janitor import sweep
 
 
-def publishing_fails(simulation: Simulation, times: int) -> None:
-    publish, left = simulation.notifications.publish, [times]
+def fail_publishing(simulation: Simulation, times: int) -> None:
+    publish, remaining_failures = simulation.notifications.publish, [times]
 
-    def fails(*given: Any) -> None:
-        if left[0] > 0:
-            left[0] -= 1
+    def publish_or_fail(*arguments: Any) -> None:
+        if remaining_failures[0] > 0:
+            remaining_failures[0] -= 1
             raise ExternalServiceError("SNS is down")
-        publish(*given)
+        publish(*arguments)
 
-    simulation.notifications.publish = fails  # type: ignore[method-assign, assignment]
+    simulation.notifications.publish = publish_or_fail  # type: ignore[method-assign, assignment]
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
-def test_conclude_retries_the_report_until_sns_takes_it_and_sends_it_once(failures: int) -> None:
+def test_conclude_retries_until_sns_accepts_the_report_and_sends_one_report(failures: int) -> None:
     simulation = start_simulation()
-    publishing_fails(simulation, failures)
-    done = simulation.run()
-    assert done.outcome is Outcome.SUCCEEDED
+    fail_publishing(simulation, failures)
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED
     assert simulation.severities() == ["info"]
     assert simulation.state_of("v2") == QUARANTINED
 
 
-def test_an_unsendable_report_changes_no_outcome_and_the_janitor_sends_it_later() -> None:
+def test_an_unsendable_report_changes_no_outcome_and_the_janitor_sends_the_report_later() -> None:
     simulation = start_simulation()
-    publishing_fails(simulation, 150)
-    done = simulation.run()
-    assert (done.outcome, done.is_reported) == (Outcome.SUCCEEDED, False)
+    fail_publishing(simulation, 150)
+    rollback = simulation.run()
+    assert (rollback.outcome, rollback.is_reported) == (Outcome.SUCCEEDED, False)
     for _ in range(150):
         sweep(simulation.ports)
     assert simulation.severities() == ["info"]
@@ -46,9 +48,11 @@ def test_a_deleted_service_does_not_block_the_conclusion() -> None:
     for _ in range(2):
         simulation.run_due_step(rollback)
     simulation.services.status = "INACTIVE"
-    saved = simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.FAILED))
-    done = simulation.run_until(saved)
-    assert done.obligations[0].handed_to == "operator"
+    failed_rollback = simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.FAILED))
+    concluded_rollback = simulation.run_until(failed_rollback)
+    assert concluded_rollback.obligations[0].handed_to == "operator"
     assert simulation.severities() == ["page", "page"]
-    at_once, afterwards = (sent.attributes["report_id"] for sent in simulation.notifications.sent)
-    assert afterwards == f"{at_once}:not-restored"
+    first_report_id, second_report_id = (
+        notification.attributes["report_id"] for notification in simulation.notifications.sent
+    )
+    assert second_report_id == f"{first_report_id}:not-restored"

@@ -18,31 +18,31 @@ FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
 FENCE_OF_WORKER = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}, service="worker")
 
 
-def test_open_obligations_come_in_reverse_and_without_those_that_are_settled() -> None:
-    owing = rollback(obligations=(CONFIGURATION, FENCE, FENCE_OF_WORKER))
-    assert owing.open_obligations() == (FENCE_OF_WORKER, FENCE, CONFIGURATION)
-    settled = owing.discharge(FENCE_OF_WORKER, NOW).hand_over(FENCE, OPERATOR)
-    assert settled.open_obligations() == (CONFIGURATION,)
-    assert [obligation.kind for obligation in settled.left_to_operator()] == [ObligationKind.FENCE]
+def test_open_obligations_are_listed_in_reverse_without_settled_obligations() -> None:
+    debtor = rollback(obligations=(CONFIGURATION, FENCE, FENCE_OF_WORKER))
+    assert debtor.open_obligations() == (FENCE_OF_WORKER, FENCE, CONFIGURATION)
+    settled_rollback = debtor.discharge(FENCE_OF_WORKER, NOW).hand_over(FENCE, OPERATOR)
+    assert settled_rollback.open_obligations() == (CONFIGURATION,)
+    assert [obligation.kind for obligation in settled_rollback.left_to_operator()] == [ObligationKind.FENCE]
 
 
 def test_an_obligation_handed_to_another_rollback_is_left_to_no_operator() -> None:
-    settled = rollback(obligations=(FENCE,)).hand_over(FENCE, "express-api-20260301T030000000Z-22222222")
-    assert settled.open_obligations() == settled.left_to_operator() == ()
+    settled_rollback = rollback(obligations=(FENCE,)).hand_over(FENCE, "express-api-20260301T030000000Z-22222222")
+    assert settled_rollback.open_obligations() == settled_rollback.left_to_operator() == ()
 
 
-def test_of_equal_obligations_the_last_one_is_discharged() -> None:
+def test_the_last_of_equal_obligations_is_discharged() -> None:
     first, last = rollback(obligations=(FENCE, FENCE)).discharge(FENCE, NOW).obligations
     assert (first.discharged_at, last.discharged_at) == (None, NOW)
 
 
 def test_only_the_original_value_of_a_setting_is_recorded() -> None:
-    owing = rollback(obligations=(CONFIGURATION, FENCE))
-    later = CONFIGURATION.model_copy(update={"before": {"maximumPercent": 200, "minimumHealthyPercent": 50}})
-    (kept,) = owing.keep_unrecorded((later, FENCE))
-    assert kept.before == {"minimumHealthyPercent": 50}
-    assert owing.keep_unrecorded((FENCE_OF_WORKER,)) == (FENCE_OF_WORKER,), "another service has settings of its own"
-    assert owing.discharge(FENCE, NOW).keep_unrecorded((FENCE,)) == (FENCE,), "a discharged one records no value"
+    debtor = rollback(obligations=(CONFIGURATION, FENCE))
+    later_value = CONFIGURATION.model_copy(update={"before": {"maximumPercent": 200, "minimumHealthyPercent": 50}})
+    (obligation,) = debtor.keep_unrecorded((later_value, FENCE))
+    assert obligation.before == {"minimumHealthyPercent": 50}
+    assert debtor.keep_unrecorded((FENCE_OF_WORKER,)) == (FENCE_OF_WORKER,), "another service has settings of its own"
+    assert debtor.discharge(FENCE, NOW).keep_unrecorded((FENCE,)) == (FENCE,), "a discharged one records no value"
 
 
 def test_an_inherited_obligation_is_recognised_by_kind_and_service() -> None:
@@ -73,9 +73,9 @@ def test_a_deploying_rollback_has_progress_of_its_service_too() -> None:
 
 
 def test_a_database_step_needs_a_plan_for_the_database() -> None:
-    planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-main")
+    database_plan = DatabasePlan(strategy=Strategy.RESTORE, branch="br-main")
     plan = Plan(running=V2, target=V1, checks=())
-    assert rollback(plan=plan.model_copy(update={"database": planned})).planned_database() == planned
+    assert rollback(plan=plan.model_copy(update={"database": database_plan})).planned_database() == database_plan
     for unplanned in (rollback(), rollback(plan=plan)):
         with pytest.raises(StageNotReached, match="has no plan for the database"):
             unplanned.planned_database()

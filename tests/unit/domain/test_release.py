@@ -7,8 +7,10 @@ from rollback.resources.aws.task_definition import UNRESOLVED
 
 
 def test_registering_the_same_definition_again_keeps_its_fingerprint() -> None:
-    again = definition("v1", revision=9, family="other", taskDefinitionArn="arn:x", status="INACTIVE", volumes=[])
-    assert fingerprint(again, {}) == fingerprint(definition("v1"), {})
+    second_revision = definition(
+        "v1", revision=9, family="other", taskDefinitionArn="arn:x", status="INACTIVE", volumes=[]
+    )
+    assert fingerprint(second_revision, {}) == fingerprint(definition("v1"), {})
 
 
 def test_another_image_or_another_setting_makes_another_release() -> None:
@@ -23,7 +25,7 @@ def test_a_tag_is_replaced_by_the_digest_that_ecs_resolved() -> None:
     assert fingerprint(tagged, {"api": image("v1")}) == fingerprint(definition("v1"), {})
 
 
-def test_a_release_without_its_own_images_digest_is_no_target_and_one_without_a_sidecars_is() -> None:
+def test_a_target_needs_the_digest_of_its_own_image_and_not_those_of_its_sidecars() -> None:
     tag = "repo:v1"
     unresolved = release("v1", images={"api": f"{tag}{UNRESOLVED}", "sidecar": image("v2")})
     by_reference = release("v1", images={"api": image("v1"), "sidecar": tag})
@@ -46,7 +48,7 @@ def test_the_last_known_good_is_the_newest_promoted_release_that_does_not_run() 
         st.tuples(st.sampled_from(["v1", "v2", "v3", "v4"]), st.sampled_from(list(ReleaseState)), st.integers(0, 99))
     )
 )
-def test_the_last_known_good_is_never_a_bad_release_and_never_the_running_one(
+def test_the_last_known_good_is_never_a_bad_release_and_never_the_running_release(
     history: list[tuple[str, ReleaseState, int]],
 ) -> None:
     releases: list[Release] = [release(v, state=s, hours_ago=h) for v, s, h in history]

@@ -1,4 +1,4 @@
-"""The choice of a restore point: the newest one that the target is known to work with."""
+"""The choice of a restore point: the newest point that the target is known to work with."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -19,38 +19,38 @@ def point(minutes: float, schema: str, by: Literal["checkpoint", "deployment"] =
                          recorded_at=at, by=by, schema_sha256=schema)  # fmt: skip
 
 
-def fits(one: RecordedPoint) -> bool:
-    return one.schema_sha256 == "fits"
+def fits(candidate: RecordedPoint) -> bool:
+    return candidate.schema_sha256 == "fits"
 
 
-def test_a_second_checkpoint_after_the_migrations_does_not_hide_the_first_one() -> None:
+def test_a_second_checkpoint_after_the_migrations_does_not_hide_the_first_checkpoint() -> None:
     """A pipeline job runs again as a whole: checkpoint, migrations, failed push; then checkpoint, no migrations."""
-    good, again = point(20, "fits"), point(5, "broken")
-    assert choose_restore_point(V1, [V1, V2], [again, good], fits) == (good, V2)
+    first_point, second_point = point(20, "fits"), point(5, "broken")
+    assert choose_restore_point(V1, [V1, V2], [second_point, first_point], fits) == (first_point, V2)
 
 
 def test_the_newest_of_several_fitting_checkpoints_is_chosen() -> None:
-    first, second = point(20, "fits"), point(5, "fits")
-    assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
+    first_point, second_point = point(20, "fits"), point(5, "fits")
+    assert choose_restore_point(V1, [V1, V2], [first_point, second_point], fits) == (second_point, V2)
 
 
 def test_a_fitting_checkpoint_is_preferred_to_the_start_of_the_deployment() -> None:
-    good, late = point(20, "fits"), point(0, "fits", "deployment")
-    assert choose_restore_point(V1, [V1, V2], [late, good], fits) == (good, V2)
+    checkpoint, start_point = point(20, "fits"), point(0, "fits", "deployment")
+    assert choose_restore_point(V1, [V1, V2], [start_point, checkpoint], fits) == (checkpoint, V2)
 
 
 def test_the_start_of_the_deployment_is_chosen_if_only_that_point_fits() -> None:
-    """Such as after a migration that was reverted by hand between the checkpoint and the deployment."""
-    broken, late = point(20, "broken"), point(0, "fits", "deployment")
-    assert choose_restore_point(V1, [V1, V2], [late, broken], fits) == (late, V2)
+    """For example, an operator reverted a migration between the checkpoint and the deployment."""
+    checkpoint, start_point = point(20, "broken"), point(0, "fits", "deployment")
+    assert choose_restore_point(V1, [V1, V2], [start_point, checkpoint], fits) == (start_point, V2)
 
 
-def test_a_checkpoint_from_before_the_target_is_not_chosen_for_its_data_is_another_releases() -> None:
-    before_target, again = point(3 * 24 * 60, "fits"), point(5, "broken")
-    assert choose_restore_point(V1, [V1, V2], [again, before_target], fits) == (again, V2)
+def test_a_checkpoint_before_the_deployment_of_the_target_is_not_chosen() -> None:
+    earlier_point, later_point = point(3 * 24 * 60, "fits"), point(5, "broken")
+    assert choose_restore_point(V1, [V1, V2], [later_point, earlier_point], fits) == (later_point, V2)
 
 
 def test_without_a_fitting_point_the_last_checkpoint_before_the_next_release_is_chosen() -> None:
-    first, second = point(20, "unknown"), point(5, "unknown")
-    assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
-    assert find_start_point(V2, [first, second]) == second
+    first_point, second_point = point(20, "unknown"), point(5, "unknown")
+    assert choose_restore_point(V1, [V1, V2], [first_point, second_point], fits) == (second_point, V2)
+    assert find_start_point(V2, [first_point, second_point]) == second_point

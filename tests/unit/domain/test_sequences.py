@@ -13,12 +13,12 @@ from rollback.domain.database.sequences import (
 
 
 def sequence(last_value: int | None, **more: object) -> SequenceValue:
-    given = {"database": "app", "schema_name": "public", "name": "orders_id_seq", "last_value": last_value, **more}
-    return SequenceValue.model_validate(given)
+    fields = {"database": "app", "schema_name": "public", "name": "orders_id_seq", "last_value": last_value, **more}
+    return SequenceValue.model_validate(fields)
 
 
 @pytest.mark.parametrize(
-    ("kept", "restored", "value"),
+    ("recorded_value", "restored_value", "value"),
     [
         (sequence(5123), sequence(5000), 5123),
         (
@@ -35,13 +35,13 @@ def sequence(last_value: int | None, **more: object) -> SequenceValue:
     ],
 )
 def test_a_sequence_continues_behind_its_furthest_value(
-    kept: SequenceValue, restored: SequenceValue, value: int | None
+    recorded_value: SequenceValue, restored_value: SequenceValue, value: int | None
 ) -> None:
-    assert value_to_set(kept, restored) == value
+    assert value_to_set(recorded_value, restored_value) == value
 
 
 @pytest.mark.parametrize(
-    ("kept", "restored", "why"),
+    ("recorded_value", "restored_value", "reason"),
     [
         (
             sequence(5_000_000_000),
@@ -52,16 +52,16 @@ def test_a_sequence_continues_behind_its_furthest_value(
         (sequence(6), sequence(5, is_readable=False), "the role may not read it"),
     ],
 )
-def test_a_sequence_that_could_give_out_no_next_value_is_not_set(
-    kept: SequenceValue, restored: SequenceValue, why: str
+def test_a_sequence_that_would_have_no_next_value_is_not_set(
+    recorded_value: SequenceValue, restored_value: SequenceValue, reason: str
 ) -> None:
-    wanted, refused = plan_sequence_carry([kept], {restored.identity: restored}, "app")
-    assert wanted == []
-    assert [one.why_not for one in refused] == [why]
-    assert "new rows may reuse ids of removed rows" in refused[0].in_words()
+    values, refusals = plan_sequence_carry([recorded_value], {restored_value.identity: restored_value}, "app")
+    assert values == []
+    assert [refusal.why_not for refusal in refusals] == [reason]
+    assert "new rows may reuse ids of removed rows" in refusals[0].in_words()
 
 
-def test_only_sequences_that_the_restore_takes_back_are_selected() -> None:
+def test_only_sequences_that_the_restore_sets_back_are_selected() -> None:
     moved, still, fresh = sequence(9), sequence(4, name="still"), sequence(1, name="made_after_the_point")
     at_the_point = [sequence(5), sequence(4, name="still")]
     assert select_values_to_keep([moved, still, fresh, sequence(None, name="unused")], at_the_point) == [moved]
@@ -73,11 +73,11 @@ def test_a_sequence_that_the_restore_removed_is_not_set() -> None:
 
 
 def test_the_report_says_where_a_sequence_continues() -> None:
-    carried = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
-    assert carried.in_words() == (
+    carry = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
+    assert carry.in_words() == (
         "public.orders_id_seq continues after 5,123 instead of 5,000: new rows reuse no id of a removed row"
     )
-    assert "instead of its beginning" in carried.model_copy(update={"before": None}).in_words()
+    assert "instead of its beginning" in carry.model_copy(update={"before": None}).in_words()
 
 
 def test_a_sequence_of_another_database_is_named_with_that_database() -> None:
@@ -89,6 +89,8 @@ def test_two_readings_are_merged_by_the_furthest_values() -> None:
     """The later reading may be of a branch that was restored in between."""
     earlier = [sequence(last_value=10), sequence(name="only_earlier", last_value=3)]
     later = [sequence(last_value=4), sequence(name="only_later", last_value=5)]
-    found = {one.name: one.last_value for one in merge_readings(earlier, later)}
-    assert found == {"orders_id_seq": 10, "only_earlier": 3, "only_later": 5}
-    assert [one.last_value for one in merge_readings([sequence(last_value=10)], [sequence(last_value=12)])] == [12]
+    values = {reading.name: reading.last_value for reading in merge_readings(earlier, later)}
+    assert values == {"orders_id_seq": 10, "only_earlier": 3, "only_later": 5}
+    assert [reading.last_value for reading in merge_readings([sequence(last_value=10)], [sequence(last_value=12)])] == [
+        12
+    ]

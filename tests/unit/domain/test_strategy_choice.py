@@ -1,4 +1,4 @@
-"""The strategy `auto`: down-migrations if they lose nothing, else a restore, with the reason."""
+"""The strategy `auto`: down-migrations if they lose no data, else a restore, with the reason."""
 
 from typing import Any
 
@@ -17,18 +17,18 @@ DROPS = breaking("drop column nick")
 
 
 def settings(**changes: Any) -> DatabaseSettings:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "project_id": "quiet-sea-1",
         "branch_id": "br-main",
         "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
         "strategy": "auto",
         "down_command": ("npm", "run", "down", "{tag}"),
     }
-    return DatabaseSettings.model_validate({**given, **changes})
+    return DatabaseSettings.model_validate({**fields, **changes})
 
 
-def shipped(*downs: MigrationImpact | None, up: MigrationImpact = DROPS) -> tuple[ShippedMigration, ...]:
-    """One migration for each tag, with a down file of that class; None: it ships none."""
+def shipped_migrations(*downs: MigrationImpact | None, up: MigrationImpact = DROPS) -> tuple[ShippedMigration, ...]:
+    """Build one migration for each tag, with a down file of this impact; None: the release ships no down file."""
     return tuple(
         ShippedMigration(
             tag=tag, created_at=number, hash=f"{number:064x}", impact=up, has_down=down is not None, down_impact=down
@@ -41,14 +41,14 @@ def verdict(journal: JournalRelation = JournalRelation.AHEAD, since: tuple[str, 
     return SchemaVerdict(compatibility=Compatibility.BREAKING, reason="it drops nick", journal=journal, since=since)
 
 
-def test_down_files_that_lose_nothing_are_run_newest_first() -> None:
-    chosen = choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), settings())
-    assert (chosen.strategy, chosen.migrations) == (Strategy.DOWN_MIGRATIONS, ("0003_adds_team", "0002_drops_nick"))
-    assert "lose nothing: 0003_adds_team, 0002_drops_nick" in chosen.reason
+def test_down_files_that_lose_no_data_are_run_newest_first() -> None:
+    choice = choose_strategy(verdict(), shipped_migrations(ADDITIVE, ADDITIVE), settings())
+    assert (choice.strategy, choice.migrations) == (Strategy.DOWN_MIGRATIONS, ("0003_adds_team", "0002_drops_nick"))
+    assert "lose nothing: 0003_adds_team, 0002_drops_nick" in choice.reason
 
 
 @pytest.mark.parametrize(
-    ("downs", "said"),
+    ("downs", "reason"),
     [
         ((ADDITIVE, None), "ships no down file for 0003_adds_team"),
         ((ADDITIVE, breaking("drop column team")), "the down file of 0003_adds_team may lose data: drop column team"),
@@ -56,33 +56,37 @@ def test_down_files_that_lose_nothing_are_run_newest_first() -> None:
         ((ADDITIVE, NO_IMPACT), "the down file of 0003_adds_team changes nothing"),
     ],
 )
-def test_auto_restores_in_every_other_case_and_says_why(
-    downs: tuple[MigrationImpact | None, MigrationImpact | None], said: str
+def test_auto_restores_in_every_other_case_and_gives_the_reason(
+    downs: tuple[MigrationImpact | None, MigrationImpact | None], reason: str
 ) -> None:
-    chosen = choose_strategy(verdict(), shipped(*downs), settings())
-    assert (chosen.strategy, chosen.migrations) == (Strategy.RESTORE, ())
-    assert said in chosen.reason
+    choice = choose_strategy(verdict(), shipped_migrations(*downs), settings())
+    assert (choice.strategy, choice.migrations) == (Strategy.RESTORE, ())
+    assert reason in choice.reason
 
 
-def test_a_down_file_without_a_class_is_not_taken_for_harmless() -> None:
-    older = tuple(one.model_copy(update={"down_impact": None}) for one in shipped(ADDITIVE, ADDITIVE))
-    assert "was not recorded" in choose_strategy(verdict(), older, settings()).reason
+def test_a_down_file_without_a_recorded_impact_does_not_count_as_harmless() -> None:
+    migrations = tuple(
+        migration.model_copy(update={"down_impact": None}) for migration in shipped_migrations(ADDITIVE, ADDITIVE)
+    )
+    assert "was not recorded" in choose_strategy(verdict(), migrations, settings()).reason
 
 
-@pytest.mark.parametrize("journal", [one for one in JournalRelation if one is not JournalRelation.AHEAD])
-def test_auto_restores_where_stepping_down_does_not_lead_to_the_target(journal: JournalRelation) -> None:
-    chosen = choose_strategy(verdict(journal), shipped(ADDITIVE, ADDITIVE), settings())
-    assert chosen.strategy is Strategy.RESTORE
-    assert f"journal is {journal}" in chosen.reason
+@pytest.mark.parametrize("journal", [relation for relation in JournalRelation if relation is not JournalRelation.AHEAD])
+def test_auto_restores_if_down_migrations_do_not_lead_to_the_target(journal: JournalRelation) -> None:
+    choice = choose_strategy(verdict(journal), shipped_migrations(ADDITIVE, ADDITIVE), settings())
+    assert choice.strategy is Strategy.RESTORE
+    assert f"journal is {journal}" in choice.reason
 
 
-def test_without_a_down_command_auto_restores() -> None:
-    without = settings(down_command=(), strategy="restore")
-    assert choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), without).reason.endswith("no down_command is set")
+def test_auto_restores_without_a_down_command() -> None:
+    settings_without_command = settings(down_command=(), strategy="restore")
+    assert choose_strategy(verdict(), shipped_migrations(ADDITIVE, ADDITIVE), settings_without_command).reason.endswith(
+        "no down_command is set"
+    )
 
 
-def test_a_request_for_down_migrations_steps_down_even_if_that_loses_data() -> None:
-    downs = shipped(ADDITIVE, breaking("drop column team"))
+def test_a_request_for_down_migrations_reverts_migrations_even_if_data_is_lost() -> None:
+    downs = shipped_migrations(ADDITIVE, breaking("drop column team"))
     assert find_down_migrations(verdict(), downs, settings()) == tuple(reversed(TAGS))
 
 
@@ -93,9 +97,9 @@ impacts = st.sampled_from(list(Impact)).map(lambda impact: MigrationImpact(impac
 def test_auto_never_runs_a_down_file_that_may_lose_data(
     downs: tuple[MigrationImpact | None, ...], up: MigrationImpact, journal: JournalRelation
 ) -> None:
-    chosen = choose_strategy(verdict(journal), shipped(*downs, up=up), settings())
-    if chosen.strategy is Strategy.DOWN_MIGRATIONS:
-        assert all(one is not None and one.impact in (Impact.NONE, Impact.ADDITIVE) for one in downs)
-        assert chosen.migrations == tuple(reversed(TAGS))
+    choice = choose_strategy(verdict(journal), shipped_migrations(*downs, up=up), settings())
+    if choice.strategy is Strategy.DOWN_MIGRATIONS:
+        assert all(down is not None and down.impact in (Impact.NONE, Impact.ADDITIVE) for down in downs)
+        assert choice.migrations == tuple(reversed(TAGS))
     else:
-        assert chosen.strategy is Strategy.RESTORE
+        assert choice.strategy is Strategy.RESTORE

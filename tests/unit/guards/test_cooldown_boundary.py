@@ -1,4 +1,4 @@
-"""Boundaries in time of the guards that look at earlier rollbacks: which side the boundary itself is on."""
+"""Boundaries in time of the guards that examine earlier rollbacks: to which side the boundary itself belongs."""
 
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ V1, V2 = release("v1"), release("v2")
 
 
 def succeeded_rollback(admitted_at: datetime, concluded_at: datetime | None) -> Rollback:
-    """Build an automatic rollback from v2 to v1 that changed ECS; one without a conclusion is still open."""
+    """Build an automatic rollback from v2 to v1 that changed ECS; without `concluded_at` the rollback is open."""
     return rollback(
         id=f"{SERVICE}-{admitted_at:%Y%m%dT%H%M%SZ}-00000001",
         created_at=admitted_at,
@@ -36,8 +36,8 @@ def check(name: str, earlier: Rollback, *, policy: Policy = POLICY, now: datetim
     entry = build_change_entry(earlier)
     assert entry is not None
     checks = check_history(rollback(), frozenset({V1.fingerprint}), ReadResult((entry,)), policy, now)
-    (found,) = (one for one in checks if one.name == name)
-    return found
+    (matching_check,) = (candidate for candidate in checks if candidate.name == name)
+    return matching_check
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_cooldown_of_zero_minutes_suppresses_no_trigger() -> None:
 
 
 def test_the_cooldown_of_an_open_rollback_begins_now() -> None:
-    found = check("cooldown-is-over", succeeded_rollback(NOW - timedelta(hours=1), None))
-    assert found.verdict is Verdict.FAIL
-    assert found.recheck_due_at == NOW + timedelta(minutes=10)
+    cooldown = check("cooldown-is-over", succeeded_rollback(NOW - timedelta(hours=1), None))
+    assert cooldown.verdict is Verdict.FAIL
+    assert cooldown.recheck_due_at == NOW + timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(

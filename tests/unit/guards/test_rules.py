@@ -1,4 +1,4 @@
-"""Decisions of each guard, with the check's whole answer: name, verdict, evidence, and when to look again."""
+"""Decisions of each guard, with the whole check: name, verdict, evidence, and the time of the recheck."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,7 +53,7 @@ ALARM, MANUAL = rollback(), rollback(trigger=Trigger.MANUAL)
 
 
 def entries(*obligations: Obligation, by: str = EARLIER, **changes: Any) -> ReadResult[ObligationsEntry]:
-    """Obligations of an ended rollback about the service."""
+    """Build the ledger's entry of the obligations of an ended rollback of the service."""
     fields = {
         "service": SERVICE,
         "rollback_id": by,
@@ -66,9 +66,9 @@ def entries(*obligations: Obligation, by: str = EARLIER, **changes: Any) -> Read
     return ReadResult((ObligationsEntry.model_validate({**fields, **changes}),))
 
 
-def suppressed(found: Check) -> bool:
-    """Whether a check suppresses the trigger until the next recheck."""
-    return (found.verdict, found.suppresses, found.recheck_due_at) == (Verdict.FAIL, True, LATER)
+def is_suppressed(check: Check) -> bool:
+    """Return whether a check suppresses the trigger until the next recheck."""
+    return (check.verdict, check.suppresses, check.recheck_due_at) == (Verdict.FAIL, True, LATER)
 
 
 # A takeover and a pause
@@ -83,11 +83,11 @@ def test_a_takeover_skips_every_guard_and_names_the_rollback_that_it_continues()
 
 def test_a_pause_suppresses_an_alarm_and_is_skipped_for_an_operator() -> None:
     pause = Pause(service=SERVICE, since=NOW, by="ada", reason="load test")
-    found = check_not_paused(ALARM, pause, POLICY, NOW)
-    assert suppressed(found)
-    assert found.name == "not-paused"
-    by_operator = check_not_paused(MANUAL, pause, POLICY, NOW)
-    assert by_operator == Check.skipped("not-paused", "requested by an operator")
+    check = check_not_paused(ALARM, pause, POLICY, NOW)
+    assert is_suppressed(check)
+    assert check.name == "not-paused"
+    operator_check = check_not_paused(MANUAL, pause, POLICY, NOW)
+    assert operator_check == Check.skipped("not-paused", "requested by an operator")
     assert check_not_paused(ALARM, None, POLICY, NOW) == Check.passed("not-paused", "automatic rollbacks are on")
 
 
@@ -105,11 +105,11 @@ def test_a_pause_suppresses_an_alarm_and_is_skipped_for_an_operator() -> None:
 def test_rule_3_a_fence_that_keeps_the_service_at_zero_suppresses_an_alarm(
     entries: ReadResult[ObligationsEntry], end: str
 ) -> None:
-    found = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
-    assert suppressed(found)
-    assert found.name == "not-left-at-zero"
+    check = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
+    assert is_suppressed(check)
+    assert check.name == "not-left-at-zero"
     by = entries.items[0].rollback_id
-    assert found.reason == f"{by} stopped all tasks of {SERVICE}, and {end}: ada stopped it"
+    assert check.reason == f"{by} stopped all tasks of {SERVICE}, and {end}: ada stopped it"
 
 
 @pytest.mark.parametrize(
@@ -124,34 +124,34 @@ def test_rule_3_a_fence_that_keeps_the_service_at_zero_suppresses_an_alarm(
     ],
     ids=["nothing", "scaling only", "a fence that is not left", "an open rollback", "resumed", "no fence of another"],
 )
-def test_a_service_at_zero_passes_unless_a_fence_was_left_to_an_operator_or_another_writer_stands_behind_one(
+def test_a_service_at_zero_passes_without_a_fence_that_was_left_to_an_operator_or_is_of_another_service(
     entries: ReadResult[ObligationsEntry],
 ) -> None:
-    found = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
-    assert found == Check.passed("not-left-at-zero", "no rollback left the service at zero tasks")
+    check = check_not_left_at_zero(ALARM, 0, entries, POLICY, NOW)
+    assert check == Check.passed("not-left-at-zero", "no rollback left the service at zero tasks")
 
 
 def test_a_service_at_zero_is_suppressed_while_its_obligations_can_t_be_read() -> None:
-    found = check_not_left_at_zero(ALARM, 0, DAMAGED, POLICY, NOW)
-    assert suppressed(found)
-    assert found.reason.endswith("can't be read: obligations / b, obligations / c")
+    check = check_not_left_at_zero(ALARM, 0, DAMAGED, POLICY, NOW)
+    assert is_suppressed(check)
+    assert check.reason.endswith("can't be read: obligations / b, obligations / c")
 
 
 @pytest.mark.parametrize(("new", "desired_count"), [(ALARM, 1), (MANUAL, 0), (MANUAL, 1)])
-def test_a_left_fence_matters_to_no_operator_and_to_no_service_with_a_wanted_task(
+def test_a_left_fence_suppresses_neither_an_operator_nor_a_service_with_desired_tasks(
     new: Rollback, desired_count: int
 ) -> None:
-    found = check_not_left_at_zero(new, desired_count, entries(LEFT_FENCE), POLICY, NOW)
-    assert found.verdict is Verdict.PASS
+    check = check_not_left_at_zero(new, desired_count, entries(LEFT_FENCE), POLICY, NOW)
+    assert check.verdict is Verdict.PASS
 
 
 # The desired count
 
 
 def test_a_team_s_zero_suppresses_an_alarm() -> None:
-    found = check_desired_count(ALARM, 0, entries(LEFT_SCALING), POLICY, NOW)
-    assert suppressed(found)
-    assert (found.name, found.evidence) == ("desired-count-is-above-zero", {"desired_count": 0})
+    check = check_desired_count(ALARM, 0, entries(LEFT_SCALING), POLICY, NOW)
+    assert is_suppressed(check)
+    assert (check.name, check.evidence) == ("desired-count-is-above-zero", {"desired_count": 0})
 
 
 @pytest.mark.parametrize(
@@ -167,26 +167,26 @@ def test_a_team_s_zero_suppresses_an_alarm() -> None:
 def test_a_zero_that_a_rollback_may_have_made_is_not_the_team_s(
     new: Rollback, entries: ReadResult[ObligationsEntry]
 ) -> None:
-    found = check_desired_count(new, 0, entries, POLICY, NOW)
-    assert found == Check.skipped(
+    check = check_desired_count(new, 0, entries, POLICY, NOW)
+    assert check == Check.skipped(
         "desired-count-is-above-zero", "a rollback stopped the tasks of the service, or may have stopped them"
     )
 
 
-def test_tasks_that_are_wanted_again_are_given_time_to_start() -> None:
-    found = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NO_OBLIGATIONS, POLICY, NOW)
-    assert suppressed(found)
-    assert (found.name, found.evidence) == ("desired-count-is-above-zero", {"desired_count": 1})
-    assert "the tasks have 5 minutes to start" in found.reason
+def test_tasks_have_time_to_start_after_the_desired_count_was_raised_from_zero() -> None:
+    check = check_desired_count(rollback(zero_desired_seen_at=NOW - MINUTE), 1, NO_OBLIGATIONS, POLICY, NOW)
+    assert is_suppressed(check)
+    assert (check.name, check.evidence) == ("desired-count-is-above-zero", {"desired_count": 1})
+    assert "the tasks have 5 minutes to start" in check.reason
 
 
-def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
-    wanted = check_desired_count(ALARM, 1, NO_OBLIGATIONS, POLICY, NOW)
-    assert wanted == Check.passed(
+def test_a_desired_count_of_one_passes_and_an_operator_may_start_a_rollback_at_zero() -> None:
+    alarm_check = check_desired_count(ALARM, 1, NO_OBLIGATIONS, POLICY, NOW)
+    assert alarm_check == Check.passed(
         "desired-count-is-above-zero", "the desired count is 1", evidence={"desired_count": 1}
     )
-    asked = check_desired_count(MANUAL, 0, NO_OBLIGATIONS, POLICY, NOW)
-    assert asked == Check.skipped(
+    operator_check = check_desired_count(MANUAL, 0, NO_OBLIGATIONS, POLICY, NOW)
+    assert operator_check == Check.skipped(
         "desired-count-is-above-zero", "requested by an operator", evidence={"desired_count": 0}
     )
 
@@ -196,12 +196,12 @@ def test_one_wanted_task_is_enough_and_an_operator_may_ask_at_zero() -> None:
 MISSING, MISSING_TOO, ERRORS = "a-no-healthy-targets", "a-no-healthy-targets-2", "a-error-rate"
 
 
-def test_an_outage_alarm_is_suppressed_if_every_target_group_has_exactly_the_wanted_targets() -> None:
-    found = check_outage_visible([MISSING_TOO, MISSING], {"tg-1": 2, "tg-2": 3}, 2, POLICY, NOW)
-    assert suppressed(found)
-    assert found.name == "outage-is-seen"
-    assert found.evidence == {"in_alarm": [MISSING, MISSING_TOO], "healthy": {"tg-1": 2, "tg-2": 3}}
-    assert found.reason.startswith(f"{MISSING}, {MISSING_TOO} sees no healthy target, but ELB reports 2 or more")
+def test_an_outage_alarm_is_suppressed_if_every_target_group_has_the_desired_number_of_healthy_targets() -> None:
+    check = check_outage_visible([MISSING_TOO, MISSING], {"tg-1": 2, "tg-2": 3}, 2, POLICY, NOW)
+    assert is_suppressed(check)
+    assert check.name == "outage-is-seen"
+    assert check.evidence == {"in_alarm": [MISSING, MISSING_TOO], "healthy": {"tg-1": 2, "tg-2": 3}}
+    assert check.reason.startswith(f"{MISSING}, {MISSING_TOO} sees no healthy target, but ELB reports 2 or more")
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ def test_an_outage_alarm_is_suppressed_if_every_target_group_has_exactly_the_wan
 def test_an_outage_alarm_is_believed_unless_elb_contradicts_missing_targets(
     in_alarm: list[str], healthy: dict[str, int], desired_count: int, reason: str
 ) -> None:
-    found = check_outage_visible(in_alarm, healthy, desired_count, POLICY, NOW)
-    assert (found.name, found.verdict) == ("outage-is-seen", Verdict.PASS)
-    assert found.reason.startswith(reason)
-    assert found.evidence == {"in_alarm": sorted(in_alarm), "healthy": healthy}
+    check = check_outage_visible(in_alarm, healthy, desired_count, POLICY, NOW)
+    assert (check.name, check.verdict) == ("outage-is-seen", Verdict.PASS)
+    assert check.reason.startswith(reason)
+    assert check.evidence == {"in_alarm": sorted(in_alarm), "healthy": healthy}
 
 
 # A deployment after the alarm
@@ -242,15 +242,15 @@ def test_an_outage_alarm_is_believed_unless_elb_contradicts_missing_targets(
 def test_a_deployment_may_be_a_fix_if_it_began_after_the_alarm_and_is_within_its_timeout(
     began: datetime | None, in_alarm_since: datetime | None, verdict: Verdict
 ) -> None:
-    found = check_no_fix_in_flight(ALARM, began, in_alarm_since, POLICY, NOW)
-    assert (found.name, found.verdict) == ("no-fix-on-its-way", verdict)
-    assert suppressed(found) is (verdict is Verdict.FAIL)
+    check = check_no_fix_in_flight(ALARM, began, in_alarm_since, POLICY, NOW)
+    assert (check.name, check.verdict) == ("no-fix-on-its-way", verdict)
+    assert is_suppressed(check) is (verdict is Verdict.FAIL)
 
 
 @pytest.mark.parametrize("trigger", sorted(set(Trigger) - {Trigger.ALARM}))
 def test_a_trigger_other_than_an_alarm_does_not_wait_for_a_fix(trigger: Trigger) -> None:
-    found = check_no_fix_in_flight(rollback(trigger=trigger), NOW - MINUTE, NOW - 2 * MINUTE, POLICY, NOW)
-    assert found == Check.skipped("no-fix-on-its-way", "no alarm triggered the rollback")
+    check = check_no_fix_in_flight(rollback(trigger=trigger), NOW - MINUTE, NOW - 2 * MINUTE, POLICY, NOW)
+    assert check == Check.skipped("no-fix-on-its-way", "no alarm triggered the rollback")
 
 
 # Traffic
@@ -271,14 +271,14 @@ def test_a_trigger_other_than_an_alarm_does_not_wait_for_a_fix(trigger: Trigger)
 def test_alarms_about_rates_alone_need_the_policy_s_number_of_requests(
     in_alarm: list[str], requests: float | None, verdict: Verdict
 ) -> None:
-    found = check_enough_traffic(in_alarm, ["a", "b", "c"], requests, POLICY, NOW)
-    assert (found.name, found.verdict) == ("enough-traffic", verdict)
-    assert suppressed(found) is (verdict is Verdict.FAIL)
-    assert found.evidence == {"in_alarm": sorted(in_alarm), "requests": requests}
+    check = check_enough_traffic(in_alarm, ["a", "b", "c"], requests, POLICY, NOW)
+    assert (check.name, check.verdict) == ("enough-traffic", verdict)
+    assert is_suppressed(check) is (verdict is Verdict.FAIL)
+    assert check.evidence == {"in_alarm": sorted(in_alarm), "requests": requests}
 
 
 def test_all_rate_alarms_at_once_need_requests_too() -> None:
-    assert suppressed(check_enough_traffic(["a", "b"], ["a", "b"], 19.0, POLICY, NOW))
+    assert is_suppressed(check_enough_traffic(["a", "b"], ["a", "b"], 19.0, POLICY, NOW))
 
 
 @pytest.mark.parametrize(("requests", "reason"), [(20.0, "20 requests"), (None, "the number of requests is not known")])
@@ -290,7 +290,7 @@ def test_an_unknown_number_of_requests_passes_and_is_reported_as_unknown(request
 
 
 def change(number: int, minutes_ago: float, **changes: Any) -> ChangeEntry:
-    """An automatic rollback to v1 that acted and was concluded at once."""
+    """Build the entry of an automatic rollback to v1 that acted and was concluded at once."""
     at = NOW - timedelta(minutes=minutes_ago)
     fields = {
         "rollback_id": f"rollback-{number}",
@@ -310,7 +310,7 @@ def change(number: int, minutes_ago: float, **changes: Any) -> ChangeEntry:
 def history(
     *changes: ChangeEntry, unreadable: tuple[UnreadableItem, ...] = (), new: Rollback = ALARM
 ) -> dict[str, Check]:
-    """The checks of the history by name, while v1 runs."""
+    """Return the checks of the history by name, while v1 runs."""
     earlier = ReadResult(changes, unreadable)
     return {check.name: check for check in check_history(new, frozenset({V1.fingerprint}), earlier, POLICY, NOW)}
 
@@ -331,23 +331,23 @@ def test_the_longest_window_is_the_longer_of_the_two() -> None:
     assert longest_window(longer) == timedelta(minutes=180)
 
 
-def test_the_cooldown_names_the_rollback_and_looks_past_an_aborted_one() -> None:
-    found = history(change(1, 1, outcome=Outcome.ABORTED), change(2, 4))["cooldown-is-over"]
-    assert (found.verdict, found.suppresses) == (Verdict.FAIL, True)
-    assert (found.recheck_due_at, found.evidence) == (NOW + 6 * MINUTE, {"earlier": "rollback-2"})
+def test_the_cooldown_names_the_rollback_and_ignores_an_aborted_rollback() -> None:
+    check = history(change(1, 1, outcome=Outcome.ABORTED), change(2, 4))["cooldown-is-over"]
+    assert (check.verdict, check.suppresses) == (Verdict.FAIL, True)
+    assert (check.recheck_due_at, check.evidence) == (NOW + 6 * MINUTE, {"earlier": "rollback-2"})
     assert failing(history(change(1, 1, outcome=Outcome.ABORTED))) == {"one-step-per-window"}
 
 
-def test_the_cooldown_holds_for_an_operator_s_rollback_and_for_a_later_one_in_the_list() -> None:
+def test_the_cooldown_applies_to_an_operator_s_rollback_and_to_each_rollback_of_the_list() -> None:
     assert "cooldown-is-over" in failing(history(change(1, 4, trigger=Trigger.MANUAL)))
     assert "cooldown-is-over" in failing(history(change(1, 11), change(2, 9)))
 
 
 def test_rule_7_a_step_back_is_final_and_names_the_rollback() -> None:
-    found = history(change(1, 11, target_fingerprint=V2.fingerprint), change(2, 30))["one-step-per-window"]
-    assert (found.verdict, found.suppresses, found.recheck_due_at) == (Verdict.FAIL, False, None)
-    assert found.evidence == {"earlier": "rollback-2"}
-    assert found.reason.startswith("rollback-2 went back to v1 within the last 60 minutes")
+    check = history(change(1, 11, target_fingerprint=V2.fingerprint), change(2, 30))["one-step-per-window"]
+    assert (check.verdict, check.suppresses, check.recheck_due_at) == (Verdict.FAIL, False, None)
+    assert check.evidence == {"earlier": "rollback-2"}
+    assert check.reason.startswith("rollback-2 went back to v1 within the last 60 minutes")
 
 
 def test_rule_7_a_rollback_without_a_target_was_no_step_back() -> None:
@@ -355,7 +355,7 @@ def test_rule_7_a_rollback_without_a_target_was_no_step_back() -> None:
     assert failing(history(unplanned)) == set()
 
 
-def test_an_intent_whose_target_runs_counts_as_a_step_though_its_answer_was_not_saved() -> None:
+def test_an_intent_whose_target_runs_counts_as_a_step_even_if_the_answer_was_not_saved() -> None:
     unsaved = {"has_acted": False, "has_intent": True}
     assert failing(history(change(1, 30, **unsaved))) == {"one-step-per-window"}
     assert failing(history(change(1, 30, **unsaved, target_fingerprint=V2.fingerprint))) == set()
@@ -363,16 +363,16 @@ def test_an_intent_whose_target_runs_counts_as_a_step_though_its_answer_was_not_
     assert failing(history(change(1, 30, has_acted=False, has_intent=False))) == set()
 
 
-def test_the_attempt_budget_counts_each_unreadable_record_and_refuses_for_good() -> None:
+def test_the_attempt_budget_counts_each_unreadable_record_and_its_refusal_is_final() -> None:
     other_target = {"target_fingerprint": V2.fingerprint}
     attempt, damaged = change(1, 30, **other_target), UnreadableItem("changes / b", "damaged")
     assert failing(history(attempt)) == set()
     checks = history(attempt, unreadable=(damaged,))
     assert failing(checks) == {"attempt-budget"}
-    found = checks["attempt-budget"]
-    assert found.evidence == {"attempts": ["rollback-1", "changes / b"]}
-    assert (found.suppresses, found.recheck_due_at) == (False, None)
-    assert found.reason == ("the attempt budget is spent: 2 of 2 attempts in 120 minutes; an operator has to act")
+    check = checks["attempt-budget"]
+    assert check.evidence == {"attempts": ["rollback-1", "changes / b"]}
+    assert (check.suppresses, check.recheck_due_at) == (False, None)
+    assert check.reason == ("the attempt budget is spent: 2 of 2 attempts in 120 minutes; an operator has to act")
     assert history(attempt)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
 
 
@@ -380,11 +380,11 @@ def test_a_takeover_and_the_rollback_that_it_ended_are_one_attempt() -> None:
     other_target = {"target_fingerprint": V2.fingerprint}
     newer, older = change(2, 29, **other_target), change(1, 30, **other_target, taken_over_by="rollback-2")
     assert history(newer, older)["attempt-budget"].evidence == {"attempts": ["rollback-2"]}
-    by_operator = change(2, 29, **other_target, trigger=Trigger.MANUAL)
-    assert history(by_operator, older)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
+    operator_change = change(2, 29, **other_target, trigger=Trigger.MANUAL)
+    assert history(operator_change, older)["attempt-budget"].evidence == {"attempts": ["rollback-1"]}
 
 
-def test_the_whole_chain_of_resumed_rollbacks_is_no_attempt_of_its_own() -> None:
+def test_a_whole_chain_of_resumed_rollbacks_does_not_count_as_another_attempt() -> None:
     chain = (
         change(3, 3, continues_rollback_id="rollback-2"),
         change(2, 4, continues_rollback_id="rollback-1"),

@@ -75,7 +75,7 @@ def test_a_family_and_a_missing_revision_are_described_each_time(missing: str) -
     assert counting.reads[missing] == 2
 
 
-def test_ports_that_remember_definitions_are_not_wrapped_again() -> None:
+def test_ports_with_a_definition_memo_are_not_wrapped_a_second_time() -> None:
     simulation, _ = simulation_with_bad_release()
     ports = with_definition_memo(simulation.ports)
     assert with_definition_memo(ports) is ports

@@ -38,25 +38,25 @@ GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 LATEST = f"{REPOSITORY}:latest"
 
 
-def tagged(simulation: Simulation, digest: str = GOOD, **of_container: Any) -> str:
-    """Register a definition with a moving tag, which means this digest."""
-    made = definition("x")
-    made["containerDefinitions"][0] |= {"image": LATEST, **of_container}
+def register_with_moving_tag(simulation: Simulation, digest: str = GOOD, **members: Any) -> str:
+    """Register a definition with a moving tag, and push this digest under the tag."""
+    task_definition = definition("x")
+    task_definition["containerDefinitions"][0] |= {"image": LATEST, **members}
     simulation.images.push(LATEST, digest)
-    simulation.arns["x"] = simulation.services.register_release(made, FAMILY)
+    simulation.arns["x"] = simulation.services.register_release(task_definition, FAMILY)
     return simulation.arns["x"]
 
 
-def on_latest(**parts: Any) -> Simulation:
-    """The good digest has run for two days under a moving tag."""
+def simulation_on_latest(**parts: Any) -> Simulation:
+    """Build a simulation whose good digest has run for two days under a moving tag."""
     simulation = Simulation(**parts)
     simulation.alarms.in_alarm.clear()
-    simulation.services.run(tagged(simulation), desired_count=2, created_at=NOW - timedelta(hours=48))
+    simulation.services.run(register_with_moving_tag(simulation), desired_count=2, created_at=NOW - timedelta(hours=48))
     return simulation
 
 
 def bake(simulation: Simulation) -> None:
-    """Ninety minutes with traffic and the janitor's sweeps."""
+    """Pass ninety minutes with traffic and the janitor's sweeps."""
     for _ in range(18):
         for _ in range(5):
             simulation.pass_time(minutes=1)
@@ -72,7 +72,7 @@ def states(simulation: Simulation) -> dict[str, ReleaseState]:
 
 
 def test_a_forced_deployment_with_another_digest_is_another_release() -> None:
-    simulation = on_latest()
+    simulation = simulation_on_latest()
     bake(simulation)
     simulation.images.push(LATEST, BAD)
     simulation.services.deploy(simulation.arns["x"])
@@ -83,23 +83,23 @@ def test_a_forced_deployment_with_another_digest_is_another_release() -> None:
 
 
 def test_a_bad_digest_is_rolled_back_to_the_good_digest_under_the_same_tag() -> None:
-    simulation = on_latest()
+    simulation = simulation_on_latest()
     bake(simulation)
     simulation.images.push(LATEST, BAD)
     simulation.services.deploy(simulation.arns["x"])
     simulation.pass_time(seconds=30)
     simulation.pass_time(seconds=30)
-    ended = simulation.run(simulation.fire_alarm("macro-ai-production-express-api-degraded"))
-    assert ended.plan is not None
-    assert ended.plan.target is not None
-    assert ended.plan.running.images["api"].endswith(BAD)
-    assert ended.plan.target.images["api"].endswith(GOOD)
+    rollback = simulation.run(simulation.fire_alarm("macro-ai-production-express-api-degraded"))
+    assert rollback.plan is not None
+    assert rollback.plan.target is not None
+    assert rollback.plan.running.images["api"].endswith(BAD)
+    assert rollback.plan.target.images["api"].endswith(GOOD)
     assert simulation.running().endswith(GOOD)
 
 
 def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disagree() -> None:
     """PRIMARY is COMPLETED, and the newest service deployment is still in flight: one of the two is old."""
-    simulation = on_latest()
+    simulation = simulation_on_latest()
     bake(simulation)
     simulation.images.push(LATEST, BAD)
     simulation.services.deploy(simulation.arns["x"])
@@ -110,9 +110,9 @@ def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disa
     assert states(simulation) == {GOOD: PROMOTED}
 
 
-def gone_back(mode: str) -> Simulation:
-    """A bad digest was pushed and deployed by force; ECS went back to the former revision of the same definition."""
-    simulation = on_latest(policy=Policy.model_validate({"mode": mode}))
+def simulation_after_rollback_by_ecs(mode: str) -> Simulation:
+    """Force a deployment of a bad digest, until ECS has rolled back to the former revision of the same definition."""
+    simulation = simulation_on_latest(policy=Policy.model_validate({"mode": mode}))
     bake(simulation)
     simulation.images.push(LATEST, BAD)
     simulation.services.behaviours[simulation.arns["x"]] = "crashing"
@@ -128,14 +128,14 @@ def gone_back(mode: str) -> Simulation:
 @pytest.mark.parametrize("mode", ["observe", "act"])
 @pytest.mark.parametrize("is_event_lost", [False, True])
 def test_a_release_that_ecs_rolled_back_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
-    simulation = gone_back(mode)
+    simulation = simulation_after_rollback_by_ecs(mode)
     service = simulation.service_settings
     view = simulation.services.describe(service)
     assert identify_release(view.primary.deployed, view, service, simulation.ports).release.images["api"].endswith(GOOD)
     if not is_event_lost:
-        ended = simulation.run({**deployment_event(), "time": simulation.clock.now().isoformat()})
-        assert ended.plan is not None
-        assert ended.plan.running.images["api"].endswith(BAD)
+        rollback = simulation.run({**deployment_event(), "time": simulation.clock.now().isoformat()})
+        assert rollback.plan is not None
+        assert rollback.plan.running.images["api"].endswith(BAD)
     bake(simulation)
     assert states(simulation).get(GOOD) is PROMOTED
     assert states(simulation).get(BAD) is not PROMOTED
@@ -148,7 +148,9 @@ def test_a_digest_that_the_revision_lacks_comes_from_running_tasks_and_not_from_
     simulation = Simulation()
     simulation.alarms.in_alarm.clear()
     simulation.services.resolves_images = False
-    simulation.services.run(tagged(simulation, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48))
+    simulation.services.run(
+        register_with_moving_tag(simulation, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48)
+    )
     simulation.images.push(LATEST, BAD)  # since
     record_running(SERVICE, simulation.ports)
     assert states(simulation) == {GOOD: CANDIDATE}
@@ -157,7 +159,7 @@ def test_a_digest_that_the_revision_lacks_comes_from_running_tasks_and_not_from_
 def test_a_release_without_a_known_digest_is_not_recorded_and_readiness_names_the_fix() -> None:
     simulation = Simulation()
     simulation.services.resolves_images = False
-    arn = tagged(simulation)
+    arn = register_with_moving_tag(simulation)
     simulation.services.run(arn, created_at=NOW - timedelta(hours=48))
     simulation.services._deployments[0].running = 0
     cursor = record_running(SERVICE, simulation.ports)
@@ -174,34 +176,36 @@ def test_a_release_without_a_known_digest_is_not_recorded_and_readiness_names_th
 def test_an_unresolved_sidecar_blocks_no_promotion_and_is_reported() -> None:
     simulation = Simulation(policy=Policy(bake_minimum_requests=0))
     simulation.alarms.in_alarm.clear()
-    made = definition("v1")
-    made["containerDefinitions"].append({"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False})
-    simulation.arns["v1"] = simulation.services.register_release(made, FAMILY)
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"].append(
+        {"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False}
+    )
+    simulation.arns["v1"] = simulation.services.register_release(task_definition, FAMILY)
     simulation.services.run(simulation.arns["v1"], created_at=NOW - timedelta(hours=48))
     assert "the digest of proxy is not known" in record_running(SERVICE, simulation.ports).summary
     bake(simulation)
-    (known,) = simulation.ledger.releases(SERVICE)
-    assert known.state is PROMOTED
-    assert known.images["proxy"] == "elsewhere.example/proxy:1"
+    (recorded_release,) = simulation.ledger.releases(SERVICE)
+    assert recorded_release.state is PROMOTED
+    assert recorded_release.images["proxy"] == "elsewhere.example/proxy:1"
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [
         f"{last_known_good_family(FAMILY, 'production', SERVICE)}:1"
     ]
-    said = next(c for c in plan.readiness if c.name == "image-exists")
-    assert (said.verdict, "proxy" in said.reason) == (Verdict.WARN, True)
+    check = next(c for c in plan.readiness if c.name == "image-exists")
+    assert (check.verdict, "proxy" in check.reason) == (Verdict.WARN, True)
 
 
-# Ledgers that were written before
+# Ledgers of former versions
 
 
 def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_itself() -> None:
     simulation = Simulation()
     simulation.ship("v0", PROMOTED, hours_ago=96)
     simulation.ship("v1", PROMOTED, hours_ago=48, fingerprint="f" * 64)
-    ended = simulation.run(alarm_event())
-    assert ended.outcome is Outcome.SUPPRESSED
-    assert ended.plan is not None
-    assert ended.plan.running.fingerprint == "f" * 64
+    rollback = simulation.run(alarm_event())
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert rollback.plan is not None
+    assert rollback.plan.running.fingerprint == "f" * 64
     assert simulation.changes() == []
     adopt_running_releases(simulation.ports)
     assert [(r.version, r.state) for r in simulation.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
@@ -211,8 +215,8 @@ def test_a_member_that_ecs_begins_to_report_changes_no_fingerprint() -> None:
     simulation = Simulation()
     simulation.ship("v0", PROMOTED, hours_ago=96)
     simulation.ship("v1", PROMOTED, hours_ago=48)
-    for each in simulation.services._definitions.values():
-        each |= {"enableFaultInjection": False, "ofTomorrow": "on"}
+    for task_definition in simulation.services._definitions.values():
+        task_definition |= {"enableFaultInjection": False, "ofTomorrow": "on"}
     assert simulation.run(alarm_event()).outcome is Outcome.SUPPRESSED
     assert simulation.changes() == []
 
@@ -234,8 +238,8 @@ def view(primary: Deployment, newest: ServiceDeployment | None, *others: Deploym
 
 
 def deployment(number: int, **changes: Any) -> Deployment:
-    given = {"id": f"ecs-svc/{number}", "is_primary": True, "definition_arn": f"d/{number}", "created_at": NOW}
-    return Deployment.model_validate({**given, "rollout_state": "IN_PROGRESS", "running_count": 2, **changes})
+    fields = {"id": f"ecs-svc/{number}", "is_primary": True, "definition_arn": f"d/{number}", "created_at": NOW}
+    return Deployment.model_validate({**fields, "rollout_state": "IN_PROGRESS", "running_count": 2, **changes})
 
 
 def service_deployment(status: str, target: str = "d/2") -> ServiceDeployment:
@@ -249,7 +253,7 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
 
 
 @pytest.mark.parametrize(
-    ("seen", "failed_id", "by_hand", "left"),
+    ("service_view", "failed_id", "by_hand", "expected_arn"),
     [
         # ECS has rolled back, but DescribeServiceDeployments says IN_PROGRESS still: PRIMARY is the good one
         (view(deployment(1), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
@@ -274,13 +278,16 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
         (view(deployment(1), service_deployment("IN_PROGRESS", "d/9")), None, False, "d/9"),
     ],
 )
-def test_the_failed_revision_is_replaced_and_never_the_one_that_ecs_rolled_back_to(
-    seen: ServiceView, failed_id: str | None, by_hand: bool, left: str
+def test_the_failed_revision_is_replaced_and_never_the_revision_that_ecs_rolled_back_to(
+    service_view: ServiceView, failed_id: str | None, by_hand: bool, expected_arn: str
 ) -> None:
-    assert find_revision_to_replace(seen, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn == left
+    assert (
+        find_revision_to_replace(service_view, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn
+        == expected_arn
+    )
 
 
-def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release_that_failed() -> None:
+def test_a_failure_that_service_deployments_do_not_show_yet_is_attributed_to_the_failed_release() -> None:
     simulation = start_simulation()
     simulation.begin_deployment("v3", "crashing")
     failed = simulation.services._deployments[0].id
@@ -298,37 +305,37 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
     event["detail"]["deploymentId"] = failed
     simulation.services.tick()
     rollback = simulation.admit(event)
-    ended = simulation.run_to_end(rollback)
-    assert ended.plan is not None
-    assert ended.plan.running.definition_arn == simulation.arns["v3"]
+    concluded_rollback = simulation.run_to_end(rollback)
+    assert concluded_rollback.plan is not None
+    assert concluded_rollback.plan.running.definition_arn == simulation.arns["v3"]
     assert simulation.state_of("v2") is not QUARANTINED
 
 
 # COMPLETED is not stable
 
 
-def test_a_bake_begins_when_the_deployment_is_stable_and_not_when_it_is_completed() -> None:
+def test_a_bake_begins_with_a_stable_deployment_and_not_with_a_completed_one() -> None:
     """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
     simulation.begin_deployment("v3")
     simulation.services.tick()
-    beside = simulation.services._deployments[1]
+    older_deployment = simulation.services._deployments[1]
     simulation.services._complete()
-    simulation.services._deployments.append(beside)
+    simulation.services._deployments.append(older_deployment)
     cursor = record_running(SERVICE, simulation.ports)
     assert (cursor.next, "an older deployment still has tasks" in cursor.summary) == (NextState.DONE, True)
     assert simulation.ledger.bake(SERVICE) is None
-    beside.running = 0
-    simulation.services._deployments.remove(beside)
+    older_deployment.running = 0
+    simulation.services._deployments.remove(older_deployment)
     assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
 
 
 def test_former_tasks_that_only_current_service_revisions_list_count_as_running() -> None:
-    made = view(deployment(1, rollout_state="COMPLETED"), None)
-    assert made.why_not_stable == ()
-    both = made.model_copy(update={"current_revisions": {"r/1": 2, "r/2": 1}})
-    assert both.why_not_stable == ("an older deployment still has tasks",)
+    completed_view = view(deployment(1, rollout_state="COMPLETED"), None)
+    assert completed_view.why_not_stable == ()
+    view_with_older_tasks = completed_view.model_copy(update={"current_revisions": {"r/1": 2, "r/2": 1}})
+    assert view_with_older_tasks.why_not_stable == ("an older deployment still has tasks",)
 
 
 # Tags and families
@@ -336,38 +343,43 @@ def test_former_tasks_that_only_current_service_revisions_list_count_as_running(
 
 def test_a_rollback_s_registration_keeps_the_team_s_tags() -> None:
     simulation = Simulation()
-    own = {"team": "web", "aws:cloudformation:stack-name": "web"}
-    made = definition("v1")
-    arn = simulation.services.register_release(made, FAMILY, own)
+    team_tags = {"team": "web", "aws:cloudformation:stack-name": "web"}
+    task_definition = definition("v1")
+    arn = simulation.services.register_release(task_definition, FAMILY, team_tags)
     simulation.services.required_tag = "team"
-    ours = ensure_registered_definition(recorded(simulation, arn), simulation.ports, is_last_known_good=True)
-    found = simulation.services.definition(ours)
-    assert found is not None
-    assert {tag["key"] for tag in found["tags"]} == {"team", RELEASE_TAG}
+    registered_arn = ensure_registered_definition(
+        record_release(simulation, arn), simulation.ports, is_last_known_good=True
+    )
+    registered_definition = simulation.services.definition(registered_arn)
+    assert registered_definition is not None
+    assert {tag["key"] for tag in registered_definition["tags"]} == {"team", RELEASE_TAG}
 
 
-def recorded(simulation: Simulation, arn: str) -> Release:
-    one = release("v1", definition_arn=arn)
+def record_release(simulation: Simulation, arn: str) -> Release:
+    stored_release = release("v1", definition_arn=arn)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
     service = simulation.service_settings
-    seen = simulation.services.describe(service)
-    simulation.ledger.record(one, identify_release(seen.primary.deployed, seen, service, simulation.ports).definition)
-    return one
+    service_view = simulation.services.describe(service)
+    simulation.ledger.record(
+        stored_release,
+        identify_release(service_view.primary.deployed, service_view, service, simulation.ports).definition,
+    )
+    return stored_release
 
 
 @pytest.mark.parametrize("family", ["web-rollback", "web-last-known-good"])
-def test_a_team_s_family_named_like_a_rollback_s_stays_the_team_s(family: str) -> None:
+def test_a_team_s_family_with_a_suffix_of_rollback_families_stays_the_team_s_family(family: str) -> None:
     simulation = Simulation()
     simulation.alarms.in_alarm.clear()
     arn = simulation.services.register_release(definition("v1"), family)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
     assert not is_registered_by_rollback(arn, simulation.ports)
     assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
-    (known,) = simulation.ledger.releases(SERVICE)
-    promote(known, "by hand", simulation.ports)
-    standing = simulation.ledger.standing_plan(SERVICE)
-    assert standing is not None
-    (target,) = standing.targets
+    (recorded_release,) = simulation.ledger.releases(SERVICE)
+    promote(recorded_release, "by hand", simulation.ports)
+    standing_plan = simulation.ledger.standing_plan(SERVICE)
+    assert standing_plan is not None
+    (target,) = standing_plan.targets
     assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family, 'production', SERVICE)}:1"
     assert is_registered_by_rollback(target.definition_arn, simulation.ports)
 
@@ -384,27 +396,29 @@ def test_deployment_configuration_members_that_are_not_sent_stay_unchanged() -> 
     simulation = start_simulation()
     breaker = {"enable": True, "rollback": True, "ofTomorrow": {"count": 3}}
     simulation.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
-    before = dict(simulation.services.deployment_configuration)
-    ended = simulation.run()
-    assert ended.outcome is Outcome.SUCCEEDED
-    assert simulation.services.deployment_configuration == before
-    sent = [
-        given["deployment_configuration"]
-        for name, given in simulation.services.calls
-        if "deployment_configuration" in given
+    original_configuration = dict(simulation.services.deployment_configuration)
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert simulation.services.deployment_configuration == original_configuration
+    configurations = [
+        arguments["deployment_configuration"]
+        for name, arguments in simulation.services.calls
+        if "deployment_configuration" in arguments
     ]
-    assert sent
-    assert all(one.keys() == {"deploymentCircuitBreaker"} for one in sent)
+    assert configurations
+    assert all(configuration.keys() == {"deploymentCircuitBreaker"} for configuration in configurations)
 
 
 def test_down_migrations_do_not_run_with_an_image_that_the_tag_was_moved_to() -> None:
-    """RunTask takes what a tag means as the task starts."""
-    down = DownMigrationsScenario()
-    down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST
+    """RunTask pulls the image that the tag means when the task starts."""
+    scenario = DownMigrationsScenario()
+    scenario.writers.services[SERVICE]._definitions[scenario.definition_arn]["containerDefinitions"][0]["image"] = (
+        LATEST
+    )
     images = FakeImages()
     images.push(LATEST, BAD)
-    ports = replace(down.ports, images=images)
-    begun = run_down_migrations(down.document, down.plan, down.context, ports)
-    assert begun.database is not None
-    assert begun.database.database_outcome is DatabaseOutcome.REFUSED
-    assert "a task would run another image" in (begun.database.why_not or "")
+    ports = replace(scenario.ports, images=images)
+    rollback = run_down_migrations(scenario.document, scenario.plan, scenario.context, ports)
+    assert rollback.database is not None
+    assert rollback.database.database_outcome is DatabaseOutcome.REFUSED
+    assert "a task would run another image" in (rollback.database.why_not or "")

@@ -1,4 +1,4 @@
-"""Checks ahead of need: resources that a task definition refers to, and the shape of the service."""
+"""Checks of each target in advance: resources that a task definition refers to, and the shape of the service."""
 
 from typing import Any
 
@@ -30,13 +30,13 @@ LOGS = {"awslogs-group": "/ecs/web", "awslogs-region": "eu-west-1", "awslogs-str
 
 
 def with_container(**members: Any) -> dict[str, Any]:
-    made = definition("v1")
-    made["containerDefinitions"][0] |= members
-    return made
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"][0] |= members
+    return task_definition
 
 
 @pytest.mark.parametrize(
-    ("made", "found"),
+    ("task_definition", "expected_references"),
     [
         (
             definition("v1", taskRoleArn=ROLE, executionRoleArn="execution"),
@@ -81,34 +81,34 @@ def with_container(**members: Any) -> dict[str, Any]:
     ],
 )
 def test_every_resource_that_a_definition_refers_to_is_found(
-    made: dict[str, Any], found: set[tuple[ReferenceKind, str]]
+    task_definition: dict[str, Any], expected_references: set[tuple[ReferenceKind, str]]
 ) -> None:
-    assert {(reference.kind, reference.value) for reference in references(made)} == found
+    assert {(reference.kind, reference.value) for reference in references(task_definition)} == expected_references
 
 
-def test_a_log_group_is_looked_for_in_the_region_of_its_option() -> None:
-    made = with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS})
-    assert references(made) == (Reference(ReferenceKind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
+def test_a_log_group_is_looked_up_in_the_region_of_its_log_option() -> None:
+    task_definition = with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS})
+    assert references(task_definition) == (Reference(ReferenceKind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
 
 
 # Checks of each target
 
 
-def shipped(made: dict[str, Any], **parts: Any) -> Simulation:
-    """v1 of this definition is promoted, and v2 runs."""
+def simulation_with_target(task_definition: dict[str, Any], **parts: Any) -> Simulation:
+    """Build a simulation in which v1 with this definition is promoted, and v2 runs."""
     simulation = Simulation()
     simulation.replace(**parts)
-    arn = simulation.services.register_release(made, FAMILY)
-    normal = normalised_definition(made, {})
-    known = release(
+    arn = simulation.services.register_release(task_definition, FAMILY)
+    normalised = normalised_definition(task_definition, {})
+    stored_release = release(
         "v1",
         state=PROMOTED,
         hours_ago=48,
         definition_arn=arn,
-        fingerprint=fingerprint(made, {}),
-        definition_sha256=sha256_of(normal),
+        fingerprint=fingerprint(task_definition, {}),
+        definition_sha256=sha256_of(normalised),
     )
-    simulation.ledger.record(known, normal)
+    simulation.ledger.record(stored_release, normalised)
     simulation.services.run(arn)
     simulation.ship("v2")
     return simulation
@@ -119,96 +119,112 @@ def target_of(plan: StandingPlan) -> StandingTarget:
     return target
 
 
-def said(target: StandingTarget, name: str) -> Check:
+def find_check(target: StandingTarget, name: str) -> Check:
     return next(check for check in target.checks if check.name == name)
 
 
-def everything() -> dict[str, Any]:
-    made = definition("v1", taskRoleArn=ROLE)
-    made["containerDefinitions"][0] |= {
+def definition_with_references() -> dict[str, Any]:
+    task_definition = definition("v1", taskRoleArn=ROLE)
+    task_definition["containerDefinitions"][0] |= {
         "secrets": [{"name": "A", "valueFrom": SECRET}],
         "environmentFiles": [{"type": "s3", "value": FILE}],
         "logConfiguration": {"logDriver": "awslogs", "options": LOGS},
     }
-    return made
+    return task_definition
 
 
-def all_there() -> FakeReferences:
-    made = FakeReferences()
-    made.roles.add(ROLE)
-    made.log_groups.add(("eu-west-1", "/ecs/web"))
-    made.files.add(FILE)
-    return made
+def existing_references() -> FakeReferences:
+    fake_references = FakeReferences()
+    fake_references.roles.add(ROLE)
+    fake_references.log_groups.add(("eu-west-1", "/ecs/web"))
+    fake_references.files.add(FILE)
+    return fake_references
 
 
 def test_a_target_is_ready_if_all_its_referenced_resources_exist() -> None:
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=all_there()).ports))
+    target = target_of(
+        prepare_standing_plan(
+            SERVICE, simulation_with_target(definition_with_references(), references=existing_references()).ports
+        )
+    )
     assert target.is_ready is True
     assert target.why_not_ready == ""
 
 
 @pytest.mark.parametrize(
-    ("take_away", "name", "thing"),
+    ("remove_resource", "name", "missing_resource"),
     [
-        (lambda known, secrets: known.roles.clear(), "roles-exist", ROLE),
-        (lambda known, secrets: known.log_groups.clear(), "log-groups-exist", "/ecs/web in eu-west-1"),
-        (lambda known, secrets: known.files.clear(), "files-exist", FILE),
-        (lambda known, secrets: secrets.missing.add(SECRET), "secrets-exist", SECRET),
+        (lambda fake_references, secrets: fake_references.roles.clear(), "roles-exist", ROLE),
+        (
+            lambda fake_references, secrets: fake_references.log_groups.clear(),
+            "log-groups-exist",
+            "/ecs/web in eu-west-1",
+        ),
+        (lambda fake_references, secrets: fake_references.files.clear(), "files-exist", FILE),
+        (lambda fake_references, secrets: secrets.missing.add(SECRET), "secrets-exist", SECRET),
     ],
 )
 def test_a_target_is_not_ready_if_a_referenced_resource_is_missing_and_the_check_names_it(
-    take_away: Any, name: str, thing: str
+    remove_resource: Any, name: str, missing_resource: str
 ) -> None:
-    known, secrets = all_there(), FakeSecrets()
-    take_away(known, secrets)
-    plan = prepare_standing_plan(SERVICE, shipped(everything(), references=known, secrets=secrets).ports)
+    fake_references, secrets = existing_references(), FakeSecrets()
+    remove_resource(fake_references, secrets)
+    plan = prepare_standing_plan(
+        SERVICE, simulation_with_target(definition_with_references(), references=fake_references, secrets=secrets).ports
+    )
     target = target_of(plan)
     assert target.is_ready is False
-    assert thing in said(target, name).reason
+    assert missing_resource in find_check(target, name).reason
     assert not plan.is_ready
 
 
 def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
-    known = all_there()
-    known.hidden.add(ROLE)
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=known).ports))
-    assert said(target, "roles-exist").verdict is Verdict.WARN
-    assert said(target, "roles-exist").reason == f"can't be looked up: {ROLE}"
+    fake_references = existing_references()
+    fake_references.hidden.add(ROLE)
+    target = target_of(
+        prepare_standing_plan(
+            SERVICE, simulation_with_target(definition_with_references(), references=fake_references).ports
+        )
+    )
+    assert find_check(target, "roles-exist").verdict is Verdict.WARN
+    assert find_check(target, "roles-exist").reason == f"can't be looked up: {ROLE}"
     assert target.is_ready is True
 
 
-def test_a_role_or_parameter_of_another_account_is_not_looked_up_in_ours() -> None:
-    theirs = "arn:aws:iam::210987654321:role/task"
-    simulation = shipped(
-        definition("v1", taskRoleArn=theirs), account_and_region=AccountAndRegion("123456789012", "eu-west-1")
+def test_a_role_of_another_account_is_not_looked_up_in_our_account() -> None:
+    foreign_role = "arn:aws:iam::210987654321:role/task"
+    simulation = simulation_with_target(
+        definition("v1", taskRoleArn=foreign_role), account_and_region=AccountAndRegion("123456789012", "eu-west-1")
     )
     target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
-    assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
+    assert find_check(target, "roles-exist").reason == f"can't be looked up: {foreign_role}"
 
 
 @pytest.mark.parametrize(("partition", "region"), [("aws", "eu-west-1"), ("aws-cn", "cn-north-1")])
 def test_a_secret_by_name_belongs_to_our_own_account(partition: str, region: str) -> None:
     secrets = FakeSecrets()
     secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
-    made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
+    task_definition = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
     account_and_region = AccountAndRegion.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
-    simulation = shipped(made, secrets=secrets, account_and_region=account_and_region)
+    simulation = simulation_with_target(task_definition, secrets=secrets, account_and_region=account_and_region)
     assert target_of(prepare_standing_plan(SERVICE, simulation.ports)).is_ready is False
 
 
-def test_a_service_that_does_not_answer_makes_a_check_unknown_and_the_plan_is_still_made() -> None:
+def test_a_check_without_an_answer_of_iam_is_unknown_and_the_standing_plan_is_still_computed() -> None:
     class Silent(FakeReferences):
         def role_exists(self, role: str) -> bool | None:
             raise CallRefused("iam: throttled for good")
 
-    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=Silent()).ports))
-    assert NOT_KNOWN in said(target, "roles-exist").evidence
+    target = target_of(
+        prepare_standing_plan(SERVICE, simulation_with_target(definition_with_references(), references=Silent()).ports)
+    )
+    assert NOT_KNOWN in find_check(target, "roles-exist").evidence
 
 
 def test_file_systems_are_reported_as_not_looked_up() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
-    target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).ports))
-    check = said(target, "other-references-exist")
+    target = target_of(prepare_standing_plan(SERVICE, simulation_with_target(definition("v1", volumes=volumes)).ports))
+    check = find_check(target, "other-references-exist")
     assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not checked: EFS file system fs-1")
     assert target.is_ready is True
 
@@ -216,8 +232,8 @@ def test_file_systems_are_reported_as_not_looked_up() -> None:
 # The shape of the service
 
 
-def described(**members: Any) -> dict[str, Any]:
-    """A service as DescribeServices returns it."""
+def service_answer(**members: Any) -> dict[str, Any]:
+    """Build a service as DescribeServices returns it."""
     return {
         "launchType": "FARGATE",
         "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
@@ -226,16 +242,16 @@ def described(**members: Any) -> dict[str, Any]:
     }
 
 
-def web(**members: Any) -> dict[str, Any]:
-    made = definition("v1", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], **members)
-    made["containerDefinitions"][0]["portMappings"] = [{"containerPort": 8080, "name": "http"}]
-    return made
+def web_definition(**members: Any) -> dict[str, Any]:
+    task_definition = definition("v1", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], **members)
+    task_definition["containerDefinitions"][0]["portMappings"] = [{"containerPort": 8080, "name": "http"}]
+    return task_definition
 
 
 BALANCED = {"loadBalancers": [{"targetGroupArn": "arn", "containerName": "api", "containerPort": 8080}]}
 
 
-def primary(**members: Any) -> dict[str, Any]:
+def service_with_primary(**members: Any) -> dict[str, Any]:
     return {
         "deployments": [
             {"status": "ACTIVE", "volumeConfigurations": [{"name": "old"}]},
@@ -245,59 +261,91 @@ def primary(**members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("service", "made", "problem"),
+    ("service", "task_definition", "problem"),
     [
-        (described(**BALANCED), web(), ""),
-        (described(loadBalancers=[{"containerName": "web", "containerPort": 8080}]), web(), "container web"),
-        (described(loadBalancers=[{"containerName": "api", "containerPort": 80}]), web(), "port 80 of api"),
-        (described(serviceRegistries=[{"registryArn": "arn", "containerName": "dns"}]), web(), "container dns"),
+        (service_answer(**BALANCED), web_definition(), ""),
         (
-            described(**primary(serviceConnectConfiguration={"enabled": True, "services": [{"portName": "grpc"}]})),
-            web(),
+            service_answer(loadBalancers=[{"containerName": "web", "containerPort": 8080}]),
+            web_definition(),
+            "container web",
+        ),
+        (
+            service_answer(loadBalancers=[{"containerName": "api", "containerPort": 80}]),
+            web_definition(),
+            "port 80 of api",
+        ),
+        (
+            service_answer(serviceRegistries=[{"registryArn": "arn", "containerName": "dns"}]),
+            web_definition(),
+            "container dns",
+        ),
+        (
+            service_answer(
+                **service_with_primary(
+                    serviceConnectConfiguration={"enabled": True, "services": [{"portName": "grpc"}]}
+                )
+            ),
+            web_definition(),
             "port mapping grpc",
         ),
         (
-            described(**primary(serviceConnectConfiguration={"enabled": True, "services": [{"portName": "http"}]})),
-            web(),
+            service_answer(
+                **service_with_primary(
+                    serviceConnectConfiguration={"enabled": True, "services": [{"portName": "http"}]}
+                )
+            ),
+            web_definition(),
             "",
         ),
         (
-            described(**primary(serviceConnectConfiguration={"enabled": False, "services": [{"portName": "grpc"}]})),
-            web(),
-            "",
-        ),
-        (described(**primary(vpcLatticeConfigurations=[{"portName": "grpc"}])), web(), "port mapping grpc"),
-        (described(**primary(volumeConfigurations=[{"name": "data"}])), web(), "configures volume data at launch"),
-        (
-            described(**primary(volumeConfigurations=[{"name": "data"}])),
-            web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            service_answer(
+                **service_with_primary(
+                    serviceConnectConfiguration={"enabled": False, "services": [{"portName": "grpc"}]}
+                )
+            ),
+            web_definition(),
             "",
         ),
         (
-            described(),
-            web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            service_answer(**service_with_primary(vpcLatticeConfigurations=[{"portName": "grpc"}])),
+            web_definition(),
+            "port mapping grpc",
+        ),
+        (
+            service_answer(**service_with_primary(volumeConfigurations=[{"name": "data"}])),
+            web_definition(),
+            "configures volume data at launch",
+        ),
+        (
+            service_answer(**service_with_primary(volumeConfigurations=[{"name": "data"}])),
+            web_definition(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            "",
+        ),
+        (
+            service_answer(),
+            web_definition(volumes=[{"name": "data", "configuredAtLaunch": True}]),
             "and the service does not configure it",
         ),
-        (described(), {**web(), "networkMode": "bridge"}, "network mode is bridge"),
-        (described(networkConfiguration={}), web(), "the service lacks a network configuration"),
-        (described(), {**web(), "requiresCompatibilities": ["EC2"]}, "runs on Fargate"),
+        (service_answer(), {**web_definition(), "networkMode": "bridge"}, "network mode is bridge"),
+        (service_answer(networkConfiguration={}), web_definition(), "the service lacks a network configuration"),
+        (service_answer(), {**web_definition(), "requiresCompatibilities": ["EC2"]}, "runs on Fargate"),
         (
-            described(launchType=None, capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT"}]),
-            {**web(), "requiresCompatibilities": ["EC2"]},
+            service_answer(launchType=None, capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT"}]),
+            {**web_definition(), "requiresCompatibilities": ["EC2"]},
             "runs on Fargate",
         ),
     ],
 )
-def test_a_definition_that_the_service_would_refuse_is_found_ahead_of_need(
-    service: dict[str, Any], made: dict[str, Any], problem: str
+def test_a_definition_that_the_service_would_refuse_is_reported_in_advance(
+    service: dict[str, Any], task_definition: dict[str, Any], problem: str
 ) -> None:
-    check = check_fits_service(made, shape_of(service))
+    check = check_fits_service(task_definition, shape_of(service))
     assert check.verdict is (Verdict.FAIL if problem else Verdict.PASS), check.reason
     assert problem in check.reason
 
 
 def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> None:
-    simulation = shipped(definition("v1"))
+    simulation = simulation_with_target(definition("v1"))
     simulation.services.shape = ServiceShape(ports=(("api", 9090),))
     target = target_of(prepare_standing_plan(SERVICE, simulation.ports))
     assert target.is_ready is False
@@ -322,8 +370,8 @@ def test_a_service_arn_without_its_cluster_is_reported(arn: str, verdict: Verdic
     assert arn_format(arn).verdict is verdict
 
 
-def test_a_predictive_scaling_policy_is_a_warning_ahead_of_need() -> None:
-    simulation = shipped(definition("v1"))
+def test_a_predictive_scaling_policy_is_reported_in_advance() -> None:
+    simulation = simulation_with_target(definition("v1"))
     scaling = FakeScaling(simulation.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
     scaling.predictive = ("by-forecast",)
     simulation.replace(scaling=scaling)

@@ -20,8 +20,8 @@ SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/intern
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2
 
 
-def beside(simulation: Simulation, *states: TargetHealth) -> FakeTargetGroups:
-    """A second group with these targets."""
+def add_second_target_group(simulation: Simulation, *states: TargetHealth) -> FakeTargetGroups:
+    """Attach a second target group with these targets."""
     simulation.services.target_groups = (TARGET_GROUP, SECOND)
     targets = FakeTargetGroups(simulation.services)
     targets.answers[SECOND] = states
@@ -29,8 +29,8 @@ def beside(simulation: Simulation, *states: TargetHealth) -> FakeTargetGroups:
     return targets
 
 
-def gone(simulation: Simulation) -> None:
-    """The second group was deleted."""
+def delete_second_target_group(simulation: Simulation) -> None:
+    """Attach a second target group that was deleted."""
 
     class SecondIsGone(FakeTargetGroups):
         def _service_of_target_group(self, target_group_arn: str, operation: str):  # type: ignore[no-untyped-def]
@@ -50,7 +50,7 @@ def health_check(simulation: Simulation) -> Check:
 
 def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
     simulation = start_simulation()
-    beside(simulation, *UNUSED)
+    add_second_target_group(simulation, *UNUSED)
     check = health_check(simulation)
     assert check.verdict is Verdict.PASS
     assert check.reason == "2 of 2 targets healthy; target group internal: no load balancer routes to it"
@@ -59,27 +59,27 @@ def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
 
 def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> None:
     simulation = start_simulation()
-    beside(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
+    add_second_target_group(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
     check = health_check(simulation)
     assert check.verdict is Verdict.SKIPPED
     assert check.reason.startswith("not checked")
     assert count_healthy_targets(simulation.describe_service(), simulation.ports) is None
 
 
-def test_unknown_target_health_never_stops_all_tasks() -> None:
+def test_a_rollback_with_unknown_target_health_never_stops_all_tasks() -> None:
     simulation = start_simulation()
     simulation.services.default_behaviour = "unhealthy"
-    beside(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
-    done = simulation.run({"type": "emergency"})
-    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
-    assert done.service is not None
-    assert EscalationLevel.RESTART_FROM_ZERO not in {one.escalation_level for one in done.service.attempts}
+    add_second_target_group(simulation, *UNUSED).answers[TARGET_GROUP] = UNUSED
+    rollback = simulation.run({"type": "emergency"})
+    assert all(arguments.get("desired_count", 1) > 0 for _, arguments in simulation.services.calls)
+    assert rollback.service is not None
+    assert EscalationLevel.RESTART_FROM_ZERO not in {attempt.escalation_level for attempt in rollback.service.attempts}
 
 
 def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy() -> None:
-    """The same reason code has another meaning here: the group is in use, and no request reaches these targets."""
+    """`Target.NotInUse` has another meaning in such a zone: the group is in use, and its targets get no request."""
     simulation = start_simulation()
-    beside(simulation, *UNUSED).outside_zones.add(SECOND)
+    add_second_target_group(simulation, *UNUSED).outside_zones.add(SECOND)
     assert health_check(simulation).verdict is Verdict.FAIL
     assert count_healthy_targets(simulation.describe_service(), simulation.ports) == (
         2,
@@ -97,48 +97,52 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
 )
 def test_only_targets_that_are_not_in_use_are_inconclusive(state: TargetHealth) -> None:
     simulation = start_simulation()
-    beside(simulation, state)
+    add_second_target_group(simulation, state)
     assert health_check(simulation).verdict is Verdict.FAIL
 
 
 def test_a_target_group_without_targets_has_no_healthy_target() -> None:
     simulation = start_simulation()
-    beside(simulation)
+    add_second_target_group(simulation)
     assert health_check(simulation).verdict is Verdict.FAIL
 
 
-def test_unused_and_deleted_target_groups_are_reported_ahead_of_need() -> None:
+def test_unused_and_deleted_target_groups_are_reported_in_advance() -> None:
     simulation = start_simulation()
-    beside(simulation, *UNUSED)
-    said = next(
+    add_second_target_group(simulation, *UNUSED)
+    target_group_check = next(
         check
         for check in prepare_standing_plan(SERVICE, simulation.ports).readiness
         if check.name == "target-groups-are-in-use"
     )
-    assert said.verdict is Verdict.WARN
-    assert "internal: no load balancer routes to it" in said.reason
-    gone(simulation)
-    said = next(
+    assert target_group_check.verdict is Verdict.WARN
+    assert "internal: no load balancer routes to it" in target_group_check.reason
+    delete_second_target_group(simulation)
+    target_group_check = next(
         check
         for check in prepare_standing_plan(SERVICE, simulation.ports).readiness
         if check.name == "target-groups-are-in-use"
     )
-    assert said.verdict is Verdict.WARN
-    assert "TargetGroupNotFound" in said.reason
+    assert target_group_check.verdict is Verdict.WARN
+    assert "TargetGroupNotFound" in target_group_check.reason
 
 
 def test_a_deleted_target_group_ends_a_rollback_that_helped_without_escalation() -> None:
     simulation = start_simulation()
-    gone(simulation)
-    done = simulation.run()
-    assert done.outcome is Outcome.FAILED
-    assert "TargetGroupNotFound" in done.reason
+    delete_second_target_group(simulation)
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.FAILED
+    assert "TargetGroupNotFound" in rollback.reason
     assert simulation.running() == image("v1")
-    assert done.service is not None
-    assert done.service.attempts == ()
+    assert rollback.service is not None
+    assert rollback.service.attempts == ()
 
 
-@pytest.mark.parametrize("arrange", [gone, lambda simulation: beside(simulation, *UNUSED)], ids=["deleted", "unused"])
+@pytest.mark.parametrize(
+    "arrange",
+    [delete_second_target_group, lambda simulation: add_second_target_group(simulation, *UNUSED)],
+    ids=["deleted", "unused"],
+)
 def test_a_healthy_release_is_promoted_beside_an_inconclusive_target_group(arrange) -> None:  # type: ignore[no-untyped-def]
     simulation = start_simulation()
     arrange(simulation)
@@ -150,7 +154,7 @@ def test_a_healthy_release_is_promoted_beside_an_inconclusive_target_group(arran
     assert simulation.state_of("v2") == PROMOTED
 
 
-def test_a_missing_permission_is_no_deleted_target_group() -> None:
+def test_a_missing_permission_does_not_count_as_a_deleted_target_group() -> None:
     simulation = start_simulation()
     simulation.replace(
         target_groups=DenyingPort(simulation.ports.target_groups, "health", refused=access_denied_error("health"))

@@ -27,7 +27,7 @@ from rollback.workflow.runner import run_step
 ADA = Operator(name="ada@desk", reason="stop it")
 APPROVED = Policy(database_approval="none")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
-BY_HAND = {"type": "service", "service": SERVICE, "target_version": "v1"}
+MANUAL = {"type": "service", "service": SERVICE, "target_version": "v1"}
 EMERGENCY = {"type": "emergency", "service": SERVICE, "target_version": "v1"}
 
 Moment = Callable[[DatabaseProgress], bool]
@@ -46,7 +46,7 @@ def is_seen_in_neon(progress: DatabaseProgress) -> bool:
 
 
 def is_restored(progress: DatabaseProgress) -> bool:
-    """Whether the branch is restored; the services still stand at zero tasks."""
+    """Return whether the branch is restored; the services still have zero tasks."""
     return progress.is_over
 
 
@@ -64,75 +64,79 @@ def slow_rollback(simulation: DatabaseSimulation, moment: Moment) -> Rollback:
     return rollback
 
 
-def die(simulation: Simulation, rollback: Rollback) -> None:
+def end_execution(simulation: Simulation, rollback: Rollback) -> None:
     simulation.workflow.running.discard(rollback.execution)
 
 
-def trigger(simulation: Simulation, by: Any) -> Rollback:
-    """Admit an operator's request, or the event of an alarm that turns to ALARM now."""
-    return simulation.admit(by if isinstance(by, dict) else simulation.fire_alarm(by), "execution-2")
+def trigger(simulation: Simulation, cause: Any) -> Rollback:
+    """Admit an operator's request, or the event of an alarm whose state changes to ALARM now."""
+    return simulation.admit(cause if isinstance(cause, dict) else simulation.fire_alarm(cause), "execution-2")
 
 
 def fences_left_to_operator(rollback: Rollback) -> int:
     return sum(obligation.kind is ObligationKind.FENCE for obligation in rollback.left_to_operator())
 
 
-@pytest.mark.parametrize("by", [OUTAGE, DEGRADED, BY_HAND, EMERGENCY], ids=["outage", "degraded", "by-hand", "urgent"])
+@pytest.mark.parametrize(
+    "cause", [OUTAGE, DEGRADED, MANUAL, EMERGENCY], ids=["outage", "degraded", "operator", "urgent"]
+)
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
-def test_a_trigger_leaves_the_expired_lease_to_a_rollback_that_may_have_changed_data(moment: Moment, by: Any) -> None:
+def test_a_trigger_leaves_the_expired_lease_to_a_rollback_that_may_have_changed_data(
+    moment: Moment, cause: Any
+) -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
-    expired = simulation.ledger.lease(SERVICE)
-    second = trigger(simulation, by)
+    expired_lease = simulation.ledger.lease(SERVICE)
+    second = trigger(simulation, cause)
 
     assert second.outcome is Outcome.SUPPRESSED
     assert f"{first.id} may have changed the database and is not concluded" in second.reason
     assert simulation.check(second, "fence-is-settled").suppresses
     assert (second.recheck_at is not None) is (second.event is not None)
     assert second.obligations == ()
-    assert simulation.ledger.lease(SERVICE) == expired
+    assert simulation.ledger.lease(SERVICE) == expired_lease
     assert simulation.workflow.stopped == []
 
 
-@pytest.mark.parametrize("by", [OUTAGE, BY_HAND], ids=["outage", "by-hand"])
+@pytest.mark.parametrize("cause", [OUTAGE, MANUAL], ids=["outage", "operator"])
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
-def test_a_slow_restore_goes_on_to_its_end_after_a_trigger_that_had_to_wait(moment: Moment, by: Any) -> None:
+def test_a_slow_restore_completes_after_a_suppressed_trigger(moment: Moment, cause: Any) -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
-    second = simulation.run_to_end(trigger(simulation, by))
-    done = simulation.run_to_end(first)
+    second = simulation.run_to_end(trigger(simulation, cause))
+    rollback = simulation.run_to_end(first)
 
-    assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
+    assert (rollback.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), rollback.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 1
-    assert all(obligation.discharged_at is not None for obligation in done.obligations)
+    assert all(obligation.discharged_at is not None for obligation in rollback.obligations)
     assert simulation.pages() == []
 
 
-def test_a_slow_restore_whose_request_never_arrived_is_sent_again_after_a_trigger_that_had_to_wait() -> None:
+def test_a_lost_request_of_a_slow_restore_is_sent_again_after_a_suppressed_trigger() -> None:
     simulation = DatabaseSimulation(APPROVED)
     simulation.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
     first = slow_rollback(simulation, is_announced)
     assert (simulation.rows(), simulation.neon.calls.count("restore")) == (GOOD + BAD, 1)
     second = simulation.run_to_end(trigger(simulation, OUTAGE))
-    done = simulation.run_to_end(first)
+    rollback = simulation.run_to_end(first)
 
-    assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
+    assert (rollback.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), rollback.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 2
     assert simulation.pages() == []
 
 
-@pytest.mark.parametrize("by", [OUTAGE, BY_HAND], ids=["outage", "by-hand"])
+@pytest.mark.parametrize("cause", [OUTAGE, MANUAL], ids=["outage", "operator"])
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
-def test_a_slow_restore_that_resumes_before_the_trigger_holds_its_lease_again(moment: Moment, by: Any) -> None:
+def test_a_slow_restore_that_resumes_before_the_trigger_holds_its_lease_again(moment: Moment, cause: Any) -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
     run_step(first.id, next_step(first), simulation.ports)
-    second = simulation.run_to_end(trigger(simulation, by))
-    done = simulation.run_to_end(first)
+    second = simulation.run_to_end(trigger(simulation, cause))
+    rollback = simulation.run_to_end(first)
 
-    assert (done.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), done.reason
+    assert (rollback.outcome, second.outcome) == (Outcome.SUCCEEDED, Outcome.SUPPRESSED), rollback.reason
     assert (
         simulation.check(second, "service-is-free").reason
         == f"{first.id} has fenced the service, which causes the outage"
@@ -149,36 +153,36 @@ def test_the_next_trigger_begins_once_the_slow_restore_has_ended() -> None:
     simulation.run_to_end(first)
     third = simulation.admit({}, "execution-3")
     assert (third.outcome, third.continues_rollback_id, third.obligations) == (None, None, ())
-    held = simulation.ledger.lease(SERVICE)
-    assert held is not None
-    assert held.is_held_by(third.id, simulation.clock.now())
+    lease = simulation.ledger.lease(SERVICE)
+    assert lease is not None
+    assert lease.is_held_by(third.id, simulation.clock.now())
 
 
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
 def test_the_janitor_pages_about_a_dead_restore_and_leaves_its_fence_to_an_operator(moment: Moment) -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
-    die(simulation, first)
+    end_execution(simulation, first)
     second = simulation.run_to_end(trigger(simulation, OUTAGE))
     for _ in range(4):
         janitor.sweep(simulation.ports)
         simulation.pass_time(minutes=1)
-    ended = simulation.read(first)
+    rollback = simulation.read(first)
 
-    assert ended.outcome is Outcome.FAILED
-    assert ended.reason.startswith("its execution ended without a conclusion")
-    assert ended.concluded_at is not None
-    assert fences_left_to_operator(ended) == 1
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.reason.startswith("its execution ended without a conclusion")
+    assert rollback.concluded_at is not None
+    assert fences_left_to_operator(rollback) == 1
     assert (simulation.rows(), simulation.services.desired_count) == (GOOD, 0)
     assert "left at zero tasks, so that they do not write to the branch" in simulation.pages()[-1]
     assert simulation.read(second).recheck_at is not None
     assert simulation.ledger.lease(SERVICE) is None
 
 
-def test_an_alarm_waits_for_an_operator_after_a_dead_restore_and_an_operator_may_undo_it() -> None:
+def test_an_alarm_is_suppressed_after_a_dead_restore_and_an_operator_may_undo_that_restore() -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, is_seen_in_neon)
-    die(simulation, first)
+    end_execution(simulation, first)
     second = simulation.run_to_end(trigger(simulation, OUTAGE))
     while simulation.read(first).concluded_at is None:
         janitor.sweep(simulation.ports)
@@ -187,42 +191,44 @@ def test_an_alarm_waits_for_an_operator_after_a_dead_restore_and_an_operator_may
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
     name, event = simulation.workflow.started.pop()
-    again = simulation.run(event, name)
-    assert (again.id, again.outcome) == (second.id, Outcome.SUPPRESSED)
-    assert f"{first.id} stopped all tasks of {SERVICE}" in simulation.check(again, "not-left-at-zero").reason
+    rechecked_rollback = simulation.run(event, name)
+    assert (rechecked_rollback.id, rechecked_rollback.outcome) == (second.id, Outcome.SUPPRESSED)
+    assert (
+        f"{first.id} stopped all tasks of {SERVICE}" in simulation.check(rechecked_rollback, "not-left-at-zero").reason
+    )
     simulation.healthy_versions.add("v2")
-    undone = simulation.run({"type": "full", "service": SERVICE, "undo": first.id}, "execution-3")
-    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    undo = simulation.run({"type": "full", "service": SERVICE, "undo": first.id}, "execution-3")
+    assert undo.outcome is Outcome.SUCCEEDED, undo.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD + BAD, image("v2"), 2)
 
 
-@pytest.mark.parametrize("by", [OUTAGE, FULL, EMERGENCY], ids=["outage", "full", "urgent"])
-def test_a_trigger_continues_a_slow_restore_that_has_changed_no_data(by: Any) -> None:
+@pytest.mark.parametrize("cause", [OUTAGE, FULL, EMERGENCY], ids=["outage", "full", "urgent"])
+def test_a_trigger_continues_a_slow_restore_that_has_changed_no_data(cause: Any) -> None:
     simulation = DatabaseSimulation()
     first = slow_rollback(simulation, is_fenced)
-    second = trigger(simulation, by)
+    second = trigger(simulation, cause)
     assert second.continues_rollback_id == first.id
     assert [obligation.kind for obligation in second.obligations] == [
         obligation.kind for obligation in first.obligations
     ]
-    ended, done = simulation.run_to_end(first), simulation.run_to_end(second)
+    concluded_first, concluded_second = simulation.run_to_end(first), simulation.run_to_end(second)
 
-    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, second.id)
-    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {second.id}"
-    assert all(obligation.handed_to == second.id for obligation in ended.obligations)
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert all(obligation.discharged_at is not None for obligation in done.obligations)
+    assert (concluded_first.outcome, concluded_first.taken_over_by) == (Outcome.ABORTED, second.id)
+    assert concluded_first.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {second.id}"
+    assert all(obligation.handed_to == second.id for obligation in concluded_first.obligations)
+    assert concluded_second.outcome is Outcome.SUCCEEDED, concluded_second.reason
+    assert all(obligation.discharged_at is not None for obligation in concluded_second.obligations)
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 1
     assert simulation.pages() == []
 
 
-def test_a_slow_restore_that_has_changed_no_data_gives_up_and_starts_its_services_if_no_trigger_comes() -> None:
+def test_a_slow_restore_that_has_changed_no_data_is_refused_and_starts_its_services_without_a_trigger() -> None:
     """The time limit of one move is shorter than a lease."""
     simulation = DatabaseSimulation(APPROVED)
-    ended = simulation.run_to_end(slow_rollback(simulation, is_fenced))
-    assert ended.outcome is Outcome.REFUSED
-    assert "did not end in 5 minutes, and the services had zero tasks" in ended.reason
+    rollback = simulation.run_to_end(slow_rollback(simulation, is_fenced))
+    assert rollback.outcome is Outcome.REFUSED
+    assert "did not end in 5 minutes, and the services had zero tasks" in rollback.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD + BAD, image("v2"), 2)
     assert "restore" not in simulation.neon.calls
     assert len(simulation.pages()) == 1
@@ -232,13 +238,19 @@ def test_a_slow_restore_that_has_changed_no_data_gives_up_and_starts_its_service
 def test_an_operator_s_force_takes_the_expired_lease_and_the_slow_restore_ends_without_a_page(moment: Moment) -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
-    heir = trigger(simulation, {**BY_HAND, "force": True, "reason": "Ada knows"})
-    assert (heir.outcome, heir.continues_rollback_id, heir.inherits_fence_of) == (None, first.id, first.id)
-    ended = simulation.run_to_end(first)
+    successor = trigger(simulation, {**MANUAL, "force": True, "reason": "Ada knows"})
+    assert (successor.outcome, successor.continues_rollback_id, successor.inherits_fence_of) == (
+        None,
+        first.id,
+        first.id,
+    )
+    rollback = simulation.run_to_end(first)
 
-    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, heir.id)
-    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {heir.id}"
-    assert all(obligation.handed_to == heir.id for obligation in ended.obligations if obligation.discharged_at is None)
+    assert (rollback.outcome, rollback.taken_over_by) == (Outcome.ABORTED, successor.id)
+    assert rollback.reason == f"{first.id} lost the lease on {SERVICE}; holder now: {successor.id}"
+    assert all(
+        obligation.handed_to == successor.id for obligation in rollback.obligations if obligation.discharged_at is None
+    )
     assert simulation.services.desired_count == 0
     assert simulation.pages() == []
 
@@ -252,71 +264,71 @@ def test_a_rollback_whose_lease_an_operator_gave_back_ends_behind_its_fence_and_
     second = simulation.run_to_end(trigger(simulation, OUTAGE))
     assert second.outcome is Outcome.SUPPRESSED
     assert simulation.ledger.lease(SERVICE) is None
-    ended = simulation.run_to_end(first)
+    rollback = simulation.run_to_end(first)
 
-    assert (ended.outcome, ended.taken_over_by) == (Outcome.ABORTED, None)
-    assert ended.reason == f"{first.id} lost the lease on {SERVICE}; no rollback holds it now"
-    assert fences_left_to_operator(ended) == 1
+    assert (rollback.outcome, rollback.taken_over_by) == (Outcome.ABORTED, None)
+    assert rollback.reason == f"{first.id} lost the lease on {SERVICE}; no rollback holds it now"
+    assert fences_left_to_operator(rollback) == 1
     assert simulation.services.desired_count == 0
-    assert ended.id in simulation.pages()[-1]
+    assert rollback.id in simulation.pages()[-1]
 
 
 def test_the_janitor_pages_about_a_dead_restore_that_has_changed_no_data_and_starts_its_services() -> None:
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, is_fenced)
-    die(simulation, first)
+    end_execution(simulation, first)
     for _ in range(4):
         janitor.sweep(simulation.ports)
         simulation.pass_time(minutes=1)
-    ended = simulation.read(first)
-    assert (ended.outcome, ended.left_to_operator()) == (Outcome.FAILED, ())
+    rollback = simulation.read(first)
+    assert (rollback.outcome, rollback.left_to_operator()) == (Outcome.FAILED, ())
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD + BAD, image("v2"), 2)
-    assert ended.id in simulation.pages()[-1]
+    assert rollback.id in simulation.pages()[-1]
 
 
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
-def test_a_round_whose_save_was_lost_after_it_took_the_expired_lease_again_is_repeated(moment: Moment) -> None:
-    """The ledger's lease then has a newer counter than the document."""
+def test_a_round_whose_save_was_lost_after_the_expired_lease_was_acquired_again_is_repeated(moment: Moment) -> None:
+    """The ledger's lease has a newer counter than the document after such a round."""
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
     now = simulation.clock.now()
-    retaken = simulation.ledger.acquire(SERVICE, first.id, now, lease_end(now, simulation.ports))
-    assert retaken is not None
-    assert retaken.counter != first.lease_counter
-    done = simulation.run_to_end(first)
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    lease = simulation.ledger.acquire(SERVICE, first.id, now, lease_end(now, simulation.ports))
+    assert lease is not None
+    assert lease.counter != first.lease_counter
+    rollback = simulation.run_to_end(first)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert (simulation.rows(), simulation.running(), simulation.services.desired_count) == (GOOD, image("v1"), 2)
     assert simulation.neon.calls.count("restore") == 1
 
 
-def trigger_of_worker(simulation: TwoWriterSimulation, by: Any) -> Rollback:
+def trigger_worker(simulation: TwoWriterSimulation, cause: Any) -> Rollback:
     """Admit a trigger of the other writer, whose lease the fence took and let expire."""
     now = simulation.clock.now()
-    if by == WORKER_OUTAGE:
+    if cause == WORKER_OUTAGE:
         simulation.alarms.fire(WORKER_OUTAGE, now)
-        by = alarm_event("worker-1", WORKER_OUTAGE, now)
-    return admit(by, execution_arn("worker-1"), now, simulation.ports)
+        cause = alarm_event("worker-1", WORKER_OUTAGE, now)
+    return admit(cause, execution_arn("worker-1"), now, simulation.ports)
 
 
 @pytest.mark.parametrize(
-    "by",
+    "cause",
     [
         WORKER_OUTAGE,
         {"type": "service", "service": WORKER, "target_version": "w1"},
         {"type": "emergency", "service": WORKER, "target_version": "w1"},
     ],
-    ids=["outage", "by-hand", "urgent"],
+    ids=["outage", "operator", "urgent"],
 )
 @pytest.mark.parametrize("moment", DATA_MAY_HAVE_CHANGED)
-def test_no_trigger_starts_another_writer_in_the_middle_of_a_slow_restore(moment: Moment, by: Any) -> None:
+def test_no_trigger_starts_another_writer_in_the_middle_of_a_slow_restore(moment: Moment, cause: Any) -> None:
     simulation = TwoWriterSimulation(APPROVED)
     first = slow_rollback(simulation, moment)
-    of_worker = trigger_of_worker(simulation, by)
-    assert of_worker.outcome is Outcome.SUPPRESSED
-    assert f"{first.id} may have changed the database and is not concluded" in of_worker.reason
+    worker_rollback = trigger_worker(simulation, cause)
+    assert worker_rollback.outcome is Outcome.SUPPRESSED
+    assert f"{first.id} may have changed the database and is not concluded" in worker_rollback.reason
     assert simulation.worker.desired_count == 0
-    done = simulation.run_to_end(first)
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    rollback = simulation.run_to_end(first)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert (simulation.rows(), simulation.services.desired_count, simulation.worker.desired_count) == (GOOD, 2, 2)
 
 
@@ -325,13 +337,13 @@ def test_a_rollback_of_a_service_that_does_not_write_leaves_the_expired_lease_on
     """The fence takes no lease on that service, so Admit does not see the slow restore."""
     simulation = TwoWriterSimulation(APPROVED, writers=(SERVICE,))
     first = slow_rollback(simulation, moment)
-    expired = simulation.ledger.lease(simulation.branch_key)
-    of_worker = trigger_of_worker(simulation, {"type": "full", "service": WORKER, "target_version": "w1"})
-    assert of_worker.admitted_at is not None
+    expired_lease = simulation.ledger.lease(simulation.branch_key)
+    worker_rollback = trigger_worker(simulation, {"type": "full", "service": WORKER, "target_version": "w1"})
+    assert worker_rollback.admitted_at is not None
     plan = simulation.read(first).plan
     assert plan is not None
     assert plan.database is not None
-    assert hold_branch_lease(of_worker, plan.database, simulation.database, simulation.ports) == first.id
-    assert simulation.ledger.lease(simulation.branch_key) == expired
-    done = simulation.run_to_end(first)
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert hold_branch_lease(worker_rollback, plan.database, simulation.database, simulation.ports) == first.id
+    assert simulation.ledger.lease(simulation.branch_key) == expired_lease
+    rollback = simulation.run_to_end(first)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason

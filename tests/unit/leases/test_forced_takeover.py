@@ -24,17 +24,17 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 
 
-def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
-    """Run until the service stands at zero tasks, with the branch unchanged."""
+def run_until_fenced(simulation: DatabaseSimulation) -> Rollback:
+    """Run a rollback until its fence keeps the service at zero tasks; the branch is unchanged."""
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.fence.head is None:
         rollback = simulation.run_due_step(rollback)
     return rollback
 
 
-def with_a_restore_that_was_lost(simulation: DatabaseSimulation, *, is_made: bool) -> Rollback:
-    """Run until the restore's request was sent and its answer lost."""
-    rollback = behind_its_fence(simulation)
+def run_until_restore_is_lost(simulation: DatabaseSimulation, *, is_made: bool) -> Rollback:
+    """Run a rollback until its restore was requested and the answer was lost."""
+    rollback = run_until_fenced(simulation)
     if is_made:
         simulation.neon.lose_next("restore")
     else:
@@ -46,70 +46,70 @@ def with_a_restore_that_was_lost(simulation: DatabaseSimulation, *, is_made: boo
     return rollback
 
 
-def taken_over(simulation: DatabaseSimulation, given: Mapping[str, object] = FULL) -> Rollback:
-    return simulation.admit({**given, **FORCED, "service": SERVICE}, "execution-2")
+def take_over(simulation: DatabaseSimulation, execution_input: Mapping[str, object] = FULL) -> Rollback:
+    return simulation.admit({**execution_input, **FORCED, "service": SERVICE}, "execution-2")
 
 
-def test_the_database_is_not_planned_while_the_outcome_of_the_other_s_restore_is_unknown() -> None:
+def test_the_database_is_not_planned_while_the_outcome_of_the_former_holder_s_restore_is_unknown() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(simulation, is_made=False)
-    heir = taken_over(simulation)
-    assert heir.continues_rollback_id == first.id
+    first = run_until_restore_is_lost(simulation, is_made=False)
+    successor = take_over(simulation)
+    assert successor.continues_rollback_id == first.id
     assert "has sent a change of the database" in describe_takeover_state(first)
     calls = list(simulation.neon.calls)
     for _ in range(3):
-        heir = simulation.run_due_step(heir)
-    assert heir.plan is None
-    assert heir.outcome is None
-    assert first.id in heir.reason
+        successor = simulation.run_due_step(successor)
+    assert successor.plan is None
+    assert successor.outcome is None
+    assert first.id in successor.reason
     assert simulation.neon.calls == calls
 
 
-def test_the_new_rollback_restores_if_the_other_s_restore_was_never_made() -> None:
-    """The other's Conclude reads the outcome from Neon, and releases the branch."""
+def test_the_successor_restores_if_the_former_holder_s_restore_did_not_happen() -> None:
+    """Conclude of the former holder reads the outcome from Neon, and releases the branch."""
     simulation = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(simulation, is_made=False)
-    heir = simulation.run_due_step(taken_over(simulation))
+    first = run_until_restore_is_lost(simulation, is_made=False)
+    successor = simulation.run_due_step(take_over(simulation))
     concluded = simulation.run_to_end(first)
     assert concluded.database is not None
     assert not concluded.database.may_have_changed_data
-    done = simulation.run_to_end(heir)
+    rollback = simulation.run_to_end(successor)
 
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert (simulation.rows(), simulation.running()) == (GOOD, image("v1"))
     assert simulation.neon.calls.count("restore") == 2
 
 
-def test_a_restore_that_the_other_made_is_not_made_again() -> None:
+def test_a_restore_by_the_former_holder_is_not_repeated() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = with_a_restore_that_was_lost(simulation, is_made=True)
-    heir = simulation.run_due_step(taken_over(simulation))
+    first = run_until_restore_is_lost(simulation, is_made=True)
+    successor = simulation.run_due_step(take_over(simulation))
     simulation.run_to_end(first)
-    done = simulation.run_to_end(heir)
+    rollback = simulation.run_to_end(successor)
 
-    assert done.outcome is Outcome.REFUSED, done.reason
-    assert first.id in done.reason
+    assert rollback.outcome is Outcome.REFUSED, rollback.reason
+    assert first.id in rollback.reason
     assert simulation.rows() == GOOD
     assert simulation.neon.calls.count("restore") == 1
     assert simulation.services.desired_count == 0
     assert simulation.running() == image("v2")
-    assert ObligationKind.FENCE in {obligation.kind for obligation in done.left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in rollback.left_to_operator()}
 
 
-def test_the_other_s_restore_counts_as_made_if_the_other_is_not_concluded_in_time() -> None:
+def test_the_former_holder_s_restore_counts_as_done_if_that_holder_is_not_concluded_in_time() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    with_a_restore_that_was_lost(simulation, is_made=False)
-    heir = taken_over(simulation)
+    run_until_restore_is_lost(simulation, is_made=False)
+    successor = take_over(simulation)
     simulation.pass_time(minutes=simulation.policy.conclude_timeout_minutes + 1)
-    done = simulation.run_until(heir)
-    assert done.outcome is Outcome.REFUSED
+    rollback = simulation.run_until(successor)
+    assert rollback.outcome is Outcome.REFUSED
     assert simulation.neon.calls.count("restore") == 1
     assert simulation.services.desired_count == 0
 
 
-def test_the_new_rollback_starts_no_tasks_while_a_lost_request_may_still_reach_neon() -> None:
+def test_the_successor_starts_no_tasks_while_a_lost_request_may_still_reach_neon() -> None:
     simulation = DatabaseSimulation(APPROVED, lost_answer_seconds=300)
-    first = behind_its_fence(simulation)
+    first = run_until_fenced(simulation)
     simulation.neon.lose_next("restore")
     while "restore" not in simulation.neon.calls:
         cursor = run_step(first.id, Step.DATABASE, simulation.ports)
@@ -118,9 +118,9 @@ def test_the_new_rollback_starts_no_tasks_while_a_lost_request_may_still_reach_n
     assert first.database is not None
     assert first.database.intent is not None
     sent_at = first.database.intent.at
-    heir = simulation.run_until(taken_over(simulation, {"type": "service", "target_version": "v1"}), Step.SERVICE)
+    successor = simulation.run_until(take_over(simulation, {"type": "service", "target_version": "v1"}), Step.SERVICE)
     while simulation.services.desired_count == 0:
-        heir = simulation.run_due_step(heir)
+        successor = simulation.run_due_step(successor)
     assert simulation.clock.now() >= sent_at + timedelta(seconds=300)
 
 
@@ -128,26 +128,26 @@ REFUSED = {"type": "service", "target_version": "v9"}
 
 
 def test_rule_3_the_fence_of_an_abort_stays_when_its_successor_is_refused() -> None:
-    """Ada aborted the rollback behind its fence, and it is not concluded yet."""
+    """An operator aborted the former rollback behind its fence, and that rollback is not concluded yet."""
     simulation = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(simulation)
+    first = run_until_fenced(simulation)
     abort(first.id, ADA, simulation.ports)
-    heir = taken_over(simulation, REFUSED)
-    assert heir.inherits_fence_of == first.id
-    done = simulation.run_to_end(heir)
+    successor = take_over(simulation, REFUSED)
+    assert successor.inherits_fence_of == first.id
+    rollback = simulation.run_to_end(successor)
 
-    assert done.outcome is Outcome.REFUSED
+    assert rollback.outcome is Outcome.REFUSED
     assert simulation.services.desired_count == 0
     assert simulation.rows() == GOOD + BAD
-    assert {ObligationKind.FENCE} <= {obligation.kind for obligation in done.left_to_operator()}
+    assert {ObligationKind.FENCE} <= {obligation.kind for obligation in rollback.left_to_operator()}
     assert len(simulation.pages()) >= 1
 
 
 def test_rule_3_the_fence_of_an_abort_stays_through_any_number_of_takeovers() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(simulation)
+    first = run_until_fenced(simulation)
     abort(first.id, ADA, simulation.ports)
-    second = taken_over(simulation, REFUSED)
+    second = take_over(simulation, REFUSED)
     third = simulation.admit({**REFUSED, **FORCED, "service": SERVICE}, "execution-3")
     assert third.inherits_fence_of == second.id
     simulation.run_to_end(third)
@@ -156,20 +156,20 @@ def test_rule_3_the_fence_of_an_abort_stays_through_any_number_of_takeovers() ->
 
 def test_a_forced_rollback_that_succeeds_lifts_the_fence_of_an_abort() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(simulation)
+    first = run_until_fenced(simulation)
     abort(first.id, ADA, simulation.ports)
-    done = simulation.run_to_end(taken_over(simulation, {"type": "emergency", "target_version": "v1"}))
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    rollback = simulation.run_to_end(take_over(simulation, {"type": "emergency", "target_version": "v1"}))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert (simulation.running(), simulation.services.desired_count) == (image("v1"), 2)
 
 
-@pytest.mark.parametrize("given", [REFUSED, {"type": "service", "target_version": "v1"}])
-def test_no_rollback_takes_over_an_abort_behind_its_fence_without_force(given: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("execution_input", [REFUSED, {"type": "service", "target_version": "v1"}])
+def test_no_rollback_takes_over_an_abort_behind_its_fence_without_force(execution_input: Mapping[str, object]) -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = behind_its_fence(simulation)
+    first = run_until_fenced(simulation)
     abort(first.id, ADA, simulation.ports)
     simulation.pass_time(minutes=simulation.policy.lease_minutes + 1)
-    newcomer = admit({**given, "service": SERVICE}, "arn:other", simulation.clock.now(), simulation.ports)
+    newcomer = admit({**execution_input, "service": SERVICE}, "arn:other", simulation.clock.now(), simulation.ports)
     assert newcomer.outcome is Outcome.SUPPRESSED
     assert newcomer.inherits_fence_of is None
     assert simulation.services.desired_count == 0

@@ -20,7 +20,7 @@ from rollback.workflow.runner import run_step
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def outage_of_the_worker(simulation: TwoWriterSimulation) -> Rollback:
+def run_worker_outage(simulation: TwoWriterSimulation) -> Rollback:
     """Fire the alarm of a writer without tasks, and run its execution to the end."""
     now = simulation.clock.now()
     simulation.alarms.fire(WORKER_OUTAGE, now)
@@ -38,7 +38,7 @@ def outage_of_the_worker(simulation: TwoWriterSimulation) -> Rollback:
     raise AssertionError(f"no end: {rollback}")
 
 
-def failed_half_way(simulation: TwoWriterSimulation) -> Rollback:
+def fail_after_restore(simulation: TwoWriterSimulation) -> Rollback:
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = simulation.run_due_step(rollback)
@@ -46,11 +46,11 @@ def failed_half_way(simulation: TwoWriterSimulation) -> Rollback:
     return simulation.run_to_end(rollback)
 
 
-def test_all_writers_are_started_again() -> None:
+def test_all_writers_are_started_after_a_full_rollback() -> None:
     simulation = TwoWriterSimulation()
-    ended = simulation.read(simulation.run(FULL))
+    rollback = simulation.read(simulation.run(FULL))
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
     assert simulation.worker.desired_count == 2
     assert simulation.ledger.lease(WORKER) is None
@@ -58,19 +58,19 @@ def test_all_writers_are_started_again() -> None:
 
 def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() -> None:
     simulation = TwoWriterSimulation()
-    ended = failed_half_way(simulation)
-    assert ended.outcome is Outcome.FAILED
-    assert {o.service for o in ended.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
+    rollback = fail_after_restore(simulation)
+    assert rollback.outcome is Outcome.FAILED
+    assert {o.service for o in rollback.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
     simulation.pass_time(minutes=20)
 
-    of_worker = outage_of_the_worker(simulation)
-    assert of_worker.outcome is Outcome.SUPPRESSED, of_worker.reason
-    assert ended.id in of_worker.reason
+    worker_rollback = run_worker_outage(simulation)
+    assert worker_rollback.outcome is Outcome.SUPPRESSED, worker_rollback.reason
+    assert rollback.id in worker_rollback.reason
     assert simulation.worker.desired_count == 0
 
 
-def test_leases_on_another_writer_and_the_branch_are_held_while_neon_is_asked_about_a_restore() -> None:
-    """Conclude asks for up to ten minutes, as long as a lease: no setting is put back meanwhile."""
+def test_leases_on_another_writer_and_the_branch_are_held_while_conclude_asks_neon_about_a_restore() -> None:
+    """Conclude asks Neon for up to ten minutes, as long as a lease lasts, and restores no setting during that time."""
     simulation = TwoWriterSimulation()
     rollback = simulation.admit(FULL)
     simulation.neon.lose_next("restore")
@@ -78,22 +78,22 @@ def test_leases_on_another_writer_and_the_branch_are_held_while_neon_is_asked_ab
         rollback = simulation.run_due_step(rollback)
     simulation.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
 
-    def silent(*_: object, **__: object) -> NoReturn:
+    def raise_no_answer(*_: object, **__: object) -> NoReturn:
         raise ExternalServiceError("Neon does not answer")
 
-    simulation.replace(neon=Unanswered(silent))
+    simulation.replace(neon=UnavailablePort(raise_no_answer))
     began = simulation.clock.now()
     while simulation.read(rollback).open_obligations() and simulation.clock.now() - began < timedelta(minutes=12):
         for name in (SERVICE, WORKER, simulation.branch_key):
-            held = simulation.ledger.lease(name)
-            assert held is not None, name
-            assert held.is_held_by(rollback.id, simulation.clock.now()), name
+            lease = simulation.ledger.lease(name)
+            assert lease is not None, name
+            assert lease.is_held_by(rollback.id, simulation.clock.now()), name
         simulation.run_due_step(rollback)
     assert simulation.clock.now() - began > timedelta(minutes=10)
 
 
-class Unanswered:
-    """A port none of whose calls is answered."""
+class UnavailablePort:
+    """A port of which every call fails."""
 
     def __init__(self, silent: Callable[..., NoReturn]) -> None:
         self._silent = silent
@@ -102,7 +102,7 @@ class Unanswered:
         return self._silent
 
 
-def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_it_at_zero() -> None:
+def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_that_writer_at_zero() -> None:
     simulation = TwoWriterSimulation()
     rollback = simulation.run_until(simulation.admit(FULL), Step.SERVICE)
     for _ in range(20):  # the target is slow to start
@@ -116,7 +116,7 @@ def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_it_at_ze
     while simulation.clock.now() - began < timedelta(minutes=12):
         simulation.run_due_step(rollback)
     assert simulation.worker.desired_count == 0
-    held = simulation.ledger.lease(WORKER)
-    assert held is not None
-    assert held.is_held_by(rollback.id, simulation.clock.now())
-    assert "changing the database" in describe_holder(held, simulation.ports)
+    lease = simulation.ledger.lease(WORKER)
+    assert lease is not None
+    assert lease.is_held_by(rollback.id, simulation.clock.now())
+    assert "changing the database" in describe_holder(lease, simulation.ports)

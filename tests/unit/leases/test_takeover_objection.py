@@ -1,4 +1,4 @@
-"""Boundaries of rule 1, and the full account that an operator reads before a takeover by force."""
+"""Boundaries of rule 1, and the full description that an operator reads before a forced takeover."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,12 +27,12 @@ def holder(**changes: Any) -> Rollback:
 
 
 def restore(**changes: Any) -> RestoreProgress:
-    before = OriginalBranch(name="main", protected=False)
-    return RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=before).evolve(**changes)
+    original_branch = OriginalBranch(name="main", protected=False)
+    return RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=original_branch).evolve(**changes)
 
 
 @pytest.mark.parametrize(
-    ("newcomer", "held_by", "plan", "may"),
+    ("new_trigger", "holder_trigger", "plan", "is_allowed"),
     [
         (Trigger.ALARM, Trigger.MANUAL, None, False),
         (Trigger.ALARM, Trigger.MANUAL, PLAN, True),
@@ -42,20 +42,20 @@ def restore(**changes: Any) -> RestoreProgress:
     ],
 )
 def test_only_an_automatic_emergency_waits_for_the_plan_of_an_operator_s_rollback(
-    newcomer: Trigger, held_by: Trigger, plan: Plan | None, may: bool
+    new_trigger: Trigger, holder_trigger: Trigger, plan: Plan | None, is_allowed: bool
 ) -> None:
     objection = find_takeover_objection(
-        rollback(request=EMERGENCY, trigger=newcomer), holder(trigger=held_by, plan=plan)
+        rollback(request=EMERGENCY, trigger=new_trigger), holder(trigger=holder_trigger, plan=plan)
     )
     assert objection == (
         None
-        if may
+        if is_allowed
         else f"{HOLDER} was started by an operator a moment ago, and has no plan yet that could be continued"
     )
 
 
 @pytest.mark.parametrize(
-    ("outcome", "database", "may"),
+    ("outcome", "database", "is_allowed"),
     [
         (None, None, False),
         (None, restore(data_change_announced_at=NOW), False),
@@ -65,23 +65,23 @@ def test_only_an_automatic_emergency_waits_for_the_plan_of_an_operator_s_rollbac
         (Outcome.REFUSED, None, True),
     ],
 )
-def test_a_full_rollback_with_an_outcome_is_taken_over_only_if_the_data_is_as_before(
-    outcome: Outcome | None, database: RestoreProgress | None, may: bool
+def test_a_full_rollback_with_an_outcome_is_taken_over_only_if_the_data_is_unchanged(
+    outcome: Outcome | None, database: RestoreProgress | None, is_allowed: bool
 ) -> None:
     objection = find_takeover_objection(
         rollback(request=EMERGENCY), holder(request=FULL, outcome=outcome, database=database)
     )
-    assert objection == (None if may else f"{HOLDER} is changing the database")
+    assert objection == (None if is_allowed else f"{HOLDER} is changing the database")
 
 
-def test_the_account_of_a_plain_rollback_says_that_nothing_is_fenced_and_nothing_owed() -> None:
+def test_the_description_of_a_plain_rollback_names_no_fence_and_no_obligation() -> None:
     assert describe_takeover_state(holder()) == (
         f"{HOLDER} (service, alarm) holds the lease; the service is not fenced; it has not touched the database"
     )
 
 
-def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each_obligation_with_its_service() -> None:
-    described = describe_takeover_state(
+def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each_obligation() -> None:
+    description = describe_takeover_state(
         holder(
             request=FULL,
             trigger=Trigger.MANUAL,
@@ -89,7 +89,7 @@ def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each
             obligations=(SCALING, FENCE_OF_WORKER),
         )
     )
-    assert described == (
+    assert description == (
         f"{HOLDER} (full, manual) holds the lease; it has fenced the service: desired count 0; "
         "it may be changing the database; "
         "it has sent a change of the database: nothing is planned before Neon reports its outcome; "
@@ -98,9 +98,9 @@ def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each
     )
 
 
-def test_the_description_is_silent_about_a_change_of_the_database_whose_outcome_is_known() -> None:
-    described = describe_takeover_state(holder(request=FULL, database=restore(backup_id="br-9")))
-    assert "has sent a change" not in described
+def test_the_description_does_not_mention_a_change_of_the_database_whose_outcome_is_known() -> None:
+    description = describe_takeover_state(holder(request=FULL, database=restore(backup_id="br-9")))
+    assert "has sent a change" not in description
 
 
 @pytest.mark.parametrize(

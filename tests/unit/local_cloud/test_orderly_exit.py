@@ -1,4 +1,4 @@
-"""A signal ends a command as an exception does: its teardown runs, and its children and folders go."""
+"""A signal ends a command as an exception does: its teardown runs, and its children and folders are removed."""
 
 import ast
 import signal
@@ -59,14 +59,14 @@ with orderly_exit():
 INTERRUPTED_WHILE_STARTING = """
 import os
 
-def told_to_end():  # runs in the child before `exec`, while the parent still starts it
+def interrupt_parent():  # runs in the child before `exec`, while the parent still starts it
     (place / "pid").write_text(str(os.getpid()))
     os.kill(os.getppid(), signal.SIGTERM)
     time.sleep(0.2)
 
 with orderly_exit():
     print("ready", flush=True)
-    child_processes.run(["sleep", "60"], preexec_fn=told_to_end)
+    child_processes.run(["sleep", "60"], preexec_fn=interrupt_parent)
 """
 IGNORES = """
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -85,7 +85,7 @@ with orderly_exit():
 """
 
 
-class Started:
+class RunningProgram:
     """A running program that has printed its first line."""
 
     def __init__(self, program: str, place: Path) -> None:
@@ -106,8 +106,8 @@ class Started:
         return self.process.returncode
 
 
-def lives(pid: int) -> bool:
-    """Whether the process still runs after five seconds: one that was told to end takes a moment."""
+def is_alive(pid: int) -> bool:
+    """Return whether the process still runs after five seconds: a process takes a moment to end after a signal."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -121,28 +121,28 @@ def lives(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_neither_folder_nor_child(number: signal.Signals, tmp_path: Path) -> None:
-    program = Started(WAITS, tmp_path)
+    program = RunningProgram(WAITS, tmp_path)
     assert list(tmp_path.iterdir())
 
     assert program.end(number) == 128 + number
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.first_line))
+    assert not is_alive(int(program.first_line))
 
 
 def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: Path) -> None:
-    program = Started(FAILS, tmp_path)
+    program = RunningProgram(FAILS, tmp_path)
     assert list(tmp_path.iterdir())
 
     assert program.end() == 1
 
     assert not list(tmp_path.iterdir())
-    assert not lives(int(program.first_line))
+    assert not is_alive(int(program.first_line))
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_does_not_cut_a_teardown_short(second: signal.Signals, tmp_path: Path) -> None:
-    program = Started(TEARS_DOWN, tmp_path)
+    program = RunningProgram(TEARS_DOWN, tmp_path)
     program.process.send_signal(signal.SIGTERM)
     assert program.line() == "tearing down"
 
@@ -151,13 +151,13 @@ def test_a_second_signal_does_not_cut_a_teardown_short(second: signal.Signals, t
     assert (tmp_path / "torn down").exists()
 
 
-def test_a_command_can_handle_control_c(tmp_path: Path) -> None:
-    assert Started(HANDLES, tmp_path).end(signal.SIGINT) == 0
+def test_a_command_can_handle_a_keyboard_interrupt(tmp_path: Path) -> None:
+    assert RunningProgram(HANDLES, tmp_path).end(signal.SIGINT) == 0
     assert (tmp_path / "handled").exists()
 
 
 def test_the_descendants_of_a_program_end_with_it(tmp_path: Path) -> None:
-    program = Started(RUNS, tmp_path)
+    program = RunningProgram(RUNS, tmp_path)
     file = tmp_path / "pid"
     deadline = time.monotonic() + 10
     while not (file.exists() and file.read_text().strip()) and time.monotonic() < deadline:
@@ -165,38 +165,38 @@ def test_the_descendants_of_a_program_end_with_it(tmp_path: Path) -> None:
 
     assert program.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
-    assert not lives(int(file.read_text()))
+    assert not is_alive(int(file.read_text()))
 
 
-def test_a_process_that_starts_while_a_signal_comes_ends_too(tmp_path: Path) -> None:
-    program = Started(INTERRUPTED_WHILE_STARTING, tmp_path)
+def test_a_process_that_starts_while_a_signal_arrives_is_ended_too(tmp_path: Path) -> None:
+    program = RunningProgram(INTERRUPTED_WHILE_STARTING, tmp_path)
 
     assert program.end() == 128 + signal.SIGTERM
 
-    assert not lives(int((tmp_path / "pid").read_text()))
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 def test_end_all_waits_for_a_process_that_is_starting() -> None:
     """A thread can start a process while the main thread ends all of them."""
-    begun = threading.Event()
-    started: list[subprocess.Popen[str]] = []
+    start_event = threading.Event()
+    processes: list[subprocess.Popen[str]] = []
 
     class Slow(subprocess.Popen[str]):
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            begun.set()
+            start_event.set()
             time.sleep(0.3)
             super().__init__(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Slow)
         patch.setattr(child_processes, "_running", set())  # other tests' processes must run on
-        thread = threading.Thread(target=lambda: started.append(child_processes.start(["sh", "-c", "read _"])))
+        thread = threading.Thread(target=lambda: processes.append(child_processes.start(["sh", "-c", "read _"])))
         thread.start()
-        begun.wait()
+        start_event.wait()
         child_processes.end_all()
         thread.join()
 
-    (process,) = started
+    (process,) = processes
     assert process.poll() is not None
 
 
@@ -212,8 +212,8 @@ def test_a_single_server_can_be_ended() -> None:
     child_processes.end(second)
 
 
-def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
-    assert Started(IGNORES, tmp_path).end(signal.SIGHUP) == 0
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    assert RunningProgram(IGNORES, tmp_path).end(signal.SIGHUP) == 0
     assert (tmp_path / "went on").exists()
 
 

@@ -26,7 +26,7 @@ sys.stdin.read()
 
 
 @contextmanager
-def an_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+def start_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """Start a process that makes a folder and ends when its input closes; return both."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER.format(then=then), str(place)],
@@ -37,38 +37,38 @@ def an_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[st
 
 
 def test_a_folder_is_removed_with_its_process(tmp_path: Path) -> None:
-    with an_owner(tmp_path) as (owner, folder):
+    with start_owner(tmp_path) as (owner, folder):
         assert f"rollback-local-{owner.pid}-" in str(folder)
 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_next_process_removes_the_folder_of_a_killed_one(tmp_path: Path) -> None:
-    with an_owner(tmp_path) as (killed, left):
-        killed.send_signal(signal.SIGKILL)
-    assert left.exists()
+def test_the_next_process_removes_the_folder_of_a_killed_process(tmp_path: Path) -> None:
+    with start_owner(tmp_path) as (owner, abandoned_folder):
+        owner.send_signal(signal.SIGKILL)
+    assert abandoned_folder.exists()
 
-    with an_owner(tmp_path) as (_, folder):
-        assert not left.exists()
+    with start_owner(tmp_path) as (_, folder):
+        assert not abandoned_folder.exists()
         assert len(list(tmp_path.iterdir())) == 1
         assert folder.exists()
 
 
-def test_a_living_process_keeps_its_folder(tmp_path: Path) -> None:
-    with an_owner(tmp_path) as (_, folder):
+def test_a_running_process_keeps_its_folder(tmp_path: Path) -> None:
+    with start_owner(tmp_path) as (_, folder):
         owned_folders.remove_abandoned(tmp_path)
 
         assert (folder / "file").read_text() == "held"
 
 
 def test_a_folder_without_a_lock_file_stays(tmp_path: Path) -> None:
-    alike = tmp_path / "rollback-local-1-abcdef"
-    alike.mkdir()
-    (alike / "work").write_text("a person's")
+    folder = tmp_path / "rollback-local-1-abcdef"
+    folder.mkdir()
+    (folder / "work").write_text("a person's")
 
     owned_folders.remove_abandoned(tmp_path)
 
-    assert (alike / "work").exists()
+    assert (folder / "work").exists()
 
 
 def test_a_link_to_another_folder_is_not_followed(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_removal_is_repeated_while_a_child_still_writes(tmp_path: Path, monkeypa
 
 
 def test_a_forked_process_does_not_remove_its_parents_folder(tmp_path: Path) -> None:
-    with an_owner(tmp_path, "if os.fork() == 0: sys.exit(0)\nos.wait()") as (_, folder):
+    with start_owner(tmp_path, "if os.fork() == 0: sys.exit(0)\nos.wait()") as (_, folder):
         owned_folders.remove_abandoned(tmp_path)
 
         assert (folder / "file").exists()

@@ -13,7 +13,7 @@ REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 AGENT = "public.ecr.aws/datadog/agent@sha256:" + "d" * 64
 
 
-def shipped(version: str, state: ReleaseState) -> Simulation:
+def simulation_with_release(version: str, state: ReleaseState) -> Simulation:
     simulation = start_simulation()
     simulation.ship(version, state)
     simulation.images.push(f"{REPOSITORY}:{version}", image(version).rpartition("@")[2])
@@ -22,10 +22,10 @@ def shipped(version: str, state: ReleaseState) -> Simulation:
 
 @pytest.mark.parametrize("state", [SUSPECT, QUARANTINED])
 @pytest.mark.parametrize(
-    "named", [f"{REPOSITORY}:v3", image("v3"), f"mirror.test/api@{image('v3').rpartition('@')[2]}"]
+    "image_name", [f"{REPOSITORY}:v3", image("v3"), f"mirror.test/api@{image('v3').rpartition('@')[2]}"]
 )
-def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, named: str) -> None:
-    answer = check_deploy(SERVICE, named, shipped("v3", state).ports)
+def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, image_name: str) -> None:
+    answer = check_deploy(SERVICE, image_name, simulation_with_release("v3", state).ports)
     assert not answer.is_allowed
     assert f"belongs to v3, which is {state}" in answer.reason
     assert "rollback unquarantine production v3 --service express-api" in answer.reason
@@ -34,25 +34,25 @@ def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseSt
 
 @pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
 def test_the_image_of_any_other_release_may_be_deployed(state: ReleaseState) -> None:
-    answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).ports)
+    answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation_with_release("v3", state).ports)
     assert answer.is_allowed
     assert f"belongs to v3, which is {state}" in answer.reason
 
 
 def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
-    answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).ports)
+    answer = check_deploy(SERVICE, image("v9"), simulation_with_release("v3", QUARANTINED).ports)
     assert answer.is_allowed
     assert "not known to the ledger" in answer.reason
 
 
 def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
-    simulation = shipped("v3", QUARANTINED)
+    simulation = simulation_with_release("v3", QUARANTINED)
     simulation.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
     assert check_deploy(SERVICE, f"{REPOSITORY}:v3", simulation.ports).is_allowed
 
 
 def test_no_image_may_be_deployed_during_a_rollback() -> None:
-    simulation = shipped("v3", CANDIDATE)
+    simulation = simulation_with_release("v3", CANDIDATE)
     rollback = simulation.admit()
     answer = check_deploy(SERVICE, image("v9"), simulation.ports)
     assert not answer.is_allowed
@@ -64,24 +64,25 @@ def test_no_image_may_be_deployed_during_a_rollback() -> None:
 def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> None:
     simulation = start_simulation()
     for version, state in (("v3", QUARANTINED), ("v4", PROMOTED)):
-        made = definition(version)
-        made["containerDefinitions"].append({"name": "agent", "image": AGENT})
+        task_definition = definition(version)
+        task_definition["containerDefinitions"].append({"name": "agent", "image": AGENT})
         images = {"api": image(version), "agent": AGENT}
-        sha256 = sha256_of(normalised_definition(made, {}))
-        stored = release(
-            version, state=state, fingerprint=fingerprint(made, {}), definition_sha256=sha256, images=images
+        sha256 = sha256_of(normalised_definition(task_definition, {}))
+        stored_release = release(
+            version, state=state, fingerprint=fingerprint(task_definition, {}), definition_sha256=sha256, images=images
         )
-        simulation.ledger.record(stored, normalised_definition(made, {}))
+        simulation.ledger.record(stored_release, normalised_definition(task_definition, {}))
         assert check_deploy(SERVICE, AGENT, simulation.ports).is_allowed == (version == "v4")
     assert not check_deploy(SERVICE, image("v3"), simulation.ports).is_allowed
 
 
 @pytest.mark.parametrize(
-    "named", [f"{REPOSITORY}:typo", "docker.io/library/nginx:1", "", f"{REPOSITORY}@sha256:12", "@sha256:" + "0" * 64]
+    "image_name",
+    [f"{REPOSITORY}:typo", "docker.io/library/nginx:1", "", f"{REPOSITORY}@sha256:12", "@sha256:" + "0" * 64],
 )
-def test_an_image_without_a_known_digest_is_an_error(named: str) -> None:
+def test_an_image_without_a_known_digest_is_an_error(image_name: str) -> None:
     with pytest.raises(InvalidRequest, match="is not known"):
-        check_deploy(SERVICE, named, start_simulation().ports)
+        check_deploy(SERVICE, image_name, start_simulation().ports)
 
 
 def test_no_image_is_allowed_while_the_registry_does_not_answer() -> None:

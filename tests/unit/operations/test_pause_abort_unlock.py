@@ -26,14 +26,14 @@ def verbs(simulation: Simulation) -> list[str]:
     return [action.verb for action in simulation.ledger.actions(SERVICE)]
 
 
-def acting(simulation: Simulation) -> Rollback:
-    """A rollback that has sent its update."""
+def run_until_acted(simulation: Simulation) -> Rollback:
+    """Run a rollback until it has called UpdateService."""
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     simulation.workflow.running.add(rollback.execution)
     return simulation.run_due_step(rollback)
 
 
-def concluded(simulation: Simulation, rollback: Rollback) -> Rollback:
+def conclude(simulation: Simulation, rollback: Rollback) -> Rollback:
     """Conclude a rollback as the command line does."""
     return wait_until_concluded(rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds))
 
@@ -47,30 +47,30 @@ def test_every_operation_requires_a_reason(reason: str) -> None:
 # Pause
 
 
-def test_during_a_pause_an_alarm_starts_no_rollback_and_an_operator_does() -> None:
+def test_a_pause_suppresses_an_alarm_and_no_request_of_an_operator() -> None:
     simulation = start_simulation()
-    said = pause(SERVICE, ANN, simulation.ports)
-    assert "are paused" in said
-    suppressed = simulation.run(alarm_event())
-    assert suppressed.outcome is Outcome.SUPPRESSED
-    assert "by ann@desk: the database is being moved" in suppressed.reason
+    output = pause(SERVICE, ANN, simulation.ports)
+    assert "are paused" in output
+    suppressed_rollback = simulation.run(alarm_event())
+    assert suppressed_rollback.outcome is Outcome.SUPPRESSED
+    assert "by ann@desk: the database is being moved" in suppressed_rollback.reason
     assert simulation.run({}, "execution-2").outcome is Outcome.SUCCEEDED
 
 
 def test_a_pause_does_not_end_a_live_rollback_and_names_the_command_that_does() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
     assert f"rollback abort production {rollback.id}" in pause(SERVICE, ANN, simulation.ports)
 
 
-def test_pausing_twice_is_refused_and_keeps_the_first_reason() -> None:
+def test_a_second_pause_is_refused_and_the_first_reason_stays() -> None:
     simulation = start_simulation()
     pause(SERVICE, ANN, simulation.ports)
     with pytest.raises(InvalidRequest, match="paused already, since 2026-03-01 03:00 UTC by ann@desk"):
         pause(SERVICE, BOB, simulation.ports)
-    stands = simulation.ledger.pause(SERVICE)
-    assert stands is not None
-    assert stands.by == "ann@desk"
+    stored_pause = simulation.ledger.pause(SERVICE)
+    assert stored_pause is not None
+    assert stored_pause.by == "ann@desk"
     assert verbs(simulation) == ["pause"]
 
 
@@ -78,16 +78,16 @@ def test_the_second_of_two_simultaneous_pauses_is_refused_with_the_first() -> No
     simulation = start_simulation()
     put = simulation.ledger.put_pause
 
-    def bob_is_faster(given: Any) -> None:
-        put(given.model_copy(update={"by": "bob@desk"}))
-        put(given)
+    def put_after_bob(pause_of_ann: Any) -> None:
+        put(pause_of_ann.model_copy(update={"by": "bob@desk"}))
+        put(pause_of_ann)
 
-    simulation.ledger.put_pause = bob_is_faster  # type: ignore[method-assign, assignment]
+    simulation.ledger.put_pause = put_after_bob  # type: ignore[method-assign, assignment]
     with pytest.raises(InvalidRequest, match="by bob@desk"):
         pause(SERVICE, ANN, simulation.ports)
 
 
-def test_an_alarm_in_alarm_is_rechecked_after_resume() -> None:
+def test_an_active_alarm_is_rechecked_after_resume() -> None:
     simulation = start_simulation()
     pause(SERVICE, ANN, simulation.ports)
     simulation.run(alarm_event())
@@ -108,47 +108,50 @@ def test_resuming_a_service_that_is_not_paused_is_refused() -> None:
 # Abort
 
 
-def test_an_aborted_rollback_stops_concludes_and_gives_the_lease_back() -> None:
+def test_an_aborted_rollback_stops_concludes_and_returns_its_lease() -> None:
     simulation = start_simulation()
-    before = dict(simulation.services.deployment_configuration)
-    rollback = acting(simulation)
+    original_configuration = dict(simulation.services.deployment_configuration)
+    rollback = run_until_acted(simulation)
     abort(rollback.id, ANN, simulation.ports)
     assert simulation.workflow.stopped == [rollback.execution]
-    done = concluded(simulation, rollback)
-    assert (done.outcome, done.reason) == (Outcome.ABORTED, "aborted by ann@desk: the database is being moved")
-    assert done.left_to_operator() == ()
-    assert simulation.services.deployment_configuration == before
+    concluded_rollback = conclude(simulation, rollback)
+    assert (concluded_rollback.outcome, concluded_rollback.reason) == (
+        Outcome.ABORTED,
+        "aborted by ann@desk: the database is being moved",
+    )
+    assert concluded_rollback.left_to_operator() == ()
+    assert simulation.services.deployment_configuration == original_configuration
     assert simulation.ledger.lease(SERVICE) is None
     assert simulation.state_of("v2") is SUSPECT
     assert simulation.severities() == ["page"]
     assert verbs(simulation) == ["abort"]
 
 
-def test_an_abort_that_meets_a_save_wins_and_the_step_goes_to_conclude() -> None:
+def test_an_abort_takes_precedence_over_a_simultaneous_save_and_the_step_leads_to_conclude() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
     save = simulation.ledger.save
-    moved: list[Rollback] = []
+    saves: list[Rollback] = []
 
-    def another_saves_first(given: Rollback, **named: Any) -> Rollback:
-        if not moved:
-            moved.append(save(simulation.read(rollback).evolve(reason="one step further")))
-        return save(given, **named)
+    def save_after_step(document: Rollback, **options: Any) -> Rollback:
+        if not saves:
+            saves.append(save(simulation.read(rollback).evolve(reason="one step further")))
+        return save(document, **options)
 
-    simulation.ledger.save = another_saves_first  # type: ignore[method-assign, assignment]
-    ended = abort(rollback.id, ANN, simulation.ports)
-    assert ended.outcome is Outcome.ABORTED
+    simulation.ledger.save = save_after_step  # type: ignore[method-assign, assignment]
+    aborted_rollback = abort(rollback.id, ANN, simulation.ports)
+    assert aborted_rollback.outcome is Outcome.ABORTED
     assert run_step(rollback.id, Step.SERVICE, simulation.ports).next is Step.CONCLUDE
 
 
 def test_an_abort_whose_save_always_conflicts_raises_a_conflict() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
 
-    def always_late(given: Rollback, **named: Any) -> Rollback:
+    def raise_conflict(document: Rollback, **options: Any) -> Rollback:
         raise Conflict("late")
 
-    simulation.ledger.save = always_late  # type: ignore[method-assign, assignment]
+    simulation.ledger.save = raise_conflict  # type: ignore[method-assign, assignment]
     with pytest.raises(Conflict, match="5 times"):
         abort(rollback.id, ANN, simulation.ports)
     assert simulation.workflow.stopped == []
@@ -156,16 +159,16 @@ def test_an_abort_whose_save_always_conflicts_raises_a_conflict() -> None:
 
 def test_an_execution_that_can_not_be_stopped_finds_the_outcome_and_concludes() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
 
-    def denied(execution: str, cause: str) -> None:
+    def deny_access(execution: str, cause: str) -> None:
         raise ExternalServiceError("StopExecution: AccessDenied")
 
-    simulation.workflow.stop = denied  # type: ignore[method-assign]
+    simulation.workflow.stop = deny_access  # type: ignore[method-assign]
     abort(rollback.id, ANN, simulation.ports)
-    done = simulation.run_until(rollback)
+    concluded_rollback = simulation.run_until(rollback)
     run_step(rollback.id, Step.DONE, simulation.ports)
-    assert done.outcome is Outcome.ABORTED
+    assert concluded_rollback.outcome is Outcome.ABORTED
     assert simulation.ledger.lease(SERVICE) is None
 
 
@@ -174,97 +177,99 @@ def test_the_rule_on_aborted_executions_alone_begins_the_conclusion() -> None:
     rollback = simulation.admit()
     abort(rollback.id, ANN, simulation.ports)
     janitor.conclude_execution(rollback.execution, "its execution ended as ABORTED", simulation.ports, by_hand=True)
-    done = simulation.read(rollback)
-    assert done.concluded_at is not None
-    assert done.reason == "aborted by ann@desk: the database is being moved"
+    concluded_rollback = simulation.read(rollback)
+    assert concluded_rollback.concluded_at is not None
+    assert concluded_rollback.reason == "aborted by ann@desk: the database is being moved"
     assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_once() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
     abort(rollback.id, ANN, simulation.ports)
-    slept: list[float] = []
+    delays: list[float] = []
 
     def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        delays.append(seconds)
         simulation.pass_time(seconds=seconds)
-        if len(slept) == 3:  # the event has arrived
+        if len(delays) == 3:  # the event has arrived
             janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
 
-    done = wait_until_concluded(rollback.id, simulation.ports, sleep)
-    assert slept[:3] == [1, 1, 1]
-    assert done.outcome is Outcome.ABORTED
+    concluded_rollback = wait_until_concluded(rollback.id, simulation.ports, sleep)
+    assert delays[:3] == [1, 1, 1]
+    assert concluded_rollback.outcome is Outcome.ABORTED
     assert simulation.ledger.lease(SERVICE) is None
     assert simulation.severities() == ["page"]
 
 
-def test_two_processes_that_conclude_at_once_do_not_stop_each_other() -> None:
+def test_two_processes_can_conclude_a_rollback_at_once() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
     abort(rollback.id, ANN, simulation.ports)
     publish = simulation.notifications.publish
 
-    def meanwhile(*given: Any) -> None:
+    def conclude_and_publish(*arguments: Any) -> None:
         simulation.notifications.publish = publish  # type: ignore[method-assign]
         janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
-        publish(*given)
+        publish(*arguments)
 
-    simulation.notifications.publish = meanwhile  # type: ignore[method-assign, assignment]
-    done = concluded(simulation, rollback)
-    assert done.outcome is Outcome.ABORTED
+    simulation.notifications.publish = conclude_and_publish  # type: ignore[method-assign, assignment]
+    concluded_rollback = conclude(simulation, rollback)
+    assert concluded_rollback.outcome is Outcome.ABORTED
     assert simulation.ledger.lease(SERVICE) is None
-    assert {sent.attributes["report_id"] for sent in simulation.notifications.sent} == {f"{rollback.id}:aborted"}
+    assert {notification.attributes["report_id"] for notification in simulation.notifications.sent} == {
+        f"{rollback.id}:aborted"
+    }
 
 
-def test_an_interrupted_abort_is_finished_by_the_next_one() -> None:
+def test_an_interrupted_abort_is_completed_by_the_next_abort() -> None:
     simulation = start_simulation()
-    rollback = acting(simulation)
+    rollback = run_until_acted(simulation)
     simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann@desk: x"))
-    again = abort(rollback.id, BOB, simulation.ports)
-    assert again.reason == "aborted by ann@desk: x"
+    aborted_rollback = abort(rollback.id, BOB, simulation.ports)
+    assert aborted_rollback.reason == "aborted by ann@desk: x"
     assert simulation.workflow.stopped == [rollback.execution]
 
 
 def test_a_rollback_that_ended_or_does_not_exist_can_not_be_aborted() -> None:
     simulation = start_simulation()
-    done = simulation.run()
+    rollback = simulation.run()
     with pytest.raises(InvalidRequest, match="has ended already: succeeded"):
-        abort(done.id, ANN, simulation.ports)
+        abort(rollback.id, ANN, simulation.ports)
     verifying = simulation.ledger.create(a_rollback(outcome=Outcome.SUCCEEDED))
     with pytest.raises(InvalidRequest, match="is ending already: succeeded"):
         abort(verifying.id, ANN, simulation.ports)
-    for unknown in ("express-api-20260301T030000Z-ffffffff", "nonsense"):
-        with pytest.raises(InvalidRequest, match=f"no rollback {unknown}; `rollback history production`"):
-            abort(unknown, ANN, simulation.ports)
+    for unknown_id in ("express-api-20260301T030000Z-ffffffff", "nonsense"):
+        with pytest.raises(InvalidRequest, match=f"no rollback {unknown_id}; `rollback history production`"):
+            abort(unknown_id, ANN, simulation.ports)
     assert verbs(simulation) == []
-    assert simulation.read(done) == done
+    assert simulation.read(rollback) == rollback
 
 
 def test_rule_3_a_rollback_aborted_while_fenced_stays_fenced_and_suspended_and_pages_the_state() -> None:
-    simulation, fenced = start_simulation_at_zero()
-    abort(fenced.id, ANN, simulation.ports)
-    done = concluded(simulation, fenced)
+    simulation, rollback = start_simulation_at_zero()
+    abort(rollback.id, ANN, simulation.ports)
+    concluded_rollback = conclude(simulation, rollback)
     assert simulation.services.desired_count == 0
     scaling = simulation.ports.scaling.describe(simulation.service_settings)
     assert scaling is not None
     assert not scaling.is_active
-    assert {o.kind for o in done.left_to_operator()} >= {"fence", "scaling"}
+    assert {o.kind for o in concluded_rollback.left_to_operator()} >= {"fence", "scaling"}
     assert simulation.ledger.lease(SERVICE) is None
-    last = simulation.notifications.sent[-1]
-    assert last.attributes["severity"] == "page"
-    assert "NOT RESTORED: desired count of express-api, recorded value 2. Next: " in last.message
-    assert "rollback unfence production --service express-api" in last.message
+    notification = simulation.notifications.sent[-1]
+    assert notification.attributes["severity"] == "page"
+    assert "NOT RESTORED: desired count of express-api, recorded value 2. Next: " in notification.message
+    assert "rollback unfence production --service express-api" in notification.message
 
 
 def calls_of_an_abort() -> int:
-    simulation, outside = start_simulation(), FaultInjector()
-    rollback = acting(simulation)
+    simulation, injector = start_simulation(), FaultInjector()
+    rollback = run_until_acted(simulation)
     simulation.replace(
-        ledger=CrashingProxy(simulation.ledger, outside), workflow=CrashingProxy(simulation.workflow, outside)
+        ledger=CrashingProxy(simulation.ledger, injector), workflow=CrashingProxy(simulation.workflow, injector)
     )
     abort(rollback.id, ANN, simulation.ports)
-    return outside.calls
+    return injector.calls
 
 
 @pytest.mark.parametrize("kill_at", range(1, calls_of_an_abort() + 1))
@@ -272,14 +277,14 @@ def calls_of_an_abort() -> int:
 def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_returned(
     kill_at: int, after: bool
 ) -> None:
-    simulation, outside = start_simulation(), FaultInjector(kill_at, after=after)
-    rollback = acting(simulation)
+    simulation, injector = start_simulation(), FaultInjector(kill_at, after=after)
+    rollback = run_until_acted(simulation)
     simulation.replace(
-        ledger=CrashingProxy(simulation.ledger, outside), workflow=CrashingProxy(simulation.workflow, outside)
+        ledger=CrashingProxy(simulation.ledger, injector), workflow=CrashingProxy(simulation.workflow, injector)
     )
     with pytest.raises(ProcessKilled):
         abort(rollback.id, ANN, simulation.ports)
-    outside.restart_process()
+    injector.restart_process()
     if (
         rollback.execution in simulation.workflow.running
     ):  # the execution continues, and finds the outcome if there is one
@@ -288,10 +293,10 @@ def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_
         for _ in range(10):
             simulation.pass_time(minutes=5)
             janitor.sweep(simulation.ports)
-    done = simulation.read(rollback)
-    assert done.concluded_at is not None
-    assert done.open_obligations() == ()
-    assert done.outcome is not Outcome.ABORTED or verbs(simulation) == ["abort"]
+    concluded_rollback = simulation.read(rollback)
+    assert concluded_rollback.concluded_at is not None
+    assert concluded_rollback.open_obligations() == ()
+    assert concluded_rollback.outcome is not Outcome.ABORTED or verbs(simulation) == ["abort"]
     assert simulation.ledger.lease(SERVICE) is None
 
 
@@ -316,14 +321,14 @@ def test_unlock_gives_back_the_unexpired_lease_of_a_concluded_rollback() -> None
     assert unlock(SERVICE, ANN, simulation.ports).endswith(f"{rollback.id} held it")
 
 
-@pytest.mark.parametrize(("minutes", "why"), [(1, "its lease holds until 03:10:00 UTC"), (20, "its execution runs")])
-def test_unlock_refuses_the_lease_of_a_live_rollback(minutes: int, why: str) -> None:
+@pytest.mark.parametrize(("minutes", "reason"), [(1, "its lease holds until 03:10:00 UTC"), (20, "its execution runs")])
+def test_unlock_refuses_the_lease_of_a_live_rollback(minutes: int, reason: str) -> None:
     simulation = start_simulation()
     rollback = simulation.admit()
     if minutes == 20:
         simulation.workflow.running.add(rollback.execution)
     simulation.clock.pass_time(minutes=minutes)
-    with pytest.raises(InvalidRequest, match=f"{rollback.id} is alive .{why}.: .*the service is not fenced"):
+    with pytest.raises(InvalidRequest, match=f"{rollback.id} is alive .{reason}.: .*the service is not fenced"):
         unlock(SERVICE, ANN, simulation.ports)
     assert simulation.ledger.lease(SERVICE) is not None
     assert verbs(simulation) == []
@@ -333,8 +338,8 @@ def test_a_live_rollback_ends_as_aborted_without_another_call_after_a_forced_unl
     simulation = start_simulation()
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     unlock(SERVICE, ANN, simulation.ports, force=True)
-    done = simulation.run_until(rollback)
-    assert done.outcome is Outcome.ABORTED
+    concluded_rollback = simulation.run_until(rollback)
+    assert concluded_rollback.outcome is Outcome.ABORTED
     assert simulation.changes() == []
     assert simulation.severities() == ["page"]
 

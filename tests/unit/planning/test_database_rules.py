@@ -40,17 +40,17 @@ BEFORE = OriginalBranch(id=MAIN, name="main", protected=False)
 
 
 def settings(**changes: Any) -> DatabaseSettings:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "project_id": "quiet-sea-1",
         "branch_id": MAIN,
         "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
         "down_command": ("npm", "run", "down", "{tag}"),
         "source_branch_id": "br-staging",
     }
-    return DatabaseSettings.model_validate({**given, **changes})
+    return DatabaseSettings.model_validate({**fields, **changes})
 
 
-def previews() -> DatabaseSettings:
+def preview_settings() -> DatabaseSettings:
     return settings(branch_id=None, branch_pattern="preview/pr-{pr}")
 
 
@@ -59,13 +59,13 @@ def request(kind: RollbackType = RollbackType.FULL, **changes: Any) -> Request:
 
 
 def point(version: str = "v3", by: Any = "checkpoint", **changes: Any) -> RecordedPoint:
-    """A point recorded 70 minutes ago: ten minutes before v3 was deployed."""
+    """Build a point recorded 70 minutes ago: ten minutes before v3 was deployed."""
     at = NOW - timedelta(minutes=70 if by == "checkpoint" else 60)
     fields = {"branch": "b", "service": SERVICE, "version": version, "at": at, "lsn": Lsn(100), "recorded_at": at}
     return RecordedPoint.model_validate({**fields, "by": by, **changes})
 
 
-def shipped(*, has_down: bool = True) -> tuple[ShippedMigration, ...]:
+def shipped_migrations(*, has_down: bool = True) -> tuple[ShippedMigration, ...]:
     return tuple(
         ShippedMigration(
             tag=tag,
@@ -84,19 +84,22 @@ def verdict(*since: str) -> SchemaVerdict:
     return SchemaVerdict(compatibility=Compatibility.BREAKING, reason="it drops nick", journal=journal, since=since)
 
 
-def planned(
-    asked: Request | None = None, target: Any = V2, policy: Policy | None = None, **inputs: Any
+def plan_and_checks(
+    rollback_request: Request | None = None, target: Any = V2, policy: Policy | None = None, **inputs: Any
 ) -> tuple[DatabasePlan | None, dict[str, Check]]:
-    """The plan of the database while v3 runs, and its checks by name."""
-    given = {"settings": settings(), "releases": RELEASES, **inputs}
+    """Return the plan of the database while v3 runs, and its checks by name."""
+    known_inputs = {"settings": settings(), "releases": RELEASES, **inputs}
     plan, checks = plan_database(
-        asked or request(), V3, target, PlanningInputs(policy=policy or Policy(database_approval="none"), **given)
+        rollback_request or request(),
+        V3,
+        target,
+        PlanningInputs(policy=policy or Policy(database_approval="none"), **known_inputs),
     )
     return plan, {check.name: check for check in checks}
 
 
 def refusal(checks: dict[str, Check]) -> tuple[str, str]:
-    """Name and reason of the only check that failed."""
+    """Return name and reason of the only check that failed."""
     (failed,) = (check for check in checks.values() if check.verdict is Verdict.FAIL)
     return failed.name, failed.reason
 
@@ -105,7 +108,7 @@ def refusal(checks: dict[str, Check]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "running", "chosen"),
+    ("rollback_request", "running", "expected_release"),
     [
         (request(RollbackType.DATABASE, target_version="v1"), V3, V1),
         (request(RollbackType.DATABASE), V3, V2),
@@ -115,14 +118,14 @@ def refusal(checks: dict[str, Check]) -> tuple[str, str]:
         (request(RollbackType.FULL, target_version="v1"), V3, V1),
     ],
 )
-def test_a_database_rollback_keeps_to_a_promoted_running_release_and_a_full_one_goes_back(
-    asked: Request, running: Any, chosen: Any
+def test_a_database_rollback_keeps_a_promoted_running_release_and_a_full_rollback_replaces_that_release(
+    rollback_request: Request, running: Any, expected_release: Any
 ) -> None:
-    assert choose_data_release(asked, RELEASES, running).release == chosen
+    assert choose_data_release(rollback_request, RELEASES, running).release == expected_release
 
 
 @pytest.mark.parametrize(
-    ("asked", "named", "is_checked"),
+    ("rollback_request", "match", "is_checked"),
     [
         (request(RollbackType.DATABASE, target_version="v9"), NameMatch(None, "unknown"), True),
         (request(RollbackType.DATABASE, target_version="v1"), NameMatch(V1), False),
@@ -131,65 +134,65 @@ def test_a_database_rollback_keeps_to_a_promoted_running_release_and_a_full_one_
     ],
 )
 def test_only_a_database_rollback_checks_the_name_of_a_release_that_is_not_found(
-    asked: Request, named: NameMatch, is_checked: bool
+    rollback_request: Request, match: NameMatch, is_checked: bool
 ) -> None:
-    found = check_named_release(asked, named, RELEASES)
-    assert [(check.name, check.verdict) for check in found] == ([("target-is-identified", Verdict.FAIL)] * is_checked)
+    checks = check_named_release(rollback_request, match, RELEASES)
+    assert [(check.name, check.verdict) for check in checks] == ([("target-is-identified", Verdict.FAIL)] * is_checked)
 
 
 # The database, its branch, the approval
 
 
-def test_an_environment_without_a_database_refuses() -> None:
-    plan, checks = planned(settings=None)
+def test_a_database_plan_of_an_environment_without_a_database_is_refused() -> None:
+    plan, checks = plan_and_checks(settings=None)
     assert plan is None
     assert refusal(checks)[0] == "database-is-set"
     assert list(checks) == ["database-is-set"]
 
 
 def test_the_checks_name_the_project_and_the_branch_of_the_pull_request() -> None:
-    _, checks = planned(request(pr=42), settings=previews())
+    _, checks = plan_and_checks(request(pr=42), settings=preview_settings())
     assert checks["database-is-set"] == Check.passed("database-is-set", "project quiet-sea-1")
     assert checks["branch-is-named"] == Check.passed("branch-is-named", "branch preview/pr-42")
 
 
 @pytest.mark.parametrize(
-    ("asked", "database", "reason"),
+    ("rollback_request", "database", "reason"),
     [
         (request(), settings(), None),
-        (request(pr=42), previews(), None),
-        (request(undo=EARLIER), previews(), None),
-        (request(), previews(), "branches are named preview/pr-{pr}: name the pull request"),
+        (request(pr=42), preview_settings(), None),
+        (request(undo=EARLIER), preview_settings(), None),
+        (request(), preview_settings(), "branches are named preview/pr-{pr}: name the pull request"),
         (request(pr=42), settings(), f"this environment has one branch, {MAIN}: leave pr out"),
     ],
 )
 def test_a_request_names_a_pull_request_exactly_if_the_environment_has_a_branch_for_each(
-    asked: Request, database: DatabaseSettings, reason: str | None
+    rollback_request: Request, database: DatabaseSettings, reason: str | None
 ) -> None:
-    _, checks = planned(asked, settings=database)
-    found = checks["branch-is-named"]
-    assert found.verdict is (Verdict.PASS if reason is None else Verdict.FAIL)
-    assert found.reason.startswith(reason or "branch ")
+    _, checks = plan_and_checks(rollback_request, settings=database)
+    check = checks["branch-is-named"]
+    assert check.verdict is (Verdict.PASS if reason is None else Verdict.FAIL)
+    assert check.reason.startswith(reason or "branch ")
 
 
 def test_only_force_replaces_a_required_approval() -> None:
-    _, checks = planned(policy=Policy(database_approval="required"))
+    _, checks = plan_and_checks(policy=Policy(database_approval="required"))
     assert (checks["approval-is-given"].verdict, checks["approval-is-given"].is_forceable) == (Verdict.FAIL, True)
-    _, checks = planned(policy=Policy(database_approval="none"))
+    _, checks = plan_and_checks(policy=Policy(database_approval="none"))
     assert checks["approval-is-given"] == Check.passed("approval-is-given", "this environment requires none")
 
 
 # An undo
 
 
-def undone(kind: RollbackType = RollbackType.FULL, **changes: Any) -> Rollback:
+def earlier_rollback(kind: RollbackType = RollbackType.FULL, **changes: Any) -> Rollback:
     progress = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=BEFORE, backup_id="br-backup")
     return rollback(**{"id": EARLIER, "request": request(kind), "database": progress, **changes})
 
 
-def test_an_undo_resets_the_branch_to_the_backup_with_the_tables_of_the_release_before() -> None:
-    made = Plan(running=V1, target=V2, checks=())
-    plan, checks = planned(request(undo=EARLIER), undone=undone(plan=made))
+def test_an_undo_resets_the_branch_to_the_backup_with_the_tables_of_the_previous_release() -> None:
+    earlier_plan = Plan(running=V1, target=V2, checks=())
+    plan, checks = plan_and_checks(request(undo=EARLIER), undone=earlier_rollback(plan=earlier_plan))
     assert plan == DatabasePlan(
         strategy=Strategy.RESET,
         branch=MAIN,
@@ -203,8 +206,10 @@ def test_an_undo_resets_the_branch_to_the_backup_with_the_tables_of_the_release_
 
 
 def test_an_undo_of_a_rollback_without_a_plan_expects_no_tables_and_goes_to_the_branch_of_its_pull_request() -> None:
-    of_preview = undone(request=request(RollbackType.DATABASE, pr=42))
-    plan, _ = planned(request(RollbackType.DATABASE, undo=EARLIER), undone=of_preview, settings=previews())
+    preview_rollback = earlier_rollback(request=request(RollbackType.DATABASE, pr=42))
+    plan, _ = plan_and_checks(
+        request(RollbackType.DATABASE, undo=EARLIER), undone=preview_rollback, settings=preview_settings()
+    )
     assert plan is not None
     assert (plan.branch, plan.schema_sha256) == ("preview/pr-42", None)
 
@@ -221,24 +226,24 @@ DELETION = Plan(
     ("earlier", "reason"),
     [
         (None, f"the ledger has no rollback {EARLIER}"),
-        (undone(database=None), f"{EARLIER} did not change the database: there is nothing to undo"),
-        (undone(database=UNCHANGED), f"{EARLIER} did not change the database: there is nothing to undo"),
+        (earlier_rollback(database=None), f"{EARLIER} did not change the database: there is nothing to undo"),
+        (earlier_rollback(database=UNCHANGED), f"{EARLIER} did not change the database: there is nothing to undo"),
         (
-            undone(database=UNANSWERED),
+            earlier_rollback(database=UNANSWERED),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
             f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
-            undone(database=UNANSWERED, plan=Plan(running=V2, target=V1, checks=())),
+            earlier_rollback(database=UNANSWERED, plan=Plan(running=V2, target=V1, checks=())),
             f"whether {EARLIER} changed the database is not known: look in Neon's console for a branch "
             f"rollback-backup-{EARLIER}, which has the state before the rollback",
         ),
         (
-            undone(database=DELETED, plan=DELETION),
+            earlier_rollback(database=DELETED, plan=DELETION),
             f"{EARLIER} deleted branch preview/pr-42: Neon's console can recover it for seven days",
         ),
         (
-            undone(RollbackType.DATABASE),
+            earlier_rollback(RollbackType.DATABASE),
             f'{EARLIER} was a database rollback: undo that rollback with "type": "database"',
         ),
     ],
@@ -246,7 +251,7 @@ DELETION = Plan(
 def test_an_undo_needs_a_backup_and_the_type_of_the_rollback_that_it_undoes(
     earlier: Rollback | None, reason: str
 ) -> None:
-    plan, checks = planned(request(undo=EARLIER), undone=earlier)
+    plan, checks = plan_and_checks(request(undo=EARLIER), undone=earlier)
     assert plan is None
     assert refusal(checks) == ("undo-is-possible", reason)
 
@@ -255,18 +260,18 @@ def test_an_undo_needs_a_backup_and_the_type_of_the_rollback_that_it_undoes(
 
 
 def test_a_restore_goes_to_the_pipeline_s_point_before_the_next_release() -> None:
-    plan, checks = planned(points=(point(),))
+    plan, checks = plan_and_checks(points=(point(),))
     assert plan == DatabasePlan(
         strategy=Strategy.RESTORE, branch=MAIN, point=point().point, schema_sha256=V2.schema_sha256
     )
-    found = checks["restore-point-is-known"]
-    assert found.reason == f"before v3, by the pipeline: {point().at}"
-    assert found.evidence == {"lsn": str(Lsn(100)), "at": point().at.isoformat(), "before": "v3"}
+    check = checks["restore-point-is-known"]
+    assert check.reason == f"before v3, by the pipeline: {point().at}"
+    assert check.evidence == {"lsn": str(Lsn(100)), "at": point().at.isoformat(), "before": "v3"}
     assert "restore-point-is-early" not in checks
 
 
 def test_a_restore_to_the_start_of_a_deployment_warns_that_migrations_may_have_run_before() -> None:
-    plan, checks = planned(points=(point(by="deployment"),))
+    plan, checks = plan_and_checks(points=(point(by="deployment"),))
     assert plan is not None
     assert checks["restore-point-is-known"].reason.startswith("before v3, by the deployment: ")
     assert checks["restore-point-is-early"].verdict is Verdict.WARN
@@ -274,19 +279,21 @@ def test_a_restore_to_the_start_of_a_deployment_warns_that_migrations_may_have_r
 
 
 def test_a_database_rollback_expects_the_tables_of_the_running_release() -> None:
-    plan, _ = planned(request(RollbackType.DATABASE), points=(point(),))
+    plan, _ = plan_and_checks(request(RollbackType.DATABASE), points=(point(),))
     assert plan is not None
     assert plan.schema_sha256 == V3.schema_sha256
 
 
-def test_a_point_that_fits_the_target_is_preferred_to_the_one_before_the_next_release() -> None:
-    later = release("v4", hours_ago=0.5)
-    fitting = point("v4", recorded_at=NOW - timedelta(minutes=40), at=NOW - timedelta(minutes=40))
-    plan, _ = planned(
-        releases=(later, *RELEASES), points=(point(), fitting), fits=lambda candidate: candidate.version == "v4"
+def test_a_point_that_fits_the_target_is_preferred_to_the_point_before_the_next_release() -> None:
+    later_release = release("v4", hours_ago=0.5)
+    fitting_point = point("v4", recorded_at=NOW - timedelta(minutes=40), at=NOW - timedelta(minutes=40))
+    plan, _ = plan_and_checks(
+        releases=(later_release, *RELEASES),
+        points=(point(), fitting_point),
+        fits=lambda candidate: candidate.version == "v4",
     )
     assert plan is not None
-    assert plan.point == fitting.point
+    assert plan.point == fitting_point.point
 
 
 RESTORE_SINCE = BranchHistory(restores=(OwnRestore(EARLIER, NOW - timedelta(minutes=30), "backup"),))
@@ -301,18 +308,18 @@ RESTORE_SINCE = BranchHistory(restores=(OwnRestore(EARLIER, NOW - timedelta(minu
         (V2, {}, "no restore point was recorded before v3; let the pipeline run the command checkpoint"),
     ],
 )
-def test_a_restore_needs_a_target_a_release_after_it_and_a_point(
+def test_a_restore_needs_a_target_a_later_release_and_a_restore_point(
     target: Any, inputs: dict[str, Any], reason: str
 ) -> None:
-    plan, checks = planned(target=target, **inputs)
+    plan, checks = plan_and_checks(target=target, **inputs)
     assert plan is None
-    name, found = refusal(checks)
+    name, check_reason = refusal(checks)
     assert name == "restore-point-is-known"
-    assert found.startswith(reason)
+    assert check_reason.startswith(reason)
 
 
 def test_a_point_before_our_own_restore_is_refused_with_the_backup_that_keeps_its_history() -> None:
-    plan, checks = planned(points=(point(),), history=RESTORE_SINCE)
+    plan, checks = plan_and_checks(points=(point(),), history=RESTORE_SINCE)
     assert plan is None
     _, reason = refusal(checks)
     assert reason.startswith(f"the restore point before v3, {point().at}, is before {EARLIER} restored the branch")
@@ -321,8 +328,8 @@ def test_a_point_before_our_own_restore_is_refused_with_the_backup_that_keeps_it
 @pytest.mark.parametrize("strategy", [Strategy.RESTORE, Strategy.AUTO])
 def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -> None:
     at = NOW - timedelta(minutes=20)
-    asked = request(to=at, strategy=strategy)
-    plan, checks = planned(asked, target=None, history=RESTORE_SINCE)
+    rollback_request = request(to=at, strategy=strategy)
+    plan, checks = plan_and_checks(rollback_request, target=None, history=RESTORE_SINCE)
     assert plan == DatabasePlan(strategy=Strategy.RESTORE, branch=MAIN, point=RestorePoint(at=at))
     assert checks["restore-point-is-known"] == Check.passed(
         "restore-point-is-known", f"the request names the time {at}"
@@ -330,21 +337,21 @@ def test_a_restore_to_a_named_time_needs_no_recorded_point(strategy: Strategy) -
 
 
 def test_a_restore_to_a_named_time_expects_the_tables_of_the_target() -> None:
-    plan, _ = planned(request(to=NOW))
+    plan, _ = plan_and_checks(request(to=NOW))
     assert plan is not None
     assert plan.schema_sha256 == V2.schema_sha256
 
 
 def test_a_restore_to_a_time_before_our_own_restore_is_refused() -> None:
     at = NOW - timedelta(minutes=40)
-    plan, checks = planned(request(to=at), history=RESTORE_SINCE)
+    plan, checks = plan_and_checks(request(to=at), history=RESTORE_SINCE)
     assert plan is None
     assert refusal(checks)[1].startswith(f"{at} is before {EARLIER} restored the branch")
 
 
 @pytest.mark.parametrize("strategy", [Strategy.RESET, Strategy.RECREATE, Strategy.DELETE, Strategy.DOWN_MIGRATIONS])
-def test_a_strategy_that_goes_to_no_time_refuses_a_request_with_a_time(strategy: Strategy) -> None:
-    plan, checks = planned(request(to=NOW, strategy=strategy))
+def test_a_strategy_without_a_restore_point_refuses_a_request_with_a_time(strategy: Strategy) -> None:
+    plan, checks = plan_and_checks(request(to=NOW, strategy=strategy))
     assert plan is None
     assert refusal(checks)[0] == "time-fits-strategy"
 
@@ -353,7 +360,9 @@ def test_a_strategy_that_goes_to_no_time_refuses_a_request_with_a_time(strategy:
 
 
 def test_down_migrations_run_newest_first() -> None:
-    plan, checks = planned(request(strategy=Strategy.DOWN_MIGRATIONS), verdict=verdict(*TAGS), shipped=shipped())
+    plan, checks = plan_and_checks(
+        request(strategy=Strategy.DOWN_MIGRATIONS), verdict=verdict(*TAGS), shipped=shipped_migrations()
+    )
     assert plan == DatabasePlan(
         strategy=Strategy.DOWN_MIGRATIONS,
         branch=MAIN,
@@ -370,14 +379,14 @@ def test_down_migrations_run_newest_first() -> None:
     [
         ({}, "the migrations that were applied since the target are not known"),
         (
-            {"verdict": verdict(*TAGS), "shipped": shipped(has_down=False)},
+            {"verdict": verdict(*TAGS), "shipped": shipped_migrations(has_down=False)},
             "the running release ships no down file for 0002, 0003",
         ),
         ({"verdict": verdict()}, "only the target's own migrations are applied: there is no migration to revert"),
     ],
 )
 def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any], reason: str) -> None:
-    plan, checks = planned(request(strategy=Strategy.DOWN_MIGRATIONS), **inputs)
+    plan, checks = plan_and_checks(request(strategy=Strategy.DOWN_MIGRATIONS), **inputs)
     assert plan is None
     assert refusal(checks) == ("down-migrations-exist", reason)
 
@@ -391,21 +400,21 @@ def test_down_migrations_are_refused_without_known_files(inputs: dict[str, Any],
             "a restore, since the migrations that were applied since the target are not known",
         ),
         (
-            {"verdict": verdict(*TAGS), "shipped": shipped()},
+            {"verdict": verdict(*TAGS), "shipped": shipped_migrations()},
             Strategy.DOWN_MIGRATIONS,
             "the running release ships down files that lose nothing: 0003, 0002",
         ),
         (
-            {"verdict": verdict(*TAGS), "shipped": shipped(has_down=False)},
+            {"verdict": verdict(*TAGS), "shipped": shipped_migrations(has_down=False)},
             Strategy.RESTORE,
             "a restore, since the running release ships no down file for 0002, 0003",
         ),
     ],
 )
-def test_auto_steps_down_where_nothing_is_lost_and_else_restores(
+def test_auto_runs_down_migrations_that_lose_no_data_and_else_restores(
     inputs: dict[str, Any], strategy: Strategy, reason: str
 ) -> None:
-    plan, checks = planned(settings=settings(strategy=Strategy.AUTO), points=(point(),), **inputs)
+    plan, checks = plan_and_checks(settings=settings(strategy=Strategy.AUTO), points=(point(),), **inputs)
     assert plan is not None
     assert (plan.strategy, plan.branch, plan.schema_sha256) == (strategy, MAIN, V2.schema_sha256)
     assert checks["strategy-is-allowed"] == Check.passed("strategy-is-allowed", reason)
@@ -415,20 +424,20 @@ def test_auto_steps_down_where_nothing_is_lost_and_else_restores(
     )
 
 
-def test_auto_restores_if_no_migration_is_named_to_step_down() -> None:
-    plan, _ = planned(settings=settings(strategy=Strategy.AUTO), points=(point(),), verdict=verdict())
+def test_auto_restores_if_there_is_no_migration_to_revert() -> None:
+    plan, _ = plan_and_checks(settings=settings(strategy=Strategy.AUTO), points=(point(),), verdict=verdict())
     assert plan is not None
     assert plan.strategy is Strategy.RESTORE
 
 
 @pytest.mark.parametrize("strategy", [Strategy.RESET, Strategy.RECREATE])
 def test_a_reset_and_a_recreation_need_a_source_branch(strategy: Strategy) -> None:
-    plan, checks = planned(request(strategy=strategy))
+    plan, checks = plan_and_checks(request(strategy=strategy))
     assert plan == DatabasePlan(
         strategy=strategy, branch=MAIN, source_branch_id="br-staging", schema_sha256=V2.schema_sha256
     )
     assert checks["source-is-set"] == Check.passed("source-is-set", "from br-staging")
-    plan, checks = planned(request(strategy=strategy), settings=settings(source_branch_id=None))
+    plan, checks = plan_and_checks(request(strategy=strategy), settings=settings(source_branch_id=None))
     assert plan is None
     assert refusal(checks) == (
         "source-is-set",
@@ -437,13 +446,13 @@ def test_a_reset_and_a_recreation_need_a_source_branch(strategy: Strategy) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "pr", "may"),
+    ("kind", "pr", "is_allowed"),
     [(RollbackType.DATABASE, 42, True), (RollbackType.FULL, 42, False), (RollbackType.DATABASE, None, False)],
 )
 def test_only_a_database_rollback_of_a_pull_request_deletes_its_branch(
-    kind: RollbackType, pr: int | None, may: bool
+    kind: RollbackType, pr: int | None, is_allowed: bool
 ) -> None:
-    plan, checks = planned(request(kind, pr=pr, strategy=Strategy.DELETE), settings=previews())
+    plan, checks = plan_and_checks(request(kind, pr=pr, strategy=Strategy.DELETE), settings=preview_settings())
     expected = DatabasePlan(strategy=Strategy.DELETE, branch="preview/pr-42")
-    assert plan == (expected if may else None)
-    assert checks["branch-may-be-deleted"].verdict is (Verdict.PASS if may else Verdict.FAIL)
+    assert plan == (expected if is_allowed else None)
+    assert checks["branch-may-be-deleted"].verdict is (Verdict.PASS if is_allowed else Verdict.FAIL)

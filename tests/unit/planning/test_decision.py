@@ -1,4 +1,4 @@
-"""Decision of a plan: its checks and the mode decide the outcome, and when the trigger is looked at again."""
+"""Decision of a plan: its checks and the mode decide the outcome and the time of the recheck."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ PAUSED = Check.failed("not-paused", "paused by ada", suppresses=True, recheck_du
 FOR_GOOD = Check.failed("release-is-the-cause", "not the release", suppresses=True)
 
 
-def at_zero(desired_count: int, verdict: Verdict = Verdict.FAIL) -> Check:
+def desired_count_check(desired_count: int, verdict: Verdict = Verdict.FAIL) -> Check:
     return Check(
         name=DESIRED_COUNT_CHECK,
         verdict=verdict,
@@ -38,20 +38,20 @@ def at_zero(desired_count: int, verdict: Verdict = Verdict.FAIL) -> Check:
     )
 
 
-def decided(
+def decide_plan(
     *checks: Check, mode: str = "act", resumed: Rollback | None = None, **changes: Any
 ) -> tuple[Rollback, Plan]:
-    """The rollback of an alarm after its plan with these checks, and that plan."""
+    """Decide a plan with these checks for the rollback of an alarm; return that rollback and the plan."""
     plan = Plan(running=release("v2"), target=release("v1"), checks=checks)
     policy = Policy.model_validate({"mode": mode})
-    before = rollback(**{"event": EVENT, "wait_seconds": 7, **changes})
-    return decide(before, plan, make_ports(policy), resumed=resumed), plan
+    admitted_rollback = rollback(**{"event": EVENT, "wait_seconds": 7, **changes})
+    return decide(admitted_rollback, plan, make_ports(policy), resumed=resumed), plan
 
 
-def test_a_plan_without_a_failed_check_goes_on_at_once_and_says_where() -> None:
-    after, plan = decided(PASSED, WARNED)
-    assert (after.outcome, after.reason, after.plan) == (None, "v2 → v1", plan)
-    assert (after.wait_seconds, after.recheck_at) == (0, None)
+def test_a_plan_without_a_failed_check_proceeds_at_once_and_names_its_target() -> None:
+    decided_rollback, plan = decide_plan(PASSED, WARNED)
+    assert (decided_rollback.outcome, decided_rollback.reason, decided_rollback.plan) == (None, "v2 → v1", plan)
+    assert (decided_rollback.wait_seconds, decided_rollback.recheck_at) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_plan_without_a_failed_check_goes_on_at_once_and_says_where() -> None:
     ],
 )
 def test_a_dry_run_and_an_observing_environment_end_with_the_plan(mode: str, request_: Request, reason: str) -> None:
-    after, plan = decided(PASSED, mode=mode, request=request_)
-    assert (after.outcome, after.reason, after.plan) == (Outcome.PLANNED, reason, plan)
+    decided_rollback, plan = decide_plan(PASSED, mode=mode, request=request_)
+    assert (decided_rollback.outcome, decided_rollback.reason, decided_rollback.plan) == (Outcome.PLANNED, reason, plan)
 
 
 @pytest.mark.parametrize(
@@ -82,37 +82,53 @@ def test_a_plan_is_suppressed_until_its_last_reason_is_over_and_else_refused(
     checks: tuple[Check, ...], outcome: Outcome, reason: str, recheck_at: object
 ) -> None:
     for mode in ("act", "observe"):
-        after, plan = decided(*checks, mode=mode)
-        assert (after.outcome, after.reason, after.recheck_at) == (outcome, reason, recheck_at)
-        assert (after.plan, after.wait_seconds, after.zero_desired_seen_at) == (plan, 0, None)
+        decided_rollback, plan = decide_plan(*checks, mode=mode)
+        assert (decided_rollback.outcome, decided_rollback.reason, decided_rollback.recheck_at) == (
+            outcome,
+            reason,
+            recheck_at,
+        )
+        assert (decided_rollback.plan, decided_rollback.wait_seconds, decided_rollback.zero_desired_seen_at) == (
+            plan,
+            0,
+            None,
+        )
 
 
 def test_a_suppression_without_an_event_is_final() -> None:
-    after, _ = decided(COOLDOWN, event=None)
-    assert (after.outcome, after.recheck_at) == (Outcome.SUPPRESSED, None)
+    decided_rollback, _ = decide_plan(COOLDOWN, event=None)
+    assert (decided_rollback.outcome, decided_rollback.recheck_at) == (Outcome.SUPPRESSED, None)
 
 
 def test_force_in_the_request_or_in_the_resumed_rollback_overrides_only_forceable_checks() -> None:
-    assert decided(FORCEABLE, request=FORCED)[0].outcome is None
-    assert decided(FORCEABLE, resumed=rollback(request=FORCED))[0].outcome is None
-    assert decided(FORCEABLE, resumed=rollback())[0].outcome is Outcome.REFUSED
-    assert decided(REFUSING, request=FORCED)[0].outcome is Outcome.REFUSED
+    assert decide_plan(FORCEABLE, request=FORCED)[0].outcome is None
+    assert decide_plan(FORCEABLE, resumed=rollback(request=FORCED))[0].outcome is None
+    assert decide_plan(FORCEABLE, resumed=rollback())[0].outcome is Outcome.REFUSED
+    assert decide_plan(REFUSING, request=FORCED)[0].outcome is Outcome.REFUSED
 
 
-@pytest.mark.parametrize("others", [(), (PASSED,), (REFUSING,), (PAUSED,)])
-def test_a_team_s_zero_suppresses_the_rollback_before_any_other_check_and_is_remembered(
-    others: tuple[Check, ...],
+@pytest.mark.parametrize("other_checks", [(), (PASSED,), (REFUSING,), (PAUSED,)])
+def test_a_team_s_zero_suppresses_the_rollback_before_any_other_check_and_is_recorded(
+    other_checks: tuple[Check, ...],
 ) -> None:
-    after, plan = decided(*others, at_zero(0), request=FORCED)
-    assert (after.outcome, after.reason, after.plan) == (Outcome.SUPPRESSED, "no task is wanted", plan)
-    assert (after.recheck_at, after.zero_desired_seen_at, after.wait_seconds) == (SOON, NOW, 0)
+    decided_rollback, plan = decide_plan(*other_checks, desired_count_check(0), request=FORCED)
+    assert (decided_rollback.outcome, decided_rollback.reason, decided_rollback.plan) == (
+        Outcome.SUPPRESSED,
+        "no task is wanted",
+        plan,
+    )
+    assert (decided_rollback.recheck_at, decided_rollback.zero_desired_seen_at, decided_rollback.wait_seconds) == (
+        SOON,
+        NOW,
+        0,
+    )
 
 
-def test_tasks_that_are_wanted_again_end_the_memory_of_a_team_s_zero() -> None:
-    after, _ = decided(at_zero(1), zero_desired_seen_at=NOW)
-    assert (after.outcome, after.zero_desired_seen_at) == (Outcome.SUPPRESSED, None)
+def test_the_record_of_a_team_s_zero_ends_when_the_desired_count_is_raised() -> None:
+    decided_rollback, _ = decide_plan(desired_count_check(1), zero_desired_seen_at=NOW)
+    assert (decided_rollback.outcome, decided_rollback.zero_desired_seen_at) == (Outcome.SUPPRESSED, None)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.SKIPPED])
 def test_a_desired_count_that_is_no_objection_does_not_end_the_rollback(verdict: Verdict) -> None:
-    assert decided(at_zero(0, verdict))[0].outcome is None
+    assert decide_plan(desired_count_check(0, verdict))[0].outcome is None

@@ -1,4 +1,4 @@
-"""Guards: each reason to leave a trigger alone is a named check with evidence in the record."""
+"""Guards: each reason to suppress or refuse a trigger is a named check with evidence in the record."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,16 +34,16 @@ POLICY = Policy()
 V1, V2 = release("v1"), release("v2", state=CANDIDATE)
 
 
-def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
-    """An automatic rollback from v2 to v1 that has acted."""
+def automatic_rollback(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
+    """Build an automatic rollback from v2 to v1 that has acted and was concluded."""
     at = NOW - timedelta(minutes=minutes_ago)
-    begun = ServiceProgress(started_at=at, escalation_level_since=at, acted_at=at)
+    progress = ServiceProgress(started_at=at, escalation_level_since=at, acted_at=at)
     fields = {
         "id": f"{SERVICE}-{at:%Y%m%dT%H%M%SZ}-0000000{number}",
         "created_at": at,
         "admitted_at": at,
         "plan": Plan(running=V2, target=V1, checks=()),
-        "service": begun,
+        "service": progress,
         "outcome": Outcome.SUCCEEDED,
         "concluded_at": at,
     }
@@ -51,18 +51,18 @@ def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
 
 
 def changes_of(*earlier: Rollback) -> ReadResult[ChangeEntry]:
-    """The ledger's entries of rollbacks that were admitted in the longest window, newest first."""
-    found = [change for one in earlier if (change := build_change_entry(one)) is not None]
+    """Return the ledger's entries of rollbacks that were admitted in the longest window, newest first."""
+    changes = [change for earlier_rollback in earlier if (change := build_change_entry(earlier_rollback)) is not None]
     since = NOW - guards.longest_window(POLICY)
     return ReadResult(
-        tuple(sorted((c for c in found if c.admitted_at >= since), key=lambda c: c.admitted_at, reverse=True))
+        tuple(sorted((c for c in changes if c.admitted_at >= since), key=lambda c: c.admitted_at, reverse=True))
     )
 
 
 def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = POLICY, **changes: Any) -> dict[str, str]:
     new = rollback(**changes)
-    found = changes_of(*earlier)
-    return {c.name: c.verdict for c in guards.check_history(new, frozenset({runs}), found, policy, NOW)}
+    entries = changes_of(*earlier)
+    return {c.name: c.verdict for c in guards.check_history(new, frozenset({runs}), entries, policy, NOW)}
 
 
 def test_no_guard_objects_to_the_first_rollback_of_a_service() -> None:
@@ -71,63 +71,72 @@ def test_no_guard_objects_to_the_first_rollback_of_a_service() -> None:
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(9, "fail"), (11, "pass")])
 def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, verdict: str) -> None:
-    assert verdicts(ended(minutes))["cooldown-is-over"] == verdict
+    assert verdicts(automatic_rollback(minutes))["cooldown-is-over"] == verdict
 
 
 def test_a_trigger_suppressed_by_the_cooldown_is_rechecked_when_the_cooldown_is_over() -> None:
-    (check, *_) = guards.check_history(rollback(), frozenset({V2.fingerprint}), changes_of(ended(4)), POLICY, NOW)
+    (check, *_) = guards.check_history(
+        rollback(), frozenset({V2.fingerprint}), changes_of(automatic_rollback(4)), POLICY, NOW
+    )
     assert check.suppresses
     assert check.recheck_due_at == NOW + timedelta(minutes=6)
 
 
 def test_rule_7_a_second_automatic_step_back_in_the_window_is_refused() -> None:
-    assert verdicts(ended(30), runs=V1.fingerprint)["one-step-per-window"] == "fail"
-    assert verdicts(ended(30), runs=V2.fingerprint)["one-step-per-window"] == "pass"  # another release has come since
-    assert verdicts(ended(121), runs=V1.fingerprint)["one-step-per-window"] == "pass"
-    by_hand = ended(30, trigger=Trigger.MANUAL)
-    assert verdicts(by_hand, runs=V1.fingerprint)["one-step-per-window"] == "pass"
+    assert verdicts(automatic_rollback(30), runs=V1.fingerprint)["one-step-per-window"] == "fail"
+    assert (
+        verdicts(automatic_rollback(30), runs=V2.fingerprint)["one-step-per-window"] == "pass"
+    )  # another release has come since
+    assert verdicts(automatic_rollback(121), runs=V1.fingerprint)["one-step-per-window"] == "pass"
+    manual_rollback = automatic_rollback(30, trigger=Trigger.MANUAL)
+    assert verdicts(manual_rollback, runs=V1.fingerprint)["one-step-per-window"] == "pass"
 
 
 def test_the_attempt_budget_counts_automatic_rollbacks_that_acted() -> None:
-    two = (ended(20, 1), ended(40, 2))
-    assert verdicts(*two)["attempt-budget"] == "fail"
-    assert verdicts(*two, policy=Policy(attempts_per_window=3))["attempt-budget"] == "pass"
-    assert verdicts(ended(20, 1), ended(121, 2))["attempt-budget"] == "pass"
-    idle = ended(20, 3, service=None, outcome=Outcome.SUPPRESSED)
-    assert verdicts(ended(30, 1), idle)["attempt-budget"] == "pass"
-    assert verdicts(ended(20, 1), ended(40, 2, trigger=Trigger.DRILL))["attempt-budget"] == "pass"
+    rollbacks = (automatic_rollback(20, 1), automatic_rollback(40, 2))
+    assert verdicts(*rollbacks)["attempt-budget"] == "fail"
+    assert verdicts(*rollbacks, policy=Policy(attempts_per_window=3))["attempt-budget"] == "pass"
+    assert verdicts(automatic_rollback(20, 1), automatic_rollback(121, 2))["attempt-budget"] == "pass"
+    idle_rollback = automatic_rollback(20, 3, service=None, outcome=Outcome.SUPPRESSED)
+    assert verdicts(automatic_rollback(30, 1), idle_rollback)["attempt-budget"] == "pass"
+    assert (
+        verdicts(automatic_rollback(20, 1), automatic_rollback(40, 2, trigger=Trigger.DRILL))["attempt-budget"]
+        == "pass"
+    )
 
 
-def test_a_rollback_and_the_emergency_that_took_it_over_are_one_attempt() -> None:
-    heir = ended(29, 2)
-    plain = ended(30, 1, outcome=Outcome.ABORTED, taken_over_by=heir.id)
-    assert verdicts(heir, plain)["attempt-budget"] == "pass"
-    assert verdicts(heir, plain, ended(60, 3))["attempt-budget"] == "fail"
+def test_a_rollback_and_the_emergency_that_took_over_are_one_attempt() -> None:
+    successor = automatic_rollback(29, 2)
+    plain_rollback = automatic_rollback(30, 1, outcome=Outcome.ABORTED, taken_over_by=successor.id)
+    assert verdicts(successor, plain_rollback)["attempt-budget"] == "pass"
+    assert verdicts(successor, plain_rollback, automatic_rollback(60, 3))["attempt-budget"] == "fail"
 
 
-def test_a_resumed_rollback_is_no_attempt_of_its_own() -> None:
-    dead = ended(5, outcome=None, concluded_at=None)
-    assert set(verdicts(dead, runs=V1.fingerprint, continues_rollback_id=dead.id).values()) == {"pass"}
+def test_a_resumed_rollback_does_not_count_as_another_attempt() -> None:
+    dead_rollback = automatic_rollback(5, outcome=None, concluded_at=None)
+    assert set(verdicts(dead_rollback, runs=V1.fingerprint, continues_rollback_id=dead_rollback.id).values()) == {
+        "pass"
+    }
 
 
 def test_the_guards_never_suppress_an_operator_s_request() -> None:
-    history = (ended(1, 1), ended(2, 2), ended(3, 3))
+    history = (automatic_rollback(1, 1), automatic_rollback(2, 2), automatic_rollback(3, 3))
     assert set(verdicts(*history, runs=V1.fingerprint, trigger=Trigger.MANUAL).values()) == {"skipped"}
 
 
 # In the simulation
 
 
-def test_a_pause_suppresses_alarms_and_no_operator() -> None:
+def test_a_pause_suppresses_alarms_and_no_request_of_an_operator() -> None:
     simulation = start_simulation()
     simulation.ledger.put_pause(Pause(service=SERVICE, since=simulation.clock.now(), by="ada", reason="load test"))
-    done = simulation.run()
-    assert done.outcome is Outcome.SUPPRESSED
-    assert "paused since 2026-03-01 03:00 UTC by ada: load test" in done.reason
-    assert done.recheck_at is not None
+    concluded_rollback = simulation.run()
+    assert concluded_rollback.outcome is Outcome.SUPPRESSED
+    assert "paused since 2026-03-01 03:00 UTC by ada: load test" in concluded_rollback.reason
+    assert concluded_rollback.recheck_at is not None
     assert simulation.changes() == []
-    by_hand = simulation.run({}, "execution-2")
-    assert by_hand.outcome is Outcome.SUCCEEDED
+    manual_rollback = simulation.run({}, "execution-2")
+    assert manual_rollback.outcome is Outcome.SUCCEEDED
 
 
 def test_an_alarm_that_outlasts_a_pause_is_rechecked_when_the_service_is_resumed() -> None:
@@ -139,15 +148,15 @@ def test_an_alarm_that_outlasts_a_pause_is_rechecked_when_the_service_is_resumed
     assert simulation.workflow.started == []
     simulation.ledger.end_pause(SERVICE)
     sweep(simulation.ports)
-    ((name, given),) = simulation.workflow.started
-    assert simulation.run(given, name).outcome is Outcome.SUCCEEDED
+    ((name, event),) = simulation.workflow.started
+    assert simulation.run(event, name).outcome is Outcome.SUCCEEDED
 
 
 def test_an_environment_in_observe_mode_plans_and_reports_and_never_acts() -> None:
     simulation = start_simulation(policy=Policy(mode="observe"))
-    done = simulation.run()
-    assert (done.outcome, simulation.changes()) == (Outcome.PLANNED, [])
-    assert "v2 → v1" in done.reason
+    concluded_rollback = simulation.run()
+    assert (concluded_rollback.outcome, simulation.changes()) == (Outcome.PLANNED, [])
+    assert "v2 → v1" in concluded_rollback.reason
 
 
 def test_a_deployment_that_began_after_the_alarm_may_be_the_fix_and_is_given_time() -> None:
@@ -156,11 +165,11 @@ def test_a_deployment_that_began_after_the_alarm_may_be_the_fix_and_is_given_tim
     simulation.pass_time(seconds=20)
     arn = simulation.services.register_release(definition("v3"), "macro-ai-production-task")
     simulation.services.deploy(arn)
-    done = simulation.run(event)
-    assert done.outcome is Outcome.SUPPRESSED
-    assert simulation.check(done, "no-fix-on-its-way").verdict is Verdict.FAIL
-    assert "may be the fix" in done.reason
-    assert done.recheck_at is not None
+    concluded_rollback = simulation.run(event)
+    assert concluded_rollback.outcome is Outcome.SUPPRESSED
+    assert simulation.check(concluded_rollback, "no-fix-on-its-way").verdict is Verdict.FAIL
+    assert "may be the fix" in concluded_rollback.reason
+    assert concluded_rollback.recheck_at is not None
     assert "update" not in simulation.changes()
 
 
@@ -176,10 +185,10 @@ def test_alarms_about_rates_are_suppressed_if_there_were_few_requests() -> None:
     simulation = start_simulation()
     simulation.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
     simulation.alarms.serve(simulation.services.target_groups[0], 3, simulation.clock.now())
-    done = simulation.run()
-    assert done.outcome is Outcome.SUPPRESSED
-    assert "3 requests in 5 minutes, 20 are needed" in done.reason
-    check = simulation.check(done, "enough-traffic")
+    concluded_rollback = simulation.run()
+    assert concluded_rollback.outcome is Outcome.SUPPRESSED
+    assert "3 requests in 5 minutes, 20 are needed" in concluded_rollback.reason
+    check = simulation.check(concluded_rollback, "enough-traffic")
     assert check.evidence == {"in_alarm": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
 
 
@@ -198,7 +207,7 @@ def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> N
     assert acting.run(event).outcome is Outcome.SUCCEEDED
 
 
-def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_a_service() -> None:
+def test_ten_alarms_in_a_minute_with_duplicate_and_late_events_start_one_rollback_per_service() -> None:
     simulation = start_simulation()
     worker = SETTINGS.services[0].model_copy(update={"name": "worker"})
     simulation.replace(
@@ -213,14 +222,16 @@ def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_
         admitted.append(simulation.admit(events[-1], f"execution-{number}"))
         simulation.clock.pass_time(seconds=6)
     admitted.append(simulation.admit(events[3], "the-same-again"))
-    late = alarm_event("late", DEGRADED, simulation.clock.now() - timedelta(minutes=6))
-    admitted.append(simulation.admit(late, "late"))
+    late_event = alarm_event("late", DEGRADED, simulation.clock.now() - timedelta(minutes=6))
+    admitted.append(simulation.admit(late_event, "late"))
     assert [r.service_name for r in admitted if r.outcome is None] == ["worker", SERVICE]
     suppressed = [r for r in admitted if r.outcome is Outcome.SUPPRESSED]
     assert len(suppressed) == 10
     failing = [next(c.name for c in r.admission if c.verdict is Verdict.FAIL) for r in suppressed]
     assert sorted(set(failing)) == ["event-is-fresh", "event-is-new", "service-is-free"]
-    assert all(r.recheck_at for r, why in zip(suppressed, failing, strict=True) if why == "service-is-free")
+    assert all(
+        r.recheck_at for r, check_name in zip(suppressed, failing, strict=True) if check_name == "service-is-free"
+    )
 
 
 def test_a_rollback_loop_ends_after_the_budget_with_a_page_and_not_with_a_third_try() -> None:
@@ -249,20 +260,20 @@ def test_an_alarm_that_persists_over_the_target_triggers_no_second_step_back() -
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
-            simulation.run(given, name)
-    acted = [r for r in simulation.ledger.history(SERVICE) if r.has_acted]
-    assert len(acted) == 1
-    said = [r for r in simulation.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
-    assert said
-    assert "an operator has to act" in said[-1].reason
-    assert len(said) <= 2  # no page every five minutes
+            name, event = simulation.workflow.started.pop(0)
+            simulation.run(event, name)
+    acting_rollbacks = [r for r in simulation.ledger.history(SERVICE) if r.has_acted]
+    assert len(acting_rollbacks) == 1
+    refusals = [r for r in simulation.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
+    assert refusals
+    assert "an operator has to act" in refusals[-1].reason
+    assert len(refusals) <= 2  # no page every five minutes
 
 
 # CloudFormation and ECS at work (rule 6)
 
 
-def with_stack(simulation: Simulation, status: str) -> None:
+def set_stack_status(simulation: Simulation, status: str) -> None:
     service = SETTINGS.services[0].model_copy(update={"stack": "MacroAiProductionStack"})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     simulation.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
@@ -270,7 +281,7 @@ def with_stack(simulation: Simulation, status: str) -> None:
 
 def test_rule_6_plan_waits_while_cloudformation_rolls_back_and_keeps_the_release_that_it_restored() -> None:
     simulation = start_simulation()
-    with_stack(simulation, "UPDATE_ROLLBACK_IN_PROGRESS")
+    set_stack_status(simulation, "UPDATE_ROLLBACK_IN_PROGRESS")
     rollback_ = simulation.admit()
     for _ in range(3):
         rollback_ = simulation.run_due_step(rollback_)
@@ -279,35 +290,35 @@ def test_rule_6_plan_waits_while_cloudformation_rolls_back_and_keeps_the_release
     simulation.services.update(simulation.service_settings, definition_arn=simulation.arns["v1"])
     simulation.pass_time(seconds=10)
     simulation.pass_time(seconds=10)
-    with_stack(simulation, "UPDATE_ROLLBACK_COMPLETE")
+    set_stack_status(simulation, "UPDATE_ROLLBACK_COMPLETE")
     simulation.services.calls.clear()
-    done = simulation.run_until(rollback_)
+    concluded_rollback = simulation.run_until(rollback_)
     assert simulation.changes() == []
-    assert done.outcome is Outcome.SUPPRESSED
-    assert "v1 is promoted and has been deployed for" in done.reason
+    assert concluded_rollback.outcome is Outcome.SUPPRESSED
+    assert "v1 is promoted and has been deployed for" in concluded_rollback.reason
 
 
 def test_rule_6_during_a_stack_update_only_the_deployment_is_stopped() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2")
-    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    set_stack_status(simulation, "UPDATE_IN_PROGRESS")
     rollback_ = simulation.admit()
     for _ in range(12):
         rollback_ = simulation.run_due_step(rollback_)
     assert simulation.changes() == ["stop_deployment"]
     assert rollback_.outcome is None
-    with_stack(simulation, "UPDATE_ROLLBACK_COMPLETE")
+    set_stack_status(simulation, "UPDATE_ROLLBACK_COMPLETE")
     assert simulation.run_until(rollback_).outcome is Outcome.SUCCEEDED
     assert simulation.changes() == ["stop_deployment"]
 
 
 def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_has_ended() -> None:
     simulation = start_simulation()
-    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    set_stack_status(simulation, "UPDATE_IN_PROGRESS")
     rollback_ = simulation.run_until(simulation.admit())
     assert rollback_.service is not None
-    # it waited for its whole timeout, and then overrode CloudFormation as an emergency; the service was down meanwhile
+    # the rollback waited for its whole timeout, while the service was down, and then overrode CloudFormation
     assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
     assert [t.escalation_level for t in rollback_.service.attempts] == ["service"]
     assert rollback_.outcome is Outcome.SUCCEEDED
@@ -315,13 +326,13 @@ def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_
 
 def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
     simulation = start_simulation()
-    with_stack(simulation, "UPDATE_IN_PROGRESS")
+    set_stack_status(simulation, "UPDATE_IN_PROGRESS")
     simulation.admit(simulation.fire_alarm(OUTAGE))
     assert simulation.changes() == ["update"]
 
 
 @pytest.mark.parametrize(("state", "moves"), [(PROMOTED, []), (QUARANTINED, ["update"])])
-def test_rule_6_ecs_own_rollback_is_adopted_to_our_target_and_awaited_to_a_quarantined_release(
+def test_rule_6_a_rollback_by_ecs_to_the_target_is_adopted_and_one_to_a_quarantined_release_is_awaited(
     state: Any, moves: list[str]
 ) -> None:
     simulation = Simulation()
@@ -330,9 +341,9 @@ def test_rule_6_ecs_own_rollback_is_adopted_to_our_target_and_awaited_to_a_quara
     simulation.begin_deployment("v2", "crashing")
     for _ in range(3):
         simulation.services.tick()
-    done = simulation.run(deployment_event())
-    assert done.outcome is Outcome.SUCCEEDED
+    concluded_rollback = simulation.run(deployment_event())
+    assert concluded_rollback.outcome is Outcome.SUCCEEDED
     assert simulation.changes()[: len(moves)] == moves
-    assert done.plan is not None
-    assert done.plan.target is not None
-    assert done.plan.target.version == ("v1" if state is PROMOTED else "v0")
+    assert concluded_rollback.plan is not None
+    assert concluded_rollback.plan.target is not None
+    assert concluded_rollback.plan.target.version == ("v1" if state is PROMOTED else "v0")

@@ -18,10 +18,10 @@ def plan(
     return draft_plan(request, trigger, releases, running, Policy(), NOW)
 
 
-def test_with_v3_bad_and_v2_quarantined_the_target_is_v1() -> None:
-    made = plan(V1, V2, V3)
-    assert made.target == V1
-    assert made.refusals(forced=False) == ()
+def test_the_target_is_v1_if_v3_is_bad_and_v2_is_quarantined() -> None:
+    draft = plan(V1, V2, V3)
+    assert draft.target == V1
+    assert draft.refusals(forced=False) == ()
 
 
 def test_a_request_may_name_the_last_known_good_by_both_synonyms() -> None:
@@ -30,38 +30,38 @@ def test_a_request_may_name_the_last_known_good_by_both_synonyms() -> None:
 
 
 def test_a_plan_without_a_promoted_release_is_refused_despite_force() -> None:
-    made = plan(V2, V3)
-    assert made.target is None
-    assert [c.name for c in made.refusals(forced=True)] == ["target-is-identified"]
-    assert "v2, v3" in made.refusals(forced=True)[0].reason
+    draft = plan(V2, V3)
+    assert draft.target is None
+    assert [c.name for c in draft.refusals(forced=True)] == ["target-is-identified"]
+    assert "v2, v3" in draft.refusals(forced=True)[0].reason
 
 
 def test_a_quarantined_release_is_a_target_only_with_force() -> None:
-    made = plan(V1, V2, V3, version="v2", trigger=Trigger.MANUAL)
-    assert made.target == V2
-    assert [c.name for c in made.refusals(forced=False)] == ["target-is-good"]
-    assert made.refusals(forced=True) == ()
+    draft = plan(V1, V2, V3, version="v2", trigger=Trigger.MANUAL)
+    assert draft.target == V2
+    assert [c.name for c in draft.refusals(forced=False)] == ["target-is-good"]
+    assert draft.refusals(forced=True) == ()
 
 
 def test_the_running_release_is_no_target_despite_force() -> None:
-    made = plan(V1, running=V1, version="v1", trigger=Trigger.MANUAL)
-    assert [c.name for c in made.refusals(forced=True)] == ["target-differs"]
+    draft = plan(V1, running=V1, version="v1", trigger=Trigger.MANUAL)
+    assert [c.name for c in draft.refusals(forced=True)] == ["target-differs"]
 
 
-def test_an_alarm_over_a_proven_and_old_release_is_suppressed_as_not_the_release() -> None:
-    made = plan(release("v0", hours_ago=99), running=V1)
-    refusal = made.refusals(forced=False)[0]
+def test_an_alarm_over_a_proven_and_old_release_is_suppressed_since_the_release_is_not_the_cause() -> None:
+    draft = plan(release("v0", hours_ago=99), running=V1)
+    refusal = draft.refusals(forced=False)[0]
     assert refusal.name == "release-is-the-cause"
     assert "not the release" in refusal.reason
 
 
 def test_an_operator_may_replace_a_proven_and_old_release() -> None:
-    made = plan(release("v0", hours_ago=99), running=V1, trigger=Trigger.MANUAL)
-    assert made.refusals(forced=False) == ()
+    draft = plan(release("v0", hours_ago=99), running=V1, trigger=Trigger.MANUAL)
+    assert draft.refusals(forced=False) == ()
 
 
 def test_an_operator_may_name_a_candidate_and_gets_a_warning() -> None:
     candidate = release("v9", hours_ago=5, state=ReleaseState.CANDIDATE)
-    made = plan(candidate, V3, version="v9", trigger=Trigger.MANUAL)
-    assert [c.verdict for c in made.checks if c.name == "target-is-good"] == [Verdict.WARN]
-    assert made.refusals(forced=False) == ()
+    draft = plan(candidate, V3, version="v9", trigger=Trigger.MANUAL)
+    assert [c.verdict for c in draft.checks if c.name == "target-is-good"] == [Verdict.WARN]
+    assert draft.refusals(forced=False) == ()

@@ -1,4 +1,4 @@
-"""Neon's answers by status: refused for good, to be asked again, or of unknown outcome."""
+"""Neon's error answers by status: permanently refused, to be retried, or of unknown outcome."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from rollback.resources.database.errors import (
 WHAT = "POST /projects/p/branches/b/restore"
 
 
-def answered(status: int, message: str, *, changes: bool = True) -> ExternalServiceError:
+def neon_error(status: int, message: str, *, changes: bool = True) -> ExternalServiceError:
     return translate_response(WHAT, status, {"message": message, "request_id": "r-1"}, None, changes=changes)
 
 
@@ -37,10 +37,10 @@ def answered(status: int, message: str, *, changes: bool = True) -> ExternalServ
         (406, "anything new", RequestRefused, RefusalKind.REQUEST),
     ],
 )
-def test_what_neon_refuses_for_good_names_the_request_and_says_what_to_do(
+def test_a_permanent_refusal_by_neon_names_the_request_and_the_next_action(
     status: int, message: str, kind: type[CallRefused], reason: RefusalKind
 ) -> None:
-    error = answered(status, f"{message}\n\x1b[31m")
+    error = neon_error(status, f"{message}\n\x1b[31m")
     assert type(error) is kind
     assert isinstance(error, CallRefused)
     assert (error.action, error.kind) == (WHAT, reason)
@@ -61,16 +61,16 @@ def test_what_neon_refuses_for_good_names_the_request_and_says_what_to_do(
         (524, OutcomeUnknown),
     ],
 )
-def test_the_rest_is_not_refused_for_good(status: int, kind: type[ExternalServiceError]) -> None:
-    error = answered(status, "busy")
+def test_other_error_statuses_of_neon_are_no_permanent_refusal(status: int, kind: type[ExternalServiceError]) -> None:
+    error = neon_error(status, "busy")
     assert type(error) is kind
     assert not isinstance(error, CallRefused)
 
 
-def test_a_branch_that_is_not_ready_passes() -> None:
-    assert type(answered(412, "branch is not ready yet")) is BranchNotReady
+def test_neon_s_status_412_means_that_a_branch_is_not_ready() -> None:
+    assert type(neon_error(412, "branch is not ready yet")) is BranchNotReady
 
 
 @pytest.mark.parametrize("status", [408, 500])
-def test_a_look_that_failed_may_be_sent_again(status: int) -> None:
-    assert type(answered(status, "busy", changes=False)) is ExternalServiceError
+def test_a_failed_read_may_be_sent_again(status: int) -> None:
+    assert type(neon_error(status, "busy", changes=False)) is ExternalServiceError

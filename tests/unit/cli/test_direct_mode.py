@@ -11,9 +11,9 @@ from rollback.errors import ExternalServiceError
 from rollback_cli.direct_mode import run_directly
 
 
-def run(simulation: Simulation, given: dict[str, Any]) -> Rollback:
+def run(simulation: Simulation, execution_input: dict[str, Any]) -> Rollback:
     cursor = run_directly(
-        given, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
+        execution_input, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
     )
     return simulation.ledger.read(SERVICE, cursor.rollback_id)
 
@@ -22,21 +22,21 @@ def throttle_updates(simulation: Simulation, times: int) -> None:
     """Make ECS refuse the first changes."""
     update, calls = simulation.services.update, 0
 
-    def throttled(*given: Any, **named: Any) -> None:
+    def throttled(*arguments: Any, **options: Any) -> None:
         nonlocal calls
         calls += 1
         if calls <= times:
             raise ExternalServiceError("UpdateService: ThrottlingException")
-        update(*given, **named)
+        update(*arguments, **options)
 
     simulation.services.update = throttled  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
-def test_a_rollback_survives_a_call_that_fails_once(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("execution_input", [{}, {"type": "emergency"}])
+def test_a_rollback_in_direct_mode_succeeds_despite_one_failed_call(execution_input: dict[str, Any]) -> None:
     simulation = start_simulation()
     throttle_updates(simulation, times=1)
-    assert run(simulation, given).outcome is Outcome.SUCCEEDED
+    assert run(simulation, execution_input).outcome is Outcome.SUCCEEDED
 
 
 def test_a_rollback_whose_step_keeps_failing_is_concluded_with_a_page_and_the_lease_returned() -> None:

@@ -1,4 +1,4 @@
-"""The pure parts of the adapters: views, names, errors, metrics, phases, and how the ports is put together."""
+"""The pure parts of the adapters: views, names, errors, metrics, phases, and the creation of the ports."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def test_a_refusal_names_operation_and_resource() -> None:
     assert not isinstance(failed.value, Throttled)
 
 
-def test_no_answer_is_not_taken_for_nothing_done() -> None:
+def test_a_call_without_an_answer_may_have_taken_effect() -> None:
     with (
         pytest.raises(ExternalServiceError, match="check whether it took effect before sending") as failed,
         aws_call("UpdateService", "c/s"),
@@ -67,7 +67,7 @@ def test_no_answer_is_not_taken_for_nothing_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "reason"),
     [
         ({"services": [], "failures": [{"reason": "MISSING"}]}, "MISSING"),
         ({"services": [{"status": "INACTIVE"}]}, "INACTIVE"),
@@ -76,8 +76,8 @@ def test_no_answer_is_not_taken_for_nothing_done() -> None:
         ({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "DAEMON"),
     ],
 )
-def test_a_service_that_is_not_ours_to_roll_back_is_refused(answer: dict[str, Any], says: str) -> None:
-    with pytest.raises(UnsupportedService, match=says):
+def test_an_unsupported_service_is_refused(answer: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnsupportedService, match=reason):
         require_supported_service(answer, "c/s")
 
 
@@ -107,44 +107,44 @@ def source_of(newest: dict[str, Any]) -> str | None:
     return view.newest.source_definition_arn
 
 
-def test_a_deployment_with_one_source_goes_back_to_it() -> None:
+def test_a_deployment_with_one_source_rolls_back_to_that_source() -> None:
     assert source_of(deployment("r/v1")) == "d/v1"
 
 
-def test_a_deployment_with_several_sources_is_not_known_to_go_back_to_any() -> None:
+def test_a_deployment_with_several_sources_has_no_known_rollback_revision() -> None:
     assert source_of(deployment("r/v1", "r/v2")) is None
     assert source_of(deployment()) is None
     assert source_of(deployment("r/forgotten")) is None
 
 
-def test_where_ecs_rolls_back_to_counts_more_than_the_sources() -> None:
+def test_the_rollback_revision_takes_precedence_over_the_sources() -> None:
     assert source_of(deployment("r/v1", "r/v2", rollback={"serviceRevisionArn": "r/v2"})) == "d/v2"
 
 
-def test_a_deployment_whose_revision_is_forgotten_decides_nothing() -> None:
+def test_a_deployment_without_a_description_of_its_target_revision_is_ignored() -> None:
     assert service_view(SERVICE_ANSWER, deployment("r/v1"), []).newest is None
 
 
-def test_each_revision_that_decides_is_asked_for_once() -> None:
+def test_each_revision_of_a_service_and_its_newest_deployment_is_listed_once() -> None:
     newest = deployment("r/v1", "r/v2", rollback={"serviceRevisionArn": "r/v2"})
     assert revision_arns(SERVICE_ANSWER, newest) == ("r/v3", "r/v1", "r/v2")
     assert revision_arns({}, None) == ()
 
 
-def test_of_two_revisions_with_one_definition_primary_s_is_told_by_the_newest_service_deployment() -> None:
-    """A script of the findings, adapted: ECS went back to the former revision of the same definition."""
-    later = {**revision("v3", hours=1), "serviceRevisionArn": "r/later"}
-    later["containerImages"] = [{**later["containerImages"][0], "imageDigest": "sha256:" + "b" * 64}]
-    went_back = deployment("r/v3", status="ROLLBACK_SUCCESSFUL", rollback={"serviceRevisionArn": "r/v3"})
-    went_back["targetServiceRevision"] = {"arn": "r/later"}
-    view = service_view(SERVICE_ANSWER, went_back, [later, revision("v3")])
+def test_the_newest_service_deployment_names_the_revision_of_primary_if_two_revisions_share_a_definition() -> None:
+    """ECS rolled back to the former revision of the same definition."""
+    later_revision = {**revision("v3", hours=1), "serviceRevisionArn": "r/later"}
+    later_revision["containerImages"] = [{**later_revision["containerImages"][0], "imageDigest": "sha256:" + "b" * 64}]
+    newest = deployment("r/v3", status="ROLLBACK_SUCCESSFUL", rollback={"serviceRevisionArn": "r/v3"})
+    newest["targetServiceRevision"] = {"arn": "r/later"}
+    view = service_view(SERVICE_ANSWER, newest, [later_revision, revision("v3")])
     assert view.primary.revision_arn == "r/v3"
     assert view.images_of("r/v3") == {"api": f"host:5000/web@{DIGEST}"}
     assert view.images_of("r/later") == {"api": "host:5000/web@sha256:" + "b" * 64}
     assert view.target_groups == ("t",)
 
 
-def test_tasks_that_run_another_digest_each_tell_none() -> None:
+def test_a_container_with_different_digests_in_its_tasks_has_no_known_image() -> None:
     def task(*digests: str) -> dict[str, Any]:
         names = ("api", "sidecar")
         return {
@@ -155,7 +155,7 @@ def test_tasks_that_run_another_digest_each_tell_none() -> None:
     assert images_of_tasks([]) == {}
 
 
-def test_a_container_whose_digest_is_not_told_is_left_out() -> None:
+def test_a_container_without_a_digest_is_left_out() -> None:
     assert resolved_images({"containerImages": [{"containerName": "api", "image": "web:1"}]}) == {}
 
 
@@ -166,7 +166,7 @@ def test_the_newest_deployment_does_not_depend_on_the_order() -> None:
     assert newest_of([]) is None
 
 
-def test_an_image_of_ecr_is_taken_apart() -> None:
+def test_an_ecr_image_is_parsed() -> None:
     host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     tagged, digested = parse(f"{host}/a/b:v1"), parse(f"{host}/a/b:v1@{DIGEST}")
     bare, chinese = parse(f"{host}/a"), parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a:1")
@@ -182,17 +182,17 @@ def test_an_image_of_ecr_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize("image", ["nginx", "public.ecr.aws/a/b:1", "localhost:5000/a@" + DIGEST])
-def test_an_image_of_another_registry_is_not_ecr_s(image: str) -> None:
+def test_an_image_of_another_registry_is_no_ecr_image(image: str) -> None:
     assert parse(image) is None
 
 
-@pytest.mark.parametrize(("state", "fired"), [("ALARM", True), ("OK", False), ("INSUFFICIENT_DATA", False)])
-def test_only_a_change_into_alarm_is_firing(state: str, fired: bool) -> None:
-    assert is_transition_to_alarm(json.dumps({"newState": {"stateValue": state}})) is fired
+@pytest.mark.parametrize(("state", "is_firing"), [("ALARM", True), ("OK", False), ("INSUFFICIENT_DATA", False)])
+def test_an_alarm_fires_only_when_its_state_changes_to_alarm(state: str, is_firing: bool) -> None:
+    assert is_transition_to_alarm(json.dumps({"newState": {"stateValue": state}})) is is_firing
 
 
 @pytest.mark.parametrize("data", ["", "not json", "[]", "{}", "null"])
-def test_history_that_can_not_be_read_is_no_firing(data: str) -> None:
+def test_unreadable_alarm_history_counts_as_no_alarm(data: str) -> None:
     assert is_transition_to_alarm(data) is False
 
 
@@ -206,7 +206,7 @@ def test_dimensions_are_named_as_elb_names_them() -> None:
     ("subject", "accepted"),
     [("a\nb", "a b"), ("v2 → v1 – done", "v2 -> v1 - done"), ("", "Rollback"), ("x" * 200, "x" * 99), ("é", "?")],
 )
-def test_a_subject_is_made_one_that_sns_takes(subject: str, accepted: str) -> None:
+def test_a_subject_is_converted_to_a_form_that_sns_accepts(subject: str, accepted: str) -> None:
     assert acceptable_subject(subject) == accepted
 
 
@@ -229,9 +229,9 @@ def test_the_phases_of_a_rollback_follow_on_each_other() -> None:
 
 
 def test_phases_that_were_not_reached_are_left_out() -> None:
-    begun = ServiceProgress(started_at=NOW + timedelta(seconds=2), escalation_level_since=NOW + timedelta(seconds=2))
+    progress = ServiceProgress(started_at=NOW + timedelta(seconds=2), escalation_level_since=NOW + timedelta(seconds=2))
     assert phases(rollback()) == {}
-    assert phases(rollback(service=begun)) == {"decide": 2}
+    assert phases(rollback(service=progress)) == {"decide": 2}
 
 
 def test_clocks_that_differ_make_no_negative_phase() -> None:
@@ -239,45 +239,45 @@ def test_clocks_that_differ_make_no_negative_phase() -> None:
 
 
 def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
-    out = io.StringIO()
-    LoggedMetrics("macro-ai", "production", out).record_conclusion(whole_rollback())
-    (line,) = out.getvalue().splitlines()
-    told = json.loads(line)
-    (definition,) = told["_aws"]["CloudWatchMetrics"]
+    output = io.StringIO()
+    LoggedMetrics("macro-ai", "production", output).record_conclusion(whole_rollback())
+    (line,) = output.getvalue().splitlines()
+    metrics = json.loads(line)
+    (definition,) = metrics["_aws"]["CloudWatchMetrics"]
     assert (definition["Namespace"], definition["Dimensions"]) == (
         "Rollback",
         [["Application", "Environment", "Service", "Type"]],
     )
-    assert told["Application"] == "macro-ai"
-    assert {m["Name"]: told[m["Name"]] for m in definition["Metrics"]} == {
+    assert metrics["Application"] == "macro-ai"
+    assert {m["Name"]: metrics[m["Name"]] for m in definition["Metrics"]} == {
         "Rollbacks": 1, "DetectSeconds": 4, "DecideSeconds": 1, "ActSeconds": 30, "VerifySeconds": 30}  # fmt: skip
-    assert (told["Environment"], told["Service"], told["Type"], told["outcome"]) == (
+    assert (metrics["Environment"], metrics["Service"], metrics["Type"], metrics["outcome"]) == (
         "production", "express-api", "service", "succeeded")  # fmt: skip
-    assert told["_aws"]["Timestamp"] == int((NOW + timedelta(seconds=62)).timestamp() * 1000)
+    assert metrics["_aws"]["Timestamp"] == int((NOW + timedelta(seconds=62)).timestamp() * 1000)
 
 
 def test_two_applications_with_one_environments_name_write_different_metrics() -> None:
-    """A janitor that lives must not hide another's death."""
-    written = []
+    """The sweeps of one janitor must not hide that the janitor of another application stopped."""
+    names = []
     for application in ("shop", "blog"):
-        out = io.StringIO()
-        metrics = LoggedMetrics(application, "production", out)
+        output = io.StringIO()
+        metrics = LoggedMetrics(application, "production", output)
         metrics.record_sweep()
         metrics.record_readiness("api", is_rollback_available=True, stale_leases=0)
-        for line in map(json.loads, out.getvalue().splitlines()):
+        for line in map(json.loads, output.getvalue().splitlines()):
             (definition,) = line["_aws"]["CloudWatchMetrics"]
             (dimensions,) = definition["Dimensions"]
-            written.append((definition["Metrics"][0]["Name"], *(line[name] for name in dimensions)))
-    assert len(set(written)) == 4
+            names.append((definition["Metrics"][0]["Name"], *(line[name] for name in dimensions)))
+    assert len(set(names)) == 4
 
 
-def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_environment_variable_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROLLBACK_SETTINGS", raising=False)
     with pytest.raises(InvalidRequest, match="ROLLBACK_SETTINGS"):
         ports_from_environment()
 
 
-def test_the_ports_are_made_without_a_region_a_client_or_httpx() -> None:
+def test_the_ports_are_created_without_a_region_a_client_or_httpx() -> None:
     program = """
 import os, sys
 service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
