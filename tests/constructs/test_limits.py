@@ -249,12 +249,12 @@ def test_logs_are_retained_with_the_ledger(
 
 def test_retained_stacks_are_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
     manifest = json.loads((assembly / "manifest.json").read_text())["artifacts"]
-    stacks = {name: one["properties"] for name, one in manifest.items() if one["type"] == "aws:cloudformation:stack"}
+    stacks = {name: item["properties"] for name, item in manifest.items() if item["type"] == "aws:cloudformation:stack"}
     protected = {name for name, properties in stacks.items() if properties.get("terminationProtection")}
     assert protected == {"MacroAiProductionStack", "MacroAiProductionRollbackStack"}
     for name, expected_value in (("Production", "true"), ("Feature", "false")):
         (balancer,) = resources(templates[f"MacroAi{name}Stack"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
-        attributes = {one["Key"]: one["Value"] for one in balancer["LoadBalancerAttributes"]}
+        attributes = {item["Key"]: item["Value"] for item in balancer["LoadBalancerAttributes"]}
         assert attributes["deletion_protection.enabled"] == expected_value
 
 

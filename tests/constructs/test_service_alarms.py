@@ -279,7 +279,7 @@ class TestSeveralTargetGroups:
             minutes.samples = {key: rows for key, rows in minutes.samples.items() if f"g{group}/" not in str(key)}
             assert ("outage" in in_alarm(minutes, groups)) is (group == groups - 1)
 
-    def test_a_mistyped_target_group_beside_a_right_one_causes_and_hides_no_outage(self) -> None:
+    def test_a_mistyped_target_group_beside_a_correct_target_group_causes_and_hides_no_outage(self) -> None:
         minutes = healthy_minutes(1)
         assert "outage" not in in_alarm(minutes, 2)
         assert "outage" in in_alarm(Minutes(), 2)

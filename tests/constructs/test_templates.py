@@ -49,7 +49,7 @@ def test_cfn_lint_accepts_every_template(assembly: Path, database_assembly: Path
     assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_no_template_names_the_folder_that_it_was_built_in(templates: dict[str, Template]) -> None:
+def test_no_template_contains_the_path_of_the_project(templates: dict[str, Template]) -> None:
     assert str(Path(__file__).parents[2]) not in json.dumps(templates)
 
 

@@ -50,20 +50,20 @@ def test_a_request_to_slow_down_may_be_sent_again(code: str, status: int) -> Non
 
 def test_a_refusal_names_operation_and_resource() -> None:
     with (
-        pytest.raises(ExternalServiceError, match=r"refused ecs:UpdateService on c/s \(AccessDenied: no\)") as failed,
+        pytest.raises(ExternalServiceError, match=r"refused ecs:UpdateService on c/s \(AccessDenied: no\)") as error,
         aws_call("UpdateService", "c/s"),
     ):
         raise client_error("AccessDenied")
-    assert not isinstance(failed.value, Throttled)
+    assert not isinstance(error.value, Throttled)
 
 
 def test_a_call_without_an_answer_may_have_taken_effect() -> None:
     with (
-        pytest.raises(ExternalServiceError, match="check whether it took effect before sending") as failed,
+        pytest.raises(ExternalServiceError, match="check whether it took effect before sending") as error,
         aws_call("UpdateService", "c/s"),
     ):
         raise ConnectTimeoutError(endpoint_url="https://ecs")
-    assert not isinstance(failed.value, Throttled)
+    assert not isinstance(error.value, Throttled)
 
 
 @pytest.mark.parametrize(
@@ -168,17 +168,17 @@ def test_the_newest_deployment_does_not_depend_on_the_order() -> None:
 
 def test_an_ecr_image_is_parsed() -> None:
     host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-    tagged, digested = parse(f"{host}/a/b:v1"), parse(f"{host}/a/b:v1@{DIGEST}")
-    bare, chinese = parse(f"{host}/a"), parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a:1")
-    assert tagged is not None
-    assert digested is not None
-    assert bare is not None
-    assert chinese is not None
-    assert (tagged.account, tagged.region, tagged.repository, tagged.id) == (
+    tagged_image, digested_image = parse(f"{host}/a/b:v1"), parse(f"{host}/a/b:v1@{DIGEST}")
+    bare_image, chinese_image = parse(f"{host}/a"), parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a:1")
+    assert tagged_image is not None
+    assert digested_image is not None
+    assert bare_image is not None
+    assert chinese_image is not None
+    assert (tagged_image.account, tagged_image.region, tagged_image.repository, tagged_image.id) == (
         "123456789012", "eu-west-1", "a/b", {"imageTag": "v1"})  # fmt: skip
-    assert digested.id == {"imageDigest": DIGEST}
-    assert bare.id == {"imageTag": "latest"}
-    assert chinese.region == "cn-north-1"
+    assert digested_image.id == {"imageDigest": DIGEST}
+    assert bare_image.id == {"imageTag": "latest"}
+    assert chinese_image.region == "cn-north-1"
 
 
 @pytest.mark.parametrize("image", ["nginx", "public.ecr.aws/a/b:1", "localhost:5000/a@" + DIGEST])

@@ -61,12 +61,12 @@ def test_members_that_the_sdk_does_not_know_are_read() -> None:
 
 
 def test_members_that_the_sdk_does_not_know_are_registered() -> None:
-    stored = normalised_definition(definition_with_unknown_members(), {})
+    stored_definition = normalised_definition(definition_with_unknown_members(), {})
     wire = Wire(REGISTERED)
-    assert wire.services.register(stored, "web", "f" * 64, {"team": "web"}) == "arn:registered"
-    (sent,) = wire.sent
+    assert wire.services.register(stored_definition, "web", "f" * 64, {"team": "web"}) == "arn:registered"
+    (body,) = wire.sent
     tags = [{"key": "rollback:release", "value": "f" * 64}, {"key": "team", "value": "web"}]
-    assert sent == {**stored, "family": "web", "tags": tags}
+    assert body == {**stored_definition, "family": "web", "tags": tags}
 
 
 def test_members_that_ecs_refuses_are_left_out() -> None:

@@ -15,7 +15,7 @@ class Ecs:
     """Answer ListServiceDeployments with deployments that are this many days old, one on each page."""
 
     def __init__(self, *days_ago: float) -> None:
-        self.created = [NOW - timedelta(days=ages_in_days) for ages_in_days in days_ago]
+        self.created = [NOW - timedelta(days=age) for age in days_ago]
         self.filters: list[Any] = []
 
     def list_service_deployments(self, **arguments: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class Ecs:
 
 
 def service_answer(*days_ago: float) -> dict[str, Any]:
-    return {"deployments": [{"createdAt": NOW - timedelta(days=ages_in_days)} for ages_in_days in days_ago]}
+    return {"deployments": [{"createdAt": NOW - timedelta(days=age)} for age in days_ago]}
 
 
 def ages_in_days(deployments: list[Any]) -> list[float]:

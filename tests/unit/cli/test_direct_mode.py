@@ -22,14 +22,14 @@ def throttle_updates(simulation: Simulation, times: int) -> None:
     """Make ECS refuse the first changes."""
     update, calls = simulation.services.update, 0
 
-    def throttled(*arguments: Any, **options: Any) -> None:
+    def throttled_update(*arguments: Any, **options: Any) -> None:
         nonlocal calls
         calls += 1
         if calls <= times:
             raise ExternalServiceError("UpdateService: ThrottlingException")
         update(*arguments, **options)
 
-    simulation.services.update = throttled  # type: ignore[method-assign]
+    simulation.services.update = throttled_update  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("execution_input", [{}, {"type": "emergency"}])

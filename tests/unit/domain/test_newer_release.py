@@ -233,7 +233,7 @@ def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
 
 
 @pytest.mark.parametrize(
-    "family", [of(FAMILY, "production", SERVICE) for of in (last_known_good_family, rollback_family)]
+    "family", [family_of(FAMILY, "production", SERVICE) for family_of in (last_known_good_family, rollback_family)]
 )
 def test_a_definition_that_a_rollback_registered_is_never_the_teams(family: str) -> None:
     """For example, a late call of a rollback that was taken over deploys such a definition."""

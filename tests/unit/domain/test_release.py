@@ -20,9 +20,9 @@ def test_another_image_or_another_setting_makes_another_release() -> None:
 
 
 def test_a_tag_is_replaced_by_the_digest_that_ecs_resolved() -> None:
-    tagged = definition("v1")
-    tagged["containerDefinitions"][0]["image"] = "repo:v1"
-    assert fingerprint(tagged, {"api": image("v1")}) == fingerprint(definition("v1"), {})
+    tagged_definition = definition("v1")
+    tagged_definition["containerDefinitions"][0]["image"] = "repo:v1"
+    assert fingerprint(tagged_definition, {"api": image("v1")}) == fingerprint(definition("v1"), {})
 
 
 def test_a_target_needs_the_digest_of_its_own_image_and_not_those_of_its_sidecars() -> None:

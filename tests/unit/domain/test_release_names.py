@@ -68,14 +68,14 @@ def test_a_name_that_is_too_short_or_unknown_is_explained(name: str) -> None:
     assert "known versions: v1, v2" in match.reason
 
 
-def test_the_answer_offers_the_closest_version_and_counts_old_ones() -> None:
+def test_the_answer_offers_the_closest_version_and_counts_older_versions() -> None:
     releases = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
     assert "did you mean 'v12'" in find_release("v12x", releases).reason
     assert "and 24 older ones" in find_release("v12x", releases).reason
     assert len(find_release("x" * 5_000, releases).reason) < 500
 
 
-def test_a_version_of_several_releases_means_the_only_promoted_one() -> None:
+def test_a_version_of_several_releases_means_the_only_promoted_release() -> None:
     bad = release_with_fingerprint("v1", "ffff0000", state=QUARANTINED)
     assert find_release("v1", (bad, V1)).release == V1
 
@@ -91,7 +91,7 @@ def test_several_promoted_releases_of_a_version_are_listed_ready_to_paste() -> N
         assert find_release(release_label(candidate, (V1, twin)), (V1, twin)).release == candidate
 
 
-def test_several_releases_of_a_version_without_a_promoted_one_are_listed() -> None:
+def test_several_releases_of_a_version_are_listed_if_none_is_promoted() -> None:
     twins = (
         release_with_fingerprint("v1", "ffff0000", state=CANDIDATE),
         release_with_fingerprint("v1", "eeee0000", state=SUSPECT),

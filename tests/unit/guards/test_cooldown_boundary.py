@@ -55,9 +55,9 @@ def test_the_cooldown_ends_exactly_when_its_minutes_have_passed(since_conclusion
 
 def test_the_recheck_that_a_cooldown_names_finds_the_cooldown_over() -> None:
     earlier = succeeded_rollback(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4))
-    suppressed = check("cooldown-is-over", earlier)
-    assert suppressed.recheck_due_at == NOW + timedelta(minutes=6)
-    assert check("cooldown-is-over", earlier, now=suppressed.recheck_due_at).verdict is Verdict.PASS
+    cooldown = check("cooldown-is-over", earlier)
+    assert cooldown.recheck_due_at == NOW + timedelta(minutes=6)
+    assert check("cooldown-is-over", earlier, now=cooldown.recheck_due_at).verdict is Verdict.PASS
 
 
 def test_a_cooldown_of_zero_minutes_suppresses_no_trigger() -> None:

@@ -199,12 +199,15 @@ def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None
     assert simulation.run().outcome is Outcome.SUCCEEDED
 
 
-def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> None:
+def test_an_alarm_from_insufficient_data_counts_only_if_the_policy_acts_on_such_alarms() -> None:
     event = alarm_event()
     event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
-    ignoring, acting = start_simulation(), start_simulation(policy=Policy(on_insufficient_data_alarm="act"))
-    assert ignoring.run(event).outcome is Outcome.SUPPRESSED
-    assert acting.run(event).outcome is Outcome.SUCCEEDED
+    ignoring_simulation, acting_simulation = (
+        start_simulation(),
+        start_simulation(policy=Policy(on_insufficient_data_alarm="act")),
+    )
+    assert ignoring_simulation.run(event).outcome is Outcome.SUPPRESSED
+    assert acting_simulation.run(event).outcome is Outcome.SUCCEEDED
 
 
 def test_ten_alarms_in_a_minute_with_duplicate_and_late_events_start_one_rollback_per_service() -> None:
@@ -213,24 +216,26 @@ def test_ten_alarms_in_a_minute_with_duplicate_and_late_events_start_one_rollbac
     simulation.replace(
         settings=simulation.ports.settings.model_copy(update={"services": (SETTINGS.services[0], worker)})
     )
-    admitted: list[Rollback] = []
+    rollbacks: list[Rollback] = []
     events = []
     for number in range(10):
         alarm = DEGRADED if number % 2 else DEGRADED.replace(SERVICE, "worker")
         simulation.alarms.fire(alarm, simulation.clock.now())
         events.append(alarm_event(f"e{number}", alarm, simulation.clock.now()))
-        admitted.append(simulation.admit(events[-1], f"execution-{number}"))
+        rollbacks.append(simulation.admit(events[-1], f"execution-{number}"))
         simulation.clock.pass_time(seconds=6)
-    admitted.append(simulation.admit(events[3], "the-same-again"))
+    rollbacks.append(simulation.admit(events[3], "the-same-again"))
     late_event = alarm_event("late", DEGRADED, simulation.clock.now() - timedelta(minutes=6))
-    admitted.append(simulation.admit(late_event, "late"))
-    assert [r.service_name for r in admitted if r.outcome is None] == ["worker", SERVICE]
-    suppressed = [r for r in admitted if r.outcome is Outcome.SUPPRESSED]
-    assert len(suppressed) == 10
-    failing = [next(c.name for c in r.admission if c.verdict is Verdict.FAIL) for r in suppressed]
-    assert sorted(set(failing)) == ["event-is-fresh", "event-is-new", "service-is-free"]
+    rollbacks.append(simulation.admit(late_event, "late"))
+    assert [r.service_name for r in rollbacks if r.outcome is None] == ["worker", SERVICE]
+    suppressed_rollbacks = [r for r in rollbacks if r.outcome is Outcome.SUPPRESSED]
+    assert len(suppressed_rollbacks) == 10
+    failing_checks = [next(c.name for c in r.admission if c.verdict is Verdict.FAIL) for r in suppressed_rollbacks]
+    assert sorted(set(failing_checks)) == ["event-is-fresh", "event-is-new", "service-is-free"]
     assert all(
-        r.recheck_at for r, check_name in zip(suppressed, failing, strict=True) if check_name == "service-is-free"
+        r.recheck_at
+        for r, check_name in zip(suppressed_rollbacks, failing_checks, strict=True)
+        if check_name == "service-is-free"
     )
 
 
@@ -332,7 +337,7 @@ def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
 
 
 @pytest.mark.parametrize(("state", "moves"), [(PROMOTED, []), (QUARANTINED, ["update"])])
-def test_rule_6_a_rollback_by_ecs_to_the_target_is_adopted_and_one_to_a_quarantined_release_is_awaited(
+def test_rule_6_a_rollback_by_ecs_to_the_target_is_adopted_and_a_rollback_to_a_quarantined_release_is_awaited(
     state: Any, moves: list[str]
 ) -> None:
     simulation = Simulation()

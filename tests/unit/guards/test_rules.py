@@ -356,10 +356,10 @@ def test_rule_7_a_rollback_without_a_target_was_no_step_back() -> None:
 
 
 def test_an_intent_whose_target_runs_counts_as_a_step_even_if_the_answer_was_not_saved() -> None:
-    unsaved = {"has_acted": False, "has_intent": True}
-    assert failing(history(change(1, 30, **unsaved))) == {"one-step-per-window"}
-    assert failing(history(change(1, 30, **unsaved, target_fingerprint=V2.fingerprint))) == set()
-    assert failing(history(change(1, 30, **unsaved, target_fingerprint=None))) == set()
+    unsaved_intent = {"has_acted": False, "has_intent": True}
+    assert failing(history(change(1, 30, **unsaved_intent))) == {"one-step-per-window"}
+    assert failing(history(change(1, 30, **unsaved_intent, target_fingerprint=V2.fingerprint))) == set()
+    assert failing(history(change(1, 30, **unsaved_intent, target_fingerprint=None))) == set()
     assert failing(history(change(1, 30, has_acted=False, has_intent=False))) == set()
 
 

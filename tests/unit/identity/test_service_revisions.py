@@ -314,7 +314,7 @@ def test_a_failure_that_service_deployments_do_not_show_yet_is_attributed_to_the
 # COMPLETED is not stable
 
 
-def test_a_bake_begins_with_a_stable_deployment_and_not_with_a_completed_one() -> None:
+def test_a_bake_begins_with_a_stable_deployment_and_not_with_a_completed_deployment() -> None:
     """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
@@ -376,7 +376,7 @@ def test_a_team_s_family_with_a_suffix_of_rollback_families_stays_the_team_s_fam
     assert not is_registered_by_rollback(arn, simulation.ports)
     assert record_running(SERVICE, simulation.ports).next is NextState.WAIT
     (recorded_release,) = simulation.ledger.releases(SERVICE)
-    promote(recorded_release, "by hand", simulation.ports)
+    promote(recorded_release, "by an operator", simulation.ports)
     standing_plan = simulation.ledger.standing_plan(SERVICE)
     assert standing_plan is not None
     (target,) = standing_plan.targets

@@ -48,7 +48,7 @@ def health_check(simulation: Simulation) -> Check:
     return next(check for check in checks if check.name == "target-health")
 
 
-def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
+def test_an_unused_target_group_is_no_evidence_beside_a_checked_target_group() -> None:
     simulation = start_simulation()
     add_second_target_group(simulation, *UNUSED)
     check = health_check(simulation)

@@ -256,7 +256,7 @@ def test_an_operator_s_force_takes_the_expired_lease_and_the_slow_restore_ends_w
 
 
 @pytest.mark.parametrize("moment", [is_fenced, *DATA_MAY_HAVE_CHANGED])
-def test_a_rollback_whose_lease_an_operator_gave_back_ends_behind_its_fence_and_pages(moment: Moment) -> None:
+def test_a_rollback_whose_lease_an_operator_released_ends_behind_its_fence_and_pages(moment: Moment) -> None:
     """A trigger between the unlock and the next step takes the free lease, and gives it back."""
     simulation = DatabaseSimulation(APPROVED)
     first = slow_rollback(simulation, moment)

@@ -32,10 +32,10 @@ def run_until_fenced(simulation: DatabaseSimulation) -> Rollback:
     return rollback
 
 
-def run_until_restore_is_lost(simulation: DatabaseSimulation, *, is_made: bool) -> Rollback:
+def run_until_restore_is_lost(simulation: DatabaseSimulation, *, is_performed: bool) -> Rollback:
     """Run a rollback until its restore was requested and the answer was lost."""
     rollback = run_until_fenced(simulation)
-    if is_made:
+    if is_performed:
         simulation.neon.lose_next("restore")
     else:
         simulation.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
@@ -52,7 +52,7 @@ def take_over(simulation: DatabaseSimulation, execution_input: Mapping[str, obje
 
 def test_the_database_is_not_planned_while_the_outcome_of_the_former_holder_s_restore_is_unknown() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = run_until_restore_is_lost(simulation, is_made=False)
+    first = run_until_restore_is_lost(simulation, is_performed=False)
     successor = take_over(simulation)
     assert successor.continues_rollback_id == first.id
     assert "has sent a change of the database" in describe_takeover_state(first)
@@ -68,7 +68,7 @@ def test_the_database_is_not_planned_while_the_outcome_of_the_former_holder_s_re
 def test_the_successor_restores_if_the_former_holder_s_restore_did_not_happen() -> None:
     """Conclude of the former holder reads the outcome from Neon, and releases the branch."""
     simulation = DatabaseSimulation(APPROVED)
-    first = run_until_restore_is_lost(simulation, is_made=False)
+    first = run_until_restore_is_lost(simulation, is_performed=False)
     successor = simulation.run_due_step(take_over(simulation))
     concluded = simulation.run_to_end(first)
     assert concluded.database is not None
@@ -82,7 +82,7 @@ def test_the_successor_restores_if_the_former_holder_s_restore_did_not_happen() 
 
 def test_a_restore_by_the_former_holder_is_not_repeated() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = run_until_restore_is_lost(simulation, is_made=True)
+    first = run_until_restore_is_lost(simulation, is_performed=True)
     successor = simulation.run_due_step(take_over(simulation))
     simulation.run_to_end(first)
     rollback = simulation.run_to_end(successor)
@@ -98,7 +98,7 @@ def test_a_restore_by_the_former_holder_is_not_repeated() -> None:
 
 def test_the_former_holder_s_restore_counts_as_done_if_that_holder_is_not_concluded_in_time() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    run_until_restore_is_lost(simulation, is_made=False)
+    run_until_restore_is_lost(simulation, is_performed=False)
     successor = take_over(simulation)
     simulation.pass_time(minutes=simulation.policy.conclude_timeout_minutes + 1)
     rollback = simulation.run_until(successor)

@@ -303,7 +303,7 @@ def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_
 # Unlock
 
 
-def test_unlock_gives_back_the_lease_of_a_dead_rollback_and_the_janitor_concludes_it() -> None:
+def test_unlock_returns_the_lease_of_a_dead_rollback_and_the_janitor_concludes_that_rollback() -> None:
     simulation = start_simulation()
     rollback = simulation.admit()
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
@@ -314,7 +314,7 @@ def test_unlock_gives_back_the_lease_of_a_dead_rollback_and_the_janitor_conclude
     assert simulation.read(rollback).concluded_at is not None
 
 
-def test_unlock_gives_back_the_unexpired_lease_of_a_concluded_rollback() -> None:
+def test_unlock_returns_the_unexpired_lease_of_a_concluded_rollback() -> None:
     simulation = start_simulation()
     rollback, now = simulation.run(), simulation.clock.now()
     simulation.ledger.acquire(SERVICE, rollback.id, now, now + timedelta(minutes=10))
@@ -344,7 +344,7 @@ def test_a_live_rollback_ends_as_aborted_without_another_call_after_a_forced_unl
     assert simulation.severities() == ["page"]
 
 
-def test_unlock_gives_back_an_expired_lease_whose_holder_has_no_record() -> None:
+def test_unlock_returns_an_expired_lease_whose_holder_has_no_record() -> None:
     simulation = start_simulation()
     now = simulation.clock.now()
     simulation.ledger.acquire(SERVICE, "lost", now, now + timedelta(minutes=1))

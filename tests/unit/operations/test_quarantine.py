@@ -41,7 +41,7 @@ def last_known_good_by_name(simulation: Simulation) -> str:
     return next(v for v in ("v1", "v2", "v3") if task_definition["containerDefinitions"][0]["image"] == image(v))
 
 
-def test_the_next_release_replaces_a_quarantined_one_in_the_standing_plan_and_as_last_known_good() -> None:
+def test_the_next_release_replaces_a_quarantined_release_in_the_standing_plan_and_as_last_known_good() -> None:
     simulation = simulation_with_three_releases()
     assert last_known_good_by_name(simulation) == "v3"
     output = quarantine(SERVICE, "v3", ANN, simulation.ports)
@@ -70,7 +70,7 @@ def test_a_quarantine_of_the_last_promoted_release_reports_that_no_target_remain
     assert "NO ROLLBACK TARGET" in quarantine(SERVICE, "v1", ANN, simulation.ports)
 
 
-def test_a_version_means_each_of_its_releases_and_a_fingerprint_means_one() -> None:
+def test_a_version_means_each_of_its_releases_and_a_fingerprint_means_one_release() -> None:
     simulation = simulation_with_three_releases()
     twin = definition("v3", cpu="512")
     stored_release = release("v3", hours_ago=1, definition_sha256="0" * 64, fingerprint="a" * 64)
@@ -83,7 +83,7 @@ def test_a_version_means_each_of_its_releases_and_a_fingerprint_means_one() -> N
 
 
 @pytest.mark.parametrize("operation", [quarantine, unquarantine])
-def test_an_unknown_release_is_refused_with_a_list_of_known_ones(operation: Any) -> None:
+def test_an_unknown_release_is_refused_with_a_list_of_known_releases(operation: Any) -> None:
     simulation = simulation_with_three_releases()
     with pytest.raises(InvalidRequest, match=r"'v33' .*did you mean 'v3'.*known versions: v1, v2, v3; nothing was"):
         operation(SERVICE, "v33", ANN, simulation.ports)

@@ -39,9 +39,9 @@ def simulation_left_fenced() -> tuple[Simulation, Rollback]:
     return simulation, concluded_rollback
 
 
-def kinds(outcome: UnfenceResult) -> tuple[list[str], list[str]]:
-    return [str(result.obligation.kind) for result in outcome.discharged], [
-        str(result.obligation.kind) for result in outcome.remaining
+def kinds(result: UnfenceResult) -> tuple[list[str], list[str]]:
+    return [str(item.obligation.kind) for item in result.discharged], [
+        str(item.obligation.kind) for item in result.remaining
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_report_after_unfence_asks_for_no_further_action() -> None:
     assert is_page(concluded_rollback)  # an operator has to find out why it was aborted
 
 
-def test_unfence_keeps_a_desired_count_above_the_recorded_one() -> None:
+def test_unfence_keeps_a_desired_count_above_the_recorded_count() -> None:
     simulation, _ = simulation_left_fenced()
     simulation.services.update(simulation.service_settings, desired_count=3, force_new_deployment=True)
     unfence_until_restored(simulation)
