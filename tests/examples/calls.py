@@ -39,50 +39,54 @@ class Example:
 
     def of(self, argument: str) -> tuple[Any, ...]:
         """The other values of an argument."""
-        other = self.instead[argument]
-        return other.values if isinstance(other, EachOf) else (other,)
+        alternatives = self.instead[argument]
+        return alternatives.values if isinstance(alternatives, EachOf) else (alternatives,)
 
 
 def record_call(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
     """Make the call on a new fake: its answer or its error, and the state that it left."""
     fake = make()
     example.arrange(fake)
-    given = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
+    arguments = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
     try:
-        answer = getattr(fake, method)(**given)
-        said: Any = ("answered", shown(tuple(answer) if isinstance(answer, Iterator) else answer))
+        answer = getattr(fake, method)(**arguments)
+        outcome: Any = ("answered", shown(tuple(answer) if isinstance(answer, Iterator) else answer))
     except (RollbackError, KeyError, ValueError) as error:
-        said = ("raised", type(error).__name__)
-    return said, shown(fake)
+        outcome = ("raised", type(error).__name__)
+    return outcome, shown(fake)
 
 
 def is_indifferent_to(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
     """The other values of an argument with which the call goes as without them."""
-    usual = record_call(make, method, example)
-    return [other for other in example.of(argument) if record_call(make, method, example, **{argument: other}) == usual]
+    usual_outcome = record_call(make, method, example)
+    return [
+        alternative
+        for alternative in example.of(argument)
+        if record_call(make, method, example, **{argument: alternative}) == usual_outcome
+    ]
 
 
-def shown(value: Any, seen: tuple[int, ...] = ()) -> Any:
+def shown(value: Any, visited: tuple[int, ...] = ()) -> Any:
     """Whatever can be told of a value, as plain data; secrets too, and a fake by its state."""
-    if id(value) in seen:
+    if id(value) in visited:
         return "…"
-    seen = (*seen, id(value))
+    visited = (*visited, id(value))
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, BaseModel):
-        return type(value).__name__, {name: shown(getattr(value, name), seen) for name in type(value).model_fields}
+        return type(value).__name__, {name: shown(getattr(value, name), visited) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {
-            shown(name, seen) if not isinstance(name, str) else name: shown(inner, seen)
-            for name, inner in value.items()
+            shown(name, visited) if not isinstance(name, str) else name: shown(item, visited)
+            for name, item in value.items()
         }
     if isinstance(value, set | frozenset):
-        return sorted(map(repr, (shown(inner, seen) for inner in value)))
+        return sorted(map(repr, (shown(item, visited) for item in value)))
     if isinstance(value, list | tuple):
-        return tuple(shown(inner, seen) for inner in value)
+        return tuple(shown(item, visited) for item in value)
     if type(value).__module__.startswith(_OURS):
         return type(value).__name__, {
-            name: shown(inner, seen) for name, inner in vars(value).items() if name not in _LOGS
+            name: shown(item, visited) for name, item in vars(value).items() if name not in _LOGS
         }
     return getattr(value, "__qualname__", None) or repr(value)
 

@@ -26,29 +26,29 @@ COLUMN = Column(type="text", nullable=True, has_default=False)
 
 def neon() -> FakeNeon:
     """Branch `main` has a child with a compute and one without; each was written to, and nothing goes on."""
-    made = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
-    made.write(MAIN, 0)
+    fake = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
+    fake.write(MAIN, 0)
     for branch in (STAGING, COPY):
-        change = made.create_branch(branch, MAIN, with_endpoint=branch == COPY)
-        made.settle()
+        change = fake.create_branch(branch, MAIN, with_endpoint=branch == COPY)
+        fake.settle()
         assert change.branch.id == branch, change
-        made.write(branch, len(branch))
-    made.write(MAIN, 6)
-    made._clock.pass_time(hours=1)
-    return made
+        fake.write(branch, len(branch))
+    fake.write(MAIN, 6)
+    fake._clock.pass_time(hours=1)
+    return fake
 
 
 def sql() -> FakeSql:
     """A client is connected to main, whose rows, tables and journal are not those of the copy."""
-    made = FakeSql(neon())
-    made._neon.write(MAIN, 1)
-    made._neon.write(MAIN, 2)
-    made.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
-    made.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
-    made.ages[MAIN] = {"api": 1.5}
-    made.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
-    made.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
-    return made
+    fake = FakeSql(neon())
+    fake._neon.write(MAIN, 1)
+    fake._neon.write(MAIN, 2)
+    fake.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
+    fake.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
+    fake.ages[MAIN] = {"api": 1.5}
+    fake.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
+    fake.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
+    return fake
 
 
 def address(branch: str) -> FromFake:
@@ -81,14 +81,14 @@ OTHERS_ASKED = EachOf(
 SEQUENCE = SequenceValue(database="app", schema_name="public", name="written_row_seq", last_value=2)
 
 
-def restarted(made: Any) -> None:
+def restarted(fake: Any) -> None:
     """The operations of the example are the first that the test sees."""
-    restarting(made)
-    made.settle()
+    restarting(fake)
+    fake.settle()
 
 
-def restarting(made: Any) -> None:
-    made.restart_endpoint(COPY_ENDPOINT)
+def restarting(fake: Any) -> None:
+    fake.restart_endpoint(COPY_ENDPOINT)
 
 
 EXAMPLES: dict[str, Example] = {

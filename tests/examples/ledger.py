@@ -60,29 +60,29 @@ ASIDE = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
 PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
 
 
-def _changed(one: Any, **changes: Any) -> Any:
-    return one.model_copy(update=changes)
+def _changed(model: Any, **changes: Any) -> Any:
+    return model.model_copy(update=changes)
 
 
 def ledger() -> FakeLedger:
     """One rollback has acted and holds the lease, another one is open; of the releases v1 is promoted."""
-    made = FakeLedger()
-    made.create(ACTED)
-    made.create(OPEN)
-    assert made.acquire(SERVICE, ID, NOW, SOON) == HELD
-    for one in (V1, V2):
-        made.record(one, DEFINITIONS[one.version])
-    made.put_schema(SCHEMA)
-    made.put_restore_point(POINT)
-    made.put_observation(SEEN)
-    made.put_standing_plan(PLAN)
-    made.put_bake(BAKE)
-    made.put_pause(PAUSE)
-    made.record_action(ACTION)
-    made.put_caused_deployment(CAUSED)
-    made.record_unreadable(UNREADABLE, NOW)
-    made.put_page_count(PAGES, None)
-    return made
+    fake = FakeLedger()
+    fake.create(ACTED)
+    fake.create(OPEN)
+    assert fake.acquire(SERVICE, ID, NOW, SOON) == HELD
+    for sample in (V1, V2):
+        fake.record(sample, DEFINITIONS[sample.version])
+    fake.put_schema(SCHEMA)
+    fake.put_restore_point(POINT)
+    fake.put_observation(SEEN)
+    fake.put_standing_plan(PLAN)
+    fake.put_bake(BAKE)
+    fake.put_pause(PAUSE)
+    fake.record_action(ACTION)
+    fake.put_caused_deployment(CAUSED)
+    fake.record_unreadable(UNREADABLE, NOW)
+    fake.put_page_count(PAGES, None)
+    return fake
 
 
 def _of_service() -> Example:

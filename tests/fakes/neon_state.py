@@ -62,8 +62,8 @@ class Log:
         return self.entries[-1][0] if self.entries else self.begin
 
     def state(self, at: int | None = None) -> tuple[object, ...]:
-        end = self.head if at is None else at
-        return self.start + tuple(what for lsn, _, what in self.entries if lsn <= end)
+        limit = self.head if at is None else at
+        return self.start + tuple(entry for lsn, _, entry in self.entries if lsn <= limit)
 
     def forked(self, at: int, password: str) -> "Log":
         return Log(begin=at, start=self.state(at), password=password)
@@ -102,14 +102,14 @@ class NeonState:
         self._append(branch_id, row)
 
     def rows(self, branch_id: str) -> list[int]:
-        return [what for what in self._logs[branch_id].state() if isinstance(what, int)]
+        return [entry for entry in self._logs[branch_id].state() if isinstance(entry, int)]
 
     def migrate(self, branch_id: str, tables: LiveSchema, journal: tuple[Migration, ...] | None = None) -> None:
         self._append(branch_id, MigratedState(tables, journal))
 
     def migrated_state(self, branch_id: str) -> MigratedState:
-        found = [what for what in self._logs[branch_id].state() if isinstance(what, MigratedState)]
-        return found[-1] if found else MigratedState(LiveSchema(tables={}), None)
+        states = [entry for entry in self._logs[branch_id].state() if isinstance(entry, MigratedState)]
+        return states[-1] if states else MigratedState(LiveSchema(tables={}), None)
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         """The head, and the database's clock."""
@@ -158,10 +158,10 @@ class NeonState:
     def _do(self, call: str, work: Callable[[], _Result]) -> _Result:
         """Carry a change out as Neon would, or not, as was ordered."""
         self.calls.append(call)
-        for refusing in self._refusing:
-            if refusing[0] == call:
-                self._refusing.remove(refusing)
-                raise refusing[1]
+        for refusal in self._refusing:
+            if refusal[0] == call:
+                self._refusing.remove(refusal)
+                raise refusal[1]
         self._end_by_themselves()
         if self._unfinished():
             raise ProjectLocked(f"{call}: the project has running operations")
@@ -171,9 +171,9 @@ class NeonState:
             raise OutcomeUnknown(f"{call} got no answer")
         return result
 
-    def _append(self, branch_id: str, what: object) -> None:
+    def _append(self, branch_id: str, entry: object) -> None:
         log = self._logs[branch_id]
-        log.entries.append((log.head + 10, self._clock.now(), what))
+        log.entries.append((log.head + 10, self._clock.now(), entry))
 
     def _get(self, branch_id: str) -> Branch:
         if branch_id not in self._branches:
@@ -188,16 +188,16 @@ class NeonState:
 
     def _resolve(self, branch_id: str, at: Position | None) -> int:
         log, window = self._logs[branch_id], restore_window(self.project(), self._get(branch_id), self._clock.now())
-        kept = [lsn for lsn, written, _ in log.entries if written < window.earliest]
+        lsns = [lsn for lsn, written_at, _ in log.entries if written_at < window.earliest]
         if at is None:
             return log.head
         if isinstance(at, Lsn):
-            if not max([log.begin, *kept]) <= at.number <= log.head:
+            if not max([log.begin, *lsns]) <= at.number <= log.head:
                 raise RequestRefused(f"{at} is outside the history of {branch_id}")
             return at.number
         if not window.earliest <= at <= window.latest:
             raise RequestRefused(f"{at} is outside the history of {branch_id}")
-        return max([log.begin, *(lsn for lsn, written, _ in log.entries if written <= at)])
+        return max([log.begin, *(lsn for lsn, written_at, _ in log.entries if written_at <= at)])
 
     def _refuse_unknown(self, database: str) -> None:
         if database not in self.known_databases:
@@ -242,10 +242,10 @@ class NeonState:
         for child in children:
             self._update(child.id, parent_id=backup.id)
 
-    def _new_branch(self, name: str, parent_id: str | None, **more: Any) -> Branch:
+    def _new_branch(self, name: str, parent_id: str | None, **changes: Any) -> Branch:
         now = self._clock.now().replace(microsecond=0)
-        given = {"default": False, "protected": False, "current_state": "ready", **more}
-        branch = Branch(id=self._next("br"), name=name, parent_id=parent_id, created_at=now, updated_at=now, **given)
+        fields = {"default": False, "protected": False, "current_state": "ready", **changes}
+        branch = Branch(id=self._next("br"), name=name, parent_id=parent_id, created_at=now, updated_at=now, **fields)
         self._branches[branch.id] = branch
         return branch
 
@@ -258,31 +258,40 @@ class NeonState:
 
     def _begin(self, branch_id: str, *actions: str) -> tuple[Operation, ...]:
         now = self._clock.now().replace(microsecond=0)
-        begun = tuple(
+        operations = tuple(
             Operation(
-                id=self._next("op"), action=a, status="running", branch_id=branch_id, created_at=now, updated_at=now
+                id=self._next("op"),
+                action=action,
+                status="running",
+                branch_id=branch_id,
+                created_at=now,
+                updated_at=now,
             )
-            for a in actions
+            for action in actions
         )
-        for operation in begun:
+        for operation in operations:
             self._operations[operation.id], self._looked[operation.id] = operation, 0
-        return begun
+        return operations
 
     def _changed(self, branch_id: str, endpoints: tuple[Endpoint, ...], *actions: str) -> BranchChange:
         operations = self._begin(branch_id, *actions)
         return BranchChange(branch=self._branches[branch_id], endpoints=endpoints, operations=operations)
 
     def _end(self, operation: Operation) -> None:
-        failed = operation.action in self._failing
-        if failed:
+        is_failure = operation.action in self._failing
+        if is_failure:
             self._failing.remove(operation.action)
-        how = {"status": "failed", "error": "made to fail", "failures_count": 1} if failed else {"status": "finished"}
+        changes = (
+            {"status": "failed", "error": "made to fail", "failures_count": 1} if is_failure else {"status": "finished"}
+        )
         now = self._clock.now().replace(microsecond=0)
-        self._operations[operation.id] = operation.model_copy(update={**how, "updated_at": now})
+        self._operations[operation.id] = operation.model_copy(update={**changes, "updated_at": now})
         branch_id = operation.branch_id or ""
-        if failed:
-            for other in self._unfinished():
-                self._operations[other.id] = other.model_copy(update={"status": "cancelled", "updated_at": now})
+        if is_failure:
+            for other_operation in self._unfinished():
+                self._operations[other_operation.id] = other_operation.model_copy(
+                    update={"status": "cancelled", "updated_at": now}
+                )
         elif branch_id in self._branches and operation.action in {"create_branch", "create_timeline"}:
             self._update(branch_id, current_state="ready", pending_state=None)
         self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
@@ -301,9 +310,9 @@ class NeonState:
     def _unfinished(self) -> list[Operation]:
         return [operation for operation in self._operations.values() if operation.status in _UNFINISHED]
 
-    def _update(self, branch_id: str, **what: Any) -> None:
+    def _update(self, branch_id: str, **changes: Any) -> None:
         now = self._clock.now().replace(microsecond=0)
-        self._branches[branch_id] = self._get(branch_id).model_copy(update={"updated_at": now, **what})
+        self._branches[branch_id] = self._get(branch_id).model_copy(update={"updated_at": now, **changes})
 
     def _next(self, kind: str) -> str:
         self._count += 1

@@ -57,9 +57,11 @@ class FakeSql:
             for operation in self._neon._operations.values()
         )
         if stops > self._stops.get(branch, 0):
-            again = [session for session in self.sessions.get(branch, ()) if session.application in self.comes_back]
+            returning_sessions = [
+                session for session in self.sessions.get(branch, ()) if session.application in self.comes_back
+            ]
             now = self._neon._clock.now()
-            self.sessions[branch] = [session.model_copy(update={"connected_at": now}) for session in again]
+            self.sessions[branch] = [session.model_copy(update={"connected_at": now}) for session in returning_sessions]
         self._stops[branch] = stops
         return tuple(self.sessions.get(branch, ()))
 
@@ -90,12 +92,12 @@ class FakeSql:
         return len(self._rows(address, row_query))
 
     def buckets(self, address: SecretStr, row_query: RowQuery) -> Mapping[int, Bucket]:
-        found: dict[int, list[int]] = {}
+        digests: dict[int, list[int]] = {}
         for row in self._rows(address, row_query):
-            found.setdefault(row & 16_383, []).append(row)
+            digests.setdefault(row & 16_383, []).append(row)
         return {
             number: Bucket(rows=len(rows), digest=str(sum(_digest(row, row_query) for row in rows)))
-            for number, rows in found.items()
+            for number, rows in digests.items()
         }
 
     def rows(
@@ -107,24 +109,24 @@ class FakeSql:
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
         """One that gives out the rows' numbers."""
         branch = self._known(address, database)
-        last = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
+        last_value = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
         name = "written_row_seq"
-        return (SequenceValue(database=database, schema_name="public", name=name, last_value=last or None),)
+        return (SequenceValue(database=database, schema_name="public", name=name, last_value=last_value or None),)
 
     def set_sequences(
         self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
     ) -> Mapping[Name, str]:
         branch = self._known(address, database)
-        for one, value in values:
-            if one.name != "written_row_seq":
-                return {one.identity: "there is no such sequence"}
+        for sequence, value in values:
+            if sequence.name != "written_row_seq":
+                return {sequence.identity: "there is no such sequence"}
             self.sequence_set[branch] = value
         return {}
 
     def _rows(self, address: SecretStr, row_query: RowQuery) -> list[int]:
         branch = self._known(address, row_query.database)
-        unknown = {*row_query.columns, *row_query.key} - set(COLUMNS)
-        if unknown or f"{row_query.schema_name}.{row_query.name}" != TABLE or row_query.reads_as is not None:
+        unknown_columns = {*row_query.columns, *row_query.key} - set(COLUMNS)
+        if unknown_columns or f"{row_query.schema_name}.{row_query.name}" != TABLE or row_query.reads_as is not None:
             raise QueryFailed(f"the database refused the query: {row_query}")
         return self._neon.rows(branch)
 
@@ -142,8 +144,12 @@ class FakeSql:
             if branch.is_ready and address in self._neon.addresses(branch.id):
                 return branch.id
         for endpoint in self._neon._endpoints.values():
-            found = self._neon.branch(endpoint.branch_id)
-            if found is not None and found.is_ready and f"@{endpoint.host}/" in address.get_secret_value():
+            addressed_branch = self._neon.branch(endpoint.branch_id)
+            if (
+                addressed_branch is not None
+                and addressed_branch.is_ready
+                and f"@{endpoint.host}/" in address.get_secret_value()
+            ):
                 raise SessionRefused("no session with the database: password authentication failed")
         raise Unreachable("no session with the database")
 

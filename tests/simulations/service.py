@@ -206,9 +206,9 @@ class Simulation:
     def running(self) -> str:
         """Image, by digest, that the PRIMARY deployment runs."""
         primary = self.services.describe(self.ports.settings.services[0]).primary
-        deployed = self.services.definition(primary.definition_arn)
-        assert deployed is not None
-        return str(deployed["containerDefinitions"][0]["image"])
+        definition = self.services.definition(primary.definition_arn)
+        assert definition is not None
+        return str(definition["containerDefinitions"][0]["image"])
 
     def check(self, rollback: Rollback, name: str) -> Check:
         """Find a check of the admission or the plan by its name."""
@@ -218,10 +218,14 @@ class Simulation:
 
     def pages(self) -> list[str]:
         """Messages of the notifications that page an operator."""
-        return [sent.message for sent in self.notifications.sent if sent.attributes["severity"] == "page"]
+        return [
+            notification.message
+            for notification in self.notifications.sent
+            if notification.attributes["severity"] == "page"
+        ]
 
     def severities(self) -> list[str]:
-        return [sent.attributes["severity"] for sent in self.notifications.sent]
+        return [notification.attributes["severity"] for notification in self.notifications.sent]
 
 
 def start_simulation(**parts: Any) -> Simulation:

@@ -55,9 +55,9 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
 
     def connect(self, name: str, **connection: Any) -> None:
         """Change the settings of a service's connection."""
-        given = ConnectionSettings.model_validate(connection)
+        settings = ConnectionSettings.model_validate(connection)
         services = tuple(
-            service.model_copy(update={"connection": given}) if service.name == name else service
+            service.model_copy(update={"connection": settings}) if service.name == name else service
             for service in self.ports.settings.services
         )
         self.replace(settings=self.ports.settings.model_copy(update={"services": services}))

@@ -13,7 +13,7 @@ class UnavailablePort:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        def fails(*given: object, **named: object) -> None:
+        def fails(*args: object, **kwargs: object) -> None:
             raise ExternalServiceError(f"{self._name}.{method}: no answer")
 
         return fails
@@ -27,9 +27,9 @@ class RecordingPort:
         self.called: list[str] = []
 
     def __getattr__(self, method: str) -> Any:
-        def counted(*given: object, **named: object) -> Any:
+        def counted(*args: object, **kwargs: object) -> Any:
             self.called.append(method)
-            return getattr(self._real, method)(*given, **named)
+            return getattr(self._real, method)(*args, **kwargs)
 
         return counted
 
@@ -44,11 +44,11 @@ class DenyingPort:
         self.refused = refused
 
     def __getattr__(self, method: str) -> Any:
-        found = getattr(self._real, method)
+        attribute = getattr(self._real, method)
         if method not in self.methods:
-            return found
+            return attribute
 
-        def refuses(*given: object, **named: object) -> None:
+        def refuses(*args: object, **kwargs: object) -> None:
             self.times[method] += 1
             raise self.refused or access_denied_error(method)
 

@@ -39,9 +39,9 @@ def sweep_for(simulation: Simulation, minutes: int) -> list[str]:
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
+            name, execution_input = simulation.workflow.started.pop(0)
             names.append(name)
-            simulation.run(given, name)
+            simulation.run(execution_input, name)
     return names
 
 
@@ -122,9 +122,9 @@ class TestServiceAtZeroByTheTeam:
         rollback = simulation.run_until(simulation.admit(), Step.VERIFY)
         simulation.services.desired_count = 0
         simulation.services.calls.clear()
-        ended = simulation.run_to_end(rollback)
-        assert ended.outcome is Outcome.FAILED
-        assert "was set to 0 during the rollback" in ended.reason
+        concluded_rollback = simulation.run_to_end(rollback)
+        assert concluded_rollback.outcome is Outcome.FAILED
+        assert "was set to 0 during the rollback" in concluded_rollback.reason
         assert simulation.services.desired_count == 0
         assert simulation.state_of("v2") is ReleaseState.SUSPECT
 
@@ -139,11 +139,11 @@ class TestServiceAtZeroByTheTeam:
             rollback = simulation.run_due_step(rollback)
         simulation.services.desired_count = 0
         simulation.services.calls.clear()
-        ended = simulation.run_to_end(rollback)
-        assert ended.outcome is Outcome.FAILED
-        assert "was set to 0 during the rollback" in ended.reason
+        concluded_rollback = simulation.run_to_end(rollback)
+        assert concluded_rollback.outcome is Outcome.FAILED
+        assert "was set to 0 during the rollback" in concluded_rollback.reason
         assert simulation.services.desired_count == 0
-        assert not [given for _, given in simulation.services.calls if given.get("desired_count")]
+        assert not [arguments for _, arguments in simulation.services.calls if arguments.get("desired_count")]
         assert len(simulation.pages()) == 1
 
 
@@ -248,8 +248,8 @@ class TestAnswerExpires:
         simulation = start_simulation()
         simulation.healthy_versions.clear()
         rollback = simulation.admit(simulation.fire_alarm(DEGRADED))
-        ended = {"outcome": Outcome.ABORTED, "reason": "by hand", "is_operator_abort": True}
-        simulation.ledger.save(simulation.read(rollback).evolve(**ended))
+        fields = {"outcome": Outcome.ABORTED, "reason": "by hand", "is_operator_abort": True}
+        simulation.ledger.save(simulation.read(rollback).evolve(**fields))
         simulation.run_to_end(rollback)
         self.deploy(simulation)
         assert sweep_for(simulation, 60) == []
@@ -346,7 +346,7 @@ class TestAlarmOfAnotherTargetGroup:
     def test_an_alarm_of_another_target_group_fails_no_verification_for_ever(self) -> None:
         simulation, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
-        check = next(c for c in rollback.verification.checks if c.name == "alarms-are-ok")
+        check = next(alarm_check for alarm_check in rollback.verification.checks if alarm_check.name == "alarms-are-ok")
         assert check.verdict is Verdict.SKIPPED
         assert "watches other target groups" in check.reason
         settle = timedelta(minutes=simulation.ports.settings.policy.alarm_settle_minutes)

@@ -44,19 +44,19 @@ class MeasuringLedger:
 
     def create(self, rollback: Rollback) -> Rollback:
         self._measure(rollback)
-        created: Rollback = self._ledger.create(rollback)
-        return created
+        stored: Rollback = self._ledger.create(rollback)
+        return stored
 
-    def save(self, rollback: Rollback, **how: Any) -> Rollback:
+    def save(self, rollback: Rollback, **options: Any) -> Rollback:
         self._measure(rollback)
-        saved: Rollback = self._ledger.save(rollback, **how)
-        return saved
+        stored: Rollback = self._ledger.save(rollback, **options)
+        return stored
 
     def _measure(self, rollback: Rollback) -> None:
         self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
 
 
-def end_of(simulation: Simulation, given: object) -> Rollback | None:
+def end_of(simulation: Simulation, execution_input: object) -> Rollback | None:
     """Run an input to its end, and hold its reports to printable text and its document to DynamoDB's limit.
 
     Returns:
@@ -65,7 +65,7 @@ def end_of(simulation: Simulation, given: object) -> Rollback | None:
     ledger = MeasuringLedger(simulation.ledger)
     simulation.replace(ledger=ledger)
     try:
-        rollback = simulation.read(simulation.run(given))
+        rollback = simulation.read(simulation.run(execution_input))
     except InvalidRequest as refused:
         message = str(refused)
         assert len(message) <= ERROR_LIMIT
@@ -80,11 +80,11 @@ def end_of(simulation: Simulation, given: object) -> Rollback | None:
 
 
 def assert_reports_are_plain(simulation: Simulation) -> None:
-    for sent in simulation.notifications.sent:
-        assert sent.subject.isascii()
-        assert sent.subject.isprintable()
-        assert len(sent.message.encode()) < 250_000
-        for line in sent.message.split("\n"):
+    for notification in simulation.notifications.sent:
+        assert notification.subject.isascii()
+        assert notification.subject.isprintable()
+        assert len(notification.message.encode()) < 250_000
+        for line in notification.message.split("\n"):
             assert line.isprintable(), repr(line)
 
 
@@ -129,15 +129,15 @@ MISSING = object()
 
 
 def with_part(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(event)
-    part = changed
+    changed_event = copy.deepcopy(event)
+    part = changed_event
     for name in path[:-1]:
         part = part[name]
     if value is MISSING:
         part.pop(path[-1], None)
     else:
         part[path[-1]] = value
-    return changed
+    return changed_event
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in PARTS.items() for path in paths])
@@ -165,12 +165,12 @@ JSON = strategies.recursive(
 
 @settings(max_examples=150)
 @fuzz(
-    given=JSON
+    execution_input=JSON
     | strategies.dictionaries(strategies.sampled_from(REQUEST_FIELDS), JSON, max_size=4)
     | strategies.fixed_dictionaries({}, optional=dict.fromkeys(("detail", "detail-type", "id", "time"), JSON))
 )
-def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
-    end_of(start_without_alarm(), given)
+def test_any_json_is_a_rollback_or_is_refused(execution_input: object) -> None:
+    end_of(start_without_alarm(), execution_input)
 
 
 @settings(max_examples=150)
@@ -224,8 +224,8 @@ def test_a_release_is_rolled_back_whatever_version_it_gives_itself(version: str,
 
 def test_two_long_versions_with_the_same_beginning_stay_different() -> None:
     names = set()
-    for end in ("a", "b"):
-        rollback = end_of(ship_version(LONG + end), alarm_event())
+    for suffix in ("a", "b"):
+        rollback = end_of(ship_version(LONG + suffix), alarm_event())
         assert rollback is not None
         assert rollback.plan is not None
         names.add(rollback.plan.running.version)
@@ -238,11 +238,12 @@ def test_two_long_versions_with_the_same_beginning_stay_different() -> None:
 def test_a_refused_reason_pages_no_operator() -> None:
     """Step Functions names an error by its class, and the janitor pages for every class but InvalidRequest."""
     simulation = start_without_alarm()
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         simulation.admit({"reason": "x" * 1_001})
-    why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
+    reason = f"its execution ended as FAILED: {type(error.value).__name__} {error.value}"
     assert (
-        janitor.conclude_execution("arn:aws:states:::execution:x", why, simulation.ports, error="InvalidRequest") == []
+        janitor.conclude_execution("arn:aws:states:::execution:x", reason, simulation.ports, error="InvalidRequest")
+        == []
     )
     assert simulation.pages() == []
 
@@ -259,13 +260,13 @@ def test_a_page_about_an_execution_has_no_escape_sequence_and_no_forged_line() -
 
 def test_a_refused_dry_run_pages_no_operator() -> None:
     simulation = start_without_alarm()
-    refused = end_of(simulation, {"target_version": "v9", "dry_run": True})
-    assert refused is not None
-    assert refused.outcome is Outcome.REFUSED
+    dry_run = end_of(simulation, {"target_version": "v9", "dry_run": True})
+    assert dry_run is not None
+    assert dry_run.outcome is Outcome.REFUSED
     assert simulation.severities() == ["info"]
-    without_dry_run = start_without_alarm()
-    end_of(without_dry_run, {"target_version": "v9"})
-    assert without_dry_run.severities() == ["page"]
+    simulation_without_dry_run = start_without_alarm()
+    end_of(simulation_without_dry_run, {"target_version": "v9"})
+    assert simulation_without_dry_run.severities() == ["page"]
 
 
 def test_an_error_cuts_and_cleans_the_answer_of_aws() -> None:
@@ -276,8 +277,8 @@ def test_an_error_cuts_and_cleans_the_answer_of_aws() -> None:
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_large_evidence_of_a_check_is_cut_to_fit_into_a_document(value: Any) -> None:
-    many = {f"{name}{number}": value for number in range(200) for name in ("a", "b")}
-    check = Check.failed("images", LONG, evidence={"one": value, "many": many})
+    evidence = {f"{name}{number}": value for number in range(200) for name in ("a", "b")}
+    check = Check.failed("images", LONG, evidence={"one": value, "many": evidence})
     assert len(check.model_dump_json().encode()) < 60_000
 
 
@@ -352,9 +353,9 @@ def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, out
     rollback = end_of(simulation, alarm_event(at=NOW + timedelta(seconds=ahead)))
     assert rollback is not None
     assert rollback.outcome is outcome
-    fresh = simulation.check(rollback, "event-is-fresh")
-    assert (fresh.verdict is Verdict.FAIL) == (outcome is Outcome.SUPPRESSED)
-    assert ("in the future" in fresh.reason) == (outcome is Outcome.SUPPRESSED)
+    check = simulation.check(rollback, "event-is-fresh")
+    assert (check.verdict is Verdict.FAIL) == (outcome is Outcome.SUPPRESSED)
+    assert ("in the future" in check.reason) == (outcome is Outcome.SUPPRESSED)
 
 
 def test_an_event_that_the_janitor_makes_is_of_our_own_account() -> None:

@@ -108,8 +108,8 @@ def test_a_fake_has_the_parameters_of_its_port(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_fake_reads_each_of_its_arguments(case: Case) -> None:
-    read = names_read_in(getattr(case.fake, case.method))
-    ignored = {name for name in parameters(methods(PORTS[case.port])[case.method]) if name not in read}
+    names = names_read_in(getattr(case.fake, case.method))
+    ignored = {name for name in parameters(methods(PORTS[case.port])[case.method]) if name not in names}
     assert not {name for name in ignored if reason_of(case, name) is None}
 
 
@@ -121,11 +121,11 @@ def test_an_example_is_a_call_that_succeeds(case: Case) -> None:
 
 @pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=named)
 def test_an_argument_of_a_fake_changes_its_answer_its_refusal_or_its_state(case: Case, argument: str) -> None:
-    alike = is_indifferent_to(case.make, case.method, case.example, argument)
+    values_without_effect = is_indifferent_to(case.make, case.method, case.example, argument)
     if reason_of(case, argument) is None:
-        assert alike == []
+        assert values_without_effect == []
     else:
-        assert alike, f"{case}({argument}) is strict: remove it from the exceptions"
+        assert values_without_effect, f"{case}({argument}) is strict: remove it from the exceptions"
 
 
 def test_each_exception_names_an_argument_that_exists() -> None:

@@ -50,9 +50,9 @@ def run(program: str) -> None:
 
 @pytest.mark.parametrize("function", LATE_IMPORTS)
 def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_database(function: str) -> None:
-    late = "".join(f"import rollback.{module}\n" for module in LATE_IMPORTS[function])
+    late_imports = "".join(f"import rollback.{module}\n" for module in LATE_IMPORTS[function])
     make = f"from rollback.handlers import {function}, _ports\nports = _ports()\n"
-    run(f"{late}{make}assert ports.settings.database is not None\n{WITHOUT_DRIVERS}")
+    run(f"{late_imports}{make}assert ports.settings.database is not None\n{WITHOUT_DRIVERS}")
 
 
 def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
@@ -92,8 +92,8 @@ def test_only_the_adapters_of_a_port_import_its_driver(module: str, importers: s
     importing = set()
     for file in (LAMBDAS / "rollback").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            plain = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names = [*plain, *([node.module or ""] if isinstance(node, ast.ImportFrom) else [])]
+            imported_names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names = [*imported_names, *([node.module or ""] if isinstance(node, ast.ImportFrom) else [])]
             if any(name == module or (name.startswith(f"{module}.")) for name in names):
                 importing.add(file.relative_to(LAMBDAS / "rollback").as_posix())
     assert importing == importers

@@ -51,8 +51,8 @@ def run_janitor(simulation: Simulation, days: float, every_minutes: int = 5) -> 
         simulation.services.tick()
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
-            simulation.run(given, name)
+            name, execution_input = simulation.workflow.started.pop(0)
+            simulation.run(execution_input, name)
 
 
 def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_forty_days() -> None:
@@ -64,7 +64,7 @@ def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_fort
     simulation.alarms.fire(OUTAGE, simulation.clock.now())
     simulation.services.calls.clear()
     simulation.neon.calls.clear()
-    before = len(simulation.pages())
+    page_count = len(simulation.pages())
     run_janitor(simulation, days=2)
     run_janitor(
         simulation, days=36, every_minutes=30
@@ -73,31 +73,31 @@ def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_fort
     assert simulation.changes() == []
     assert [call for call in simulation.neon.calls if call == "restore"] == []
     assert simulation.rows() == rows
-    assert len(simulation.pages()) == before  # the page about the abort is open, and no new fact is to be reported
+    assert len(simulation.pages()) == page_count  # the page about the abort is open, and no new fact is to be reported
     assert len(list(simulation.ledger.history(SERVICE))) <= 4  # evaluations are in the document that they repeat
-    unfenced = unfence(SERVICE, ANN, simulation.ports)
-    assert unfenced.discharged[0].obligation.kind is ObligationKind.FENCE
+    result = unfence(SERVICE, ANN, simulation.ports)
+    assert result.discharged[0].obligation.kind is ObligationKind.FENCE
     assert simulation.services.desired_count == 2
 
 
 def test_the_janitor_concludes_an_open_rollback_however_many_documents_follow_it() -> None:
     simulation = start_simulation()
-    before = dict(simulation.services.deployment_configuration)
+    original_configuration = dict(simulation.services.deployment_configuration)
     rollback = simulation.run_due_step(simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE)))
     assert rollback.open_obligations()
     for number in range(250):
         simulation.clock.pass_time(seconds=20)
         stale = alarm_event(f"n{number}", at=simulation.clock.now() - timedelta(minutes=7))
-        ended = admit(stale, f"n{number}", simulation.clock.now(), simulation.ports)
-        assert ended.outcome is Outcome.SUPPRESSED
-        run_step(ended.id, Step.CONCLUDE, simulation.ports)
+        concluded_rollback = admit(stale, f"n{number}", simulation.clock.now(), simulation.ports)
+        assert concluded_rollback.outcome is Outcome.SUPPRESSED
+        run_step(concluded_rollback.id, Step.CONCLUDE, simulation.ports)
     for _ in range(24):
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
     rollback = simulation.read(rollback)
     assert rollback.concluded_at is not None
     assert rollback.open_obligations() == ()
-    assert simulation.services.deployment_configuration == before
+    assert simulation.services.deployment_configuration == original_configuration
     assert simulation.ledger.lease(SERVICE) is None
 
 
@@ -160,8 +160,8 @@ def test_a_stopped_rollback_does_not_block_the_next_trigger_of_its_service() -> 
         rollback = simulation.run_due_step(rollback)
     conclude_execution("first", "its execution ended as ABORTED: by ann", simulation.ports, by_hand=True)
     simulation.pass_time(minutes=1)
-    second = simulation.run(simulation.fire_alarm(OUTAGE), "second")
-    assert second.outcome is not Outcome.SUPPRESSED, second.reason
+    second_rollback = simulation.run(simulation.fire_alarm(OUTAGE), "second")
+    assert second_rollback.outcome is not Outcome.SUPPRESSED, second_rollback.reason
     for _ in range(4):
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
@@ -178,16 +178,20 @@ def test_a_failed_deployment_during_a_pause_is_evaluated_when_the_pause_is_over(
     for _ in range(3):
         simulation.services.tick()
     simulation.ledger.put_pause(Pause(service=SERVICE, since=NOW, by="ann", reason="maintenance"))
-    suppressed = simulation.run(deployment_event(), "suppressed")
-    assert suppressed.outcome is Outcome.SUPPRESSED
+    suppressed_rollback = simulation.run(deployment_event(), "suppressed")
+    assert suppressed_rollback.outcome is Outcome.SUPPRESSED
     simulation.clock.pass_time(minutes=10)
     sweep(simulation.ports)
     assert simulation.workflow.started == []
     simulation.ledger.end_pause(SERVICE)
     sweep(simulation.ports)
-    (name, given) = simulation.workflow.started.pop()
-    again = simulation.run(given, name)
-    assert (again.id, again.evaluations, again.outcome) == (suppressed.id, 2, Outcome.SUCCEEDED)
+    (name, execution_input) = simulation.workflow.started.pop()
+    second_rollback = simulation.run(execution_input, name)
+    assert (second_rollback.id, second_rollback.evaluations, second_rollback.outcome) == (
+        suppressed_rollback.id,
+        2,
+        Outcome.SUCCEEDED,
+    )
 
 
 def test_ids_of_rollbacks_of_one_second_sort_by_time() -> None:
@@ -207,24 +211,24 @@ def test_the_fake_ledger_derives_its_pending_rollbacks_from_the_documents() -> N
 def test_a_full_rollback_that_meets_another_lease_is_evaluated_again_and_succeeds() -> None:
     simulation = TwoWriterSimulation()
     now = simulation.clock.now()
-    other = f"{WORKER}-20260301T025900000Z-11111111"
-    assert simulation.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
+    other_rollback_id = f"{WORKER}-20260301T025900000Z-11111111"
+    assert simulation.ledger.acquire(WORKER, other_rollback_id, now, now + timedelta(minutes=10)) is not None
     blocked = simulation.run(alarm_event("blocked", DEGRADED, now), "blocked")
     assert blocked.outcome is Outcome.SUPPRESSED
     assert blocked.recheck_at is not None
-    simulation.ledger.release_lease(WORKER, other)
+    simulation.ledger.release_lease(WORKER, other_rollback_id)
     simulation.clock.pass_time(minutes=simulation.policy.recheck_minutes)
     sweep(simulation.ports)
-    (name, given) = simulation.workflow.started.pop()
-    again = simulation.run(given, name)
-    assert (again.id, again.outcome) == (blocked.id, Outcome.SUCCEEDED)
+    (name, execution_input) = simulation.workflow.started.pop()
+    second_rollback = simulation.run(execution_input, name)
+    assert (second_rollback.id, second_rollback.outcome) == (blocked.id, Outcome.SUCCEEDED)
 
 
 def test_an_operators_full_rollback_is_refused_while_another_rollback_holds_the_lease() -> None:
     simulation = TwoWriterSimulation()
     now = simulation.clock.now()
-    other = f"{WORKER}-20260301T025900000Z-11111111"
-    simulation.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
+    other_rollback_id = f"{WORKER}-20260301T025900000Z-11111111"
+    simulation.ledger.acquire(WORKER, other_rollback_id, now, now + timedelta(minutes=10))
     blocked = simulation.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "blocked")
     assert (blocked.outcome, blocked.recheck_at) == (Outcome.REFUSED, None)
 
@@ -240,14 +244,14 @@ class TestSettingsChangeUnderAnOpenRollback:
         return simulation, rollback
 
     def remove_service(self, simulation: TwoWriterSimulation, name: str) -> None:
-        kept = tuple(service for service in simulation.ports.settings.services if service.name != name)
-        simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": kept}))
+        services = tuple(service for service in simulation.ports.settings.services if service.name != name)
+        simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": services}))
 
     def test_a_removed_writer_is_started_again_by_the_rollback(self) -> None:
         simulation, rollback = self.fence()
         self.remove_service(simulation, WORKER)
-        ended = simulation.run_to_end(rollback)
-        assert ended.outcome is Outcome.SUCCEEDED
+        concluded_rollback = simulation.run_to_end(rollback)
+        assert concluded_rollback.outcome is Outcome.SUCCEEDED
         assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
     def test_the_janitor_concludes_the_open_rollback_of_a_removed_service(self) -> None:
@@ -258,8 +262,8 @@ class TestSettingsChangeUnderAnOpenRollback:
             simulation.services.tick()
             simulation.worker.tick()
             sweep(simulation.ports)
-        ended = simulation.read(rollback)
-        assert ended.concluded_at is not None
+        concluded_rollback = simulation.read(rollback)
+        assert concluded_rollback.concluded_at is not None
         assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
     def test_a_rollback_keeps_its_database_after_the_stack_removed_it(self) -> None:
@@ -271,7 +275,7 @@ class TestSettingsChangeUnderAnOpenRollback:
 def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
     """The first evaluation waited for Neon to its limit; the next evaluation has the whole limit again."""
     simulation = TwoWriterSimulation()
-    first = simulation.ledger.create(
+    first_rollback = simulation.ledger.create(
         a_rollback(
             event=TriggerEvent(id="e", at=NOW, alarm=DEGRADED),
             request={"type": "full", "service": SERVICE},
@@ -285,11 +289,15 @@ def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
     )
     simulation.alarms.fire(DEGRADED, NOW)
     sweep(simulation.ports)
-    (name, given) = simulation.workflow.started.pop()
-    again = simulation.admit(given, name)
-    assert (again.id, again.evaluations, again.last_reported_result) == (first.id, 2, first.last_reported_result)
-    assert again.database_waits_since is None
-    assert simulation.run_to_end(again).outcome is Outcome.SUCCEEDED
+    (name, execution_input) = simulation.workflow.started.pop()
+    second_rollback = simulation.admit(execution_input, name)
+    assert (second_rollback.id, second_rollback.evaluations, second_rollback.last_reported_result) == (
+        first_rollback.id,
+        2,
+        first_rollback.last_reported_result,
+    )
+    assert second_rollback.database_waits_since is None
+    assert simulation.run_to_end(second_rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_an_unreadable_index_is_no_evidence_that_no_rollback_is_open() -> None:
@@ -320,15 +328,17 @@ def test_many_unreadable_items_make_one_page_and_status_lists_them() -> None:
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
 def test_an_unreadable_obligation_suppresses_an_automatic_start_from_zero_tasks(desired: int, verdict: Verdict) -> None:
-    damaged: ReadResult[ObligationsEntry] = ReadResult(unreadable=(UnreadableItem("OBLIGATIONS / x", "no JSON"),))
-    check = guards.check_not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
+    unreadable_obligations: ReadResult[ObligationsEntry] = ReadResult(
+        unreadable=(UnreadableItem("OBLIGATIONS / x", "no JSON"),)
+    )
+    check = guards.check_not_left_at_zero(a_rollback(), desired, unreadable_obligations, Policy(), NOW)
     assert check.verdict is verdict
     assert (check.recheck_due_at is not None) is (verdict is Verdict.FAIL)
 
 
 def test_an_unreadable_change_counts_as_an_attempt() -> None:
-    damaged: ReadResult[ChangeEntry] = ReadResult(
+    unreadable_changes: ReadResult[ChangeEntry] = ReadResult(
         unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2))
     )
-    checks = guards.check_history(a_rollback(), frozenset(), damaged, Policy(), NOW)
+    checks = guards.check_history(a_rollback(), frozenset(), unreadable_changes, Policy(), NOW)
     assert {check.name for check in checks if check.verdict is Verdict.FAIL} == {"attempt-budget"}

@@ -71,12 +71,12 @@ def test_a_service_rollback_does_not_use_the_ports_with_short_timeouts() -> None
 
 
 def test_a_service_that_gave_no_answer_is_not_called_again_in_the_same_invocation() -> None:
-    silent = RecordingPort(UnavailablePort("alarms"))
-    alarms = fail_fast_after_silence(silent)
+    unavailable_alarms = RecordingPort(UnavailablePort("alarms"))
+    alarms = fail_fast_after_silence(unavailable_alarms)
     for _ in range(3):
         with pytest.raises(ExternalServiceError, match="no answer"):
             alarms.states(("a",))
-    assert silent.called == ["states"]
+    assert unavailable_alarms.called == ["states"]
 
 
 @pytest.mark.parametrize("answer", [Throttled("slowly"), CallRefused("no")])
@@ -134,8 +134,8 @@ def test_rule_6_without_an_answer_of_cloudformation_an_update_waits_until_it_cou
     began = simulation.clock.now()
     while not simulation.changes():
         rollback = simulation.run_due_step(rollback)
-    waited = (simulation.clock.now() - began).total_seconds() / 60
-    assert 2 <= waited < 3
+    waited_minutes = (simulation.clock.now() - began).total_seconds() / 60
+    assert 2 <= waited_minutes < 3
     assert rollback.service is not None
     assert any("CloudFormation could not be asked whether" in note for note in rollback.service.notes)
     assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
@@ -175,9 +175,9 @@ def test_a_rollback_does_not_wait_for_a_stack_that_only_removes_old_resources(st
 def test_a_registry_that_does_not_answer_is_a_warning_in_the_plan() -> None:
     simulation = start_simulation()
     simulation.replace(images=deny_image_lookup(simulation))
-    ended = simulation.run()
-    assert ended.outcome is Outcome.SUCCEEDED
-    assert simulation.check(ended, "image-exists").reason.startswith("not checked")
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert simulation.check(rollback, "image-exists").reason.startswith("not checked")
 
 
 def deny_image_lookup(simulation: Simulation) -> Any:
@@ -198,9 +198,9 @@ def test_a_fence_that_predictive_scaling_could_break_is_refused() -> None:
     """No flag of SuspendedState suspends predictive scaling, which could start writers during a restore."""
     simulation = DatabaseSimulation()
     add_predictive_scaling(simulation)
-    ended = simulation.read(simulation.run())
-    assert ended.outcome is Outcome.REFUSED
-    assert "by-forecast" in ended.reason
+    rollback = simulation.read(simulation.run())
+    assert rollback.outcome is Outcome.REFUSED
+    assert "by-forecast" in rollback.reason
     assert simulation.changes() == []
     assert simulation.neon.calls == []
 
@@ -218,9 +218,9 @@ def test_scaling_that_can_not_be_read_before_a_fence_is_a_warning() -> None:
             simulation.scaling, "predictive_policies", refused=access_denied_error("predictive_policies")
         )
     )
-    ended = simulation.read(simulation.run())
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert simulation.check(ended, "nothing-starts-tasks").verdict is Verdict.WARN
+    rollback = simulation.read(simulation.run())
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert simulation.check(rollback, "nothing-starts-tasks").verdict is Verdict.WARN
 
 
 def test_the_state_of_a_release_is_no_optional_evidence() -> None:

@@ -34,7 +34,7 @@ def test_a_marker_tells_effects_from_reads() -> None:
 
 def test_every_field_of_all_ports_has_a_holder() -> None:
     made_by_bootstrap = {"neon_of", "emergency_ports", "readiness_ports"}  # methods of the ports call them
-    held = {
+    fields_with_holder = {
         name: get_type_hints(attribute.fget)["return"]
         for holder in vars(holders).values()
         if getattr(holder, "_is_protocol", False) and holder.__module__ == holders.__name__
@@ -42,4 +42,4 @@ def test_every_field_of_all_ports_has_a_holder() -> None:
         if isinstance(attribute, property)
     }
     fields = get_type_hints(AllPorts)
-    assert held == {name: fields[name] for name in fields.keys() - made_by_bootstrap}
+    assert fields_with_holder == {name: fields[name] for name in fields.keys() - made_by_bootstrap}

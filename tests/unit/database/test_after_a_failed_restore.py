@@ -31,32 +31,32 @@ def half_way(simulation: DatabaseSimulation) -> Rollback:
 def failed_half_way(simulation: DatabaseSimulation) -> Rollback:
     rollback = half_way(simulation)
     simulation.sql.schemas[BRANCH] = AFTER
-    ended = simulation.run_to_end(rollback)
+    rollback = simulation.run_to_end(rollback)
     simulation.neon.settle()
     del simulation.sql.schemas[BRANCH]
-    return ended
+    return rollback
 
 
 def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_that_never_left() -> None:
     simulation = DatabaseSimulation(APPROVED)
     simulation.healthy_versions.add("v2")  # v2 was not the cause of its alarm
-    failed = failed_half_way(simulation)
-    assert (failed.outcome, simulation.services.desired_count) == (Outcome.FAILED, 0)
-    undone = simulation.run({"type": "full", "undo": failed.id}, "execution-2")
+    failed_rollback = failed_half_way(simulation)
+    assert (failed_rollback.outcome, simulation.services.desired_count) == (Outcome.FAILED, 0)
+    undo = simulation.run({"type": "full", "undo": failed_rollback.id}, "execution-2")
 
-    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    assert undo.outcome is Outcome.SUCCEEDED, undo.reason
     assert simulation.rows() == GOOD + BAD
     assert (simulation.running(), simulation.services.desired_count) == (image("v2"), 2)
     assert simulation.state_of("v2") is not ReleaseState.QUARANTINED
 
 
 @pytest.mark.parametrize(
-    "given", [{"type": "full", "target_version": "v1"}, {"type": "service", "target_version": "v9"}]
+    "fields", [{"type": "full", "target_version": "v1"}, {"type": "service", "target_version": "v9"}]
 )
-def test_a_refused_forced_takeover_does_not_lift_the_fence_of_the_restore(given: dict[str, str]) -> None:
+def test_a_refused_forced_takeover_does_not_lift_the_fence_of_the_restore(fields: dict[str, str]) -> None:
     simulation = TwoWriterSimulation()
     half_way(simulation)
-    successor = simulation.run({**given, **FORCED, "service": SERVICE}, "execution-2")
+    successor = simulation.run({**fields, **FORCED, "service": SERVICE}, "execution-2")
 
     assert successor.outcome is Outcome.REFUSED, successor.reason
     assert simulation.running() == image("v2")
@@ -76,11 +76,11 @@ def test_a_failed_restore_invalidates_the_last_observation_of_the_database() -> 
 
 def test_a_reset_refuses_a_requested_time_instead_of_ignoring_it() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
-    ended = simulation.read(simulation.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
+    rollback = simulation.read(simulation.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "reset" in ended.reason
-    assert "--strategy restore" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "reset" in rollback.reason
+    assert "--strategy restore" in rollback.reason
     assert simulation.neon.calls == []
 
 

@@ -52,47 +52,47 @@ def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_
 def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it() -> None:
     """The backup of a later restore begins with the data that the first one brought back."""
     history = BranchHistory(restores=(restored(10, "second"), restored(20, "first")))
-    left = history.first_restore_after(NOW - timedelta(minutes=30))
-    assert left is not None
-    assert left.rollback_id == "first"
+    own_restore = history.first_restore_after(NOW - timedelta(minutes=30))
+    assert own_restore is not None
+    assert own_restore.rollback_id == "first"
     assert backup_name("first") in history.failed_check(NOW - timedelta(minutes=30), "it").reason
 
 
 def went_back(simulation: DatabaseSimulation) -> str:
     """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
-    ended = simulation.read(simulation.run(FULL))
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    rollback = simulation.read(simulation.run(FULL))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
     simulation.neon.settle()
     simulation.clock.pass_time(minutes=1)
-    return ended.id
+    return rollback.id
 
 
 def test_a_restore_point_from_before_our_restore_is_refused_with_the_name_of_its_backup() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first = went_back(simulation)
+    first_id = went_back(simulation)
     calls = list(simulation.neon.calls)
-    again = simulation.read(
+    second_rollback = simulation.read(
         simulation.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2")
     )
 
-    assert again.outcome is Outcome.REFUSED
-    check = simulation.check(again, CHECK_NAME)
+    assert second_rollback.outcome is Outcome.REFUSED
+    check = simulation.check(second_rollback, CHECK_NAME)
     assert check.verdict is Verdict.FAIL
-    assert f"before {first} restored the branch" in check.reason
-    assert backup_name(first) in check.reason
+    assert f"before {first_id} restored the branch" in check.reason
+    assert backup_name(first_id) in check.reason
     assert simulation.neon.calls == calls
 
 
 def test_a_time_from_before_our_restore_is_refused_when_an_operator_names_it() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    before = simulation.clock.now() - timedelta(minutes=10)
-    first = went_back(simulation)
-    given = {"type": "database", "to": before.isoformat(), "force": True, "reason": "by hand"}
-    again = simulation.read(simulation.run(given, "execution-2"))
+    restore_time = simulation.clock.now() - timedelta(minutes=10)
+    first_id = went_back(simulation)
+    execution_input = {"type": "database", "to": restore_time.isoformat(), "force": True, "reason": "by hand"}
+    second_rollback = simulation.read(simulation.run(execution_input, "execution-2"))
 
-    assert again.outcome is Outcome.REFUSED
-    assert first in simulation.check(again, CHECK_NAME).reason
+    assert second_rollback.outcome is Outcome.REFUSED
+    assert first_id in simulation.check(second_rollback, CHECK_NAME).reason
 
 
 def test_a_restore_point_recorded_after_the_restore_is_restored() -> None:
@@ -105,30 +105,30 @@ def test_a_restore_point_recorded_after_the_restore_is_restored() -> None:
     simulation.neon.write(BRANCH, 5)
     simulation.clock.pass_time(minutes=2)
     simulation.observe()
-    again = simulation.read(simulation.run(FULL, "execution-2"))
+    second_rollback = simulation.read(simulation.run(FULL, "execution-2"))
 
-    assert again.outcome is Outcome.SUCCEEDED, again.reason
+    assert second_rollback.outcome is Outcome.SUCCEEDED, second_rollback.reason
     assert simulation.rows() == GOOD
 
 
 def test_an_observation_from_before_the_restore_proves_no_timeline() -> None:
     """Such an observation names the former timeline, on which every earlier restore point still seems to be."""
     simulation = DatabaseSimulation(APPROVED)
-    seen = simulation.ledger.observation(simulation.branch_key)
-    assert seen is not None
+    observation = simulation.ledger.observation(simulation.branch_key)
+    assert observation is not None
     went_back(simulation)
-    simulation.ledger._observations[simulation.branch_key] = seen  # the observation after the restore failed
+    simulation.ledger._observations[simulation.branch_key] = observation  # the observation after the restore failed
     history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
     assert history.timeline is None
-    assert not any(history.has(one) for one in simulation.ledger.restore_points(simulation.branch_key))
+    assert not any(history.has(point) for point in simulation.ledger.restore_points(simulation.branch_key))
 
 
 def test_an_observation_after_the_restore_records_the_new_timeline() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    former = simulation.neon.timeline(BRANCH)
+    former_timeline = simulation.neon.timeline(BRANCH)
     went_back(simulation)
     history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
-    assert history.timeline == simulation.neon.timeline(BRANCH) != former
+    assert history.timeline == simulation.neon.timeline(BRANCH) != former_timeline
 
 
 def timeline_check(restore: RestoreScenario) -> Check:
@@ -173,10 +173,10 @@ def test_a_branch_restored_by_another_hand_before_the_fence_is_left_alone() -> N
 def test_down_migrations_leave_the_history_as_it_is() -> None:
     """Down-migrations run on the branch, and their backup is a copy."""
     simulation = DatabaseSimulation(APPROVED)
-    ended = simulation.ledger.read(SERVICE, went_back(simulation))
+    rollback = simulation.ledger.read(SERVICE, went_back(simulation))
     assert read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports).restores
-    assert ended.plan is not None
-    assert ended.plan.database is not None
-    stepped_down = ended.plan.database.model_copy(update={"strategy": Strategy.DOWN_MIGRATIONS})
-    simulation.ledger.save(ended.evolve(plan=ended.plan.model_copy(update={"database": stepped_down})))
+    assert rollback.plan is not None
+    assert rollback.plan.database is not None
+    stepped_down = rollback.plan.database.model_copy(update={"strategy": Strategy.DOWN_MIGRATIONS})
+    simulation.ledger.save(rollback.evolve(plan=rollback.plan.model_copy(update={"database": stepped_down})))
     assert read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports).restores == ()

@@ -24,9 +24,9 @@ def concluded(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
 
 
 def done(simulation: DatabaseSimulation, rollback: Rollback) -> Rollback:
-    ended = simulation.read(simulation.run_until(rollback))
-    assert ended.outcome is rollback.outcome
-    return ended
+    concluded_rollback = simulation.read(simulation.run_until(rollback))
+    assert concluded_rollback.outcome is rollback.outcome
+    return concluded_rollback
 
 
 def words(rollback: Rollback) -> str:
@@ -37,14 +37,14 @@ def words(rollback: Rollback) -> str:
 
 def test_the_first_report_announces_a_second_and_the_second_counts_lost_rows() -> None:
     simulation, rollback = concluded()
-    first = simulation.notifications.sent[-1]
-    assert "another report follows" in first.message
-    ended = done(simulation, rollback)
-    second = simulation.notifications.sent[-1]
-    assert first.attributes["report_id"] != second.attributes["report_id"]
-    assert second.subject.endswith("data loss")
-    assert "gone: 2" in second.message
-    assert "compared row by row: 1 table of 1 database, against a branch created at" in words(ended)
+    first_report = simulation.notifications.sent[-1]
+    assert "another report follows" in first_report.message
+    rollback = done(simulation, rollback)
+    second_report = simulation.notifications.sent[-1]
+    assert first_report.attributes["report_id"] != second_report.attributes["report_id"]
+    assert second_report.subject.endswith("data loss")
+    assert "gone: 2" in second_report.message
+    assert "compared row by row: 1 table of 1 database, against a branch created at" in words(rollback)
 
 
 def test_the_report_gives_the_time_at_zero_tasks_and_the_restore_s_share() -> None:
@@ -57,10 +57,10 @@ def test_the_report_gives_the_time_at_zero_tasks_and_the_restore_s_share() -> No
 def test_a_rollback_that_failed_after_its_restore_reports_data_loss_without_a_second_page() -> None:
     simulation = DatabaseSimulation()
     simulation.healthy_versions.clear()  # v1 is no better: the rollback fails, and the data is restored
-    ended = simulation.read(simulation.run())
-    assert ended.outcome is Outcome.FAILED
+    rollback = simulation.read(simulation.run())
+    assert rollback.outcome is Outcome.FAILED
     assert simulation.rows() == GOOD
-    assert "gone: 2" in words(ended)
+    assert "gone: 2" in words(rollback)
     assert simulation.severities()[-2:] == ["page", "info"]
 
 
@@ -76,9 +76,9 @@ def test_the_comparison_branch_is_created_without_expiry_if_neon_refuses_one() -
     simulation.neon.refuse_next("create_branch", RequestRefused("422: expires_at can't be used with the Data API"))
     while simulation.neon.branch_named(comparison_branch_name(rollback.id)) is None:
         rollback = simulation.run_due_step(rollback)
-    child = simulation.neon.branch_named(comparison_branch_name(rollback.id))
-    assert child is not None
-    assert child.expires_at is None
+    branch = simulation.neon.branch_named(comparison_branch_name(rollback.id))
+    assert branch is not None
+    assert branch.expires_at is None
     assert "against a branch created at" in words(done(simulation, rollback))
     assert simulation.neon.branch_named(comparison_branch_name(rollback.id)) is None
 
@@ -88,25 +88,25 @@ def test_the_restored_branch_itself_is_compared_and_named_if_neon_refuses_a_chil
     for _ in range(2):
         simulation.neon.refuse_next("create_branch", RequestRefused("422: too many branches"))
     simulation.neon.write(BRANCH, 5)
-    ended = done(simulation, rollback)
-    assert ended.database is not None
-    assert ended.database.data_loss_analysis is not None
-    assert ended.database.data_loss_analysis.base is ComparisonBase.BRANCH
-    assert "as it is now (422: too many branches): rows that services have changed since" in words(ended)
+    rollback = done(simulation, rollback)
+    assert rollback.database is not None
+    assert rollback.database.data_loss_analysis is not None
+    assert rollback.database.data_loss_analysis.base is ComparisonBase.BRANCH
+    assert "as it is now (422: too many branches): rows that services have changed since" in words(rollback)
 
 
 def test_an_undo_is_compared_with_its_source_branch() -> None:
     simulation, rollback = concluded()
     done(simulation, rollback)
     simulation.pass_time(minutes=30)
-    undone = simulation.read(
+    undo = simulation.read(
         simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "e2")
     )
-    assert undone.outcome is not Outcome.REFUSED, undone.reason
-    assert undone.database is not None
-    assert undone.database.data_loss_analysis is not None
-    assert undone.database.data_loss_analysis.base is ComparisonBase.SOURCE
-    assert simulation.neon.endpoints(narrow(undone.database, ResetProgress).source_branch_id) == ()
+    assert undo.outcome is not Outcome.REFUSED, undo.reason
+    assert undo.database is not None
+    assert undo.database.data_loss_analysis is not None
+    assert undo.database.data_loss_analysis.base is ComparisonBase.SOURCE
+    assert simulation.neon.endpoints(narrow(undo.database, ResetProgress).source_branch_id) == ()
 
 
 def test_a_refused_comparison_is_reported_with_its_reason() -> None:
@@ -137,6 +137,6 @@ def test_the_janitor_leaves_a_young_analysis_alone_and_ends_an_overdue_one() -> 
     for _ in range(10):
         simulation.pass_time(minutes=5)
         janitor.sweep(simulation.ports)
-    ended = simulation.read(rollback)
-    assert not ended.is_data_loss_report_due
-    assert "its execution ended before the comparison did" in words(ended)
+    rollback = simulation.read(rollback)
+    assert not rollback.is_data_loss_report_due
+    assert "its execution ended before the comparison did" in words(rollback)

@@ -15,8 +15,8 @@ from rollback.resources.database.errors import AccessRefused, NotFound
 def test_an_unknown_branch_is_refused_with_the_names_of_the_project_s_branches() -> None:
     restore = RestoreScenario()
     target = restore.context.settings.model_copy(update={"branch_id": "br-typo"})
-    unknown = restore.context.__class__(target, restore.neon, restore.sql)
-    (access, check) = preflight_of_restore(restore.point, unknown, restore.clock.now())
+    context = restore.context.__class__(target, restore.neon, restore.sql)
+    (access, check) = preflight_of_restore(restore.point, context, restore.clock.now())
     assert (access.verdict, check.name, check.verdict) == (Verdict.PASS, "branch-exists", Verdict.FAIL)
     assert (
         f"no branch br-typo for this: put the right id into the settings; its branches: main ({restore.branch_id})"
@@ -86,12 +86,12 @@ def test_an_unknown_neon_plan_is_a_warning_and_neon_decides(plan: str) -> None:
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
     assert failed(restore) == ()
-    (warned,) = [check for check in checks_of(restore) if check.name == "backup-has-room"]
-    assert warned.verdict is Verdict.WARN
-    assert f"the plan {plan} allows is not known" in warned.reason
+    (room_check,) = [check for check in checks_of(restore) if check.name == "backup-has-room"]
+    assert room_check.verdict is Verdict.WARN
+    assert f"the plan {plan} allows is not known" in room_check.reason
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
-    assert any(warned.reason in note for note in restore.progress.notes)
+    assert any(room_check.reason in note for note in restore.progress.notes)
 
 
 def test_a_branch_of_an_unknown_plan_that_neon_has_no_room_for_is_not_overwritten() -> None:

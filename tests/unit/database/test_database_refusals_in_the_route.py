@@ -37,11 +37,11 @@ class Unwilling:
         self._real, self._refuse = real, refuse
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
+        attribute = getattr(self._real, name)
 
-        def call(*args: Any, **named: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             self._refuse(name)
-            return found(*args, **named)
+            return attribute(*args, **kwargs)
 
         return call
 
@@ -51,8 +51,8 @@ class Environment(DatabaseSimulation):
 
     given: dict[str, Any]
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(APPROVED, **how)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(APPROVED, **options)
         self.own = BRANCH
         self.replace(scaling=FakeScaling(self.services, SCALED))
         self.alarms.recover(DEGRADED)
@@ -64,10 +64,10 @@ class Environment(DatabaseSimulation):
         self.neon.calls.clear()
 
     def child_of_main(self, name: str, row: int, *, protected: bool) -> str:
-        made = self.neon.create_branch(name, BRANCH, with_endpoint=True, protected=protected).branch.id
+        branch_id = self.neon.create_branch(name, BRANCH, with_endpoint=True, protected=protected).branch.id
         self.neon.settle()
-        self.neon.write(made, row)
-        return made
+        self.neon.write(branch_id, row)
+        return branch_id
 
     def neon_says(self, refuse: Callable[[str], None]) -> None:
         self.replace(neon=Unwilling(self.neon, refuse))
@@ -177,8 +177,8 @@ def it_has_a_child(simulation: Environment) -> None:
 
 
 def somebody_is_connected(simulation: Environment) -> None:
-    somebody = ClientSession(pid=1, role="reporting", application="metabase", address="10.0.0.9")
-    simulation.sql.sessions[simulation.own] = [somebody]
+    session = ClientSession(pid=1, role="reporting", application="metabase", address="10.0.0.9")
+    simulation.sql.sessions[simulation.own] = [session]
     simulation.sql.comes_back = {"metabase"}
 
 
@@ -230,11 +230,11 @@ def test_an_impossible_rollback_is_refused_with_the_next_step_and_changes_nothin
 ) -> None:
     simulation = kind()
     cause.arrange(simulation)
-    before = simulation.state()
+    state_before = simulation.state()
     rollback = ended(simulation)
 
     assert rollback.outcome is Outcome.REFUSED, rollback.reason
-    assert simulation.state() == before
+    assert simulation.state() == state_before
     assert rollback.open_obligations() == ()
     assert rollback.left_to_operator() == ()
     # These calls change no data: the preview, made and deleted while services run, and the restart behind the fence.
@@ -256,11 +256,11 @@ def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Envir
     """Neon answers every change with 423, for two minutes from the first one on."""
     simulation = kind()
     desired, since = simulation.services.desired_count, dict[str, Any]()
-    looks = {"project", "branches", "branch", "branch_named", "endpoints", "operation", "operations_since"}
+    reads = {"project", "branches", "branch", "branch_named", "endpoints", "operation", "operations_since"}
 
     def refuse(name: str) -> None:
-        first = since.setdefault(name, simulation.clock.now())
-        if name not in {*looks, "connection_uri"} and simulation.clock.now() - first < timedelta(minutes=2):
+        first_call_at = since.setdefault(name, simulation.clock.now())
+        if name not in {*reads, "connection_uri"} and simulation.clock.now() - first_call_at < timedelta(minutes=2):
             raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
 
     simulation.neon_says(refuse)
@@ -334,15 +334,15 @@ class Failing:
         if "update_branch" not in self._simulation.neon.calls:
             return
         self.calls.append(name)
-        is_it = len(self.calls) == self._at
-        alike = self._for_ever and 0 < self._at < len(self.calls) and self.calls[self._at - 1] == name
-        if self._error is not None and (is_it or (alike and name != "update_branch")):
+        is_failing_call = len(self.calls) == self._at
+        is_later_call = self._for_ever and 0 < self._at < len(self.calls) and self.calls[self._at - 1] == name
+        if self._error is not None and (is_failing_call or (is_later_call and name != "update_branch")):
             raise self._error
 
 
 def walked_as_step_functions_does(simulation: Environment) -> Rollback:
     """Retry a failing step, and conclude after five failures, as the state machine does."""
-    rollback, tries = simulation.admit(simulation.given), 0
+    rollback, attempts = simulation.admit(simulation.given), 0
     for _ in range(600):
         rollback = simulation.read(rollback)
         due = next_step(rollback)
@@ -350,13 +350,13 @@ def walked_as_step_functions_does(simulation: Environment) -> Rollback:
             return rollback
         try:
             simulation.run_due_step(rollback)
-            tries = 0
+            attempts = 0
             simulation.neon.settle()
         except ExternalServiceError as failure:
-            tries += 1
+            attempts += 1
             simulation.pass_time(seconds=5)
             simulation.neon.settle()
-            if tries == 5 and due is not Step.CONCLUDE:
+            if attempts == 5 and due is not Step.CONCLUDE:
                 run_step(rollback.id, Step.CONCLUDE, simulation.ports, f"{type(failure).__name__}: {failure}")
     raise AssertionError(f"never concluded: {rollback}")
 
@@ -381,13 +381,16 @@ def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
         simulation = kind()
         failing = Failing(simulation, at, error, for_ever=for_ever)
         rollback = walked_as_step_functions_does(simulation)
-        branch, what = simulation.neon.branch(simulation.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
+        branch, failure = (
+            simulation.neon.branch(simulation.own),
+            f"{failing.calls[at - 1]}, call {at}: {rollback.reason}",
+        )
         assert branch is not None
-        told = f"NOT RESTORED: protection of branch {simulation.own}, recorded value protected"
+        line = f"NOT RESTORED: protection of branch {simulation.own}, recorded value protected"
         assert branch.protected or (
-            for_ever and failing.calls[at - 1] == "branch" and told in simulation.pages()[-1]
-        ), what
-        assert rollback.concluded_at is not None, what
-        assert rollback.open_obligations() == (), what
+            for_ever and failing.calls[at - 1] == "branch" and line in simulation.pages()[-1]
+        ), failure
+        assert rollback.concluded_at is not None, failure
+        assert rollback.open_obligations() == (), failure
         if rollback.outcome is Outcome.REFUSED:
-            assert simulation.services.desired_count == 2, what
+            assert simulation.services.desired_count == 2, failure

@@ -46,42 +46,46 @@ def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
     return simulation
 
 
-@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("requested_type", [RollbackType.SERVICE, RollbackType.EMERGENCY])
 @pytest.mark.parametrize("policy", ["refuse", "full"])
 @pytest.mark.parametrize("live", SEEN)
 @pytest.mark.parametrize("ledger", SEEN)
 def test_only_an_attributed_verdict_that_is_true_live_restores(
-    ledger: str, live: str, policy: str, asked: RollbackType
+    ledger: str, live: str, policy: str, requested_type: RollbackType
 ) -> None:
     simulation = arranged(ledger, policy, live)
-    ended = simulation.read(simulation.run({"type": asked.value}))
+    rollback = simulation.read(simulation.run({"type": requested_type.value}))
     restores = (ledger, policy, live) == ("attributed", "full", "attributed")
-    alone = ledger == "fits" or (ledger, policy, live) == ("attributed", "full", "fits")
-    assert (simulation.rows() == GOOD, simulation.backup(ended) is not None) == (restores, restores), ended.reason
+    is_service_rollback = ledger == "fits" or (ledger, policy, live) == ("attributed", "full", "fits")
+    assert (simulation.rows() == GOOD, simulation.backup(rollback) is not None) == (restores, restores), rollback.reason
     assert restores or simulation.rows() == [*GOOD, *BAD]
-    assert (simulation.running() == image("v1")) == (restores or alone), ended.reason
-    assert ended.outcome is (Outcome.SUCCEEDED if restores or alone else Outcome.REFUSED)
-    assert ended.has_fenced == restores
-    assert ended.open_obligations() == ()
+    assert (simulation.running() == image("v1")) == (restores or is_service_rollback), rollback.reason
+    assert rollback.outcome is (Outcome.SUCCEEDED if restores or is_service_rollback else Outcome.REFUSED)
+    assert rollback.has_fenced == restores
+    assert rollback.open_obligations() == ()
     assert simulation.ledger.lease(simulation.branch_key) is None
 
 
-@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("requested_type", [RollbackType.SERVICE, RollbackType.EMERGENCY])
 def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all(
-    asked: RollbackType,
+    requested_type: RollbackType,
 ) -> None:
     simulation = arranged("attributed", "full", "fits")
-    ended = simulation.read(simulation.run({"type": asked.value}))
-    assert (ended.request.type, ended.escalated_from_type, ended.database) == (asked, asked, None)
-    assert ended.plan is not None
-    assert ended.plan.database is None
-    told = next(check for check in ended.plan.checks if check.name == "full-rollback-is-needed")
-    assert "the database stays as it is" in told.reason
-    assert "0001_drop_email" in told.reason  # the report names the migration too
+    rollback = simulation.read(simulation.run({"type": requested_type.value}))
+    assert (rollback.request.type, rollback.escalated_from_type, rollback.database) == (
+        requested_type,
+        requested_type,
+        None,
+    )
+    assert rollback.plan is not None
+    assert rollback.plan.database is None
+    need_check = next(check for check in rollback.plan.checks if check.name == "full-rollback-is-needed")
+    assert "the database stays as it is" in need_check.reason
+    assert "0001_drop_email" in need_check.reason  # the report names the migration too
 
 
 @pytest.mark.parametrize(
-    ("ledger", "live", "said"),
+    ("ledger", "live", "text"),
     [
         ("unknown", "unknown", "an unknown verdict starts no rollback of the database by itself"),
         ("not attributed", "fits", "no migration that a later release shipped explains that column public.users.email"),
@@ -89,46 +93,46 @@ def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all
         ("attributed", "not attributed", "no migration that a later release shipped explains that column"),
     ],
 )
-def test_a_refusal_names_the_missing_evidence_and_the_operator_s_next_step(ledger: str, live: str, said: str) -> None:
+def test_a_refusal_names_the_missing_evidence_and_the_operator_s_next_step(ledger: str, live: str, text: str) -> None:
     simulation = arranged(ledger, "full", live)
-    ended = simulation.read(simulation.run())
-    assert ended.outcome is Outcome.REFUSED
-    assert said in ended.reason
-    assert f"rollback start production --type full --service {SERVICE} --target-version v1" in ended.reason
+    rollback = simulation.read(simulation.run())
+    assert rollback.outcome is Outcome.REFUSED
+    assert text in rollback.reason
+    assert f"rollback start production --type full --service {SERVICE} --target-version v1" in rollback.reason
 
 
 def test_a_full_rollback_asks_an_unreachable_database_again_and_is_then_refused() -> None:
     simulation = DatabaseSimulation()
-    looked: list[int] = []
+    attempts: list[int] = []
 
     def no(*_: Any) -> Any:
-        looked.append(1)
+        attempts.append(1)
         raise Unreachable("no session with the database")
 
     simulation.sql.live_schema = no  # type: ignore[assignment,method-assign]
-    ended = simulation.read(simulation.run({"type": "service"}))
-    assert (ended.outcome, ended.has_fenced, simulation.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
-    assert len(looked) > 1
-    assert ended.database is not None
-    assert ended.database.database_outcome is DatabaseOutcome.REFUSED
-    assert "could not be asked" in ended.reason
+    rollback = simulation.read(simulation.run({"type": "service"}))
+    assert (rollback.outcome, rollback.has_fenced, simulation.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
+    assert len(attempts) > 1
+    assert rollback.database is not None
+    assert rollback.database.database_outcome is DatabaseOutcome.REFUSED
+    assert "could not be asked" in rollback.reason
 
 
 def test_a_full_rollback_requested_by_an_operator_stays_full_though_the_target_fits() -> None:
     simulation = DatabaseSimulation(second=ADDS)
-    ended = simulation.read(simulation.run({"type": "full", "target_version": "v1"}))
-    assert (ended.outcome, ended.escalated_from_type, simulation.rows()) == (Outcome.SUCCEEDED, None, GOOD)
+    rollback = simulation.read(simulation.run({"type": "full", "target_version": "v1"}))
+    assert (rollback.outcome, rollback.escalated_from_type, simulation.rows()) == (Outcome.SUCCEEDED, None, GOOD)
 
 
 def test_a_preview_of_unknown_compatibility_refuses_unless_an_operator_forces_it() -> None:
-    given = {"type": "database", "reason": "wrong rows"}
-    refused = DatabaseSimulation(second=ADDS)  # v2 runs, and its schema was never recorded
-    ended = refused.read(refused.run(given))
-    assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
-    assert ended.database is not None
-    assert [check.is_forceable for check in ended.database.schema_checks] == [True]
+    execution_input = {"type": "database", "reason": "wrong rows"}
+    simulation = DatabaseSimulation(second=ADDS)  # v2 runs, and its schema was never recorded
+    rollback = simulation.read(simulation.run(execution_input))
+    assert (rollback.outcome, simulation.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
+    assert rollback.database is not None
+    assert [check.is_forceable for check in rollback.database.schema_checks] == [True]
     forced = DatabaseSimulation(second=ADDS)
-    forced.run({**given, "force": True})
+    forced.run({**execution_input, "force": True})
     assert forced.rows() == GOOD
 
 
@@ -138,13 +142,13 @@ def test_migrations_of_a_checkpoint_are_pending_until_their_pipeline_would_have_
 ) -> None:
     """`minutes` is the time from v3's checkpoint to the last observation, which saw none of its migrations."""
     simulation = DatabaseSimulation(second=ADDS)
-    drops = ShippedMigration(
+    migration = ShippedMigration(
         tag="0002_drop", created_at=3, hash=f"{4:064x}", impact=breaking("users: drop column email")
     )
     if minutes < 0:
         simulation.observe()
         simulation.clock.pass_time(minutes=-minutes)
-    simulation.checkpoint("v3", (FIRST, ADDS, drops))
+    simulation.checkpoint("v3", (FIRST, ADDS, migration))
     if minutes > 0:
         simulation.clock.pass_time(minutes=minutes)
         simulation.observe()

@@ -77,8 +77,8 @@ SILENCES = (
 def brought_to(restore: RestoreScenario, move: str) -> None:
     """Run until services stand at zero, and the move is due or was made last."""
     for _ in range(200):
-        found = restore.progress_if_started
-        if found is not None and found.fence.stopped_at is not None and (move == FENCE or move in found.moves):
+        progress = restore.progress_if_started
+        if progress is not None and progress.fence.stopped_at is not None and (move == FENCE or move in progress.moves):
             return
         restore.run_round()
     raise AssertionError(f"never came to {move}: {restore.progress_if_started}")
@@ -88,9 +88,9 @@ def services_run_again(restore: RestoreScenario) -> timedelta:
     """Measure the database's share of the time at zero: from all tasks stopped to the end of its part."""
     assert restore.progress.fence.stopped_at is not None
     restore.run_until_ended()
-    ended = restore.progress.ended_at
-    assert ended is not None
-    return ended - restore.progress.fence.stopped_at
+    end_time = restore.progress.ended_at
+    assert end_time is not None
+    return end_time - restore.progress.fence.stopped_at
 
 
 RESTORES = (
@@ -123,7 +123,7 @@ def test_services_start_again_if_the_data_is_untouched_though_a_party_never_answ
     rows = scenario.neon.rows(scenario.branch_id)
     brought_to(scenario, move)
     silence(scenario)
-    at_zero = services_run_again(scenario)
+    time_at_zero = services_run_again(scenario)
     if scenario.progress.database_outcome is DatabaseOutcome.RESTORED or is_accepted(
         scenario
     ):  # the change succeeded without the silent party
@@ -133,7 +133,7 @@ def test_services_start_again_if_the_data_is_untouched_though_a_party_never_answ
         assert can_not_be_taken_back(kind, silence), scenario.progress.why_not
         return
     assert not scenario.progress.may_succeed_later, "the janitor would stop services again and again"
-    assert at_zero <= _MAX_AT_ZERO, f"{at_zero}: {scenario.progress.why_not}"
+    assert time_at_zero <= _MAX_AT_ZERO, f"{time_at_zero}: {scenario.progress.why_not}"
     scenario.neon.settle()
     neon_answers_again(scenario)
     scenario.unfence(Outcome.REFUSED)
@@ -163,10 +163,10 @@ def test_after_the_data_was_overwritten_every_wait_ends_too(
     while scenario.progress_if_started is None or scenario.progress_if_started.backup_id is None:
         scenario.run_round()
     silence(scenario)
-    at_zero = services_run_again(scenario)
-    assert at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, cleanup_timeout_minutes, and the polls
+    time_at_zero = services_run_again(scenario)
+    assert time_at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, cleanup_timeout_minutes, and the polls
     if silence is sql_is_refused:  # an operator has to act, so a longer wait is useless
-        assert at_zero <= timedelta(minutes=8)
+        assert time_at_zero <= timedelta(minutes=8)
     assert scenario.progress.database_outcome in (DatabaseOutcome.RESTORED, DatabaseOutcome.FAILED)
 
 

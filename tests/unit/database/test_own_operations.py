@@ -26,35 +26,35 @@ from rollback.resources.database.errors import OutcomeUnknown
 from rollback.resources.database.neon import Branch, BranchChange, Operation
 
 
-def operation(action: str, identity: str = "op", **more: Any) -> Operation:
-    given = {"status": "running", "created_at": NOW, "updated_at": NOW, "branch_id": "br-main"}
-    return Operation.model_validate({"id": identity, "action": action, **given, **more})
+def operation(action: str, identity: str = "op", **changes: Any) -> Operation:
+    fields = {"status": "running", "created_at": NOW, "updated_at": NOW, "branch_id": "br-main"}
+    return Operation.model_validate({"id": identity, "action": action, **fields, **changes})
 
 
 def others_go_on(restore: RestoreScenario, action: str, status: str = "running") -> None:
     """Let Neon list an operation of another party on the branch itself that never ends."""
-    listed, looked = restore.neon.operations_since, restore.neon.operation
-    theirs = operation(action, "theirs", branch_id=restore.branch_id, status=status)
+    list_operations, describe_operation = restore.neon.operations_since, restore.neon.operation
+    foreign_operation = operation(action, "theirs", branch_id=restore.branch_id, status=status)
 
     def now() -> Operation:
         at = restore.clock.now() - timedelta(minutes=5 if status == "failed" else 0)
-        return theirs.model_copy(update={"created_at": at, "updated_at": at})
+        return foreign_operation.model_copy(update={"created_at": at, "updated_at": at})
 
-    restore.neon.operations_since = lambda since: (now(), *listed(since))  # type: ignore[method-assign]
+    restore.neon.operations_since = lambda since: (now(), *list_operations(since))  # type: ignore[method-assign]
 
     def operation_now(operation_id: str) -> Operation:
-        return now() if operation_id == "theirs" else looked(operation_id)
+        return now() if operation_id == "theirs" else describe_operation(operation_id)
 
     restore.neon.operation = operation_now  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("action", ["detach_parent_branch", "apply_storage_config", "an_action_of_tomorrow"])
-@pytest.mark.parametrize("lost", [False, True])
-def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, lost: bool) -> None:
+@pytest.mark.parametrize("is_answer_lost", [False, True])
+def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, is_answer_lost: bool) -> None:
     """`detach_parent_branch` may take 25 minutes on a branch that is ready."""
     restore = RestoreScenario()
     others_go_on(restore, action)
-    if lost:
+    if is_answer_lost:
         restore.neon.lose_next("restore")
     began = restore.clock.now()
     restore.run_until_ended()
@@ -79,24 +79,24 @@ BRANCH = Branch(
 BUSY = BRANCH.model_copy(update={"current_state": "resetting"})
 
 
-def progress(**more: Any) -> RestoreProgress:
-    begun = RestoreProgress(
+def progress(**changes: Any) -> RestoreProgress:
+    restore_progress = RestoreProgress(
         point=RestorePoint(at=NOW), started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)
     )
-    return begun.evolve(**more)
+    return restore_progress.evolve(**changes)
 
 
 def test_operations_on_our_branches_after_a_lost_answer_are_ours() -> None:
     announced = progress(intent=DatabaseIntent(action="restore", at=NOW))
-    listed = (
+    operations = (
         operation("create_timeline", "ours"),
         operation("detach_parent_branch", "neons"),
         operation("create_branch", "of-another-branch", branch_id="br-staging"),
         operation("create_timeline", "of-before", created_at=NOW - timedelta(minutes=5)),
     )
-    assert find_own_operation_ids(announced, listed, {"br-main"}) == {"told", "ours"}
-    assert find_own_operation_ids(progress(), listed, {"br-main"}) == {"told"}
-    assert find_own_operation_ids(progress(confirmed_since=NOW), listed, {"br-main"}) == {"told", "ours"}
+    assert find_own_operation_ids(announced, operations, {"br-main"}) == {"told", "ours"}
+    assert find_own_operation_ids(progress(), operations, {"br-main"}) == {"told"}
+    assert find_own_operation_ids(progress(confirmed_since=NOW), operations, {"br-main"}) == {"told", "ours"}
 
 
 @pytest.mark.parametrize("scenario", [RestoreScenario, RecreateScenario])
@@ -105,24 +105,24 @@ def test_operations_of_a_change_whose_answer_is_lost_by_timeout_are_ours(scenari
     change = scenario()
     create_branch = change.neon.create_branch
 
-    def lose_answer(*args: Any, **named: Any) -> BranchChange:
-        create_branch(*args, **named)
+    def lose_answer(*args: Any, **kwargs: Any) -> BranchChange:
+        create_branch(*args, **kwargs)
         change.clock.pass_time(seconds=61)
         raise OutcomeUnknown("create_branch got no answer")
 
     change.neon.create_branch = lose_answer  # type: ignore[method-assign]
     while "create_branch" not in change.neon.calls:
         change.run_round()
-    made = [o for o in change.neon.operations_since(change.progress.started_at) if o.action == "create_branch"]
-    ours = find_own_operation_ids(change.progress, made, {made[-1].branch_id})
-    assert made[-1].id in ours
+    operations = [o for o in change.neon.operations_since(change.progress.started_at) if o.action == "create_branch"]
+    own_ids = find_own_operation_ids(change.progress, operations, {operations[-1].branch_id})
+    assert operations[-1].id in own_ids
 
 
 def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_ready() -> None:
-    ours = operation("start_compute")
-    assert is_blocking(ours, [BRANCH], NOW + timedelta(minutes=2))
-    assert not is_blocking(ours, [BRANCH], NOW + timedelta(minutes=4))
-    assert is_blocking(ours, [BUSY], NOW + timedelta(minutes=4))
+    own_operation = operation("start_compute")
+    assert is_blocking(own_operation, [BRANCH], NOW + timedelta(minutes=2))
+    assert not is_blocking(own_operation, [BRANCH], NOW + timedelta(minutes=4))
+    assert is_blocking(own_operation, [BUSY], NOW + timedelta(minutes=4))
     assert not is_blocking(operation("detach_parent_branch"), [BRANCH], NOW)
 
 

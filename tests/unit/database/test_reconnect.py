@@ -34,18 +34,18 @@ def told(simulation: WritersAndReaderSimulation, rollback: Rollback) -> str:
 
 def test_a_reader_runs_on_during_the_restore_and_gets_new_tasks_of_its_own_release_afterwards() -> None:
     simulation = WritersAndReaderSimulation()
-    before = simulation.reports.describe(simulation.reports_settings).primary
+    original_primary = simulation.reports.describe(simulation.reports_settings).primary
     rollback = simulation.run_until(simulation.admit(FULL), Step.RECONNECT)
     assert simulation.rows() == GOOD
     assert simulation.reports_deployments() == []
 
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.reports_deployments() == [{"force_new_deployment": True}]
-    now = simulation.reports.describe(simulation.reports_settings).primary
-    assert now.definition_arn == before.definition_arn
-    assert find_connection(ended, REPORTS).deployment_id == now.id != before.id
-    assert f"reports: new tasks by deployment {now.id}" in told(simulation, ended)
+    current_primary = simulation.reports.describe(simulation.reports_settings).primary
+    assert current_primary.definition_arn == original_primary.definition_arn
+    assert find_connection(rollback, REPORTS).deployment_id == current_primary.id != original_primary.id
+    assert f"reports: new tasks by deployment {current_primary.id}" in told(simulation, rollback)
 
 
 def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_start_before_verification() -> None:
@@ -71,9 +71,9 @@ def test_a_starting_writer_s_lease_is_held_until_its_tasks_run() -> None:
         if simulation.worker.desired_count and not rollback.open_obligations():
             break
     simulation.run_due_step(rollback)
-    held = simulation.ledger.lease(WORKER)
-    assert held is not None
-    assert held.is_held_by(rollback.id, simulation.clock.now())
+    lease = simulation.ledger.lease(WORKER)
+    assert lease is not None
+    assert lease.is_held_by(rollback.id, simulation.clock.now())
 
 
 def test_without_changed_data_no_service_is_reconnected() -> None:
@@ -88,9 +88,9 @@ def test_a_deployment_by_the_team_after_the_restore_counts_as_reconnection() -> 
     simulation.pass_time(seconds=10)
     running = simulation.reports.describe(simulation.reports_settings).primary.definition_arn
     simulation.reports.deploy(running, simulation.clock.now())
-    ended = simulation.run_to_end(rollback)
+    rollback = simulation.run_to_end(rollback)
     assert simulation.reports_deployments() == []
-    assert "which others began" in told(simulation, ended)
+    assert "which others began" in told(simulation, rollback)
 
 
 def test_a_reader_leased_by_another_rollback_is_left_alone_and_reported() -> None:
@@ -99,10 +99,10 @@ def test_a_reader_leased_by_another_rollback_is_left_alone_and_reported() -> Non
     now = simulation.clock.now()
     assert simulation.ledger.acquire(REPORTS, "reports-1", now, now + timedelta(hours=2)) is not None
 
-    ended = simulation.run_to_end(rollback)
+    rollback = simulation.run_to_end(rollback)
     assert simulation.reports_deployments() == []
-    assert ended.outcome is Outcome.FAILED
-    assert "reports-1 holds the lease on reports" in ended.reason
+    assert rollback.outcome is Outcome.FAILED
+    assert "reports-1 holds the lease on reports" in rollback.reason
     assert simulation.rows() == GOOD
     assert simulation.worker.desired_count == 2
     assert "aws ecs update-service" in simulation.pages()[-1]
@@ -120,13 +120,13 @@ def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_stays() -> No
     simulation.reports.behaviours[simulation.reports.describe(simulation.reports_settings).primary.definition_arn] = (
         "crashing"
     )
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.FAILED
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.FAILED
     assert simulation.rows() == GOOD
     assert simulation.services.desired_count == 2
-    assert "connection-of-reports-works" in ended.reason
-    assert ended.service is not None
-    assert ended.service.attempts == (), "no rung of the service mends another one's connections"
+    assert "connection-of-reports-works" in rollback.reason
+    assert rollback.service is not None
+    assert rollback.service.attempts == (), "no rung of the service mends another one's connections"
     assert "NOT RECONNECTED" in simulation.pages()[-1]
 
 
@@ -137,21 +137,21 @@ def test_a_reader_s_failed_deployment_that_we_asked_for_triggers_no_rollback_of_
     simulation.reports.behaviours[simulation.reports.describe(simulation.reports_settings).primary.definition_arn] = (
         "crashing"
     )
-    ended = simulation.run(FULL)
-    caused = simulation.ledger.caused_deployment(REPORTS)
-    assert caused is not None
-    assert caused.deployment_id == find_connection(ended, REPORTS).deployment_id
+    rollback = simulation.run(FULL)
+    caused_deployment = simulation.ledger.caused_deployment(REPORTS)
+    assert caused_deployment is not None
+    assert caused_deployment.deployment_id == find_connection(rollback, REPORTS).deployment_id
 
     event = deployment_event()
     event["time"] = simulation.clock.now().isoformat()
     event["resources"] = [f"arn:aws:ecs:eu-west-1:123456789012:service/{simulation.reports_settings.cluster}/"
                           f"{simulation.reports_settings.ecs_service}"]  # fmt: skip
     if with_id:
-        event["detail"]["deploymentId"] = caused.deployment_id
-    about_it = admit(event, "on-failure", simulation.clock.now(), simulation.ports)
-    assert about_it.outcome is Outcome.SUPPRESSED
-    assert ended.id in about_it.reason
-    assert about_it.recheck_at is None, "it is no reason to look again either"
+        event["detail"]["deploymentId"] = caused_deployment.deployment_id
+    failure_rollback = admit(event, "on-failure", simulation.clock.now(), simulation.ports)
+    assert failure_rollback.outcome is Outcome.SUPPRESSED
+    assert rollback.id in failure_rollback.reason
+    assert failure_rollback.recheck_at is None, "it is no reason to look again either"
 
 
 def test_a_later_failed_deployment_by_the_team_is_not_taken_for_ours() -> None:
@@ -169,20 +169,23 @@ def test_a_later_failed_deployment_by_the_team_is_not_taken_for_ours() -> None:
     event["resources"] = [f"arn:aws:ecs:eu-west-1:123456789012:service/{simulation.reports_settings.cluster}/"
                           f"{simulation.reports_settings.ecs_service}"]  # fmt: skip
     event["detail"]["deploymentId"] = simulation.reports.describe(simulation.reports_settings).primary.id
-    about_it = admit(event, "on-failure", simulation.clock.now(), simulation.ports)
-    assert next(c for c in about_it.admission if c.name == "deployment-is-the-teams").verdict is Verdict.PASS
+    failure_rollback = admit(event, "on-failure", simulation.clock.now(), simulation.ports)
+    assert (
+        next(check for check in failure_rollback.admission if check.name == "deployment-is-the-teams").verdict
+        is Verdict.PASS
+    )
 
 
 def test_a_reader_with_a_reconnect_command_runs_it_instead_of_getting_new_tasks() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
     simulation.tasks.commands["pnpm db:reset-connection"] = lambda log: 0
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.reports_deployments() == []
     (task,) = simulation.tasks.tasks
     assert task.definition_arn == simulation.reports.describe(simulation.reports_settings).primary.definition_arn
-    assert "its reconnect_command ended with exit code 0" in told(simulation, ended)
+    assert "its reconnect_command ended with exit code 0" in told(simulation, rollback)
 
 
 def test_a_lost_answer_starts_no_second_task() -> None:
@@ -203,18 +206,18 @@ def test_a_failed_reconnect_command_is_reported_with_its_last_line() -> None:
         return 3
 
     simulation.tasks.commands["pnpm db:reset-connection"] = fails
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.FAILED
-    assert "reconnect_command ended with exit code 3: could not connect to postgres://…@db/app" in ended.reason
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.FAILED
+    assert "reconnect_command ended with exit code 3: could not connect to postgres://…@db/app" in rollback.reason
 
 
 def test_a_reader_at_zero_tasks_has_no_connections() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.reports.desired_count = 0
     simulation.pass_time(minutes=3)
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert find_connection_check(ended, REPORTS).verdict is Verdict.SKIPPED
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert find_connection_check(rollback, REPORTS).verdict is Verdict.SKIPPED
     assert simulation.reports_deployments() == []
 
 
@@ -228,9 +231,9 @@ def test_a_refused_call_about_one_reader_does_not_stop_the_others(
         raise CallRefused(f"UpdateService on {service.name} is not allowed", action="ecs:UpdateService")
 
     monkeypatch.setattr(simulation.reports, "update", refused)
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.FAILED
-    assert "UpdateService on reports is not allowed" in ended.reason
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.FAILED
+    assert "UpdateService on reports is not allowed" in rollback.reason
     assert simulation.services.desired_count == 2
 
 
@@ -240,9 +243,12 @@ def test_a_writer_whose_deployment_failed_gets_a_new_one_that_is_recorded_as_cau
     rollback = simulation.run_until(simulation.admit(FULL), Step.RECONNECT)
     simulation.worker._deployments[0].rollout_state = "FAILED"
     simulation.run_to_end(rollback)
-    caused = simulation.ledger.caused_deployment(WORKER)
-    assert caused is not None
-    assert caused.definition_arn == simulation.worker.describe(simulation.worker_settings).primary.definition_arn
+    caused_deployment = simulation.ledger.caused_deployment(WORKER)
+    assert caused_deployment is not None
+    assert (
+        caused_deployment.definition_arn
+        == simulation.worker.describe(simulation.worker_settings).primary.definition_arn
+    )
 
 
 # Proofs of a connection
@@ -251,10 +257,10 @@ def test_a_writer_whose_deployment_failed_gets_a_new_one_that_is_recorded_as_cau
 def test_a_connection_without_a_configured_proof_warns_and_waits_for_nothing() -> None:
     """A steady service and a green target prove nothing: the app's health route looks at a variable only."""
     simulation = WritersAndReaderSimulation()
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.SUCCEEDED
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.SUCCEEDED
     for name in (SERVICE, WORKER, REPORTS):
-        check = find_connection_check(ended, name)
+        check = find_connection_check(rollback, name)
         assert check.verdict is Verdict.WARN
         assert check.reason.startswith("not checked: health checks of")
 
@@ -275,18 +281,18 @@ def test_each_kind_of_evidence_proves_a_connection(proof: dict[str, Any], name: 
     for site in ("http://api.test", "http://reports.test"):
         simulation.http.answers[f"{site}/users/1"] = ProbeResult(status=200, seconds=0.1, body='{"name": "ada"}')
     simulation.sql.ages[BRANCH] = {"reports": 0.5}
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert find_connection_check(ended, name).verdict is Verdict.PASS, find_connection_check(ended, name).reason
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert find_connection_check(rollback, name).verdict is Verdict.PASS, find_connection_check(rollback, name).reason
 
 
 def test_a_command_that_can_t_connect_refutes_the_connection() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.connect(WORKER, command=("pnpm", "db:ping"))
     simulation.tasks.commands["pnpm db:ping"] = lambda log: 1
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.FAILED
-    assert find_connection_check(ended, WORKER).verdict is Verdict.FAIL
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.FAILED
+    assert find_connection_check(rollback, WORKER).verdict is Verdict.FAIL
     assert simulation.rows() == GOOD
 
 
@@ -301,11 +307,11 @@ def test_a_refuting_endpoint_of_a_reader_fails_without_escalating_the_rollback_s
     simulation = WritersAndReaderSimulation()
     simulation.connect(REPORTS, check_path="/users/1", check_body="ada")
     simulation.http.answers["http://reports.test/users/1"] = answer
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.FAILED
-    assert "not verified, though v1 is healthy: connection-of-reports-works: /users/1 answered" in ended.reason
-    assert ended.service is not None
-    assert ended.service.attempts == ()
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.FAILED
+    assert "not verified, though v1 is healthy: connection-of-reports-works: /users/1 answered" in rollback.reason
+    assert rollback.service is not None
+    assert rollback.service.attempts == ()
 
 
 def test_verification_waits_for_an_endpoint_that_recovers_in_time() -> None:
@@ -324,9 +330,9 @@ def test_an_unseen_session_proves_nothing_either_way(ages: dict[str, float]) -> 
     simulation = WritersAndReaderSimulation()
     simulation.connect(REPORTS, application_name="reports")
     simulation.sql.ages[BRANCH] = ages
-    ended = simulation.run(FULL)
-    assert ended.outcome is Outcome.SUCCEEDED
-    check = find_connection_check(ended, REPORTS)
+    rollback = simulation.run(FULL)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    check = find_connection_check(rollback, REPORTS)
     assert check.verdict is Verdict.WARN
     assert "no session named reports was found in 60 seconds, so its connection is not proved" in check.reason
 
@@ -334,18 +340,18 @@ def test_an_unseen_session_proves_nothing_either_way(ages: dict[str, float]) -> 
 def test_a_report_names_readers_that_were_not_reconnected_before_the_end() -> None:
     simulation = WritersAndReaderSimulation()
     rollback = simulation.run_until(simulation.admit(FULL), Step.RECONNECT)
-    ended = simulation.run_to_end(
+    concluded_rollback = simulation.run_to_end(
         simulation.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its function died"))
     )
-    assert "reports: NOT RECONNECTED: `aws ecs update-service" in told(simulation, ended)
+    assert "reports: NOT RECONNECTED: `aws ecs update-service" in told(simulation, concluded_rollback)
 
 
 def test_a_plan_names_the_services_to_reconnect_its_own_first() -> None:
     simulation = WritersAndReaderSimulation(writers=(WORKER, SERVICE))
-    planned = simulation.run_until(simulation.admit(FULL), Step.DATABASE).plan
-    assert planned is not None
-    assert planned.database is not None
-    assert planned.database.reconnecting_services == (SERVICE, WORKER, REPORTS)
+    plan = simulation.run_until(simulation.admit(FULL), Step.DATABASE).plan
+    assert plan is not None
+    assert plan.database is not None
+    assert plan.database.reconnecting_services == (SERVICE, WORKER, REPORTS)
 
 
 def test_a_record_of_an_older_version_skips_reconnect() -> None:
@@ -356,17 +362,17 @@ def test_a_record_of_an_older_version_skips_reconnect() -> None:
     assert rollback.plan.database is not None
     older = rollback.plan.database.model_copy(update={"reconnecting_services": ()})
     rollback = simulation.ledger.save(rollback.evolve(plan=rollback.plan.model_copy(update={"database": older})))
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.SUCCEEDED
-    assert ended.reconnection is None
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.reconnection is None
 
 
 def test_a_reader_waits_while_cloudformation_updates_its_stack() -> None:
     """Rule 6."""
     simulation = WritersAndReaderSimulation()
     services = tuple(
-        one.model_copy(update={"stack": "Reports"}) if one.name == REPORTS else one
-        for one in simulation.ports.settings.services
+        service.model_copy(update={"stack": "Reports"}) if service.name == REPORTS else service
+        for service in simulation.ports.settings.services
     )
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": services}))
     simulation.stacks.stack = StackView(name="Reports", status="UPDATE_IN_PROGRESS")

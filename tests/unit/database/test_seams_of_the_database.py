@@ -36,16 +36,16 @@ def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
 def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
     """Verification needs running writers, and comes before the success that lifts such a fence."""
     simulation = TwoWriterSimulation(Policy(database_approval="none"))
-    first = behind_its_fence(simulation)
-    abort(first.id, ADA, simulation.ports)
-    heir = simulation.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
-    assert heir.inherits_fence_of == first.id
-    simulation.run_to_end(first)
-    done = simulation.read(simulation.run_to_end(heir))
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    first_rollback = behind_its_fence(simulation)
+    abort(first_rollback.id, ADA, simulation.ports)
+    successor = simulation.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
+    assert successor.inherits_fence_of == first_rollback.id
+    simulation.run_to_end(first_rollback)
+    rollback = simulation.read(simulation.run_to_end(successor))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
-    assert done.left_to_operator() == ()
+    assert rollback.left_to_operator() == ()
 
 
 def test_an_unsent_page_is_sent_later_although_the_data_loss_report_was_sent() -> None:
@@ -121,15 +121,15 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
     assert restore.sql.sequence_set[restore.branch_id] == max(BAD)
 
 
-@pytest.mark.parametrize("ends", ["fails", "is_ended"])
-def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
+@pytest.mark.parametrize("cause", ["fails", "is_ended"])
+def test_a_restore_that_does_not_come_to_continue_sequences_says_so(cause: str) -> None:
     """An operator who lifts the fence has to know that new rows may reuse ids of removed rows."""
     simulation = DatabaseSimulation(Policy(database_approval="none"))
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = simulation.run_due_step(rollback)
     assert narrow(rollback.database, RestoreProgress).sequences
-    if ends == "fails":
+    if cause == "fails":
         simulation.sql.schemas[BRANCH] = AFTER
     else:
         abort(rollback.id, ADA, simulation.ports)
@@ -140,12 +140,12 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
 
 def refuse_to_show(simulation: DatabaseSimulation, branch_id: str) -> None:
     """Let Postgres refuse to show the tables of one branch."""
-    shown = simulation.sql.live_schema
+    live_schema = simulation.sql.live_schema
 
     def refusing(address: SecretStr) -> LiveSchema:
         if simulation.sql._branch(address) == branch_id:
             raise QueryFailed("the database refused the query: InsufficientPrivilege")
-        return shown(address)
+        return live_schema(address)
 
     simulation.sql.live_schema = refusing  # type: ignore[method-assign]
 
@@ -153,32 +153,32 @@ def refuse_to_show(simulation: DatabaseSimulation, branch_id: str) -> None:
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
     """The compute has production's passwords, on a branch that may let every address in."""
     simulation = TwoWriterSimulation(Policy(database_approval="none"))
-    restored = simulation.read(simulation.run(FULL))
-    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
-    assert restored.database is not None
-    backup = str(restored.database.backup_id)
+    rollback = simulation.read(simulation.run(FULL))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert rollback.database is not None
+    backup = str(rollback.database.backup_id)
     assert simulation.neon.endpoints(backup) == ()
     simulation.neon.settle()
     refuse_to_show(simulation, backup)
-    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
-    assert undone.outcome is Outcome.REFUSED, undone.reason
-    assert undone.source_compute_branch_id == backup
+    undo = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id}, "execution-2"))
+    assert undo.outcome is Outcome.REFUSED, undo.reason
+    assert undo.source_compute_branch_id == backup
     assert simulation.neon.endpoints(backup) == ()
 
 
 def with_a_restored(simulation: DatabaseSimulation) -> tuple[Rollback, str]:
-    restored = simulation.read(simulation.run(FULL))
-    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
-    assert restored.database is not None
+    rollback = simulation.read(simulation.run(FULL))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert rollback.database is not None
     simulation.neon.settle()
     simulation.pass_time(minutes=30)
-    return restored, str(restored.database.backup_id)
+    return rollback, str(rollback.database.backup_id)
 
 
 def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_started() -> None:
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(simulation)
-    undo = simulation.admit({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    rollback, backup = with_a_restored(simulation)
+    undo = simulation.admit({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2")
     while not simulation.neon.endpoints(backup):
         undo = simulation.run_due_step(undo)
     assert undo.database is None
@@ -191,16 +191,16 @@ def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_s
 def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up() -> None:
     """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(simulation)
+    rollback, backup = with_a_restored(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()
-    undone = simulation.read(
-        simulation.run({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    undo = simulation.read(
+        simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2")
     )
-    assert undone.outcome is not Outcome.REFUSED, undone.reason
-    assert undone.database is not None
+    assert undo.outcome is not Outcome.REFUSED, undo.reason
+    assert undo.database is not None
     assert len(simulation.neon.endpoints(backup)) == 1
-    assert simulation.neon.endpoints(str(undone.database.backup_id)) == ()
+    assert simulation.neon.endpoints(str(undo.database.backup_id)) == ()
     assert "Delete" in simulation.notifications.sent[-1].message
     assert backup in simulation.notifications.sent[-1].message
     assert simulation.severities()[-1] == "info"
@@ -208,16 +208,16 @@ def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up(
 
 def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    restored, backup = with_a_restored(simulation)
+    rollback, backup = with_a_restored(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()
     refuse_to_show(simulation, backup)
-    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
-    assert undone.outcome is Outcome.REFUSED, undone.reason
-    last = simulation.notifications.sent[-1]
-    assert last.subject.endswith("leftover resources")
-    assert f"Delete the compute of {backup} in Neon's console" in last.message
-    assert last.attributes["severity"] == "info"
+    undo = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id}, "execution-2"))
+    assert undo.outcome is Outcome.REFUSED, undo.reason
+    report = simulation.notifications.sent[-1]
+    assert report.subject.endswith("leftover resources")
+    assert f"Delete the compute of {backup} in Neon's console" in report.message
+    assert report.attributes["severity"] == "info"
 
 
 def test_a_writer_that_was_started_in_between_has_two_periods_at_zero() -> None:
@@ -229,5 +229,5 @@ def test_a_writer_that_was_started_in_between_has_two_periods_at_zero() -> None:
     restore.clock.pass_time(minutes=3)
     restore.writers.services[WORKER].tick()
     restore.run_until_ended()
-    of_the_worker = [one for one in restore.progress.fence.zero_task_periods if one.service == WORKER]
-    assert [one.until is None for one in of_the_worker] == [False, True]
+    worker_periods = [period for period in restore.progress.fence.zero_task_periods if period.service == WORKER]
+    assert [period.until is None for period in worker_periods] == [False, True]

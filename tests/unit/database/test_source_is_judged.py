@@ -60,23 +60,23 @@ def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_ru
     """A restore makes no compute for the backup."""
     undo = UndoScenario()
     assert undo.neon.endpoints(undo.source_id) == ()
-    asked: list[int] = []
+    running_counts: list[int] = []
 
     def judge(_schema: LiveSchema, _journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
-        asked.append(undo.writers.desired_counts()[SERVICE])
+        running_counts.append(undo.writers.desired_counts()[SERVICE])
         return ()
 
     undo.check_tables(judge)
     undo.run_until_ended()
     assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
-    assert asked == [2]
+    assert running_counts == [2]
     assert undo.neon.calls.count("create_endpoint") == 1
 
 
-@pytest.mark.parametrize("lost", ["create_endpoint"])
-def test_a_compute_of_the_source_whose_answer_is_lost_is_made_once(lost: str) -> None:
+@pytest.mark.parametrize("call", ["create_endpoint"])
+def test_a_compute_of_the_source_whose_answer_is_lost_is_made_once(call: str) -> None:
     undo = UndoScenario()
-    undo.neon.lose_next(lost)
+    undo.neon.lose_next(call)
     undo.run_until_ended()
     assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
     assert undo.neon.calls.count("create_endpoint") == 1
@@ -92,9 +92,9 @@ class WorkerThatNeedsTheEmail(TwoWriterSimulation):
 
     def lack_the_email(self) -> None:
         self.ledger.put_schema(NEEDS_EMAIL)
-        for key, one in self.ledger._releases.items():
-            if one.service == OTHER:
-                self.ledger._releases[key] = one.model_copy(update={"schema_sha256": NEEDS_EMAIL.sha256})
+        for key, release in self.ledger._releases.items():
+            if release.service == OTHER:
+                self.ledger._releases[key] = release.model_copy(update={"schema_sha256": NEEDS_EMAIL.sha256})
         for number in range(60):
             self.sql.schemas[f"br-{number}"] = WITHOUT
 
@@ -103,24 +103,24 @@ def test_another_writer_that_breaks_on_the_tables_at_a_time_refuses_before_the_r
     """`--to` names a time that the ledger does not know: the preview shows the tables for every writer."""
     simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
     simulation.lack_the_email()
-    ended = simulation.read(simulation.run(DATA_OF_THEN))
-    assert ended.outcome is Outcome.REFUSED, ended.reason
-    assert f"writer-{OTHER}-fits-restored-schema: w2 of {OTHER} on these tables" in ended.reason
+    rollback = simulation.read(simulation.run(DATA_OF_THEN))
+    assert rollback.outcome is Outcome.REFUSED, rollback.reason
+    assert f"writer-{OTHER}-fits-restored-schema: w2 of {OTHER} on these tables" in rollback.reason
     assert simulation.rows() == GOOD + BAD
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
 
 
 def test_another_writer_that_breaks_on_the_backup_refuses_an_undo_before_anything_is_stopped() -> None:
     simulation = WorkerThatNeedsTheEmail()
-    restored = simulation.read(simulation.run({"type": "full", "service": SERVICE, "target_version": "v1"}))
-    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
+    rollback = simulation.read(simulation.run({"type": "full", "service": SERVICE, "target_version": "v1"}))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     simulation.neon.settle()
     simulation.lack_the_email()
     simulation.services.calls.clear()
-    undone = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
-    assert undone.outcome is Outcome.REFUSED, undone.reason
-    assert f"writer-{OTHER}-fits-restored-schema" in undone.reason
-    assert undone.obligations == ()
+    undo = simulation.read(simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id}, "execution-2"))
+    assert undo.outcome is Outcome.REFUSED, undo.reason
+    assert f"writer-{OTHER}-fits-restored-schema" in undo.reason
+    assert undo.obligations == ()
     assert simulation.rows() == GOOD
 
 
@@ -128,8 +128,8 @@ def test_an_operator_s_force_turns_a_breaking_writer_into_a_reported_warning() -
     simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
     simulation.lack_the_email()
     simulation.neon.settle()
-    ended = simulation.read(simulation.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
-    assert ended.database is not None
-    assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
-    told = {check.name: check.verdict for check in ended.database.schema_checks}
-    assert told[f"writer-{OTHER}-fits-restored-schema"] is Verdict.WARN
+    rollback = simulation.read(simulation.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
+    assert rollback.database is not None
+    assert rollback.database.database_outcome is DatabaseOutcome.RESTORED, rollback.reason
+    verdicts = {check.name: check.verdict for check in rollback.database.schema_checks}
+    assert verdicts[f"writer-{OTHER}-fits-restored-schema"] is Verdict.WARN

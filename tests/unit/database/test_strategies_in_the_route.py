@@ -30,7 +30,7 @@ def with_way_down(impact: MigrationImpact | None) -> ShippedMigration:
 
 
 def stepping_simulation(
-    second: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0
+    migration: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0
 ) -> DatabaseSimulation:
     """Give v2's image a command that restores the dropped column."""
     simulation = DatabaseSimulation(second=DROPS, checkpoint=False, strategy=strategy, down_command=("down", "{tag}"))
@@ -45,12 +45,12 @@ def stepping_simulation(
 
     tasks.commands[f"down {DROPS.tag}"] = down
     simulation.replace(tasks=tasks)
-    simulation.checkpoint("v2", (FIRST, second))
+    simulation.checkpoint("v2", (FIRST, migration))
     return simulation
 
 
-def ended(simulation: DatabaseSimulation, given: Any = None) -> Rollback:
-    return simulation.read(simulation.run(given))
+def ended(simulation: DatabaseSimulation, execution_input: Any = None) -> Rollback:
+    return simulation.read(simulation.run(execution_input))
 
 
 def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> None:
@@ -64,8 +64,8 @@ def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> 
     assert "restore" not in simulation.neon.calls
     assert simulation.branch.protected
     assert rollback.database is not None
-    ran = narrow(rollback.database, DownMigrationProgress).ran
-    assert [(run.name, run.exit_code) for run in ran] == [(DROPS.tag, 0)]
+    command_runs = narrow(rollback.database, DownMigrationProgress).ran
+    assert [(run.name, run.exit_code) for run in command_runs] == [(DROPS.tag, 0)]
     backup = simulation.backup(rollback)
     assert backup is not None
     assert f"{DROPS.tag}: exit code 0" in simulation.notifications.sent[-1].message
@@ -84,11 +84,11 @@ def test_a_failed_down_migration_leaves_no_task_running_on_half_changed_data() -
 
 def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_that_step_down() -> None:
     """The plan names the observed migrations: one stepped down below another leads to no release's schema."""
-    way_down = with_way_down(ADDITIVE)
-    simulation = stepping_simulation(way_down)
-    later = way_down.model_copy(update={"tag": "0002_more", "created_at": 3000, "hash": f"{9:064x}"})
-    simulation.checkpoint("v2", (FIRST, way_down, later))
-    simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS, later))
+    migration = with_way_down(ADDITIVE)
+    simulation = stepping_simulation(migration)
+    later_migration = migration.model_copy(update={"tag": "0002_more", "created_at": 3000, "hash": f"{9:064x}"})
+    simulation.checkpoint("v2", (FIRST, migration, later_migration))
+    simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS, later_migration))
     desired = simulation.services.desired_count
     rollback = ended(simulation)
     assert rollback.outcome is Outcome.SUPPRESSED, rollback.reason
@@ -143,9 +143,9 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
     assert new.id != simulation.old
     assert has_uri(simulation.addressed_branch(), SecretKeys(), simulation.neon.connection_uri(new.id, "app", "owner"))
     assert simulation.neon.rows(new.id) == GOOD + BAD
-    old = simulation.neon.branch(simulation.old)
-    assert old is not None
-    assert (old.name, simulation.neon.rows(old.id)) == (backup_name(rollback.id), [*GOOD, *BAD, 42])
+    old_branch = simulation.neon.branch(simulation.old)
+    assert old_branch is not None
+    assert (old_branch.name, simulation.neon.rows(old_branch.id)) == (backup_name(rollback.id), [*GOOD, *BAD, 42])
     assert (simulation.services.desired_count, simulation.running()) == (desired, running)
     assert rollback.database is not None
     assert rollback.database.data_loss is not None
@@ -154,16 +154,16 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
 
 def test_a_recreated_preview_can_be_undone() -> None:
     simulation = PreviewSimulation()
-    recreated = ended(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
+    rollback = ended(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
     simulation.pass_time(minutes=30)
-    undone = simulation.read(simulation.run({"type": "database", "undo": recreated.id}, "execution-2"))
-    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    undo = simulation.read(simulation.run({"type": "database", "undo": rollback.id}, "execution-2"))
+    assert undo.outcome is Outcome.SUCCEEDED, undo.reason
     new = simulation.neon.branch_named(NAME)
     assert new is not None
     assert simulation.neon.rows(new.id) == [*GOOD, *BAD, 42]
-    old = simulation.neon.branch(simulation.old)
-    assert old is not None
-    assert old.expires_at is None, "the branch comes from it now"
+    old_branch = simulation.neon.branch(simulation.old)
+    assert old_branch is not None
+    assert old_branch.expires_at is None, "the branch comes from it now"
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -181,9 +181,9 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
 # Killed after Neon or ECS made a change and before the save, and never resumed
 
 
-def killed_after(simulation: DatabaseSimulation, call: str, times: int, given: Any) -> Rollback:
+def killed_after(simulation: DatabaseSimulation, call: str, times: int, execution_input: Any) -> Rollback:
     """Kill the rollback at its n-th such call, and let the janitor conclude it."""
-    made = [0]
+    call_counts = [0]
 
     class Kills:
         def __init__(self, real: Any) -> None:
@@ -192,10 +192,10 @@ def killed_after(simulation: DatabaseSimulation, call: str, times: int, given: A
         def __getattr__(self, name: str) -> Any:
             method = getattr(self._real, name)
 
-            def then_killed(*args: Any, **named: Any) -> Any:
-                answer = method(*args, **named)
-                made[0] += 1
-                if made[0] == times:
+            def then_killed(*args: Any, **kwargs: Any) -> Any:
+                answer = method(*args, **kwargs)
+                call_counts[0] += 1
+                if call_counts[0] == times:
                     raise ProcessKilled
                 return answer
 
@@ -203,7 +203,7 @@ def killed_after(simulation: DatabaseSimulation, call: str, times: int, given: A
 
     ports = simulation.ports
     simulation.replace(neon=Kills(simulation.neon), tasks=Kills(ports.tasks))
-    rollback = simulation.admit(given)
+    rollback = simulation.admit(execution_input)
     with pytest.raises(ProcessKilled):
         simulation.run_until(rollback)
     simulation.replace(neon=ports.neon, tasks=ports.tasks)
@@ -212,9 +212,9 @@ def killed_after(simulation: DatabaseSimulation, call: str, times: int, given: A
         simulation.neon.settle()
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
-    done = simulation.read(rollback)
-    assert done.concluded_at is not None
-    return done
+    rollback = simulation.read(rollback)
+    assert rollback.concluded_at is not None
+    return rollback
 
 
 RECREATE = {"type": "database", "pr": 42, "strategy": "recreate"}
@@ -223,19 +223,19 @@ RECREATE = {"type": "database", "pr": 42, "strategy": "recreate"}
 @pytest.mark.parametrize(("call", "times"), [("update_branch", 1), ("create_branch", 1)])
 def test_the_report_of_a_crashed_recreate_says_which_branch_is_which(call: str, times: int) -> None:
     simulation = PreviewSimulation()
-    done = killed_after(simulation, call, times, RECREATE)
-    old = simulation.neon.branch(simulation.old)
-    assert old is not None
-    assert old.name == backup_name(done.id)
-    assert done.database is not None
-    assert done.database.backup_id == simulation.old
-    assert done.has_changed_data
+    rollback = killed_after(simulation, call, times, RECREATE)
+    old_branch = simulation.neon.branch(simulation.old)
+    assert old_branch is not None
+    assert old_branch.name == backup_name(rollback.id)
+    assert rollback.database is not None
+    assert rollback.database.backup_id == simulation.old
+    assert rollback.has_changed_data
     page, new = simulation.pages()[-1], simulation.neon.branch_named(NAME)
     assert f"backup branch {simulation.old}" in page
     if new is None:
-        assert f"rename {old.name} back to {NAME}" in page
+        assert f"rename {old_branch.name} back to {NAME}" in page
     else:
-        assert f"branch {NAME} is {new.id} now, and {old.name} has the former branch" in page
+        assert f"branch {NAME} is {new.id} now, and {old_branch.name} has the former branch" in page
 
 
 def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was() -> None:
@@ -248,37 +248,39 @@ def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was
     for _ in range(40):
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
-    done = simulation.read(rollback)
-    assert not done.has_changed_data
+    rollback = simulation.read(rollback)
+    assert not rollback.has_changed_data
     assert simulation.services.desired_count == 2
     assert "the data is untouched" in simulation.pages()[-1]
 
 
 def test_a_crashed_deletion_is_reported_and_undo_says_where_the_branch_is() -> None:
     simulation = PreviewSimulation()
-    done = killed_after(simulation, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
+    rollback = killed_after(simulation, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
     assert simulation.neon.branch(simulation.old) is None
-    assert done.outcome is Outcome.FAILED
+    assert rollback.outcome is Outcome.FAILED
     assert f"branch {NAME} was deleted; Neon's console can recover it for seven days" in simulation.pages()[-1]
-    undone = simulation.read(simulation.run({"type": "database", "undo": done.id}, "execution-2"))
-    assert undone.outcome is Outcome.REFUSED
-    assert "Neon's console can recover it for seven days" in undone.reason
+    undo = simulation.read(simulation.run({"type": "database", "undo": rollback.id}, "execution-2"))
+    assert undo.outcome is Outcome.REFUSED
+    assert "Neon's console can recover it for seven days" in undo.reason
 
 
 def test_a_down_migration_that_crashed_after_its_task_began_is_followed_to_its_end() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE))
-    done = killed_after(simulation, "run", 1, None)
-    assert done.database is not None
-    assert [(run.name, run.exit_code) for run in narrow(done.database, DownMigrationProgress).ran] == [(DROPS.tag, 0)]
-    assert done.has_changed_data
+    rollback = killed_after(simulation, "run", 1, None)
+    assert rollback.database is not None
+    assert [(run.name, run.exit_code) for run in narrow(rollback.database, DownMigrationProgress).ran] == [
+        (DROPS.tag, 0)
+    ]
+    assert rollback.has_changed_data
     assert f"{DROPS.tag}: exit code 0" in simulation.pages()[-1]
-    assert f"backup branch {done.database.backup_id}" in simulation.pages()[-1]
+    assert f"backup branch {rollback.database.backup_id}" in simulation.pages()[-1]
     assert simulation.services.desired_count == 0
 
 
 def test_a_down_migration_that_crashed_before_its_task_names_the_unneeded_backup() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE))
-    done = killed_after(simulation, "create_branch", 1, None)
-    assert not done.has_changed_data
+    rollback = killed_after(simulation, "create_branch", 1, None)
+    assert not rollback.has_changed_data
     assert simulation.services.desired_count == 2
-    assert f"delete {backup_name(done.id)}: no command ran" in simulation.pages()[-1]
+    assert f"delete {backup_name(rollback.id)}: no command ran" in simulation.pages()[-1]

@@ -62,14 +62,14 @@ def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
 def recorded(commit_from: str, tag: str, **label: str) -> str | None:
     """Record a release with this tag and label, and return its commit in the ledger."""
     simulation = Simulation()
-    only = simulation.service_settings.model_copy(update={"commit_from": commit_from})
-    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (only,)}))
-    made = definition("v1")
-    made["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
-    made["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
-    simulation.images.push(made["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
+    settings = simulation.service_settings.model_copy(update={"commit_from": commit_from})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (settings,)}))
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
+    task_definition["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
+    simulation.images.push(task_definition["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
     simulation.images.labels[image("v1")] = {REVISION: label["revision"]} if label else {}
-    arn = simulation.services.register_release(made, FAMILY)
+    arn = simulation.services.register_release(task_definition, FAMILY)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
     record_running(SERVICE, simulation.ports)
     (release,) = simulation.ledger.releases(SERVICE)
@@ -150,12 +150,12 @@ def test_a_configuration_with_another_digest_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "malformed",
     ["no JSON", "[]", {"config": 5}, {"config": {"digest": 5}}, {"manifests": [5]}, {"annotations": []}],
     ids=str,
 )
-def test_a_manifest_of_another_shape_has_no_label(odd: Any) -> None:
-    with registry(manifest(odd)) as images:
+def test_a_manifest_of_another_shape_has_no_label(malformed: Any) -> None:
+    with registry(manifest(malformed)) as images:
         assert images.label(image("v1"), REVISION) is None
 
 

@@ -81,9 +81,9 @@ def test_an_alarm_during_the_bake_prevents_promotion_though_it_has_recovered() -
 def test_rule_5_deployments_of_a_rollback_are_not_recorded() -> None:
     simulation = start_simulation()
     simulation.run()
-    known = list(simulation.ledger.releases(SERVICE))
+    releases = list(simulation.ledger.releases(SERVICE))
     assert record_deployment(COMPLETED, simulation.ports).next is NextState.DONE
-    assert list(simulation.ledger.releases(SERVICE)) == known
+    assert list(simulation.ledger.releases(SERVICE)) == releases
     simulation.ledger.acquire(SERVICE, "r", simulation.clock.now(), simulation.clock.now().replace(hour=23))
     assert "a rollback is in progress" in record_deployment(COMPLETED, simulation.ports).summary
 

@@ -39,9 +39,9 @@ def test_a_service_with_a_promoted_release_is_ready_and_its_definition_is_regist
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
-    found = simulation.services.definition(plan.targets[0].definition_arn)
-    assert found is not None
-    assert (found["status"], found["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
+    registered = simulation.services.definition(plan.targets[0].definition_arn)
+    assert registered is not None
+    assert (registered["status"], registered["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
 
 
 def test_no_rollback_is_available_without_a_promoted_release() -> None:
@@ -93,8 +93,8 @@ def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> Non
     simulation.ports.target_groups.health_check_path = "/healthz"  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    found, reason = verdict(plan, "health-check-is-unchanged")
-    assert found is Verdict.WARN
+    result, reason = verdict(plan, "health-check-is-unchanged")
+    assert result is Verdict.WARN
     assert "HealthCheckPath was '/health', is '/healthz'" in reason
 
 
@@ -123,15 +123,15 @@ def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
     simulation = ready()
     record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
-    first = simulation.ledger.standing_plan(SERVICE)
-    assert first is not None
+    first_plan = simulation.ledger.standing_plan(SERVICE)
+    assert first_plan is not None
     simulation.pass_time(minutes=59)
     assert prepare_standing_plan_if_due(SERVICE, simulation.ports) is None
     simulation.pass_time(minutes=2)
     adopt_running_releases(simulation.ports)
-    second = simulation.ledger.standing_plan(SERVICE)
-    assert second is not None
-    assert second.computed_at > first.computed_at
+    second_plan = simulation.ledger.standing_plan(SERVICE)
+    assert second_plan is not None
+    assert second_plan.computed_at > first_plan.computed_at
 
 
 @pytest.mark.parametrize("state", [PROMOTED, "candidate"])
@@ -184,10 +184,10 @@ def test_there_is_no_drift_if_cloudformation_records_the_running_definition() ->
 
 
 def test_drift_is_reported_with_the_fix() -> None:
-    said = list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
-    assert said is not None
-    assert "still records api:7, but api-last-known-good:2 runs" in said
-    assert "before you deploy" in said
+    drift = list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
+    assert drift is not None
+    assert "still records api:7, but api-last-known-good:2 runs" in drift
+    assert "before you deploy" in drift
 
 
 def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
@@ -197,9 +197,9 @@ def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
     service = SETTINGS.services[0].model_copy(update={"stack": "S"})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     simulation.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(simulation.arns["v2"],))
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
-    assert done.drift in simulation.notifications.sent[-1].message
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert "CloudFormation (stack S) still records macro-ai-production-task:2" in rollback.drift
+    assert rollback.drift in simulation.notifications.sent[-1].message
 
 
 class RefusesOne(FakeServices):
@@ -237,9 +237,9 @@ def test_the_standing_plan_stays_if_the_newest_release_can_not_be_registered() -
     """The function's role may be the cause of the refusal: no plan would be worse."""
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=96)
-    before = prepare_standing_plan(SERVICE, simulation.ports)
+    recorded_plan = prepare_standing_plan(SERVICE, simulation.ports)
     simulation.ship("v2", PROMOTED, hours_ago=48)
     refusing(simulation, "v2")
     with pytest.raises(CallRefused):
         prepare_standing_plan(SERVICE, simulation.ports)
-    assert simulation.ledger.standing_plan(SERVICE) == before
+    assert simulation.ledger.standing_plan(SERVICE) == recorded_plan

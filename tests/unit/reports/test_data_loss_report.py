@@ -11,33 +11,39 @@ EMPTY = DataLossReport(databases=1)
 
 
 def table(
-    name: str, before: int, after: int, gone: int, *, keys: tuple[str, ...] | None = None, **more: object
+    name: str,
+    rows_before: int,
+    rows_after: int,
+    removed_rows: int,
+    *,
+    keys: tuple[str, ...] | None = None,
+    **changes: object,
 ) -> TableDataLoss:
-    given = {"changed_rows": 0, "returned_rows": 0, "removed_keys": keys, "changed_keys": None if keys is None else ()}
-    lost = TableDataLoss(table=name, rows_before=before, rows_after=after, removed_rows=gone)
-    return TableDataLoss.model_validate({**dict(lost), **given, **more})
+    fields = {"changed_rows": 0, "returned_rows": 0, "removed_keys": keys, "changed_keys": None if keys is None else ()}
+    data_loss = TableDataLoss(table=name, rows_before=rows_before, rows_after=rows_after, removed_rows=removed_rows)
+    return TableDataLoss.model_validate({**dict(data_loss), **fields, **changes})
 
 
 def test_the_tables_that_lost_most_rows_come_first_and_the_report_counts_the_others() -> None:
     report = EMPTY
     for number in range(60):
         report = report.add_compared_table(table(f"t{number:02}", 100, 100 - number, number))
-    assert [one.table for one in report.tables[:2]] == ["t59", "t58"]
+    assert [table_loss.table for table_loss in report.tables[:2]] == ["t59", "t58"]
     assert (len(report.tables), report.more_tables, report.compared) == (50, 9, 60)
     assert "9 more tables differ" in format_data_loss(report)
 
 
 def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() -> None:
-    compared = EMPTY.add_compared_table(table("a", 1, 1, 0))
-    assert format_data_loss(compared)[0] == "the restore removed no row"
-    for partly in (
-        compared.add_counted_table(table("b", 5, 5, 0), "it took too long"),
-        compared.add_uncompared_table("c", "row security hides rows from role app"),
-        compared.evolve(unavailable="not done in 15 minutes"),
+    complete_comparison = EMPTY.add_compared_table(table("a", 1, 1, 0))
+    assert format_data_loss(complete_comparison)[0] == "the restore removed no row"
+    for incomplete_comparison in (
+        complete_comparison.add_counted_table(table("b", 5, 5, 0), "it took too long"),
+        complete_comparison.add_uncompared_table("c", "row security hides rows from role app"),
+        complete_comparison.evolve(unavailable="not done in 15 minutes"),
         EMPTY,
     ):
-        assert "the restore removed no row" not in format_data_loss(partly)
-    assert format_data_loss(compared.add_counted_table(table("b", 5, 5, 0), "it took too long")) == [
+        assert "the restore removed no row" not in format_data_loss(incomplete_comparison)
+    assert format_data_loss(complete_comparison.add_counted_table(table("b", 5, 5, 0), "it took too long")) == [
         "no difference was found in the tables that were compared, which are not all",
         "compared row by row: 1 table of 1 database",
         "only counted: b: 5 rows before, 5 after: it took too long",
@@ -47,23 +53,25 @@ def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() 
 def test_a_report_of_an_older_version_does_not_claim_a_complete_comparison() -> None:
     older = DataLossReport.model_validate({"tables": [], "more_tables": 0})
     assert format_data_loss(older) == ["no difference was found in the tables that were compared, which are not all"]
-    keyed = TableDataLoss(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
-    assert format_data_loss(DataLossReport(tables=(keyed,), more_keys={"a": 4})) == [
+    stored_table = TableDataLoss(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
+    assert format_data_loss(DataLossReport(tables=(stored_table,), more_keys={"a": 4})) == [
         "a: 3 rows before the restore, 1 after; gone: 1, 2; changed back: none; 4 more keys"
     ]
 
 
 def test_the_report_names_columns_of_one_side_alone_and_bounds_their_number() -> None:
-    narrower = table("a", 1, 1, 0, removed_columns=("nick",), returned_columns=("email",))
-    assert format_data_loss(EMPTY.add_compared_table(narrower))[0] == (
+    narrower_table = table("a", 1, 1, 0, removed_columns=("nick",), returned_columns=("email",))
+    assert format_data_loss(EMPTY.add_compared_table(narrower_table))[0] == (
         "a: 1 rows before the restore, 1 after; gone with all values: column nick; back: column email; "
         "gone: 0; changed back: 0"
     )
     assert EMPTY.add_compared_table(table("a", 1, 1, 0, returned_columns=("email",))).tables == (), (
         "a column that came back is not lost"
     )
-    wide = EMPTY.add_compared_table(table("a", 1, 1, 0, removed_columns=tuple(f"c{number}" for number in range(900))))
-    assert len(wide.model_dump_json()) < 1000
+    wide_comparison = EMPTY.add_compared_table(
+        table("a", 1, 1, 0, removed_columns=tuple(f"c{number}" for number in range(900)))
+    )
+    assert len(wide_comparison.model_dump_json()) < 1000
 
 
 def test_the_report_names_tables_of_one_side_alone() -> None:
@@ -102,7 +110,7 @@ def test_the_report_of_a_database_that_lost_everything_fits_into_a_document() ->
 
 def test_an_obligation_stored_without_a_service_belongs_to_the_rollbacks_own_service() -> None:
     stored = rollback(obligations=(Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}),))
-    old = stored.model_dump(mode="json", exclude={"database": True, "obligations": {"__all__": {"service"}}})
-    read = Rollback.model_validate(old)
-    assert read.database is None
-    assert read.service_of_obligation(read.obligations[0]) == SERVICE
+    old_document = stored.model_dump(mode="json", exclude={"database": True, "obligations": {"__all__": {"service"}}})
+    document = Rollback.model_validate(old_document)
+    assert document.database is None
+    assert document.service_of_obligation(document.obligations[0]) == SERVICE

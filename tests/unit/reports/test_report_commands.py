@@ -35,10 +35,10 @@ def assert_all_are_real(page: str) -> None:
         group.commands[verb].make_context(verb, words)  # parses without running
 
 
-def refused_rollback(given: dict[str, object]) -> DatabaseSimulation:
+def refused_rollback(execution_input: dict[str, object]) -> DatabaseSimulation:
     simulation = DatabaseSimulation(APPROVED)
     simulation.neon.restrict(BRANCH, "restore", "an import runs")
-    assert simulation.read(simulation.run(given)).outcome is Outcome.REFUSED
+    assert simulation.read(simulation.run(execution_input)).outcome is Outcome.REFUSED
     return simulation
 
 
@@ -74,7 +74,7 @@ def test_a_page_never_offers_to_start_a_release_that_can_not_work_with_the_schem
 
 
 @pytest.mark.parametrize(
-    ("given", "again"),
+    ("execution_input", "command"),
     [
         (FULL, f"--type full --service {SERVICE} --target-version v1"),
         (
@@ -87,9 +87,9 @@ def test_a_page_never_offers_to_start_a_release_that_can_not_work_with_the_schem
         ),
     ],
 )
-def test_a_refused_request_is_offered_again_with_its_options(given: dict[str, object], again: str) -> None:
-    page = refused_rollback(given).pages()[-1]
-    assert commands_in(page)[-1] == f"rollback start production {again}"
+def test_a_refused_request_is_offered_again_with_its_options(execution_input: dict[str, object], command: str) -> None:
+    page = refused_rollback(execution_input).pages()[-1]
+    assert commands_in(page)[-1] == f"rollback start production {command}"
     assert not any(start in page for start in STARTS)
     assert "Condition: v2 runs; the data is untouched" in page
     assert_all_are_real(page)
@@ -106,9 +106,9 @@ def test_a_request_that_lacks_an_approval_is_offered_with_one() -> None:
 def test_a_page_about_overwritten_data_offers_the_undo_and_no_start() -> None:
     simulation, rollback = rollback_that_failed_half_way()
     page = simulation.pages()[-1]
-    *_, undo, last = commands_in(page)
+    *_, undo, last_command = commands_in(page)
     assert undo == f"rollback undo production {rollback.id}"
-    assert last.startswith("rollback unfence production --service express-api")
+    assert last_command.startswith("rollback unfence production --service express-api")
     assert not any(start in page for start in STARTS)
     assert_all_are_real(page)
 
@@ -140,15 +140,15 @@ def test_a_page_about_a_service_alone_offers_the_emergency_start() -> None:
 def test_the_last_command_names_the_family_that_was_deployed_for_this_service() -> None:
     """The team's own family may look like one of ours: the name alone does not tell who registered it."""
     simulation = Simulation()
-    own, service = "web-rollback", simulation.service_settings
+    deployed_family, service = "web-rollback", simulation.service_settings
     for version, hours_ago in (("v1", 48), ("v2", 1)):
-        simulation.arns[version] = simulation.services.register_release(definition(version), own)
+        simulation.arns[version] = simulation.services.register_release(definition(version), deployed_family)
         simulation.services.run(simulation.arns[version], created_at=NOW - timedelta(hours=hours_ago))
         record_running(SERVICE, simulation.ports)
     good = min(simulation.ledger.releases(SERVICE), key=lambda one: one.first_deployed_at)
     promote(good, "by hand", simulation.ports)
     rollback = simulation.run()
-    family = f"{own}-last-known-good-production-{SERVICE}"
+    family = f"{deployed_family}-last-known-good-production-{SERVICE}"
     assert rollback.service is not None
     assert f"/{family}:" in str(rollback.service.target_definition_arn)
     assert any(f"--task-definition {family} " in command for command in next_commands(rollback, service))

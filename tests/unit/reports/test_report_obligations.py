@@ -11,14 +11,14 @@ from rollback.reports.obligations import format_obligations
 FLAGS = {"DynamicScalingInSuspended": True, "DynamicScalingOutSuspended": True, "ScheduledScalingSuspended": False}
 
 
-def line_about(kind: ObligationKind, before: dict[str, Any], handed_to: str | None = None) -> str:
-    obligation = Obligation(kind=kind, before=before, handed_to=handed_to)
+def line_about(kind: ObligationKind, recorded: dict[str, Any], handed_to: str | None = None) -> str:
+    obligation = Obligation(kind=kind, before=recorded, handed_to=handed_to)
     (line,) = format_obligations(rollback(obligations=(obligation,)))
     return line
 
 
 @pytest.mark.parametrize(
-    ("kind", "before", "setting"),
+    ("kind", "recorded", "setting"),
     [
         (ObligationKind.FENCE, {"desired_count": 2}, f"desired count of {SERVICE}, recorded value 2"),
         (ObligationKind.FENCE, {"count": 2}, f'desired count of {SERVICE}, recorded value {{"count": 2}}'),
@@ -51,8 +51,8 @@ def line_about(kind: ObligationKind, before: dict[str, Any], handed_to: str | No
         ),
     ],
 )
-def test_each_kind_of_setting_has_its_words(kind: ObligationKind, before: dict[str, Any], setting: str) -> None:
-    assert line_about(kind, before) == f"To restore: {setting}; another report follows if that fails"
+def test_each_kind_of_setting_has_its_words(kind: ObligationKind, recorded: dict[str, Any], setting: str) -> None:
+    assert line_about(kind, recorded) == f"To restore: {setting}; another report follows if that fails"
 
 
 def test_a_setting_that_is_left_to_an_operator_comes_with_its_command() -> None:

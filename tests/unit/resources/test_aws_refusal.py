@@ -12,16 +12,16 @@ SERVICE = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
 POLICY = "arn:aws:organizations::123456789012:policy/o-1/service_control_policy/p-1"
 
 
-def said(how: str, on: str = f" on resource: {SERVICE}") -> str:
-    return f"User: {ROLE} is not authorized to perform: ecs:UpdateService{on}{how}"
+def said(wording: str, resource_clause: str = f" on resource: {SERVICE}") -> str:
+    return f"User: {ROLE} is not authorized to perform: ecs:UpdateService{resource_clause}{wording}"
 
 
-def sentence(message: str, on: str = "prod/web") -> str:
-    return str(refused("ecs:UpdateService", on, "AccessDeniedException", message, RefusalKind.ACCESS))
+def sentence(message: str, target: str = "prod/web") -> str:
+    return str(refused("ecs:UpdateService", target, "AccessDeniedException", message, RefusalKind.ACCESS))
 
 
 @pytest.mark.parametrize(
-    ("how", "is_explicit"),
+    ("wording", "is_explicit"),
     [
         ("", False),
         (" because no identity-based policy allows the ecs:UpdateService action", False),
@@ -34,16 +34,16 @@ def sentence(message: str, on: str = "prod/web") -> str:
         (f" with an explicit deny in a service control policy: {POLICY}", True),
     ],
 )
-def test_each_wording_of_a_denial_is_taken_apart(how: str, *, is_explicit: bool) -> None:
-    denial = Denial.parse(said(how))
-    assert denial == Denial("ecs:UpdateService", SERVICE, ROLE, how.strip())
+def test_each_wording_of_a_denial_is_taken_apart(wording: str, *, is_explicit: bool) -> None:
+    denial = Denial.parse(said(wording))
+    assert denial == Denial("ecs:UpdateService", SERVICE, ROLE, wording.strip())
     assert denial.is_explicit is is_explicit
 
 
 @pytest.mark.parametrize(
     ("message", "action", "resource"),
     [
-        (said(" because no identity-based policy allows the action", on=""), "ecs:UpdateService", ""),
+        (said(" because no identity-based policy allows the action", resource_clause=""), "ecs:UpdateService", ""),
         (f'is not authorized to perform: sns:Publish on resource: "{SERVICE}"', "sns:Publish", SERVICE),
         (f"User: x is not authorized to perform: kms:Decrypt on resource: {SERVICE}.", "kms:Decrypt", SERVICE),
         (f"{said('')}\n  (Service: AmazonECS)", "ecs:UpdateService", SERVICE),
@@ -58,9 +58,9 @@ def test_what_a_service_leaves_out_or_adds_is_lived_with(message: str, action: s
 @pytest.mark.parametrize("message", ["", "You are not authorized to perform this operation.", "Access Denied"])
 def test_another_wording_is_told_as_it_is(message: str) -> None:
     assert Denial.parse(message) is None
-    told = sentence(message)
-    assert told.startswith("AWS refused ecs:UpdateService on prod/web (AccessDeniedException: ")
-    assert told.endswith('add to the caller\'s policy: {"Effect":"Allow","Action":"ecs:UpdateService","Resource":"*"}')
+    text = sentence(message)
+    assert text.startswith("AWS refused ecs:UpdateService on prod/web (AccessDeniedException: ")
+    assert text.endswith('add to the caller\'s policy: {"Effect":"Allow","Action":"ecs:UpdateService","Resource":"*"}')
 
 
 def test_a_missing_permission_is_told_with_the_statement_that_gives_it() -> None:
@@ -72,9 +72,9 @@ def test_a_missing_permission_is_told_with_the_statement_that_gives_it() -> None
 
 
 def test_an_explicit_deny_offers_no_permission_since_none_would_help() -> None:
-    told = sentence(said(f" with an explicit deny in a service control policy: {POLICY}"))
-    assert "Allow" not in told
-    assert f"with an explicit deny in a service control policy: {POLICY} (AccessDeniedException); an explicit" in told
+    text = sentence(said(f" with an explicit deny in a service control policy: {POLICY}"))
+    assert "Allow" not in text
+    assert f"with an explicit deny in a service control policy: {POLICY} (AccessDeniedException); an explicit" in text
 
 
 def test_a_call_that_needs_another_permission_names_both() -> None:
@@ -86,8 +86,8 @@ def test_a_call_that_needs_another_permission_names_both() -> None:
 
 
 def test_a_resources_own_policy_must_name_the_role() -> None:
-    told = sentence(said(" because no resource-based policy allows the ecs:UpdateService action"))
-    statement = json.loads(told.partition("add to the resource-based policy: ")[2])
+    text = sentence(said(" because no resource-based policy allows the ecs:UpdateService action"))
+    statement = json.loads(text.partition("add to the resource-based policy: ")[2])
     assert statement["Principal"] == {"AWS": "arn:aws:iam::123456789012:role/macro-ai-production-service"}
 
 

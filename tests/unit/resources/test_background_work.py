@@ -29,8 +29,8 @@ def checks(work: BackgroundWork, *workers: ClientSession, replaces_data: bool = 
     return {check.name: check for check in judge_background_work(work, workers, replaces_data=replaces_data)}
 
 
-def failed(found: dict[str, Check]) -> set[str]:
-    return {name for name, check in found.items() if check.verdict is Verdict.FAIL}
+def failed(results: dict[str, Check]) -> set[str]:
+    return {name for name, check in results.items() if check.verdict is Verdict.FAIL}
 
 
 def test_without_any_all_checks_pass() -> None:
@@ -38,7 +38,7 @@ def test_without_any_all_checks_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("work", "name", "said"),
+    ("work", "name", "text"),
     [
         (BackgroundWork(slots=(SLOT,)), "no-replication-slots", "to_kafka (pgoutput, database app)"),
         (BackgroundWork(subscriptions=(FROM_SHOP,)), "no-subscriptions", "from_shop (database app)"),
@@ -46,19 +46,19 @@ def test_without_any_all_checks_pass() -> None:
     ],
 )
 def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
-    work: BackgroundWork, name: str, said: str
+    work: BackgroundWork, name: str, text: str
 ) -> None:
-    found = checks(work)
-    assert failed(found) == {name}
-    assert found[name].is_forceable
-    assert said in found[name].reason
-    assert "--force" in found[name].reason
+    results = checks(work)
+    assert failed(results) == {name}
+    assert results[name].is_forceable
+    assert text in results[name].reason
+    assert "--force" in results[name].reason
 
 
 def test_a_worker_that_is_connected_is_a_refusal_too() -> None:
-    found = checks(BackgroundWork(), WORKER_OF_ONE)
-    assert failed(found) == {"no-background-workers"}
-    assert "logical replication apply worker as owner in database app" in found["no-background-workers"].reason
+    results = checks(BackgroundWork(), WORKER_OF_ONE)
+    assert failed(results) == {"no-background-workers"}
+    assert "logical replication apply worker as owner in database app" in results["no-background-workers"].reason
 
 
 def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> None:
@@ -72,10 +72,10 @@ def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> Non
 
 
 def test_what_could_not_be_looked_at_is_told_as_that() -> None:
-    found = checks(BackgroundWork(unreadable_parts=("jobs of pg_cron of other roles (row security)",)))
-    seen = found["background-work-is-seen"]
-    assert seen.verdict is Verdict.WARN
-    assert "not checked: jobs of pg_cron of other roles (row security)" in seen.reason
+    results = checks(BackgroundWork(unreadable_parts=("jobs of pg_cron of other roles (row security)",)))
+    visibility_check = results["background-work-is-seen"]
+    assert visibility_check.verdict is Verdict.WARN
+    assert "not checked: jobs of pg_cron of other roles (row security)" in visibility_check.reason
 
 
 @pytest.mark.parametrize("kind", WAYS)
@@ -111,8 +111,8 @@ def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not
     scenario.sql.background[scenario.branch_id] = BackgroundWork(subscriptions=(FROM_SHOP,))
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
-    lost = [note for note in scenario.progress.notes if note.startswith("the restore removed")]
-    assert lost == [f"the restore removed replication slot {SLOT}: set up its consumers again"]
+    notes = [note for note in scenario.progress.notes if note.startswith("the restore removed")]
+    assert notes == [f"the restore removed replication slot {SLOT}: set up its consumers again"]
     assert any(note.startswith("overridden by force: no-replication-slots") for note in scenario.progress.notes)
 
 

@@ -69,17 +69,17 @@ PASSING = (
 )
 
 
-@pytest.mark.parametrize(("said", "kind"), PERMANENT)
-def test_what_only_an_operator_can_mend_is_permanent_and_says_what_to_do(said: str, kind: RefusalKind) -> None:
-    failure = classify_permanent_failure(_AT + said)
+@pytest.mark.parametrize(("message", "kind"), PERMANENT)
+def test_what_only_an_operator_can_mend_is_permanent_and_says_what_to_do(message: str, kind: RefusalKind) -> None:
+    failure = classify_permanent_failure(_AT + message)
     assert failure is not None
     assert failure.kind is kind
     assert failure.remedy
 
 
-@pytest.mark.parametrize("said", PASSING)
-def test_what_passes_by_itself_is_not_permanent(said: str) -> None:
-    assert classify_permanent_failure(_AT + said) is None
+@pytest.mark.parametrize("message", PASSING)
+def test_what_passes_by_itself_is_not_permanent(message: str) -> None:
+    assert classify_permanent_failure(_AT + message) is None
 
 
 @pytest.mark.parametrize("sqlstate", ["28P01", "28000", "3D000", "42501"])

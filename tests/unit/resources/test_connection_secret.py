@@ -22,9 +22,9 @@ def keyed(uri: SecretStr) -> SecretStr:
 
 def test_the_whole_secret_or_one_key_of_it_is_replaced() -> None:
     assert with_uri(OLD, WHOLE, NEW) == NEW
-    replaced = json.loads(with_uri(keyed(OLD), KEYED, NEW).get_secret_value())
-    assert replaced == {"SESSION": "kept", "URL": NEW.get_secret_value(), "PORT": 8080}
-    assert list(replaced) == ["SESSION", "URL", "PORT"]
+    secret_fields = json.loads(with_uri(keyed(OLD), KEYED, NEW).get_secret_value())
+    assert secret_fields == {"SESSION": "kept", "URL": NEW.get_secret_value(), "PORT": 8080}
+    assert list(secret_fields) == ["SESSION", "URL", "PORT"]
 
 
 @pytest.mark.parametrize(("secret", "keys"), [(OLD, WHOLE), (keyed(OLD), KEYED), (POOLED, WHOLE)])
@@ -35,9 +35,9 @@ def test_what_is_written_is_found_written(secret: SecretStr, keys: SecretKeys) -
 
 @pytest.mark.parametrize("secret", [SecretStr("plain"), SecretStr("[1]"), SecretStr("{}"), keyed(OLD)])
 def test_a_key_that_is_not_there_is_told_without_what_is(secret: SecretStr) -> None:
-    with pytest.raises(InvalidRequest, match="no JSON object with the key 'DATABASE'") as told:
+    with pytest.raises(InvalidRequest, match="no JSON object with the key 'DATABASE'") as error_info:
         with_uri(secret, SecretKeys(address="DATABASE"), NEW)
-    assert secret.get_secret_value() not in str(told.value)
+    assert secret.get_secret_value() not in str(error_info.value)
 
 
 def test_who_comes_by_the_pooler_is_told_the_pooler() -> None:
@@ -53,7 +53,7 @@ def test_the_token_is_one_that_secrets_manager_takes_and_a_retry_s_is_the_same()
 
 
 @pytest.mark.parametrize(
-    ("current", "neon", "written"),
+    ("current", "neon", "changed_fields"),
     [
         (  # the host only: scheme, role, database, port and query are the application's
             "postgresql+asyncpg://app_rw:s%2Fe@ep-old.neon.tech:5432/orders?sslmode=require&application_name=api",
@@ -88,27 +88,37 @@ def test_the_token_is_one_that_secrets_manager_takes_and_a_retry_s_is_the_same()
         ("not set yet", "postgresql://o:x@ep-new.neon.tech/db", "postgresql://o:x@ep-new.neon.tech/db"),
     ],
 )
-def test_only_the_host_is_written_anew(current: str, neon: str, written: str) -> None:
+def test_only_the_host_is_written_anew(current: str, neon: str, changed_fields: str) -> None:
     """https://neon.com/docs/guides/protected-branches: new passwords for the roles of a protected branch's child."""
-    assert with_uri(SecretStr(current), WHOLE, SecretStr(neon)).get_secret_value() == written
-    assert has_uri(SecretStr(written), WHOLE, SecretStr(neon))
+    assert with_uri(SecretStr(current), WHOLE, SecretStr(neon)).get_secret_value() == changed_fields
+    assert has_uri(SecretStr(changed_fields), WHOLE, SecretStr(neon))
 
 
 def test_a_host_with_a_key_of_its_own_is_written_with_the_password_of_the_same_role() -> None:
     keys = SecretKeys(address="host", role="username", password="password")
-    before = {"host": "ep-old-pooler.neon.tech", "port": 5432, "username": "app", "password": "old", "dbname": "orders"}
-    secret = SecretStr(json.dumps(before))
+    stored_fields = {
+        "host": "ep-old-pooler.neon.tech",
+        "port": 5432,
+        "username": "app",
+        "password": "old",
+        "dbname": "orders",
+    }
+    secret = SecretStr(json.dumps(stored_fields))
     assert (is_pooled(secret, keys), role_in(secret, keys)) == (True, "app")
     of_role = SecretStr("postgresql://app:n%23w@ep-new-pooler.neon.tech/neondb")
-    written = with_uri(secret, keys, of_role)
-    assert json.loads(written.get_secret_value()) == {**before, "host": "ep-new-pooler.neon.tech", "password": "n#w"}
-    assert has_uri(written, keys, of_role)
+    changed_secret = with_uri(secret, keys, of_role)
+    assert json.loads(changed_secret.get_secret_value()) == {
+        **stored_fields,
+        "host": "ep-new-pooler.neon.tech",
+        "password": "n#w",
+    }
+    assert has_uri(changed_secret, keys, of_role)
     of_owner = SecretStr("postgresql://neondb_owner:theirs@ep-new-pooler.neon.tech/neondb")
-    kept = json.loads(with_uri(secret, keys, of_owner).get_secret_value())
-    assert kept == {**before, "host": "ep-new-pooler.neon.tech"}
+    owner_fields = json.loads(with_uri(secret, keys, of_owner).get_secret_value())
+    assert owner_fields == {**stored_fields, "host": "ep-new-pooler.neon.tech"}
 
 
 def test_an_address_that_cannot_be_read_is_told_without_what_it_is() -> None:
-    with pytest.raises(InvalidRequest, match="can't be read") as told:
+    with pytest.raises(InvalidRequest, match="can't be read") as error_info:
         with_uri(SecretStr("postgres://app:a/b@ep-old.neon.tech/orders"), WHOLE, NEW)
-    assert "a/b" not in str(told.value)
+    assert "a/b" not in str(error_info.value)

@@ -14,10 +14,10 @@ NOW = datetime(2026, 3, 1, 3, 0, 0, 500_000, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def branch(**more: Any) -> Branch:
-    given = {"id": "br-1", "name": "main", "current_state": "ready", "default": True, "protected": False,
-             "created_at": NOW - 48 * HOUR, "updated_at": NOW, **more}  # fmt: skip
-    return Branch.model_validate(given)
+def branch(**changes: Any) -> Branch:
+    fields = {"id": "br-1", "name": "main", "current_state": "ready", "default": True, "protected": False,
+             "created_at": NOW - 48 * HOUR, "updated_at": NOW, **changes}  # fmt: skip
+    return Branch.model_validate(fields)
 
 
 def operation(status: str, age: timedelta = timedelta(0)) -> Operation:
@@ -40,19 +40,19 @@ def test_a_time_is_sent_in_utc_to_the_millisecond() -> None:
 
 
 def test_an_lsn_is_text_in_a_document() -> None:
-    found = branch(parent_id="br-0", parent_lsn="0/16B3748")
-    assert found.model_dump(mode="json")["parent_lsn"] == "0/16B3748"
-    assert Branch.model_validate_json(found.model_dump_json()) == found
+    parsed_branch = branch(parent_id="br-0", parent_lsn="0/16B3748")
+    assert parsed_branch.model_dump(mode="json")["parent_lsn"] == "0/16B3748"
+    assert Branch.model_validate_json(parsed_branch.model_dump_json()) == parsed_branch
 
 
 def test_what_neon_leaves_empty_is_absent() -> None:
-    found = branch(parent_id="", parent_lsn="", parent_timestamp="", last_reset_at="")
-    assert (found.parent_lsn, found.parent_timestamp, found.last_reset_at) == (None, None, None)
-    assert found.is_root
+    parsed_branch = branch(parent_id="", parent_lsn="", parent_timestamp="", last_reset_at="")
+    assert (parsed_branch.parent_lsn, parsed_branch.parent_timestamp, parsed_branch.last_reset_at) == (None, None, None)
+    assert parsed_branch.is_root
 
 
 @pytest.mark.parametrize(
-    ("state", "pending", "ready"),
+    ("state", "pending_state", "ready"),
     [
         ("ready", None, True),
         ("ready", "ready", True),
@@ -68,9 +68,11 @@ def test_what_neon_leaves_empty_is_absent() -> None:
         ("a state of tomorrow", None, False),
     ],
 )
-def test_only_a_branch_at_rest_is_ready_and_an_archived_one_is(state: str, pending: str | None, ready: bool) -> None:
+def test_only_a_branch_at_rest_is_ready_and_an_archived_one_is(
+    state: str, pending_state: str | None, ready: bool
+) -> None:
     """`BranchState` of Neon's specification; "No action is required to unarchive a branch" (Branch archiving)."""
-    assert branch(current_state=state, pending_state=pending).is_ready is ready
+    assert branch(current_state=state, pending_state=pending_state).is_ready is ready
 
 
 def test_the_window_is_what_the_project_keeps_and_begins_again_with_a_restore() -> None:
@@ -87,11 +89,11 @@ def test_the_margin_is_for_the_end_of_the_retention_which_moves_and_not_for_the_
     """A hotfix minutes after a restore can go back: the history since the restore does not get shorter meanwhile."""
     project = Project(id="p", name="p", history_retention_seconds=86_400)
     minute, margin = timedelta(minutes=1), timedelta(minutes=10)
-    restored = restore_window(project, branch(last_reset_at=NOW - 20 * minute), NOW)
-    assert restored.contains(NOW - 19 * minute, margin=margin)
-    moving = restore_window(project, branch(), NOW)
-    assert not moving.contains(NOW - 24 * HOUR + 9 * minute, margin=margin)
-    assert moving.contains(NOW - 24 * HOUR + 11 * minute, margin=margin)
+    window_after_restore = restore_window(project, branch(last_reset_at=NOW - 20 * minute), NOW)
+    assert window_after_restore.contains(NOW - 19 * minute, margin=margin)
+    moving_window = restore_window(project, branch(), NOW)
+    assert not moving_window.contains(NOW - 24 * HOUR + 9 * minute, margin=margin)
+    assert moving_window.contains(NOW - 24 * HOUR + 11 * minute, margin=margin)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +132,12 @@ def test_a_plan_allows_so_many_roots_and_of_others_it_is_not_known(plan: str, ro
     ],
 )
 def test_an_operation_with_an_unknown_status_is_unfinished(status: str, succeeded: bool, failed: bool) -> None:
-    now = operation(status)
-    assert (now.has_succeeded, now.has_failed(NOW), now.is_over(NOW)) == (succeeded, failed, succeeded or failed)
+    current_operation = operation(status)
+    assert (current_operation.has_succeeded, current_operation.has_failed(NOW), current_operation.is_over(NOW)) == (
+        succeeded,
+        failed,
+        succeeded or failed,
+    )
 
 
 def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> None:
@@ -160,8 +166,8 @@ def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> Non
     ],
 )
 def test_each_refusal_of_neon_has_its_cause(status: int, message: str, changes: bool, error: str) -> None:
-    found = translate_response("POST /x", status, {"message": message, "request_id": "r-1"}, None, changes=changes)
-    assert type(found).__name__ == error
-    assert isinstance(found, ExternalServiceError)
-    assert f"POST /x failed: {status}" in str(found)
-    assert "r-1" in str(found)
+    failure = translate_response("POST /x", status, {"message": message, "request_id": "r-1"}, None, changes=changes)
+    assert type(failure).__name__ == error
+    assert isinstance(failure, ExternalServiceError)
+    assert f"POST /x failed: {status}" in str(failure)
+    assert "r-1" in str(failure)

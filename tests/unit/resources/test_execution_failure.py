@@ -20,7 +20,7 @@ def of_lambda(kind: str, message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("error", "cause", "wanted"),
+    ("error", "cause", "expected_text"),
     [
         ("CallRefused", of_lambda("CallRefused", "AWS refused it"), "AWS refused it"),
         ("ExternalServiceError", of_lambda("ExternalServiceError", "no answer.\nLook again."), "no answer. Look again"),
@@ -43,8 +43,8 @@ def of_lambda(kind: str, message: str) -> str:
         ("X", "\x1b[31mred\x00\r\nsecond line", "X: \ufffd[31mred\ufffd second line"),
     ],
 )
-def test_a_failure_is_told_in_words(error: object, cause: object, wanted: str) -> None:
-    assert ExecutionFailure.read(error, cause).text == wanted
+def test_a_failure_is_told_in_words(error: object, cause: object, expected_text: str) -> None:
+    assert ExecutionFailure.read(error, cause).text == expected_text
 
 
 def test_the_name_of_the_error_stays_to_be_compared() -> None:
@@ -93,12 +93,12 @@ def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("by", "why"),
+    ("by", "reason"),
     [("catch", "Why: KeyError: 'before'"), ("event", "Why: its execution ended as FAILED: KeyError: 'before'")],
 )
 def test_a_page_says_why_without_json_and_without_a_stack_trace(
-    by: str, why: str, monkeypatch: pytest.MonkeyPatch
+    by: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = told_to_people(monkeypatch, by=by)
-    assert why in page.splitlines()
+    assert reason in page.splitlines()
     assert not any(word in page for word in ("errorMessage", "stackTrace", "/var/task"))

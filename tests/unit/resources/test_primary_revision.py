@@ -14,21 +14,21 @@ LATER, ENDED = NOW + timedelta(minutes=5), NOW + timedelta(minutes=8)
 
 
 def primary(rollout: str = "COMPLETED", **changes: object) -> Deployment:
-    given = {"id": "ecs-svc/2", "is_primary": True, "definition_arn": "d/1", "rollout_state": rollout}
-    return Deployment.model_validate({**given, "running_count": 2, "created_at": NOW, **changes})
+    fields = {"id": "ecs-svc/2", "is_primary": True, "definition_arn": "d/1", "rollout_state": rollout}
+    return Deployment.model_validate({**fields, "running_count": 2, "created_at": NOW, **changes})
 
 
 def newest(status: str, **changes: object) -> ServiceDeployment:
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "arn": "sd",
         "status": status,
         "target_definition_arn": "d/1",
         "target_revision_arn": BAD,
     }
-    given |= {"source_definition_arn": "d/1", "source_revision_arn": GOOD, "created_at": NOW}
+    fields |= {"source_definition_arn": "d/1", "source_revision_arn": GOOD, "created_at": NOW}
     if status.startswith("ROLLBACK"):
-        given["rollback_revision_arn"] = GOOD
-    return ServiceDeployment.model_validate({**given, **changes})
+        fields["rollback_revision_arn"] = GOOD
+    return ServiceDeployment.model_validate({**fields, **changes})
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_where_ecs_does_not_say_yet_what_it_goes_back_to_nothing_is_known() -> N
 
 def test_a_failed_deployment_beside_primary_says_that_primary_is_not_the_target() -> None:
     """ECS has gone back, and DescribeServiceDeployments still says IN_PROGRESS."""
-    failed = primary("FAILED", id="ecs-svc/1", is_primary=False)
-    beside = [primary("IN_PROGRESS", created_at=LATER), failed]
-    assert primary_revision(beside, newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
+    failed_deployment = primary("FAILED", id="ecs-svc/1", is_primary=False)
+    deployments = [primary("IN_PROGRESS", created_at=LATER), failed_deployment]
+    assert primary_revision(deployments, newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
 
 
 def test_a_primary_from_before_the_newest_service_deployment_is_not_its_target() -> None:
-    before = primary("IN_PROGRESS", created_at=NOW - timedelta(hours=1))
-    assert primary_revision([before], newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
+    earlier_primary = primary("IN_PROGRESS", created_at=NOW - timedelta(hours=1))
+    assert primary_revision([earlier_primary], newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
 
 
 def test_a_revision_that_is_not_among_the_current_ones_does_not_run() -> None:
@@ -82,10 +82,10 @@ def test_a_revision_that_is_not_among_the_current_ones_does_not_run() -> None:
 
 
 def test_a_primary_that_began_after_the_newest_had_ended_is_of_one_that_is_not_listed_yet() -> None:
-    ended = newest("SUCCESSFUL", finished_at=ENDED)
-    again = primary("IN_PROGRESS", created_at=ENDED + timedelta(minutes=1))
-    assert primary_revision([again], ended, {BAD}, {BAD: "d/1"}) is None
-    assert primary_revision([primary(created_at=LATER)], ended, {BAD}, SAME) == BAD
+    ended_deployment = newest("SUCCESSFUL", finished_at=ENDED)
+    later_primary = primary("IN_PROGRESS", created_at=ENDED + timedelta(minutes=1))
+    assert primary_revision([later_primary], ended_deployment, {BAD}, {BAD: "d/1"}) is None
+    assert primary_revision([primary(created_at=LATER)], ended_deployment, {BAD}, SAME) == BAD
 
 
 def test_another_definition_tells_by_itself() -> None:

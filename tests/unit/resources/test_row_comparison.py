@@ -20,28 +20,31 @@ def keyless(rows: list[int]) -> list[RowDigest]:
     return sorted(RowDigest(row, "", 0, copies) for row, copies in Counter(rows).items())
 
 
-@given(before=KEYED, after=KEYED)
-def test_keyed_rows_are_gone_changed_or_back(before: dict[int, int], after: dict[int, int]) -> None:
-    found = compare_rows(keyed(before), keyed(after), 100)
-    assert found.gone_keys == tuple(sorted(f"[{key}]" for key in before.keys() - after.keys()))
-    assert found.changed_keys == tuple(
-        sorted(f"[{key}]" for key in before.keys() & after.keys() if before[key] != after[key])
+@given(source_rows=KEYED, current_rows=KEYED)
+def test_keyed_rows_are_gone_changed_or_back(source_rows: dict[int, int], current_rows: dict[int, int]) -> None:
+    comparison = compare_rows(keyed(source_rows), keyed(current_rows), 100)
+    assert comparison.gone_keys == tuple(sorted(f"[{key}]" for key in source_rows.keys() - current_rows.keys()))
+    assert comparison.changed_keys == tuple(
+        sorted(f"[{key}]" for key in source_rows.keys() & current_rows.keys() if source_rows[key] != current_rows[key])
     )
-    assert (found.gone, found.changed) == (len(found.gone_keys), len(found.changed_keys))
-    assert found.back == len(after.keys() - before.keys())
+    assert (comparison.gone, comparison.changed) == (len(comparison.gone_keys), len(comparison.changed_keys))
+    assert comparison.back == len(current_rows.keys() - source_rows.keys())
 
 
-@given(before=KEYLESS, after=KEYLESS)
-def test_rows_without_a_key_are_counted_by_their_copies(before: list[int], after: list[int]) -> None:
-    found = compare_rows(keyless(before), keyless(after), 100)
-    gone, back = Counter(before) - Counter(after), Counter(after) - Counter(before)
-    assert found == RowDifference(gone=gone.total(), back=back.total())
+@given(source_rows=KEYLESS, current_rows=KEYLESS)
+def test_rows_without_a_key_are_counted_by_their_copies(source_rows: list[int], current_rows: list[int]) -> None:
+    comparison = compare_rows(keyless(source_rows), keyless(current_rows), 100)
+    removed_rows, returned_rows = (
+        Counter(source_rows) - Counter(current_rows),
+        Counter(current_rows) - Counter(source_rows),
+    )
+    assert comparison == RowDifference(gone=removed_rows.total(), back=returned_rows.total())
 
 
 def test_examples_are_few_and_counts_are_exact() -> None:
-    before = [RowDigest(number, f"[{number}]", 0) for number in range(1000)]
-    found = compare_rows(before, iter(()), 5)
-    assert (found.gone, len(found.gone_keys)) == (1000, 5)
+    source_rows = [RowDigest(number, f"[{number}]", 0) for number in range(1000)]
+    comparison = compare_rows(source_rows, iter(()), 5)
+    assert (comparison.gone, len(comparison.gone_keys)) == (1000, 5)
 
 
 def test_sides_in_another_order_are_refused() -> None:
@@ -50,5 +53,5 @@ def test_sides_in_another_order_are_refused() -> None:
 
 
 def test_only_buckets_that_differ_are_read() -> None:
-    one, other = Bucket(rows=1, digest="7"), Bucket(rows=1, digest="8")
-    assert differing_buckets({1: one, 2: one, 3: one}, {1: one, 2: other, 4: one}) == (2, 3, 4)
+    bucket, other_bucket = Bucket(rows=1, digest="7"), Bucket(rows=1, digest="8")
+    assert differing_buckets({1: bucket, 2: bucket, 3: bucket}, {1: bucket, 2: other_bucket, 4: bucket}) == (2, 3, 4)

@@ -28,41 +28,41 @@ def test_an_answer_of_ecs_has_the_normal_form_and_the_fingerprint_that_it_always
 def everywhere(value: Any, added: dict[str, Any]) -> Any:
     """The value with more members in each structure of it."""
     if isinstance(value, dict):
-        return {**{name: everywhere(inner, added) for name, inner in value.items()}, **added}
-    return [everywhere(inner, added) for inner in value] if isinstance(value, list) else value
+        return {**{name: everywhere(member, added) for name, member in value.items()}, **added}
+    return [everywhere(member, added) for member in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_members_that_aws_adds_anywhere_change_nothing(path: Path) -> None:
     golden = json.loads(path.read_text())
-    more = golden["answer"]
+    answer = golden["answer"]
     maps = {"options", "dockerLabels", "driverOpts", "labels"}  # the keys of these are the team's own
     containers = [
-        {name: inner if name in maps | {"logConfiguration"} else everywhere(inner, {"ofTomorrow": False})
-         for name, inner in one.items()} | {"ofTomorrow": {"deep": [1]}}
-        for one in more["containerDefinitions"]
+        {name: member if name in maps | {"logConfiguration"} else everywhere(member, {"ofTomorrow": False})
+         for name, member in container.items()} | {"ofTomorrow": {"deep": [1]}}
+        for container in answer["containerDefinitions"]
     ]  # fmt: skip
-    more = {**more, "containerDefinitions": containers, "deleteRequestedAt": 1.5, "ofTomorrow": {"enabled": True}}
-    assert fingerprint(more, golden["images"]) == golden["fingerprint"]
+    answer = {**answer, "containerDefinitions": containers, "deleteRequestedAt": 1.5, "ofTomorrow": {"enabled": True}}
+    assert fingerprint(answer, golden["images"]) == golden["fingerprint"]
 
 
 def test_what_is_not_known_is_stored_all_the_same() -> None:
-    more = definition("v1", ofTomorrow={"enabled": True}, deleteRequestedAt=1.5, registeredBy="arn:x")
-    more["containerDefinitions"][0]["ofTomorrow"] = 1
-    stored = normalised_definition(more, {})
+    task_definition = definition("v1", ofTomorrow={"enabled": True}, deleteRequestedAt=1.5, registeredBy="arn:x")
+    task_definition["containerDefinitions"][0]["ofTomorrow"] = 1
+    stored = normalised_definition(task_definition, {})
     assert stored["ofTomorrow"] == {"enabled": True}
     assert stored["containerDefinitions"][0]["ofTomorrow"] == 1
     assert stored.keys().isdisjoint({"deleteRequestedAt", "registeredBy", "taskDefinitionArn", "status", "family"})
-    assert fingerprint({**stored, "family": "again"}, {}) == fingerprint(more, {})
+    assert fingerprint({**stored, "family": "again"}, {}) == fingerprint(task_definition, {})
 
 
 @pytest.mark.parametrize(
     ("member", "value"), [("essential", False), ("readonlyRootFilesystem", True), ("versionConsistency", "disabled")]
 )
 def test_a_value_that_is_no_default_is_another_release(member: str, value: object) -> None:
-    other = definition("v1")
-    other["containerDefinitions"][0][member] = value
-    assert fingerprint(other, {}) != fingerprint(definition("v1"), {})
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"][0][member] = value
+    assert fingerprint(task_definition, {}) != fingerprint(definition("v1"), {})
 
 
 def test_the_allow_list_is_what_the_sdk_takes_and_no_more() -> None:
@@ -72,8 +72,14 @@ def test_the_allow_list_is_what_the_sdk_takes_and_no_more() -> None:
 
 
 def members(allowed: Any, path: str = "") -> set[str]:
-    here = {f"{path}{name}" for name in allowed}
-    return here.union(*(members(inner, f"{path}{name}.") for name, inner in allowed.items() if inner is not None))
+    paths = {f"{path}{name}" for name in allowed}
+    return paths.union(
+        *(
+            members(allowed_members, f"{path}{name}.")
+            for name, allowed_members in allowed.items()
+            if allowed_members is not None
+        )
+    )
 
 
 def taken(shape: Any, path: str = "") -> set[str]:
@@ -82,7 +88,7 @@ def taken(shape: Any, path: str = "") -> set[str]:
     if shape.type_name != "structure":
         return set()
     return {f"{path}{name}" for name in shape.members}.union(
-        *(taken(inner, f"{path}{name}.") for name, inner in shape.members.items())
+        *(taken(member_shape, f"{path}{name}.") for name, member_shape in shape.members.items())
     )
 
 
@@ -90,29 +96,29 @@ def taken(shape: Any, path: str = "") -> set[str]:
 
 
 def test_a_release_that_was_recorded_under_the_former_fingerprint_is_found() -> None:
-    old = release("v1", fingerprint=FORMER, definition_arn="arn:elsewhere:1")
+    old_release = release("v1", fingerprint=FORMER, definition_arn="arn:elsewhere:1")
     assert former_fingerprint(definition("v1"), {}) == FORMER
-    assert find_matching_release(build_identity(definition("v1"), {}), [release("v2"), old]) == old
+    assert find_matching_release(build_identity(definition("v1"), {}), [release("v2"), old_release]) == old_release
 
 
 def test_the_same_registered_definition_is_the_same_release_whatever_ecs_says_of_it_by_now() -> None:
-    old = release("v1", fingerprint="0" * 64)
-    more = definition("v1", cpu="256", enableFaultInjection=True)
-    assert find_matching_release(build_identity(more, {}), [old]) == old
+    old_release = release("v1", fingerprint="0" * 64)
+    described_definition = definition("v1", cpu="256", enableFaultInjection=True)
+    assert find_matching_release(build_identity(described_definition, {}), [old_release]) == old_release
 
 
 def test_the_same_definition_with_another_digest_is_another_release() -> None:
     tagged = definition("v1")
     tagged["containerDefinitions"][0]["image"] = "repo:latest"
-    old = release("v1", fingerprint="0" * 64)
-    assert find_matching_release(build_identity(tagged, {"api": image("v2")}), [old]) is None
-    assert find_matching_release(build_identity(tagged, {"api": image("v1")}), [old]) == old
-    assert find_matching_release(build_identity(tagged, {"api": "repo:latest@unresolved"}), [old]) is None
+    old_release = release("v1", fingerprint="0" * 64)
+    assert find_matching_release(build_identity(tagged, {"api": image("v2")}), [old_release]) is None
+    assert find_matching_release(build_identity(tagged, {"api": image("v1")}), [old_release]) == old_release
+    assert find_matching_release(build_identity(tagged, {"api": "repo:latest@unresolved"}), [old_release]) is None
 
 
 def test_a_sidecar_whose_digest_is_told_by_one_look_only_makes_no_other_release() -> None:
-    both = definition("v1")
-    both["containerDefinitions"].append({"name": "sidecar", "image": "proxy:1"})
-    told = release("v1", fingerprint="0" * 64, images={"api": image("v1"), "sidecar": image("v9")})
-    assert build_identity(both, {}).is_release(told)
-    assert not build_identity(both, {"sidecar": image("v8")}).is_release(told)
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"].append({"name": "sidecar", "image": "proxy:1"})
+    recorded_release = release("v1", fingerprint="0" * 64, images={"api": image("v1"), "sidecar": image("v9")})
+    assert build_identity(task_definition, {}).is_release(recorded_release)
+    assert not build_identity(task_definition, {"sidecar": image("v8")}).is_release(recorded_release)

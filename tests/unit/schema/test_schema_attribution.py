@@ -27,7 +27,7 @@ def judged(
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "sql", "left"),
+    ("by_hand", "sql", "remaining_columns"),
     [
         ("public.users", "ALTER TABLE orders DROP COLUMN users", {"id": ID, "status": TEXT}),
         (
@@ -43,22 +43,22 @@ def judged(
     ],
 )
 def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_removed(
-    by_hand: str, sql: str, left: dict[str, Column]
+    by_hand: str, sql: str, remaining_columns: dict[str, Column]
 ) -> None:
     tables = {"public.orders": ORDERS, "public.customers": ORDERS}
-    recorded_schema, live = dict(tables), {**tables, "public.orders": left or ORDERS}
+    recorded_schema, live = dict(tables), {**tables, "public.orders": remaining_columns or ORDERS}
     if by_hand == "public.orders.status":
         live["public.orders"] = {"id": ID, "users": TEXT}
     else:
         recorded_schema[by_hand] = ORDERS
     verdict = judged(recorded_schema, live, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
-    assert any(by_hand in one for one in verdict.unexplained), verdict
+    assert any(by_hand in difference for difference in verdict.unexplained), verdict
     assert not verdict.is_attributed
 
 
 @pytest.mark.parametrize(
-    ("sql", "left"),
+    ("sql", "remaining_columns"),
     [
         ('ALTER TABLE "public"."orders" DROP COLUMN "status"', {"id": ID, "users": TEXT}),
         ("ALTER TABLE orders RENAME COLUMN status TO state", {"id": ID, "users": TEXT, "state": REQUIRED}),
@@ -67,8 +67,8 @@ def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_
         ("ALTER TABLE orders ALTER status TYPE int USING 1", {**ORDERS, "status": ID}),
     ],
 )
-def test_a_migration_explains_its_change_of_a_column(sql: str, left: dict[str, Column]) -> None:
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, classify(sql))
+def test_a_migration_explains_its_change_of_a_column(sql: str, remaining_columns: dict[str, Column]) -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": remaining_columns}, classify(sql))
     assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ()), verdict
 
 
@@ -87,16 +87,16 @@ def test_a_migration_explains_a_table_that_it_dropped_or_renamed(table: str, sql
 
 
 @pytest.mark.parametrize(
-    ("reason", "left"),
+    ("reason", "remaining_columns"),
     [
         ("orders: drop column status", {"id": ID, "users": TEXT}),
         ("orders: alter column status set not null", {**ORDERS, "status": REQUIRED}),
     ],
 )
 def test_a_classification_of_an_older_version_still_explains_by_its_reasons(
-    reason: str, left: dict[str, Column]
+    reason: str, remaining_columns: dict[str, Column]
 ) -> None:
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, breaking(reason))
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": remaining_columns}, breaking(reason))
     assert verdict.is_attributed
 
 
@@ -162,11 +162,11 @@ def test_a_plain_file_counts_beside_another_tools_journal_and_overwrites_no_data
 
 def test_a_plain_file_explains_a_difference_if_the_target_recorded_its_own_files() -> None:
     live = LiveSchema(tables={}, partitions={})
-    drops = plain("DROP TABLE orders")
+    migration = plain("DROP TABLE orders")
     target = ReleaseSchema(shipped=(OLD,), recorded_schema=STANDS, has_searched_all_journals=True)
-    assert judge_schema(target, live, None, (OLD, drops)).is_attributed
-    untold = target.model_copy(update={"shipped": None})
-    assert not judge_schema(untold, live, None, (OLD, drops)).is_attributed
+    assert judge_schema(target, live, None, (OLD, migration)).is_attributed
+    target_without_files = target.model_copy(update={"shipped": None})
+    assert not judge_schema(target_without_files, live, None, (OLD, migration)).is_attributed
 
 
 PARTITIONED = LiveSchema(

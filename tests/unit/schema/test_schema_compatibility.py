@@ -51,7 +51,7 @@ def migration(number: int, impact: MigrationImpact = NO_IMPACT, **changes: Any) 
 
 
 def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
-    return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
+    return tuple(Migration(hash=migration.hash, created_at=migration.created_at) for migration in migrations)
 
 
 FIRST = migration(1)
@@ -68,9 +68,9 @@ def judged(
         recorded: a release shipped the migrations.
         has_down: the migration has a down file.
     """
-    second = None if since is None else migration(2, since, has_down=has_down)
+    second_migration = None if since is None else migration(2, since, has_down=has_down)
     target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
-    shipped = (FIRST,) if second is None else (FIRST, second)
+    shipped = (FIRST,) if second_migration is None else (FIRST, second_migration)
     return judge_schema(target, STRUCTURES[structure or COMPATIBLE], applied(*shipped), shipped if recorded else ())
 
 
@@ -106,37 +106,40 @@ def test_the_migrations_since_and_the_structure_decide(
 
 
 @pytest.mark.parametrize(
-    ("removed", "verdict"),
+    ("object_name", "verdict"),
     [("table users", BREAKING), ("column users.name", BREAKING), ("table old", COMPATIBLE), ("view users", COMPATIBLE)],
 )
-def test_a_dropped_object_that_exists_was_created_again(removed: str, verdict: Compatibility) -> None:
+def test_a_dropped_object_that_exists_was_created_again(object_name: str, verdict: Compatibility) -> None:
     """An operator or another tool created it: its rows differ, and the structure shows no difference."""
-    drops = breaking(f"drop {removed}", removes=(removed,))
-    found = judged(drops, COMPATIBLE)
-    assert found.compatibility is verdict
-    assert (f"{removed} was removed and created again" in found.reason) == (verdict is BREAKING)
+    drop = breaking(f"drop {object_name}", removes=(object_name,))
+    verdict_found = judged(drop, COMPATIBLE)
+    assert verdict_found.compatibility is verdict
+    assert (f"{object_name} was removed and created again" in verdict_found.reason) == (verdict is BREAKING)
 
 
 def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_says() -> None:
-    found = judged(ADDITIVE, COMPATIBLE, recorded=False)
-    assert found.compatibility is UNKNOWN
-    assert "was recorded by no release" in found.reason
-    assert found.since == (f"{2:064x}"[:12],)
+    verdict = judged(ADDITIVE, COMPATIBLE, recorded=False)
+    assert verdict.compatibility is UNKNOWN
+    assert "was recorded by no release" in verdict.reason
+    assert verdict.since == (f"{2:064x}"[:12],)
 
 
 def test_a_database_that_lacks_the_targets_migrations_has_to_be_migrated_first() -> None:
     target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
-    found = judge_schema(target, RAN_ON, applied(FIRST))
-    assert (found.compatibility, found.journal) == (BREAKING, JournalRelation.BEHIND)
-    assert "migrate it first" in found.reason
+    verdict = judge_schema(target, RAN_ON, applied(FIRST))
+    assert (verdict.compatibility, verdict.journal) == (BREAKING, JournalRelation.BEHIND)
+    assert "migrate it first" in verdict.reason
 
 
 def test_a_migration_that_was_edited_after_it_was_applied_is_another_one() -> None:
-    edited = migration(1, hash="f" * 64)
-    found = judge_schema(
-        ReleaseSchema(shipped=(edited,), recorded_schema=RAN_ON), RAN_ON, applied(FIRST), (FIRST, edited)
+    edited_migration = migration(1, hash="f" * 64)
+    verdict = judge_schema(
+        ReleaseSchema(shipped=(edited_migration,), recorded_schema=RAN_ON),
+        RAN_ON,
+        applied(FIRST),
+        (FIRST, edited_migration),
     )
-    assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.DIVERGED)
+    assert (verdict.compatibility, verdict.journal) == (UNKNOWN, JournalRelation.DIVERGED)
 
 
 def test_without_any_journal_the_structure_decides_alone() -> None:
@@ -147,15 +150,15 @@ def test_without_any_journal_the_structure_decides_alone() -> None:
 
 def test_a_record_that_searched_for_drizzles_journal_only_does_not_prove_that_there_is_none() -> None:
     """Prisma's or Flyway's journal may exist, and its migrations since may not show in the structure."""
-    found = judge_schema(ReleaseSchema(recorded_schema=RAN_ON), RAN_ON, None)
-    assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
+    verdict = judge_schema(ReleaseSchema(recorded_schema=RAN_ON), RAN_ON, None)
+    assert (verdict.compatibility, verdict.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_journal_that_only_one_of_them_has_proves_nothing() -> None:
-    with_one = ReleaseSchema(journal=applied(FIRST), recorded_schema=RAN_ON)
-    for target, journal in ((with_one, None), (ReleaseSchema(recorded_schema=RAN_ON), applied(FIRST))):
-        found = judge_schema(target, RAN_ON, journal)
-        assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
+    target_with_journal = ReleaseSchema(journal=applied(FIRST), recorded_schema=RAN_ON)
+    for target, journal in ((target_with_journal, None), (ReleaseSchema(recorded_schema=RAN_ON), applied(FIRST))):
+        verdict = judge_schema(target, RAN_ON, journal)
+        assert (verdict.compatibility, verdict.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_release_of_which_nothing_was_recorded_is_unknown() -> None:
@@ -278,42 +281,42 @@ def test_each_verdict_has_its_own_reason(
     verdict: Compatibility,
     reason: str,
 ) -> None:
-    found = judge_schema(target, RAN_ON, journal, shipped)
-    assert (found.compatibility, found.reason) == (verdict, reason)
-    assert found.attributed_to == ()
+    schema_verdict = judge_schema(target, RAN_ON, journal, shipped)
+    assert (schema_verdict.compatibility, schema_verdict.reason) == (verdict, reason)
+    assert schema_verdict.attributed_to == ()
 
 
 def test_drift_of_the_structure_makes_an_equal_journal_unknown() -> None:
-    found = judge_schema(WITH_JOURNAL, STRUCTURES[UNKNOWN], JOURNAL)
-    reason, difference = found.reason.split("; ")
+    verdict = judge_schema(WITH_JOURNAL, STRUCTURES[UNKNOWN], JOURNAL)
+    reason, difference = verdict.reason.split("; ")
     assert reason == "the structure does not show whether the target can work with the live schema"
-    assert [finding.difference for finding in found.findings or ()] == [difference]
+    assert [finding.difference for finding in verdict.findings or ()] == [difference]
 
 
 def test_an_unfinished_migration_makes_a_compatible_schema_unknown_and_no_other() -> None:
-    begun = JOURNAL[0].model_copy(update={"state": "failed"})
-    target = ReleaseSchema(journal=(begun,), recorded_schema=RAN_ON)
+    unfinished_migration = JOURNAL[0].model_copy(update={"state": "failed"})
+    target = ReleaseSchema(journal=(unfinished_migration,), recorded_schema=RAN_ON)
     unfinished = "migration 000000000000 of drizzle did not finish (drizzle.__drizzle_migrations)"
-    found = judge_schema(target, RAN_ON, (begun,))
-    assert found.compatibility is UNKNOWN
-    assert found.reason == f"a journal does not list all applied migrations; {unfinished}"
-    broken = judge_schema(target, STRUCTURES[BREAKING], (begun,))
+    schema_verdict = judge_schema(target, RAN_ON, (unfinished_migration,))
+    assert schema_verdict.compatibility is UNKNOWN
+    assert schema_verdict.reason == f"a journal does not list all applied migrations; {unfinished}"
+    broken = judge_schema(target, STRUCTURES[BREAKING], (unfinished_migration,))
     assert broken.compatibility is BREAKING
     assert broken.reason.endswith(f"table public.users is gone, or has another name; {unfinished}")
 
 
 def test_a_verdict_has_the_impact_and_the_findings_that_it_rests_on() -> None:
-    found = judged(WIPES, BREAKING)
-    assert found.impact == WIPES
-    assert [finding.object_name for finding in found.findings or ()] == ["public.users"]
+    verdict = judged(WIPES, BREAKING)
+    assert verdict.impact == WIPES
+    assert [finding.object_name for finding in verdict.findings or ()] == ["public.users"]
     assert judged(None, None).impact is None
     assert judged(None, None).findings is None
 
 
 def test_a_database_that_lacks_migrations_is_attributed_to_none() -> None:
     target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
-    found = judge_schema(target, STRUCTURES[BREAKING], JOURNAL, (plain_file(3, DROPS),))
-    assert (found.compatibility, found.attributed_to, found.unexplained) == (BREAKING, (), ())
+    verdict = judge_schema(target, STRUCTURES[BREAKING], JOURNAL, (plain_file(3, DROPS),))
+    assert (verdict.compatibility, verdict.attributed_to, verdict.unexplained) == (BREAKING, (), ())
 
 
 @pytest.mark.parametrize("has_down", [True, False])
@@ -328,7 +331,7 @@ _ORDER = [COMPATIBLE, UNKNOWN, BREAKING]
 
 @given(st.lists(_IMPACTS, max_size=4), _IMPACTS, st.sampled_from([None, *Compatibility]))
 def test_one_more_migration_never_lets_a_rollback_through(
-    impacts: list[MigrationImpact], another: MigrationImpact, structure: Compatibility | None
+    impacts: list[MigrationImpact], further_impact: MigrationImpact, structure: Compatibility | None
 ) -> None:
     def verdict(since: list[MigrationImpact]) -> Compatibility:
         shipped = (FIRST, *(migration(number, impact) for number, impact in enumerate(since, start=2)))
@@ -336,37 +339,43 @@ def test_one_more_migration_never_lets_a_rollback_through(
         live = STRUCTURES[structure or COMPATIBLE]
         return judge_schema(target, live, applied(*shipped), shipped).compatibility
 
-    if verdict([*impacts, another]) is COMPATIBLE:
+    if verdict([*impacts, further_impact]) is COMPATIBLE:
         assert verdict(impacts) is COMPATIBLE
 
 
 def test_a_verdicts_reason_has_all_its_evidence() -> None:
-    found = judged(WIPES, BREAKING)
-    assert found.reason == (
+    verdict = judged(WIPES, BREAKING)
+    assert verdict.reason == (
         "the target can't work with the live schema; table public.users is gone, or has another name; truncate users"
     )
-    assert found.since == ("0002_it",)
+    assert verdict.since == ("0002_it",)
 
 
 def test_a_recorded_schema_reads_back_and_so_does_an_older_record() -> None:
-    whole = ReleaseSchema(shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), recorded_schema=RAN_ON)
-    again = ReleaseSchema.model_validate_json(whole.model_dump_json())
-    assert (again, again.sha256) == (whole, whole.sha256)
-    assert whole.sha256 != ReleaseSchema().sha256
+    target_schema = ReleaseSchema(
+        shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), recorded_schema=RAN_ON
+    )
+    read_schema = ReleaseSchema.model_validate_json(target_schema.model_dump_json())
+    assert (read_schema, read_schema.sha256) == (target_schema, target_schema.sha256)
+    assert target_schema.sha256 != ReleaseSchema().sha256
     assert ReleaseSchema.model_validate_json('{"of_a_newer_version": 1}') == ReleaseSchema()
-    old = release("v1").model_dump(mode="json")
-    del old["schema_sha256"]
-    assert Release.model_validate(old) == release("v1")
+    old_document = release("v1").model_dump(mode="json")
+    del old_document["schema_sha256"]
+    assert Release.model_validate(old_document) == release("v1")
 
 
 @pytest.mark.parametrize("version", ["v1.2.3", "it's; rm -rf /", 'a "b"', "ü"])
 def test_command_line_and_console_accept_the_offered_full_rollback(version: str) -> None:
     words = shlex.split(full_rollback_command("production", "express-api", version))
     start = typer.main.get_command(app).commands["start"]  # type: ignore[attr-defined]
-    parsed = start.make_context("start", words[2:]).params
+    parameters = start.make_context("start", words[2:]).params
     assert words[:2] == ["rollback", "start"]
-    assert (parsed["environment"], parsed["type"], parsed["service"]) == ("production", "full", "express-api")
-    assert parsed["target_version"] == version
+    assert (parameters["environment"], parameters["type"], parameters["service"]) == (
+        "production",
+        "full",
+        "express-api",
+    )
+    assert parameters["target_version"] == version
     request = parse_request(json.loads(full_rollback_input("express-api", version)), ("express-api", "worker"))
     assert (request.type, request.service, request.target_version) == (RollbackType.FULL, "express-api", version)
     assert not request.force
@@ -393,9 +402,9 @@ def test_the_check_refuses_an_incompatible_schema_unless_the_request_is_forced(s
     assert json.loads(check.model_dump_json())["evidence"]["compatibility"] == structure
 
 
-@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("requested_type", [RollbackType.SERVICE, RollbackType.EMERGENCY])
 @pytest.mark.parametrize(
-    ("compatibility", "tags", "unexplained", "becomes_full"),
+    ("compatibility", "tags", "unexplained_differences", "becomes_full"),
     [
         (BREAKING, ("0002",), (), True),
         (BREAKING, ("0002",), ("table public.events_2024 is gone",), False),
@@ -406,14 +415,14 @@ def test_the_check_refuses_an_incompatible_schema_unless_the_request_is_forced(s
     ],
 )
 def test_only_a_break_that_shipped_migrations_explain_becomes_full_and_only_by_the_setting(
-    asked: RollbackType,
+    requested_type: RollbackType,
     compatibility: Compatibility,
     tags: tuple[str, ...],
-    unexplained: tuple[str, ...],
+    unexplained_differences: tuple[str, ...],
     becomes_full: bool,
 ) -> None:
-    request = Request(service="express-api", type=asked, target_version="v1")
-    update = {"compatibility": compatibility, "attributed_to": tags, "unexplained": unexplained}
+    request = Request(service="express-api", type=requested_type, target_version="v1")
+    update = {"compatibility": compatibility, "attributed_to": tags, "unexplained": unexplained_differences}
     verdict = judged(None, BREAKING).model_copy(update=update)
     full = request.model_copy(update={"type": RollbackType.FULL})
     assert escalate_to_full(request, verdict, "full") == (full if becomes_full else request)
@@ -423,14 +432,14 @@ def test_only_a_break_that_shipped_migrations_explain_becomes_full_and_only_by_t
 def test_a_documents_copy_of_a_verdict_is_bounded_and_counts_the_omitted_entries() -> None:
     findings = tuple(breaking_finding(f"table public.t{number} is gone {'x' * 5000}") for number in range(500))
     verdict = judged(None, BREAKING).model_copy(update={"findings": findings, "unexplained": ("y" * 5000,) * 500})
-    kept = verdict.bounded
-    assert len(kept.model_dump_json()) < 40_000
-    assert kept.left_out == (500 - 20) * 2
-    assert kept.compatibility is verdict.compatibility
+    copy = verdict.bounded
+    assert len(copy.model_dump_json()) < 40_000
+    assert copy.left_out == (500 - 20) * 2
+    assert copy.compatibility is verdict.compatibility
 
 
 @pytest.mark.parametrize(
-    ("about", "reason", "is_explained"),
+    ("subject", "reason", "is_explained"),
     [
         ("public.users.email", "users: drop column email", True),
         ("public.users.email", "users.email: drop column", True),
@@ -441,16 +450,16 @@ def test_a_documents_copy_of_a_verdict_is_bounded_and_counts_the_omitted_entries
         ("", "drop table events", False),
     ],
 )
-def test_a_migration_explains_a_difference_that_it_names(about: str, reason: str, is_explained: bool) -> None:
+def test_a_migration_explains_a_difference_that_it_names(subject: str, reason: str, is_explained: bool) -> None:
     shipped = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=breaking(reason))
-    difference = breaking_finding("it is gone", about)
+    difference = breaking_finding("it is gone", subject)
     attribution = attribute_findings((difference,), (shipped,))
     assert attribution == (Attribution(tags=("0002",)) if is_explained else Attribution(unexplained=("it is gone",)))
 
 
 def test_a_breaking_migration_is_named_where_the_structure_shows_no_difference() -> None:
-    wipes = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
-    assert attribute_findings((), (wipes,)) == Attribution(tags=("0002",))
+    migration = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
+    assert attribute_findings((), (migration,)) == Attribution(tags=("0002",))
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,11 @@ TYPES = (
 )
 
 
-@pytest.mark.parametrize(("was", "now", "verdict"), TYPES, ids=[f"{was} to {now}" for was, now, _ in TYPES])
-def test_a_change_of_type_is_judged(was: str, now: str, verdict: Compatibility) -> None:
-    assert judge_type(was, now) is verdict
+@pytest.mark.parametrize(
+    ("recorded_type", "live_type", "verdict"), TYPES, ids=[f"{was} to {now}" for was, now, _ in TYPES]
+)
+def test_a_change_of_type_is_judged(recorded_type: str, live_type: str, verdict: Compatibility) -> None:
+    assert judge_type(recorded_type, live_type) is verdict
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -72,7 +74,11 @@ def _schemas(draw: st.DrawFn) -> LiveSchema:
     """A schema whose constraints are on existing columns only, as in a database."""
     tables = draw(_TABLES)
     constraints = {
-        table: tuple(one for one in draw(st.lists(_CONSTRAINTS, max_size=3)) if set(one.columns) <= columns.keys())
+        table: tuple(
+            constraint
+            for constraint in draw(st.lists(_CONSTRAINTS, max_size=3))
+            if set(constraint.columns) <= columns.keys()
+        )
         for table, columns in tables.items()
     }
     enums = draw(st.dictionaries(st.just("mood"), st.permutations(["happy", "sad"]).map(tuple)))
@@ -99,32 +105,39 @@ def test_a_missing_column_or_table_is_breaking(schema: LiveSchema, data: st.Data
         return
     table = data.draw(st.sampled_from(sorted(schema.tables)))
     column = data.draw(st.sampled_from(sorted(schema.tables[table])))
-    columns = {name: one for name, one in schema.tables[table].items() if name != column}
-    narrower = schema.model_copy(update={"tables": {**schema.tables, table: columns}})
-    assert find_worst(compare_structures(schema, narrower)) is BREAKING
-    without = {name: one for name, one in schema.tables.items() if name != table}
-    views = {name: one for name, one in schema.views.items() if name != table}
-    gone = schema.model_copy(update={"tables": without, "views": views})
+    columns = {name: live_column for name, live_column in schema.tables[table].items() if name != column}
+    schema_without_column = schema.model_copy(update={"tables": {**schema.tables, table: columns}})
+    assert find_worst(compare_structures(schema, schema_without_column)) is BREAKING
+    remaining_tables = {name: live_column for name, live_column in schema.tables.items() if name != table}
+    views = {name: live_column for name, live_column in schema.views.items() if name != table}
+    schema_without_table = schema.model_copy(update={"tables": remaining_tables, "views": views})
     schema = schema.model_copy(update={"partitions": {}})  # else the table may have been a partition
-    assert find_worst(compare_structures(schema.model_copy(update={"views": views}), gone)) is BREAKING
+    assert find_worst(compare_structures(schema.model_copy(update={"views": views}), schema_without_table)) is BREAKING
 
 
 @given(_schemas(), _COLUMNS)
 def test_a_new_column_blocks_exactly_if_rows_can_not_leave_it_out(schema: LiveSchema, new: Column) -> None:
-    wider = schema.model_copy(update={"tables": {name: {**one, "new": new} for name, one in schema.tables.items()}})
+    extended_schema = schema.model_copy(
+        update={"tables": {name: {**columns, "new": new} for name, columns in schema.tables.items()}}
+    )
     blocks = bool(schema.tables) and not new.nullable and not new.has_default
-    assert find_worst(compare_structures(schema, wider)) is (BREAKING if blocks else COMPATIBLE)
+    assert find_worst(compare_structures(schema, extended_schema)) is (BREAKING if blocks else COMPATIBLE)
 
 
 @given(_schemas(), _schemas(), _schemas())
 def test_a_release_that_needs_more_tables_is_never_more_compatible(
-    recorded_schema: LiveSchema, more: LiveSchema, live: LiveSchema
+    recorded_schema: LiveSchema, additional_schema: LiveSchema, live: LiveSchema
 ) -> None:
-    both = recorded_schema.model_copy(
-        update={"tables": {**more.tables, **recorded_schema.tables}, "views": {**more.views, **recorded_schema.views}}
+    combined_schema = recorded_schema.model_copy(
+        update={
+            "tables": {**additional_schema.tables, **recorded_schema.tables},
+            "views": {**additional_schema.views, **recorded_schema.views},
+        }
     )
-    if find_worst(compare_structures(recorded_schema, live)) is BREAKING and not set(more.tables) & set(live.tables):
-        assert find_worst(compare_structures(both, live)) is BREAKING
+    if find_worst(compare_structures(recorded_schema, live)) is BREAKING and not set(additional_schema.tables) & set(
+        live.tables
+    ):
+        assert find_worst(compare_structures(combined_schema, live)) is BREAKING
 
 
 def test_a_new_tables_foreign_key_is_reported_and_blocks_nothing() -> None:
@@ -135,6 +148,6 @@ def test_a_new_tables_foreign_key_is_reported_and_blocks_nothing() -> None:
         refuses_deletes_in="public.users",
     )  # fmt: skip
     tables = {**recorded_schema.tables, "public.notes": {"author": column}}
-    (told,) = compare_structures(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
-    assert told.compatibility is COMPATIBLE
-    assert "rows of public.users may not be deletable" in told.difference
+    (difference,) = compare_structures(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
+    assert difference.compatibility is COMPATIBLE
+    assert "rows of public.users may not be deletable" in difference.difference

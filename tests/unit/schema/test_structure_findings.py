@@ -25,12 +25,12 @@ def table(**columns: Column) -> LiveSchema:
 
 
 def differences(recorded: LiveSchema, live: LiveSchema) -> list[Expected]:
-    found = compare_structures(recorded, live)
-    return [(finding.compatibility, finding.difference, finding.object_name) for finding in found]
+    findings = compare_structures(recorded, live)
+    return [(finding.compatibility, finding.difference, finding.object_name) for finding in findings]
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "expected"),
+    ("recorded_column", "live_column", "expected"),
     [
         (
             None,
@@ -61,18 +61,20 @@ def differences(recorded: LiveSchema, live: LiveSchema) -> list[Expected]:
         ),
     ],
 )
-def test_a_change_of_a_column(was: Column | None, now: Column, expected: tuple[Compatibility, str] | None) -> None:
-    recorded = table() if was is None else table(c=was)
-    found = differences(recorded, table(c=now))
+def test_a_change_of_a_column(
+    recorded_column: Column | None, live_column: Column, expected: tuple[Compatibility, str] | None
+) -> None:
+    recorded = table() if recorded_column is None else table(c=recorded_column)
+    findings = differences(recorded, table(c=live_column))
     if expected is None:
-        assert found == []
+        assert findings == []
         return
     effect, words = expected
-    assert found == [(effect, f"{T}.c {words}", f"{T}.c" if effect is BREAKING else "")]
+    assert findings == [(effect, f"{T}.c {words}", f"{T}.c" if effect is BREAKING else "")]
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "expected"),
+    ("recorded_column", "live_column", "expected"),
     [
         (
             column(type="integer"),
@@ -124,13 +126,15 @@ def test_a_change_of_a_column(was: Column | None, now: Column, expected: tuple[C
         (column(), column(sequence="1 1"), None),
     ],
 )
-def test_a_change_of_a_columns_type_or_value(was: Column, now: Column, expected: Expected | None) -> None:
-    assert differences(table(c=was), table(c=now)) == ([] if expected is None else [expected])
+def test_a_change_of_a_columns_type_or_value(
+    recorded_column: Column, live_column: Column, expected: Expected | None
+) -> None:
+    assert differences(table(c=recorded_column), table(c=live_column)) == ([] if expected is None else [expected])
 
 
 def test_a_missing_column_breaks() -> None:
-    gone = (BREAKING, f"column {T}.c is gone, or has another name", f"{T}.c")
-    assert differences(table(c=TEXT), table()) == [gone]
+    expected_finding = (BREAKING, f"column {T}.c is gone, or has another name", f"{T}.c")
+    assert differences(table(c=TEXT), table()) == [expected_finding]
 
 
 GONE = (BREAKING, f"table {T} is gone, or has another name", T)
@@ -308,11 +312,11 @@ def test_a_change_of_a_constraint(recorded: LiveSchema, live: LiveSchema, expect
 
 
 def test_a_constraint_of_a_new_table_is_told_only_if_it_refuses_deletes_of_the_releases_rows() -> None:
-    other = "public.other"
+    other_table = "public.other"
     live = LiveSchema(
-        tables={T: {"id": TEXT}, other: {"new": TEXT}},
+        tables={T: {"id": TEXT}, other_table: {"new": TEXT}},
         partitions={},
-        constraints={other: (constraint("unique", "new"), FOREIGN)},
+        constraints={other_table: (constraint("unique", "new"), FOREIGN)},
     )
     assert differences(table(), live) == [DELETES]
 
@@ -402,14 +406,14 @@ def test_a_trigger_of_a_missing_table_is_no_difference_of_its_own() -> None:
 
 def test_a_trigger_of_a_view_counts_as_one_of_a_table_does() -> None:
     recorded = view(c=TEXT).model_copy(update={"objects": (trigger(on="public.v"),)})
-    (found,) = differences(recorded, view(c=TEXT))
-    assert found[:2] == (UNKNOWN, "trigger on public.v audit is gone or changed, and rows may be treated differently")
+    (finding,) = differences(recorded, view(c=TEXT))
+    assert finding[:2] == (UNKNOWN, "trigger on public.v audit is gone or changed, and rows may be treated differently")
 
 
 @pytest.mark.parametrize("schema", ["neon", "neon_auth", "neon_migration"])
 def test_neons_own_schemas_are_left_out(schema: str) -> None:
     name = f"{schema}.users"
-    of_neon = LiveSchema(
+    neon_objects = LiveSchema(
         tables={name: {"id": TEXT}},
         views={f"{name}_v": {"id": TEXT}},
         constraints={name: (constraint("unique", "id"),)},
@@ -417,4 +421,4 @@ def test_neons_own_schemas_are_left_out(schema: str) -> None:
         objects=(SchemaObject(kind="function", name=f"{schema}.f", definition="d"),),
         partitions={},
     )
-    assert compare_structures(of_neon, LiveSchema(tables={}, partitions={})) == ()
+    assert compare_structures(neon_objects, LiveSchema(tables={}, partitions={})) == ()

@@ -59,36 +59,36 @@ def concluded(simulation: DatabaseSimulation, rollback: Rollback, minutes: int =
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
         simulation.workflow.started.clear()
-    ended = simulation.read(rollback)
-    assert ended.concluded_at is not None
-    return ended
+    rollback = simulation.read(rollback)
+    assert rollback.concluded_at is not None
+    return rollback
 
 
 # The database
 
 
-@pytest.mark.parametrize("end", ENDED)
+@pytest.mark.parametrize("end_rollback", ENDED)
 def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be_undone(
-    end: Callable[[Simulation, Rollback], None],
+    end_rollback: Callable[[Simulation, Rollback], None],
 ) -> None:
     simulation = DatabaseSimulation()
     simulation.healthy_versions.add("v2")
     rollback = asked_for_restore(simulation)
-    end(simulation, rollback)
-    ended = concluded(simulation, rollback)
-    backup = simulation.backup(ended)
+    end_rollback(simulation, rollback)
+    rollback = concluded(simulation, rollback)
+    backup = simulation.backup(rollback)
 
     assert backup is not None
-    assert ended.database is not None
-    assert (ended.database.backup_id, ended.database.database_outcome) == (backup.id, DatabaseOutcome.FAILED)
-    assert ended.has_changed_data
+    assert rollback.database is not None
+    assert (rollback.database.backup_id, rollback.database.database_outcome) == (backup.id, DatabaseOutcome.FAILED)
+    assert rollback.has_changed_data
     page = simulation.pages()[-1]
     assert f"backup branch {backup.id}" in page
-    assert f"rollback undo production {ended.id}" in page
+    assert f"rollback undo production {rollback.id}" in page
     assert "no backup branch is known" not in "".join(simulation.pages())
     assert simulation.services.desired_count == 0  # v2 does not fit that data
-    undone = simulation.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
-    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    undo = simulation.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2")
+    assert undo.outcome is Outcome.SUCCEEDED, undo.reason
     assert simulation.rows() == GOOD + BAD
     assert simulation.running() == image("v2")
 
@@ -97,11 +97,11 @@ def test_the_first_page_says_that_the_data_s_state_is_unknown_and_which_branch_t
     simulation = DatabaseSimulation()
     rollback = asked_for_restore(simulation)
     by_person(simulation, rollback)
-    ended = concluded(simulation, rollback)
-    first = simulation.pages()[0]
-    assert "is not known yet" in first
-    assert backup_name(ended.id) in first
-    ids = [sent.attributes["report_id"] for sent in simulation.notifications.sent]
+    rollback = concluded(simulation, rollback)
+    first_page = simulation.pages()[0]
+    assert "is not known yet" in first_page
+    assert backup_name(rollback.id) in first_page
+    ids = [notification.attributes["report_id"] for notification in simulation.notifications.sent]
     assert len(set(ids)) == len(ids)
 
 
@@ -113,14 +113,14 @@ def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -
         rollback = simulation.run_due_step(rollback)
     assert rollback.database.intent is not None
     by_crash(simulation, rollback)
-    ended = concluded(simulation, rollback)
+    rollback = concluded(simulation, rollback)
 
-    assert not ended.has_changed_data
-    assert ended.database is not None
-    assert ended.database.database_outcome is DatabaseOutcome.REFUSED
+    assert not rollback.has_changed_data
+    assert rollback.database is not None
+    assert rollback.database.database_outcome is DatabaseOutcome.REFUSED
     assert simulation.rows() == GOOD + BAD
     assert (simulation.running(), simulation.services.desired_count) == (image("v2"), 2)
-    assert ended.left_to_operator() == ()
+    assert rollback.left_to_operator() == ()
     assert "the data is untouched" in simulation.pages()[-1]
 
 
@@ -135,12 +135,12 @@ def test_neon_is_not_asked_before_the_announced_call_can_no_longer_land() -> Non
     assert rollback.database.intent is not None
     announced = rollback.database.intent.at
     by_crash(simulation, rollback)
-    ended = concluded(simulation, rollback)
-    assert ended.database is not None
-    assert ended.database.last_change_checked_at is not None
+    rollback = concluded(simulation, rollback)
+    assert rollback.database is not None
+    assert rollback.database.last_change_checked_at is not None
     limit = timedelta(seconds=simulation.ports.settings.policy.database_timeout_seconds)
-    assert ended.database.last_change_checked_at >= announced + limit
-    assert ended.database.backup_id is not None
+    assert rollback.database.last_change_checked_at >= announced + limit
+    assert rollback.database.backup_id is not None
 
 
 def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_answer() -> None:
@@ -157,20 +157,22 @@ def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_a
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
         simulation.workflow.started.clear()
-    ended = simulation.read(rollback)
+    rollback = simulation.read(rollback)
     simulation.neon.branch = real  # type: ignore[method-assign]
 
-    assert ended.concluded_at is not None
-    assert ended.database is not None
-    assert ended.database.unknown_reason is not None
+    assert rollback.concluded_at is not None
+    assert rollback.database is not None
+    assert rollback.database.unknown_reason is not None
     page = simulation.pages()[-1]
     assert "it is NOT KNOWN whether the data was changed (no connection to Neon)" in page
-    assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
+    assert f"look in Neon's console for a branch {backup_name(rollback.id)}" in page
     assert simulation.services.desired_count == 0
-    assert ObligationKind.FENCE in {obligation.kind for obligation in ended.left_to_operator()}
-    refused = simulation.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
-    assert refused.outcome is Outcome.REFUSED
-    assert f"look in Neon's console for a branch {backup_name(ended.id)}" in refused.reason
+    assert ObligationKind.FENCE in {obligation.kind for obligation in rollback.left_to_operator()}
+    refused_undo = simulation.run(
+        {"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2"
+    )
+    assert refused_undo.outcome is Outcome.REFUSED
+    assert f"look in Neon's console for a branch {backup_name(rollback.id)}" in refused_undo.reason
 
 
 def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> None:
@@ -200,13 +202,13 @@ def test_the_page_names_a_preview_that_is_left() -> None:
     while "create_branch" not in simulation.neon.calls:
         rollback = simulation.run_due_step(rollback)
     by_crash(simulation, rollback)
-    ended = concluded(simulation, rollback)
-    assert not ended.has_changed_data
-    assert f"preview branch rollback-preview-{ended.id} was left over" in simulation.pages()[-1]
+    rollback = concluded(simulation, rollback)
+    assert not rollback.has_changed_data
+    assert f"preview branch rollback-preview-{rollback.id} was left over" in simulation.pages()[-1]
 
 
 @pytest.mark.parametrize(
-    ("changes", "unanswered"),
+    ("changes", "unanswered_moves"),
     [
         ({}, False),
         ({"intent": {"action": "restore", "at": NOW}}, True),
@@ -219,41 +221,41 @@ def test_the_page_names_a_preview_that_is_left() -> None:
     ],
 )
 def test_a_change_is_unanswered_until_an_observation_shows_its_effect(
-    changes: dict[str, Any], unanswered: bool
+    changes: dict[str, Any], unanswered_moves: bool
 ) -> None:
     progress = DownMigrationProgress.model_validate(
         {"started_at": NOW, "before": OriginalBranch(name="main", protected=False), **changes}
     )
-    assert progress.has_unconfirmed_change is unanswered
+    assert progress.has_unconfirmed_change is unanswered_moves
 
 
 # A crash is no abort
 
 
-@pytest.mark.parametrize("end", [by_crash, by_lost_lease])
-@pytest.mark.parametrize("when", ["announced", "stopped", "stands", "preview", "unprotected"])
+@pytest.mark.parametrize("end_rollback", [by_crash, by_lost_lease])
+@pytest.mark.parametrize("situation", ["announced", "stopped", "stands", "preview", "unprotected"])
 def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was_never_touched(
-    when: str, end: Callable[[Simulation, Rollback], None]
+    situation: str, end_rollback: Callable[[Simulation, Rollback], None]
 ) -> None:
     simulation = TwoWriterSimulation()
     rollback = simulation.admit(FULL, "execution-1")
-    reached: dict[str, Callable[[Rollback], bool]] = {
+    conditions: dict[str, Callable[[Rollback], bool]] = {
         "announced": lambda r: bool(r.obligations),
         "stopped": lambda _: simulation.services.desired_count == 0,
         "stands": lambda r: r.database is not None and r.database.fence.head is not None,
         "preview": lambda _: "create_branch" in simulation.neon.calls,
         "unprotected": lambda _: "update_branch" in simulation.neon.calls,
     }
-    while not reached[when](rollback):
+    while not conditions[situation](rollback):
         rollback = simulation.run_due_step(rollback)
     assert "restore" not in simulation.neon.calls
-    end(simulation, rollback)
-    ended = concluded(simulation, rollback)
+    end_rollback(simulation, rollback)
+    rollback = concluded(simulation, rollback)
 
-    assert not ended.has_changed_data
+    assert not rollback.has_changed_data
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
-    assert ended.left_to_operator() == ()
-    assert ended.is_operator_abort is False
+    assert rollback.left_to_operator() == ()
+    assert rollback.is_operator_abort is False
     assert simulation.rows() == GOOD + BAD
     assert simulation.branch.protected
 
@@ -266,8 +268,8 @@ def fenced(simulation: TwoWriterSimulation) -> Rollback:
 
 
 def by_hand(simulation: Simulation, rollback: Rollback) -> None:
-    why = "its execution ended as ABORTED: by ann"
-    janitor.conclude_execution(rollback.execution, why, simulation.ports, by_hand=True)
+    reason = "its execution ended as ABORTED: by ann"
+    janitor.conclude_execution(rollback.execution, reason, simulation.ports, by_hand=True)
 
 
 def by_forced_unlock(simulation: Simulation, rollback: Rollback) -> None:
@@ -275,19 +277,19 @@ def by_forced_unlock(simulation: Simulation, rollback: Rollback) -> None:
     simulation.run_due_step(rollback)
 
 
-@pytest.mark.parametrize("end", [by_person, by_hand, by_forced_unlock])
+@pytest.mark.parametrize("end_rollback", [by_person, by_hand, by_forced_unlock])
 def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
-    end: Callable[[Simulation, Rollback], None],
+    end_rollback: Callable[[Simulation, Rollback], None],
 ) -> None:
     simulation = TwoWriterSimulation()
     rollback = fenced(simulation)
-    end(simulation, rollback)
-    ended = concluded(simulation, rollback)
+    end_rollback(simulation, rollback)
+    rollback = concluded(simulation, rollback)
 
-    assert ended.outcome is Outcome.ABORTED
-    assert ended.is_operator_abort
+    assert rollback.outcome is Outcome.ABORTED
+    assert rollback.is_operator_abort
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
-    assert ObligationKind.FENCE in {obligation.kind for obligation in ended.left_to_operator()}
+    assert ObligationKind.FENCE in {obligation.kind for obligation in rollback.left_to_operator()}
 
 
 def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
@@ -301,32 +303,34 @@ def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_
 def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succeeding() -> None:
     """The operator knows more than we do: a refused successor has no evidence for the bad release."""
     simulation = TwoWriterSimulation()
-    first = fenced(simulation)
+    first_rollback = fenced(simulation)
     simulation.ledger.save(
-        simulation.read(first).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True)
+        simulation.read(first_rollback).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True)
     )
-    asked = {
+    execution_input = {
         "type": "database",
         "service": SERVICE,
         "target_version": "v9",
         "force": True,
         "reason": "it takes too long",
     }
-    refused = simulation.run(asked, "execution-2")
+    refused_rollback = simulation.run(execution_input, "execution-2")
 
-    assert refused.outcome is Outcome.REFUSED
-    assert refused.inherits_fence_of == first.id
+    assert refused_rollback.outcome is Outcome.REFUSED
+    assert refused_rollback.inherits_fence_of == first_rollback.id
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
-    assert ObligationKind.FENCE in {obligation.kind for obligation in simulation.read(refused).left_to_operator()}
+    assert ObligationKind.FENCE in {
+        obligation.kind for obligation in simulation.read(refused_rollback).left_to_operator()
+    }
 
 
 def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
     simulation = DatabaseSimulation()
     simulation.neon.refuse_next("restore", RequestRefused("the branch is being moved"))
-    refused = simulation.run()
-    assert refused.outcome is Outcome.REFUSED
-    assert refused.has_fenced
-    assert refused.has_acted
+    refused_rollback = simulation.run()
+    assert refused_rollback.outcome is Outcome.REFUSED
+    assert refused_rollback.has_fenced
+    assert refused_rollback.has_acted
     assert simulation.state_of("v2") == "candidate"
 
 
@@ -360,14 +364,14 @@ def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
     assert rollback.service.intent is not None
     simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
     by_crash(simulation, rollback)
-    ended = swept(simulation, rollback)
+    rollback = swept(simulation, rollback)
 
-    assert ended.has_acted
-    assert ended.outcome is Outcome.FAILED
-    assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in ended.reason
+    assert rollback.has_acted
+    assert rollback.outcome is Outcome.FAILED
+    assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in rollback.reason
     assert "ECS made the change" in simulation.pages()[-1]
     assert simulation.changes() == ["stop_deployment"]
-    assert ended.recheck_at is None
+    assert rollback.recheck_at is None
 
 
 def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -> None:
@@ -377,8 +381,8 @@ def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -
     assert rollback.service.intent is not None
     simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
     by_person(simulation, rollback)
-    ended = swept(simulation, rollback)
-    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, True)
+    rollback = swept(simulation, rollback)
+    assert (rollback.outcome, rollback.has_acted) == (Outcome.ABORTED, True)
     assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in simulation.pages()[-1]
 
 
@@ -386,14 +390,14 @@ def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
     simulation = Simulation()
     rollback = stopping(simulation)
     by_crash(simulation, rollback)
-    ended = simulation.read(rollback)
+    concluded_rollback = simulation.read(rollback)
     for _ in range(30):
-        if ended.concluded_at is not None:
+        if concluded_rollback.concluded_at is not None:
             break
         simulation.clock.pass_time(seconds=10)  # ECS makes no progress
         janitor.sweep(simulation.ports)
-        ended = simulation.read(rollback)
-    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
+        concluded_rollback = simulation.read(rollback)
+    assert (concluded_rollback.outcome, concluded_rollback.has_acted) == (Outcome.ABORTED, False)
 
 
 def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
@@ -401,9 +405,9 @@ def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
     rollback = stopping(simulation)
     simulation.services.deploy(simulation.arns["v2"], simulation.clock.now())
     by_crash(simulation, rollback)
-    ended = swept(simulation, rollback)
-    assert ended.service is not None
-    assert any("it is NOT KNOWN whether ECS made the change" in note for note in ended.service.notes)
+    rollback = swept(simulation, rollback)
+    assert rollback.service is not None
+    assert any("it is NOT KNOWN whether ECS made the change" in note for note in rollback.service.notes)
 
 
 def test_an_unsaved_raise_of_capacity_is_found() -> None:
@@ -426,5 +430,5 @@ def test_a_rollback_that_never_acted_ends_as_an_abort() -> None:
     simulation = start_simulation()
     rollback = simulation.run_until(simulation.admit(None, "execution-1"), Step.SERVICE)
     by_crash(simulation, rollback)
-    ended = swept(simulation, rollback)
-    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
+    rollback = swept(simulation, rollback)
+    assert (rollback.outcome, rollback.has_acted) == (Outcome.ABORTED, False)

@@ -23,7 +23,7 @@ OLD_SERVE = ServiceHealth(
 
 
 @pytest.mark.parametrize(
-    ("current", "service_health", "restart", "then"),
+    ("current", "service_health", "restart", "next_level"),
     [
         (EscalationLevel.SERVICE, NOTHING, "allow", EscalationLevel.EMERGENCY),
         (EscalationLevel.SERVICE, HALF, "allow", EscalationLevel.EMERGENCY),
@@ -40,9 +40,9 @@ OLD_SERVE = ServiceHealth(
     ],
 )
 def test_rule_4_healthy_targets_decide_the_next_level_and_never_an_alarm(
-    current: EscalationLevel, service_health: ServiceHealth, restart: str, then: EscalationLevel | EscalationEnd
+    current: EscalationLevel, service_health: ServiceHealth, restart: str, next_level: EscalationLevel | EscalationEnd
 ) -> None:
-    assert next_escalation(current, service_health, restart) is then  # type: ignore[arg-type]
+    assert next_escalation(current, service_health, restart) is next_level  # type: ignore[arg-type]
 
 
 def bad_all_over(simulation: Simulation) -> None:
@@ -53,13 +53,13 @@ def bad_all_over(simulation: Simulation) -> None:
 
 def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates_and_a_page_says_so() -> None:
     simulation = start_simulation(healthy_versions=set())
-    done = simulation.run()
-    assert done.outcome is Outcome.FAILED
-    assert "the release is not the cause" in done.reason
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.FAILED
+    assert "the release is not the cause" in rollback.reason
     assert simulation.running() == image("v1")
     assert simulation.changes() == ["update", "update"]  # the target, then the configuration
-    assert done.service is not None
-    assert [tried.escalation_level for tried in done.service.attempts] == [EscalationLevel.SERVICE]
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [EscalationLevel.SERVICE]
     assert "the release is not the cause" in simulation.pages()[0]
     assert f"in ALARM: {DEGRADED}" in simulation.pages()[0]
 
@@ -68,16 +68,16 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
     simulation = start_simulation()
     bad_all_over(simulation)
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
-    done = simulation.run()
-    assert done.outcome is Outcome.FAILED
-    assert done.service is not None
-    assert [t.escalation_level for t in done.service.attempts] == [
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
         EscalationLevel.SERVICE,
         EscalationLevel.EMERGENCY,
         EscalationLevel.RESTART_FROM_ZERO,
     ]
     (page, *_) = simulation.pages()
-    for said in (
+    for text in (
         "Tried service",
         "Tried emergency",
         "Tried restart from zero",
@@ -85,25 +85,31 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
         "  ECS: ",
         "aws",
     ):
-        assert said in page
+        assert text in page
 
 
 def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
     simulation = start_simulation()
     bad_all_over(simulation)
-    done = simulation.run()
-    assert done.service is not None
-    assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
-    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
+    rollback = simulation.run()
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
+        EscalationLevel.SERVICE,
+        EscalationLevel.EMERGENCY,
+    ]
+    assert all(arguments.get("desired_count", 1) > 0 for _, arguments in simulation.services.calls)
 
 
 def test_an_environment_may_refuse_the_restart_from_zero() -> None:
     simulation = start_simulation(policy=Policy(restart_from_zero="refuse"))
     bad_all_over(simulation)
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
-    done = simulation.run()
-    assert done.service is not None
-    assert [t.escalation_level for t in done.service.attempts] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
+    rollback = simulation.run()
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
+        EscalationLevel.SERVICE,
+        EscalationLevel.EMERGENCY,
+    ]
 
 
 def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
@@ -118,46 +124,48 @@ def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
             return {}
 
     simulation.replace(target_groups=Silent())
-    done = simulation.run()
-    assert done.outcome is Outcome.FAILED
-    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls)
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.FAILED
+    assert all(arguments.get("desired_count", 1) > 0 for _, arguments in simulation.services.calls)
 
 
 def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
     simulation = start_simulation()
     simulation.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
-    before = dict(simulation.services.deployment_configuration)
+    original_configuration = dict(simulation.services.deployment_configuration)
     bad_all_over(simulation)
-    done = simulation.run()
-    sent = [given.get("deployment_configuration") for _, given in simulation.services.calls]
-    assert [given.get("maximumPercent") for given in sent if given is not None] == [None, 200]
-    assert not any("minimumHealthyPercent" in given for given in sent if given is not None)
+    rollback = simulation.run()
+    configurations = [arguments.get("deployment_configuration") for _, arguments in simulation.services.calls]
+    assert [arguments.get("maximumPercent") for arguments in configurations if arguments is not None] == [None, 200]
+    assert not any("minimumHealthyPercent" in arguments for arguments in configurations if arguments is not None)
     assert simulation.services.deployment_configuration["minimumHealthyPercent"] == 100
-    assert done.open_obligations() == ()
+    assert rollback.open_obligations() == ()
     # the deployment never completed, so an operator gets the obligation with the recorded configuration
-    assert [o.handed_to for o in done.obligations] == ["operator"] * len(done.obligations)
-    restored_parts = {part: was for o in done.obligations for part, was in o.before.items()}
-    assert restored_parts == {part: before[part] for part in ("deploymentCircuitBreaker", "maximumPercent")}
+    assert [obligation.handed_to for obligation in rollback.obligations] == ["operator"] * len(rollback.obligations)
+    restored_parts = {part: value for obligation in rollback.obligations for part, value in obligation.before.items()}
+    assert restored_parts == {
+        part: original_configuration[part] for part in ("deploymentCircuitBreaker", "maximumPercent")
+    }
 
 
 def test_a_target_that_does_not_start_is_deployed_anew_once() -> None:
     simulation = start_simulation()
     rollback = simulation.admit()
-    tick = FakeServices.tick
+    fake_tick = FakeServices.tick
 
     def hangs_until_forced(self: FakeServices) -> None:
-        forced = any(given.get("force_new_deployment") for _, given in self.calls)
+        forced = any(arguments.get("force_new_deployment") for _, arguments in self.calls)
         if forced or not any(name == "update" for name, _ in self.calls):
-            tick(self)
+            fake_tick(self)
 
     simulation.services.tick = hangs_until_forced.__get__(simulation.services)  # type: ignore[method-assign]
-    done = simulation.run_until(rollback)
-    assert done.outcome is not None
-    forced = [given for _, given in simulation.services.calls if given.get("force_new_deployment")]
+    rollback = simulation.run_until(rollback)
+    assert rollback.outcome is not None
+    forced = [arguments for _, arguments in simulation.services.calls if arguments.get("force_new_deployment")]
     assert len(forced) == 1
     assert simulation.running() == image("v1")
-    assert done.service is not None
-    assert "force_new_deployment" in done.service.moves
+    assert rollback.service is not None
+    assert "force_new_deployment" in rollback.service.moves
 
 
 def test_a_rollback_succeeds_only_after_its_triggering_alarm_is_ok() -> None:
@@ -167,7 +175,7 @@ def test_a_rollback_succeeds_only_after_its_triggering_alarm_is_ok() -> None:
         rollback = simulation.run_due_step(rollback)
     assert rollback.outcome is None
     simulation.alarms.recover(DEGRADED)
-    done = simulation.run_until(rollback)
-    assert done.outcome is Outcome.SUCCEEDED
-    assert done.service is not None
-    assert done.service.attempts == ()
+    rollback = simulation.run_until(rollback)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.service is not None
+    assert rollback.service.attempts == ()

@@ -36,10 +36,13 @@ def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...]
 
 
 def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
-    seen = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
-    assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not checked: fs-1")
-    both = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
-    assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
+    result = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
+    assert (result.verdict, result.reason) == (Verdict.SKIPPED, "not checked: fs-1")
+    combined_result = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
+    assert (combined_result.verdict, combined_result.reason) == (
+        Verdict.FAIL,
+        "gone: a; can't be looked up: b; put it back",
+    )
 
 
 # The choice
@@ -57,7 +60,8 @@ def two_good(**parts: object) -> Simulation:
 def ways(simulation: Simulation) -> list[str]:
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     return [
-        way.release.version for way in plan.usable_targets(simulation.ledger.releases(SERVICE).__next__().fingerprint)
+        target.release.version
+        for target in plan.usable_targets(simulation.ledger.releases(SERVICE).__next__().fingerprint)
     ]
 
 
@@ -75,10 +79,10 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
     simulation = two_good()
-    exists, gone = simulation.images.exists, image("v1")
+    exists, missing_image = simulation.images.exists, image("v1")
 
     def silent_about_v1(image: str) -> bool | None:
-        if image == gone:
+        if image == missing_image:
             raise ExternalServiceError("ECR: no answer")
         return exists(image)
 
@@ -100,10 +104,10 @@ def test_an_emergency_says_which_release_it_skips_and_why() -> None:
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.healthy_versions = {"v0"}
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.SUCCEEDED
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.SUCCEEDED
     assert simulation.running() == image("v0")
-    reason = simulation.check(done, "target-is-ready").reason
+    reason = simulation.check(rollback, "target-is-ready").reason
     assert "v1 is skipped for v0" in reason
     assert image("v1") in reason
 
@@ -114,18 +118,18 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_repor
     simulation.images.missing |= {image("v0"), image("v1")}
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.images.missing.clear()
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v1"))
-    assert "v1 was not ready" in simulation.check(done, "target-is-ready").reason
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v1"))
+    assert "v1 was not ready" in simulation.check(rollback, "target-is-ready").reason
 
 
 def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
     simulation = two_good()
     simulation.images.missing.add(image("v1"))
     simulation.healthy_versions = {"v0"}
-    done = simulation.run(alarm_event())
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
-    reason = simulation.check(done, "target-is-ready").reason
+    rollback = simulation.run(alarm_event())
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
+    reason = simulation.check(rollback, "target-is-ready").reason
     assert "v1 is skipped" in reason
     assert image("v1") in reason
     good = simulation.services.definition(f"{'macro-ai-production-task'}-last-known-good")
@@ -135,9 +139,9 @@ def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> Non
 def test_a_version_that_an_operator_names_has_no_substitute() -> None:
     simulation = two_good()
     simulation.images.missing.add(image("v1"))
-    done = simulation.run({"service": SERVICE, "target_version": "v1"})
-    assert done.outcome is Outcome.REFUSED
-    assert image("v1") in done.reason
+    rollback = simulation.run({"service": SERVICE, "target_version": "v1"})
+    assert rollback.outcome is Outcome.REFUSED
+    assert image("v1") in rollback.reason
     assert simulation.changes() == []
 
 
@@ -148,9 +152,9 @@ def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_rea
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.images.missing.clear()
-    done = simulation.run(alarm_event())
-    assert done.outcome is Outcome.SUCCEEDED
-    assert simulation.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
+    rollback = simulation.run(alarm_event())
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert simulation.check(rollback, "target-is-ready").reason.startswith("v1 was not ready at")
 
 
 # Escalation
@@ -164,7 +168,7 @@ UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
 
 
 @pytest.mark.parametrize(
-    ("current", "service_health", "then"),
+    ("current", "service_health", "next_level"),
     [
         (EscalationLevel.SERVICE, NOTHING, EscalationLevel.EMERGENCY),
         (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
@@ -175,9 +179,9 @@ UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
     ],
 )
 def test_another_target_comes_before_all_tasks_are_stopped(
-    current: EscalationLevel, service_health: ServiceHealth, then: EscalationLevel | TargetSwitch | EscalationEnd
+    current: EscalationLevel, service_health: ServiceHealth, next_level: EscalationLevel | TargetSwitch | EscalationEnd
 ) -> None:
-    assert next_escalation(current, service_health, "allow", has_another_target=True) is then
+    assert next_escalation(current, service_health, "allow", has_another_target=True) is next_level
 
 
 class StartsOnly(FakeServices):
@@ -186,8 +190,8 @@ class StartsOnly(FakeServices):
     starts: frozenset[str] = frozenset()
 
     def tick(self) -> None:
-        for arn, made in self._definitions.items():
-            is_good = made["containerDefinitions"][0]["image"] in self.starts
+        for arn, task_definition in self._definitions.items():
+            is_good = task_definition["containerDefinitions"][0]["image"] in self.starts
             self.behaviours[arn] = "healthy" if is_good else "crashing"
         super().tick()
 
@@ -202,16 +206,16 @@ def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> N
     simulation = two_good()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
-    assert done.service is not None
-    assert [(tried.escalation_level, tried.target) for tried in done.service.attempts] == [
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
+    assert rollback.service is not None
+    assert [(attempt.escalation_level, attempt.target) for attempt in rollback.service.attempts] == [
         (EscalationLevel.EMERGENCY, "v1")
     ]
-    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls), (
+    assert all(arguments.get("desired_count", 1) > 0 for _, arguments in simulation.services.calls), (
         "nothing was stopped for it"
     )
-    assert not any(given.get("force_new_deployment") for _, given in simulation.services.calls[-2:])
+    assert not any(arguments.get("force_new_deployment") for _, arguments in simulation.services.calls[-2:])
     assert "Tried emergency to v1" in simulation.notifications.sent[-1].message
     assert simulation.state_of("v1") == "promoted"
     assert simulation.state_of("v2") == "quarantined"
@@ -222,11 +226,11 @@ def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
     simulation = two_good()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.FAILED
-    assert done.service is not None
-    tried = [(str(one.escalation_level), one.target) for one in done.service.attempts]
-    assert tried == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.service is not None
+    attempts = [(str(attempt.escalation_level), attempt.target) for attempt in rollback.service.attempts]
+    assert attempts == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
 
 
 @pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
@@ -237,9 +241,9 @@ def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -
     simulation.ship("v2")
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}
 
 
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
@@ -247,18 +251,18 @@ def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
     simulation.images.missing.add(image("v0"))
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert [one.target for one in done.service.attempts] == ["v1", "v1"]
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert [attempt.target for attempt in rollback.service.attempts] == ["v1", "v1"]
 
 
 def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
     simulation = two_good()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run({"type": "emergency", "target_version": "v1"})
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run({"type": "emergency", "target_version": "v1"})
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}
 
 
 def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,17 +273,17 @@ def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: p
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: breaking)
     simulation = two_good()
     simulation.images.missing.add(image("v1"))
-    done = simulation.run(alarm_event())
-    assert (done.outcome, simulation.changes()) == (Outcome.REFUSED, [])
-    assert image("v1") in done.reason
+    rollback = simulation.run(alarm_event())
+    assert (rollback.outcome, simulation.changes()) == (Outcome.REFUSED, [])
+    assert image("v1") in rollback.reason
 
 
 def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
-    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
+    verdict = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
+    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: verdict)
     simulation = two_good()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}

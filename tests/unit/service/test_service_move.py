@@ -12,14 +12,14 @@ GOOD, BAD, OTHER = "good", "bad", "other"
 
 def snapshot(**changes: Any) -> ServiceSnapshot:
     """A snapshot in which the bad release runs, deployed and settled."""
-    settled = {
+    fields = {
         "primary_fingerprint": BAD,
         "is_primary_completed": True,
         "other_deployments": 0,
         "running_count": 2,
         "desired_count": 2,
     }
-    return ServiceSnapshot.model_validate({**settled, **changes})
+    return ServiceSnapshot.model_validate({**fields, **changes})
 
 
 def test_a_settled_bad_release_is_replaced_by_an_update() -> None:
@@ -44,9 +44,9 @@ def test_ecs_own_rollback_is_adopted_if_it_goes_to_the_target_and_else_left_to_e
     assert next_service_move(snapshot(**rolling, in_flight_source_fingerprint=OTHER), GOOD) is ServiceMove.WAIT_FOR_ECS
 
 
-@pytest.mark.parametrize("unsettled", [{"is_primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
-def test_a_rollback_waits_for_a_target_that_is_not_settled(unsettled: dict[str, Any]) -> None:
-    assert next_service_move(snapshot(primary_fingerprint=GOOD, **unsettled), GOOD) is ServiceMove.WAIT_FOR_TARGET
+@pytest.mark.parametrize("changes", [{"is_primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
+def test_a_rollback_waits_for_a_target_that_is_not_settled(changes: dict[str, Any]) -> None:
+    assert next_service_move(snapshot(primary_fingerprint=GOOD, **changes), GOOD) is ServiceMove.WAIT_FOR_TARGET
 
 
 def test_a_settled_target_is_done() -> None:
@@ -65,13 +65,13 @@ def test_a_settled_target_is_done() -> None:
         is_ecs_rolling_back=st.booleans(),
     )
 )
-def test_a_rollback_changes_nothing_while_the_target_is_primary_or_ecs_rolls_back(seen: ServiceSnapshot) -> None:
-    move = next_service_move(seen, GOOD)
-    if seen.primary_fingerprint == GOOD or seen.is_ecs_rolling_back:
+def test_a_rollback_changes_nothing_while_the_target_is_primary_or_ecs_rolls_back(view: ServiceSnapshot) -> None:
+    move = next_service_move(view, GOOD)
+    if view.primary_fingerprint == GOOD or view.is_ecs_rolling_back:
         assert move not in {ServiceMove.STOP_DEPLOYMENT, ServiceMove.UPDATE_SERVICE}
     if move is ServiceMove.DONE:
-        assert seen.primary_fingerprint == GOOD
-        assert seen.running_count >= seen.desired_count
+        assert view.primary_fingerprint == GOOD
+        assert view.running_count >= view.desired_count
 
 
 def test_the_desired_count_never_falls_below_the_recorded_one() -> None:

@@ -27,17 +27,17 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 
-def planned(simulation: Simulation, given: object = None) -> Rollback:
-    return simulation.run_until(simulation.admit(given), Step.SERVICE)
+def planned(simulation: Simulation, execution_input: object = None) -> Rollback:
+    return simulation.run_until(simulation.admit(execution_input), Step.SERVICE)
 
 
 def test_a_completed_bad_release_is_left_by_one_update_to_the_target_by_digest() -> None:
     simulation = start_simulation()
-    done = simulation.run_until(planned(simulation), Step.VERIFY)
+    rollback = simulation.run_until(planned(simulation), Step.VERIFY)
     assert simulation.changes() == ["update"]
     assert simulation.running() == image("v1")
-    assert done.service is not None
-    assert done.service.moves == ("update_service", "wait_for_target")
+    assert rollback.service is not None
+    assert rollback.service.moves == ("update_service", "wait_for_target")
 
 
 def test_a_bad_deployment_in_flight_from_the_target_is_stopped_and_nothing_else_is_deployed() -> None:
@@ -66,9 +66,9 @@ def test_rule_6_a_service_rollback_adopts_ecs_own_rollback_to_its_target_without
     simulation.begin_deployment("v2", "crashing")
     for _ in range(3):
         simulation.services.tick()
-    done = simulation.run_until(planned(simulation, deployment_event()), Step.VERIFY)
-    assert done.plan is not None
-    assert done.plan.running.version == image("v2").rpartition(":")[2][:12]
+    rollback = simulation.run_until(planned(simulation, deployment_event()), Step.VERIFY)
+    assert rollback.plan is not None
+    assert rollback.plan.running.version == image("v2").rpartition(":")[2][:12]
     assert simulation.changes() == []
     assert simulation.running() == image("v1")
 
@@ -82,14 +82,14 @@ def test_rule_6_a_service_rollback_deploys_after_ecs_own_rollback_to_a_quarantin
         simulation.services.tick()
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"  # ECS's own rollback takes a while then
     rollback = planned(simulation)
-    first = simulation.run_due_step(rollback)
-    assert first.service is not None
-    assert first.service.moves == ("wait_for_ecs",)
+    first_rollback = simulation.run_due_step(rollback)
+    assert first_rollback.service is not None
+    assert first_rollback.service.moves == ("wait_for_ecs",)
     assert simulation.changes() == []
     simulation.services.behaviours.pop(simulation.arns["v2"])
-    done = simulation.run_until(rollback, Step.VERIFY)
-    assert done.service is not None
-    assert done.service.moves == ("wait_for_ecs", "update_service", "wait_for_target")
+    rollback = simulation.run_until(rollback, Step.VERIFY)
+    assert rollback.service is not None
+    assert rollback.service.moves == ("wait_for_ecs", "update_service", "wait_for_target")
     assert simulation.running() == image("v1")
 
 
@@ -108,16 +108,18 @@ def test_a_deployment_newer_than_the_intent_is_stopped_by_its_own_arn() -> None:
     assert simulation.running() == image("v1")
 
 
-@pytest.mark.parametrize(("recorded", "now", "wanted"), [(4, 1, 4), (2, 6, 6), (3, 3, 3)])
+@pytest.mark.parametrize(("recorded", "current_count", "expected_count"), [(4, 1, 4), (2, 6, 6), (3, 3, 3)])
 def test_the_desired_count_is_the_larger_of_the_recorded_and_the_current_one(
-    recorded: int, now: int, wanted: int
+    recorded: int, current_count: int, expected_count: int
 ) -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=recorded)
-    simulation.ship("v2", desired_count=now)
+    simulation.ship("v2", desired_count=current_count)
     simulation.run()
-    assert simulation.services.desired_count == wanted
-    assert all(given.get("desired_count", wanted) >= now for _, given in simulation.services.calls)
+    assert simulation.services.desired_count == expected_count
+    assert all(
+        arguments.get("desired_count", expected_count) >= current_count for _, arguments in simulation.services.calls
+    )
 
 
 def test_capacity_that_autoscaling_added_between_intent_and_act_is_kept() -> None:
@@ -133,27 +135,29 @@ def test_an_adopted_target_below_its_recorded_count_is_raised() -> None:
     simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
     simulation.begin_deployment("v2")
     simulation.services.desired_count = 1
-    done = simulation.run_until(planned(simulation), Step.VERIFY)
+    rollback = simulation.run_until(planned(simulation), Step.VERIFY)
     assert simulation.services.desired_count == 4
-    assert done.service is not None
-    assert "raise_capacity" in done.service.moves
+    assert rollback.service is not None
+    assert "raise_capacity" in rollback.service.moves
 
 
 def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once_completed() -> None:
     simulation = start_simulation()
     simulation.services.deployment_configuration["alarms"] = {"enable": True, "rollback": True, "alarmNames": ["a"]}
-    before = dict(simulation.services.deployment_configuration)
+    original_configuration = dict(simulation.services.deployment_configuration)
     rollback = planned(simulation)
     simulation.run_due_step(rollback)
     during = simulation.services.deployment_configuration
     assert during["deploymentCircuitBreaker"] == {"enable": True, "rollback": False}
     assert during["alarms"] == {"enable": True, "rollback": False, "alarmNames": ["a"]}
-    done = simulation.run_until(rollback)
-    assert simulation.services.deployment_configuration == before
-    parts = {part: before[part] for part in ("deploymentCircuitBreaker", "alarms")}
-    put_back = [given for _, given in simulation.services.calls if given.get("deployment_configuration") == parts]
+    rollback = simulation.run_until(rollback)
+    assert simulation.services.deployment_configuration == original_configuration
+    parts = {part: original_configuration[part] for part in ("deploymentCircuitBreaker", "alarms")}
+    put_back = [
+        arguments for _, arguments in simulation.services.calls if arguments.get("deployment_configuration") == parts
+    ]
     assert len(put_back) == 1
-    (obligation,) = done.obligations
+    (obligation,) = rollback.obligations
     assert (obligation.kind, obligation.before) == (ObligationKind.DEPLOYMENT_CONFIGURATION, parts)
     assert obligation.discharged_at is not None
 
@@ -161,10 +165,10 @@ def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once
 def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
     simulation = start_simulation()
     simulation.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": True, "rollback": False}
-    done = simulation.run()
-    assert done.outcome is Outcome.SUCCEEDED
-    assert done.obligations == ()
-    assert not any("deployment_configuration" in given for _, given in simulation.services.calls)
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.obligations == ()
+    assert not any("deployment_configuration" in arguments for _, arguments in simulation.services.calls)
 
 
 def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() -> None:
@@ -182,15 +186,15 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     rollback = planned(simulation)
     simulation.run_due_step(rollback)
     simulation.services.behaviours[simulation.describe_service().primary.definition_arn] = "unhealthy"
-    done = simulation.run_until(rollback)
-    assert done.outcome is Outcome.FAILED
-    assert "no further escalation level is allowed" in done.reason
-    assert done.service is not None
-    assert [t.escalation_level for t in done.service.attempts] == [
+    rollback = simulation.run_until(rollback)
+    assert rollback.outcome is Outcome.FAILED
+    assert "no further escalation level is allowed" in rollback.reason
+    assert rollback.service is not None
+    assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
         "service",
         "emergency",
     ]  # v2 still serves, so the service never goes to zero
-    assert "did not settle in 15 minutes" in done.service.attempts[0].escalation_reason
+    assert "did not settle in 15 minutes" in rollback.service.attempts[0].escalation_reason
     assert simulation.severities() == ["page", "page"]  # the failure, then the configuration that could not be restored
     assert simulation.state_of("v2") == "suspect"
 
@@ -208,12 +212,12 @@ def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None
     simulation = start_simulation()
     rollback = planned(simulation)
     simulation.run_due_step(rollback)
-    before = len(simulation.services.calls)
+    call_count = len(simulation.services.calls)
     take_over(simulation)
-    done = simulation.run_until(rollback)
-    assert done.outcome is Outcome.ABORTED
-    assert len(simulation.services.calls) == before
-    assert done.obligations[0].handed_to == "operator"  # the holder's document does not have it
+    rollback = simulation.run_until(rollback)
+    assert rollback.outcome is Outcome.ABORTED
+    assert len(simulation.services.calls) == call_count
+    assert rollback.obligations[0].handed_to == "operator"  # the holder's document does not have it
     lease = simulation.ledger.lease(SERVICE)
     assert lease is not None
     assert lease.holder == "another"
@@ -223,8 +227,8 @@ def test_rule_9_no_call_is_made_if_the_lease_is_lost_between_intent_and_act() ->
     simulation = start_simulation()
     simulation.ledger.save(service(planned(simulation), simulation.ports))
     take_over(simulation)
-    done = simulation.run_until(next(simulation.ledger.history(SERVICE)))
-    assert done.outcome is Outcome.ABORTED
+    rollback = simulation.run_until(next(simulation.ledger.history(SERVICE)))
+    assert rollback.outcome is Outcome.ABORTED
     assert simulation.changes() == []
 
 
@@ -244,8 +248,8 @@ def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_en
     simulation = start_simulation()
     rollback = planned(simulation)
     simulation.replace(services=SlowServices(simulation, simulation.policy.lease_minutes - 0.5))
-    done = simulation.run_until(rollback, Step.CONCLUDE)
-    assert done.outcome is Outcome.ABORTED
+    rollback = simulation.run_until(rollback, Step.CONCLUDE)
+    assert rollback.outcome is Outcome.ABORTED
     assert simulation.changes() == []
 
 
@@ -264,8 +268,8 @@ class LosesTheAnswer(FakeServices):
 
     lost = 0
 
-    def update(self, *given: Any, **named: Any) -> None:
-        super().update(*given, **named)
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
         if self.lost == 0:
             self.lost += 1
             raise ExternalServiceError("UpdateService: no answer")
@@ -280,9 +284,9 @@ def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice() -> Non
     rollback = planned(simulation)
     with pytest.raises(ExternalServiceError):
         run_step(rollback.id, Step.SERVICE, simulation.ports)
-    done = simulation.run_until(rollback)
-    assert done.outcome is Outcome.SUCCEEDED
-    assert len([given for _, given in losing.calls if "definition_arn" in given]) == 1
+    rollback = simulation.run_until(rollback)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert len([arguments for _, arguments in losing.calls if "definition_arn" in arguments]) == 1
 
 
 def test_a_forced_rollback_deploys_a_quarantined_release() -> None:
@@ -291,8 +295,8 @@ def test_a_forced_rollback_deploys_a_quarantined_release() -> None:
     simulation.ship("v2", CANDIDATE)
     assert simulation.run({"target_version": "v1"}).outcome is Outcome.REFUSED
     assert simulation.changes() == []
-    done = simulation.run({"target_version": "v1", "force": True}, "execution-2")
-    assert done.outcome is Outcome.SUCCEEDED
+    rollback = simulation.run({"target_version": "v1", "force": True}, "execution-2")
+    assert rollback.outcome is Outcome.SUCCEEDED
     assert simulation.running() == image("v1")
     assert simulation.state_of("v1") == CANDIDATE  # an operator chose it, and it was verified, so it may bake again
 
@@ -302,52 +306,58 @@ def test_the_running_release_is_deployed_anew_once_if_its_database_has_another_a
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     running = rollback.plan.running if rollback.plan is not None else None
     assert rollback.plan is not None
-    before = OriginalBranch(name="preview/pr-42", protected=False)
-    moved = RecreateProgress(
+    original_branch = OriginalBranch(name="preview/pr-42", protected=False)
+    progress = RecreateProgress(
         source_branch_id="br-source",
         started_at=simulation.clock.now(),
-        before=before,
+        before=original_branch,
         is_redeploy_needed=True,
         ended_at=simulation.clock.now(),
     )
     stays = rollback.plan.model_copy(update={"target": running})
-    simulation.ledger.save(rollback.evolve(plan=stays, database=moved))
+    simulation.ledger.save(rollback.evolve(plan=stays, database=progress))
 
     simulation.run_until(rollback, Step.VERIFY)
 
-    deployed = [given for name, given in simulation.services.calls if name == "update"]
-    assert [given["force_new_deployment"] for given in deployed] == [True]
+    updates = [arguments for name, arguments in simulation.services.calls if name == "update"]
+    assert [arguments["force_new_deployment"] for arguments in updates] == [True]
 
 
 FIFTY = 50
 
 
-@pytest.mark.parametrize(("maximum", "now", "wanted"), [(10, 2, 10), (10, 12, 12), (60, 2, FIFTY), (None, 2, FIFTY)])
-def test_autoscaling_s_maximum_bounds_the_recorded_count(maximum: int | None, now: int, wanted: int) -> None:
+@pytest.mark.parametrize(
+    ("maximum", "current_count", "expected_count"), [(10, 2, 10), (10, 12, 12), (60, 2, FIFTY), (None, 2, FIFTY)]
+)
+def test_autoscaling_s_maximum_bounds_the_recorded_count(
+    maximum: int | None, current_count: int, expected_count: int
+) -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
-    simulation.ship("v2", desired_count=now)
+    simulation.ship("v2", desired_count=current_count)
     if maximum is not None:
         simulation.scaling.target = ScalableTarget(min_capacity=1, max_capacity=maximum, suspended={})
-    done = simulation.run()
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert simulation.services.desired_count == wanted
-    asked = [given["desired_count"] for _, given in simulation.services.calls if "desired_count" in given]
-    assert max(asked) == wanted
-    said = (
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert simulation.services.desired_count == expected_count
+    requested_counts = [
+        arguments["desired_count"] for _, arguments in simulation.services.calls if "desired_count" in arguments
+    ]
+    assert max(requested_counts) == expected_count
+    text = (
         f"v1 was recorded with a desired count of 50; autoscaling allows {maximum}"
         in simulation.notifications.sent[-1].message
     )
-    assert said == (maximum is not None and maximum < FIFTY)
+    assert text == (maximum is not None and maximum < FIFTY)
 
 
 def test_the_count_before_our_fence_comes_back_though_scaling_allows_less() -> None:
     simulation, fenced = start_simulation_at_zero()
     simulation.scaling.target = None
-    before = [obligation for obligation in fenced.open_obligations() if obligation.kind is ObligationKind.FENCE]
-    assert [obligation.before for obligation in before] == [{"desired_count": 2}]
-    narrow = ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.all_suspended().suspended)
-    simulation.replace(scaling=FakeScaling(simulation.services, narrow))
+    obligations = [obligation for obligation in fenced.open_obligations() if obligation.kind is ObligationKind.FENCE]
+    assert [obligation.before for obligation in obligations] == [{"desired_count": 2}]
+    narrow_target = ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.all_suspended().suspended)
+    simulation.replace(scaling=FakeScaling(simulation.services, narrow_target))
     for arn in simulation.arns.values():
         simulation.services.behaviours[arn] = "healthy"
     while simulation.services.desired_count == 0:
@@ -365,8 +375,8 @@ def test_the_recorded_count_is_used_with_a_note_if_autoscaling_does_not_answer()
             raise ExternalServiceError("DescribeScalableTargets: AccessDenied")
 
     simulation.replace(scaling=Silent(simulation.services))
-    done = simulation.run()
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.services.desired_count == FIFTY
     assert (
         "Application Auto Scaling could not be asked (DescribeScalableTargets: AccessDenied)"

@@ -70,8 +70,8 @@ def two_hours_later(simulation: Simulation) -> None:
         with suppress(CallRefused):  # a call that the janitor itself is denied fails its function, which has an alarm
             sweep(simulation.ports)
         while simulation.workflow.started:
-            _, given = simulation.workflow.started.pop(0)
-            simulation.run(given, f"again-{number}")
+            _, execution_input = simulation.workflow.started.pop(0)
+            simulation.run(execution_input, f"again-{number}")
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
@@ -80,16 +80,16 @@ def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_i
 ) -> None:
     simulation = prepared()
     ecs = refusing(simulation, "services", "update")
-    ended = simulation.run(trigger(simulation))
-    took = simulation.clock.now() - NOW
+    rollback = simulation.run(trigger(simulation))
+    duration = simulation.clock.now() - NOW
     two_hours_later(simulation)
-    assert ended.outcome is Outcome.FAILED
-    assert ended.service is not None
-    assert ended.service.attempts == ()  # no other escalation level: it would be refused too
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.service is not None
+    assert rollback.service.attempts == ()  # no other escalation level: it would be refused too
     assert ecs.times["update"] == 1
-    assert took <= timedelta(seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds)
-    assert ended.open_obligations() == ()
-    assert ended.left_to_operator() == ()  # no setting was changed, so none is to be put back
+    assert duration <= timedelta(seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds)
+    assert rollback.open_obligations() == ()
+    assert rollback.left_to_operator() == ()  # no setting was changed, so none is to be put back
     assert len(simulation.pages()) == 1
     assert simulation.ledger.lease(SERVICE) is None
 
@@ -98,9 +98,9 @@ def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_state
     simulation = prepared()
     refusing(simulation, "services", "update")
     simulation.run()
-    (why,) = [line for line in simulation.pages()[0].splitlines() if line.startswith("Why:")]
+    (reason_line,) = [line for line in simulation.pages()[0].splitlines() if line.startswith("Why:")]
     resource = "arn:aws:some:eu-west-1:123456789012:update"
-    assert why == (
+    assert reason_line == (
         f"Why: AWS refused some:update on {resource} to role rollback because no identity-based policy allows the "
         "some:update action (AccessDeniedException); add to the identity-based policy: "
         f'{{"Effect":"Allow","Action":"some:update","Resource":"{resource}"}}'
@@ -110,26 +110,26 @@ def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_state
 def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> None:
     simulation = prepared()
     ecs = refusing(simulation, "services", "update")
-    first = simulation.admit(outage(simulation))
-    assert (first.outcome, ecs.times["update"]) == (Outcome.FAILED, 1)
-    assert first.refusal is not None
-    assert first.refusal.action == "some:update"
+    first_rollback = simulation.admit(outage(simulation))
+    assert (first_rollback.outcome, ecs.times["update"]) == (Outcome.FAILED, 1)
+    assert first_rollback.refusal is not None
+    assert first_rollback.refusal.action == "some:update"
 
 
 def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> None:
     """A missing answer is no evidence: the rollback is not verified, and does not escalate."""
     simulation = prepared()
-    given = outage(simulation)
+    event = outage(simulation)
     refusing(simulation, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
     refusing(simulation, "target_groups", "health", "health_checks")
     refusing(simulation, "images", "exists", "digest_of")
-    ended = simulation.run(given)
+    rollback = simulation.run(event)
     assert simulation.running() == image("v1")
-    assert ended.outcome is Outcome.FAILED
-    assert ended.reason.startswith("not verified, though all other checks pass: target-health: not checked")
-    assert "some:states" in ended.reason
-    assert ended.service is not None
-    assert ended.service.attempts == ()
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.reason.startswith("not verified, though all other checks pass: target-health: not checked")
+    assert "some:states" in rollback.reason
+    assert rollback.service is not None
+    assert rollback.service.attempts == ()
     assert simulation.clock.now() - NOW < timedelta(minutes=3)
     assert len(simulation.pages()) == 1
 
@@ -138,9 +138,9 @@ def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> N
     simulation = prepared()
     refusing(simulation, "target_groups", "health", "health_checks")
     simulation.healthy_versions = set()  # the alarm stays in ALARM over v1
-    ended = simulation.run()
-    assert ended.service is not None
-    assert ended.service.attempts != ()
+    rollback = simulation.run()
+    assert rollback.service is not None
+    assert rollback.service.attempts != ()
 
 
 def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so() -> None:
@@ -148,8 +148,8 @@ def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
     ecs = refusing(simulation, "services", "stop_deployment")
-    ended = simulation.run()
-    assert ended.outcome is Outcome.SUCCEEDED
+    rollback = simulation.run()
+    assert rollback.outcome is Outcome.SUCCEEDED
     assert ecs.times["stop_deployment"] == 1
     assert simulation.running() == image("v1")
     assert "could not be stopped: AWS refused some:stop_deployment" in simulation.notifications.sent[-1].message
@@ -181,8 +181,8 @@ def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_on
     assert rollback.outcome is Outcome.SUCCEEDED
     refusing(simulation, "services", "update")
     before = simulation.clock.now()
-    ended = simulation.run_to_end(rollback)
-    assert [obligation.kind for obligation in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
+    rollback = simulation.run_to_end(rollback)
+    assert [obligation.kind for obligation in rollback.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
     assert simulation.clock.now() - before < timedelta(minutes=1)
     assert "NOT RESTORED: deployment configuration of" in simulation.pages()[-1]
     assert simulation.ledger.lease(SERVICE) is None
@@ -192,9 +192,9 @@ def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later
     simulation = prepared()
     refusing(simulation, "services", "update")
     topic = refusing(simulation, "notifications", "publish")
-    ended = simulation.run()
-    assert ended.concluded_at is not None
-    assert not ended.is_reported
+    rollback = simulation.run()
+    assert rollback.concluded_at is not None
+    assert not rollback.is_reported
     assert simulation.clock.now() - NOW <= timedelta(
         seconds=simulation.policy.act_timeout_seconds + simulation.policy.poll_seconds
     )
@@ -204,12 +204,12 @@ def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later
     assert len(simulation.pages()) == 1
 
 
-@pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
-def test_direct_mode_does_not_repeat_a_refused_call(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("execution_input", [{}, {"type": "emergency"}])
+def test_direct_mode_does_not_repeat_a_refused_call(execution_input: dict[str, Any]) -> None:
     simulation = prepared()
     ecs = refusing(simulation, "services", "update")
     cursor = run_directly(
-        given, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
+        execution_input, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
     )
     assert simulation.ledger.read(SERVICE, cursor.rollback_id).outcome is Outcome.FAILED
     assert ecs.times["update"] == 1
@@ -243,28 +243,28 @@ def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_owes_nothing
 ) -> None:
     simulation = prepared()
     simulation.replace(scaling=FakeScaling(simulation.services, AUTOSCALED))
-    given = trigger(simulation)
+    event = trigger(simulation)
     stand_in = refusing(simulation, part, method)
-    ended = simulation.run(given)
-    took = simulation.clock.now() - NOW
+    rollback = simulation.run(event)
+    duration = simulation.clock.now() - NOW
     two_hours_later(simulation)
-    assert ended.concluded_at is not None
-    assert ended.open_obligations() == ()
+    assert rollback.concluded_at is not None
+    assert rollback.open_obligations() == ()
     assert simulation.ledger.lease(SERVICE) is None
     assert stand_in.times[method] <= 40
-    assert took < timedelta(minutes=5)
+    assert duration < timedelta(minutes=5)
     if method != "publish":
-        assert len(simulation.pages()) == (0 if ended.outcome is Outcome.SUCCEEDED else 1)
+        assert len(simulation.pages()) == (0 if rollback.outcome is Outcome.SUCCEEDED else 1)
 
 
 @pytest.mark.parametrize(("part", "method"), LOOKS)
 def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: str, method: str) -> None:
     simulation = prepared()
     stand_in = refusing(simulation, part, method)
-    ended = simulation.run(alarm(simulation))
-    if ended.outcome is Outcome.SUCCEEDED:
+    rollback = simulation.run(alarm(simulation))
+    if rollback.outcome is Outcome.SUCCEEDED:
         assert simulation.running() == image("v1")
-        checks = ended.verification.checks if ended.verification is not None else ()
+        checks = rollback.verification.checks if rollback.verification is not None else ()
         assert all("not checked" not in check.reason for check in checks)
     else:
         assert stand_in.times[method] > 0
@@ -284,13 +284,13 @@ def owes_nothing(simulation: DatabaseSimulation) -> bool:
 def test_a_refused_fence_leaves_the_database_unchanged_and_the_service_running() -> None:
     simulation = DatabaseSimulation()
     ecs = refusing(simulation, "services", "update")
-    ended = full(simulation)
-    assert ended.outcome is Outcome.REFUSED
-    assert "some:update" in ended.reason
+    rollback = full(simulation)
+    assert rollback.outcome is Outcome.REFUSED
+    assert "some:update" in rollback.reason
     assert ecs.times["update"] == 1
     assert simulation.neon.rows(BRANCH) != GOOD
     assert simulation.services.desired_count > 0
-    assert ended.open_obligations() == ()
+    assert rollback.open_obligations() == ()
     assert len(simulation.pages()) == 1
     assert owes_nothing(simulation)
 
@@ -300,9 +300,9 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, "project", "branches", "branch", "endpoints", "branch_named")
     simulation.replace(neon=neon)
-    ended = full(simulation)
-    assert ended.outcome is Outcome.REFUSED
-    assert "database-is-accessible: AWS refused some:" in ended.reason
+    rollback = full(simulation)
+    assert rollback.outcome is Outcome.REFUSED
+    assert "database-is-accessible: AWS refused some:" in rollback.reason
     assert sum(neon.times.values()) == 1
     assert len(simulation.pages()) == 1
     assert owes_nothing(simulation)
@@ -331,11 +331,11 @@ def test_a_preview_that_neon_refuses_to_describe_stops_no_service() -> None:
     while "create_branch" not in simulation.neon.calls:
         rollback = simulation.run_due_step(rollback)
     neon.methods.add("operation")
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.REFUSED
-    assert "some:operation" in ended.reason
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.REFUSED
+    assert "some:operation" in rollback.reason
     assert simulation.services.desired_count > 0
-    assert ended.obligations == ()
+    assert rollback.obligations == ()
 
 
 @pytest.mark.parametrize("method", ["branch", "endpoints", "branch_named"])
@@ -344,13 +344,13 @@ def test_a_refusal_by_neon_behind_the_fence_before_the_restore_leaves_everything
     neon = DenyingPort(simulation.neon, method)
     rollback = behind_the_fence(simulation, neon)
     before = simulation.clock.now()
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.REFUSED
-    assert f"some:{method}" in ended.reason
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.REFUSED
+    assert f"some:{method}" in rollback.reason
     assert simulation.clock.now() - before < timedelta(minutes=3)
     assert neon.times[method] <= 5
     assert simulation.services.desired_count > 0
-    assert ended.open_obligations() == ()
+    assert rollback.open_obligations() == ()
     assert len(simulation.pages()) == 1
     assert owes_nothing(simulation)
 
@@ -361,13 +361,13 @@ def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unkno
     neon = DenyingPort(simulation.neon, method)
     rollback = behind_the_fence(simulation, neon, until="restore")
     before = simulation.clock.now()
-    ended = simulation.run_to_end(rollback)
-    assert ended.outcome is Outcome.FAILED
-    assert f"some:{method}" in ended.reason
+    rollback = simulation.run_to_end(rollback)
+    assert rollback.outcome is Outcome.FAILED
+    assert f"some:{method}" in rollback.reason
     assert simulation.clock.now() - before < timedelta(minutes=3)
     assert simulation.services.desired_count == 0
-    assert ObligationKind.FENCE in [obligation.kind for obligation in ended.left_to_operator()]
-    assert ended.open_obligations() == ()
+    assert ObligationKind.FENCE in [obligation.kind for obligation in rollback.left_to_operator()]
+    assert rollback.open_obligations() == ()
     assert owes_nothing(simulation)
 
 
@@ -387,6 +387,6 @@ def test_a_branch_that_disappears_between_two_reads_is_read_again() -> None:
 
 
 def test_a_denial_has_its_kind_action_and_resource() -> None:
-    refused = access_denied_error("update")
-    assert (refused.kind, refused.action) == (RefusalKind.ACCESS, "some:update")
-    assert refused.resource == "arn:aws:some:eu-west-1:123456789012:update"
+    error = access_denied_error("update")
+    assert (error.kind, error.action) == (RefusalKind.ACCESS, "some:update")
+    assert error.resource == "arn:aws:some:eu-west-1:123456789012:update"

@@ -84,35 +84,35 @@ def set_fields(**changes: object) -> Result:
     return lambda before: before.evolve(**changes)
 
 
-def wait(before: Rollback) -> Rollback:
-    return before.evolve(wait_seconds=5)
+def wait(predecessor: Rollback) -> Rollback:
+    return predecessor.evolve(wait_seconds=5)
 
 
 def set_comparison(**changes: object) -> Result:
-    def changed(before: Rollback) -> Rollback:
-        database = before.database or DATABASE_RESTORED
+    def changed(predecessor: Rollback) -> Rollback:
+        database = predecessor.database or DATABASE_RESTORED
         comparison = database.data_loss_analysis or COMPARISON_BEGUN
-        return before.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
+        return predecessor.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
 
     return changed
 
 
-def escalate_to_full(before: Rollback) -> Rollback:
+def escalate_to_full(predecessor: Rollback) -> Rollback:
     """Turn an emergency that the schema forbids into a full rollback, which Plan plans."""
-    full = before.request.model_copy(update={"type": RollbackType.FULL})
-    return before.evolve(admitted_at=NOW, request=full, escalated_from_type=RollbackType.EMERGENCY)
+    full = predecessor.request.model_copy(update={"type": RollbackType.FULL})
+    return predecessor.evolve(admitted_at=NOW, request=full, escalated_from_type=RollbackType.EMERGENCY)
 
 
-def conclude(before: Rollback) -> Rollback:
+def conclude(predecessor: Rollback) -> Rollback:
     """Conclude, and report the data loss if the branches were compared."""
-    concluded = before.evolve(outcome=before.outcome or Outcome.ABORTED, concluded_at=NOW)
-    is_compared = before.database is not None and before.database.data_loss_analysis is not None
+    concluded = predecessor.evolve(outcome=predecessor.outcome or Outcome.ABORTED, concluded_at=NOW)
+    is_compared = predecessor.database is not None and predecessor.database.data_loss_analysis is not None
     return set_comparison(reported_at=NOW)(concluded) if is_compared else concluded
 
 
-def conclude_and_compare(before: Rollback) -> Rollback:
+def conclude_and_compare(predecessor: Rollback) -> Rollback:
     """Conclude a rollback that has a backup: Account compares the backup with the branch afterwards."""
-    return set_comparison()(before.evolve(outcome=before.outcome or Outcome.SUCCEEDED, concluded_at=NOW))
+    return set_comparison()(predecessor.evolve(outcome=predecessor.outcome or Outcome.SUCCEEDED, concluded_at=NOW))
 
 
 END = {
@@ -211,14 +211,14 @@ def test_a_document_at_a_step_leads_to_that_step(step: Step) -> None:
     assert next_step(AT[step]) is step
 
 
-@pytest.mark.parametrize(("step", "result", "after"), CASES)
-def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, after: Step) -> None:
-    assert next_step(result(AT[step])) is after
+@pytest.mark.parametrize(("step", "result", "successor"), CASES)
+def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, successor: Step) -> None:
+    assert next_step(result(AT[step])) is successor
 
 
 def test_the_results_take_every_edge_of_the_route_and_no_other() -> None:
-    taken = {step: frozenset(after for _, after in results.values()) for step, results in RESULTS.items()}
-    assert taken == EDGES
+    edges = {step: frozenset(successor for _, successor in results.values()) for step, results in RESULTS.items()}
+    assert edges == EDGES
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -234,13 +234,13 @@ def test_a_concluded_rollback_is_done_whatever_else_its_document_says(step: Step
 
 @given(rollbacks_under_way())
 def test_no_sequence_of_results_leaves_the_edges_of_the_route(documents: list[Rollback]) -> None:
-    for step, after in pairwise(next_step(one) for one in documents):
-        assert after in EDGES[step]
+    for step, successor in pairwise(next_step(document) for document in documents):
+        assert successor in EDGES[step]
 
 
 @given(rollbacks_under_way())
 def test_every_rollback_reaches_conclude_and_then_done_once_its_steps_finish(documents: list[Rollback]) -> None:
-    current, steps = documents[-1], [next_step(one) for one in documents]
+    current, steps = documents[-1], [next_step(document) for document in documents]
     while steps[-1] is not Step.DONE:
         assert len(steps) < len(documents) + 2 * len(Step), f"no end: {steps}"
         current = FINISHED[steps[-1]](current)
@@ -251,17 +251,17 @@ def test_every_rollback_reaches_conclude_and_then_done_once_its_steps_finish(doc
 
 @given(rollbacks_under_way())
 def test_a_failure_leads_to_conclude_from_anywhere_before_the_conclusion(documents: list[Rollback]) -> None:
-    for one in documents:
-        if one.concluded_at is None:
-            assert next_step(one.evolve(outcome=Outcome.FAILED)) is Step.CONCLUDE
+    for document in documents:
+        if document.concluded_at is None:
+            assert next_step(document.evolve(outcome=Outcome.FAILED)) is Step.CONCLUDE
 
 
 def test_obligations_are_discharged_in_reverse() -> None:
-    changed = rollback(
+    document = rollback(
         obligations=(
             {"kind": "deployment_configuration", "before": {}},
             {"kind": "scaling", "before": {}, "discharged_at": NOW},
             {"kind": "fence", "before": {}},
         )
     )
-    assert [o.kind for o in changed.open_obligations()] == ["fence", "deployment_configuration"]
+    assert [o.kind for o in document.open_obligations()] == ["fence", "deployment_configuration"]

@@ -37,9 +37,9 @@ BREAKING, COMPATIBLE, UNKNOWN = Compatibility.BREAKING, Compatibility.COMPATIBLE
 
 
 def verdict(simulation: MigrationSimulation, version: str) -> Compatibility:
-    found = simulation.target(version).schema_verdict
-    assert found is not None
-    return found.compatibility
+    schema_verdict = simulation.target(version).schema_verdict
+    assert schema_verdict is not None
+    return schema_verdict.compatibility
 
 
 def restore_point(simulation: Simulation) -> Check:
@@ -68,39 +68,39 @@ def with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
 
 def test_an_observation_records_the_live_structure_and_journal() -> None:
     simulation = seen_once()
-    kept = simulation.ledger.schema(simulation.observation().schema_sha256)
-    assert (kept.recorded_schema, kept.journal) == (users("id", "name"), simulation.sql.journals[MAIN])
+    schema = simulation.ledger.schema(simulation.observation().schema_sha256)
+    assert (schema.recorded_schema, schema.journal) == (users("id", "name"), simulation.sql.journals[MAIN])
     assert simulation.observation().observed_at == NOW
 
 
 def test_an_observation_reads_again_if_a_migration_ends_between_its_two_queries() -> None:
     simulation = MigrationSimulation()
-    look = simulation.sql.live_schema
+    live_schema = simulation.sql.live_schema
 
     def migrated_first(address: Any) -> LiveSchema:
         if len(simulation.sql.journals[MAIN]) == 1:
             simulation.apply_migrations(users("id"), FIRST, DROPS)
-        return look(address)
+        return live_schema(address)
 
     simulation.sql.live_schema = migrated_first  # type: ignore[method-assign]
     observe(simulation.ports)
-    kept = simulation.ledger.schema(simulation.observation().schema_sha256)
-    assert (kept.recorded_schema, len(kept.journal or ())) == (users("id"), 2)
+    schema = simulation.ledger.schema(simulation.observation().schema_sha256)
+    assert (schema.recorded_schema, len(schema.journal or ())) == (users("id"), 2)
 
 
 @pytest.mark.parametrize("error", [Unreachable("the compute is waking up"), AccessRefused("the key is revoked")])
 def test_a_failed_observation_raises_and_leaves_the_last_one(error: ExternalServiceError) -> None:
     simulation = seen_once()
-    before = simulation.observation()
+    recorded_observation = simulation.observation()
 
-    def refused(*given: object, **named: object) -> Any:
+    def refused(*args: object, **kwargs: object) -> Any:
         raise error
 
     simulation.neon.connection_uri = refused  # type: ignore[method-assign]
     simulation.pass_time(minutes=61)
     with pytest.raises(ExternalServiceError):
         observe(simulation.ports)
-    assert simulation.observation() == before
+    assert simulation.observation() == recorded_observation
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
@@ -115,11 +115,11 @@ def test_no_observation_is_made_while_a_rollback_may_be_changing_the_branch(held
 
 def test_an_observation_during_which_a_rollback_begins_is_not_recorded() -> None:
     simulation = MigrationSimulation()
-    look = simulation.sql.live_schema
+    live_schema = simulation.sql.live_schema
 
     def begun_meanwhile(address: Any) -> LiveSchema:
         simulation.ledger.acquire(BRANCH, "r", NOW, NOW + timedelta(minutes=10))
-        return look(address)
+        return live_schema(address)
 
     simulation.sql.live_schema = begun_meanwhile  # type: ignore[method-assign]
     assert observe(simulation.ports) is None
@@ -127,8 +127,8 @@ def test_an_observation_during_which_a_rollback_begins_is_not_recorded() -> None
 
 
 def test_branches_of_pull_requests_are_not_observed_ahead_of_need() -> None:
-    given = {**DATABASE.model_dump(), "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
-    simulation = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
+    fields = {**DATABASE.model_dump(), "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
+    simulation = MigrationSimulation(settings=DatabaseSettings.model_validate(fields))
     assert observe(simulation.ports) is None
     assert prepare_standing_plan(SERVICE, simulation.ports).targets[0].schema_verdict is None
     assert restore_point(simulation).verdict is Verdict.SKIPPED
@@ -147,9 +147,9 @@ def test_without_a_database_there_is_neither_an_observation_nor_a_verdict() -> N
 
 def test_the_first_observation_records_the_schema_of_a_release_promoted_before() -> None:
     simulation = seen_once()
-    known = simulation.release("v1").schema_sha256
-    assert known is not None
-    assert simulation.ledger.schema(known).recorded_schema == users("id", "name")
+    schema_sha256 = simulation.release("v1").schema_sha256
+    assert schema_sha256 is not None
+    assert simulation.ledger.schema(schema_sha256).recorded_schema == users("id", "name")
 
 
 def test_no_schema_is_recorded_for_a_candidate_before_its_promotion() -> None:
@@ -175,9 +175,9 @@ def baking() -> MigrationSimulation:
 def test_a_promotion_records_the_migrations_that_a_release_shipped_and_its_schema() -> None:
     simulation = baking()
     promoted(simulation)
-    known = simulation.release("v2")
-    assert (known.state, simulation.target("v2").release.schema_sha256) == (PROMOTED, known.schema_sha256)
-    schema = simulation.ledger.schema(str(known.schema_sha256))
+    release = simulation.release("v2")
+    assert (release.state, simulation.target("v2").release.schema_sha256) == (PROMOTED, release.schema_sha256)
+    schema = simulation.ledger.schema(str(release.schema_sha256))
     assert (schema.shipped, schema.recorded_schema) == ((FIRST, ADDS), users("id", "name", "mail"))
     assert schema.journal == simulation.sql.journals[MAIN]
 
@@ -211,7 +211,7 @@ def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_one() 
 def test_a_release_is_promoted_though_the_ledger_can_not_store_its_schema() -> None:
     simulation = baking()
 
-    def too_large(*given: object) -> Any:
+    def too_large(*args: object) -> Any:
         raise ExternalServiceError("the schema takes 500000 bytes compressed")
 
     simulation.ledger.put_schema = too_large  # type: ignore[assignment, method-assign]
@@ -241,10 +241,10 @@ def test_the_second_writer_of_a_schema_reads_the_release_again() -> None:
 def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
     simulation = with_v2(users("id"), FIRST, DROPS)
     assert verdict(simulation, "v1") is BREAKING
-    found = simulation.target("v1").schema_verdict
-    assert found is not None
-    assert "public.users.name is gone" in found.reason
-    assert (found.findings, found.since) == (None, (DROPS.tag,))  # cut to what is needed
+    schema_verdict = simulation.target("v1").schema_verdict
+    assert schema_verdict is not None
+    assert "public.users.name is gone" in schema_verdict.reason
+    assert (schema_verdict.findings, schema_verdict.since) == (None, (DROPS.tag,))  # cut to what is needed
 
 
 def test_a_release_that_only_lacks_added_columns_can_go_back_alone() -> None:
@@ -270,15 +270,15 @@ def test_a_deployment_makes_the_verdict_unknown_until_the_next_observation() -> 
 
 def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing_plan() -> None:
     simulation = seen_once()
-    before = simulation.plan()
+    recorded_plan = simulation.plan()
     simulation.pass_time(minutes=30)
     simulation.apply_migrations(users("id"), FIRST, DROPS)
     now = simulation.clock.now()
     observe(simulation.ports)
-    after = simulation.plan()
-    assert (after.computed_at, after.database_seen_at) == (before.computed_at, now)
-    assert [c for c in after.readiness if c.name != "restore-point-is-available"] == [
-        c for c in before.readiness if c.name != "restore-point-is-available"
+    current_plan = simulation.plan()
+    assert (current_plan.computed_at, current_plan.database_seen_at) == (recorded_plan.computed_at, now)
+    assert [check for check in current_plan.readiness if check.name != "restore-point-is-available"] == [
+        check for check in recorded_plan.readiness if check.name != "restore-point-is-available"
     ]
     assert verdict(simulation, "v1") is BREAKING
 
@@ -286,11 +286,11 @@ def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing
 def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() -> None:
     simulation = seen_once()
     amend = simulation.ledger.replace_standing_plan
-    judged: list[int] = []
+    attempts: list[int] = []
 
     def quarantined_first(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
-        if not judged:
-            judged.append(1)
+        if not attempts:
+            attempts.append(1)
             judge_release(
                 simulation.release("v1"), ReleaseState.QUARANTINED, "left", simulation.clock.now(), simulation.ports
             )
@@ -326,9 +326,9 @@ def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it()
     simulation = with_v2(users("id"), FIRST, DROPS)
     simulation.pass_time(hours=25)
     observe(simulation.ports)
-    found = restore_point(simulation)
-    assert found.verdict is Verdict.FAIL
-    assert "restore-point-is-in-window" in found.reason
+    check = restore_point(simulation)
+    assert check.verdict is Verdict.FAIL
+    assert "restore-point-is-in-window" in check.reason
     assert not simulation.plan().is_ready
 
 
@@ -346,9 +346,9 @@ def test_without_a_restore_point_the_check_names_the_command_that_records_one() 
     simulation.ship("v2")
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)
-    found = restore_point(simulation)
-    assert found.verdict is Verdict.WARN
-    assert "rollback checkpoint production --service express-api --version VERSION" in found.reason
+    check = restore_point(simulation)
+    assert check.verdict is Verdict.WARN
+    assert "rollback checkpoint production --service express-api --version VERSION" in check.reason
 
 
 def test_an_outdated_observation_is_a_warning() -> None:
@@ -360,8 +360,8 @@ def test_an_outdated_observation_is_a_warning() -> None:
 
 
 def test_a_reset_needs_its_source_branch_and_no_restore_point() -> None:
-    given = {**DATABASE.model_dump(), "strategy": Strategy.RESET, "source_branch_id": "br-gone"}
-    simulation = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
+    fields = {**DATABASE.model_dump(), "strategy": Strategy.RESET, "source_branch_id": "br-gone"}
+    simulation = MigrationSimulation(settings=DatabaseSettings.model_validate(fields))
     simulation.ship("v2")
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)

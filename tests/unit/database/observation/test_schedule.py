@@ -80,19 +80,19 @@ def test_the_beginning_of_a_deployment_records_the_database_s_head_and_clock_for
 def test_a_repeated_event_records_no_second_restore_point() -> None:
     simulation = deploying()
     simulation.deliver_event(BEGAN)
-    first = points(simulation)
+    first_points = points(simulation)
     simulation.pass_time(seconds=90)
     simulation.deliver_event(BEGAN)
-    assert points(simulation) == first
+    assert points(simulation) == first_points
 
 
 def test_two_concurrent_recordings_keep_one_restore_point() -> None:
     simulation = deploying()
-    known = simulation.ledger.restore_points
+    list_points = simulation.ledger.restore_points
     simulation.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
     observe_on_deployment(BEGAN, simulation.ports)
     observe_on_deployment(BEGAN, simulation.ports)
-    assert len(list(known(BRANCH))) == 1
+    assert len(list(list_points(BRANCH))) == 1
 
 
 def test_an_unreachable_database_raises_so_that_the_retried_event_records_a_late_point() -> None:
@@ -111,11 +111,11 @@ def test_an_unreachable_database_raises_so_that_the_retried_event_records_a_late
 def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_again() -> None:
     simulation = deploying()
     describe = simulation.sql.live_schema
-    first: list[tuple[RecordedPoint, ...]] = []
+    point_lists: list[tuple[RecordedPoint, ...]] = []
 
     def fails_once(address: Any) -> Any:
-        if points(simulation) and not first:
-            first.append(points(simulation))
+        if points(simulation) and not point_lists:
+            point_lists.append(points(simulation))
             raise Unreachable("gone")
         return describe(address)
 
@@ -124,7 +124,7 @@ def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_ag
         observe_on_deployment(BEGAN, simulation.ports)
     simulation.pass_time(minutes=1)
     observe_on_deployment(BEGAN, simulation.ports)
-    assert points(simulation) == first[0]
+    assert points(simulation) == point_lists[0]
     assert simulation.observation().observed_at >= NOW + timedelta(minutes=6)
 
 
@@ -143,13 +143,13 @@ def test_two_releases_with_one_version_have_a_restore_point_each() -> None:
     began = []
     for size in ("256", "512"):
         simulation.pass_time(hours=1)
-        made = definition("v2", cpu=size)
-        made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": "v2"}]
-        simulation.services.deploy(simulation.services.register_release(made, "macro-ai-production-task"))
+        task_definition = definition("v2", cpu=size)
+        task_definition["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": "v2"}]
+        simulation.services.deploy(simulation.services.register_release(task_definition, "macro-ai-production-task"))
         simulation.deliver_event(BEGAN)
         began.append(simulation.clock.now())
-    newer, older = list(simulation.ledger.releases(SERVICE))[:2]
-    for release, at in ((older, began[0]), (newer, began[1])):
+    newer_release, older_release = list(simulation.ledger.releases(SERVICE))[:2]
+    for release, at in ((older_release, began[0]), (newer_release, began[1])):
         point = find_start_point(release, points(simulation))
         assert point is not None
         assert abs(point.at - at) < timedelta(minutes=1)
@@ -198,11 +198,11 @@ def test_a_completed_deployment_is_observed_and_records_no_restore_point() -> No
 
 def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
     simulation = MigrationSimulation()
-    only = simulation.service_settings
-    worker = only.model_copy(update={"name": "worker", "ecs_service": "worker"})
+    service_settings = simulation.service_settings
+    worker_settings = service_settings.model_copy(update={"name": "worker", "ecs_service": "worker"})
     settings = simulation.ports.settings.model_copy(
         update={
-            "services": (only, worker),
+            "services": (service_settings, worker_settings),
             "database": DATABASE.model_copy(update={"writers": ("worker",)}),
         }
     )
@@ -215,9 +215,9 @@ def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
 
 
 def due(simulation: MigrationSimulation) -> bool:
-    before = simulation.ledger.observation(BRANCH)
+    observation = simulation.ledger.observation(BRANCH)
     observe_if_due(simulation.ports)
-    return simulation.ledger.observation(BRANCH) != before
+    return simulation.ledger.observation(BRANCH) != observation
 
 
 def test_the_schedule_observes_once_an_hour_because_each_observation_wakes_the_compute() -> None:
@@ -282,14 +282,16 @@ def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
     observe(simulation.ports)
     simulation.pass_time(minutes=5)
     now = simulation.clock.now()
-    changed = RestoreProgress(
+    progress = RestoreProgress(
         point=RestorePoint(at=now),
         started_at=now,
         before=OriginalBranch(name="main", protected=False),
         data_change_announced_at=now,
     )
-    made = simulation.ledger.create(rollback())
-    simulation.ledger.save(made.evolve(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
+    stored = simulation.ledger.create(rollback())
+    simulation.ledger.save(
+        stored.evolve(database=progress, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now)
+    )
     simulation.pass_time(minutes=1)
     assert due(simulation)
     simulation.pass_time(minutes=1)
@@ -317,9 +319,9 @@ def test_the_database_function_takes_events_as_eventbridge_sends_them(simulation
 
 
 def test_the_database_function_runs_its_step_of_a_rollback(simulation: MigrationSimulation) -> None:
-    made = simulation.admit({})
-    cursor = handlers.database({"step": Step.DATABASE.value, "cursor": {"rollback_id": made.id}}, None)
-    assert (cursor["rollback_id"], cursor["next"]) == (made.id, "plan")  # not due: it only says where to go on
+    rollback = simulation.admit({})
+    cursor = handlers.database({"step": Step.DATABASE.value, "cursor": {"rollback_id": rollback.id}}, None)
+    assert (cursor["rollback_id"], cursor["next"]) == (rollback.id, "plan")  # not due: it only says where to go on
 
 
 @pytest.mark.parametrize(

@@ -24,19 +24,21 @@ def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
     """No document says that a restore of a branch to its own past sets `last_reset_at`."""
     real = restore.neon._update
 
-    def update(branch_id: str, **what: Any) -> None:
-        what.pop("last_reset_at", None)
-        real(branch_id, **what)
+    def update(branch_id: str, **changes: Any) -> None:
+        changes.pop("last_reset_at", None)
+        real(branch_id, **changes)
 
     restore.neon._update = update  # type: ignore[method-assign]
     return restore
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("is_answer_lost", [False, True])
 @pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
-def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(kind: type[RestoreScenario], lost: bool) -> None:
+def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(
+    kind: type[RestoreScenario], is_answer_lost: bool
+) -> None:
     restore = without_last_reset_at(kind())
-    if lost:
+    if is_answer_lost:
         restore.neon.lose_next("restore")
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
@@ -46,16 +48,16 @@ def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(kind: type[Resto
     assert restore.progress.backup_id == restore.backup.id
 
 
-@pytest.mark.parametrize("named", [backup_name, preview_name])
-def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_is_stopped(named: Any) -> None:
+@pytest.mark.parametrize("name_of", [backup_name, preview_name])
+def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_is_stopped(name_of: Any) -> None:
     restore = RestoreScenario()
-    restore.neon.create_branch(named(restore.id), restore.branch_id)
+    restore.neon.create_branch(name_of(restore.id), restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
     restore.set_force()  # force lets children move, and overrides no taken name
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
-    assert f"branch-names-are-free: the project already has a branch {named(restore.id)}" in (
+    assert f"branch-names-are-free: the project already has a branch {name_of(restore.id)}" in (
         restore.progress.why_not or ""
     )
     assert restore.neon.calls == []
@@ -103,13 +105,13 @@ def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_service
 
 
 def branch(name: str, **more: Any) -> Branch:
-    given = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
-    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **more})
+    fields = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **more})
 
 
-def asked(before: Branch, **more: Any) -> RestoreProgress:
-    begun = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=OriginalBranch.of(before, ()))
-    return begun.evolve(data_change_announced_at=NOW).evolve(**more)
+def asked(branch_before: Branch, **changes: Any) -> RestoreProgress:
+    progress = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=OriginalBranch.of(branch_before, ()))
+    return progress.evolve(data_change_announced_at=NOW).evolve(**changes)
 
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
@@ -132,12 +134,12 @@ TABLE = (
 
 
 @pytest.mark.parametrize(
-    ("then", "progress", "now", "backup", "begun", "accepted"), TABLE, ids=[row[0] for row in TABLE]
+    ("situation", "progress", "branch", "backup", "has_begun", "accepted"), TABLE, ids=[row[0] for row in TABLE]
 )
 def test_the_backup_proves_acceptance_with_a_second_trace_if_an_operator_could_have_made_it(
-    then: str, progress: RestoreProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
+    situation: str, progress: RestoreProgress, branch: Branch, backup: Branch | None, has_begun: bool, accepted: bool
 ) -> None:
-    assert is_accepted(progress, now, backup, has_begun=begun) is accepted
+    assert is_accepted(progress, branch, backup, has_begun=has_begun) is accepted
 
 
 def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:

@@ -21,19 +21,19 @@ HOSTS = ("ep-1.test",)
 
 
 def branch(name: str = "main", **changes: Any) -> Branch:
-    given = {"current_state": "ready", "default": False, "protected": True, "created_at": NOW, "updated_at": NOW}
-    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+    fields = {"current_state": "ready", "default": False, "protected": True, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **changes})
 
 
 def progress(**changes: Any) -> RestoreProgress:
     """A restore behind the fence, whose branch was protected."""
-    begun = RestoreProgress(
+    restore_progress = RestoreProgress(
         started_at=NOW,
         point=RestorePoint(at=NOW),
         before=OriginalBranch.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
         fence=FenceProgress(head=WalPosition(lsn=Lsn(200), at=NOW)),
     )
-    return begun.evolve(**changes)
+    return restore_progress.evolve(**changes)
 
 
 def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
@@ -76,11 +76,11 @@ TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_next_move_follows_from_neon_s_description(
-    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+    situation: str, change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known) is move
+    assert next_restore_move(snapshot, change_progress) is move
 
 
 def test_a_branch_that_was_never_protected_is_left_so() -> None:
@@ -90,21 +90,21 @@ def test_a_branch_that_was_never_protected_is_left_so() -> None:
     assert next_restore_move(seen(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
 
 
-@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
-    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+    situation: str, change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    reset = now.model_copy(update={"branch": RESET})
-    backed_up = now.model_copy(update={"backup": BACKUP})
-    assert next_restore_move(reset, known) is not RestoreMove.RESTORE
-    assert next_restore_move(backed_up, known) is not RestoreMove.RESTORE
+    reset = snapshot.model_copy(update={"branch": RESET})
+    snapshot_with_backup = snapshot.model_copy(update={"backup": BACKUP})
+    assert next_restore_move(reset, change_progress) is not RestoreMove.RESTORE
+    assert next_restore_move(snapshot_with_backup, change_progress) is not RestoreMove.RESTORE
 
 
 FAILING = Check.failed("schema", "a column is missing")
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "said"),
+    ("change_progress", "snapshot", "text"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
         (progress(), seen(AGAIN), "and not by this rollback"),
@@ -114,9 +114,9 @@ FAILING = Check.failed("schema", "a column is missing")
     ],
 )
 def test_a_restore_that_can_t_succeed_any_more_says_why(
-    known: RestoreProgress, now: RestoreSnapshot, said: str
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, text: str
 ) -> None:
-    assert said in (find_restore_objection(now, known) or "")
+    assert text in (find_restore_objection(snapshot, change_progress) or "")
 
 
 def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:

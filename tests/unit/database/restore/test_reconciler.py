@@ -44,13 +44,13 @@ def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_a_change_that_neon_defers_is_sent_again_after_the_time_that_neon_named(call: str) -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next(call, RetryLater("429", 47))
-    turned_away, waited = False, 0
+    was_deferred, waited_seconds = False, 0
     while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = restore.neon.calls.count(call)
         restore.run_round()
-        if restore.neon.calls.count(call) > calls and not turned_away:
-            turned_away, waited = True, restore.document.wait_seconds
-    assert waited == 47
+        if restore.neon.calls.count(call) > calls and not was_deferred:
+            was_deferred, waited_seconds = True, restore.document.wait_seconds
+    assert waited_seconds == 47
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
@@ -143,12 +143,12 @@ def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does
 
 def test_each_change_is_announced_before_it_is_sent() -> None:
     restore = RestoreScenario()
-    before, announcements = restore.document, 0
+    predecessor, announcements = restore.document, 0
     while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = len(restore.neon.calls)
         restore.run_round()
-        if has_new_intent(before, restore.document):
+        if has_new_intent(predecessor, restore.document):
             announcements += 1
             assert len(restore.neon.calls) == calls
-        before = restore.document
+        predecessor = restore.document
     assert announcements == 2 + len(restore.neon.calls)  # the fence, each call of Neon, and the sequences

@@ -32,8 +32,8 @@ SEQUENCES = (SequenceValue(database="app", schema_name="public", name="users_id_
 
 
 def branch(name: str = "main", **changes: Any) -> Branch:
-    given = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
-    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+    fields = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **changes})
 
 
 def restore(**changes: Any) -> RestoreProgress:
@@ -61,7 +61,7 @@ IP_ALLOW = {"is_ip_allow_protected_only": True}
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "move"),
+    ("change_progress", "snapshot", "move"),
     [
         (restore(), seen(), RestoreMove.READ_SEQUENCES),
         (restore(), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
@@ -77,9 +77,9 @@ IP_ALLOW = {"is_ip_allow_protected_only": True}
     ],
 )
 def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_fence(
-    known: OverwriteProgress, now: RestoreSnapshot, move: RestoreMove
+    change_progress: OverwriteProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known, carries_sequences=True) is move
+    assert next_restore_move(snapshot, change_progress, carries_sequences=True) is move
 
 
 def test_a_setting_that_carries_no_sequences_reads_none() -> None:
@@ -108,7 +108,7 @@ def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("changes", "now", "move"),
+    ("changes", "snapshot", "move"),
     [
         ({"before": PROTECTED}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
         ({"before": PROTECTED, **IP_ALLOW}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
@@ -121,13 +121,13 @@ def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], 
     ],
 )
 def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_it(
-    changes: dict[str, Any], now: RestoreSnapshot, move: RestoreMove
+    changes: dict[str, Any], snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
+    assert next_restore_move(snapshot, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "move"),
+    ("change_progress", "snapshot", "move"),
     [
         (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
         (restore(**IP_ALLOW, why_not="x"), seen(backup=BACKUP), RestoreMove.END),
@@ -138,13 +138,13 @@ def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_
     ],
 )
 def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_ends(
-    known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known) is move
+    assert next_restore_move(snapshot, change_progress) is move
 
 
 @pytest.mark.parametrize(
-    ("now", "is_stuck", "is_busy"),
+    ("snapshot", "is_stuck", "is_busy"),
     [
         (seen(), False, False),
         (seen(operations="failed"), False, False),
@@ -156,9 +156,9 @@ def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_e
     ],
 )
 def test_neon_is_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
-    now: RestoreSnapshot, is_stuck: bool, is_busy: bool
+    snapshot: RestoreSnapshot, is_stuck: bool, is_busy: bool
 ) -> None:
-    assert (now.is_stuck, now.is_busy) == (is_stuck, is_busy)
+    assert (snapshot.is_stuck, snapshot.is_busy) == (is_stuck, is_busy)
 
 
 CHILD = branch("backup", parent_id="br-main")
@@ -170,7 +170,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "reason"),
+    ("change_progress", "snapshot", "reason"),
     [
         (
             restore(),
@@ -203,13 +203,13 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
     ],
 )
 def test_each_objection_names_the_branch_and_the_action(
-    known: RestoreProgress, now: RestoreSnapshot, reason: str
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, reason: str
 ) -> None:
-    assert find_restore_objection(now, known) == reason
+    assert find_restore_objection(snapshot, change_progress) == reason
 
 
 @pytest.mark.parametrize(
-    ("known", "now"),
+    ("change_progress", "snapshot"),
     [
         (restore(), seen()),
         (restore(), seen(backup=BACKUP)),
@@ -224,6 +224,6 @@ def test_each_objection_names_the_branch_and_the_action(
     ],
 )
 def test_a_trace_of_our_own_restore_and_new_hosts_before_it_are_no_objection(
-    known: OverwriteProgress, now: RestoreSnapshot
+    change_progress: OverwriteProgress, snapshot: RestoreSnapshot
 ) -> None:
-    assert find_restore_objection(now, known) is None
+    assert find_restore_objection(snapshot, change_progress) is None
