@@ -56,7 +56,7 @@ class MeasuringLedger:
         self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
 
 
-def end_of(simulation: Simulation, execution_input: object) -> Rollback | None:
+def run_input(simulation: Simulation, execution_input: object) -> Rollback | None:
     """Run an input to its end, and hold its reports to printable text and its document to DynamoDB's limit.
 
     Returns:
@@ -101,7 +101,7 @@ REQUEST_FIELDS = tuple(Request.model_fields)
 @pytest.mark.parametrize("field", [*REQUEST_FIELDS, "traget_version", LONG, ESCAPES], ids=lambda name: name[:20])
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_any_field_of_a_request_may_hold_anything(field: str, value: Any) -> None:
-    end_of(
+    run_input(
         start_without_alarm(),
         {"type": "full", field: value} if field in ("pr", "strategy", "to", "undo") else {field: value},
     )
@@ -145,7 +145,7 @@ def with_part(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[
 def test_any_part_of_an_event_may_hold_anything(kind: str, path: tuple[str, ...], value: Any) -> None:
     simulation = start_simulation()
     simulation.alarms.fire(OUTAGE, NOW)
-    end_of(simulation, with_part(EVENTS[kind], path, value))
+    run_input(simulation, with_part(EVENTS[kind], path, value))
 
 
 JSON = strategies.recursive(
@@ -170,7 +170,7 @@ JSON = strategies.recursive(
     | strategies.fixed_dictionaries({}, optional=dict.fromkeys(("detail", "detail-type", "id", "time"), JSON))
 )
 def test_any_json_is_a_rollback_or_is_refused(execution_input: object) -> None:
-    end_of(start_without_alarm(), execution_input)
+    run_input(start_without_alarm(), execution_input)
 
 
 @settings(max_examples=150)
@@ -187,7 +187,7 @@ def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tup
             event = with_part(event, path, value)
         except (TypeError, KeyError, AttributeError, IndexError):
             continue  # an earlier change took that part away
-    end_of(simulation, event)
+    run_input(simulation, event)
 
 
 # Releases that a team ships
@@ -213,7 +213,7 @@ def ship_version(version: str) -> Simulation:
 def test_a_release_is_rolled_back_whatever_version_it_gives_itself(version: str, alarm: dict[str, Any]) -> None:
     simulation = ship_version(version)
     simulation.alarms.fire(OUTAGE, NOW)
-    rollback = end_of(simulation, alarm)
+    rollback = run_input(simulation, alarm)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.plan is not None
@@ -225,7 +225,7 @@ def test_a_release_is_rolled_back_whatever_version_it_gives_itself(version: str,
 def test_two_long_versions_with_the_same_beginning_stay_different() -> None:
     names = set()
     for suffix in ("a", "b"):
-        rollback = end_of(ship_version(LONG + suffix), alarm_event())
+        rollback = run_input(ship_version(LONG + suffix), alarm_event())
         assert rollback is not None
         assert rollback.plan is not None
         names.add(rollback.plan.running.version)
@@ -260,12 +260,12 @@ def test_a_page_about_an_execution_has_no_escape_sequence_and_no_forged_line() -
 
 def test_a_refused_dry_run_pages_no_operator() -> None:
     simulation = start_without_alarm()
-    dry_run = end_of(simulation, {"target_version": "v9", "dry_run": True})
+    dry_run = run_input(simulation, {"target_version": "v9", "dry_run": True})
     assert dry_run is not None
     assert dry_run.outcome is Outcome.REFUSED
     assert simulation.severities() == ["info"]
     simulation_without_dry_run = start_without_alarm()
-    end_of(simulation_without_dry_run, {"target_version": "v9"})
+    run_input(simulation_without_dry_run, {"target_version": "v9"})
     assert simulation_without_dry_run.severities() == ["page"]
 
 
@@ -320,7 +320,7 @@ STRANGERS = {
 @pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
 def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(event: dict[str, Any]) -> None:
     simulation = start_in_our_account()
-    rollback = end_of(simulation, event)
+    rollback = run_input(simulation, event)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUPPRESSED
     assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.FAIL
@@ -335,14 +335,14 @@ def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> Non
         simulation.begin_deployment("v3", "crashing")
         for _ in range(3):
             simulation.services.tick()
-    rollback = end_of(simulation, {**event, **OURS})
+    rollback = run_input(simulation, {**event, **OURS})
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
 
 
 def test_the_check_of_an_events_account_is_skipped_where_our_own_account_is_unknown() -> None:
     simulation = start_simulation()
-    rollback = end_of(simulation, {**alarm_event(), "account": "999999999999"})
+    rollback = run_input(simulation, {**alarm_event(), "account": "999999999999"})
     assert rollback is not None
     assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.SKIPPED
 
@@ -350,7 +350,7 @@ def test_the_check_of_an_events_account_is_skipped_where_our_own_account_is_unkn
 @pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
 def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, outcome: Outcome) -> None:
     simulation = start_simulation()
-    rollback = end_of(simulation, alarm_event(at=NOW + timedelta(seconds=ahead)))
+    rollback = run_input(simulation, alarm_event(at=NOW + timedelta(seconds=ahead)))
     assert rollback is not None
     assert rollback.outcome is outcome
     check = simulation.check(rollback, "event-is-fresh")
@@ -367,7 +367,7 @@ def test_an_event_that_the_janitor_makes_is_of_our_own_account() -> None:
     janitor.sweep(simulation.ports)
     assert simulation.workflow.started
     _, event = simulation.workflow.started[0]
-    rollback = end_of(simulation, event)
+    rollback = run_input(simulation, event)
     assert rollback is not None
     assert simulation.check(rollback, "event-is-from-this-account").verdict is Verdict.PASS
 

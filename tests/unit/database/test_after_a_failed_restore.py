@@ -20,7 +20,7 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 
 
-def half_way(simulation: DatabaseSimulation) -> Rollback:
+def run_until_overwritten(simulation: DatabaseSimulation) -> Rollback:
     """Run until the branch is overwritten, before its tables are checked."""
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
@@ -28,8 +28,8 @@ def half_way(simulation: DatabaseSimulation) -> Rollback:
     return rollback
 
 
-def failed_half_way(simulation: DatabaseSimulation) -> Rollback:
-    rollback = half_way(simulation)
+def run_until_restore_failed(simulation: DatabaseSimulation) -> Rollback:
+    rollback = run_until_overwritten(simulation)
     simulation.sql.schemas[BRANCH] = AFTER
     rollback = simulation.run_to_end(rollback)
     simulation.neon.settle()
@@ -40,7 +40,7 @@ def failed_half_way(simulation: DatabaseSimulation) -> Rollback:
 def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_that_never_left() -> None:
     simulation = DatabaseSimulation(APPROVED)
     simulation.healthy_versions.add("v2")  # v2 was not the cause of its alarm
-    failed_rollback = failed_half_way(simulation)
+    failed_rollback = run_until_restore_failed(simulation)
     assert (failed_rollback.outcome, simulation.services.desired_count) == (Outcome.FAILED, 0)
     undo = simulation.run({"type": "full", "undo": failed_rollback.id}, "execution-2")
 
@@ -55,7 +55,7 @@ def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_t
 )
 def test_a_refused_forced_takeover_does_not_lift_the_fence_of_the_restore(fields: dict[str, str]) -> None:
     simulation = TwoWriterSimulation()
-    half_way(simulation)
+    run_until_overwritten(simulation)
     successor = simulation.run({**fields, **FORCED, "service": SERVICE}, "execution-2")
 
     assert successor.outcome is Outcome.REFUSED, successor.reason
@@ -67,7 +67,7 @@ def test_a_refused_forced_takeover_does_not_lift_the_fence_of_the_restore(fields
 
 def test_a_failed_restore_invalidates_the_last_observation_of_the_database() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
-    failed_half_way(simulation)
+    run_until_restore_failed(simulation)
     v1, v2 = (next(r for r in simulation.ledger.releases(SERVICE) if r.version == v) for v in ("v1", "v2"))
     verdict = schema_verdict(v1, simulation.ports, v2)
     assert verdict is not None

@@ -28,7 +28,7 @@ def point(minutes_ago: float, timeline: str | None) -> RecordedPoint:
                          by="checkpoint", timeline=timeline)  # fmt: skip
 
 
-def restored(minutes_ago: float, name: str = "r-1") -> OwnRestore:
+def own_restore(minutes_ago: float, name: str = "r-1") -> OwnRestore:
     return OwnRestore(name, NOW - timedelta(minutes=minutes_ago), backup_name(name))
 
 
@@ -40,25 +40,25 @@ def test_a_restore_point_of_another_timeline_is_not_in_the_branch_s_history() ->
 
 
 def test_a_restore_point_from_before_our_restore_is_not_in_the_branch_s_history_on_any_timeline() -> None:
-    history = BranchHistory(timeline="now", restores=(restored(10),))
+    history = BranchHistory(timeline="now", restores=(own_restore(10),))
     assert not history.has(point(15, "now"))
     assert history.has(point(5, "now"))
     assert history.has(point(5, None))
     assert not history.has(point(15, None))
-    assert not BranchHistory(restores=(restored(10),)).has(point(15, "former"))
+    assert not BranchHistory(restores=(own_restore(10),)).has(point(15, "former"))
     assert BranchHistory().has(point(15, "any"))
 
 
 def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it() -> None:
     """The backup of a later restore begins with the data that the first one brought back."""
-    history = BranchHistory(restores=(restored(10, "second"), restored(20, "first")))
-    own_restore = history.first_restore_after(NOW - timedelta(minutes=30))
-    assert own_restore is not None
-    assert own_restore.rollback_id == "first"
+    history = BranchHistory(restores=(first_restore(10, "second"), first_restore(20, "first")))
+    first_restore = history.first_restore_after(NOW - timedelta(minutes=30))
+    assert first_restore is not None
+    assert first_restore.rollback_id == "first"
     assert backup_name("first") in history.failed_check(NOW - timedelta(minutes=30), "it").reason
 
 
-def went_back(simulation: DatabaseSimulation) -> str:
+def roll_back_and_deploy_again(simulation: DatabaseSimulation) -> str:
     """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
     rollback = simulation.read(simulation.run(FULL))
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
@@ -70,7 +70,7 @@ def went_back(simulation: DatabaseSimulation) -> str:
 
 def test_a_restore_point_from_before_our_restore_is_refused_with_the_name_of_its_backup() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    first_id = went_back(simulation)
+    first_id = roll_back_and_deploy_again(simulation)
     calls = list(simulation.neon.calls)
     second_rollback = simulation.read(
         simulation.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2")
@@ -87,7 +87,7 @@ def test_a_restore_point_from_before_our_restore_is_refused_with_the_name_of_its
 def test_a_time_from_before_our_restore_is_refused_when_an_operator_names_it() -> None:
     simulation = DatabaseSimulation(APPROVED)
     restore_time = simulation.clock.now() - timedelta(minutes=10)
-    first_id = went_back(simulation)
+    first_id = roll_back_and_deploy_again(simulation)
     execution_input = {"type": "database", "to": restore_time.isoformat(), "force": True, "reason": "by hand"}
     second_rollback = simulation.read(simulation.run(execution_input, "execution-2"))
 
@@ -97,7 +97,7 @@ def test_a_time_from_before_our_restore_is_refused_when_an_operator_names_it() -
 
 def test_a_restore_point_recorded_after_the_restore_is_restored() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    went_back(simulation)
+    roll_back_and_deploy_again(simulation)
     simulation.checkpoint("v3", (FIRST, DROPS))
     simulation.clock.pass_time(minutes=1)
     simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
@@ -116,7 +116,7 @@ def test_an_observation_from_before_the_restore_proves_no_timeline() -> None:
     simulation = DatabaseSimulation(APPROVED)
     observation = simulation.ledger.observation(simulation.branch_key)
     assert observation is not None
-    went_back(simulation)
+    roll_back_and_deploy_again(simulation)
     simulation.ledger._observations[simulation.branch_key] = observation  # the observation after the restore failed
     history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
     assert history.timeline is None
@@ -126,7 +126,7 @@ def test_an_observation_from_before_the_restore_proves_no_timeline() -> None:
 def test_an_observation_after_the_restore_records_the_new_timeline() -> None:
     simulation = DatabaseSimulation(APPROVED)
     former_timeline = simulation.neon.timeline(BRANCH)
-    went_back(simulation)
+    roll_back_and_deploy_again(simulation)
     history = read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports)
     assert history.timeline == simulation.neon.timeline(BRANCH) != former_timeline
 
@@ -173,7 +173,7 @@ def test_a_branch_restored_by_another_hand_before_the_fence_is_left_alone() -> N
 def test_down_migrations_leave_the_history_as_it_is() -> None:
     """Down-migrations run on the branch, and their backup is a copy."""
     simulation = DatabaseSimulation(APPROVED)
-    rollback = simulation.ledger.read(SERVICE, went_back(simulation))
+    rollback = simulation.ledger.read(SERVICE, roll_back_and_deploy_again(simulation))
     assert read_branch_history(simulation.branch_key, NOW - timedelta(days=3), simulation.ports).restores
     assert rollback.plan is not None
     assert rollback.plan.database is not None

@@ -49,7 +49,7 @@ def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup(
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "rollback-backup-earlier")
     restore.neon.settle()
     restore.neon.calls.clear()
-    (check,) = failed(restore)
+    (check,) = failed_checks(restore)
     assert check.name == "restore-point-is-in-window"
     assert "before main was last restored" in check.reason
     assert "rollback-backup-earlier" in check.reason
@@ -64,7 +64,7 @@ def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> N
     restore.point = RestorePoint(at=restore.clock.now())
     restore.clock.pass_time(minutes=5)
     assert restore.context.settings.window_margin_minutes == 15
-    assert failed(restore) == ()
+    assert failed_checks(restore) == ()
 
 
 def test_a_restore_without_room_for_another_root_branch_is_refused() -> None:
@@ -72,7 +72,7 @@ def test_a_restore_without_room_for_another_root_branch_is_refused() -> None:
     restore.neon.root_branch_limit = 3
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
-    (check,) = failed(restore)
+    (check,) = failed_checks(restore)
     assert check.name == "backup-has-room"
     assert "3 of 3 root branches" in check.reason
     assert "rollback-backup-1, rollback-backup-2" in check.reason
@@ -85,7 +85,7 @@ def test_an_unknown_neon_plan_is_a_warning_and_neon_decides(plan: str) -> None:
     restore.neon.subscription_type = plan
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
-    assert failed(restore) == ()
+    assert failed_checks(restore) == ()
     (room_check,) = [check for check in checks_of(restore) if check.name == "backup-has-room"]
     assert room_check.verdict is Verdict.WARN
     assert f"the plan {plan} allows is not known" in room_check.reason
@@ -108,7 +108,7 @@ def test_children_move_with_the_backup_and_the_report_names_them() -> None:
     restore = RestoreScenario()
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()
-    assert failed(restore) == ()
+    assert failed_checks(restore) == ()
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert (
@@ -122,7 +122,7 @@ def test_children_refuse_a_restore_if_the_settings_say_so_unless_an_operator_for
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
-    (check,) = failed(restore)
+    (check,) = failed_checks(restore)
     assert check.is_forceable
     assert "staging would move from main to its backup" in check.reason
     assert_nothing_was_changed(restore, "children-stay")
@@ -131,7 +131,7 @@ def test_children_refuse_a_restore_if_the_settings_say_so_unless_an_operator_for
 def test_a_branch_with_a_parent_and_one_that_neon_restricts_are_refused() -> None:
     restore = RestoreScenario()
     restore.neon._update(restore.branch_id, parent_id="br-parent")
-    assert [check.name for check in failed(restore)] == ["branch-is-root"]
+    assert [check.name for check in failed_checks(restore)] == ["branch-is-root"]
     restricted = RestoreScenario()
     restricted.neon.restrict(restricted.branch_id, "restore", "an import runs")
     assert_nothing_was_changed(restricted, "branch-can-be-restored", "an import runs")
@@ -141,10 +141,10 @@ def checks_of(restore: RestoreScenario) -> tuple[Check, ...]:
     return preflight_of_restore(restore.point, restore.real, restore.clock.now())
 
 
-def failed(restore: RestoreScenario) -> tuple[Check, ...]:
+def failed_checks(restore: RestoreScenario) -> tuple[Check, ...]:
     return tuple(check for check in checks_of(restore) if check.verdict is Verdict.FAIL)
 
 
 def test_a_restore_that_may_be_made_passes_every_check() -> None:
     restore = RestoreScenario()
-    assert failed(restore) == ()
+    assert failed_checks(restore) == ()

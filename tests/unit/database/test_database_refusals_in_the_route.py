@@ -159,7 +159,7 @@ def history_is_too_short(simulation: Environment) -> None:
     simulation.neon.retention_seconds = 10 * 60
 
 
-def no_root_branch_is_left(simulation: Environment) -> None:
+def root_branch_limit_is_reached(simulation: Environment) -> None:
     simulation.neon.root_branch_limit = 3
     for name in ("rollback-backup-1", "rollback-backup-2"):
         simulation.neon._branches[name] = simulation.branch.model_copy(
@@ -168,7 +168,7 @@ def no_root_branch_is_left(simulation: Environment) -> None:
         simulation.neon._logs[name] = simulation.neon._logs[BRANCH]
 
 
-def it_has_a_child(simulation: Environment) -> None:
+def branch_has_a_child(simulation: Environment) -> None:
     """Obstacles that only some settings or strategies have."""
     simulation.database = simulation.database.model_copy(update={"children": "refuse"})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": simulation.database}))
@@ -176,27 +176,27 @@ def it_has_a_child(simulation: Environment) -> None:
     simulation.settled()
 
 
-def somebody_is_connected(simulation: Environment) -> None:
+def client_is_connected(simulation: Environment) -> None:
     session = ClientSession(pid=1, role="reporting", application="metabase", address="10.0.0.9")
     simulation.sql.sessions[simulation.own] = [session]
     simulation.sql.comes_back = {"metabase"}
 
 
-def the_key_is_wrong(simulation: Environment) -> None:
+def key_is_wrong(simulation: Environment) -> None:
     def refuse(name: str) -> None:
         raise AccessRefused(f"{name} {WRONG_KEY}")
 
     simulation.neon_says(refuse)
 
 
-def the_project_is_unknown(simulation: Environment) -> None:
+def project_is_unknown(simulation: Environment) -> None:
     def refuse(name: str) -> None:
         raise NotFound(f"{name} failed: 404: project not found; check the project and branch ids in the settings")
 
     simulation.neon_says(refuse)
 
 
-def the_branch_is_gone(simulation: Environment) -> None:
+def branch_is_deleted(simulation: Environment) -> None:
     simulation.neon._branches["br-other"] = simulation.branch.model_copy(update={"id": "br-other", "name": "other"})
     simulation.neon._logs["br-other"] = simulation.neon._logs[BRANCH]
     del simulation.neon._branches[simulation.own]
@@ -205,19 +205,19 @@ def the_branch_is_gone(simulation: Environment) -> None:
 CAUSES = (
     Cause("history", history_is_too_short, ("not within what Neon keeps of main", "Name a later time"), PRODUCTION),
     Cause(
-        "room", no_root_branch_is_left,
+        "room", root_branch_limit_is_reached,
         ("3 of 3 root branches", "delete a backup that is no longer needed (rollback-backup-1, "), PRODUCTION,
     ),
-    Cause("children", it_has_a_child, ("preview/child", "Delete or reset them first"), ALL),
-    Cause("writer", somebody_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
+    Cause("children", branch_has_a_child, ("preview/child", "Delete or reset them first"), ALL),
+    Cause("writer", client_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
           (Full, Staging, Feature, Recreated)),  # no schema of Data's release is recorded
-    Cause("key", the_key_is_wrong, ("check that the API key in the secret is this project's",), ALL),
-    Cause("project", the_project_is_unknown, ("check the project and branch ids in the settings",), ALL),
-    Cause("branch", the_branch_is_gone, ("has no branch", "its branches: ", "other (br-other)"), (*FENCED, Recreated)),
+    Cause("key", key_is_wrong, ("check that the API key in the secret is this project's",), ALL),
+    Cause("project", project_is_unknown, ("check the project and branch ids in the settings",), ALL),
+    Cause("branch", branch_is_deleted, ("has no branch", "its branches: ", "other (br-other)"), (*FENCED, Recreated)),
 )  # fmt: skip
 
 
-def ended(simulation: Environment) -> Rollback:
+def run_to_end(simulation: Environment) -> Rollback:
     return simulation.read(simulation.run(simulation.given))
 
 
@@ -231,7 +231,7 @@ def test_an_impossible_rollback_is_refused_with_the_next_step_and_changes_nothin
     simulation = kind()
     cause.arrange(simulation)
     state_before = simulation.state()
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
 
     assert rollback.outcome is Outcome.REFUSED, rollback.reason
     assert simulation.state() == state_before
@@ -265,7 +265,7 @@ def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Envir
 
     simulation.neon_says(refuse)
     simulation.given = {**simulation.given, "force": True}  # no schema of v2 was recorded
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert rollback.open_obligations() == rollback.left_to_operator() == ()
     assert simulation.services.desired_count == desired
@@ -283,14 +283,14 @@ def test_a_project_whose_lock_answers_looks_too_is_waited_for(kind: type[Environ
             raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
 
     simulation.neon_says(refuse)
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
 
 
 def test_staging_is_reset_to_production_and_protected_again() -> None:
     simulation = Staging()
     desired = simulation.services.desired_count
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
 
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     branch, backup = simulation.neon.branch(simulation.own), simulation.backup(rollback)
@@ -309,7 +309,7 @@ def test_staging_is_reset_to_production_and_protected_again() -> None:
 def test_a_preview_is_reset_by_default_and_keeps_its_address() -> None:
     simulation = Feature()
     address = simulation.neon.connection_uri(simulation.own, "app", "owner").get_secret_value().split("@")[1]
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
 
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     branch, backup = simulation.neon.branch_named(PREVIEW), simulation.backup(rollback)
@@ -340,7 +340,7 @@ class Failing:
             raise self._error
 
 
-def walked_as_step_functions_does(simulation: Environment) -> Rollback:
+def run_as_step_functions(simulation: Environment) -> Rollback:
     """Retry a failing step, and conclude after five failures, as the state machine does."""
     rollback, attempts = simulation.admit(simulation.given), 0
     for _ in range(600):
@@ -364,7 +364,7 @@ def walked_as_step_functions_does(simulation: Environment) -> Rollback:
 def calls_while_unprotected(kind: type[Environment]) -> int:
     simulation = kind()
     failing = Failing(simulation)
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     return len(failing.calls) - failing.calls[::-1].index("update_branch")
 
@@ -380,7 +380,7 @@ def test_a_protected_branch_is_protected_again_though_any_call_in_between_fails(
     for at in range(1, calls_while_unprotected(kind) + 1):
         simulation = kind()
         failing = Failing(simulation, at, error, for_ever=for_ever)
-        rollback = walked_as_step_functions_does(simulation)
+        rollback = run_as_step_functions(simulation)
         branch, failure = (
             simulation.neon.branch(simulation.own),
             f"{failing.calls[at - 1]}, call {at}: {rollback.reason}",

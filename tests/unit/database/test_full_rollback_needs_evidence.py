@@ -37,7 +37,7 @@ SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {
 }
 
 
-def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
+def make_simulation(ledger: str, policy: str, live: str) -> DatabaseSimulation:
     simulation = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
     SEEN[ledger](simulation)
     simulation.observe()
@@ -53,7 +53,7 @@ def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
 def test_only_an_attributed_verdict_that_is_true_live_restores(
     ledger: str, live: str, policy: str, requested_type: RollbackType
 ) -> None:
-    simulation = arranged(ledger, policy, live)
+    simulation = make_simulation(ledger, policy, live)
     rollback = simulation.read(simulation.run({"type": requested_type.value}))
     restores = (ledger, policy, live) == ("attributed", "full", "attributed")
     is_service_rollback = ledger == "fits" or (ledger, policy, live) == ("attributed", "full", "fits")
@@ -70,7 +70,7 @@ def test_only_an_attributed_verdict_that_is_true_live_restores(
 def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all(
     requested_type: RollbackType,
 ) -> None:
-    simulation = arranged("attributed", "full", "fits")
+    simulation = make_simulation("attributed", "full", "fits")
     rollback = simulation.read(simulation.run({"type": requested_type.value}))
     assert (rollback.request.type, rollback.escalated_from_type, rollback.database) == (
         requested_type,
@@ -94,7 +94,7 @@ def test_the_requested_rollback_goes_on_and_says_so_if_the_target_fits_after_all
     ],
 )
 def test_a_refusal_names_the_missing_evidence_and_the_operator_s_next_step(ledger: str, live: str, text: str) -> None:
-    simulation = arranged(ledger, "full", live)
+    simulation = make_simulation(ledger, "full", live)
     rollback = simulation.read(simulation.run())
     assert rollback.outcome is Outcome.REFUSED
     assert text in rollback.reason

@@ -30,7 +30,7 @@ _SQL = ("head", "client_sessions", "live_schema", "migrations", "background_work
 _MAX_AT_ZERO = timedelta(minutes=10)
 
 
-def refusing(error: ExternalServiceError) -> Callable[..., Any]:
+def raise_on_call(error: ExternalServiceError) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> Any:
         raise error
 
@@ -40,29 +40,29 @@ def refusing(error: ExternalServiceError) -> Callable[..., Any]:
 def sql_never_answers(restore: RestoreScenario) -> None:
     """SQL fails with a transient error for ever: IPv6 without a route, or a compute that does not wake up."""
     for name in _SQL:
-        setattr(restore.sql, name, refusing(Unreachable("no session with the database: Network is unreachable")))
+        setattr(restore.sql, name, raise_on_call(Unreachable("no session with the database: Network is unreachable")))
 
 
 def sql_is_refused(restore: RestoreScenario) -> None:
     """SQL refuses the session: a password was rotated, or IP Allow was changed."""
     for name in _SQL:
-        setattr(restore.sql, name, refusing(SessionRefused("password authentication failed")))
+        setattr(restore.sql, name, raise_on_call(SessionRefused("password authentication failed")))
 
 
 def neon_is_locked(restore: RestoreScenario) -> None:
     """Neon answers every change with 423: another's operation, such as detach_parent_branch, takes 25 minutes."""
     for name in _CHANGES:
-        setattr(restore.neon, name, refusing(ProjectLocked(f"{name}: 423", 10)))
+        setattr(restore.neon, name, raise_on_call(ProjectLocked(f"{name}: 423", 10)))
 
 
 def neon_is_throttled(restore: RestoreScenario) -> None:
     for name in (*_CHANGES, *_LOOKS):
-        setattr(restore.neon, name, refusing(RetryLater(f"{name}: 503")))
+        setattr(restore.neon, name, raise_on_call(RetryLater(f"{name}: 503")))
 
 
 def neon_is_down(restore: RestoreScenario) -> None:
     for name in (*_CHANGES, *_LOOKS):
-        setattr(restore.neon, name, refusing(ExternalServiceError(f"{name}: 500")))
+        setattr(restore.neon, name, raise_on_call(ExternalServiceError(f"{name}: 500")))
 
 
 def operations_never_end(restore: RestoreScenario) -> None:
@@ -74,7 +74,7 @@ SILENCES = (
 )  # fmt: skip
 
 
-def brought_to(restore: RestoreScenario, move: str) -> None:
+def run_until_move(restore: RestoreScenario, move: str) -> None:
     """Run until services stand at zero, and the move is due or was made last."""
     for _ in range(200):
         progress = restore.progress_if_started
@@ -84,7 +84,7 @@ def brought_to(restore: RestoreScenario, move: str) -> None:
     raise AssertionError(f"never came to {move}: {restore.progress_if_started}")
 
 
-def services_run_again(restore: RestoreScenario) -> timedelta:
+def measure_time_at_zero(restore: RestoreScenario) -> timedelta:
     """Measure the database's share of the time at zero: from all tasks stopped to the end of its part."""
     assert restore.progress.fence.stopped_at is not None
     restore.run_until_ended()
@@ -109,7 +109,7 @@ REVERSIBLE = (
 )  # fmt: skip
 
 
-def can_not_be_taken_back(kind: type[RestoreScenario], silence: Callable[[RestoreScenario], None]) -> bool:
+def is_irreversible_without_neon(kind: type[RestoreScenario], silence: Callable[[RestoreScenario], None]) -> bool:
     """A renamed branch is renamed back first. Without Neon that is impossible, and services would find no branch."""
     return kind is RecreateScenario and silence not in (sql_never_answers, sql_is_refused)
 
@@ -121,16 +121,16 @@ def test_services_start_again_if_the_data_is_untouched_though_a_party_never_answ
 ) -> None:
     scenario = kind()
     rows = scenario.neon.rows(scenario.branch_id)
-    brought_to(scenario, move)
+    run_until_move(scenario, move)
     silence(scenario)
-    time_at_zero = services_run_again(scenario)
+    time_at_zero = measure_time_at_zero(scenario)
     if scenario.progress.database_outcome is DatabaseOutcome.RESTORED or is_accepted(
         scenario
     ):  # the change succeeded without the silent party
         return
     assert scenario.neon.rows(scenario.branch_id) == rows
     if scenario.progress.database_outcome is DatabaseOutcome.FAILED:
-        assert can_not_be_taken_back(kind, silence), scenario.progress.why_not
+        assert is_irreversible_without_neon(kind, silence), scenario.progress.why_not
         return
     assert not scenario.progress.may_succeed_later, "the janitor would stop services again and again"
     assert time_at_zero <= _MAX_AT_ZERO, f"{time_at_zero}: {scenario.progress.why_not}"
@@ -163,7 +163,7 @@ def test_after_the_data_was_overwritten_every_wait_ends_too(
     while scenario.progress_if_started is None or scenario.progress_if_started.backup_id is None:
         scenario.run_round()
     silence(scenario)
-    time_at_zero = services_run_again(scenario)
+    time_at_zero = measure_time_at_zero(scenario)
     assert time_at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, cleanup_timeout_minutes, and the polls
     if silence is sql_is_refused:  # an operator has to act, so a longer wait is useless
         assert time_at_zero <= timedelta(minutes=8)

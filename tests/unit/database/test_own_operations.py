@@ -31,7 +31,7 @@ def operation(action: str, identity: str = "op", **changes: Any) -> Operation:
     return Operation.model_validate({"id": identity, "action": action, **fields, **changes})
 
 
-def others_go_on(restore: RestoreScenario, action: str, status: str = "running") -> None:
+def add_foreign_operation(restore: RestoreScenario, action: str, status: str = "running") -> None:
     """Let Neon list an operation of another party on the branch itself that never ends."""
     list_operations, describe_operation = restore.neon.operations_since, restore.neon.operation
     foreign_operation = operation(action, "theirs", branch_id=restore.branch_id, status=status)
@@ -53,7 +53,7 @@ def others_go_on(restore: RestoreScenario, action: str, status: str = "running")
 def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, is_answer_lost: bool) -> None:
     """`detach_parent_branch` may take 25 minutes on a branch that is ready."""
     restore = RestoreScenario()
-    others_go_on(restore, action)
+    add_foreign_operation(restore, action)
     if is_answer_lost:
         restore.neon.lose_next("restore")
     began = restore.clock.now()
@@ -68,7 +68,7 @@ def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, is_answer_l
 
 def test_another_party_s_failed_operation_is_no_failure_of_ours() -> None:
     reset = ResetScenario()
-    others_go_on(reset, "apply_config", "failed")
+    add_foreign_operation(reset, "apply_config", "failed")
     reset.run_until_ended()
     assert reset.progress.database_outcome is DatabaseOutcome.RESTORED, reset.progress.why_not
 

@@ -28,7 +28,7 @@ from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
 
 
-def told(simulation: WritersAndReaderSimulation, rollback: Rollback) -> str:
+def report_text(simulation: WritersAndReaderSimulation, rollback: Rollback) -> str:
     return message(rollback, simulation.ports.settings.service(rollback.service_name))
 
 
@@ -45,7 +45,7 @@ def test_a_reader_runs_on_during_the_restore_and_gets_new_tasks_of_its_own_relea
     current_primary = simulation.reports.describe(simulation.reports_settings).primary
     assert current_primary.definition_arn == original_primary.definition_arn
     assert find_connection(rollback, REPORTS).deployment_id == current_primary.id != original_primary.id
-    assert f"reports: new tasks by deployment {current_primary.id}" in told(simulation, rollback)
+    assert f"reports: new tasks by deployment {current_primary.id}" in report_text(simulation, rollback)
 
 
 def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_start_before_verification() -> None:
@@ -56,7 +56,7 @@ def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_sta
         ReconnectMethod.STARTED,
         ReconnectMethod.STARTED,
     ]
-    assert "worker: started from zero tasks" in told(simulation, simulation.run_to_end(rollback))
+    assert "worker: started from zero tasks" in report_text(simulation, simulation.run_to_end(rollback))
 
 
 def test_a_starting_writer_s_lease_is_held_until_its_tasks_run() -> None:
@@ -90,7 +90,7 @@ def test_a_deployment_by_the_team_after_the_restore_counts_as_reconnection() -> 
     simulation.reports.deploy(running, simulation.clock.now())
     rollback = simulation.run_to_end(rollback)
     assert simulation.reports_deployments() == []
-    assert "which others began" in told(simulation, rollback)
+    assert "which others began" in report_text(simulation, rollback)
 
 
 def test_a_reader_leased_by_another_rollback_is_left_alone_and_reported() -> None:
@@ -185,7 +185,7 @@ def test_a_reader_with_a_reconnect_command_runs_it_instead_of_getting_new_tasks(
     assert simulation.reports_deployments() == []
     (task,) = simulation.tasks.tasks
     assert task.definition_arn == simulation.reports.describe(simulation.reports_settings).primary.definition_arn
-    assert "its reconnect_command ended with exit code 0" in told(simulation, rollback)
+    assert "its reconnect_command ended with exit code 0" in report_text(simulation, rollback)
 
 
 def test_a_lost_answer_starts_no_second_task() -> None:
@@ -343,7 +343,7 @@ def test_a_report_names_readers_that_were_not_reconnected_before_the_end() -> No
     concluded_rollback = simulation.run_to_end(
         simulation.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its function died"))
     )
-    assert "reports: NOT RECONNECTED: `aws ecs update-service" in told(simulation, concluded_rollback)
+    assert "reports: NOT RECONNECTED: `aws ecs update-service" in report_text(simulation, concluded_rollback)
 
 
 def test_a_plan_names_the_services_to_reconnect_its_own_first() -> None:

@@ -26,7 +26,7 @@ ADA = Operator(name="ada@desk", reason="stop it")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
+def run_until_fenced(simulation: DatabaseSimulation) -> Rollback:
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.fence.head is None:
         rollback = simulation.run_due_step(rollback)
@@ -36,7 +36,7 @@ def behind_its_fence(simulation: DatabaseSimulation) -> Rollback:
 def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
     """Verification needs running writers, and comes before the success that lifts such a fence."""
     simulation = TwoWriterSimulation(Policy(database_approval="none"))
-    first_rollback = behind_its_fence(simulation)
+    first_rollback = run_until_fenced(simulation)
     abort(first_rollback.id, ADA, simulation.ports)
     successor = simulation.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
     assert successor.inherits_fence_of == first_rollback.id
@@ -166,7 +166,7 @@ def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo
     assert simulation.neon.endpoints(backup) == ()
 
 
-def with_a_restored(simulation: DatabaseSimulation) -> tuple[Rollback, str]:
+def restored_rollback_and_backup(simulation: DatabaseSimulation) -> tuple[Rollback, str]:
     rollback = simulation.read(simulation.run(FULL))
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert rollback.database is not None
@@ -177,7 +177,7 @@ def with_a_restored(simulation: DatabaseSimulation) -> tuple[Rollback, str]:
 
 def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_started() -> None:
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    rollback, backup = with_a_restored(simulation)
+    rollback, backup = restored_rollback_and_backup(simulation)
     undo = simulation.admit({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2")
     while not simulation.neon.endpoints(backup):
         undo = simulation.run_due_step(undo)
@@ -191,7 +191,7 @@ def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_s
 def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up() -> None:
     """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    rollback, backup = with_a_restored(simulation)
+    rollback, backup = restored_rollback_and_backup(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()
     undo = simulation.read(
@@ -208,7 +208,7 @@ def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up(
 
 def test_the_report_names_a_compute_that_a_refused_undo_left() -> None:
     simulation = DatabaseSimulation(Policy(database_approval="none"))
-    rollback, backup = with_a_restored(simulation)
+    rollback, backup = restored_rollback_and_backup(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()
     refuse_to_show(simulation, backup)

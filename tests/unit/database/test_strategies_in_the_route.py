@@ -49,14 +49,14 @@ def stepping_simulation(
     return simulation
 
 
-def ended(simulation: DatabaseSimulation, execution_input: Any = None) -> Rollback:
+def run_to_end(simulation: DatabaseSimulation, execution_input: Any = None) -> Rollback:
     return simulation.read(simulation.run(execution_input))
 
 
 def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE))
     desired = simulation.services.desired_count
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert "lose nothing" in simulation.check(rollback, "strategy-is-allowed").reason
     assert (simulation.running(), simulation.services.desired_count) == (image("v1"), desired)
@@ -74,7 +74,7 @@ def test_strategy_auto_steps_down_if_that_loses_nothing_and_no_row_is_lost() -> 
 
 def test_a_failed_down_migration_leaves_no_task_running_on_half_changed_data() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE), code=3)
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.FAILED
     assert f"{DROPS.tag} ended with exit code 3: ERROR the column is there already" in rollback.reason
     assert simulation.services.desired_count == 0
@@ -90,7 +90,7 @@ def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_t
     simulation.checkpoint("v2", (FIRST, migration, later_migration))
     simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS, later_migration))
     desired = simulation.services.desired_count
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.outcome is Outcome.SUPPRESSED, rollback.reason
     assert rollback.recheck_at is not None
     assert "0002_more" in rollback.reason
@@ -101,7 +101,7 @@ def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_t
 def test_strategy_auto_restores_if_stepping_down_would_lose_data(down: MigrationImpact | None) -> None:
     simulation = DatabaseSimulation(second=DROPS, strategy=Strategy.AUTO, down_command=("down", "{tag}"))
     simulation.checkpoint("v2", (FIRST, with_way_down(down)))
-    rollback = ended(simulation)
+    rollback = run_to_end(simulation)
     assert rollback.plan is not None
     assert rollback.plan.database is not None
     assert rollback.plan.database.strategy is Strategy.RESTORE
@@ -136,7 +136,7 @@ class PreviewSimulation(DatabaseSimulation):
 def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_address() -> None:
     simulation = PreviewSimulation()
     desired, running = simulation.services.desired_count, simulation.running()
-    rollback = ended(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
+    rollback = run_to_end(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     new = simulation.neon.branch_named(NAME)
     assert new is not None
@@ -154,7 +154,7 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
 
 def test_a_recreated_preview_can_be_undone() -> None:
     simulation = PreviewSimulation()
-    rollback = ended(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
+    rollback = run_to_end(simulation, {"type": "database", "pr": 42, "strategy": "recreate"})
     simulation.pass_time(minutes=30)
     undo = simulation.read(simulation.run({"type": "database", "undo": rollback.id}, "execution-2"))
     assert undo.outcome is Outcome.SUCCEEDED, undo.reason
@@ -172,7 +172,7 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
     if not is_there:
         simulation.neon.delete_branch(simulation.old)
         simulation.neon.settle()
-    rollback = ended(simulation, {"type": "database", "pr": 42, "strategy": "delete"})
+    rollback = run_to_end(simulation, {"type": "database", "pr": 42, "strategy": "delete"})
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.neon.branch_named(NAME) is None
     assert "update" not in simulation.changes()
@@ -181,7 +181,7 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
 # Killed after Neon or ECS made a change and before the save, and never resumed
 
 
-def killed_after(simulation: DatabaseSimulation, call: str, times: int, execution_input: Any) -> Rollback:
+def kill_at_call(simulation: DatabaseSimulation, call: str, times: int, execution_input: Any) -> Rollback:
     """Kill the rollback at its n-th such call, and let the janitor conclude it."""
     call_counts = [0]
 
@@ -223,7 +223,7 @@ RECREATE = {"type": "database", "pr": 42, "strategy": "recreate"}
 @pytest.mark.parametrize(("call", "times"), [("update_branch", 1), ("create_branch", 1)])
 def test_the_report_of_a_crashed_recreate_says_which_branch_is_which(call: str, times: int) -> None:
     simulation = PreviewSimulation()
-    rollback = killed_after(simulation, call, times, RECREATE)
+    rollback = kill_at_call(simulation, call, times, RECREATE)
     old_branch = simulation.neon.branch(simulation.old)
     assert old_branch is not None
     assert old_branch.name == backup_name(rollback.id)
@@ -256,7 +256,7 @@ def test_a_crashed_recreate_whose_renaming_was_refused_left_everything_as_it_was
 
 def test_a_crashed_deletion_is_reported_and_undo_says_where_the_branch_is() -> None:
     simulation = PreviewSimulation()
-    rollback = killed_after(simulation, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
+    rollback = kill_at_call(simulation, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
     assert simulation.neon.branch(simulation.old) is None
     assert rollback.outcome is Outcome.FAILED
     assert f"branch {NAME} was deleted; Neon's console can recover it for seven days" in simulation.pages()[-1]
@@ -267,7 +267,7 @@ def test_a_crashed_deletion_is_reported_and_undo_says_where_the_branch_is() -> N
 
 def test_a_down_migration_that_crashed_after_its_task_began_is_followed_to_its_end() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE))
-    rollback = killed_after(simulation, "run", 1, None)
+    rollback = kill_at_call(simulation, "run", 1, None)
     assert rollback.database is not None
     assert [(run.name, run.exit_code) for run in narrow(rollback.database, DownMigrationProgress).ran] == [
         (DROPS.tag, 0)
@@ -280,7 +280,7 @@ def test_a_down_migration_that_crashed_after_its_task_began_is_followed_to_its_e
 
 def test_a_down_migration_that_crashed_before_its_task_names_the_unneeded_backup() -> None:
     simulation = stepping_simulation(with_way_down(ADDITIVE))
-    rollback = killed_after(simulation, "create_branch", 1, None)
+    rollback = kill_at_call(simulation, "create_branch", 1, None)
     assert not rollback.has_changed_data
     assert simulation.services.desired_count == 2
     assert f"delete {backup_name(rollback.id)}: no command ran" in simulation.pages()[-1]

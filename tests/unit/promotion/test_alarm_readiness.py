@@ -22,7 +22,7 @@ def check(simulation: Simulation, name: str) -> Check:
     return next(result for result in prepare_standing_plan(SERVICE, simulation.ports).readiness if result.name == name)
 
 
-def shared(simulation: Simulation, is_shared: bool | None) -> Simulation:
+def add_service_to_load_balancer(simulation: Simulation, is_shared: bool | None) -> Simulation:
     simulation.ports.target_groups.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
     service = simulation.service_settings.model_copy(update={"load_balancer_shared": is_shared})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
@@ -51,19 +51,22 @@ def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
 
 @pytest.mark.parametrize("is_shared", [None, False])
 def test_another_service_on_an_exclusive_load_balancer_is_a_warning(is_shared: bool | None) -> None:
-    result = check(shared(start_simulation(), is_shared), "load-balancer-is-exclusive")
+    result = check(add_service_to_load_balancer(start_simulation(), is_shared), "load-balancer-is-exclusive")
     assert result.verdict is Verdict.WARN
     assert "targetgroup/blog" in result.reason
     assert "set load_balancer_shared to true" in result.reason
 
 
 def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
-    assert check(shared(start_simulation(), True), "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
+    assert (
+        check(add_service_to_load_balancer(start_simulation(), True), "load-balancer-is-exclusive").verdict
+        is Verdict.SKIPPED
+    )
 
 
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
     """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
-    simulation = shared(start_simulation(), True)
+    simulation = add_service_to_load_balancer(start_simulation(), True)
     simulation.ports.target_groups.others = ()  # type: ignore[attr-defined]
     result = check(simulation, "load-balancer-is-exclusive")
     assert result.verdict is Verdict.WARN
@@ -71,7 +74,7 @@ def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
 
 
 def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
-    simulation = shared(start_simulation(), True)
+    simulation = add_service_to_load_balancer(start_simulation(), True)
     simulation.ports.target_groups.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
     assert check(simulation, "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
 

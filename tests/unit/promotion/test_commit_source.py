@@ -59,7 +59,7 @@ def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
     assert source.find_commit({"REVISION": " "}, SHA) is None
 
 
-def recorded(commit_from: str, tag: str, **label: str) -> str | None:
+def recorded_commit(commit_from: str, tag: str, **label: str) -> str | None:
     """Record a release with this tag and label, and return its commit in the ledger."""
     simulation = Simulation()
     settings = simulation.service_settings.model_copy(update={"commit_from": commit_from})
@@ -77,11 +77,11 @@ def recorded(commit_from: str, tag: str, **label: str) -> str | None:
 
 
 def test_a_release_is_recorded_with_the_commit_that_the_setting_points_at() -> None:
-    assert recorded("variable:GIT_COMMIT", "sha-4f5e6d7", revision=SHA) == "from-a-variable"
-    assert recorded("tag", "sha-4f5e6d7", revision=SHA) == "4f5e6d7"
-    assert recorded(f"label:{REVISION}", "v1", revision=SHA) == SHA
-    assert recorded(f"label:{REVISION}", "v1") is None
-    assert recorded(f"label:{REVISION}", "v1", revision="x" * 100_000) != "x" * 100_000
+    assert recorded_commit("variable:GIT_COMMIT", "sha-4f5e6d7", revision=SHA) == "from-a-variable"
+    assert recorded_commit("tag", "sha-4f5e6d7", revision=SHA) == "4f5e6d7"
+    assert recorded_commit(f"label:{REVISION}", "v1", revision=SHA) == SHA
+    assert recorded_commit(f"label:{REVISION}", "v1") is None
+    assert recorded_commit(f"label:{REVISION}", "v1", revision="x" * 100_000) != "x" * 100_000
 
 
 def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monke
         raise ExternalServiceError("ECR does not answer")
 
     monkeypatch.setattr("fakes.aws.images.FakeImages.label", down)
-    assert recorded(f"label:{REVISION}", "v1", revision=SHA) is None
+    assert recorded_commit(f"label:{REVISION}", "v1", revision=SHA) is None
 
 
 # ECR's answers

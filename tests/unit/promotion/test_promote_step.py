@@ -19,7 +19,7 @@ from rollback.promotion.promote import (
 COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 
 
-def fresh(**parts: Any) -> tuple[Simulation, PromotionCursor]:
+def simulation_with_new_release(**parts: Any) -> tuple[Simulation, PromotionCursor]:
     """v2 has just been recorded; its alarms are OK, and it serves requests."""
     simulation = start_simulation(**parts)
     simulation.alarms.recover(DEGRADED)
@@ -31,7 +31,7 @@ def serve(simulation: Simulation, count: float = 1000) -> None:
 
 
 def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_kept() -> None:
-    simulation, cursor = fresh()
+    simulation, cursor = simulation_with_new_release()
     assert (cursor.next, cursor.wait_seconds) == (NextState.WAIT, 15 * 60)
     serve(simulation)
     simulation.pass_time(minutes=15)
@@ -49,7 +49,7 @@ def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_ke
 
 
 def test_a_release_is_not_promoted_before_the_bake_is_over() -> None:
-    simulation, cursor = fresh()
+    simulation, cursor = simulation_with_new_release()
     serve(simulation)
     simulation.pass_time(minutes=14)
     assert judge_bake(cursor, simulation.ports).wait_seconds == 60
@@ -57,7 +57,7 @@ def test_a_release_is_not_promoted_before_the_bake_is_over() -> None:
 
 
 def test_a_bake_without_enough_requests_continues_and_gives_up_after_its_timeout() -> None:
-    simulation, cursor = fresh()
+    simulation, cursor = simulation_with_new_release()
     serve(simulation, 99)
     simulation.pass_time(minutes=15)
     assert "99 requests" in judge_bake(cursor, simulation.ports).summary
@@ -68,7 +68,7 @@ def test_a_bake_without_enough_requests_continues_and_gives_up_after_its_timeout
 
 
 def test_an_alarm_during_the_bake_prevents_promotion_though_it_has_recovered() -> None:
-    simulation, cursor = fresh()
+    simulation, cursor = simulation_with_new_release()
     serve(simulation)
     simulation.pass_time(minutes=1)
     simulation.alarms.fire(DEGRADED, simulation.clock.now())

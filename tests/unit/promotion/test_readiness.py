@@ -22,7 +22,7 @@ from rollback.workflow.janitor import sweep
 HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
 
 
-def ready(**changes: Any) -> Simulation:
+def simulation_with_ready_target(**changes: Any) -> Simulation:
     simulation = Simulation()
     group = simulation.services.target_groups[0]
     recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
@@ -30,12 +30,12 @@ def ready(**changes: Any) -> Simulation:
     return simulation
 
 
-def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
+def readiness_of(plan: StandingPlan, name: str) -> tuple[str, str]:
     return next((check.verdict, check.reason) for check in plan.readiness if check.name == name)
 
 
 def test_a_service_with_a_promoted_release_is_ready_and_its_definition_is_registered() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
@@ -49,15 +49,15 @@ def test_no_rollback_is_available_without_a_promoted_release() -> None:
     simulation.ship("v1")
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert verdict(plan, "promoted-release-exists")[0] is Verdict.FAIL
+    assert readiness_of(plan, "promoted-release-exists")[0] is Verdict.FAIL
 
 
 def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     simulation.images.missing.add(image("v1"))
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert "build and push it again" in verdict(plan, "image-exists")[1]
+    assert "build and push it again" in readiness_of(plan, "image-exists")[1]
 
 
 def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
@@ -78,38 +78,38 @@ def with_secret(simulation: Simulation, arn: str) -> None:
 
 
 def test_a_missing_secret_makes_the_target_unready() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
     with_secret(simulation, arn)
     assert prepare_standing_plan(SERVICE, simulation.ports).is_ready
     simulation.ports.secrets.missing.add(arn)  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert arn in verdict(plan, "secrets-exist")[1]
+    assert arn in readiness_of(plan, "secrets-exist")[1]
 
 
 def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     simulation.ports.target_groups.health_check_path = "/healthz"  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    result, reason = verdict(plan, "health-check-is-unchanged")
+    result, reason = readiness_of(plan, "health-check-is-unchanged")
     assert result is Verdict.WARN
     assert "HealthCheckPath was '/health', is '/healthz'" in reason
 
 
 def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     simulation.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     simulation.services.container_insights = False
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "circuit-breaker-is-on")[0] is Verdict.WARN
-    assert verdict(plan, "container-insights-is-on")[0] is Verdict.WARN
+    assert readiness_of(plan, "circuit-breaker-is-on")[0] is Verdict.WARN
+    assert readiness_of(plan, "container-insights-is-on")[0] is Verdict.WARN
 
 
 def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
 
     def fails(image: str) -> bool:
         raise ExternalServiceError("ECR: no answer")
@@ -117,11 +117,11 @@ def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
     simulation.images.exists = fails  # type: ignore[method-assign]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
+    assert readiness_of(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
 
 
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
     first_plan = simulation.ledger.standing_plan(SERVICE)
     assert first_plan is not None
@@ -215,7 +215,7 @@ class RefusesOne(FakeServices):
         return super().register(definition, family, release, tags)
 
 
-def refusing(simulation: Simulation, version: str) -> None:
+def refuse_registration(simulation: Simulation, version: str) -> None:
     simulation.services.__class__ = RefusesOne
     simulation.services.refused = image(version)  # type: ignore[attr-defined]
 
@@ -226,7 +226,7 @@ def test_an_old_release_that_ecs_refuses_to_register_does_not_block_newer_target
     simulation.ship("v0", PROMOTED, hours_ago=97)
     simulation.ship("v1", PROMOTED, hours_ago=96)
     simulation.ship("v2", PROMOTED, hours_ago=48)
-    refusing(simulation, "v1")
+    refuse_registration(simulation, "v1")
     assert [target.release.version for target in prepare_standing_plan(SERVICE, simulation.ports).targets] == [
         "v2",
         "v0",
@@ -239,7 +239,7 @@ def test_the_standing_plan_stays_if_the_newest_release_can_not_be_registered() -
     simulation.ship("v1", PROMOTED, hours_ago=96)
     recorded_plan = prepare_standing_plan(SERVICE, simulation.ports)
     simulation.ship("v2", PROMOTED, hours_ago=48)
-    refusing(simulation, "v2")
+    refuse_registration(simulation, "v2")
     with pytest.raises(CallRefused):
         prepare_standing_plan(SERVICE, simulation.ports)
     assert simulation.ledger.standing_plan(SERVICE) == recorded_plan

@@ -12,7 +12,7 @@ SERVICE = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
 POLICY = "arn:aws:organizations::123456789012:policy/o-1/service_control_policy/p-1"
 
 
-def said(wording: str, resource_clause: str = f" on resource: {SERVICE}") -> str:
+def denial_message(wording: str, resource_clause: str = f" on resource: {SERVICE}") -> str:
     return f"User: {ROLE} is not authorized to perform: ecs:UpdateService{resource_clause}{wording}"
 
 
@@ -35,7 +35,7 @@ def sentence(message: str, target: str = "prod/web") -> str:
     ],
 )
 def test_each_wording_of_a_denial_is_taken_apart(wording: str, *, is_explicit: bool) -> None:
-    denial = Denial.parse(said(wording))
+    denial = Denial.parse(denial_message(wording))
     assert denial == Denial("ecs:UpdateService", SERVICE, ROLE, wording.strip())
     assert denial.is_explicit is is_explicit
 
@@ -43,10 +43,14 @@ def test_each_wording_of_a_denial_is_taken_apart(wording: str, *, is_explicit: b
 @pytest.mark.parametrize(
     ("message", "action", "resource"),
     [
-        (said(" because no identity-based policy allows the action", resource_clause=""), "ecs:UpdateService", ""),
+        (
+            denial_message(" because no identity-based policy allows the action", resource_clause=""),
+            "ecs:UpdateService",
+            "",
+        ),
         (f'is not authorized to perform: sns:Publish on resource: "{SERVICE}"', "sns:Publish", SERVICE),
         (f"User: x is not authorized to perform: kms:Decrypt on resource: {SERVICE}.", "kms:Decrypt", SERVICE),
-        (f"{said('')}\n  (Service: AmazonECS)", "ecs:UpdateService", SERVICE),
+        (f"{denial_message('')}\n  (Service: AmazonECS)", "ecs:UpdateService", SERVICE),
     ],
 )
 def test_what_a_service_leaves_out_or_adds_is_lived_with(message: str, action: str, resource: str) -> None:
@@ -64,7 +68,7 @@ def test_another_wording_is_told_as_it_is(message: str) -> None:
 
 
 def test_a_missing_permission_is_told_with_the_statement_that_gives_it() -> None:
-    assert sentence(said(" because no identity-based policy allows the ecs:UpdateService action")) == (
+    assert sentence(denial_message(" because no identity-based policy allows the ecs:UpdateService action")) == (
         f"AWS refused ecs:UpdateService on {SERVICE} to role macro-ai-production-service because no identity-based "
         "policy allows the ecs:UpdateService action (AccessDeniedException); add to the identity-based policy: "
         f'{{"Effect":"Allow","Action":"ecs:UpdateService","Resource":"{SERVICE}"}}'
@@ -72,7 +76,7 @@ def test_a_missing_permission_is_told_with_the_statement_that_gives_it() -> None
 
 
 def test_an_explicit_deny_offers_no_permission_since_none_would_help() -> None:
-    text = sentence(said(f" with an explicit deny in a service control policy: {POLICY}"))
+    text = sentence(denial_message(f" with an explicit deny in a service control policy: {POLICY}"))
     assert "Allow" not in text
     assert f"with an explicit deny in a service control policy: {POLICY} (AccessDeniedException); an explicit" in text
 
@@ -86,7 +90,7 @@ def test_a_call_that_needs_another_permission_names_both() -> None:
 
 
 def test_a_resources_own_policy_must_name_the_role() -> None:
-    text = sentence(said(" because no resource-based policy allows the ecs:UpdateService action"))
+    text = sentence(denial_message(" because no resource-based policy allows the ecs:UpdateService action"))
     statement = json.loads(text.partition("add to the resource-based policy: ")[2])
     assert statement["Principal"] == {"AWS": "arn:aws:iam::123456789012:role/macro-ai-production-service"}
 

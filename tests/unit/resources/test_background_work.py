@@ -29,7 +29,7 @@ def checks(work: BackgroundWork, *workers: ClientSession, replaces_data: bool = 
     return {check.name: check for check in judge_background_work(work, workers, replaces_data=replaces_data)}
 
 
-def failed(results: dict[str, Check]) -> set[str]:
+def failed_names(results: dict[str, Check]) -> set[str]:
     return {name for name, check in results.items() if check.verdict is Verdict.FAIL}
 
 
@@ -49,7 +49,7 @@ def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
     work: BackgroundWork, name: str, text: str
 ) -> None:
     results = checks(work)
-    assert failed(results) == {name}
+    assert failed_names(results) == {name}
     assert results[name].is_forceable
     assert text in results[name].reason
     assert "--force" in results[name].reason
@@ -57,7 +57,7 @@ def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
 
 def test_a_worker_that_is_connected_is_a_refusal_too() -> None:
     results = checks(BackgroundWork(), WORKER_OF_ONE)
-    assert failed(results) == {"no-background-workers"}
+    assert failed_names(results) == {"no-background-workers"}
     assert "logical replication apply worker as owner in database app" in results["no-background-workers"].reason
 
 
@@ -67,8 +67,8 @@ def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> Non
         subscriptions=(FROM_SHOP.model_copy(update={"enabled": False}),),
         jobs=(NIGHTLY.model_copy(update={"active": False}),),
     )
-    assert failed(checks(asleep, replaces_data=False)) == set()
-    assert failed(checks(asleep)) == {"no-replication-slots", "no-subscriptions"}
+    assert failed_names(checks(asleep, replaces_data=False)) == set()
+    assert failed_names(checks(asleep)) == {"no-replication-slots", "no-subscriptions"}
 
 
 def test_what_could_not_be_looked_at_is_told_as_that() -> None:

@@ -16,24 +16,24 @@ WHOLE, KEYED = SecretKeys(), SecretKeys(address="URL")
 POOLED = SecretStr("postgresql://app:old@ep-old-pooler.eu-central-1.aws.neon.tech/app?sslmode=require")
 
 
-def keyed(uri: SecretStr) -> SecretStr:
+def keyed_secret(uri: SecretStr) -> SecretStr:
     return SecretStr(json.dumps({"SESSION": "kept", "URL": uri.get_secret_value(), "PORT": 8080}))
 
 
 def test_the_whole_secret_or_one_key_of_it_is_replaced() -> None:
     assert with_uri(OLD, WHOLE, NEW) == NEW
-    secret_fields = json.loads(with_uri(keyed(OLD), KEYED, NEW).get_secret_value())
+    secret_fields = json.loads(with_uri(keyed_secret(OLD), KEYED, NEW).get_secret_value())
     assert secret_fields == {"SESSION": "kept", "URL": NEW.get_secret_value(), "PORT": 8080}
     assert list(secret_fields) == ["SESSION", "URL", "PORT"]
 
 
-@pytest.mark.parametrize(("secret", "keys"), [(OLD, WHOLE), (keyed(OLD), KEYED), (POOLED, WHOLE)])
+@pytest.mark.parametrize(("secret", "keys"), [(OLD, WHOLE), (keyed_secret(OLD), KEYED), (POOLED, WHOLE)])
 def test_what_is_written_is_found_written(secret: SecretStr, keys: SecretKeys) -> None:
     assert not has_uri(secret, keys, NEW)
     assert has_uri(with_uri(secret, keys, NEW), keys, NEW)
 
 
-@pytest.mark.parametrize("secret", [SecretStr("plain"), SecretStr("[1]"), SecretStr("{}"), keyed(OLD)])
+@pytest.mark.parametrize("secret", [SecretStr("plain"), SecretStr("[1]"), SecretStr("{}"), keyed_secret(OLD)])
 def test_a_key_that_is_not_there_is_told_without_what_is(secret: SecretStr) -> None:
     with pytest.raises(InvalidRequest, match="no JSON object with the key 'DATABASE'") as error_info:
         with_uri(secret, SecretKeys(address="DATABASE"), NEW)
@@ -42,7 +42,7 @@ def test_a_key_that_is_not_there_is_told_without_what_is(secret: SecretStr) -> N
 
 def test_who_comes_by_the_pooler_is_told_the_pooler() -> None:
     assert is_pooled(POOLED, WHOLE)
-    assert is_pooled(keyed(POOLED), KEYED)
+    assert is_pooled(keyed_secret(POOLED), KEYED)
     assert not is_pooled(OLD, WHOLE)
     assert not is_pooled(SecretStr("not set yet"), WHOLE)
 

@@ -15,18 +15,22 @@ from rollback.workflow.route import Step
 TRACE = ['  File "/var/task/rollback/handlers.py", line 30, in handled\n    return handler(event, context)\n']
 
 
-def of_lambda(kind: str, message: str) -> str:
+def lambda_cause(kind: str, message: str) -> str:
     return json.dumps({"errorMessage": message, "errorType": kind, "requestId": "1-2", "stackTrace": TRACE})
 
 
 @pytest.mark.parametrize(
     ("error", "cause", "expected_text"),
     [
-        ("CallRefused", of_lambda("CallRefused", "AWS refused it"), "AWS refused it"),
-        ("ExternalServiceError", of_lambda("ExternalServiceError", "no answer.\nLook again."), "no answer. Look again"),
-        ("KeyError", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
-        ("", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
-        ("Sandbox.Timedout", of_lambda("Sandbox.Timedout", "Task timed out"), "Sandbox.Timedout: Task timed out"),
+        ("CallRefused", lambda_cause("CallRefused", "AWS refused it"), "AWS refused it"),
+        (
+            "ExternalServiceError",
+            lambda_cause("ExternalServiceError", "no answer.\nLook again."),
+            "no answer. Look again",
+        ),
+        ("KeyError", lambda_cause("KeyError", "'before'"), "KeyError: 'before'"),
+        ("", lambda_cause("KeyError", "'before'"), "KeyError: 'before'"),
+        ("Sandbox.Timedout", lambda_cause("Sandbox.Timedout", "Task timed out"), "Sandbox.Timedout: Task timed out"),
         ("States.Timeout", None, "States.Timeout: it did not end in time"),
         ("States.Timeout", "", "States.Timeout: it did not end in time"),
         ("", "stopped by Ada", "stopped by Ada"),
@@ -48,12 +52,12 @@ def test_a_failure_is_told_in_words(error: object, cause: object, expected_text:
 
 
 def test_the_name_of_the_error_stays_to_be_compared() -> None:
-    assert ExecutionFailure.read("CallRefused", of_lambda("CallRefused", "no")).error == "CallRefused"
-    assert ExecutionFailure.read("", of_lambda("InvalidRequest", "no")).error == "InvalidRequest"
+    assert ExecutionFailure.read("CallRefused", lambda_cause("CallRefused", "no")).error == "CallRefused"
+    assert ExecutionFailure.read("", lambda_cause("InvalidRequest", "no")).error == "InvalidRequest"
 
 
 def test_a_long_text_is_cut() -> None:
-    assert len(ExecutionFailure.read("X", of_lambda("X", "y" * 100_000)).text) < 1100
+    assert len(ExecutionFailure.read("X", lambda_cause("X", "y" * 100_000)).text) < 1100
 
 
 _JSON = some.recursive(
@@ -75,12 +79,12 @@ def test_deep_nesting_stays_text(deep: int) -> None:
     assert ExecutionFailure.read("X", "[" * deep).text.startswith("X: [[")
 
 
-def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
-    """The page about a plan that fails by a defect of ours."""
+def page_about_internal_failure(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
+    """Return the page about a plan that fails because of a defect in our code."""
     simulation = start_simulation()
     rollback = simulation.admit(alarm_event())
     monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
-    cause = of_lambda("KeyError", "'before'")
+    cause = lambda_cause("KeyError", "'before'")
     if by == "catch":
         cursor = {"rollback_id": rollback.id, "error": {"Error": "KeyError", "Cause": cause}}
         handlers.report({"step": "conclude", "cursor": cursor}, None)
@@ -99,6 +103,6 @@ def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
 def test_a_page_says_why_without_json_and_without_a_stack_trace(
     by: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = told_to_people(monkeypatch, by=by)
+    page = page_about_internal_failure(monkeypatch, by=by)
     assert reason in page.splitlines()
     assert not any(word in page for word in ("errorMessage", "stackTrace", "/var/task"))

@@ -25,11 +25,11 @@ def test_an_answer_of_ecs_has_the_normal_form_and_the_fingerprint_that_it_always
     assert fingerprint(golden["answer"], golden["images"]) == golden["fingerprint"]
 
 
-def everywhere(value: Any, added: dict[str, Any]) -> Any:
+def with_added_members(value: Any, added: dict[str, Any]) -> Any:
     """The value with more members in each structure of it."""
     if isinstance(value, dict):
-        return {**{name: everywhere(member, added) for name, member in value.items()}, **added}
-    return [everywhere(member, added) for member in value] if isinstance(value, list) else value
+        return {**{name: with_added_members(member, added) for name, member in value.items()}, **added}
+    return [with_added_members(member, added) for member in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -38,7 +38,7 @@ def test_members_that_aws_adds_anywhere_change_nothing(path: Path) -> None:
     answer = golden["answer"]
     maps = {"options", "dockerLabels", "driverOpts", "labels"}  # the keys of these are the team's own
     containers = [
-        {name: member if name in maps | {"logConfiguration"} else everywhere(member, {"ofTomorrow": False})
+        {name: member if name in maps | {"logConfiguration"} else with_added_members(member, {"ofTomorrow": False})
          for name, member in container.items()} | {"ofTomorrow": {"deep": [1]}}
         for container in answer["containerDefinitions"]
     ]  # fmt: skip
@@ -68,27 +68,27 @@ def test_a_value_that_is_no_default_is_another_release(member: str, value: objec
 def test_the_allow_list_is_what_the_sdk_takes_and_no_more() -> None:
     """A member that a newer SDK takes has to be decided on: counted (another fingerprint), or left out by name."""
     shape: Any = botocore.session.get_session().get_service_model("ecs").shape_for("RegisterTaskDefinitionRequest")
-    assert members(ALLOWED) == taken(shape) - {"family", "tags", "tags.key", "tags.value"}
+    assert allowed_paths(ALLOWED) == sdk_paths(shape) - {"family", "tags", "tags.key", "tags.value"}
 
 
-def members(allowed: Any, path: str = "") -> set[str]:
+def allowed_paths(allowed: Any, path: str = "") -> set[str]:
     paths = {f"{path}{name}" for name in allowed}
     return paths.union(
         *(
-            members(allowed_members, f"{path}{name}.")
+            allowed_paths(allowed_members, f"{path}{name}.")
             for name, allowed_members in allowed.items()
             if allowed_members is not None
         )
     )
 
 
-def taken(shape: Any, path: str = "") -> set[str]:
+def sdk_paths(shape: Any, path: str = "") -> set[str]:
     if shape.type_name == "list":
-        return taken(shape.member, path)
+        return sdk_paths(shape.member, path)
     if shape.type_name != "structure":
         return set()
     return {f"{path}{name}" for name in shape.members}.union(
-        *(taken(member_shape, f"{path}{name}.") for name, member_shape in shape.members.items())
+        *(sdk_paths(member_shape, f"{path}{name}.") for name, member_shape in shape.members.items())
     )
 
 

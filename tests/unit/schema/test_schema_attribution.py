@@ -17,7 +17,7 @@ ORDERS = {"id": ID, "status": TEXT, "users": TEXT}
 BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 64, created_at=2000)
 
 
-def judged(
+def judge_migration(
     recorded_schema: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
 ) -> SchemaVerdict:
     """The verdict after one more migration of that class."""
@@ -51,7 +51,7 @@ def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_
         live["public.orders"] = {"id": ID, "users": TEXT}
     else:
         recorded_schema[by_hand] = ORDERS
-    verdict = judged(recorded_schema, live, classify(sql))
+    verdict = judge_migration(recorded_schema, live, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
     assert any(by_hand in difference for difference in verdict.unexplained), verdict
     assert not verdict.is_attributed
@@ -68,7 +68,7 @@ def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_
     ],
 )
 def test_a_migration_explains_its_change_of_a_column(sql: str, remaining_columns: dict[str, Column]) -> None:
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": remaining_columns}, classify(sql))
+    verdict = judge_migration({"public.orders": ORDERS}, {"public.orders": remaining_columns}, classify(sql))
     assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ()), verdict
 
 
@@ -82,7 +82,7 @@ def test_a_migration_explains_its_change_of_a_column(sql: str, remaining_columns
     ],
 )
 def test_a_migration_explains_a_table_that_it_dropped_or_renamed(table: str, sql: str) -> None:
-    verdict = judged({table: ORDERS}, {}, classify(sql))
+    verdict = judge_migration({table: ORDERS}, {}, classify(sql))
     assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ())
 
 
@@ -96,12 +96,12 @@ def test_a_migration_explains_a_table_that_it_dropped_or_renamed(table: str, sql
 def test_a_classification_of_an_older_version_still_explains_by_its_reasons(
     reason: str, remaining_columns: dict[str, Column]
 ) -> None:
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": remaining_columns}, breaking(reason))
+    verdict = judge_migration({"public.orders": ORDERS}, {"public.orders": remaining_columns}, breaking(reason))
     assert verdict.is_attributed
 
 
 def test_a_dropped_table_that_exists_again_is_another_table_by_an_older_classification_too() -> None:
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, breaking("drop table orders"))
+    verdict = judge_migration({"public.orders": ORDERS}, {"public.orders": ORDERS}, breaking("drop table orders"))
     assert verdict.compatibility is Compatibility.BREAKING
 
 
@@ -121,7 +121,7 @@ def test_a_migration_explains_an_enum_whose_value_it_renamed() -> None:
     ],
 )
 def test_a_dropped_object_that_exists_again_refuses_the_rollback_and_overwrites_no_data(table: str, sql: str) -> None:
-    verdict = judged({table: ORDERS}, {table: ORDERS}, classify(sql))
+    verdict = judge_migration({table: ORDERS}, {table: ORDERS}, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
     assert not verdict.is_attributed
     assert "was removed and created again" in str(verdict.unexplained)
@@ -129,15 +129,15 @@ def test_a_dropped_object_that_exists_again_refuses_the_rollback_and_overwrites_
 
 def test_a_migration_explains_a_table_that_it_dropped_and_created_again() -> None:
     impact = classify("DROP TABLE orders; CREATE TABLE orders (id serial, status text, users text)")
-    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, impact)
+    verdict = judge_migration({"public.orders": ORDERS}, {"public.orders": ORDERS}, impact)
     assert verdict.is_attributed
 
 
-def plain(sql: str, name: str = "two.sql") -> ShippedMigration:
+def plain_file(sql: str, name: str = "two.sql") -> ShippedMigration:
     return ShippedMigration(tag=name, created_at=2, hash="c" * 64, impact=classify(sql), tool="sql", id=name)
 
 
-OLD = plain("UPDATE orders SET status = 'x'", "one.sql")
+OLD = plain_file("UPDATE orders SET status = 'x'", "one.sql")
 STANDS = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
 
 
@@ -155,14 +155,14 @@ def test_a_plain_file_counts_beside_another_tools_journal_and_overwrites_no_data
 ) -> None:
     """No journal lists plain files as applied."""
     target = ReleaseSchema(shipped=(OLD,), journal=journal, recorded_schema=STANDS, has_searched_all_journals=True)
-    verdict = judge_schema(target, STANDS, journal, (OLD, plain(sql)))
+    verdict = judge_schema(target, STANDS, journal, (OLD, plain_file(sql)))
     assert verdict.compatibility is compatibility
     assert not verdict.is_attributed
 
 
 def test_a_plain_file_explains_a_difference_if_the_target_recorded_its_own_files() -> None:
     live = LiveSchema(tables={}, partitions={})
-    migration = plain("DROP TABLE orders")
+    migration = plain_file("DROP TABLE orders")
     target = ReleaseSchema(shipped=(OLD,), recorded_schema=STANDS, has_searched_all_journals=True)
     assert judge_schema(target, live, None, (OLD, migration)).is_attributed
     target_without_files = target.model_copy(update={"shipped": None})

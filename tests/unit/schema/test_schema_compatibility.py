@@ -50,14 +50,14 @@ def migration(number: int, impact: MigrationImpact = NO_IMPACT, **changes: Any) 
     return ShippedMigration.model_validate({**fields, **changes})
 
 
-def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
+def make_journal(*migrations: ShippedMigration) -> tuple[Migration, ...]:
     return tuple(Migration(hash=migration.hash, created_at=migration.created_at) for migration in migrations)
 
 
 FIRST = migration(1)
 
 
-def judged(
+def judge_second_migration(
     since: MigrationImpact | None, structure: Compatibility | None, *, recorded: bool = True, has_down: bool = False
 ) -> SchemaVerdict:
     """The verdict on a target that ran with the first migration, after one more.
@@ -69,9 +69,11 @@ def judged(
         has_down: the migration has a down file.
     """
     second_migration = None if since is None else migration(2, since, has_down=has_down)
-    target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
+    target = ReleaseSchema(journal=make_journal(FIRST), recorded_schema=None if structure is None else RAN_ON)
     shipped = (FIRST,) if second_migration is None else (FIRST, second_migration)
-    return judge_schema(target, STRUCTURES[structure or COMPATIBLE], applied(*shipped), shipped if recorded else ())
+    return judge_schema(
+        target, STRUCTURES[structure or COMPATIBLE], make_journal(*shipped), shipped if recorded else ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def judged(
 def test_the_migrations_since_and_the_structure_decide(
     since: MigrationImpact | None, structure: Compatibility | None, verdict: Compatibility
 ) -> None:
-    assert judged(since, structure).compatibility is verdict
+    assert judge_second_migration(since, structure).compatibility is verdict
 
 
 @pytest.mark.parametrize(
@@ -112,21 +114,21 @@ def test_the_migrations_since_and_the_structure_decide(
 def test_a_dropped_object_that_exists_was_created_again(object_name: str, verdict: Compatibility) -> None:
     """An operator or another tool created it: its rows differ, and the structure shows no difference."""
     drop = breaking(f"drop {object_name}", removes=(object_name,))
-    verdict_found = judged(drop, COMPATIBLE)
+    verdict_found = judge_second_migration(drop, COMPATIBLE)
     assert verdict_found.compatibility is verdict
     assert (f"{object_name} was removed and created again" in verdict_found.reason) == (verdict is BREAKING)
 
 
 def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_says() -> None:
-    verdict = judged(ADDITIVE, COMPATIBLE, recorded=False)
+    verdict = judge_second_migration(ADDITIVE, COMPATIBLE, recorded=False)
     assert verdict.compatibility is UNKNOWN
     assert "was recorded by no release" in verdict.reason
     assert verdict.since == (f"{2:064x}"[:12],)
 
 
 def test_a_database_that_lacks_the_targets_migrations_has_to_be_migrated_first() -> None:
-    target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
-    verdict = judge_schema(target, RAN_ON, applied(FIRST))
+    target = ReleaseSchema(journal=make_journal(FIRST, migration(2)), recorded_schema=RAN_ON)
+    verdict = judge_schema(target, RAN_ON, make_journal(FIRST))
     assert (verdict.compatibility, verdict.journal) == (BREAKING, JournalRelation.BEHIND)
     assert "migrate it first" in verdict.reason
 
@@ -136,7 +138,7 @@ def test_a_migration_that_was_edited_after_it_was_applied_is_another_one() -> No
     verdict = judge_schema(
         ReleaseSchema(shipped=(edited_migration,), recorded_schema=RAN_ON),
         RAN_ON,
-        applied(FIRST),
+        make_journal(FIRST),
         (FIRST, edited_migration),
     )
     assert (verdict.compatibility, verdict.journal) == (UNKNOWN, JournalRelation.DIVERGED)
@@ -155,15 +157,15 @@ def test_a_record_that_searched_for_drizzles_journal_only_does_not_prove_that_th
 
 
 def test_a_journal_that_only_one_of_them_has_proves_nothing() -> None:
-    target_with_journal = ReleaseSchema(journal=applied(FIRST), recorded_schema=RAN_ON)
-    for target, journal in ((target_with_journal, None), (ReleaseSchema(recorded_schema=RAN_ON), applied(FIRST))):
+    target_with_journal = ReleaseSchema(journal=make_journal(FIRST), recorded_schema=RAN_ON)
+    for target, journal in ((target_with_journal, None), (ReleaseSchema(recorded_schema=RAN_ON), make_journal(FIRST))):
         verdict = judge_schema(target, RAN_ON, journal)
         assert (verdict.compatibility, verdict.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_release_of_which_nothing_was_recorded_is_unknown() -> None:
     assert judge_schema(None, RAN_ON, None).compatibility is UNKNOWN
-    assert judge_schema(None, RAN_ON, applied(FIRST)).compatibility is UNKNOWN
+    assert judge_schema(None, RAN_ON, make_journal(FIRST)).compatibility is UNKNOWN
 
 
 def test_an_empty_journal_is_a_journal() -> None:
@@ -171,15 +173,15 @@ def test_an_empty_journal_is_a_journal() -> None:
 
 
 def test_the_recorded_journal_counts_for_more_than_the_shipped_files() -> None:
-    target = ReleaseSchema(journal=applied(FIRST), shipped=(FIRST, migration(2)))
-    assert judge_schema(target, RAN_ON, applied(FIRST)).journal is JournalRelation.EQUAL
+    target = ReleaseSchema(journal=make_journal(FIRST), shipped=(FIRST, migration(2)))
+    assert judge_schema(target, RAN_ON, make_journal(FIRST)).journal is JournalRelation.EQUAL
 
 
 def plain_file(number: int, impact: MigrationImpact = NO_IMPACT) -> ShippedMigration:
     return migration(number, impact, tool="sql", id=f"{number}.sql")
 
 
-JOURNAL = applied(FIRST)
+JOURNAL = make_journal(FIRST)
 WITH_JOURNAL = ReleaseSchema(journal=JOURNAL, recorded_schema=RAN_ON)
 WITHOUT_JOURNAL = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journals=True)
 
@@ -189,7 +191,7 @@ WITHOUT_JOURNAL = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journal
     [
         (WITH_JOURNAL, JOURNAL, (), COMPATIBLE, "the same migrations are applied as when the target was good"),
         (
-            ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON),
+            ReleaseSchema(journal=make_journal(FIRST, migration(2)), recorded_schema=RAN_ON),
             JOURNAL,
             (),
             BREAKING,
@@ -197,27 +199,27 @@ WITHOUT_JOURNAL = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journal
         ),
         (
             WITH_JOURNAL,
-            applied(FIRST, migration(2)),
+            make_journal(FIRST, migration(2)),
             (migration(2, ADDITIVE),),
             COMPATIBLE,
             "the migrations applied since the target only add to the schema",
         ),
         (
             WITH_JOURNAL,
-            applied(FIRST, migration(2)),
+            make_journal(FIRST, migration(2)),
             (migration(2, DROPS),),
             COMPATIBLE,
             "the migrations applied since the target changed nothing that it ran on",
         ),
         (
             WITH_JOURNAL,
-            applied(FIRST, migration(2)),
+            make_journal(FIRST, migration(2)),
             (migration(2, REWRITES),),
             UNKNOWN,
             "the migrations applied since the target are not known to be harmless; rows of users are rewritten",
         ),
         (
-            ReleaseSchema(journal=applied(migration(2)), recorded_schema=RAN_ON),
+            ReleaseSchema(journal=make_journal(migration(2)), recorded_schema=RAN_ON),
             JOURNAL,
             (FIRST,),
             UNKNOWN,
@@ -306,23 +308,23 @@ def test_an_unfinished_migration_makes_a_compatible_schema_unknown_and_no_other(
 
 
 def test_a_verdict_has_the_impact_and_the_findings_that_it_rests_on() -> None:
-    verdict = judged(WIPES, BREAKING)
+    verdict = judge_second_migration(WIPES, BREAKING)
     assert verdict.impact == WIPES
     assert [finding.object_name for finding in verdict.findings or ()] == ["public.users"]
-    assert judged(None, None).impact is None
-    assert judged(None, None).findings is None
+    assert judge_second_migration(None, None).impact is None
+    assert judge_second_migration(None, None).findings is None
 
 
 def test_a_database_that_lacks_migrations_is_attributed_to_none() -> None:
-    target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
+    target = ReleaseSchema(journal=make_journal(FIRST, migration(2)), recorded_schema=RAN_ON)
     verdict = judge_schema(target, STRUCTURES[BREAKING], JOURNAL, (plain_file(3, DROPS),))
     assert (verdict.compatibility, verdict.attributed_to, verdict.unexplained) == (BREAKING, (), ())
 
 
 @pytest.mark.parametrize("has_down", [True, False])
 def test_the_verdict_says_whether_stepping_down_is_possible(has_down: bool) -> None:
-    assert judged(DROPS, None, has_down=has_down).can_step_down is has_down
-    assert not judged(None, None).can_step_down
+    assert judge_second_migration(DROPS, None, has_down=has_down).can_step_down is has_down
+    assert not judge_second_migration(None, None).can_step_down
 
 
 _IMPACTS = st.sampled_from([NO_IMPACT, ADDITIVE, DROPS, WIPES, REWRITES, TRIGGERS])
@@ -335,16 +337,16 @@ def test_one_more_migration_never_lets_a_rollback_through(
 ) -> None:
     def verdict(since: list[MigrationImpact]) -> Compatibility:
         shipped = (FIRST, *(migration(number, impact) for number, impact in enumerate(since, start=2)))
-        target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
+        target = ReleaseSchema(journal=make_journal(FIRST), recorded_schema=None if structure is None else RAN_ON)
         live = STRUCTURES[structure or COMPATIBLE]
-        return judge_schema(target, live, applied(*shipped), shipped).compatibility
+        return judge_schema(target, live, make_journal(*shipped), shipped).compatibility
 
     if verdict([*impacts, further_impact]) is COMPATIBLE:
         assert verdict(impacts) is COMPATIBLE
 
 
 def test_a_verdicts_reason_has_all_its_evidence() -> None:
-    verdict = judged(WIPES, BREAKING)
+    verdict = judge_second_migration(WIPES, BREAKING)
     assert verdict.reason == (
         "the target can't work with the live schema; table public.users is gone, or has another name; truncate users"
     )
@@ -353,7 +355,7 @@ def test_a_verdicts_reason_has_all_its_evidence() -> None:
 
 def test_a_recorded_schema_reads_back_and_so_does_an_older_record() -> None:
     target_schema = ReleaseSchema(
-        shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), recorded_schema=RAN_ON
+        shipped=(migration(1, WIPES, has_down=True),), journal=make_journal(FIRST), recorded_schema=RAN_ON
     )
     read_schema = ReleaseSchema.model_validate_json(target_schema.model_dump_json())
     assert (read_schema, read_schema.sha256) == (target_schema, target_schema.sha256)
@@ -382,7 +384,7 @@ def test_command_line_and_console_accept_the_offered_full_rollback(version: str)
 
 
 def test_a_refusal_says_why_and_gives_the_commands_to_paste() -> None:
-    assert refusal_text(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
+    assert refusal_text(judge_second_migration(DROPS, None), "production", "express-api", "v1.2.3") == (
         "express-api can't go back to v1.2.3 without its database, since the schema is breaking: the migrations "
         "applied since the target break it; drop table old. Nothing was changed. To roll the database back too (rows "
         "written since are removed, and kept in a backup branch):\n"
@@ -394,7 +396,7 @@ def test_a_refusal_says_why_and_gives_the_commands_to_paste() -> None:
 
 @pytest.mark.parametrize("structure", list(Compatibility))
 def test_the_check_refuses_an_incompatible_schema_unless_the_request_is_forced(structure: Compatibility) -> None:
-    check = schema_check(judged(None, structure), "production", "express-api", "v1")
+    check = schema_check(judge_second_migration(None, structure), "production", "express-api", "v1")
     plan = Plan(running=release("v2"), target=release("v1"), checks=(check,))
     assert (check.verdict is Verdict.PASS) == (structure is COMPATIBLE)
     assert bool(plan.refusals(forced=False)) == (structure is not COMPATIBLE)
@@ -423,7 +425,7 @@ def test_only_a_break_that_shipped_migrations_explain_becomes_full_and_only_by_t
 ) -> None:
     request = Request(service="express-api", type=requested_type, target_version="v1")
     update = {"compatibility": compatibility, "attributed_to": tags, "unexplained": unexplained_differences}
-    verdict = judged(None, BREAKING).model_copy(update=update)
+    verdict = judge_second_migration(None, BREAKING).model_copy(update=update)
     full = request.model_copy(update={"type": RollbackType.FULL})
     assert escalate_to_full(request, verdict, "full") == (full if becomes_full else request)
     assert escalate_to_full(request, verdict, "refuse") == request
@@ -431,7 +433,9 @@ def test_only_a_break_that_shipped_migrations_explain_becomes_full_and_only_by_t
 
 def test_a_documents_copy_of_a_verdict_is_bounded_and_counts_the_omitted_entries() -> None:
     findings = tuple(breaking_finding(f"table public.t{number} is gone {'x' * 5000}") for number in range(500))
-    verdict = judged(None, BREAKING).model_copy(update={"findings": findings, "unexplained": ("y" * 5000,) * 500})
+    verdict = judge_second_migration(None, BREAKING).model_copy(
+        update={"findings": findings, "unexplained": ("y" * 5000,) * 500}
+    )
     copy = verdict.bounded
     assert len(copy.model_dump_json()) < 40_000
     assert copy.left_out == (500 - 20) * 2
@@ -470,4 +474,4 @@ def test_a_compatible_a_forced_and_a_database_rollback_stay_as_they_are(
     changes: dict[str, Any], structure: Compatibility
 ) -> None:
     request = Request.model_validate({"service": "express-api", **changes})
-    assert escalate_to_full(request, judged(None, structure), "full") == request
+    assert escalate_to_full(request, judge_second_migration(None, structure), "full") == request

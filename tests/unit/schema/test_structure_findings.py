@@ -215,7 +215,7 @@ def constraint(kind: Any, *columns: str, **changes: Any) -> Constraint:
     return Constraint(kind=kind, columns=columns, definition=changes.pop("definition", "d"), **changes)
 
 
-def constrained(*constraints: Constraint, **columns: Column) -> LiveSchema:
+def schema_with_constraints(*constraints: Constraint, **columns: Column) -> LiveSchema:
     return table(**columns).model_copy(update={"constraints": {T: constraints}})
 
 
@@ -228,81 +228,81 @@ DELETES = (COMPATIBLE, f"rows of {T} may not be deletable: d", "")
     [
         (
             table(),
-            constrained(constraint("unique", "id")),
+            schema_with_constraints(constraint("unique", "id")),
             (BREAKING, f"{T} now has unique: d: rows are refused that were accepted before", T),
         ),
         (
-            constrained(constraint("unique", "id")),
-            constrained(constraint("unique", "id", definition="e"), constraint("unique", "id")),
+            schema_with_constraints(constraint("unique", "id")),
+            schema_with_constraints(constraint("unique", "id", definition="e"), constraint("unique", "id")),
             (BREAKING, f"{T} now has unique: e: rows are refused that were accepted before", T),
         ),
         (
-            constrained(constraint("check", "id")),
-            constrained(constraint("check", "id", definition="e")),
+            schema_with_constraints(constraint("check", "id")),
+            schema_with_constraints(constraint("check", "id", definition="e")),
             (UNKNOWN, f"{T} now has check: e in place of another, and may refuse rows that the other accepted", ""),
         ),
         (
-            constrained(constraint("check", "id")),
-            constrained(constraint("foreign", "id")),
+            schema_with_constraints(constraint("check", "id")),
+            schema_with_constraints(constraint("foreign", "id")),
             (BREAKING, f"{T} now has foreign: d: rows are refused that were accepted before", T),
         ),
         (
             table(),
-            constrained(constraint("check", "new"), new=TEXT),
+            schema_with_constraints(constraint("check", "new"), new=TEXT),
             (UNKNOWN, f"{T} now has check: d, and may refuse rows without its columns", ""),
         ),
         (
             table(),
-            constrained(constraint("check", "new", "id"), new=TEXT),
+            schema_with_constraints(constraint("check", "new", "id"), new=TEXT),
             (BREAKING, f"{T} now has check: d: rows are refused that were accepted before", T),
         ),
         (
             table(),
-            constrained(constraint("foreign", "new"), new=TEXT),
+            schema_with_constraints(constraint("foreign", "new"), new=TEXT),
             (BREAKING, f"{T} now has foreign: d: rows are refused that were accepted before", T),
         ),
-        (table(), constrained(FOREIGN, new=TEXT), DELETES),
+        (table(), schema_with_constraints(FOREIGN, new=TEXT), DELETES),
         (
             table(),
-            constrained(FOREIGN, new=column(has_default=True)),
+            schema_with_constraints(FOREIGN, new=column(has_default=True)),
             (BREAKING, f"{T} now has foreign: d: rows are refused that were accepted before", T),
         ),
         (
             table(),
-            constrained(
+            schema_with_constraints(
                 constraint("unique", "new", null_passes=True), new=column(has_default=True, default_differs=True)
             ),
             None,
         ),
         (
             table(),
-            constrained(constraint("unique", "new"), new=column(has_default=True, default_differs=True)),
+            schema_with_constraints(constraint("unique", "new"), new=column(has_default=True, default_differs=True)),
             (BREAKING, f"{T} now has unique: d: rows are refused that were accepted before", T),
         ),
         (
-            constrained(constraint("unique", "id")),
+            schema_with_constraints(constraint("unique", "id")),
             table(),
             (BREAKING, f"{T} lost unique: d: an ON CONFLICT that names it is refused", T),
         ),
         (
-            constrained(constraint("exclusion", "id")),
+            schema_with_constraints(constraint("exclusion", "id")),
             table(),
             (BREAKING, f"{T} lost exclusion: d: an ON CONFLICT that names it is refused", T),
         ),
-        (constrained(constraint("check", "id")), table(), None),
+        (schema_with_constraints(constraint("check", "id")), table(), None),
         (
-            constrained(constraint("check", "c"), c=TEXT),
-            constrained(constraint("check", "c"), c=column(has_default=True)),
+            schema_with_constraints(constraint("check", "c"), c=TEXT),
+            schema_with_constraints(constraint("check", "c"), c=column(has_default=True)),
             (UNKNOWN, f"{T}.c has a default now, which may be refused by check: d", ""),
         ),
         (
-            constrained(constraint("check", "c"), c=TEXT),
-            constrained(constraint("check", "c"), c=column(has_default=True, default_differs=True)),
+            schema_with_constraints(constraint("check", "c"), c=TEXT),
+            schema_with_constraints(constraint("check", "c"), c=column(has_default=True, default_differs=True)),
             None,
         ),
         (
-            constrained(constraint("check", "c"), c=column(has_default=True)),
-            constrained(constraint("check", "c"), c=column(has_default=True)),
+            schema_with_constraints(constraint("check", "c"), c=column(has_default=True)),
+            schema_with_constraints(constraint("check", "c"), c=column(has_default=True)),
             None,
         ),
     ],
@@ -343,11 +343,11 @@ def test_a_change_of_an_enum(recorded: LiveSchema, live: LiveSchema, expected: E
     assert differences(recorded, live) == ([] if expected is None else [expected])
 
 
-def with_objects(*objects: SchemaObject) -> LiveSchema:
+def schema_with_objects(*objects: SchemaObject) -> LiveSchema:
     return table().model_copy(update={"objects": objects})
 
 
-def alone(kind: Any, definition: str = "d") -> SchemaObject:
+def other_object(kind: Any, definition: str = "d") -> SchemaObject:
     return SchemaObject(kind=kind, name="public.f", definition=definition)
 
 
@@ -359,40 +359,44 @@ def trigger(definition: str = "d", on: str = T) -> SchemaObject:
     ("recorded", "live", "expected"),
     [
         (
-            with_objects(alone("function")),
+            schema_with_objects(other_object("function")),
             table(),
             (BREAKING, "function public.f is gone, or has another name", "public.f"),
         ),
         (
-            with_objects(alone("sequence")),
+            schema_with_objects(other_object("sequence")),
             table(),
             (BREAKING, "sequence public.f is gone, or has another name", "public.f"),
         ),
-        (with_objects(alone("domain")), table(), (UNKNOWN, "domain public.f is gone, or has another name", "")),
         (
-            with_objects(alone("function")),
-            with_objects(alone("function", "e")),
+            schema_with_objects(other_object("domain")),
+            table(),
+            (UNKNOWN, "domain public.f is gone, or has another name", ""),
+        ),
+        (
+            schema_with_objects(other_object("function")),
+            schema_with_objects(other_object("function", "e")),
             (UNKNOWN, "function public.f was changed, and may act differently", ""),
         ),
-        (with_objects(alone("function")), with_objects(alone("function")), None),
-        (table(), with_objects(alone("function")), None),
+        (schema_with_objects(other_object("function")), schema_with_objects(other_object("function")), None),
+        (table(), schema_with_objects(other_object("function")), None),
         (
-            with_objects(trigger()),
+            schema_with_objects(trigger()),
             table(),
             (UNKNOWN, f"trigger on {T} audit is gone or changed, and rows may be treated differently", ""),
         ),
         (
-            with_objects(trigger()),
-            with_objects(trigger("e")),
+            schema_with_objects(trigger()),
+            schema_with_objects(trigger("e")),
             (UNKNOWN, f"trigger on {T} audit is gone or changed, and rows may be treated differently", ""),
         ),
-        (with_objects(trigger()), with_objects(trigger()), None),
+        (schema_with_objects(trigger()), schema_with_objects(trigger()), None),
         (
             table(),
-            with_objects(trigger()),
+            schema_with_objects(trigger()),
             (UNKNOWN, f"trigger on {T} audit is new, and may change or refuse rows", ""),
         ),
-        (table(), with_objects(trigger(on="public.other")), None),
+        (table(), schema_with_objects(trigger(on="public.other")), None),
     ],
 )
 def test_a_change_of_another_object(recorded: LiveSchema, live: LiveSchema, expected: Expected | None) -> None:
@@ -401,7 +405,7 @@ def test_a_change_of_another_object(recorded: LiveSchema, live: LiveSchema, expe
 
 def test_a_trigger_of_a_missing_table_is_no_difference_of_its_own() -> None:
     live = LiveSchema(tables={}, partitions={})
-    assert differences(with_objects(trigger()), live) == [GONE]
+    assert differences(schema_with_objects(trigger()), live) == [GONE]
 
 
 def test_a_trigger_of_a_view_counts_as_one_of_a_table_does() -> None:

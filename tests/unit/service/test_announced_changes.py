@@ -26,7 +26,7 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
 
 
-def asked_for_restore(simulation: DatabaseSimulation) -> Rollback:
+def run_until_restore_sent(simulation: DatabaseSimulation) -> Rollback:
     """Run until the restore was sent to Neon, and no observation followed."""
     rollback = simulation.admit(FULL, "execution-1")
     while "restore" not in simulation.neon.calls:
@@ -37,7 +37,7 @@ def asked_for_restore(simulation: DatabaseSimulation) -> Rollback:
     return rollback
 
 
-def by_person(simulation: Simulation, rollback: Rollback) -> None:
+def by_operator_abort(simulation: Simulation, rollback: Rollback) -> None:
     abort(rollback.id, ANN, simulation.ports)
 
 
@@ -50,10 +50,10 @@ def by_lost_lease(simulation: Simulation, rollback: Rollback) -> None:
     simulation.run_due_step(rollback)
 
 
-ENDED: list[Callable[[Simulation, Rollback], None]] = [by_person, by_crash, by_lost_lease]
+ENDED: list[Callable[[Simulation, Rollback], None]] = [by_operator_abort, by_crash, by_lost_lease]
 
 
-def concluded(simulation: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
+def conclude_by_janitor(simulation: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
     for _ in range(minutes):
         simulation.neon.settle()
         simulation.pass_time(minutes=1)
@@ -73,9 +73,9 @@ def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be
 ) -> None:
     simulation = DatabaseSimulation()
     simulation.healthy_versions.add("v2")
-    rollback = asked_for_restore(simulation)
+    rollback = run_until_restore_sent(simulation)
     end_rollback(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
     backup = simulation.backup(rollback)
 
     assert backup is not None
@@ -95,9 +95,9 @@ def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be
 
 def test_the_first_page_says_that_the_data_s_state_is_unknown_and_which_branch_to_look_for() -> None:
     simulation = DatabaseSimulation()
-    rollback = asked_for_restore(simulation)
-    by_person(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = run_until_restore_sent(simulation)
+    by_operator_abort(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
     first_page = simulation.pages()[0]
     assert "is not known yet" in first_page
     assert backup_name(rollback.id) in first_page
@@ -113,7 +113,7 @@ def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -
         rollback = simulation.run_due_step(rollback)
     assert rollback.database.intent is not None
     by_crash(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
 
     assert not rollback.has_changed_data
     assert rollback.database is not None
@@ -135,7 +135,7 @@ def test_neon_is_not_asked_before_the_announced_call_can_no_longer_land() -> Non
     assert rollback.database.intent is not None
     announced = rollback.database.intent.at
     by_crash(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
     assert rollback.database is not None
     assert rollback.database.last_change_checked_at is not None
     limit = timedelta(seconds=simulation.ports.settings.policy.database_timeout_seconds)
@@ -145,7 +145,7 @@ def test_neon_is_not_asked_before_the_announced_call_can_no_longer_land() -> Non
 
 def test_the_page_says_not_known_and_the_service_stays_fenced_if_neon_does_not_answer() -> None:
     simulation = DatabaseSimulation()
-    rollback = asked_for_restore(simulation)
+    rollback = run_until_restore_sent(simulation)
 
     def unreachable(*_: Any, **__: Any) -> Any:
         raise Unreachable("no connection to Neon")
@@ -202,7 +202,7 @@ def test_the_page_names_a_preview_that_is_left() -> None:
     while "create_branch" not in simulation.neon.calls:
         rollback = simulation.run_due_step(rollback)
     by_crash(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
     assert not rollback.has_changed_data
     assert f"preview branch rollback-preview-{rollback.id} was left over" in simulation.pages()[-1]
 
@@ -250,7 +250,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
         rollback = simulation.run_due_step(rollback)
     assert "restore" not in simulation.neon.calls
     end_rollback(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
 
     assert not rollback.has_changed_data
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (2, 2)
@@ -260,14 +260,14 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
     assert simulation.branch.protected
 
 
-def fenced(simulation: TwoWriterSimulation) -> Rollback:
+def run_until_fenced(simulation: TwoWriterSimulation) -> Rollback:
     rollback = simulation.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.fence.head is None:
         rollback = simulation.run_due_step(rollback)
     return rollback
 
 
-def by_hand(simulation: Simulation, rollback: Rollback) -> None:
+def by_operator(simulation: Simulation, rollback: Rollback) -> None:
     reason = "its execution ended as ABORTED: by ann"
     janitor.conclude_execution(rollback.execution, reason, simulation.ports, by_hand=True)
 
@@ -277,14 +277,14 @@ def by_forced_unlock(simulation: Simulation, rollback: Rollback) -> None:
     simulation.run_due_step(rollback)
 
 
-@pytest.mark.parametrize("end_rollback", [by_person, by_hand, by_forced_unlock])
+@pytest.mark.parametrize("end_rollback", [by_operator_abort, by_operator, by_forced_unlock])
 def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
     end_rollback: Callable[[Simulation, Rollback], None],
 ) -> None:
     simulation = TwoWriterSimulation()
-    rollback = fenced(simulation)
+    rollback = run_until_fenced(simulation)
     end_rollback(simulation, rollback)
-    rollback = concluded(simulation, rollback)
+    rollback = conclude_by_janitor(simulation, rollback)
 
     assert rollback.outcome is Outcome.ABORTED
     assert rollback.is_operator_abort
@@ -294,16 +294,16 @@ def test_rule_3_a_rollback_that_an_operator_stops_behind_the_fence_stays_fenced(
 
 def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
     simulation = TwoWriterSimulation()
-    rollback = fenced(simulation)
+    rollback = run_until_fenced(simulation)
     simulation.ledger.save(simulation.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann"))
-    concluded(simulation, rollback)
+    conclude_by_janitor(simulation, rollback)
     assert (simulation.services.desired_count, simulation.worker.desired_count) == (0, 0)
 
 
 def test_rule_3_a_forced_rollback_lifts_the_fence_of_a_stopped_one_only_by_succeeding() -> None:
     """The operator knows more than we do: a refused successor has no evidence for the bad release."""
     simulation = TwoWriterSimulation()
-    first_rollback = fenced(simulation)
+    first_rollback = run_until_fenced(simulation)
     simulation.ledger.save(
         simulation.read(first_rollback).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True)
     )
@@ -337,7 +337,7 @@ def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
 # The service
 
 
-def stopping(simulation: Simulation) -> Rollback:
+def kill_after_unsaved_stop(simulation: Simulation) -> Rollback:
     """Announce and make a StopServiceDeployment, and kill the execution before the save."""
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2")
@@ -349,7 +349,7 @@ def stopping(simulation: Simulation) -> Rollback:
     return rollback
 
 
-def swept(simulation: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
+def sweep_until_concluded(simulation: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
     for _ in range(minutes):
         simulation.pass_time(minutes=1)
         janitor.sweep(simulation.ports)
@@ -359,12 +359,12 @@ def swept(simulation: Simulation, rollback: Rollback, minutes: int = 30) -> Roll
 
 def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
     simulation = Simulation()
-    rollback = stopping(simulation)
+    rollback = kill_after_unsaved_stop(simulation)
     assert rollback.service is not None
     assert rollback.service.intent is not None
     simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
     by_crash(simulation, rollback)
-    rollback = swept(simulation, rollback)
+    rollback = sweep_until_concluded(simulation, rollback)
 
     assert rollback.has_acted
     assert rollback.outcome is Outcome.FAILED
@@ -376,19 +376,19 @@ def test_an_unsaved_stop_of_a_deployment_is_no_abort_without_changes() -> None:
 
 def test_an_operator_s_abort_stays_an_abort_and_reports_the_stop_that_landed() -> None:
     simulation = Simulation()
-    rollback = stopping(simulation)
+    rollback = kill_after_unsaved_stop(simulation)
     assert rollback.service is not None
     assert rollback.service.intent is not None
     simulation.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
-    by_person(simulation, rollback)
-    rollback = swept(simulation, rollback)
+    by_operator_abort(simulation, rollback)
+    rollback = sweep_until_concluded(simulation, rollback)
     assert (rollback.outcome, rollback.has_acted) == (Outcome.ABORTED, True)
     assert 'ECS made the change "stop deployment" that was announced at 03:00:00 UTC' in simulation.pages()[-1]
 
 
 def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
     simulation = Simulation()
-    rollback = stopping(simulation)
+    rollback = kill_after_unsaved_stop(simulation)
     by_crash(simulation, rollback)
     concluded_rollback = simulation.read(rollback)
     for _ in range(30):
@@ -402,10 +402,10 @@ def test_a_stop_that_never_landed_is_an_abort_without_changes() -> None:
 
 def test_a_later_deployment_hides_whether_the_stop_landed() -> None:
     simulation = Simulation()
-    rollback = stopping(simulation)
+    rollback = kill_after_unsaved_stop(simulation)
     simulation.services.deploy(simulation.arns["v2"], simulation.clock.now())
     by_crash(simulation, rollback)
-    rollback = swept(simulation, rollback)
+    rollback = sweep_until_concluded(simulation, rollback)
     assert rollback.service is not None
     assert any("it is NOT KNOWN whether ECS made the change" in note for note in rollback.service.notes)
 
@@ -423,12 +423,12 @@ def test_an_unsaved_raise_of_capacity_is_found() -> None:
     assert rollback.service.intent.action == "raise_capacity"
     simulation.services.update(simulation.service_settings, desired_count=4)
     by_crash(simulation, rollback)
-    assert swept(simulation, rollback).has_acted
+    assert sweep_until_concluded(simulation, rollback).has_acted
 
 
 def test_a_rollback_that_never_acted_ends_as_an_abort() -> None:
     simulation = start_simulation()
     rollback = simulation.run_until(simulation.admit(None, "execution-1"), Step.SERVICE)
     by_crash(simulation, rollback)
-    rollback = swept(simulation, rollback)
+    rollback = sweep_until_concluded(simulation, rollback)
     assert (rollback.outcome, rollback.has_acted) == (Outcome.ABORTED, False)

@@ -45,7 +45,7 @@ def test_rule_4_healthy_targets_decide_the_next_level_and_never_an_alarm(
     assert next_escalation(current, service_health, restart) is next_level  # type: ignore[arg-type]
 
 
-def bad_all_over(simulation: Simulation) -> None:
+def fail_every_new_deployment(simulation: Simulation) -> None:
     """Let every new deployment fail its health check, while v2's tasks still answer."""
     simulation.services.default_behaviour = "unhealthy"
     simulation.services.behaviours[simulation.arns["v2"]] = "healthy"
@@ -66,7 +66,7 @@ def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates
 
 def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_next_steps() -> None:
     simulation = start_simulation()
-    bad_all_over(simulation)
+    fail_every_new_deployment(simulation)
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
     rollback = simulation.run()
     assert rollback.outcome is Outcome.FAILED
@@ -90,7 +90,7 @@ def test_zero_healthy_targets_climb_every_level_and_a_page_lists_attempts_and_ne
 
 def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
     simulation = start_simulation()
-    bad_all_over(simulation)
+    fail_every_new_deployment(simulation)
     rollback = simulation.run()
     assert rollback.service is not None
     assert [attempt.escalation_level for attempt in rollback.service.attempts] == [
@@ -102,7 +102,7 @@ def test_a_service_with_a_healthy_target_is_never_brought_to_zero() -> None:
 
 def test_an_environment_may_refuse_the_restart_from_zero() -> None:
     simulation = start_simulation(policy=Policy(restart_from_zero="refuse"))
-    bad_all_over(simulation)
+    fail_every_new_deployment(simulation)
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"
     rollback = simulation.run()
     assert rollback.service is not None
@@ -114,7 +114,7 @@ def test_an_environment_may_refuse_the_restart_from_zero() -> None:
 
 def test_unknown_target_health_does_not_count_as_zero_healthy_targets() -> None:
     simulation = start_simulation()
-    bad_all_over(simulation)
+    fail_every_new_deployment(simulation)
 
     class Silent:
         def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
@@ -133,7 +133,7 @@ def test_the_emergency_level_keeps_healthy_capacity_and_lets_all_replacements_st
     simulation = start_simulation()
     simulation.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
     original_configuration = dict(simulation.services.deployment_configuration)
-    bad_all_over(simulation)
+    fail_every_new_deployment(simulation)
     rollback = simulation.run()
     configurations = [arguments.get("deployment_configuration") for _, arguments in simulation.services.calls]
     assert [arguments.get("maximumPercent") for arguments in configurations if arguments is not None] == [None, 200]

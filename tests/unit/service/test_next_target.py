@@ -48,7 +48,7 @@ def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
 # The choice
 
 
-def two_good(**parts: object) -> Simulation:
+def simulation_with_two_promoted(**parts: object) -> Simulation:
     """v0 and v1 are promoted, v2 is bad and runs."""
     simulation = Simulation(**parts)  # type: ignore[arg-type]
     simulation.ship("v0", PROMOTED, hours_ago=96)
@@ -57,7 +57,7 @@ def two_good(**parts: object) -> Simulation:
     return simulation
 
 
-def ways(simulation: Simulation) -> list[str]:
+def usable_versions(simulation: Simulation) -> list[str]:
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     return [
         target.release.version
@@ -66,10 +66,10 @@ def ways(simulation: Simulation) -> list[str]:
 
 
 def test_a_rollback_would_take_the_newest_ready_target() -> None:
-    simulation = two_good()
-    assert ways(simulation) == ["v1", "v0"]
+    simulation = simulation_with_two_promoted()
+    assert usable_versions(simulation) == ["v1", "v0"]
     simulation.images.missing.add(image("v1"))
-    assert ways(simulation) == ["v0"]
+    assert usable_versions(simulation) == ["v0"]
     plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
     check = next(check for check in plan.readiness if check.name == "usable-target-exists")
@@ -78,7 +78,7 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
 
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     exists, missing_image = simulation.images.exists, image("v1")
 
     def silent_about_v1(image: str) -> bool | None:
@@ -87,7 +87,7 @@ def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
         return exists(image)
 
     simulation.images.exists = silent_about_v1  # type: ignore[method-assign]
-    assert ways(simulation) == ["v0", "v1"]
+    assert usable_versions(simulation) == ["v0", "v1"]
 
 
 def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
@@ -96,11 +96,11 @@ def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None
         simulation.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
     simulation.ship("v9")
     simulation.images.missing |= {image("v4"), image("v3"), image("v2")}
-    assert ways(simulation) == ["v1", "v0"]
+    assert usable_versions(simulation) == ["v1", "v0"]
 
 
 def test_an_emergency_says_which_release_it_skips_and_why() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.healthy_versions = {"v0"}
@@ -114,7 +114,7 @@ def test_an_emergency_says_which_release_it_skips_and_why() -> None:
 
 def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_reports_why_it_is_not_ready() -> None:
     """The image may have been pushed again since the last check, and there is no other target."""
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing |= {image("v0"), image("v1")}
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.images.missing.clear()
@@ -124,7 +124,7 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_repor
 
 
 def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     simulation.healthy_versions = {"v0"}
     rollback = simulation.run(alarm_event())
@@ -137,7 +137,7 @@ def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> Non
 
 
 def test_a_version_that_an_operator_names_has_no_substitute() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     rollback = simulation.run({"service": SERVICE, "target_version": "v1"})
     assert rollback.outcome is Outcome.REFUSED
@@ -203,7 +203,7 @@ def where_only_starts(simulation: Simulation, *versions: str) -> None:
 
 
 def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
     rollback = simulation.run_alarm_rollback(OUTAGE)
@@ -223,7 +223,7 @@ def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> N
 
 
 def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
     rollback = simulation.run_alarm_rollback(OUTAGE)
@@ -247,7 +247,7 @@ def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -
 
 
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v0"))
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
@@ -257,7 +257,7 @@ def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
 
 
 def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
     rollback = simulation.run({"type": "emergency", "target_version": "v1"})
@@ -271,7 +271,7 @@ def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: p
         compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD
     )
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: breaking)
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     rollback = simulation.run(alarm_event())
     assert (rollback.outcome, simulation.changes()) == (Outcome.REFUSED, [])
@@ -281,7 +281,7 @@ def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: p
 def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: verdict)
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
     rollback = simulation.run_alarm_rollback(OUTAGE)

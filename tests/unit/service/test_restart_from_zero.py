@@ -24,7 +24,9 @@ SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended":
 SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 
 
-def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Simulation:
+def simulation_with_failing_health_checks(
+    scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True
+) -> Simulation:
     """Fail every health check until the service was once at zero."""
     simulation = start_simulation()
     simulation.scaling.target = scalable
@@ -32,7 +34,7 @@ def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = 
     return simulation
 
 
-def at_zero(simulation: Simulation, rollback: Rollback) -> Rollback:
+def run_until_zero(simulation: Simulation, rollback: Rollback) -> Rollback:
     """Run until the desired count is 0."""
     for _ in range(400):
         rollback = simulation.run_due_step(rollback)
@@ -57,7 +59,7 @@ def test_rule_2_scaling_is_suspended_before_zero_and_nothing_starts_before_all_i
 
 
 def test_a_service_that_needs_a_restart_from_zero_restarts_on_its_last_known_good() -> None:
-    simulation = broken()
+    simulation = simulation_with_failing_health_checks()
     rollback = simulation.run()
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.reason == "v2 → v1, by restart from zero (tried before: service, emergency)"
@@ -70,7 +72,7 @@ def test_a_service_that_needs_a_restart_from_zero_restarts_on_its_last_known_goo
 
 
 def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running_tasks() -> None:
-    simulation = broken()
+    simulation = simulation_with_failing_health_checks()
     put_target = simulation.scaling.put
     running_then: list[int] = []
 
@@ -96,13 +98,13 @@ def test_rule_2_a_plain_rollback_does_not_touch_autoscaling() -> None:
 
 
 def test_a_service_without_autoscaling_is_restarted_without_it() -> None:
-    simulation = broken(scalable=None)
+    simulation = simulation_with_failing_health_checks(scalable=None)
     assert simulation.run().outcome is Outcome.SUCCEEDED
     assert simulation.scaling.puts == []
 
 
 def test_each_obligation_is_recorded_before_its_change() -> None:
-    simulation = broken()
+    simulation = simulation_with_failing_health_checks()
     rollback = simulation.admit()
     update, put_target = simulation.services.update, simulation.scaling.put
     changes: list[tuple[str, set[str]]] = []
@@ -120,7 +122,7 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
         put_target(*args)
 
     simulation.services.update, simulation.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
-    at_zero(simulation, rollback)
+    run_until_zero(simulation, rollback)
     (first_change, kinds_at_suspend), (second_change, kinds_at_zero) = changes[:2]
     assert (first_change, second_change) == ("suspend", "zero")
     assert "scaling" in kinds_at_suspend
@@ -128,8 +130,8 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
 
 
 def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_at_again() -> None:
-    simulation = broken()
-    rollback = at_zero(simulation, simulation.admit())
+    simulation = simulation_with_failing_health_checks()
+    rollback = run_until_zero(simulation, simulation.admit())
     simulation.alarms.fire(OUTAGE, simulation.clock.now())
     outage = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
     assert outage.outcome is Outcome.SUPPRESSED
@@ -145,8 +147,8 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
 
 
 def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_state() -> None:
-    simulation = broken()
-    rollback = at_zero(simulation, simulation.admit())
+    simulation = simulation_with_failing_health_checks()
+    rollback = run_until_zero(simulation, simulation.admit())
     aborted_rollback = simulation.ledger.save(
         rollback.evolve(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0)
     )
@@ -162,7 +164,7 @@ def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_
 
 
 def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -> None:
-    simulation = broken(until_restarted=False)
+    simulation = simulation_with_failing_health_checks(until_restarted=False)
     rollback = simulation.run()
     assert rollback.outcome is Outcome.FAILED
     assert rollback.service is not None
@@ -177,8 +179,8 @@ def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -
 
 def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
     """Only the rollback wanted zero tasks: the janitor restores the count, for the current PRIMARY."""
-    simulation = broken()
-    rollback = at_zero(simulation, simulation.admit())
+    simulation = simulation_with_failing_health_checks()
+    rollback = run_until_zero(simulation, simulation.admit())
     simulation.pass_time(minutes=simulation.policy.lease_minutes + 1)
     for _ in range(12):
         sweep(simulation.ports)
@@ -192,7 +194,7 @@ def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_agai
 
 
 def test_rule_4_a_target_that_became_healthy_just_before_zero_is_not_stopped() -> None:
-    simulation = broken()
+    simulation = simulation_with_failing_health_checks()
     rollback = simulation.admit()
     for _ in range(400):
         rollback = simulation.run_due_step(rollback)
@@ -237,7 +239,7 @@ def test_rule_3_no_alarm_restarts_a_service_whose_rollback_an_operator_aborted_a
     simulation.ship("v2")
     simulation.scaling.target = SCALED
     simulation.services.default_behaviour = "stale"
-    fenced = at_zero(simulation, simulation.admit({"type": "emergency"}))
+    fenced = run_until_zero(simulation, simulation.admit({"type": "emergency"}))
     abort(fenced.id, Operator("ann", "the database is being moved"), simulation.ports)
     simulation.run_until(fenced)
     run_step(fenced.id, Step.DONE, simulation.ports)

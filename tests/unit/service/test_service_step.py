@@ -27,13 +27,13 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 
-def planned(simulation: Simulation, execution_input: object = None) -> Rollback:
+def run_until_service_step(simulation: Simulation, execution_input: object = None) -> Rollback:
     return simulation.run_until(simulation.admit(execution_input), Step.SERVICE)
 
 
 def test_a_completed_bad_release_is_left_by_one_update_to_the_target_by_digest() -> None:
     simulation = start_simulation()
-    rollback = simulation.run_until(planned(simulation), Step.VERIFY)
+    rollback = simulation.run_until(run_until_service_step(simulation), Step.VERIFY)
     assert simulation.changes() == ["update"]
     assert simulation.running() == image("v1")
     assert rollback.service is not None
@@ -44,7 +44,7 @@ def test_a_bad_deployment_in_flight_from_the_target_is_stopped_and_nothing_else_
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2")
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     simulation.run_until(rollback, Step.VERIFY)
     assert simulation.changes() == ["stop_deployment"]
     assert simulation.running() == image("v1")
@@ -55,7 +55,7 @@ def test_a_bad_deployment_in_flight_from_another_bad_release_is_overridden_not_s
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2", QUARANTINED, hours_ago=1)
     simulation.begin_deployment("v3")
-    simulation.run_until(planned(simulation), Step.VERIFY)
+    simulation.run_until(run_until_service_step(simulation), Step.VERIFY)
     assert simulation.changes() == ["update"]
     assert simulation.running() == image("v1")
 
@@ -66,7 +66,7 @@ def test_rule_6_a_service_rollback_adopts_ecs_own_rollback_to_its_target_without
     simulation.begin_deployment("v2", "crashing")
     for _ in range(3):
         simulation.services.tick()
-    rollback = simulation.run_until(planned(simulation, deployment_event()), Step.VERIFY)
+    rollback = simulation.run_until(run_until_service_step(simulation, deployment_event()), Step.VERIFY)
     assert rollback.plan is not None
     assert rollback.plan.running.version == image("v2").rpartition(":")[2][:12]
     assert simulation.changes() == []
@@ -81,7 +81,7 @@ def test_rule_6_a_service_rollback_deploys_after_ecs_own_rollback_to_a_quarantin
     for _ in range(3):
         simulation.services.tick()
     simulation.services.behaviours[simulation.arns["v2"]] = "unhealthy"  # ECS's own rollback takes a while then
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     first_rollback = simulation.run_due_step(rollback)
     assert first_rollback.service is not None
     assert first_rollback.service.moves == ("wait_for_ecs",)
@@ -97,7 +97,7 @@ def test_a_deployment_newer_than_the_intent_is_stopped_by_its_own_arn() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2")
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     rollback = simulation.ledger.save(service(rollback, simulation.ports))
     assert rollback.service is not None
     assert rollback.service.intent is not None
@@ -124,7 +124,7 @@ def test_the_desired_count_is_the_larger_of_the_recorded_and_the_current_one(
 
 def test_capacity_that_autoscaling_added_between_intent_and_act_is_kept() -> None:
     simulation = start_simulation()
-    rollback = simulation.ledger.save(service(planned(simulation), simulation.ports))
+    rollback = simulation.ledger.save(service(run_until_service_step(simulation), simulation.ports))
     simulation.services.desired_count = 9
     simulation.run_due_step(rollback)
     assert simulation.services.desired_count == 9
@@ -135,7 +135,7 @@ def test_an_adopted_target_below_its_recorded_count_is_raised() -> None:
     simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
     simulation.begin_deployment("v2")
     simulation.services.desired_count = 1
-    rollback = simulation.run_until(planned(simulation), Step.VERIFY)
+    rollback = simulation.run_until(run_until_service_step(simulation), Step.VERIFY)
     assert simulation.services.desired_count == 4
     assert rollback.service is not None
     assert "raise_capacity" in rollback.service.moves
@@ -145,7 +145,7 @@ def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once
     simulation = start_simulation()
     simulation.services.deployment_configuration["alarms"] = {"enable": True, "rollback": True, "alarmNames": ["a"]}
     original_configuration = dict(simulation.services.deployment_configuration)
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     simulation.run_due_step(rollback)
     during = simulation.services.deployment_configuration
     assert during["deploymentCircuitBreaker"] == {"enable": True, "rollback": False}
@@ -173,7 +173,7 @@ def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
 
 def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() -> None:
     simulation = start_simulation()
-    intended = service(planned(simulation), simulation.ports)
+    intended = service(run_until_service_step(simulation), simulation.ports)
     assert simulation.changes() == []
     assert intended.service is not None
     assert intended.service.intent is not None
@@ -183,7 +183,7 @@ def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() 
 
 def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect() -> None:
     simulation = start_simulation()
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     simulation.run_due_step(rollback)
     simulation.services.behaviours[simulation.describe_service().primary.definition_arn] = "unhealthy"
     rollback = simulation.run_until(rollback)
@@ -210,7 +210,7 @@ def take_over(simulation: Simulation) -> None:
 
 def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None:
     simulation = start_simulation()
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     simulation.run_due_step(rollback)
     call_count = len(simulation.services.calls)
     take_over(simulation)
@@ -225,7 +225,7 @@ def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None
 
 def test_rule_9_no_call_is_made_if_the_lease_is_lost_between_intent_and_act() -> None:
     simulation = start_simulation()
-    simulation.ledger.save(service(planned(simulation), simulation.ports))
+    simulation.ledger.save(service(run_until_service_step(simulation), simulation.ports))
     take_over(simulation)
     rollback = simulation.run_until(next(simulation.ledger.history(SERVICE)))
     assert rollback.outcome is Outcome.ABORTED
@@ -246,7 +246,7 @@ class SlowServices:
 
 def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_ends_too_soon() -> None:
     simulation = start_simulation()
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     simulation.replace(services=SlowServices(simulation, simulation.policy.lease_minutes - 0.5))
     rollback = simulation.run_until(rollback, Step.CONCLUDE)
     assert rollback.outcome is Outcome.ABORTED
@@ -256,7 +256,7 @@ def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_en
 def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
     """Call the step directly: `run_step` would renew the lease that ends too soon."""
     simulation = start_simulation()
-    rollback = simulation.ledger.save(service(planned(simulation), simulation.ports))
+    rollback = simulation.ledger.save(service(run_until_service_step(simulation), simulation.ports))
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes - 0.5)
     with pytest.raises(Exception, match="before the function's timeout"):
         service(rollback, simulation.ports)
@@ -281,7 +281,7 @@ def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice() -> Non
     losing.__dict__.update(simulation.services.__dict__)
     simulation.services = losing
     simulation.ports = replace(simulation.ports, services=losing)
-    rollback = planned(simulation)
+    rollback = run_until_service_step(simulation)
     with pytest.raises(ExternalServiceError):
         run_step(rollback.id, Step.SERVICE, simulation.ports)
     rollback = simulation.run_until(rollback)

@@ -137,7 +137,7 @@ def service_action(event_id: str = "a1", seconds_later: float = 0) -> dict[str, 
     }
 
 
-def failing() -> Simulation:
+def simulation_with_failed_deployment() -> Simulation:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
@@ -146,7 +146,7 @@ def failing() -> Simulation:
 
 def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
     """If the circuit breaker is off, ECS sends no other event."""
-    rollback = failing().admit(service_action())
+    rollback = simulation_with_failed_deployment().admit(service_action())
     assert rollback.outcome is None
     assert rollback.trigger is Trigger.DEPLOYMENT_FAILED
     assert rollback.event is not None
@@ -157,12 +157,12 @@ def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
 def test_another_service_action_starts_nothing(name: str) -> None:
     event = service_action()
     event["detail"]["eventName"] = name
-    assert failing().admit(event).outcome is Outcome.SUPPRESSED
+    assert simulation_with_failed_deployment().admit(event).outcome is Outcome.SUPPRESSED
 
 
 @pytest.mark.parametrize("other_first", [False, True])
 def test_two_events_about_one_failure_start_one_rollback(other_first: bool) -> None:
-    simulation = failing()
+    simulation = simulation_with_failed_deployment()
     events = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
     first_event, second_event = reversed(events) if other_first else events
     admitted = simulation.admit(first_event, "execution-1")
@@ -174,7 +174,7 @@ def test_two_events_about_one_failure_start_one_rollback(other_first: bool) -> N
 
 
 def test_the_failure_of_another_deployment_is_another_failure() -> None:
-    simulation = failing()
+    simulation = simulation_with_failed_deployment()
     simulation.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
     other_event = deployment_event("SERVICE_DEPLOYMENT_FAILED")
     other_event["id"], other_event["detail"]["deploymentId"] = "d2", "ecs-svc/2"
@@ -192,7 +192,7 @@ def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another_f
     is_first_named: bool, is_second_named: bool
 ) -> None:
     """Both failures come within two minutes, and one of the events names no deployment."""
-    simulation = failing()
+    simulation = simulation_with_failed_deployment()
     simulation.admit(_failure("1", 0, is_named=is_first_named), "execution-1")
     simulation.clock.pass_time(minutes=0.5)
     simulation.services.deploy(simulation.begin_deployment("v3", "crashing"), simulation.clock.now())
@@ -204,7 +204,7 @@ def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another_f
 
 
 def test_a_rollback_s_own_deployment_is_no_new_failure() -> None:
-    simulation = failing()
+    simulation = simulation_with_failed_deployment()
     first_rollback = simulation.admit(_failure("1", 0, is_named=True), "execution-1")
     simulation.clock.pass_time(seconds=2)
     while not simulation.changes():

@@ -22,7 +22,7 @@ from rollback.workflow.route import Step, next_step
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 
-def prepared(**parts: Any) -> Simulation:
+def simulation_with_standing_plan(**parts: Any) -> Simulation:
     """v1 is promoted and in the standing plan, v2 runs."""
     simulation = start_simulation(**parts)
     prepare_standing_plan(SERVICE, simulation.ports)
@@ -31,7 +31,7 @@ def prepared(**parts: Any) -> Simulation:
 
 
 def test_the_first_update_is_sent_in_the_first_invocation() -> None:
-    simulation = prepared()
+    simulation = simulation_with_standing_plan()
     first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert [name for name, _ in simulation.services.calls] == ["update"]  # nothing had to be registered
     assert simulation.running() == image("v1")
@@ -40,7 +40,7 @@ def test_the_first_update_is_sent_in_the_first_invocation() -> None:
 
 
 def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases() -> None:
-    simulation = prepared()
+    simulation = simulation_with_standing_plan()
     ledger = RecordingPort(simulation.ledger)
     simulation.replace(ledger=ledger)
     simulation.admit(simulation.fire_alarm(OUTAGE))
@@ -49,7 +49,7 @@ def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases
 
 
 def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
-    simulation = prepared()
+    simulation = simulation_with_standing_plan()
     event = simulation.fire_alarm(OUTAGE)
     unavailable_ports = (
         "target_groups",
@@ -118,7 +118,7 @@ def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target
 
 
 def test_an_emergency_of_a_paused_service_is_suppressed() -> None:
-    simulation = prepared()
+    simulation = simulation_with_standing_plan()
     simulation.ledger.put_pause(Pause(service=SERVICE, since=simulation.clock.now(), by="ada", reason="failover drill"))
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert (rollback.outcome, simulation.services.calls) == (Outcome.SUPPRESSED, [])
@@ -138,7 +138,7 @@ def test_in_an_outage_only_an_operator_replaces_a_proven_and_old_release() -> No
 
 
 def test_an_environment_in_observe_mode_does_not_act_in_an_emergency() -> None:
-    simulation = prepared(policy=Policy(mode="observe"))
+    simulation = simulation_with_standing_plan(policy=Policy(mode="observe"))
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert (rollback.outcome, simulation.services.calls) == (Outcome.PLANNED, [])
 
@@ -168,7 +168,7 @@ def test_an_operator_s_emergency_to_a_quarantined_version_needs_force() -> None:
     "execution_input", [{"type": "emergency", "servise": "x"}, {"type": "emergency", "service": "nope"}]
 )
 def test_a_typo_in_an_emergency_is_reported_and_changes_nothing(execution_input: dict[str, Any]) -> None:
-    simulation = prepared()
+    simulation = simulation_with_standing_plan()
     with pytest.raises(Exception, match="nothing was changed"):
         simulation.admit(execution_input)
     assert simulation.services.calls == []

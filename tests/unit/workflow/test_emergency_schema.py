@@ -30,16 +30,16 @@ def schema_check(simulation: Simulation, rollback: Rollback) -> Check:
     return simulation.check(rollback, "schema-is-compatible")
 
 
-def dropped(**parts: Any) -> MigrationSimulation:
+def simulation_with_dropped_column(**parts: Any) -> MigrationSimulation:
     """v2's migration has dropped a column that v1 reads."""
-    return arranged(users("id"), DROPS, **parts)
+    return make_simulation(users("id"), DROPS, **parts)
 
 
-def added(**parts: Any) -> MigrationSimulation:
-    return arranged(users("id", "name", "mail"), ADDS, **parts)
+def simulation_with_added_column(**parts: Any) -> MigrationSimulation:
+    return make_simulation(users("id", "name", "mail"), ADDS, **parts)
 
 
-def arranged(structure: Any, migration: Any, **parts: Any) -> MigrationSimulation:
+def make_simulation(structure: Any, migration: Any, **parts: Any) -> MigrationSimulation:
     simulation = MigrationSimulation(**parts)
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)
@@ -49,7 +49,7 @@ def arranged(structure: Any, migration: Any, **parts: Any) -> MigrationSimulatio
 
 
 def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
-    simulation = dropped()
+    simulation = simulation_with_dropped_column()
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert (rollback.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
     assert schema_check(simulation, rollback).verdict is Verdict.FAIL
@@ -65,7 +65,7 @@ def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_roll
 
 
 def test_an_emergency_onto_an_extended_schema_deploys_in_the_first_invocation() -> None:
-    simulation = added()
+    simulation = simulation_with_added_column()
     first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert first_rollback.has_acted
     assert simulation.running() == image("v1")
@@ -99,7 +99,7 @@ def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
 def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emergency(shipped: ShippedMigration) -> None:
     """v3's pipeline has migrated, and its deployment has not begun: v2 still runs, and its alarm is in ALARM."""
-    simulation = added()
+    simulation = simulation_with_added_column()
     simulation.pass_time(minutes=1)
     checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), simulation.ports)
     simulation.pass_time(minutes=1)
@@ -112,7 +112,7 @@ def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emerge
 
 
 def test_an_operator_may_force_an_emergency_onto_a_breaking_schema() -> None:
-    simulation = dropped()
+    simulation = simulation_with_dropped_column()
     forced = simulation.run({"type": "emergency", "force": True, "reason": "v1 copes"})
     assert forced.outcome is Outcome.SUCCEEDED
     assert schema_check(simulation, forced).verdict is Verdict.FAIL
@@ -126,7 +126,7 @@ def test_an_emergency_without_a_database_skips_the_schema_check() -> None:
     assert schema_check(simulation, first_rollback).verdict is Verdict.SKIPPED
 
 
-@pytest.mark.parametrize("make", [dropped, added])
+@pytest.mark.parametrize("make", [simulation_with_dropped_column, simulation_with_added_column])
 def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
     simulation = make()
     ledger = RecordingPort(simulation.ledger)
@@ -138,7 +138,7 @@ def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
 
 
 def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
-    simulation = added()
+    simulation = simulation_with_added_column()
     event = simulation.fire_alarm(OUTAGE)
     unavailable_ports = (
         "neon",
@@ -159,7 +159,7 @@ def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> N
 
 
 def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
-    simulation = dropped()
+    simulation = simulation_with_dropped_column()
     plan = simulation.plan()
     simulation.ledger.replace_standing_plan(plan, plan.without_target(simulation.release("v1").fingerprint))
     refused_rollback = simulation.run({"type": "emergency", "target_version": "v1"})
@@ -168,7 +168,7 @@ def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
 
 
 def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_says_so() -> None:
-    simulation = dropped(policy=FULL)
+    simulation = simulation_with_dropped_column(policy=FULL)
     first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert (first_rollback.request.type, first_rollback.plan, next_step(first_rollback)) == (
         RollbackType.FULL,
@@ -188,13 +188,13 @@ def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_sa
 
 
 def test_an_emergency_does_not_escalate_if_the_target_fits() -> None:
-    simulation = added(policy=FULL)
+    simulation = simulation_with_added_column(policy=FULL)
     first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert (first_rollback.request.type, first_rollback.has_acted) == (RollbackType.EMERGENCY, True)
 
 
 def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
-    simulation = dropped(policy=Policy(on_incompatible_schema="full"))
+    simulation = simulation_with_dropped_column(policy=Policy(on_incompatible_schema="full"))
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert rollback.outcome is Outcome.REFUSED
     assert "approval" in rollback.reason
@@ -203,7 +203,7 @@ def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
 
 def test_an_emergency_that_resumes_a_rollback_keeps_its_schema_check() -> None:
     """A refusal in the middle of the rollback would leave it half done."""
-    simulation = added()
+    simulation = simulation_with_added_column()
     first_rollback = simulation.admit(simulation.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
     first_rollback = simulation.run_until(first_rollback, until=Step.SERVICE)
     while not simulation.changes():

@@ -19,7 +19,7 @@ from rollback.workflow.recheck_event import execution_name, unanswered_alarm_exe
 from rollback.workflow.route import Step
 
 
-def suppressed(simulation: Simulation, **changes: Any) -> None:
+def record_suppressed_trigger(simulation: Simulation, **changes: Any) -> None:
     """Record a trigger that another rollback suppressed, and whose recheck is due."""
     due = simulation.clock.now() + timedelta(minutes=5)
     event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
@@ -42,7 +42,7 @@ def sweep_every_five_minutes(simulation: Simulation, times: int) -> list[str]:
 
 def test_a_suppressed_alarm_that_stays_in_alarm_is_rechecked_exactly_once() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     assert sweep(simulation.ports) == []
     simulation.pass_time(minutes=5)
     assert len(sweep(simulation.ports)) == 1
@@ -52,7 +52,7 @@ def test_a_suppressed_alarm_that_stays_in_alarm_is_rechecked_exactly_once() -> N
 
 def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_later() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     simulation.alarms.recover(DEGRADED)
     sweep_every_five_minutes(simulation, 1)
     simulation.alarms.fire(DEGRADED, simulation.clock.now())
@@ -62,7 +62,7 @@ def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_l
 
 def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     simulation.alarms.recover(DEGRADED)
     sweep_every_five_minutes(simulation, 1)
     simulation.alarms.fire(DEGRADED, simulation.clock.now())
@@ -156,7 +156,7 @@ def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
         return states(names)
 
     simulation.alarms.states = breaks  # type: ignore[method-assign]
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     simulation.pass_time(minutes=5)
     with pytest.raises(ExternalServiceError):
         sweep(simulation.ports)
@@ -176,7 +176,7 @@ def test_the_janitor_gives_back_the_lease_of_a_concluded_rollback() -> None:
 def test_ten_suppressed_alarms_that_stay_in_alarm_are_rechecked_once_together() -> None:
     simulation = start_simulation()
     for second in range(10):
-        suppressed(simulation, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
+        record_suppressed_trigger(simulation, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
     names = sweep_every_five_minutes(simulation, 6)
     assert len([name for name in names if name.startswith("recheck")]) == 1
     assert len(list(simulation.ledger.history(SERVICE))) == 10  # the evaluation is in the newest record

@@ -25,14 +25,14 @@ from rollback_cli.direct_mode import run_directly
 ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
-def refusing(simulation: Simulation, part: str, *methods: str) -> DenyingPort:
+def deny_calls(simulation: Simulation, part: str, *methods: str) -> DenyingPort:
     """Deny the methods from now on; the simulation itself still reaches its fakes."""
     stand_in = DenyingPort(getattr(simulation.ports, part), *methods)
     simulation.replace(**{part: stand_in})
     return stand_in
 
 
-def prepared() -> Simulation:
+def simulation_with_ecs_rollback() -> Simulation:
     simulation = start_simulation()
     simulation.services.deployment_configuration.update(ROLLS_BACK)
     prepare_standing_plan(SERVICE, simulation.ports)
@@ -40,19 +40,19 @@ def prepared() -> Simulation:
     return simulation
 
 
-def alarm(simulation: Simulation) -> dict[str, Any]:
+def alarm_input(simulation: Simulation) -> dict[str, Any]:
     return alarm_event()
 
 
-def outage(simulation: Simulation) -> dict[str, Any]:
+def outage_input(simulation: Simulation) -> dict[str, Any]:
     return simulation.fire_alarm(OUTAGE)
 
 
-def by_hand(simulation: Simulation) -> dict[str, Any]:
+def operator_input(simulation: Simulation) -> dict[str, Any]:
     return {}
 
 
-def failed_deployment(simulation: Simulation) -> dict[str, Any]:
+def failed_deployment_input(simulation: Simulation) -> dict[str, Any]:
     simulation.alarms.recover(DEGRADED)
     simulation.begin_deployment("v3", "crashing")
     for _ in range(3):
@@ -60,7 +60,12 @@ def failed_deployment(simulation: Simulation) -> dict[str, Any]:
     return deployment_event()
 
 
-TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [alarm, outage, by_hand, failed_deployment]
+TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [
+    alarm_input,
+    outage_input,
+    operator_input,
+    failed_deployment_input,
+]
 
 
 def two_hours_later(simulation: Simulation) -> None:
@@ -78,8 +83,8 @@ def two_hours_later(simulation: Simulation) -> None:
 def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_is_free(
     trigger: Callable[[Simulation], dict[str, Any]],
 ) -> None:
-    simulation = prepared()
-    ecs = refusing(simulation, "services", "update")
+    simulation = simulation_with_ecs_rollback()
+    ecs = deny_calls(simulation, "services", "update")
     rollback = simulation.run(trigger(simulation))
     duration = simulation.clock.now() - NOW
     two_hours_later(simulation)
@@ -95,8 +100,8 @@ def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_i
 
 
 def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_statement() -> None:
-    simulation = prepared()
-    refusing(simulation, "services", "update")
+    simulation = simulation_with_ecs_rollback()
+    deny_calls(simulation, "services", "update")
     simulation.run()
     (reason_line,) = [line for line in simulation.pages()[0].splitlines() if line.startswith("Why:")]
     resource = "arn:aws:some:eu-west-1:123456789012:update"
@@ -108,9 +113,9 @@ def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_state
 
 
 def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> None:
-    simulation = prepared()
-    ecs = refusing(simulation, "services", "update")
-    first_rollback = simulation.admit(outage(simulation))
+    simulation = simulation_with_ecs_rollback()
+    ecs = deny_calls(simulation, "services", "update")
+    first_rollback = simulation.admit(outage_input(simulation))
     assert (first_rollback.outcome, ecs.times["update"]) == (Outcome.FAILED, 1)
     assert first_rollback.refusal is not None
     assert first_rollback.refusal.action == "some:update"
@@ -118,11 +123,11 @@ def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> Non
 
 def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> None:
     """A missing answer is no evidence: the rollback is not verified, and does not escalate."""
-    simulation = prepared()
-    event = outage(simulation)
-    refusing(simulation, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
-    refusing(simulation, "target_groups", "health", "health_checks")
-    refusing(simulation, "images", "exists", "digest_of")
+    simulation = simulation_with_ecs_rollback()
+    event = outage_input(simulation)
+    deny_calls(simulation, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
+    deny_calls(simulation, "target_groups", "health", "health_checks")
+    deny_calls(simulation, "images", "exists", "digest_of")
     rollback = simulation.run(event)
     assert simulation.running() == image("v1")
     assert rollback.outcome is Outcome.FAILED
@@ -135,8 +140,8 @@ def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> N
 
 
 def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
-    simulation = prepared()
-    refusing(simulation, "target_groups", "health", "health_checks")
+    simulation = simulation_with_ecs_rollback()
+    deny_calls(simulation, "target_groups", "health", "health_checks")
     simulation.healthy_versions = set()  # the alarm stays in ALARM over v1
     rollback = simulation.run()
     assert rollback.service is not None
@@ -147,7 +152,7 @@ def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
-    ecs = refusing(simulation, "services", "stop_deployment")
+    ecs = deny_calls(simulation, "services", "stop_deployment")
     rollback = simulation.run()
     assert rollback.outcome is Outcome.SUCCEEDED
     assert ecs.times["stop_deployment"] == 1
@@ -176,10 +181,10 @@ def test_a_deployment_that_ended_before_it_could_be_stopped_is_described_again()
 
 
 def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_once() -> None:
-    simulation = prepared()
+    simulation = simulation_with_ecs_rollback()
     rollback = simulation.run_until(simulation.admit(), until=Step.CONCLUDE)
     assert rollback.outcome is Outcome.SUCCEEDED
-    refusing(simulation, "services", "update")
+    deny_calls(simulation, "services", "update")
     before = simulation.clock.now()
     rollback = simulation.run_to_end(rollback)
     assert [obligation.kind for obligation in rollback.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
@@ -189,9 +194,9 @@ def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_on
 
 
 def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later() -> None:
-    simulation = prepared()
-    refusing(simulation, "services", "update")
-    topic = refusing(simulation, "notifications", "publish")
+    simulation = simulation_with_ecs_rollback()
+    deny_calls(simulation, "services", "update")
+    topic = deny_calls(simulation, "notifications", "publish")
     rollback = simulation.run()
     assert rollback.concluded_at is not None
     assert not rollback.is_reported
@@ -206,8 +211,8 @@ def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later
 
 @pytest.mark.parametrize("execution_input", [{}, {"type": "emergency"}])
 def test_direct_mode_does_not_repeat_a_refused_call(execution_input: dict[str, Any]) -> None:
-    simulation = prepared()
-    ecs = refusing(simulation, "services", "update")
+    simulation = simulation_with_ecs_rollback()
+    ecs = deny_calls(simulation, "services", "update")
     cursor = run_directly(
         execution_input, simulation.ports, lambda _: None, lambda seconds: simulation.pass_time(seconds=seconds)
     )
@@ -241,10 +246,10 @@ LOOKS = [
 def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_owes_nothing(
     part: str, method: str, trigger: Callable[[Simulation], dict[str, Any]]
 ) -> None:
-    simulation = prepared()
+    simulation = simulation_with_ecs_rollback()
     simulation.replace(scaling=FakeScaling(simulation.services, AUTOSCALED))
     event = trigger(simulation)
-    stand_in = refusing(simulation, part, method)
+    stand_in = deny_calls(simulation, part, method)
     rollback = simulation.run(event)
     duration = simulation.clock.now() - NOW
     two_hours_later(simulation)
@@ -259,9 +264,9 @@ def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_owes_nothing
 
 @pytest.mark.parametrize(("part", "method"), LOOKS)
 def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: str, method: str) -> None:
-    simulation = prepared()
-    stand_in = refusing(simulation, part, method)
-    rollback = simulation.run(alarm(simulation))
+    simulation = simulation_with_ecs_rollback()
+    stand_in = deny_calls(simulation, part, method)
+    rollback = simulation.run(alarm_input(simulation))
     if rollback.outcome is Outcome.SUCCEEDED:
         assert simulation.running() == image("v1")
         checks = rollback.verification.checks if rollback.verification is not None else ()
@@ -273,18 +278,18 @@ def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: st
 # A rollback with a database
 
 
-def full(simulation: DatabaseSimulation) -> Rollback:
+def run_full_rollback(simulation: DatabaseSimulation) -> Rollback:
     return simulation.run({"type": "full", "target_version": "v1"})
 
 
-def owes_nothing(simulation: DatabaseSimulation) -> bool:
+def no_lease_is_held(simulation: DatabaseSimulation) -> bool:
     return simulation.ledger.lease(SERVICE) is None and simulation.ledger.lease(simulation.branch_key) is None
 
 
 def test_a_refused_fence_leaves_the_database_unchanged_and_the_service_running() -> None:
     simulation = DatabaseSimulation()
-    ecs = refusing(simulation, "services", "update")
-    rollback = full(simulation)
+    ecs = deny_calls(simulation, "services", "update")
+    rollback = run_full_rollback(simulation)
     assert rollback.outcome is Outcome.REFUSED
     assert "some:update" in rollback.reason
     assert ecs.times["update"] == 1
@@ -292,7 +297,7 @@ def test_a_refused_fence_leaves_the_database_unchanged_and_the_service_running()
     assert simulation.services.desired_count > 0
     assert rollback.open_obligations() == ()
     assert len(simulation.pages()) == 1
-    assert owes_nothing(simulation)
+    assert no_lease_is_held(simulation)
 
 
 def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything_is_changed() -> None:
@@ -300,15 +305,15 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, "project", "branches", "branch", "endpoints", "branch_named")
     simulation.replace(neon=neon)
-    rollback = full(simulation)
+    rollback = run_full_rollback(simulation)
     assert rollback.outcome is Outcome.REFUSED
     assert "database-is-accessible: AWS refused some:" in rollback.reason
     assert sum(neon.times.values()) == 1
     assert len(simulation.pages()) == 1
-    assert owes_nothing(simulation)
+    assert no_lease_is_held(simulation)
 
 
-def behind_the_fence(simulation: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
+def run_behind_fence(simulation: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
     """Run until the service stands at zero, then until Neon got the call `until`; from now on Neon refuses."""
     methods = set(neon.methods)
     neon.methods.clear()
@@ -342,7 +347,7 @@ def test_a_preview_that_neon_refuses_to_describe_stops_no_service() -> None:
 def test_a_refusal_by_neon_behind_the_fence_before_the_restore_leaves_everything_as_it_was(method: str) -> None:
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, method)
-    rollback = behind_the_fence(simulation, neon)
+    rollback = run_behind_fence(simulation, neon)
     before = simulation.clock.now()
     rollback = simulation.run_to_end(rollback)
     assert rollback.outcome is Outcome.REFUSED
@@ -352,14 +357,14 @@ def test_a_refusal_by_neon_behind_the_fence_before_the_restore_leaves_everything
     assert simulation.services.desired_count > 0
     assert rollback.open_obligations() == ()
     assert len(simulation.pages()) == 1
-    assert owes_nothing(simulation)
+    assert no_lease_is_held(simulation)
 
 
 @pytest.mark.parametrize("method", ["branch", "branch_named"])
 def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unknown_data(method: str) -> None:
     simulation = DatabaseSimulation()
     neon = DenyingPort(simulation.neon, method)
-    rollback = behind_the_fence(simulation, neon, until="restore")
+    rollback = run_behind_fence(simulation, neon, until="restore")
     before = simulation.clock.now()
     rollback = simulation.run_to_end(rollback)
     assert rollback.outcome is Outcome.FAILED
@@ -368,7 +373,7 @@ def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unkno
     assert simulation.services.desired_count == 0
     assert ObligationKind.FENCE in [obligation.kind for obligation in rollback.left_to_operator()]
     assert rollback.open_obligations() == ()
-    assert owes_nothing(simulation)
+    assert no_lease_is_held(simulation)
 
 
 def test_a_branch_that_disappears_between_two_reads_is_read_again() -> None:

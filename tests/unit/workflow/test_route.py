@@ -48,16 +48,16 @@ def document(**changes: object) -> Rollback:
     return rollback(**changes)
 
 
-def planned(**changes: object) -> Rollback:
+def planned_document(**changes: object) -> Rollback:
     return document(admitted_at=NOW, plan=PLAN, **changes)
 
 
-def restored(**changes: object) -> Rollback:
+def restored_document(**changes: object) -> Rollback:
     return document(admitted_at=NOW, plan=DATABASE_PLAN, database=DATABASE_RESTORED, **changes)
 
 
-def comparing(comparison: DataLossAnalysis) -> Rollback:
-    return restored(
+def document_with_comparison(comparison: DataLossAnalysis) -> Rollback:
+    return restored_document(
         service=SERVICE_SETTLED,
         reconnection=RECONNECTION_BEGUN.ended(NOW),
         outcome=Outcome.SUCCEEDED,
@@ -71,12 +71,12 @@ AT: dict[Step, Rollback] = {
     Step.EMERGENCY: document(request=Request(service=SERVICE, type=RollbackType.EMERGENCY)),
     Step.PLAN: document(admitted_at=NOW),
     Step.DATABASE: document(admitted_at=NOW, plan=DATABASE_PLAN),
-    Step.SERVICE: planned(),
-    Step.RECONNECT: restored(service=SERVICE_SETTLED),
-    Step.VERIFY: planned(service=SERVICE_SETTLED),
-    Step.CONCLUDE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
-    Step.DATA_LOSS: comparing(COMPARISON_BEGUN),
-    Step.DONE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
+    Step.SERVICE: planned_document(),
+    Step.RECONNECT: restored_document(service=SERVICE_SETTLED),
+    Step.VERIFY: planned_document(service=SERVICE_SETTLED),
+    Step.CONCLUDE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
+    Step.DATA_LOSS: document_with_comparison(COMPARISON_BEGUN),
+    Step.DONE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
 }
 
 

@@ -36,7 +36,7 @@ from rollback.resources.database.live_schema import LiveSchema
 BREAKING, COMPATIBLE, UNKNOWN = Compatibility.BREAKING, Compatibility.COMPATIBLE, Compatibility.UNKNOWN
 
 
-def verdict(simulation: MigrationSimulation, version: str) -> Compatibility:
+def schema_verdict_of(simulation: MigrationSimulation, version: str) -> Compatibility:
     schema_verdict = simulation.target(version).schema_verdict
     assert schema_verdict is not None
     return schema_verdict.compatibility
@@ -48,7 +48,7 @@ def restore_point(simulation: Simulation) -> Check:
     return next(check for check in plan.readiness if check.name == "restore-point-is-available")
 
 
-def seen_once() -> MigrationSimulation:
+def simulation_with_one_observation() -> MigrationSimulation:
     """v1 runs, and the database was observed once."""
     simulation = MigrationSimulation()
     prepare_standing_plan(SERVICE, simulation.ports)
@@ -56,9 +56,9 @@ def seen_once() -> MigrationSimulation:
     return simulation
 
 
-def with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
+def simulation_with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
     """v2 was deployed with its migrations after that."""
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     simulation.deploy_release("v2", structure, *shipped)
     return simulation
 
@@ -67,7 +67,7 @@ def with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
 
 
 def test_an_observation_records_the_live_structure_and_journal() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     schema = simulation.ledger.schema(simulation.observation().schema_sha256)
     assert (schema.recorded_schema, schema.journal) == (users("id", "name"), simulation.sql.journals[MAIN])
     assert simulation.observation().observed_at == NOW
@@ -90,7 +90,7 @@ def test_an_observation_reads_again_if_a_migration_ends_between_its_two_queries(
 
 @pytest.mark.parametrize("error", [Unreachable("the compute is waking up"), AccessRefused("the key is revoked")])
 def test_a_failed_observation_raises_and_leaves_the_last_one(error: ExternalServiceError) -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     recorded_observation = simulation.observation()
 
     def refused(*args: object, **kwargs: object) -> Any:
@@ -146,25 +146,25 @@ def test_without_a_database_there_is_neither_an_observation_nor_a_verdict() -> N
 
 
 def test_the_first_observation_records_the_schema_of_a_release_promoted_before() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     schema_sha256 = simulation.release("v1").schema_sha256
     assert schema_sha256 is not None
     assert simulation.ledger.schema(schema_sha256).recorded_schema == users("id", "name")
 
 
 def test_no_schema_is_recorded_for_a_candidate_before_its_promotion() -> None:
-    simulation = with_v2(users("id", "name", "mail"), FIRST, ADDS)
+    simulation = simulation_with_v2(users("id", "name", "mail"), FIRST, ADDS)
     assert simulation.release("v2").schema_sha256 is None
 
 
-def promoted(simulation: MigrationSimulation) -> None:
+def promote_v2(simulation: MigrationSimulation) -> None:
     """v2 bakes and is promoted."""
     cursor = record_deployment(COMPLETED, simulation.ports)
     simulation.pass_time(minutes=16)
     assert "is promoted" in judge_bake(cursor, simulation.ports).summary
 
 
-def baking() -> MigrationSimulation:
+def simulation_with_baking_v2() -> MigrationSimulation:
     simulation = MigrationSimulation(policy=Policy(bake_minimum_requests=0))
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)
@@ -173,8 +173,8 @@ def baking() -> MigrationSimulation:
 
 
 def test_a_promotion_records_the_migrations_that_a_release_shipped_and_its_schema() -> None:
-    simulation = baking()
-    promoted(simulation)
+    simulation = simulation_with_baking_v2()
+    promote_v2(simulation)
     release = simulation.release("v2")
     assert (release.state, simulation.target("v2").release.schema_sha256) == (PROMOTED, release.schema_sha256)
     schema = simulation.ledger.schema(str(release.schema_sha256))
@@ -189,7 +189,7 @@ def test_a_promotion_waits_for_no_observation_and_the_next_one_records_the_schem
     simulation.start_versioned_deployment("v2")
     for _ in range(3):
         simulation.pass_time(seconds=20)
-    promoted(simulation)
+    promote_v2(simulation)
     assert (simulation.state_of("v2"), simulation.release("v2").schema_sha256) == (
         PROMOTED,
         None,
@@ -209,13 +209,13 @@ def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_one() 
 
 
 def test_a_release_is_promoted_though_the_ledger_can_not_store_its_schema() -> None:
-    simulation = baking()
+    simulation = simulation_with_baking_v2()
 
     def too_large(*args: object) -> Any:
         raise ExternalServiceError("the schema takes 500000 bytes compressed")
 
     simulation.ledger.put_schema = too_large  # type: ignore[assignment, method-assign]
-    promoted(simulation)
+    promote_v2(simulation)
     assert simulation.release("v2").schema_sha256 is None
 
 
@@ -239,8 +239,8 @@ def test_the_second_writer_of_a_schema_reads_the_release_again() -> None:
 
 
 def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
-    simulation = with_v2(users("id"), FIRST, DROPS)
-    assert verdict(simulation, "v1") is BREAKING
+    simulation = simulation_with_v2(users("id"), FIRST, DROPS)
+    assert schema_verdict_of(simulation, "v1") is BREAKING
     schema_verdict = simulation.target("v1").schema_verdict
     assert schema_verdict is not None
     assert "public.users.name is gone" in schema_verdict.reason
@@ -248,28 +248,28 @@ def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
 
 
 def test_a_release_that_only_lacks_added_columns_can_go_back_alone() -> None:
-    assert verdict(with_v2(users("id", "name", "mail"), FIRST, ADDS), "v1") is COMPATIBLE
+    assert schema_verdict_of(simulation_with_v2(users("id", "name", "mail"), FIRST, ADDS), "v1") is COMPATIBLE
 
 
 def test_the_verdict_is_unknown_before_the_first_observation() -> None:
     simulation = MigrationSimulation()
     prepare_standing_plan(SERVICE, simulation.ports)
-    assert verdict(simulation, "v1") is UNKNOWN
+    assert schema_verdict_of(simulation, "v1") is UNKNOWN
     assert restore_point(simulation).verdict is Verdict.WARN
 
 
 def test_a_deployment_makes_the_verdict_unknown_until_the_next_observation() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     simulation.pass_time(minutes=5)
     simulation.start_versioned_deployment("v2")
     record_deployment(BEGAN, simulation.ports)  # the other function that listens is slower
-    assert verdict(simulation, "v1") is UNKNOWN
+    assert schema_verdict_of(simulation, "v1") is UNKNOWN
     observe(simulation.ports)
-    assert verdict(simulation, "v1") is COMPATIBLE
+    assert schema_verdict_of(simulation, "v1") is COMPATIBLE
 
 
 def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing_plan() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     recorded_plan = simulation.plan()
     simulation.pass_time(minutes=30)
     simulation.apply_migrations(users("id"), FIRST, DROPS)
@@ -280,11 +280,11 @@ def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing
     assert [check for check in current_plan.readiness if check.name != "restore-point-is-available"] == [
         check for check in recorded_plan.readiness if check.name != "restore-point-is-available"
     ]
-    assert verdict(simulation, "v1") is BREAKING
+    assert schema_verdict_of(simulation, "v1") is BREAKING
 
 
 def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
     amend = simulation.ledger.replace_standing_plan
     attempts: list[int] = []
 
@@ -303,7 +303,7 @@ def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() 
 
 
 def test_a_standing_plan_replaced_during_each_attempt_raises_a_conflict() -> None:
-    simulation = seen_once()
+    simulation = simulation_with_one_observation()
 
     def always(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         raise Conflict("put anew")
@@ -317,13 +317,13 @@ def test_a_standing_plan_replaced_during_each_attempt_raises_a_conflict() -> Non
 
 
 def test_with_a_restore_point_in_neon_s_history_the_data_could_go_back() -> None:
-    simulation = with_v2(users("id"), FIRST, DROPS)
+    simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     assert restore_point(simulation).verdict is Verdict.PASS
     assert simulation.plan().is_ready
 
 
 def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it() -> None:
-    simulation = with_v2(users("id"), FIRST, DROPS)
+    simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     simulation.pass_time(hours=25)
     observe(simulation.ports)
     check = restore_point(simulation)
@@ -333,7 +333,7 @@ def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it()
 
 
 def test_a_lost_restore_point_is_a_warning_if_the_service_can_go_back_alone() -> None:
-    simulation = with_v2(users("id", "name", "mail"), FIRST, ADDS)
+    simulation = simulation_with_v2(users("id", "name", "mail"), FIRST, ADDS)
     simulation.pass_time(hours=25)
     observe(simulation.ports)
     assert restore_point(simulation).verdict is Verdict.WARN
@@ -352,7 +352,7 @@ def test_without_a_restore_point_the_check_names_the_command_that_records_one() 
 
 
 def test_an_outdated_observation_is_a_warning() -> None:
-    simulation = with_v2(users("id"), FIRST, DROPS)
+    simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     simulation.pass_time(minutes=121)
     prepare_standing_plan(SERVICE, simulation.ports)
     assert restore_point(simulation).verdict is Verdict.WARN

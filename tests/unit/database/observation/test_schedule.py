@@ -35,11 +35,11 @@ from rollback.resources.database.errors import Unreachable
 from rollback.workflow.route import Step
 
 
-def points(simulation: Simulation) -> tuple[RecordedPoint, ...]:
+def recorded_points(simulation: Simulation) -> tuple[RecordedPoint, ...]:
     return tuple(simulation.ledger.restore_points(BRANCH))
 
 
-def deploying() -> MigrationSimulation:
+def simulation_with_deployment_in_flight() -> MigrationSimulation:
     """v2 has just begun."""
     simulation = MigrationSimulation()
     simulation.pass_time(minutes=5)
@@ -52,42 +52,42 @@ def deploying() -> MigrationSimulation:
 
 @pytest.mark.parametrize("detail", [None, "x", [], {}, {"eventName": None}, {"eventName": {"a": 1}}])
 def test_an_event_of_another_shape_is_refused_without_an_observation(detail: object) -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     with pytest.raises(InvalidRequest, match="not complete"):
         observe_on_deployment({**deployment_event(), "detail": detail}, simulation.ports)
 
 
 def test_a_deployment_of_another_account_is_refused() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.replace(account_and_region=AccountAndRegion("999999999999", "eu-west-1"))
     with pytest.raises(InvalidRequest, match="not in account 999999999999"):
         observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
 
 
 def test_the_beginning_of_a_deployment_records_the_database_s_head_and_clock_for_its_release() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.neon.write(MAIN, 1)
     head, _ = simulation.neon.position(MAIN)
     simulation.deliver_event(BEGAN)
-    (point,) = points(simulation)
+    (point,) = recorded_points(simulation)
     assert (point.service, point.version, point.by) == (SERVICE, "v2", "deployment")
     assert point.lsn == head
     assert NOW + timedelta(minutes=5) < point.at < NOW + timedelta(minutes=5, seconds=1)
     assert simulation.observation().observed_at >= NOW + timedelta(minutes=5)
-    assert find_start_point(simulation.release("v2"), points(simulation)) == point
+    assert find_start_point(simulation.release("v2"), recorded_points(simulation)) == point
 
 
 def test_a_repeated_event_records_no_second_restore_point() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.deliver_event(BEGAN)
-    first_points = points(simulation)
+    first_points = recorded_points(simulation)
     simulation.pass_time(seconds=90)
     simulation.deliver_event(BEGAN)
-    assert points(simulation) == first_points
+    assert recorded_points(simulation) == first_points
 
 
 def test_two_concurrent_recordings_keep_one_restore_point() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     list_points = simulation.ledger.restore_points
     simulation.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
     observe_on_deployment(BEGAN, simulation.ports)
@@ -96,26 +96,26 @@ def test_two_concurrent_recordings_keep_one_restore_point() -> None:
 
 
 def test_an_unreachable_database_raises_so_that_the_retried_event_records_a_late_point() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.sql.asleep = 1
     with pytest.raises(Unreachable):
         observe_on_deployment(BEGAN, simulation.ports)
-    assert points(simulation) == ()
+    assert recorded_points(simulation) == ()
     simulation.pass_time(minutes=1)
     observe_on_deployment(BEGAN, simulation.ports)
-    (point,) = points(simulation)
+    (point,) = recorded_points(simulation)
     assert point.at > NOW + timedelta(minutes=6)
     assert point.recorded_at == NOW + timedelta(minutes=5)  # when the deployment began
 
 
 def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_again() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     describe = simulation.sql.live_schema
     point_lists: list[tuple[RecordedPoint, ...]] = []
 
     def fails_once(address: Any) -> Any:
-        if points(simulation) and not point_lists:
-            point_lists.append(points(simulation))
+        if recorded_points(simulation) and not point_lists:
+            point_lists.append(recorded_points(simulation))
             raise Unreachable("gone")
         return describe(address)
 
@@ -124,18 +124,18 @@ def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_ag
         observe_on_deployment(BEGAN, simulation.ports)
     simulation.pass_time(minutes=1)
     observe_on_deployment(BEGAN, simulation.ports)
-    assert points(simulation) == point_lists[0]
+    assert recorded_points(simulation) == point_lists[0]
     assert simulation.observation().observed_at >= NOW + timedelta(minutes=6)
 
 
 def test_a_release_that_ran_before_gets_no_second_restore_point() -> None:
     """ECS going back by itself, or a team deploying v1 again."""
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.deliver_event(BEGAN)
     simulation.pass_time(minutes=5)
     simulation.services.deploy(simulation.arns["v1"])
     assert "v1 ran before" in observe_on_deployment(BEGAN, simulation.ports)[0]
-    assert [point.version for point in points(simulation)] == ["v2"]
+    assert [point.version for point in recorded_points(simulation)] == ["v2"]
 
 
 def test_two_releases_with_one_version_have_a_restore_point_each() -> None:
@@ -150,7 +150,7 @@ def test_two_releases_with_one_version_have_a_restore_point_each() -> None:
         began.append(simulation.clock.now())
     newer_release, older_release = list(simulation.ledger.releases(SERVICE))[:2]
     for release, at in ((older_release, began[0]), (newer_release, began[1])):
-        point = find_start_point(release, points(simulation))
+        point = find_start_point(release, recorded_points(simulation))
         assert point is not None
         assert abs(point.at - at) < timedelta(minutes=1)
 
@@ -160,39 +160,39 @@ def test_a_deployment_by_a_rollback_gets_no_restore_point() -> None:
     family = last_known_good_family("macro-ai-production-task", "production", SERVICE)
     simulation.services.deploy(simulation.services.register(definition("v0"), family, "0" * 64))
     assert "was registered by a rollback" in observe_on_deployment(BEGAN, simulation.ports)[0]
-    assert points(simulation) == ()
+    assert recorded_points(simulation) == ()
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
 def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorded(held: str) -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     simulation.ledger.acquire(held, "r", simulation.clock.now(), simulation.clock.now() + timedelta(minutes=10))
     assert observe_on_deployment(BEGAN, simulation.ports) == [
         "a rollback is in progress: its deployments are not releases",
         "not observed: a rollback is in progress",
     ]
-    assert points(simulation) == ()
+    assert recorded_points(simulation) == ()
     assert simulation.ledger.observation(BRANCH) is None
 
 
 def test_an_event_s_own_deployment_is_recorded_though_another_began_since() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     v2 = simulation.describe_service().primary.id
     simulation.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
     simulation.start_versioned_deployment("v3")
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": v2}}
     observe_on_deployment(event, simulation.ports)
-    assert [point.version for point in points(simulation)] == ["v2"]
+    assert [point.version for point in recorded_points(simulation)] == ["v2"]
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": "ecs-svc/gone"}}
     assert "ecs-svc/gone is over already" in observe_on_deployment(event, simulation.ports)[0]
-    assert len(points(simulation)) == 1
+    assert len(recorded_points(simulation)) == 1
 
 
 def test_a_completed_deployment_is_observed_and_records_no_restore_point() -> None:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     now = simulation.clock.now()
     simulation.deliver_event(COMPLETED)
-    assert points(simulation) == ()
+    assert recorded_points(simulation) == ()
     assert simulation.observation().observed_at == now
 
 
@@ -208,13 +208,13 @@ def test_a_service_that_does_not_write_to_the_branch_is_not_observed() -> None:
     )
     simulation.replace(settings=settings)
     assert "writes to no branch" in observe_on_deployment(BEGAN, simulation.ports)[0]
-    assert (points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
+    assert (recorded_points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
 
 
 # Now and then
 
 
-def due(simulation: MigrationSimulation) -> bool:
+def is_due(simulation: MigrationSimulation) -> bool:
     observation = simulation.ledger.observation(BRANCH)
     observe_if_due(simulation.ports)
     return simulation.ledger.observation(BRANCH) != observation
@@ -222,12 +222,12 @@ def due(simulation: MigrationSimulation) -> bool:
 
 def test_the_schedule_observes_once_an_hour_because_each_observation_wakes_the_compute() -> None:
     simulation = MigrationSimulation()
-    assert due(simulation)
+    assert is_due(simulation)
     for _ in range(11):
         simulation.pass_time(minutes=5)
-        assert not due(simulation)
+        assert not is_due(simulation)
     simulation.pass_time(minutes=5)
-    assert due(simulation)
+    assert is_due(simulation)
 
 
 def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
@@ -245,13 +245,13 @@ def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
     simulation.pass_time(minutes=5)
     simulation.start_versioned_deployment("v2")
     simulation.pass_time(seconds=20)
-    assert due(simulation)
+    assert is_due(simulation)
     simulation.clock.pass_time(seconds=20)
-    assert due(simulation)
+    assert is_due(simulation)
     for _ in range(3):
         simulation.pass_time(seconds=20)
     assert simulation.describe_service().primary.rollout_state == "COMPLETED"
-    assert not due(simulation)
+    assert not is_due(simulation)
 
 
 def test_a_checkpoint_of_a_breaking_migration_makes_observations_due_until_its_pipeline_has_migrated() -> None:
@@ -261,11 +261,11 @@ def test_a_checkpoint_of_a_breaking_migration_makes_observations_due_until_its_p
     simulation.pass_time(minutes=5)
     checkpoint(SERVICE, "v2", (FIRST, DROPS), simulation.ports)
     simulation.pass_time(minutes=1)
-    assert due(simulation)
+    assert is_due(simulation)
     simulation.pass_time(minutes=10)
-    assert due(simulation)
+    assert is_due(simulation)
     simulation.pass_time(minutes=5)
-    assert not due(simulation)  # it was seen since then that nothing was applied: the pipeline has failed
+    assert not is_due(simulation)  # it was seen since then that nothing was applied: the pipeline has failed
 
 
 def test_a_checkpoint_of_additive_migrations_makes_no_observation_due() -> None:
@@ -274,7 +274,7 @@ def test_a_checkpoint_of_additive_migrations_makes_no_observation_due() -> None:
     simulation.pass_time(minutes=5)
     checkpoint(SERVICE, "v2", (FIRST, ADDS), simulation.ports)
     simulation.pass_time(minutes=1)
-    assert not due(simulation)
+    assert not is_due(simulation)
 
 
 def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
@@ -293,9 +293,9 @@ def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
         stored.evolve(database=progress, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now)
     )
     simulation.pass_time(minutes=1)
-    assert due(simulation)
+    assert is_due(simulation)
     simulation.pass_time(minutes=1)
-    assert not due(simulation)
+    assert not is_due(simulation)
 
 
 # The function
@@ -303,7 +303,7 @@ def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
 
 @pytest.fixture
 def simulation(monkeypatch: pytest.MonkeyPatch) -> MigrationSimulation:
-    simulation = deploying()
+    simulation = simulation_with_deployment_in_flight()
     monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
     return simulation
 
@@ -340,7 +340,7 @@ def test_the_database_function_refuses_a_foreign_event_and_changes_nothing(
 ) -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         handlers.database(event, None)
-    assert (points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
+    assert (recorded_points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
 
 
 def test_an_environment_without_a_database_has_nothing_to_observe() -> None:
@@ -355,7 +355,7 @@ def test_a_pipeline_s_checkpoint_precedes_the_deployment_s_restore_point() -> No
     simulation = MigrationSimulation()
     observe(simulation.ports)
     simulation.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
-    began = find_start_point(simulation.release("v2"), points(simulation))
+    began = find_start_point(simulation.release("v2"), recorded_points(simulation))
     assert began is not None
-    assert {point.by for point in points(simulation)} == {"checkpoint", "deployment"}
+    assert {point.by for point in recorded_points(simulation)} == {"checkpoint", "deployment"}
     assert (began.by, began.shipped) == ("checkpoint", (FIRST, ADDS))

@@ -109,7 +109,7 @@ def branch(name: str, **more: Any) -> Branch:
     return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **more})
 
 
-def asked(branch_before: Branch, **changes: Any) -> RestoreProgress:
+def requested_restore(branch_before: Branch, **changes: Any) -> RestoreProgress:
     progress = RestoreProgress(started_at=NOW, point=RestorePoint(at=NOW), before=OriginalBranch.of(branch_before, ()))
     return progress.evolve(data_change_announced_at=NOW).evolve(**changes)
 
@@ -120,16 +120,30 @@ A_PERSONS, A_PERSONS_OF_CHILD = branch("backup", parent_id="br-main"), branch("b
 RESET = {"last_reset_at": NOW}
 
 TABLE = (
-    ("the backup of a root is a root, which nobody else can make", asked(ROOT), ROOT, OF_ROOT, False, True),
-    ("a person's child of a root", asked(ROOT), ROOT, A_PERSONS, False, False),
-    ("a person's child, though the answer came", asked(ROOT, restore_answered_at=NOW), ROOT, A_PERSONS, False, False),
-    ("no backup", asked(ROOT), branch("main", **RESET), None, True, False),
-    ("nothing was asked for", asked(ROOT, data_change_announced_at=None), ROOT, OF_ROOT, True, False),
-    ("a child's backup alone may be a person's", asked(CHILD), CHILD, OF_CHILD, False, False),
-    ("with the answer", asked(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
-    ("with last_reset_at", asked(CHILD), branch("staging", parent_id="br-main", **RESET), OF_CHILD, False, True),
-    ("with operations", asked(CHILD), CHILD, OF_CHILD, True, True),
-    ("a person's child of a child, with operations", asked(CHILD), CHILD, A_PERSONS_OF_CHILD, True, False),
+    ("the backup of a root is a root, which nobody else can make", requested_restore(ROOT), ROOT, OF_ROOT, False, True),
+    ("a person's child of a root", requested_restore(ROOT), ROOT, A_PERSONS, False, False),
+    (
+        "a person's child, though the answer came",
+        requested_restore(ROOT, restore_answered_at=NOW),
+        ROOT,
+        A_PERSONS,
+        False,
+        False,
+    ),
+    ("no backup", requested_restore(ROOT), branch("main", **RESET), None, True, False),
+    ("nothing was asked for", requested_restore(ROOT, data_change_announced_at=None), ROOT, OF_ROOT, True, False),
+    ("a child's backup alone may be a person's", requested_restore(CHILD), CHILD, OF_CHILD, False, False),
+    ("with the answer", requested_restore(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
+    (
+        "with last_reset_at",
+        requested_restore(CHILD),
+        branch("staging", parent_id="br-main", **RESET),
+        OF_CHILD,
+        False,
+        True,
+    ),
+    ("with operations", requested_restore(CHILD), CHILD, OF_CHILD, True, True),
+    ("a person's child of a child, with operations", requested_restore(CHILD), CHILD, A_PERSONS_OF_CHILD, True, False),
 )
 
 
@@ -143,12 +157,12 @@ def test_the_backup_proves_acceptance_with_a_second_trace_if_an_operator_could_h
 
 
 def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:
-    assert is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=False)
-    assert is_restore_request_lost(asked(ROOT), ROOT, A_PERSONS, has_begun=False)
-    assert not is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=True)
-    assert not is_restore_request_lost(asked(ROOT), branch("main", **RESET), None, has_begun=False)
-    assert not is_restore_request_lost(asked(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
-    assert not is_restore_request_lost(asked(CHILD), CHILD, OF_CHILD, has_begun=False)
+    assert is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=False)
+    assert is_restore_request_lost(requested_restore(ROOT), ROOT, A_PERSONS, has_begun=False)
+    assert not is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=True)
+    assert not is_restore_request_lost(requested_restore(ROOT), branch("main", **RESET), None, has_begun=False)
+    assert not is_restore_request_lost(requested_restore(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
+    assert not is_restore_request_lost(requested_restore(CHILD), CHILD, OF_CHILD, has_begun=False)
 
 
 def test_rows_of_a_reset_without_last_reset_at_are_those_of_the_source() -> None:

@@ -36,7 +36,7 @@ def progress(**changes: Any) -> RestoreProgress:
     return restore_progress.evolve(**changes)
 
 
-def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
     return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
 
 
@@ -48,30 +48,30 @@ AGAIN = branch(last_reset_at=NOW)
 PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
 
 TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
-    ("the point is looked at first", progress(), seen(), RestoreMove.CREATE_PREVIEW),
-    ("a preview is waited for", progress(), seen(preview=branch("preview", current_state="init")),
+    ("the point is looked at first", progress(), make_snapshot(), RestoreMove.CREATE_PREVIEW),
+    ("a preview is waited for", progress(), make_snapshot(preview=branch("preview", current_state="init")),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("a preview that is there is looked at", progress(), seen(preview=PREVIEW), RestoreMove.CHECK_PREVIEW),
-    ("it would move to the backup", progress(**CHECKED), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-    ("its deletion is waited for", progress(**CHECKED), seen(operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("a protected branch refuses", progress(**CHECKED), seen(), RestoreMove.UNPROTECT),
-    ("nothing is in the way", progress(**CHECKED), seen(OPEN), RestoreMove.RESTORE),
-    ("asked for, and nothing came of it", progress(**ASKED), seen(OPEN), RestoreMove.RESTORE),
-    ("asked for, and begun", progress(**ASKED), seen(OPEN, operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("asked for, and reset without a backup yet", progress(**ASKED), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("asked for, and a backup without a reset yet", progress(**ASKED), seen(OPEN, backup=BACKUP),
+    ("a preview that is there is looked at", progress(), make_snapshot(preview=PREVIEW), RestoreMove.CHECK_PREVIEW),
+    ("it would move to the backup", progress(**CHECKED), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ("its deletion is waited for", progress(**CHECKED), make_snapshot(operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
+    ("a protected branch refuses", progress(**CHECKED), make_snapshot(), RestoreMove.UNPROTECT),
+    ("nothing is in the way", progress(**CHECKED), make_snapshot(OPEN), RestoreMove.RESTORE),
+    ("asked for, and nothing came of it", progress(**ASKED), make_snapshot(OPEN), RestoreMove.RESTORE),
+    ("asked for, and begun", progress(**ASKED), make_snapshot(OPEN, operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
+    ("asked for, and reset without a backup yet", progress(**ASKED), make_snapshot(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
+    ("asked for, and a backup without a reset yet", progress(**ASKED), make_snapshot(OPEN, backup=BACKUP),
      RestoreMove.WAIT_FOR_OPERATIONS),
     ("accepted, and going on", progress(**ACCEPTED),
-     seen(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
+     make_snapshot(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("protection comes first", progress(**ACCEPTED), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-    ("then it must answer", progress(**ACCEPTED), seen(AGAIN, backup=BACKUP), RestoreMove.WAIT_FOR_ENDPOINT),
-    ("restored", progress(**ACCEPTED, verified_at=NOW), seen(AGAIN, backup=BACKUP), RestoreMove.DONE),
-    ("given up with a preview", progress(why_not="x"), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-    ("given up without protection", progress(**CHECKED, why_not="x"), seen(OPEN), RestoreMove.PROTECT_AGAIN),
+    ("protection comes first", progress(**ACCEPTED), make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+    ("then it must answer", progress(**ACCEPTED), make_snapshot(AGAIN, backup=BACKUP), RestoreMove.WAIT_FOR_ENDPOINT),
+    ("restored", progress(**ACCEPTED, verified_at=NOW), make_snapshot(AGAIN, backup=BACKUP), RestoreMove.DONE),
+    ("given up with a preview", progress(why_not="x"), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ("given up without protection", progress(**CHECKED, why_not="x"), make_snapshot(OPEN), RestoreMove.PROTECT_AGAIN),
     ("given up in the middle of a failed restore", progress(**ACCEPTED, why_not="x"),
-     seen(branch(protected=False, current_state="resetting"), operations="failed"), RestoreMove.PROTECT_AGAIN),
-    ("given up, and tidy", progress(why_not="x"), seen(), RestoreMove.END),
+     make_snapshot(branch(protected=False, current_state="resetting"), operations="failed"), RestoreMove.PROTECT_AGAIN),
+    ("given up, and tidy", progress(why_not="x"), make_snapshot(), RestoreMove.END),
     ("given up, and gone", progress(why_not="x"), RestoreSnapshot(branch=None), RestoreMove.END),
 )  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_a_branch_that_was_never_protected_is_left_so() -> None:
     open_before = progress(
         **ACCEPTED, before=OriginalBranch(name="main", protected=False, hosts=HOSTS), verified_at=NOW
     )
-    assert next_restore_move(seen(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
+    assert next_restore_move(make_snapshot(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
 
 
 @pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
@@ -107,10 +107,10 @@ FAILING = Check.failed("schema", "a column is missing")
     ("change_progress", "snapshot", "text"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
-        (progress(), seen(AGAIN), "and not by this rollback"),
-        (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
-        (progress(schema_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
-        (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
+        (progress(), make_snapshot(AGAIN), "and not by this rollback"),
+        (progress(**ASKED), make_snapshot(branch(current_state="resetting"), operations="failed"), "main is resetting"),
+        (progress(schema_checks=(FAILING,)), make_snapshot(preview=PREVIEW), "schema: a column is missing"),
+        (progress(**ACCEPTED), make_snapshot(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
     ],
 )
 def test_a_restore_that_can_t_succeed_any_more_says_why(
@@ -120,8 +120,10 @@ def test_a_restore_that_can_t_succeed_any_more_says_why(
 
 
 def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:
-    assert find_restore_objection(seen(RESET), progress(**ASKED)) is None
-    assert find_restore_objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+    assert find_restore_objection(make_snapshot(RESET), progress(**ASKED)) is None
+    assert (
+        find_restore_objection(make_snapshot(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+    )
 
 
 def test_a_progress_reads_back_from_json_as_it_was() -> None:

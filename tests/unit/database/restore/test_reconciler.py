@@ -90,7 +90,7 @@ def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
     assert "did not end in 20 minutes; its last move was wait for endpoint" in (restore.progress.why_not or "")
 
 
-def unprotected() -> RestoreScenario:
+def run_until_unprotected() -> RestoreScenario:
     restore = RestoreScenario()
     while restore.branch.protected:
         restore.run_round()
@@ -98,7 +98,7 @@ def unprotected() -> RestoreScenario:
 
 
 def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_protected() -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert obligation.kind is ObligationKind.BRANCH_PROTECTION
     assert obligation.before == {"branch_id": restore.branch_id, "protected": True}
@@ -107,7 +107,7 @@ def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_prote
 
 
 def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between() -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert not ensure_branch_protected(obligation, restore.neon)
     assert restore.branch.protected
@@ -116,7 +116,7 @@ def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between()
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])
 def test_a_restore_without_its_lease_changes_nothing_more_and_stays_fenced(service: str) -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     lease = restore.ledger.lease(service)
     assert lease is not None
     calls = list(restore.neon.calls)
@@ -129,7 +129,7 @@ def test_a_restore_without_its_lease_changes_nothing_more_and_stays_fenced(servi
 
 
 def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does() -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     while restore.progress.intent is None:
         restore.run_round()
     lease, now = restore.ledger.lease(SERVICE), restore.clock.now()

@@ -48,7 +48,7 @@ def reset(**changes: Any) -> ResetProgress:
     return ResetProgress(started_at=NOW, before=BEFORE, fence=FENCE, source_branch_id="br-staging").evolve(**changes)
 
 
-def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
     return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
 
 
@@ -63,17 +63,17 @@ IP_ALLOW = {"is_ip_allow_protected_only": True}
 @pytest.mark.parametrize(
     ("change_progress", "snapshot", "move"),
     [
-        (restore(), seen(), RestoreMove.READ_SEQUENCES),
-        (restore(), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-        (restore(sequences=()), seen(), RestoreMove.RESTORE),
-        (restore(sequences=SEQUENCES), seen(branch(protected=True)), RestoreMove.UNPROTECT),
-        (restore(**ASKED), seen(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), seen(), RestoreMove.READ_SEQUENCES),
-        (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), seen(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
-        (restore(), seen(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
-        (restore(preview_lsn=None), seen(), RestoreMove.CREATE_PREVIEW),
-        (reset(), seen(), RestoreMove.READ_SEQUENCES),
+        (restore(), make_snapshot(), RestoreMove.READ_SEQUENCES),
+        (restore(), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+        (restore(sequences=()), make_snapshot(), RestoreMove.RESTORE),
+        (restore(sequences=SEQUENCES), make_snapshot(branch(protected=True)), RestoreMove.UNPROTECT),
+        (restore(**ASKED), make_snapshot(), RestoreMove.RESTORE),
+        (restore(**ASKED, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.READ_SEQUENCES),
+        (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.RESTORE),
+        (restore(**ASKED, is_sequence_reread_needed=True), make_snapshot(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(), make_snapshot(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(preview_lsn=None), make_snapshot(), RestoreMove.CREATE_PREVIEW),
+        (reset(), make_snapshot(), RestoreMove.READ_SEQUENCES),
     ],
 )
 def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_fence(
@@ -83,13 +83,13 @@ def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_f
 
 
 def test_a_setting_that_carries_no_sequences_reads_none() -> None:
-    assert next_restore_move(seen(), restore()) is RestoreMove.RESTORE
-    assert next_restore_move(seen(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+    assert next_restore_move(make_snapshot(), restore()) is RestoreMove.RESTORE
+    assert next_restore_move(make_snapshot(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
 
 
 def test_a_reset_to_another_branch_makes_no_preview() -> None:
-    assert next_restore_move(seen(), reset()) is RestoreMove.RESTORE
-    assert next_restore_move(seen(branch(protected=True)), reset()) is RestoreMove.UNPROTECT
+    assert next_restore_move(make_snapshot(), reset()) is RestoreMove.RESTORE
+    assert next_restore_move(make_snapshot(branch(protected=True)), reset()) is RestoreMove.UNPROTECT
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def test_a_reset_to_another_branch_makes_no_preview() -> None:
     ],
 )
 def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], move: RestoreMove) -> None:
-    assert next_restore_move(seen(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
+    assert next_restore_move(make_snapshot(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
 
 
 @pytest.mark.parametrize(
     ("changes", "snapshot", "move"),
     [
-        ({"before": PROTECTED}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-        ({"before": PROTECTED, **IP_ALLOW}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-        ({"before": PROTECTED, "is_protection_deferred": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
-        ({**IP_ALLOW, "is_backup_protection_settled": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET, backup=branch("backup", protected=True)), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET), RestoreMove.DONE),
-        ({}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
+        ({"before": PROTECTED}, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, **IP_ALLOW}, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, "is_protection_deferred": True}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        ({**IP_ALLOW, "is_backup_protection_settled": True}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET, backup=branch("backup", protected=True)), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET), RestoreMove.DONE),
+        ({}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
     ],
 )
 def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_it(
@@ -129,10 +129,10 @@ def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_
 @pytest.mark.parametrize(
     ("change_progress", "snapshot", "move"),
     [
-        (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
-        (restore(**IP_ALLOW, why_not="x"), seen(backup=BACKUP), RestoreMove.END),
-        (restore(**ACCEPTED, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.END),
-        (restore(before=PROTECTED, is_protection_deferred=True, why_not="x"), seen(), RestoreMove.END),
+        (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        (restore(**IP_ALLOW, why_not="x"), make_snapshot(backup=BACKUP), RestoreMove.END),
+        (restore(**ACCEPTED, why_not="x"), make_snapshot(RESET, backup=BACKUP), RestoreMove.END),
+        (restore(before=PROTECTED, is_protection_deferred=True, why_not="x"), make_snapshot(), RestoreMove.END),
         (restore(before=PROTECTED), RestoreSnapshot(branch=None), RestoreMove.END),
         (restore(), RestoreSnapshot(branch=None, preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
     ],
@@ -146,13 +146,13 @@ def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_e
 @pytest.mark.parametrize(
     ("snapshot", "is_stuck", "is_busy"),
     [
-        (seen(), False, False),
-        (seen(operations="failed"), False, False),
-        (seen(operations="running"), False, True),
-        (seen(branch(current_state="init")), False, True),
-        (seen(preview=branch("preview", current_state="init")), False, True),
-        (seen(branch(current_state="init"), operations="failed"), True, False),
-        (seen(branch(current_state="init"), operations="running"), False, True),
+        (make_snapshot(), False, False),
+        (make_snapshot(operations="failed"), False, False),
+        (make_snapshot(operations="running"), False, True),
+        (make_snapshot(branch(current_state="init")), False, True),
+        (make_snapshot(preview=branch("preview", current_state="init")), False, True),
+        (make_snapshot(branch(current_state="init"), operations="failed"), True, False),
+        (make_snapshot(branch(current_state="init"), operations="running"), False, True),
     ],
 )
 def test_neon_is_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
@@ -179,25 +179,25 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
         ),
         (
             restore(),
-            seen(RESET),
+            make_snapshot(RESET),
             f"branch main was restored at {NOW}, and not by this rollback: check its data in Neon's console",
         ),
-        (restore(), seen(backup=CHILD), CHILD_REASON),
-        (restore(**ASKED), seen(backup=CHILD), CHILD_REASON),
-        (restore(point=OTHER_TIMELINE), seen(), TIMELINE_REASON),
+        (restore(), make_snapshot(backup=CHILD), CHILD_REASON),
+        (restore(**ASKED), make_snapshot(backup=CHILD), CHILD_REASON),
+        (restore(point=OTHER_TIMELINE), make_snapshot(), TIMELINE_REASON),
         (
             restore(**ASKED),
-            seen(**UNREADY, operations="failed"),
+            make_snapshot(**UNREADY, operations="failed"),
             "an operation of Neon failed and is not retried: main is init, preview is resetting; ask Neon's support",
         ),
         (
             restore(schema_checks=FAILED),
-            seen(),
+            make_snapshot(),
             "the restore point can't be used: schema: a column is missing; rows: none",
         ),
         (
             restore(**ACCEPTED),
-            seen(RESET, hosts=("ep-2.test",), backup=BACKUP),
+            make_snapshot(RESET, hosts=("ep-2.test",), backup=BACKUP),
             "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services can't connect",
         ),
     ],
@@ -211,16 +211,16 @@ def test_each_objection_names_the_branch_and_the_action(
 @pytest.mark.parametrize(
     ("change_progress", "snapshot"),
     [
-        (restore(), seen()),
-        (restore(), seen(backup=BACKUP)),
-        (restore(**ASKED), seen(RESET)),
-        (restore(backup_id="br-backup"), seen(RESET)),
-        (restore(**ACCEPTED), seen(RESET, backup=CHILD)),
-        (restore(**ASKED, point=OTHER_TIMELINE), seen()),
-        (restore(backup_id="br-backup", point=OTHER_TIMELINE), seen()),
-        (restore(), seen(hosts=("ep-2.test",))),
-        (restore(), seen(operations="failed")),
-        (reset(), seen()),
+        (restore(), make_snapshot()),
+        (restore(), make_snapshot(backup=BACKUP)),
+        (restore(**ASKED), make_snapshot(RESET)),
+        (restore(backup_id="br-backup"), make_snapshot(RESET)),
+        (restore(**ACCEPTED), make_snapshot(RESET, backup=CHILD)),
+        (restore(**ASKED, point=OTHER_TIMELINE), make_snapshot()),
+        (restore(backup_id="br-backup", point=OTHER_TIMELINE), make_snapshot()),
+        (restore(), make_snapshot(hosts=("ep-2.test",))),
+        (restore(), make_snapshot(operations="failed")),
+        (reset(), make_snapshot()),
     ],
 )
 def test_a_trace_of_our_own_restore_and_new_hosts_before_it_are_no_objection(
