@@ -79,7 +79,7 @@ class TestServiceAtZeroByTheTeam:
         assert rollback.recheck_at is not None
         assert simulation.pages() == []
 
-    def test_a_service_that_does_not_start_in_the_morning_gets_time_and_is_then_rolled_back(self) -> None:
+    def test_a_service_that_does_not_start_in_the_morning_is_rolled_back_after_a_delay(self) -> None:
         simulation = start_at_zero_by_the_team()
         rollback = simulation.run(simulation.fire_alarm(OUTAGE))
         sweep_for(simulation, 60)
@@ -90,7 +90,7 @@ class TestServiceAtZeroByTheTeam:
         sweep_for(simulation, 10)
         assert "update" in simulation.changes()
 
-    def test_a_service_that_starts_in_the_morning_is_left_alone(self) -> None:
+    def test_no_rollback_starts_for_a_service_that_starts_in_the_morning(self) -> None:
         simulation = start_at_zero_by_the_team()
         rollback = simulation.run(simulation.fire_alarm(OUTAGE))
         sweep_for(simulation, 60)
@@ -236,7 +236,7 @@ class TestAnswerExpires:
         assert newest.plan.target is not None
         assert newest.plan.target.version == "v1"
 
-    def test_a_deployment_gets_time_to_be_the_fix(self) -> None:
+    def test_a_new_deployment_gets_time_to_end_the_outage(self) -> None:
         simulation = self.suppressed()
         sweep_for(simulation, 60)
         self.deploy(simulation)
@@ -343,7 +343,7 @@ class TestAlarmOfAnotherTargetGroup:
         simulation.healthy_versions.clear()
         return simulation, simulation.run({})
 
-    def test_an_alarm_of_another_target_group_fails_no_verification_for_ever(self) -> None:
+    def test_an_alarm_of_another_target_group_fails_no_verification_permanently(self) -> None:
         simulation, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
         check = next(alarm_check for alarm_check in rollback.verification.checks if alarm_check.name == "alarms-are-ok")
@@ -380,7 +380,7 @@ def test_requests_that_can_not_be_counted_are_not_too_few() -> None:
     assert "update" in simulation.changes()
 
 
-def test_each_night_at_zero_is_reported_once() -> None:
+def test_each_period_of_a_service_at_zero_tasks_is_reported_once() -> None:
     simulation = start_at_zero_by_the_team()
     for night in range(3):
         simulation.run(simulation.fire_alarm(OUTAGE), f"night-{night}")

@@ -268,7 +268,7 @@ def test_only_adapters_import_a_client_library() -> None:
     assert importing <= COMPOSITION_ROOTS
 
 
-def test_a_pure_module_neither_reads_nor_changes_anything_outside_of_it() -> None:
+def test_a_pure_module_has_no_side_effects_and_reads_no_external_state() -> None:
     impurities = {module: reasons for module, reasons in _impurities().items() if reasons and _matches(module, PURE)}
     assert impurities == {}
 

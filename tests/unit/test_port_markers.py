@@ -24,7 +24,7 @@ def test_a_method_name_is_an_effect_of_every_port_that_has_it_or_of_none() -> No
     assert reading & EFFECTS == set()
 
 
-def test_a_marker_tells_effects_from_reads() -> None:
+def test_a_marker_distinguishes_effects_from_reads() -> None:
     def method() -> None: ...
 
     assert access_of(method) is None

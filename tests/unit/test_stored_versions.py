@@ -93,6 +93,6 @@ def test_the_error_about_an_unreadable_item_names_the_field_and_not_its_value(ch
 
 
 @pytest.mark.parametrize("text", [None, "", "{not json", "[" * 100_000, "5", "[]", '"x"'])
-def test_a_text_that_is_no_item_is_unreadable(text: str | None) -> None:
+def test_a_text_that_is_not_an_item_is_unreadable(text: str | None) -> None:
     with pytest.raises(UnreadableItem):
         read_stored(Rollback, "a / b", text)

@@ -24,7 +24,7 @@ APPROVED = Policy(database_approval="none")
 FULL = {"type": "full", "target_version": "v1"}
 
 
-def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_full_one() -> None:
+def test_a_service_rollback_to_a_schema_without_its_column_is_refused_and_offers_a_full_rollback() -> None:
     simulation = DatabaseSimulation(REFUSING)
     rollback = simulation.read(simulation.run())
 
@@ -37,7 +37,7 @@ def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_ful
     assert len(simulation.pages()) == 1
 
 
-def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
+def test_an_additive_migration_allows_a_service_rollback() -> None:
     simulation = DatabaseSimulation(second=ADDS)
     rollback = simulation.read(simulation.run())
 
@@ -46,7 +46,7 @@ def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
     assert simulation.neon.calls == []
 
 
-def test_a_service_does_not_go_back_alone_without_an_observation_of_the_database() -> None:
+def test_a_service_rollback_without_an_observation_of_the_database_is_refused() -> None:
     simulation = DatabaseSimulation(REFUSING, observed=False)
     rollback = simulation.read(simulation.run())
 
@@ -54,7 +54,7 @@ def test_a_service_does_not_go_back_alone_without_an_observation_of_the_database
     assert "not been observed" in rollback.reason
 
 
-def test_an_environment_set_to_full_brings_service_and_database_back() -> None:
+def test_an_environment_set_to_full_rolls_back_service_and_database() -> None:
     simulation = DatabaseSimulation()
     desired = simulation.services.desired_count
     rollback = simulation.read(simulation.run())
@@ -105,7 +105,7 @@ def test_a_full_rollback_that_needs_approval_is_refused_until_an_operator_forces
     assert simulation.rows() == GOOD
 
 
-def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
+def test_a_full_rollback_without_a_restore_point_names_the_checkpoint_command() -> None:
     simulation = DatabaseSimulation(APPROVED, checkpoint=False)
     rollback = simulation.read(simulation.run(FULL))
 
@@ -124,7 +124,7 @@ def test_a_database_without_settings_is_refused_by_name() -> None:
     assert "no database is set" in rollback.reason
 
 
-def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_its_service_starts_again() -> None:
+def test_a_database_rollback_restores_the_state_of_the_good_release_and_restarts_its_service() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
     desired = simulation.services.desired_count
     simulation.alarms.recover(next(iter(simulation.alarms.in_alarm)))
@@ -139,7 +139,7 @@ def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_
     assert "database to" in rollback.reason
 
 
-def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
+def test_a_restore_that_neon_refuses_changes_neither_service_nor_database() -> None:
     simulation = DatabaseSimulation()
     simulation.neon.restrict(BRANCH, "restore", "the branch is being moved")
     rollback = simulation.read(simulation.run())
@@ -152,7 +152,7 @@ def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
     assert simulation.rows() == GOOD + BAD
 
 
-def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_is_where() -> None:
+def test_a_restore_that_fails_after_the_overwrite_leaves_the_service_fenced_and_names_the_branches() -> None:
     simulation = DatabaseSimulation()
     rollback = simulation.admit()
     while rollback.database is None or rollback.database.backup_id is None:
@@ -169,7 +169,7 @@ def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_i
     assert f"services left at zero tasks, so that they do not write to the branch: {SERVICE}" in page
 
 
-def test_an_undo_brings_back_both() -> None:
+def test_an_undo_restores_service_and_database() -> None:
     simulation = DatabaseSimulation(APPROVED)
     rollback = simulation.read(simulation.run(FULL))
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
@@ -297,7 +297,7 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
     assert rollback.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
 
 
-def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_taken_for_absent() -> None:
+def test_a_migration_that_a_container_may_have_run_since_the_last_observation_counts_as_applied() -> None:
     """ECS reported only the start of the failed deployment, and the observation was before the container migrated."""
     simulation = DatabaseSimulation(REFUSING)
     target_schema = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)

@@ -83,7 +83,7 @@ def test_an_exclusive_load_balancer_passes_the_check() -> None:
     assert check(start_simulation(), "load-balancer-is-exclusive").verdict is Verdict.PASS
 
 
-def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_put() -> None:
+def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_stored() -> None:
     simulation = start_simulation()
     unavailable: Any = raise_error(ExternalServiceError("no answer"))
     simulation.alarms.without_data = unavailable  # type: ignore[method-assign]

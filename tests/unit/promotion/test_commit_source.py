@@ -42,7 +42,7 @@ REVISION = "org.opencontainers.image.revision"
         (f"{SHA}0", None),
     ],
 )
-def test_a_tag_is_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
+def test_a_tag_is_a_commit_only_if_the_tag_has_the_form_of_a_git_sha(tag: str, commit: str | None) -> None:
     assert find_commit_in_tag(tag) == commit
 
 
@@ -129,7 +129,7 @@ def manifest(value: Any) -> tuple[str, Any]:
 ADDRESS = ("get_download_url_for_layer", {"downloadUrl": "https://s3.test/blob", "layerDigest": DIGEST})
 
 
-def test_a_label_stands_in_the_configuration_that_the_manifest_names() -> None:
+def test_the_label_comes_from_the_configuration_that_the_manifest_names() -> None:
     with registry(manifest(MANIFEST), ADDRESS) as images:
         assert images.label(image("v1"), REVISION) == SHA
 
@@ -144,7 +144,7 @@ def test_an_annotation_of_an_index_needs_no_other_call() -> None:
         assert images.label(image("v1"), REVISION) == SHA
 
 
-def test_a_configuration_with_another_digest_is_not_believed() -> None:
+def test_a_configuration_with_another_digest_is_ignored() -> None:
     with registry(manifest(MANIFEST), ADDRESS, blob=BLOB[:-1]) as images:
         assert images.label(image("v1"), REVISION) is None
 
@@ -166,7 +166,7 @@ def test_a_label_that_may_not_be_read_is_unknown() -> None:
         assert images.label(image("v1"), REVISION) is None
 
 
-def test_a_registry_that_fails_is_a_failure() -> None:
+def test_a_failing_registry_raises_an_external_error() -> None:
     with (
         registry(("batch_get_image", "ServerException")) as images,
         pytest.raises(ExternalServiceError, match="BatchGetImage"),

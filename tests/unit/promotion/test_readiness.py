@@ -52,7 +52,7 @@ def test_no_rollback_is_available_without_a_promoted_release() -> None:
     assert readiness_of(plan, "promoted-release-exists")[0] is Verdict.FAIL
 
 
-def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
+def test_no_rollback_is_available_to_an_image_that_was_deleted_from_the_registry() -> None:
     simulation = simulation_with_ready_target()
     simulation.images.missing.add(image("v1"))
     plan = prepare_standing_plan(SERVICE, simulation.ports)
@@ -60,7 +60,7 @@ def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -
     assert "build and push it again" in readiness_of(plan, "image-exists")[1]
 
 
-def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
+def test_readiness_describes_the_rollback_from_the_running_release() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2", PROMOTED, hours_ago=1)
@@ -190,7 +190,7 @@ def test_drift_is_reported_with_the_fix() -> None:
     assert "before you deploy" in drift
 
 
-def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
+def test_the_report_of_a_rollback_describes_the_cloudformation_drift() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2")

@@ -83,7 +83,7 @@ def test_only_an_emergency_replaces_ecs_s_own_rollback_to_the_target_once_it_is_
 
 
 @pytest.mark.parametrize("emergency", [False, True])
-def test_a_stuck_deployment_of_the_target_is_forced_and_one_with_time_left_is_awaited(emergency: bool) -> None:
+def test_only_a_stuck_deployment_of_the_target_is_forced(emergency: bool) -> None:
     unsettled_service = snapshot(running_count=1)
     stuck, timely = (Situation(is_emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
     assert next_service_move(unsettled_service, GOOD, situation=stuck) is ServiceMove.FORCE_NEW_DEPLOYMENT

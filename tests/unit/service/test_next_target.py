@@ -31,7 +31,7 @@ UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
         ((UNASKED, FAIL), False),
     ],
 )
-def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...], ready: bool | None) -> None:
+def test_a_target_is_ready_not_ready_or_of_unknown_readiness(checks: tuple[Check, ...], ready: bool | None) -> None:
     assert is_ready(checks) is ready
 
 
@@ -90,7 +90,7 @@ def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
     assert usable_versions(simulation) == ["v0", "v1"]
 
 
-def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
+def test_further_releases_are_checked_if_the_newest_releases_are_not_ready() -> None:
     simulation = Simulation()
     for number in range(5):
         simulation.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
@@ -123,7 +123,7 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_repor
     assert "v1 was not ready" in simulation.check(rollback, "target-is-ready").reason
 
 
-def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
+def test_a_service_rollback_skips_and_names_a_release_whose_image_was_deleted() -> None:
     simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     simulation.healthy_versions = {"v0"}
@@ -145,7 +145,7 @@ def test_a_version_that_an_operator_names_has_no_substitute() -> None:
     assert simulation.changes() == []
 
 
-def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
+def test_a_service_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2")
@@ -256,7 +256,7 @@ def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
     assert [attempt.target for attempt in rollback.service.attempts] == ["v1", "v1"]
 
 
-def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
+def test_a_rollback_to_an_operators_version_deploys_no_other_version() -> None:
     simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
@@ -265,7 +265,7 @@ def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
     assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}
 
 
-def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_substitute_incompatible_with_the_live_schema_is_not_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 12: a breaking schema refuses. The refusal names the last known good."""
     breaking = SchemaVerdict(
         compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD

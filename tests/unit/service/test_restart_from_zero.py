@@ -71,7 +71,7 @@ def test_a_service_that_needs_a_restart_from_zero_restarts_on_its_last_known_goo
     assert {o.kind for o in rollback.obligations if o.discharged_at} >= {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
-def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running_tasks() -> None:
+def test_rule_2_the_exact_prior_scaling_is_restored_only_with_enough_running_tasks() -> None:
     simulation = simulation_with_failing_health_checks()
     put_target = simulation.scaling.put
     running_then: list[int] = []
@@ -90,14 +90,14 @@ def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running
     assert running_then[-1] >= SCALED.min_capacity
 
 
-def test_rule_2_a_plain_rollback_does_not_touch_autoscaling() -> None:
+def test_rule_2_a_service_rollback_does_not_change_autoscaling() -> None:
     simulation = start_simulation()
     simulation.scaling.target = SCALED
     assert simulation.run().outcome is Outcome.SUCCEEDED
     assert simulation.scaling.puts == []
 
 
-def test_a_service_without_autoscaling_is_restarted_without_it() -> None:
+def test_a_service_without_autoscaling_is_restarted_without_scaling_calls() -> None:
     simulation = simulation_with_failing_health_checks(scalable=None)
     assert simulation.run().outcome is Outcome.SUCCEEDED
     assert simulation.scaling.puts == []
@@ -129,7 +129,7 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
     assert {"scaling", "fence"} <= kinds_at_zero
 
 
-def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_at_again() -> None:
+def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_rechecked() -> None:
     simulation = simulation_with_failing_health_checks()
     rollback = run_until_zero(simulation, simulation.admit())
     simulation.alarms.fire(OUTAGE, simulation.clock.now())
@@ -163,7 +163,7 @@ def test_rule_3_a_rollback_aborted_at_zero_stays_suspended_and_a_page_gives_the_
         assert text in page
 
 
-def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -> None:
+def test_an_unsuccessful_restart_from_zero_ends_with_a_positive_desired_count_and_a_page() -> None:
     simulation = simulation_with_failing_health_checks(until_restarted=False)
     rollback = simulation.run()
     assert rollback.outcome is Outcome.FAILED
@@ -177,7 +177,7 @@ def test_an_unsuccessful_restart_from_zero_ends_with_tasks_wanted_and_a_page() -
     assert "restart from zero was the last escalation level" in simulation.pages()[0]
 
 
-def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
+def test_a_rollback_that_crashes_at_zero_is_concluded_with_its_desired_count_restored() -> None:
     """Only the rollback wanted zero tasks: the janitor restores the count, for the current PRIMARY."""
     simulation = simulation_with_failing_health_checks()
     rollback = run_until_zero(simulation, simulation.admit())
@@ -250,7 +250,7 @@ def test_rule_3_no_alarm_restarts_a_service_whose_rollback_an_operator_aborted_a
     assert simulation.services.desired_count == 0
 
 
-def test_a_rollback_takes_its_free_lease_again_after_it_ran_out_at_zero() -> None:
+def test_a_rollback_at_zero_acquires_its_expired_lease_again() -> None:
     """Step Functions or Lambda paused for longer than a lease, and the service must not stay at zero for that."""
     simulation, fenced = at_zero_scaled()
     simulation.pass_time(minutes=simulation.policy.lease_minutes + 0.5)

@@ -70,7 +70,7 @@ def test_an_alarm_is_admitted_with_the_lease() -> None:
     assert (lease.holder, lease.counter) == (admitted.id, admitted.lease_counter)
 
 
-def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
+def test_two_alarms_within_a_second_cause_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
     ports = Desk()
     first_rollback = ports.admit(alarm_event("e1", DEGRADED), "execution-1")
     second_rollback = ports.admit(alarm_event("e2", DEGRADED), "execution-2")
@@ -81,7 +81,7 @@ def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_
     assert len(list(ports.ledger.history(SERVICE))) == 2
 
 
-def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
+def test_an_event_that_is_delivered_twice_is_suppressed_permanently() -> None:
     ports = Desk()
     ports.admit(alarm_event("e1"), "execution-1")
     second_rollback = ports.admit(alarm_event("e1"), "execution-2")
@@ -90,7 +90,7 @@ def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
     assert second_rollback.recheck_at is None
 
 
-def test_an_alarm_that_is_over_is_suppressed_without_taking_the_lease() -> None:
+def test_an_alarm_that_recovered_is_suppressed_without_a_lease() -> None:
     ports = Desk(alarms=FakeAlarms())
     assert "not in ALARM any more" in ports.admit(alarm_event()).reason
     assert ports.ledger.lease(SERVICE) is None
@@ -231,7 +231,7 @@ def test_a_failed_deployment_that_ecs_does_not_confirm_is_suppressed() -> None:
     assert simulation.changes() == []
 
 
-def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_it_is_in_flight() -> None:
+def test_an_event_of_a_failed_deployment_is_admitted_while_ecs_still_shows_the_deployment_in_flight() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
@@ -259,7 +259,7 @@ def test_an_input_that_can_not_be_parsed_leaves_no_record(execution_input: objec
     assert ports.ledger.lease(SERVICE) is None
 
 
-def test_the_expired_lease_of_a_dead_rollback_is_taken() -> None:
+def test_the_expired_lease_of_a_crashed_rollback_is_acquired() -> None:
     ports = Desk()
     first_rollback = ports.admit({}, "execution-1")
     ports.clock.pass_time(minutes=ports.policy.lease_minutes)

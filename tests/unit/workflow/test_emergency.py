@@ -124,7 +124,7 @@ def test_an_emergency_of_a_paused_service_is_suppressed() -> None:
     assert (rollback.outcome, simulation.services.calls) == (Outcome.SUPPRESSED, [])
 
 
-def test_in_an_outage_only_an_operator_replaces_a_proven_and_old_release() -> None:
+def test_only_an_operator_replaces_an_old_promoted_release_in_an_outage() -> None:
     simulation = Simulation()
     simulation.ship("v0", PROMOTED, hours_ago=72)
     simulation.ship("v1", PROMOTED, hours_ago=48)

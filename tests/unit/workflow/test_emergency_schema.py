@@ -48,7 +48,7 @@ def make_simulation(structure: Any, migration: Any, **parts: Any) -> MigrationSi
     return simulation
 
 
-def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
+def test_an_emergency_to_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
     simulation = simulation_with_dropped_column()
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert (rollback.outcome, simulation.services.calls) == (Outcome.REFUSED, [])

@@ -60,7 +60,7 @@ def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_l
     assert simulation.workflow.started == []
 
 
-def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before() -> None:
+def test_a_missed_event_is_found_although_an_old_suppression_was_rechecked() -> None:
     simulation = start_simulation()
     record_suppressed_trigger(simulation)
     simulation.alarms.recover(DEGRADED)
@@ -70,7 +70,7 @@ def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before(
     assert [name.partition("-")[0] for name in names] == ["still"]
 
 
-def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_obligations_are_discharged() -> None:
+def test_a_crashed_rollback_that_had_acted_is_concluded_as_failed_and_its_obligations_are_discharged() -> None:
     simulation = start_simulation()
     original_configuration = dict(simulation.services.deployment_configuration)
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
@@ -91,7 +91,7 @@ def test_the_janitor_does_not_conclude_a_rollback_whose_execution_runs() -> None
     assert simulation.read(rollback).outcome is None
 
 
-def test_a_successor_inherits_the_obligations_of_a_dead_rollback() -> None:
+def test_a_successor_inherits_the_obligations_of_a_crashed_rollback() -> None:
     simulation = start_simulation()
     original_configuration = dict(simulation.services.deployment_configuration)
     simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE))
@@ -112,7 +112,7 @@ def test_a_lost_report_is_sent_late_and_once() -> None:
     assert simulation.severities() == ["page"]
 
 
-def test_rule_7_a_successor_of_a_dead_rollback_keeps_its_target_and_goes_no_step_further() -> None:
+def test_rule_7_the_successor_of_a_crashed_rollback_keeps_its_target_and_does_not_escalate() -> None:
     """v1 is young, v0 old: without the intent as evidence the alarm would trigger a step from v1 to v0."""
     simulation = Simulation()
     simulation.ship("v0", PROMOTED, hours_ago=48)
@@ -164,7 +164,7 @@ def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     assert name == execution_name(a_rollback())
 
 
-def test_the_janitor_gives_back_the_lease_of_a_concluded_rollback() -> None:
+def test_the_janitor_releases_the_lease_of_a_concluded_rollback() -> None:
     simulation = start_simulation()
     rollback = simulation.run()
     now = simulation.clock.now()
@@ -182,7 +182,7 @@ def test_ten_suppressed_alarms_that_stay_in_alarm_are_rechecked_once_together() 
     assert len(list(simulation.ledger.history(SERVICE))) == 10  # the evaluation is in the newest record
 
 
-def test_an_emergency_that_crashes_each_time_is_tried_and_paged_as_often_as_the_budget_allows() -> None:
+def test_an_emergency_that_always_crashes_is_tried_and_paged_within_the_budget() -> None:
     """ECS does not answer, and the outage alarm stays in ALARM: the janitor must not page every five minutes."""
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
@@ -207,7 +207,7 @@ def test_an_emergency_that_crashes_each_time_is_tried_and_paged_as_often_as_the_
     assert len(simulation.pages()) == simulation.policy.attempts_per_window
 
 
-def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() -> None:
+def test_a_deleted_service_is_paged_once_and_no_emergency_is_tried_again() -> None:
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
     simulation.services.status = "INACTIVE"
@@ -231,7 +231,7 @@ def test_an_execution_that_ended_by_a_permanent_refusal_is_failed_paged_once_and
     assert len(simulation.pages()) == 1
 
 
-def test_only_an_operator_s_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
+def test_only_an_operators_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
     simulation = start_simulation()
     assert conclude_execution("a", "its execution ended as FAILED", simulation.ports, error="InvalidRequest") == []
     result = conclude_execution("b", "AWS refused it: InvalidRequestException", simulation.ports, error="CallRefused")

@@ -207,7 +207,7 @@ def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
 
 
 @pytest.mark.parametrize("step", Step)
-def test_a_document_at_a_step_leads_to_that_step(step: Step) -> None:
+def test_a_document_at_a_step_is_routed_to_that_step(step: Step) -> None:
     assert next_step(AT[step]) is step
 
 
@@ -216,7 +216,7 @@ def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Res
     assert next_step(result(AT[step])) is successor
 
 
-def test_the_results_take_every_edge_of_the_route_and_no_other() -> None:
+def test_the_results_of_steps_cover_exactly_the_edges_of_the_route() -> None:
     edges = {step: frozenset(successor for _, successor in results.values()) for step, results in RESULTS.items()}
     assert edges == EDGES
 
@@ -228,12 +228,12 @@ def test_every_outcome_at_every_step_leads_to_conclude(step: Step, outcome: Outc
 
 
 @pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS}))
-def test_a_concluded_rollback_is_done_whatever_else_its_document_says(step: Step) -> None:
+def test_a_concluded_rollback_is_done_for_every_other_field_of_its_document(step: Step) -> None:
     assert next_step(conclude(AT[step])) is Step.DONE
 
 
 @given(rollbacks_under_way())
-def test_no_sequence_of_results_leaves_the_edges_of_the_route(documents: list[Rollback]) -> None:
+def test_every_sequence_of_results_follows_the_edges_of_the_route(documents: list[Rollback]) -> None:
     for step, successor in pairwise(next_step(document) for document in documents):
         assert successor in EDGES[step]
 

@@ -62,7 +62,7 @@ def settings(**changes: Any) -> DatabaseSettings:
     return DatabaseSettings.model_validate({**fields, **changes})
 
 
-def test_the_tag_is_put_where_the_command_wants_it_and_the_verification_comes_last() -> None:
+def test_the_tag_replaces_the_placeholder_of_the_command_and_the_verification_is_last() -> None:
     set_ = settings(down_command=("sh", "-c", "migrate down {tag} && echo {tag}"), verify_command=("verify",))
     assert build_commands(set_, TAGS[:1]) == (
         Command("0003_nick", ("sh", "-c", "migrate down 0003_nick && echo 0003_nick")),
@@ -95,11 +95,11 @@ def test_the_report_lists_the_migrations_that_ran_and_that_are_still_applied() -
         ("see https://neon.com/docs, or ask a@b.c", "see https://neon.com/docs, or ask a@b.c"),
     ],
 )  # fmt: skip
-def test_passwords_in_a_log_are_not_kept(line: str, kept_line: str) -> None:
+def test_passwords_in_a_log_are_removed(line: str, kept_line: str) -> None:
     assert without_passwords(line) == kept_line
 
 
-def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -> None:
+def test_the_report_has_the_exit_codes_the_last_log_lines_and_the_next_action() -> None:
     failed_run = run(TAGS[1], exit_code=3, logs=("ERROR it is locked",))
     change_progress = progress(run(TAGS[0]), failed_run, notes=("delete it",)).mark_failed("0002_teams failed", NOW)
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch="br-main", migrations=TAGS)
@@ -123,7 +123,7 @@ runs = st.lists(st.booleans(), max_size=2).map(
 @given(
     runs, st.sampled_from([None, BACKUP]), st.none() | st.just("too late"), st.sampled_from(["running", "succeeded"])
 )
-def test_no_command_runs_beside_another_without_a_backup_or_after_the_change_was_given_up(
+def test_no_command_runs_beside_another_without_a_backup_or_after_the_change_failed(
     runs: tuple[CommandRun, ...], backup: Branch | None, why_not: str | None, operations: Any
 ) -> None:
     change_progress = progress(*runs, why_not=why_not)

@@ -73,7 +73,7 @@ def test_an_observation_records_the_live_structure_and_journal() -> None:
     assert simulation.observation().observed_at == NOW
 
 
-def test_an_observation_reads_again_if_a_migration_ends_between_its_two_queries() -> None:
+def test_an_observation_is_repeated_if_a_migration_ends_between_both_queries() -> None:
     simulation = MigrationSimulation()
     live_schema = simulation.sql.live_schema
 
@@ -89,7 +89,7 @@ def test_an_observation_reads_again_if_a_migration_ends_between_its_two_queries(
 
 
 @pytest.mark.parametrize("error", [Unreachable("the compute is waking up"), AccessRefused("the key is revoked")])
-def test_a_failed_observation_raises_and_leaves_the_last_one(error: ExternalServiceError) -> None:
+def test_a_failed_observation_raises_and_keeps_the_previous_observation(error: ExternalServiceError) -> None:
     simulation = simulation_with_one_observation()
     recorded_observation = simulation.observation()
 
@@ -126,7 +126,7 @@ def test_an_observation_during_which_a_rollback_begins_is_not_recorded() -> None
     assert simulation.ledger.observation(BRANCH) is None
 
 
-def test_branches_of_pull_requests_are_not_observed_ahead_of_need() -> None:
+def test_branches_of_pull_requests_are_not_observed_in_advance() -> None:
     fields = {**DATABASE.model_dump(), "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
     simulation = MigrationSimulation(settings=DatabaseSettings.model_validate(fields))
     assert observe(simulation.ports) is None
@@ -134,7 +134,7 @@ def test_branches_of_pull_requests_are_not_observed_ahead_of_need() -> None:
     assert restore_point(simulation).verdict is Verdict.SKIPPED
 
 
-def test_without_a_database_there_is_neither_an_observation_nor_a_verdict() -> None:
+def test_an_environment_without_a_database_has_neither_an_observation_nor_a_verdict() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     assert observe(simulation.ports) is None
@@ -198,7 +198,7 @@ def test_a_promotion_waits_for_no_observation_and_the_next_one_records_the_schem
     assert simulation.release("v2").schema_sha256 is not None
 
 
-def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_one() -> None:
+def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_release() -> None:
     simulation = MigrationSimulation()
     simulation.ship("v2")
     observe(simulation.ports)
@@ -238,7 +238,7 @@ def test_the_second_writer_of_a_schema_reads_the_release_again() -> None:
 # The verdict that stands
 
 
-def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
+def test_a_release_whose_column_was_dropped_is_incompatible() -> None:
     simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     assert schema_verdict_of(simulation, "v1") is BREAKING
     schema_verdict = simulation.target("v1").schema_verdict
@@ -247,7 +247,7 @@ def test_a_release_whose_column_was_dropped_can_not_go_back_alone() -> None:
     assert (schema_verdict.findings, schema_verdict.since) == (None, (DROPS.tag,))  # cut to what is needed
 
 
-def test_a_release_that_only_lacks_added_columns_can_go_back_alone() -> None:
+def test_a_release_that_only_lacks_added_columns_is_compatible() -> None:
     assert schema_verdict_of(simulation_with_v2(users("id", "name", "mail"), FIRST, ADDS), "v1") is COMPATIBLE
 
 
@@ -283,7 +283,7 @@ def test_an_observation_replaces_the_verdicts_and_keeps_the_rest_of_the_standing
     assert schema_verdict_of(simulation, "v1") is BREAKING
 
 
-def test_a_release_quarantined_meanwhile_does_not_return_to_the_standing_plan() -> None:
+def test_a_release_quarantined_during_an_observation_does_not_return_to_the_standing_plan() -> None:
     simulation = simulation_with_one_observation()
     amend = simulation.ledger.replace_standing_plan
     attempts: list[int] = []
@@ -316,13 +316,13 @@ def test_a_standing_plan_replaced_during_each_attempt_raises_a_conflict() -> Non
 # The way back of the data
 
 
-def test_with_a_restore_point_in_neon_s_history_the_data_could_go_back() -> None:
+def test_a_restore_point_in_neons_history_passes_the_check() -> None:
     simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     assert restore_point(simulation).verdict is Verdict.PASS
     assert simulation.plan().is_ready
 
 
-def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it() -> None:
+def test_a_required_restore_point_outside_neons_history_fails_the_check() -> None:
     simulation = simulation_with_v2(users("id"), FIRST, DROPS)
     simulation.pass_time(hours=25)
     observe(simulation.ports)
@@ -332,7 +332,7 @@ def test_a_restore_point_outside_neon_s_history_fails_a_rollback_that_needs_it()
     assert not simulation.plan().is_ready
 
 
-def test_a_lost_restore_point_is_a_warning_if_the_service_can_go_back_alone() -> None:
+def test_a_lost_restore_point_is_a_warning_if_a_service_rollback_is_possible() -> None:
     simulation = simulation_with_v2(users("id", "name", "mail"), FIRST, ADDS)
     simulation.pass_time(hours=25)
     observe(simulation.ports)
@@ -341,7 +341,7 @@ def test_a_lost_restore_point_is_a_warning_if_the_service_can_go_back_alone() ->
     assert simulation.plan().is_ready
 
 
-def test_without_a_restore_point_the_check_names_the_command_that_records_one() -> None:
+def test_the_check_of_a_missing_restore_point_names_the_checkpoint_command() -> None:
     simulation = MigrationSimulation()
     simulation.ship("v2")
     prepare_standing_plan(SERVICE, simulation.ports)

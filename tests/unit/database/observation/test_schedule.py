@@ -175,7 +175,7 @@ def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorde
     assert simulation.ledger.observation(BRANCH) is None
 
 
-def test_an_event_s_own_deployment_is_recorded_though_another_began_since() -> None:
+def test_the_deployment_of_an_event_is_recorded_although_a_later_deployment_began() -> None:
     simulation = simulation_with_deployment_in_flight()
     v2 = simulation.describe_service().primary.id
     simulation.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
@@ -230,7 +230,7 @@ def test_the_schedule_observes_once_an_hour_because_each_observation_wakes_the_c
     assert is_due(simulation)
 
 
-def test_between_observations_neither_neon_nor_postgres_is_asked() -> None:
+def test_neither_neon_nor_postgres_is_called_between_observations() -> None:
     simulation = MigrationSimulation()
     observe(simulation.ports)
     simulation.pass_time(minutes=5)
@@ -343,7 +343,7 @@ def test_the_database_function_refuses_a_foreign_event_and_changes_nothing(
     assert (recorded_points(simulation), simulation.ledger.observation(BRANCH)) == ((), None)
 
 
-def test_an_environment_without_a_database_has_nothing_to_observe() -> None:
+def test_an_environment_without_a_database_makes_no_observation() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED)
     ports = replace(simulation.ports, neon=None, sql=None)  # type: ignore[arg-type]

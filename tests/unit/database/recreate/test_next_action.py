@@ -65,7 +65,7 @@ def test_a_recreate_renames_creates_checks_writes_the_secret_and_expires_in_this
     ]  # fmt: skip
 
 
-def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
+def test_a_failed_recreate_names_the_foreign_change() -> None:
     old_branch = branch("br-old", BACKUP)
     situations = {
         "is gone": (RecreateSnapshot(old=None), progress()),
@@ -94,7 +94,7 @@ progresses = st.builds(
 
 
 @given(snapshots, progresses)
-def test_a_recreate_deletes_only_its_own_new_branch_and_never_one_that_services_know(
+def test_a_recreate_deletes_only_its_own_new_branch_and_never_a_branch_in_the_secret(
     snapshot: RecreateSnapshot, change_progress: RecreateProgress
 ) -> None:
     move = next_recreate_move(snapshot, change_progress, BACKUP, UNTIL)
@@ -113,7 +113,7 @@ def test_a_recreate_deletes_only_its_own_new_branch_and_never_one_that_services_
         assert snapshot.addressed_branch in ("none", "new"), "no service is left on a branch that is to be deleted"
 
 
-def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -> None:
+def test_the_report_says_that_tasks_with_the_old_secret_must_be_replaced() -> None:
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id="br-source")
     document = rollback(
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),

@@ -34,9 +34,7 @@ def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
 
 @pytest.mark.parametrize("is_answer_lost", [False, True])
 @pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
-def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(
-    kind: type[RestoreScenario], is_answer_lost: bool
-) -> None:
+def test_a_restore_without_last_reset_at_counts_as_accepted(kind: type[RestoreScenario], is_answer_lost: bool) -> None:
     restore = without_last_reset_at(kind())
     if is_answer_lost:
         restore.neon.lose_next("restore")
@@ -49,7 +47,7 @@ def test_a_restore_that_sets_no_last_reset_at_is_found_accepted(
 
 
 @pytest.mark.parametrize("name_of", [backup_name, preview_name])
-def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_is_stopped(name_of: Any) -> None:
+def test_an_existing_branch_with_a_name_of_ours_refuses_the_restore_before_a_service_is_stopped(name_of: Any) -> None:
     restore = RestoreScenario()
     restore.neon.create_branch(name_of(restore.id), restore.branch_id)
     restore.neon.settle()
@@ -64,7 +62,7 @@ def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_i
     assert restore.open_obligations() == ()
 
 
-def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> None:
+def test_an_operators_branch_with_the_name_of_the_backup_proves_no_restore() -> None:
     restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
         restore.run_round()
@@ -80,7 +78,7 @@ def test_a_branch_that_an_operator_names_like_the_backup_proves_no_restore() -> 
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance() -> None:
+def test_an_operators_branch_created_between_observation_and_restore_proves_no_acceptance() -> None:
     """Neon answers 409, as it does to a request that it has carried out already."""
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.data_change_announced_at is None:
@@ -92,7 +90,7 @@ def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance(
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
 
 
-def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_services_start() -> None:
+def test_a_restore_whose_request_never_arrives_is_refused_and_services_start() -> None:
     restore = RestoreScenario()
 
     def unanswered(*_: object, **__: object) -> Any:
@@ -165,7 +163,7 @@ def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:
     assert not is_restore_request_lost(requested_restore(CHILD), CHILD, OF_CHILD, has_begun=False)
 
 
-def test_rows_of_a_reset_without_last_reset_at_are_those_of_the_source() -> None:
+def test_a_reset_without_last_reset_at_has_the_rows_of_the_source() -> None:
     reset = without_last_reset_at(ResetScenario())
     reset.run_until_ended()
     assert reset.neon.rows(reset.branch_id) == GOOD + BAD

@@ -77,13 +77,13 @@ TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
 
 
 @pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
-def test_the_next_move_follows_from_neon_s_description(
+def test_the_next_restore_move_follows_from_neons_description(
     situation: str, change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
     assert next_restore_move(snapshot, change_progress) is move
 
 
-def test_a_branch_that_was_never_protected_is_left_so() -> None:
+def test_a_branch_that_was_never_protected_stays_unprotected() -> None:
     open_before = progress(
         **ACCEPTED, before=OriginalBranch(name="main", protected=False, hosts=HOSTS), verified_at=NOW
     )
@@ -113,19 +113,19 @@ FAILING = Check.failed("schema", "a column is missing")
         (progress(**ACCEPTED), make_snapshot(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
     ],
 )
-def test_a_restore_that_can_t_succeed_any_more_says_why(
+def test_a_restore_that_can_not_succeed_gives_the_reason(
     change_progress: RestoreProgress, snapshot: RestoreSnapshot, text: str
 ) -> None:
     assert text in (find_restore_objection(snapshot, change_progress) or "")
 
 
-def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:
+def test_our_own_reset_and_a_failed_intermediate_operation_are_no_objection() -> None:
     assert find_restore_objection(make_snapshot(RESET), progress(**ASKED)) is None
     assert (
         find_restore_objection(make_snapshot(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
     )
 
 
-def test_a_progress_reads_back_from_json_as_it_was() -> None:
+def test_a_progress_round_trips_through_json() -> None:
     stored = progress(**ACCEPTED, verified_at=NOW, schema_checks=(FAILING,)).record_move(RestoreMove.RESTORE)
     assert RestoreProgress.model_validate_json(stored.model_dump_json()) == stored

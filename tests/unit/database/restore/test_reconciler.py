@@ -17,7 +17,7 @@ from rollback.intents.announce import has_new_intent
 from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater
 
 
-def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
+def test_a_restore_point_with_a_failed_schema_check_is_refused_and_the_preview_is_deleted() -> None:
     no_good = Check.failed("schema", "column orders.total is missing")
     restore = RestoreScenario()
     restore.check_tables(lambda schema, migrations: (no_good,))
@@ -54,7 +54,7 @@ def test_a_change_that_neon_defers_is_sent_again_after_the_time_that_neon_named(
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
-def test_a_branch_that_another_hand_restored_meanwhile_is_left_alone() -> None:
+def test_a_branch_that_an_operator_restored_during_the_rollback_is_not_changed() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
@@ -80,7 +80,7 @@ def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_ba
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
 
-def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
+def test_a_restore_fails_in_time_if_the_restored_branch_never_answers() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.backup_id is None:
         restore.run_round()
@@ -97,7 +97,7 @@ def run_until_unprotected() -> RestoreScenario:
     return restore
 
 
-def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_protected() -> None:
+def test_the_obligation_to_protect_a_branch_is_open_until_neon_shows_the_branch_protected() -> None:
     restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert obligation.kind is ObligationKind.BRANCH_PROTECTION
@@ -106,7 +106,7 @@ def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_prote
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
-def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between() -> None:
+def test_conclude_protects_the_branch_again_if_the_rollback_ends_after_the_removal_of_protection() -> None:
     restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert not ensure_branch_protected(obligation, restore.neon)

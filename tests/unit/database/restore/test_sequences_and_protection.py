@@ -82,7 +82,7 @@ def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_f
     assert next_restore_move(snapshot, change_progress, carries_sequences=True) is move
 
 
-def test_a_setting_that_carries_no_sequences_reads_none() -> None:
+def test_a_restore_without_continued_sequences_reads_no_sequences() -> None:
     assert next_restore_move(make_snapshot(), restore()) is RestoreMove.RESTORE
     assert next_restore_move(make_snapshot(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
 
@@ -103,7 +103,7 @@ def test_a_reset_to_another_branch_makes_no_preview() -> None:
         ({"verified_at": NOW, "sequences": SEQUENCES, "sequences_carried": ()}, RestoreMove.DONE),
     ],
 )
-def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], move: RestoreMove) -> None:
+def test_sequences_are_continued_once_after_postgres_answers(changes: dict[str, Any], move: RestoreMove) -> None:
     assert next_restore_move(make_snapshot(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
 
 
@@ -137,7 +137,7 @@ def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_
         (restore(), RestoreSnapshot(branch=None, preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
     ],
 )
-def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_ends(
+def test_a_failed_restore_deletes_its_preview_and_protects_the_branch_before_the_end(
     change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
     assert next_restore_move(snapshot, change_progress) is move
@@ -155,7 +155,7 @@ def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_e
         (make_snapshot(branch(current_state="init"), operations="running"), False, True),
     ],
 )
-def test_neon_is_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
+def test_neon_counts_as_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
     snapshot: RestoreSnapshot, is_stuck: bool, is_busy: bool
 ) -> None:
     assert (snapshot.is_stuck, snapshot.is_busy) == (is_stuck, is_busy)
