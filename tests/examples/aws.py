@@ -45,7 +45,7 @@ ROLE, FILE = "arn:aws:iam::123456789012:role/task", "arn:aws:s3:::settings/web.e
 
 
 def services() -> FakeServices:
-    """The first release runs; the second was registered after it."""
+    """Return an ECS fake that runs the first release; the second release is registered."""
     fake = FakeServices(FakeClock(NOW))
     definitions = [fake.register_release(definition(version), FAMILY) for version in ("v1", "v2")]
     assert definitions == [FIRST, SECOND]
@@ -54,7 +54,7 @@ def services() -> FakeServices:
 
 
 def writers() -> FakeWriters:
-    """The same beside a worker."""
+    """Return ECS fakes of the service and of a worker."""
     api = services()
     worker_services = FakeServices(FakeClock(NOW), ecs_service="worker", beside=api)
     worker_services.run(FIRST, desired_count=5)
@@ -62,7 +62,7 @@ def writers() -> FakeWriters:
 
 
 def writers_scaling() -> FakeWritersScaling:
-    """The first of them is scaled."""
+    """Return Application Auto Scaling fakes; the first service has a scalable target."""
     services_of_both = writers()
     services_of_both.scaling["express-api"].target = SCALED
     services_of_both.scaling["express-api"].predictive = ("by-forecast",)
@@ -70,7 +70,7 @@ def writers_scaling() -> FakeWritersScaling:
 
 
 def tasks() -> FakeTasks:
-    """One task that says two things was started."""
+    """Return a fake with one started task that logs two lines."""
     fake = FakeTasks(services())
 
     def says(log: list[str]) -> None:
@@ -82,13 +82,13 @@ def tasks() -> FakeTasks:
 
 
 def began(fake: FakeTasks) -> None:
-    """The task runs."""
+    """Let the task run."""
     for _ in range(3):
         fake.describe(WEB, TASK)
 
 
 def alarms() -> FakeAlarms:
-    """The outage went red a minute ago."""
+    """Return alarms of which the outage alarm turned to ALARM a minute ago."""
     fake = FakeAlarms()
     fake.fire(OUTAGE, NOW - timedelta(minutes=1))
     fake.recover(DEGRADED)
@@ -107,7 +107,7 @@ def secrets() -> FakeSecrets:
 
 
 def images() -> FakeImages:
-    """v1 is there, with a tag and a label; v2 is gone."""
+    """Return images: v1 exists with a tag and a label, v2 was deleted."""
     fake = FakeImages()
     fake.missing.add(image("v2"))
     fake.labels[image("v1")] = {"revision": "abc"}
@@ -137,7 +137,7 @@ def stacks() -> FakeStacks:
 
 
 def targets() -> FakeTargetGroups:
-    """The group of the service is in use, another one is not."""
+    """Return target groups: the service uses its group, and another group is unused."""
     fake = FakeTargetGroups(services())
     fake.others = (f"{TARGET_GROUP}-other",)
     fake.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
@@ -165,7 +165,7 @@ def notifications() -> FakeNotifications:
 
 
 def in_flight(fake: Any) -> None:
-    """A deployment of the second release has begun."""
+    """Begin a deployment of the second release."""
     fake.update(WEB, definition_arn=SECOND)
 
 

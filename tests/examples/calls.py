@@ -1,4 +1,4 @@
-"""Example calls of a port, one for each method, and how to tell whether two of them went differently."""
+"""Example calls of a port, one for each method, and a comparison of the results of two calls."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ _OURS = ("fake", "example")  # modules whose objects have state of their own
 
 @dataclass(frozen=True)
 class FromFake:
-    """A value that only the fake knows, once it stands as the example needs it."""
+    """Value that is read from the fake after `arrange`."""
 
     read: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class EachOf:
-    """Several other values, each of which must make a difference."""
+    """Alternative values, each of which must change the result of the call."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A call that succeeds, and for each argument another value with which the call goes differently.
+    """Call that succeeds, and for each argument another value that changes the result.
 
     `arrange` brings the fake into the state that the call needs.
     """
@@ -38,13 +38,13 @@ class Example:
     arrange: Callable[[Any], object] = lambda _: None
 
     def of(self, argument: str) -> tuple[Any, ...]:
-        """The other values of an argument."""
+        """List the alternative values of an argument."""
         alternatives = self.instead[argument]
         return alternatives.values if isinstance(alternatives, EachOf) else (alternatives,)
 
 
 def record_call(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
-    """Make the call on a new fake: its answer or its error, and the state that it left."""
+    """Make the call on a new fake, and return its answer or error with the state of the fake."""
     fake = make()
     example.arrange(fake)
     arguments = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
@@ -57,7 +57,7 @@ def record_call(make: Callable[[], Any], method: str, example: Example, **instea
 
 
 def is_indifferent_to(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
-    """The other values of an argument with which the call goes as without them."""
+    """List the alternative values of an argument that do not change the result of the call."""
     usual_outcome = record_call(make, method, example)
     return [
         alternative
@@ -67,7 +67,7 @@ def is_indifferent_to(make: Callable[[], Any], method: str, example: Example, ar
 
 
 def shown(value: Any, visited: tuple[int, ...] = ()) -> Any:
-    """Whatever can be told of a value, as plain data; secrets too, and a fake by its state."""
+    """Convert a value to plain data, secrets included; a fake is represented by its state."""
     if id(value) in visited:
         return "…"
     visited = (*visited, id(value))

@@ -25,7 +25,7 @@ COLUMN = Column(type="text", nullable=True, has_default=False)
 
 
 def neon() -> FakeNeon:
-    """Branch `main` has a child with a compute and one without; each was written to, and nothing goes on."""
+    """Return a project: `main` has rows, a child with a compute and a child without; no operation runs."""
     fake = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
     fake.write(MAIN, 0)
     for branch in (STAGING, COPY):
@@ -39,7 +39,7 @@ def neon() -> FakeNeon:
 
 
 def sql() -> FakeSql:
-    """A client is connected to main, whose rows, tables and journal are not those of the copy."""
+    """Return SQL with a client on `main`, whose rows, tables and journal differ from those of the copy."""
     fake = FakeSql(neon())
     fake._neon.write(MAIN, 1)
     fake._neon.write(MAIN, 2)
@@ -82,7 +82,7 @@ SEQUENCE = SequenceValue(database="app", schema_name="public", name="written_row
 
 
 def restarted(fake: Any) -> None:
-    """The operations of the example are the first that the test sees."""
+    """Settle the earlier operations, so that the test sees only those of the example."""
     restarting(fake)
     fake.settle()
 

@@ -65,7 +65,7 @@ def _changed(model: Any, **changes: Any) -> Any:
 
 
 def ledger() -> FakeLedger:
-    """One rollback has acted and holds the lease, another one is open; of the releases v1 is promoted."""
+    """Return a ledger: one rollback has acted and holds the lease, another is open, and v1 is promoted."""
     fake = FakeLedger()
     fake.create(ACTED)
     fake.create(OPEN)
@@ -90,7 +90,7 @@ def _of_service() -> Example:
 
 
 def _moved_on(**changes: Any) -> FromFake:
-    """A document as it is stored, changed."""
+    """Return the stored document with changes."""
     return FromFake(lambda made: made.read(SERVICE, ID).evolve(**changes))
 
 

@@ -1,4 +1,4 @@
-"""A Neon project in memory; the contract tests hold it to the same promises as the client on the local Neon."""
+"""A Neon project in memory; the same contract tests run against the fake and the client on the local Neon."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -61,7 +61,7 @@ class FakeNeon(NeonState):
         return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{host}/{database}")
 
     def addresses(self, branch_id: str) -> Iterator[SecretStr]:
-        """All on the direct host: a pooler hides the sessions that we ask for."""
+        """Return all addresses on the direct host: a pooler would hide the sessions."""
         if self.endpoints(branch_id):
             for database in self.known_databases:
                 yield from (self.connection_uri(branch_id, database, role) for role in self.roles)

@@ -1,4 +1,4 @@
-"""State of the fake Neon: branches with their data, computes, operations, and faults to come."""
+"""State of the fake Neon: branches with their data, computes, operations and injected faults."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ _TIMELINES = itertools.count(1)  # each restore gives a branch another one
 
 @dataclass(frozen=True)
 class MigratedState:
-    """Return the database's content after a migration, as SQL reads it."""
+    """Content of the database after a migration, as SQL reads it."""
 
     tables: LiveSchema
     journal: tuple[Migration, ...] | None
@@ -49,7 +49,7 @@ class MigratedState:
 
 @dataclass
 class Log:
-    """A branch's history since it was made or restored; entries are (lsn, time, row or migrated state)."""
+    """History of a branch since its creation or restore; entries are (lsn, time, row or migrated state)."""
 
     begin: int = 100
     start: tuple[object, ...] = ()
@@ -70,7 +70,7 @@ class Log:
 
 
 class NeonState:
-    """Work is done at once; an operation is finished after `looks` looks at it, and locks the project until then."""
+    """Changes apply at once; an operation locks the project until `looks` reads have described it."""
 
     def __init__(self, clock: FakeClock, looks: int = 1) -> None:
         self.looks = looks
@@ -112,14 +112,14 @@ class NeonState:
         return states[-1] if states else MigratedState(LiveSchema(tables={}), None)
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
-        """The head, and the database's clock."""
+        """Return the head of the log and the database's clock."""
         self._clock.pass_time(milliseconds=10)
         now = self._clock.now()
         self._clock.pass_time(milliseconds=10)
         return Lsn(self._logs[branch_id].head), now
 
     def timeline(self, branch_id: str) -> str:
-        """Answer of `SHOW neon.timeline_id`."""
+        """Return the answer of `SHOW neon.timeline_id`."""
         return self._logs[branch_id].timeline
 
     def restrict(self, branch_id: str, action: str, reason: str) -> None:
@@ -132,7 +132,7 @@ class NeonState:
 
     @contextmanager
     def hold_operations(self) -> Iterator[None]:
-        """Nothing is finished meanwhile."""
+        """Keep all operations unfinished."""
         self._is_paused = True
         yield
         self._is_paused = False
@@ -141,11 +141,11 @@ class NeonState:
         self._failing.append(action)
 
     def lose_next(self, call: str) -> None:
-        """The next such call is carried out, and its answer lost."""
+        """Carry the next such call out and lose its answer."""
         self._lost.append(call)
 
     def refuse_next(self, call: str, error: ExternalServiceError) -> None:
-        """The next such call is not carried out."""
+        """Refuse the next such call."""
         self._refusing.append((call, error))
 
     def project(self) -> Project:
@@ -156,7 +156,7 @@ class NeonState:
         )
 
     def _do(self, call: str, work: Callable[[], _Result]) -> _Result:
-        """Carry a change out as Neon would, or not, as was ordered."""
+        """Carry a change out as Neon does, or inject the fault that the test ordered."""
         self.calls.append(call)
         for refusal in self._refusing:
             if refusal[0] == call:
@@ -206,7 +206,7 @@ class NeonState:
     def _refuse_expiry(
         self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
     ) -> None:
-        """Neon documentation, "Branch expiration", requirements and restrictions."""
+        """Refuse an expiry as Neon does (documentation, "Branch expiration", requirements and restrictions)."""
         if self.expiry_refusal is not None:
             raise RequestRefused(self.expiry_refusal)
         if not self._clock.now() < at <= self._clock.now() + timedelta(days=30):
@@ -215,13 +215,13 @@ class NeonState:
             raise RequestRefused("a branch that is protected, the default, or has children can't expire")
 
     def _require_protected_branch_quota(self) -> None:
-        """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
+        """Check the limit of Neon's documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
         if sum(branch.protected for branch in self._branches.values()) >= self.protected_branch_limit:
             raise RequestRefused("protected branches limit exceeded")
 
     @staticmethod
     def _refuse_child_of(parent: Branch) -> None:
-        """The same page: no children are made of a branch that expires."""
+        """Refuse a child of a branch that expires (Neon documentation, "Branch expiration")."""
         if parent.expires_at is not None:
             raise RequestRefused(f"{parent.name} expires: it can't have children")
 
@@ -297,7 +297,7 @@ class NeonState:
         self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
 
     def _end_by_themselves(self) -> None:
-        """Operations end though nobody looks at them; `hold_operations` ones do not."""
+        """End operations that were never read, unless `hold_operations` holds them."""
         for operation in [] if self._is_paused else self._unfinished():
             if self._clock.now() - operation.created_at > _END_UNSEEN_AFTER:
                 self._end(operation)

@@ -1,4 +1,4 @@
-"""SQL on the fake Neon's branches: what is in them is what was written there; the rest is set by the test."""
+"""SQL on the fake Neon's branches: rows come from the fake Neon, all other answers from the test."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ TABLE, COLUMNS = "public.written", ("row",)
 
 
 class FakeSql:
-    """Sessions, schema and journal are those of a branch by its id.
+    """Answers of Postgres by branch id: sessions, schema and journal.
 
     A compute that stops ends its sessions; programs in `comes_back`, by their application, connect again.
     """
@@ -38,7 +38,7 @@ class FakeSql:
 
     @contextmanager
     def connected(self, branch_id: str, role: str, application: str) -> Iterator[None]:
-        """A client of the application."""
+        """Return a session of the application's client."""
         session = ClientSession(pid=1, role=role, application=application, state="idle")
         self.sessions.setdefault(branch_id, []).append(session)
         yield
@@ -107,7 +107,7 @@ class FakeSql:
         yield from (RowDigest(row, f"[{row}]" if row_query.key else "", _digest(row, row_query)) for row in rows)
 
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
-        """One that gives out the rows' numbers."""
+        """Return the one sequence, which numbers the rows."""
         branch = self._known(address, database)
         last_value = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
         name = "written_row_seq"
@@ -136,7 +136,7 @@ class FakeSql:
         return self._branch(address)
 
     def _branch(self, address: SecretStr) -> str:
-        """The branch behind an address. `asleep` times it wakes up first; all of an address must be right."""
+        """Return the branch of an address, which must match; the first `asleep` calls only wake the compute."""
         if self.asleep:
             self.asleep -= 1
             raise Unreachable("the compute is waking up")
@@ -155,7 +155,7 @@ class FakeSql:
 
 
 def _database_of(address: SecretStr) -> str:
-    """The only one that the fake has on a branch."""
+    """Return the only database that the fake has on a branch."""
     return address.get_secret_value().rpartition("/")[2]
 
 

@@ -27,7 +27,7 @@ class SimulatedDeployment(DeployedStack):
 
 @dataclass
 class Terminal:
-    """Types a command, and keeps its output in `said`."""
+    """Run a command, and store its output in `said`."""
 
     simulation: Simulation
     capsys: pytest.CaptureFixture[str]

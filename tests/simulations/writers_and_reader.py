@@ -67,7 +67,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         return self.ports.settings.service(REPORTS)
 
     def reports_deployments(self) -> list[dict[str, Any]]:
-        """Arguments of the reader's UpdateService calls."""
+        """List the arguments of the reader's UpdateService calls."""
         return [arguments for name, arguments in self.reports.calls if name == "update"]
 
     def pass_time(self, **duration: float) -> None:

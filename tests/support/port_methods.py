@@ -28,7 +28,7 @@ PORTS = _load_ports()  # name → protocol; `Ledger` is the sum of the other por
 
 
 def methods(port: type) -> dict[str, Any]:
-    """Name → method of a port, methods of its base ports too."""
+    """Map each name to the method of a port or of its base ports."""
     functions: dict[str, Any] = {}
     for base in reversed(port.__mro__):
         if getattr(base, "_is_protocol", False) and base is not Protocol:
@@ -41,10 +41,10 @@ def methods(port: type) -> dict[str, Any]:
 
 
 def access_of(method: object) -> Access | None:
-    """The access that a method is marked with; None: it has no marker."""
+    """Return the access marker of a method, or None without a marker."""
     return getattr(method, MARK, None)
 
 
 def parameters(method: Any) -> dict[str, inspect.Parameter]:
-    """Name → parameter of a method, without `self`."""
+    """Map each name to the parameter of a method, without `self`."""
     return {name: p for name, p in inspect.signature(method).parameters.items() if name != "self"}

@@ -33,7 +33,7 @@ NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")
 
 
 def sweep_for(simulation: Simulation, minutes: int) -> list[str]:
-    """Run the janitor every five minutes, and to their ends the executions that it starts; return their names."""
+    """Run the janitor every five minutes and each execution that the janitor starts; return their names."""
     names = []
     for _ in range(minutes // 5):
         simulation.pass_time(minutes=5)
@@ -338,7 +338,7 @@ class TestAlarmOfAnotherTargetGroup:
         assert "update" in simulation.changes()
 
     def roll_back_by_hand(self, *in_alarm: str) -> Any:
-        """Roll back by hand while these alarms are in ALARM and stay there."""
+        """Start a rollback as an operator while these alarms stay in ALARM."""
         simulation = self.outage(*in_alarm)
         simulation.healthy_versions.clear()
         return simulation, simulation.run({})

@@ -57,7 +57,7 @@ class MeasuringLedger:
 
 
 def run_input(simulation: Simulation, execution_input: object) -> Rollback | None:
-    """Run an input to its end, and hold its reports to printable text and its document to DynamoDB's limit.
+    """Run an input to its end, and check that reports are printable and the document fits into DynamoDB.
 
     Returns:
         The concluded rollback, or None if the input was refused.
@@ -194,7 +194,7 @@ def test_any_event_becomes_a_rollback_or_is_refused(kind: str, changes: list[tup
 
 
 def ship_version(version: str) -> Simulation:
-    """Run a release that gives itself this version; v1 is promoted."""
+    """Run a release with this version; v1 is promoted."""
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     task_definition = definition("v2")

@@ -45,7 +45,7 @@ def abort_at_the_fence(simulation: DatabaseSimulation) -> Rollback:
 
 
 def run_janitor(simulation: Simulation, days: float, every_minutes: int = 5) -> None:
-    """Run the janitor at this interval, and to their ends the executions that it starts."""
+    """Run the janitor at this interval, and each execution that the janitor starts."""
     for _ in range(round(days * 24 * 60 / every_minutes)):
         simulation.clock.pass_time(minutes=every_minutes)
         simulation.services.tick()

@@ -116,7 +116,7 @@ def test_every_operation_without_a_paginator_is_read_by_a_token_loop() -> None:
 
 
 class Answers:
-    """Operation that returns the given pages and remembers the tokens of its calls."""
+    """Operation that returns these pages and records the tokens of its calls."""
 
     def __init__(self, *pages: dict[str, Any]) -> None:
         self.pages, self.tokens = list(pages), list[str | None]()

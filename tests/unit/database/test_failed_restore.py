@@ -1,4 +1,4 @@
-"""A restore that failed or was taken over half way: the operator's ways on, and the acts that stay forbidden."""
+"""Restore that failed or was taken over after the overwrite: possible and forbidden actions of an operator."""
 
 from datetime import timedelta
 

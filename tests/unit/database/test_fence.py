@@ -1,4 +1,4 @@
-"""The fence around a branch: every writer is stopped, and an unknown one is found (rule 8: no process can write)."""
+"""The fence around a branch: every writer is stopped, and an unknown writer is named (rule 8: no process can write)."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A release whose migration breaks the last known good: the rollback is refused, or the database goes back too."""
+"""A release whose migration breaks the last known good: the rollback is refused, or rolls the database back too."""
 
 from datetime import timedelta
 
@@ -221,7 +221,7 @@ def test_an_operator_names_the_time_to_which_the_database_goes_back() -> None:
 
 
 def test_a_restore_keeps_the_rows_written_before_the_first_release_that_breaks_the_target() -> None:
-    """v2 only added a column, the service alone went back, v1 wrote on, and v3 then dropped the column."""
+    """v2 only added a column; after a service rollback v1 wrote more rows, and v3 then dropped the column."""
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
     simulation.ship_v3()
     rollback = simulation.read(simulation.run(FULL))
@@ -297,7 +297,7 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
     assert rollback.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
 
 
-def test_a_migration_that_a_container_may_have_run_since_the_last_observation_counts_as_applied() -> None:
+def test_a_migration_that_a_container_may_have_run_since_the_last_observation_refuses_the_rollback() -> None:
     """ECS reported only the start of the failed deployment, and the observation was before the container migrated."""
     simulation = DatabaseSimulation(REFUSING)
     target_schema = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)

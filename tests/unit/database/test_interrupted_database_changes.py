@@ -1,4 +1,4 @@
-"""Interplay of two parts of a rollback of data, each of which is correct by itself."""
+"""Database changes that an abort, a crash, a lost answer or an outage interrupts."""
 
 from datetime import timedelta
 from typing import NoReturn

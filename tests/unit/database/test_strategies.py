@@ -82,8 +82,8 @@ def test_a_failed_down_migration_leaves_no_task_running_on_half_changed_data() -
     assert f"perhaps: {DROPS.tag}" in simulation.pages()[0]
 
 
-def test_a_migration_applied_after_the_last_observation_refuses_the_down_migrations() -> None:
-    """The plan names the observed migrations: one stepped down below another leads to no release's schema."""
+def test_a_migration_applied_after_the_last_observation_suppresses_the_rollback_until_a_recheck() -> None:
+    """The plan names the observed migrations: a down-migration below a later migration leads to no release's schema."""
     migration = with_way_down(ADDITIVE)
     simulation = stepping_simulation(migration)
     later_migration = migration.model_copy(update={"tag": "0002_more", "created_at": 3000, "hash": f"{9:064x}"})

@@ -1,4 +1,4 @@
-"""Checks ahead of need that the alarms watch this service, and no other."""
+"""Readiness checks that the alarms watch this service and no other service."""
 
 from datetime import timedelta
 from typing import Any
@@ -65,7 +65,7 @@ def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
 
 
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
-    """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
+    """Shared is the default for an existing service; the load balancer answers 504 for a target that hangs."""
     simulation = add_service_to_load_balancer(start_simulation(), True)
     simulation.ports.target_groups.others = ()  # type: ignore[attr-defined]
     result = check(simulation, "load-balancer-is-exclusive")

@@ -109,7 +109,7 @@ INDEX = {
 
 @contextmanager
 def registry(*answers: tuple[str, Any], blob: bytes = BLOB) -> Iterator[EcrImages]:
-    """ECR with these answers alone, and S3 with the blob."""
+    """Stub ECR with these answers alone, and S3 with the blob."""
     client = boto3.client("ecr", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
     with Stubber(client) as stub:
         for operation, answer in answers:

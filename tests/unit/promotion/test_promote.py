@@ -20,7 +20,7 @@ COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 
 
 def simulation_with_new_release(**parts: Any) -> tuple[Simulation, PromotionCursor]:
-    """v2 has just been recorded; its alarms are OK, and it serves requests."""
+    """Return a simulation in which v2 was just recorded, its alarms are OK and v2 serves requests."""
     simulation = start_simulation(**parts)
     simulation.alarms.recover(DEGRADED)
     return simulation, record_deployment(COMPLETED, simulation.ports)

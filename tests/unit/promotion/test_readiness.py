@@ -1,4 +1,4 @@
-"""Rollback readiness: obstacles to a rollback, found ahead of need; and drift."""
+"""Rollback readiness: obstacles to a rollback, found in advance; and drift."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -71,7 +71,7 @@ def test_readiness_describes_the_rollback_from_the_running_release() -> None:
 
 
 def with_secret(simulation: Simulation, arn: str) -> None:
-    """The registered target refers to this secret."""
+    """Let the registered target refer to this secret."""
     target = prepare_standing_plan(SERVICE, simulation.ports).targets[0].definition_arn
     container = simulation.services._definitions[target]["containerDefinitions"][0]
     container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]

@@ -1,4 +1,4 @@
-"""The commands of a page: all exist, and none starts a release on data that it can't work with."""
+"""Commands of a page: all exist, and none starts a release on incompatible data."""
 
 import shlex
 from datetime import timedelta
@@ -23,7 +23,7 @@ STARTS = ("--type emergency", "update-service")
 
 
 def commands_in(page: str) -> list[str]:
-    """Commands under "Next" and in the text."""
+    """List the commands under "Next" and in the text."""
     return [line.strip() for line in page.splitlines() if line.lstrip().startswith("rollback ") and line[0] == " "]
 
 
@@ -140,7 +140,7 @@ def test_a_page_about_a_service_alone_offers_the_emergency_start() -> None:
 
 
 def test_the_last_command_names_the_family_that_was_deployed_for_this_service() -> None:
-    """The team's own family may look like one of ours: the name alone does not tell who registered it."""
+    """The team's own family may look like one of ours: the name alone does not show who registered the definition."""
     simulation = Simulation()
     deployed_family, service = "web-rollback", simulation.service_settings
     for version, hours_ago in (("v1", 48), ("v2", 1)):

@@ -1,4 +1,4 @@
-"""The report's condition of a database that did not go back as planned."""
+"""The report's condition of a database that was not rolled back as planned."""
 
 from support.builders import NOW, release, rollback
 

@@ -1,4 +1,4 @@
-"""Attribution of differences to migrations: a name that only looks alike is no evidence to overwrite data."""
+"""Attribution of differences to migrations: a similar name is no evidence that justifies an overwrite."""
 
 import pytest
 
@@ -20,7 +20,7 @@ BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 
 def judge_migration(
     recorded_schema: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
 ) -> SchemaVerdict:
-    """The verdict after one more migration of that class."""
+    """Judge the schema after an additional migration with this impact."""
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
     target = ReleaseSchema(journal=(BEFORE,), recorded_schema=LiveSchema(tables=recorded_schema, partitions={}))
     return judge_schema(target, LiveSchema(tables=live, partitions={}), (BEFORE, SINCE), (shipped,))

@@ -60,7 +60,7 @@ FIRST = migration(1)
 def judge_second_migration(
     since: MigrationImpact | None, structure: Compatibility | None, *, recorded: bool = True, has_down: bool = False
 ) -> SchemaVerdict:
-    """The verdict on a target that ran with the first migration, after one more.
+    """Judge a target that ran with the first migration, after an additional migration.
 
     Args:
         since: class of the migration applied since; None: none was applied.

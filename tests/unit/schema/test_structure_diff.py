@@ -1,4 +1,4 @@
-"""Each kind of difference between two structures: its effect on the release, its words, and the object it is about."""
+"""Each kind of difference between two structures: effect on the release, text and object."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def column(**changes: Any) -> Column:
 
 
 def table(**columns: Column) -> LiveSchema:
-    """A table `public.t` with these columns, and `id`."""
+    """Build a schema with a table `public.t` of these columns and `id`."""
     return LiveSchema(tables={T: {"id": TEXT, **columns}}, partitions={})
 
 

@@ -71,7 +71,7 @@ _CONSTRAINTS = st.builds(
 
 @st.composite
 def _schemas(draw: st.DrawFn) -> LiveSchema:
-    """A schema whose constraints are on existing columns only, as in a database."""
+    """Draw a schema whose constraints are on existing columns only, as in a database."""
     tables = draw(_TABLES)
     constraints = {
         table: tuple(

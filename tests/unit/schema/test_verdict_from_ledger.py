@@ -1,4 +1,4 @@
-"""Plain SQL files of another service that writes to the branch: the release ran with those from before it."""
+"""Verdict from the ledger: plain SQL files of another writer count if they came after the release."""
 
 from datetime import timedelta
 

@@ -51,7 +51,7 @@ def fail_every_new_deployment(simulation: Simulation) -> None:
     simulation.services.behaviours[simulation.arns["v2"]] = "healthy"
 
 
-def test_a_target_that_runs_and_serves_nothing_escalates_and_a_page_says_that_a_dependency_may_be_down() -> None:
+def test_a_target_that_serves_while_a_dependency_is_down_does_not_escalate_and_a_page_names_the_alarm() -> None:
     simulation = start_simulation(healthy_versions=set())
     rollback = simulation.run()
     assert rollback.outcome is Outcome.FAILED

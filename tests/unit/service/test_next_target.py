@@ -49,7 +49,7 @@ def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
 
 
 def simulation_with_two_promoted(**parts: object) -> Simulation:
-    """v0 and v1 are promoted, v2 is bad and runs."""
+    """Return a simulation in which v0 and v1 are promoted and the bad v2 runs."""
     simulation = Simulation(**parts)  # type: ignore[arg-type]
     simulation.ship("v0", PROMOTED, hours_ago=96)
     simulation.ship("v1", PROMOTED, hours_ago=48)

@@ -49,7 +49,7 @@ def deployment_event(name: str, arn: str = ECS_SERVICE_ARN) -> dict[str, Any]:
 
 @dataclass
 class Desk:
-    """A fresh simulation."""
+    """Fake ports that admit execution inputs at `NOW`."""
 
     ledger: FakeLedger = field(default_factory=FakeLedger)
     alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED, OUTAGE))

@@ -23,7 +23,7 @@ LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 
 def simulation_with_standing_plan(**parts: Any) -> Simulation:
-    """v1 is promoted and in the standing plan, v2 runs."""
+    """Return a simulation in which v1 is promoted and in the standing plan, and v2 runs."""
     simulation = start_simulation(**parts)
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.services.calls.clear()

@@ -31,7 +31,7 @@ def schema_check(simulation: Simulation, rollback: Rollback) -> Check:
 
 
 def simulation_with_dropped_column(**parts: Any) -> MigrationSimulation:
-    """v2's migration has dropped a column that v1 reads."""
+    """Return a simulation in which v2's migration dropped a column that v1 reads."""
     return make_simulation(users("id"), DROPS, **parts)
 
 

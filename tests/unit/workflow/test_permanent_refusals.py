@@ -69,7 +69,7 @@ TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [
 
 
 def two_hours_later(simulation: Simulation) -> None:
-    """Sweep after two hours, and run what the janitor starts to its end."""
+    """Sweep after two hours, and run each execution that the janitor starts."""
     for number in range(24):
         simulation.pass_time(minutes=5)
         with suppress(CallRefused):  # a call that the janitor itself is denied fails its function, which has an alarm

@@ -18,7 +18,7 @@ from rollback.workflow.runner import run_step
 
 
 def conclude_full_rollback(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
-    """Service and database are back, and the rollback is concluded."""
+    """Roll service and database back until the rollback is concluded."""
     simulation = DatabaseSimulation(**database)
     return simulation, simulation.run_until(simulation.admit(), Step.DATA_LOSS)
 

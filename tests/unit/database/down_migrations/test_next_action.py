@@ -1,4 +1,4 @@
-"""The next move of down-migrations: newest first, each once, and stopped before the change is given up."""
+"""The next move of down-migrations: newest first, each once, and stopped before the change fails."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ MAIN, BACKUP = branch("br-main", "main"), branch("br-backup", "rollback-backup-1
 
 
 def run(tag: str, **changes: Any) -> CommandRun:
-    """A run that succeeded, by default."""
+    """Build a run, by default a successful one."""
     fields = {"name": tag, "arn": f"task/{tag}", "asked_at": NOW, "started": True, "ended_at": NOW, "exit_code": 0}
     return CommandRun.model_validate({**fields, **changes})
 

@@ -1,4 +1,4 @@
-"""Observations of the database ahead of need decide whether a release may go back alone."""
+"""Observations of the database decide in advance whether a service rollback is possible."""
 
 from datetime import timedelta
 from typing import Any
@@ -49,7 +49,7 @@ def restore_point(simulation: Simulation) -> Check:
 
 
 def simulation_with_one_observation() -> MigrationSimulation:
-    """v1 runs, and the database was observed once."""
+    """Return a simulation in which v1 runs and the database was observed once."""
     simulation = MigrationSimulation()
     prepare_standing_plan(SERVICE, simulation.ports)
     assert observe(simulation.ports) is not None
@@ -57,7 +57,7 @@ def simulation_with_one_observation() -> MigrationSimulation:
 
 
 def simulation_with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
-    """v2 was deployed with its migrations after that."""
+    """Return a simulation in which v2 was deployed with its migrations after the observation."""
     simulation = simulation_with_one_observation()
     simulation.deploy_release("v2", structure, *shipped)
     return simulation
@@ -158,7 +158,7 @@ def test_no_schema_is_recorded_for_a_candidate_before_its_promotion() -> None:
 
 
 def promote_v2(simulation: MigrationSimulation) -> None:
-    """v2 bakes and is promoted."""
+    """Let v2 bake and be promoted."""
     cursor = record_deployment(COMPLETED, simulation.ports)
     simulation.pass_time(minutes=16)
     assert "is promoted" in judge_bake(cursor, simulation.ports).summary

@@ -40,7 +40,7 @@ def recorded_points(simulation: Simulation) -> tuple[RecordedPoint, ...]:
 
 
 def simulation_with_deployment_in_flight() -> MigrationSimulation:
-    """v2 has just begun."""
+    """Return a simulation in which the deployment of v2 has just begun."""
     simulation = MigrationSimulation()
     simulation.pass_time(minutes=5)
     simulation.start_versioned_deployment("v2")
@@ -129,7 +129,7 @@ def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_ag
 
 
 def test_a_release_that_ran_before_gets_no_second_restore_point() -> None:
-    """ECS going back by itself, or a team deploying v1 again."""
+    """ECS rolls back, or the team deploys v1 again."""
     simulation = simulation_with_deployment_in_flight()
     simulation.deliver_event(BEGAN)
     simulation.pass_time(minutes=5)
@@ -239,7 +239,7 @@ def test_neither_neon_nor_postgres_is_called_between_observations() -> None:
 
 
 def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
-    """Its event was lost; or its tasks migrate as they start."""
+    """The event of the deployment may be lost, or its tasks migrate when they start."""
     simulation = MigrationSimulation()
     observe(simulation.ports)
     simulation.pass_time(minutes=5)

@@ -59,7 +59,7 @@ def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it()
 
 
 def roll_back_and_deploy_again(simulation: DatabaseSimulation) -> str:
-    """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
+    """Roll back fully from v2 to v1, deploy v2 again without a checkpoint, and return the rollback's id."""
     rollback = simulation.read(simulation.run(FULL))
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
@@ -158,7 +158,7 @@ def test_a_timeline_that_postgres_refuses_to_show_is_no_proof() -> None:
 
 
 def test_a_branch_that_an_operator_restored_before_the_fence_is_not_changed() -> None:
-    """A restore by hand need not show in `last_reset_at`: whether a self-restore sets it is not documented."""
+    """A restore by an operator may not show in `last_reset_at`: whether a self-restore sets it is not documented."""
     restore = RestoreScenario()
     restore.point = RestorePoint(at=restore.point.at, timeline=restore.neon.timeline(restore.branch_id))
     restore.run_round()

@@ -73,7 +73,7 @@ class Environment(DatabaseSimulation):
         self.replace(neon=Unwilling(self.neon, refuse))
 
     def state(self) -> dict[str, object]:
-        """The state that a refusal must leave as it was."""
+        """Return the state that a refusal must not change."""
         leases = (SERVICE, self.database.branch_key(self.given.get("pr")))
         return {
             "branches": sorted((b.id, b.name, b.parent_id, b.protected, b.last_reset_at) for b in self.neon.branches()),
@@ -147,7 +147,7 @@ ALL: tuple[type[Environment], ...] = (*FENCED, Recreated, Deleted)
 
 @dataclass(frozen=True)
 class Cause:
-    """An obstacle, and the words of its refusal: the cause and the next step."""
+    """Obstacle, with the texts of its refusal: the cause and the next step."""
 
     name: str
     arrange: Callable[[Environment], None]
@@ -321,7 +321,7 @@ def test_a_preview_is_reset_by_default_and_keeps_its_address() -> None:
 
 
 class Failing:
-    """Neon's calls count from the moment that the branch is un-protected. Call `at` fails, or all of its kind."""
+    """Fail call `at`, counted from the removal of protection, once or with all later calls of its kind."""
 
     def __init__(
         self, simulation: Environment, at: int = 0, error: Exception | None = None, *, for_ever: bool = False

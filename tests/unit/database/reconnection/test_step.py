@@ -60,7 +60,7 @@ def test_writers_stopped_at_zero_have_new_connections_and_start_before_verificat
 
 
 def test_a_starting_writer_s_lease_is_held_until_its_tasks_run() -> None:
-    """Else its own outage alarm, red by our doing, would begin a rollback of it at that moment."""
+    """Without the lease, the outage alarm that our fence caused would start a rollback of the writer."""
     simulation = WritersAndReaderSimulation()
     rollback = simulation.run_until(simulation.admit(FULL), Step.RECONNECT)
     simulation.worker.behaviours[simulation.worker.describe(simulation.worker_settings).primary.definition_arn] = (
@@ -115,7 +115,7 @@ def test_a_reader_s_lease_is_released_at_the_end_of_its_turn() -> None:
 
 
 def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_succeeds() -> None:
-    """ECS's breaker keeps its old tasks: they have connections to data that is gone."""
+    """ECS's circuit breaker keeps the old tasks, whose connections use the overwritten data."""
     simulation = WritersAndReaderSimulation()
     simulation.reports.behaviours[simulation.reports.describe(simulation.reports_settings).primary.definition_arn] = (
         "crashing"
@@ -132,7 +132,7 @@ def test_a_reader_whose_new_tasks_fail_is_reported_and_the_restore_succeeds() ->
 
 @pytest.mark.parametrize("with_id", [True, False])
 def test_a_readers_failed_deployment_that_a_rollback_requested_triggers_no_rollback(with_id: bool) -> None:
-    """Rule 5, also once the lease is given back: ECS's event comes late, or is looked at again."""
+    """Rule 5, also after the release of the lease: ECS's event may be late or rechecked."""
     simulation = WritersAndReaderSimulation()
     simulation.reports.behaviours[simulation.reports.describe(simulation.reports_settings).primary.definition_arn] = (
         "crashing"
@@ -154,7 +154,7 @@ def test_a_readers_failed_deployment_that_a_rollback_requested_triggers_no_rollb
     assert failure_rollback.recheck_at is None, "it is no reason to look again either"
 
 
-def test_a_later_failed_deployment_by_the_team_triggers_a_rollback() -> None:
+def test_a_later_failed_deployment_of_a_reader_by_the_team_passes_the_check() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.run(FULL)
     simulation.pass_time(minutes=5)
@@ -326,7 +326,7 @@ def test_verification_waits_for_an_endpoint_that_recovers_in_time() -> None:
 
 @pytest.mark.parametrize("ages", [{}, {"reports": 7200.0}, {"another": 0.1}], ids=["none", "an old one", "another's"])
 def test_an_unobserved_session_neither_proves_nor_refutes_a_connection(ages: dict[str, float]) -> None:
-    """Behind a pooler, and while nobody asks anything, there may be none: absence is no evidence."""
+    """A pooler or an idle service may have no session: absence is no evidence."""
     simulation = WritersAndReaderSimulation()
     simulation.connect(REPORTS, application_name="reports")
     simulation.sql.ages[BRANCH] = ages
@@ -355,7 +355,7 @@ def test_a_plan_names_the_services_to_reconnect_beginning_with_its_own_service()
 
 
 def test_a_record_of_an_older_version_skips_reconnect() -> None:
-    """Its state machine has none either: an execution keeps the definition that it began with."""
+    """The old state machine has no such step: an execution keeps the definition of its start."""
     simulation = WritersAndReaderSimulation()
     rollback = simulation.run_until(simulation.admit(FULL), Step.DATABASE)
     assert rollback.plan is not None

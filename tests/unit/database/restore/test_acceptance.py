@@ -21,7 +21,7 @@ from rollback.resources.database.neon import Branch
 
 
 def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
-    """No document says that a restore of a branch to its own past sets `last_reset_at`."""
+    """Remove `last_reset_at`: no documentation says that a restore of a branch to its own past sets this field."""
     real = restore.neon._update
 
     def update(branch_id: str, **changes: Any) -> None:
@@ -113,35 +113,66 @@ def requested_restore(branch_before: Branch, **changes: Any) -> RestoreProgress:
 
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
-OF_ROOT, OF_CHILD = branch("backup"), branch("backup", parent_id="br-main")
-A_PERSONS, A_PERSONS_OF_CHILD = branch("backup", parent_id="br-main"), branch("backup", parent_id="br-staging")
+BACKUP_OF_ROOT, BACKUP_OF_CHILD = branch("backup"), branch("backup", parent_id="br-main")
+OPERATORS_CHILD, OPERATORS_CHILD_OF_CHILD = (
+    branch("backup", parent_id="br-main"),
+    branch("backup", parent_id="br-staging"),
+)
 RESET = {"last_reset_at": NOW}
 
 TABLE = (
-    ("the backup of a root is a root, which nobody else can make", requested_restore(ROOT), ROOT, OF_ROOT, False, True),
-    ("a person's child of a root", requested_restore(ROOT), ROOT, A_PERSONS, False, False),
     (
-        "a person's child, though the answer came",
+        "the backup of a root is a root, which only a restore can create",
+        requested_restore(ROOT),
+        ROOT,
+        BACKUP_OF_ROOT,
+        False,
+        True,
+    ),
+    ("an operator's child of a root", requested_restore(ROOT), ROOT, OPERATORS_CHILD, False, False),
+    (
+        "an operator's child although Neon answered",
         requested_restore(ROOT, restore_answered_at=NOW),
         ROOT,
-        A_PERSONS,
+        OPERATORS_CHILD,
         False,
         False,
     ),
     ("no backup", requested_restore(ROOT), branch("main", **RESET), None, True, False),
-    ("nothing was asked for", requested_restore(ROOT, data_change_announced_at=None), ROOT, OF_ROOT, True, False),
-    ("a child's backup alone may be a person's", requested_restore(CHILD), CHILD, OF_CHILD, False, False),
-    ("with the answer", requested_restore(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
     (
-        "with last_reset_at",
-        requested_restore(CHILD),
-        branch("staging", parent_id="br-main", **RESET),
-        OF_CHILD,
+        "no restore was requested",
+        requested_restore(ROOT, data_change_announced_at=None),
+        ROOT,
+        BACKUP_OF_ROOT,
+        True,
+        False,
+    ),
+    ("a child's backup alone may be an operator's", requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, False, False),
+    (
+        "a child's backup and Neon's answer",
+        requested_restore(CHILD, restore_answered_at=NOW),
+        CHILD,
+        BACKUP_OF_CHILD,
         False,
         True,
     ),
-    ("with operations", requested_restore(CHILD), CHILD, OF_CHILD, True, True),
-    ("a person's child of a child, with operations", requested_restore(CHILD), CHILD, A_PERSONS_OF_CHILD, True, False),
+    (
+        "a child's backup and last_reset_at",
+        requested_restore(CHILD),
+        branch("staging", parent_id="br-main", **RESET),
+        BACKUP_OF_CHILD,
+        False,
+        True,
+    ),
+    ("a child's backup and operations", requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, True, True),
+    (
+        "an operator's child of a child, with operations",
+        requested_restore(CHILD),
+        CHILD,
+        OPERATORS_CHILD_OF_CHILD,
+        True,
+        False,
+    ),
 )
 
 
@@ -156,11 +187,11 @@ def test_the_backup_proves_acceptance_with_a_second_trace_if_an_operator_could_h
 
 def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:
     assert is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=False)
-    assert is_restore_request_lost(requested_restore(ROOT), ROOT, A_PERSONS, has_begun=False)
+    assert is_restore_request_lost(requested_restore(ROOT), ROOT, OPERATORS_CHILD, has_begun=False)
     assert not is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=True)
     assert not is_restore_request_lost(requested_restore(ROOT), branch("main", **RESET), None, has_begun=False)
     assert not is_restore_request_lost(requested_restore(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
-    assert not is_restore_request_lost(requested_restore(CHILD), CHILD, OF_CHILD, has_begun=False)
+    assert not is_restore_request_lost(requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, has_begun=False)
 
 
 def test_a_reset_without_last_reset_at_has_the_rows_of_the_source() -> None:

@@ -1,4 +1,4 @@
-"""Restores that Neon refuses, defers or fails, foreign changes meanwhile, and the lease (rules 3 and 9)."""
+"""Restores that Neon refuses, defers or fails, foreign changes during a restore, and the lease (rules 3 and 9)."""
 
 from datetime import timedelta
 

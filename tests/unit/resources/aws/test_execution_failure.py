@@ -1,4 +1,4 @@
-"""Why an execution failed, as people read it: one sentence, never JSON, never a stack trace."""
+"""Reason of a failed execution in reports: one sentence, never JSON, never a stack trace."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which service revision PRIMARY runs, for every status and where ECS's answers are of different moments."""
+"""Service revision of PRIMARY, for every status and for answers of ECS from different times."""
 
 from datetime import timedelta
 
@@ -66,7 +66,7 @@ def test_the_primary_revision_is_unknown_until_ecs_names_the_rollback_revision()
 
 
 def test_a_failed_deployment_beside_the_primary_shows_that_the_primary_is_not_the_target() -> None:
-    """ECS has gone back, and DescribeServiceDeployments still says IN_PROGRESS."""
+    """ECS has rolled back, and DescribeServiceDeployments still says IN_PROGRESS."""
     failed_deployment = primary("FAILED", id="ecs-svc/1", is_primary=False)
     deployments = [primary("IN_PROGRESS", created_at=LATER), failed_deployment]
     assert primary_revision(deployments, newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
@@ -88,7 +88,7 @@ def test_a_primary_that_began_after_the_newest_deployment_ended_belongs_to_an_un
     assert primary_revision([primary(created_at=LATER)], ended_deployment, {BAD}, SAME) == BAD
 
 
-def test_a_primary_with_another_definition_identifies_its_revision() -> None:
+def test_a_definition_of_only_one_revision_identifies_the_primary_revision() -> None:
     definitions = {GOOD: "d/1", BAD: "d/2"}
     for status in ("PENDING", "IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "SUCCESSFUL"):
         assert primary_revision([primary()], newest(status), {GOOD, BAD}, definitions) == GOOD

@@ -1,4 +1,4 @@
-"""AWS's access denied messages, taken apart; and the sentence that people read."""
+"""AWS's access denied messages: their parts, and the sentence of the report."""
 
 import json
 

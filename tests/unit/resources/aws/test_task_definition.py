@@ -1,4 +1,4 @@
-"""The normal form of definitions: golden answers, what changes nothing, and ledgers that were written before."""
+"""The normal form of definitions: golden answers, ignored members, and records of earlier versions."""
 
 import json
 from pathlib import Path
@@ -19,14 +19,14 @@ FORMER = "85f699c28a7be0967a178be8df8a9a81332905815e2fca602f208f7f8a873e77"
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_an_answer_of_ecs_has_the_recorded_normal_form_and_fingerprint(path: Path) -> None:
-    """A change here makes another release of every one in every ledger: see docs/ledger.md first."""
+    """A change here gives every release in every ledger another identity: see docs/ledger.md first."""
     golden = json.loads(path.read_text())
     assert normal_form(golden["answer"], golden["images"]) == golden["normal_form"]
     assert fingerprint(golden["answer"], golden["images"]) == golden["fingerprint"]
 
 
 def with_added_members(value: Any, added: dict[str, Any]) -> Any:
-    """The value with more members in each structure of it."""
+    """Add members to each structure of the value."""
     if isinstance(value, dict):
         return {**{name: with_added_members(member, added) for name, member in value.items()}, **added}
     return [with_added_members(member, added) for member in value] if isinstance(value, list) else value
@@ -116,7 +116,7 @@ def test_the_same_definition_with_another_digest_is_another_release() -> None:
     assert find_matching_release(build_identity(tagged, {"api": "repo:latest@unresolved"}), [old_release]) is None
 
 
-def test_a_sidecar_digest_known_to_one_observation_only_is_the_same_release() -> None:
+def test_a_sidecar_digest_missing_from_one_observation_is_no_other_release() -> None:
     task_definition = definition("v1")
     task_definition["containerDefinitions"].append({"name": "sidecar", "image": "proxy:1"})
     recorded_release = release("v1", fingerprint="0" * 64, images={"api": image("v1"), "sidecar": image("v9")})

@@ -104,7 +104,7 @@ def test_down_migrations_are_refused_by_a_scheduled_job_and_not_by_a_replication
 
 @pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
 def test_a_forced_rollback_reports_which_background_work_was_removed(kind: type[RestoreScenario]) -> None:
-    """Neon deletes the slots of a branch that it restores; the subscription is seen to be there still."""
+    """Neon deletes the slots of a branch that it restores; the subscription still exists."""
     scenario = kind()
     scenario.set_force()
     scenario.sql.background[scenario.branch_id] = BackgroundWork(slots=(SLOT,), subscriptions=(FROM_SHOP,))
@@ -126,7 +126,7 @@ def test_background_work_found_only_after_the_check_is_in_the_report() -> None:
     assert any("not checked: subscriptions (permission denied)" in note for note in restore.progress.notes)
 
 
-def test_a_replication_slot_that_appears_after_an_unforced_check_stops_no_service() -> None:
+def test_an_unforced_restore_with_a_replication_slot_stops_no_service() -> None:
     restore = RestoreScenario()
     restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
     assert_nothing_was_changed(restore, "Each slot's consumer loses its position")

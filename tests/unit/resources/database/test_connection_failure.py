@@ -1,4 +1,4 @@
-"""Permanent and passing failures of a connection are told apart by what Postgres and Neon's proxy say."""
+"""Messages of Postgres and Neon's proxy distinguish permanent from transient connection failures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The secret with a database's address: another address in it, and all else as it was."""
+"""Secret with a database's address: only the address is replaced."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_the_error_about_a_missing_key_does_not_show_the_secret(secret: SecretSt
     assert secret.get_secret_value() not in str(error_info.value)
 
 
-def test_a_pooled_address_is_replaced_with_a_pooled_address() -> None:
+def test_a_pooled_address_in_the_secret_is_recognised() -> None:
     assert is_pooled(POOLED, WHOLE)
     assert is_pooled(keyed_secret(POOLED), KEYED)
     assert not is_pooled(OLD, WHOLE)

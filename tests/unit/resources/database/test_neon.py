@@ -1,4 +1,4 @@
-"""How the state of a Neon project is read: positions, windows, operations."""
+"""State of a Neon project: WAL positions, restore windows, operations."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,7 +84,7 @@ def test_the_restore_window_is_the_projects_retention_and_restarts_at_a_restore(
 
 
 def test_the_margin_applies_to_the_moving_end_of_the_retention_and_not_to_the_last_restore() -> None:
-    """A hotfix minutes after a restore can go back: the history since the restore does not get shorter meanwhile."""
+    """A hotfix minutes after a restore can go back: the history since the restore does not become shorter."""
     project = Project(id="p", name="p", history_retention_seconds=86_400)
     minute, margin = timedelta(minutes=1), timedelta(minutes=10)
     window_after_restore = restore_window(project, branch(last_reset_at=NOW - 20 * minute), NOW)

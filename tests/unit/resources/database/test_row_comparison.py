@@ -1,4 +1,4 @@
-"""Two sides in one order are compared exactly, whatever is on them, and with bounded memory."""
+"""Row comparison: two sides in one order are compared exactly and with bounded memory."""
 
 from collections import Counter
 
