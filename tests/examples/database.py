@@ -19,7 +19,7 @@ from rollback.resources.database.wal_position import Lsn
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
 ROOT_ENDPOINT, COPY_ENDPOINT = "ep-2", "ep-6"
-EARLY = Lsn(110)  # after the first write
+EARLY_LSN = Lsn(110)  # after the first write
 LATER = NOW + timedelta(days=3)
 COLUMN = Column(type="text", nullable=True, has_default=False)
 
@@ -60,9 +60,9 @@ def pooled(branch: str) -> FromFake:
 
 
 ANOTHER = EachOf((address(COPY), pooled(MAIN)))
-_AT = EachOf((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
+_AT = EachOf((EARLY_LSN, NOW - timedelta(minutes=90), Lsn(1)))
 
-ASKED = RowQuery(
+ROW_QUERY = RowQuery(
     database="app",
     schema_name="public",
     name="written",
@@ -71,11 +71,11 @@ ASKED = RowQuery(
     columns=("row",),
     seconds=1,
 )
-OTHERS_ASKED = EachOf(
+OTHER_ROW_QUERIES = EachOf(
     (
-        ASKED.model_copy(update={"columns": ("no_such_column",)}),
-        ASKED.model_copy(update={"name": "no_such_table"}),
-        ASKED.model_copy(update={"reads_as": "no_such_role"}),
+        ROW_QUERY.model_copy(update={"columns": ("no_such_column",)}),
+        ROW_QUERY.model_copy(update={"name": "no_such_table"}),
+        ROW_QUERY.model_copy(update={"reads_as": "no_such_role"}),
     )
 )
 SEQUENCE = SequenceValue(database="app", schema_name="public", name="written_row_seq", last_value=2)
@@ -172,14 +172,14 @@ EXAMPLES: dict[str, Example] = {
         {"address": address(MAIN), "database": "app"}, {"address": pooled(MAIN), "database": "no_such_database"}
     ),
     "Sql.count": Example(
-        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+        {"address": address(MAIN), "row_query": ROW_QUERY}, {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES}
     ),
     "Sql.buckets": Example(
-        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+        {"address": address(MAIN), "row_query": ROW_QUERY}, {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES}
     ),
     "Sql.rows": Example(
-        {"address": address(MAIN), "row_query": ASKED, "buckets": (1, 2)},
-        {"address": ANOTHER, "row_query": OTHERS_ASKED, "buckets": (1,)},
+        {"address": address(MAIN), "row_query": ROW_QUERY, "buckets": (1, 2)},
+        {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES, "buckets": (1,)},
     ),
     "Sql.sequences": Example(
         {"address": address(MAIN), "database": "app"}, {"address": ANOTHER, "database": "no_such_database"}

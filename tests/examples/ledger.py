@@ -46,7 +46,7 @@ SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(recorded_schema=LiveSche
 POINT = RecordedPoint(
     branch=BRANCH, service=SERVICE, version="v2", at=NOW, lsn=Lsn(7), recorded_at=NOW, by="checkpoint"
 )
-SEEN = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
+OBSERVATION = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
 PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
 BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
@@ -56,7 +56,7 @@ CAUSED = CausedDeployment(
 )
 ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
 UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
-ASIDE = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
+SKIPPED_ITEM = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
 PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
 
 
@@ -74,7 +74,7 @@ def ledger() -> FakeLedger:
         fake.record(sample, DEFINITIONS[sample.version])
     fake.put_schema(SCHEMA)
     fake.put_restore_point(POINT)
-    fake.put_observation(SEEN)
+    fake.put_observation(OBSERVATION)
     fake.put_standing_plan(PLAN)
     fake.put_bake(BAKE)
     fake.put_pause(PAUSE)
@@ -138,7 +138,7 @@ EXAMPLES: dict[str, Example] = {
         {"unreadable": UnreadableItem("c / d", "why"), "at": AFTER},
     ),
     "Index.unreadable": Example({}, {}),
-    "Index.mark_reported": Example({"unreadable": ASIDE}, {"unreadable": SkippedItem(key="c / d", why="why")}),
+    "Index.mark_reported": Example({"unreadable": SKIPPED_ITEM}, {"unreadable": SkippedItem(key="c / d", why="why")}),
     "Index.build_index": Example({"services": (SERVICE,), "now": NOW}, {"services": (OTHER,), "now": AFTER}),
     "Pages.page_count": Example(
         {"service": SERVICE, "aggregation_key": "alarm"}, {"service": OTHER, "aggregation_key": "another"}
@@ -218,8 +218,12 @@ EXAMPLES: dict[str, Example] = {
     "Branches.restore_points": Example({"branch": BRANCH, "since": None}, {"branch": "another", "since": AFTER}),
     "Branches.observation": Example({"branch": BRANCH}, {"branch": "another"}),
     "Branches.put_observation": Example(
-        {"observation": _changed(SEEN, schema_sha256="0" * 64)},
-        {"observation": EachOf((SEEN, _changed(SEEN, observed_at=BEFORE), _changed(SEEN, branch="another")))},
+        {"observation": _changed(OBSERVATION, schema_sha256="0" * 64)},
+        {
+            "observation": EachOf(
+                (OBSERVATION, _changed(OBSERVATION, observed_at=BEFORE), _changed(OBSERVATION, branch="another"))
+            )
+        },
     ),
     "Operators.pause": _of_service(),
     "Operators.put_pause": Example({"pause": _changed(PAUSE, service=OTHER)}, {"pause": _changed(PAUSE, by="grace")}),

@@ -148,7 +148,7 @@ class FakeLedger:
 
     def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
         if self._pages.get((count.service, count.aggregation_key)) != previous_count:
-            raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
+            raise Conflict(f"the count of pages of {count.service} was changed by another writer: read the count again")
         self._pages[count.service, count.aggregation_key] = count
 
     def page_counts(self) -> tuple[PageCount, ...]:
@@ -243,7 +243,7 @@ class FakeLedger:
 
     def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         if self._plans.get(known_plan.service) != known_plan:
-            raise Conflict(f"the standing plan of {known_plan.service} was put anew meanwhile: read it again")
+            raise Conflict(f"the standing plan of {known_plan.service} was replaced: read the plan again")
         self._plans[known_plan.service] = amended_plan
 
     def pause(self, service: str) -> Pause | None:
@@ -279,7 +279,7 @@ class FakeLedger:
     def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key] != release:
-            raise Conflict(f"release {release.version} was changed meanwhile: read it again")
+            raise Conflict(f"release {release.version} was changed by another writer: read the release again")
         self._releases[key] = release.model_copy(update={"schema_sha256": schema_sha256})
         return self._releases[key]
 

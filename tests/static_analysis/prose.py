@@ -219,8 +219,8 @@ def is_prose(literal: str) -> bool:
         return False
     if _SQL.match(literal) or _CODE_LINE.search(literal.replace(_PLACEHOLDER, "")):
         return False
-    plain = sum(bool(_PLAIN_WORD.match(token)) or _PLACEHOLDER in token for token in tokens)
-    return plain * 3 >= len(tokens) * 2
+    plain_words = sum(bool(_PLAIN_WORD.match(token)) or _PLACEHOLDER in token for token in tokens)
+    return plain_words * 3 >= len(tokens) * 2
 
 
 # Finding texts in source files
@@ -366,9 +366,9 @@ def _docstring_node(node: Documented) -> ast.Constant:
 
 def _dedented(docstring: str) -> str:
     """Remove the common indentation and keep every line, so that offsets hold."""
-    first, *rest = docstring.expandtabs().split("\n")
-    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
-    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)])
+    first_line, *other_lines = docstring.expandtabs().split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in other_lines if line.strip()), default=0)
+    return "\n".join([first_line.strip(), *(line[margin:].rstrip() for line in other_lines)])
 
 
 # Judging texts
@@ -410,10 +410,10 @@ def check_file(path: Path, root: Path) -> Report:
         is_product = relative_path.parts[0] in PRODUCT
         texts = [*docstrings_of(tree, is_product), *comments_of(source), *_Messages(tree).found]
         if is_product:
-            declared = documented_by_protocols(root)
+            documented = documented_by_protocols(root)
             findings = [
                 Finding(relative_path, definition.lineno, Rule.MISSING, definition.name)
-                for definition in undocumented(tree, declared)
+                for definition in undocumented(tree, documented)
             ]
     docstrings = clean = 0
     for text in texts:
@@ -429,27 +429,27 @@ def check_file(path: Path, root: Path) -> Report:
 def source_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield Python and Markdown files at and below the paths; a path that doesn't exist is an error of the caller."""
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            below = file.relative_to(path) if path.is_dir() else Path()
-            if file.suffix in {".py", ".md"} and not SKIPPED & set(below.parts):
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            relative_path = file.relative_to(path) if path.is_dir() else Path()
+            if file.suffix in {".py", ".md"} and not SKIPPED & set(relative_path.parts):
                 yield file
 
 
 def totals(findings: Iterable[Finding], depth: int) -> str:
     """Format a table of findings: folders down to a depth as rows, rules as columns."""
-    counted = Counter(
+    counts = Counter(
         (folder, rule)
         for finding in findings
         for folder in ("/".join(finding.path.parts[:-1][:depth]) or str(finding.path), "total")
         for rule in (finding.rule, "all")
     )
-    folders = sorted({folder for folder, _ in counted}, key=lambda folder: (folder == "total", folder))
+    folders = sorted({folder for folder, _ in counts}, key=lambda folder: (folder == "total", folder))
     columns = [*Rule, "all"]
     width = max(map(len, folders), default=0)
     rows = [" " * width + "".join(f"{column:>10}" for column in columns)]
     rows += [
-        f"{folder:<{width}}" + "".join(f"{counted[folder, column]:>10}" for column in columns) for folder in folders
+        f"{folder:<{width}}" + "".join(f"{counts[folder, column]:>10}" for column in columns) for folder in folders
     ]
     return "\n".join(rows)
 
@@ -466,11 +466,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the working directory)")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
-    given = [path.resolve() for path in options.paths] or [root / name for name in CHECKED if (root / name).exists()]
-    missing = [str(path) for path in given if not path.exists()]
+    paths = [path.resolve() for path in options.paths] or [root / name for name in CHECKED if (root / name).exists()]
+    missing = [str(path) for path in paths if not path.exists()]
     if missing:
         parser.error(f"no such file or folder: {', '.join(missing)}")
-    reports = [check_file(path, root) for path in source_files(given)]
+    reports = [check_file(path, root) for path in source_files(paths)]
     findings = [finding for report in reports for finding in report.findings]
     if findings and not options.count:
         _print(*findings, "")

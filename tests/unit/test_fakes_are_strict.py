@@ -115,8 +115,8 @@ def test_a_fake_reads_each_of_its_arguments(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_an_example_is_a_call_that_succeeds(case: Case) -> None:
-    (how, answer), _ = record_call(case.make, case.method, case.example)
-    assert how == "answered", answer
+    (kind, answer), _ = record_call(case.make, case.method, case.example)
+    assert kind == "answered", answer
 
 
 @pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=case_id)

@@ -282,7 +282,7 @@ def test_large_evidence_of_a_check_is_cut_to_fit_into_a_document(value: Any) -> 
     assert len(check.model_dump_json().encode()) < 60_000
 
 
-def test_small_evidence_is_kept_as_it_is() -> None:
+def test_small_evidence_is_stored_unchanged() -> None:
     evidence = {"lsn": "0/1", "count": 3, "red": ["a", "b"], "nested": {"x": [1, {"y": None}]}}
     assert Check.passed("c", "", evidence=evidence).evidence == evidence
 
@@ -291,7 +291,7 @@ def test_small_evidence_is_kept_as_it_is() -> None:
 
 
 HOME = AccountAndRegion("123456789012", "eu-west-1")
-OURS = {"account": HOME.account, "region": HOME.region}
+OUR_ACCOUNT = {"account": HOME.account, "region": HOME.region}
 
 
 def start_in_our_account() -> Simulation:
@@ -300,24 +300,24 @@ def start_in_our_account() -> Simulation:
     return simulation
 
 
-STRANGERS = {
-    "an alarm of another account": {**alarm_event(), **OURS, "account": "999999999999"},
-    "an alarm of another region": {**alarm_event(), **OURS, "region": "us-east-1"},
+FOREIGN_EVENTS = {
+    "an alarm of another account": {**alarm_event(), **OUR_ACCOUNT, "account": "999999999999"},
+    "an alarm of another region": {**alarm_event(), **OUR_ACCOUNT, "region": "us-east-1"},
     "an alarm of no account": alarm_event(),
     "another account's alarm under our name": {
         **alarm_event(),
-        **OURS,
+        **OUR_ACCOUNT,
         "resources": ["arn:aws:cloudwatch:eu-west-1:999999999999:alarm:x"],
     },
     "another region's service under our name": {
         **deployment_event(),
-        **OURS,
+        **OUR_ACCOUNT,
         "resources": [deployment_event()["resources"][0].replace("eu-west-1", "us-east-1")],
     },
 }
 
 
-@pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
+@pytest.mark.parametrize("event", FOREIGN_EVENTS.values(), ids=FOREIGN_EVENTS)
 def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(event: dict[str, Any]) -> None:
     simulation = start_in_our_account()
     rollback = run_input(simulation, event)
@@ -335,7 +335,7 @@ def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> Non
         simulation.begin_deployment("v3", "crashing")
         for _ in range(3):
             simulation.services.tick()
-    rollback = run_input(simulation, {**event, **OURS})
+    rollback = run_input(simulation, {**event, **OUR_ACCOUNT})
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
 

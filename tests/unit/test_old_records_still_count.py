@@ -80,7 +80,7 @@ def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_fort
     assert simulation.services.desired_count == 2
 
 
-def test_the_janitor_concludes_an_open_rollback_however_many_documents_follow_it() -> None:
+def test_the_janitor_concludes_an_open_rollback_older_than_many_documents() -> None:
     simulation = start_simulation()
     original_configuration = dict(simulation.services.deployment_configuration)
     rollback = simulation.run_due_step(simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE)))

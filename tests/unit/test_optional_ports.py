@@ -128,7 +128,7 @@ def test_a_stack_that_could_not_be_described_is_a_warning_in_the_plan() -> None:
     assert "not checked" in check.reason
 
 
-def test_rule_6_without_an_answer_of_cloudformation_an_update_waits_until_it_counts_as_stuck() -> None:
+def test_rule_6_an_update_without_an_answer_of_cloudformation_waits_until_the_service_counts_as_stuck() -> None:
     simulation = silence_cloudformation(start_simulation(policy=Policy(stuck_minutes=2)))
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     began = simulation.clock.now()

@@ -18,7 +18,7 @@ def test_a_method_of_a_port_is_marked_as_a_read_or_as_an_effect(port: str, name:
     assert access_of(methods(PORTS[port])[name]) is not None, f"mark {port}.{name} with `reads` or `changes_state`"
 
 
-def test_a_method_name_is_an_effect_of_every_port_that_has_it_or_of_none() -> None:
+def test_a_method_name_is_an_effect_in_every_port_or_in_no_port() -> None:
     # The fault injector knows a method by its name alone.
     reading = {name for port, name in METHODS if access_of(methods(PORTS[port])[name]) is Access.READ}
     assert reading & EFFECTS == set()

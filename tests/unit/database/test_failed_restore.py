@@ -74,7 +74,7 @@ def test_a_failed_restore_invalidates_the_last_observation_of_the_database() -> 
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
-def test_a_reset_refuses_a_requested_time_instead_of_ignoring_it() -> None:
+def test_a_reset_refuses_a_requested_time() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
     rollback = simulation.read(simulation.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
 

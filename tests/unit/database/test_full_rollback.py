@@ -209,7 +209,7 @@ def test_an_impossible_full_rollback_is_refused_with_the_next_step(
     assert simulation.changes() == []
 
 
-def test_an_operator_names_the_time_to_which_the_database_goes_back() -> None:
+def test_an_operator_names_the_time_to_which_the_database_is_restored() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS, checkpoint=False)
     simulation.alarms.recover(next(iter(simulation.alarms.in_alarm)))
     at = NOW - timedelta(minutes=25)
@@ -233,7 +233,7 @@ def test_a_restore_keeps_the_rows_written_before_the_first_release_that_breaks_t
     assert "before v3" in simulation.check(rollback, "restore-point-is-known").reason
 
 
-def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> None:
+def test_the_next_plan_after_a_restore_uses_the_restored_schema() -> None:
     simulation = DatabaseSimulation()
     simulation.run()
 

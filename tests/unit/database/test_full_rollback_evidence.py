@@ -28,28 +28,30 @@ from rollback.domain.settings.policy import Policy
 from rollback.resources.database.errors import Unreachable
 from rollback.schema.verdict_from_ledger import schema_verdict
 
-NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("no event reported it"))
-SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {
+UNRECORDED_MIGRATION = ShippedMigration(
+    tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("no event reported it")
+)
+OBSERVATIONS: dict[str, Callable[[DatabaseSimulation], None]] = {
     "attributed": lambda simulation: simulation.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
     "not attributed": lambda simulation: simulation.neon.migrate(BRANCH, AFTER, applied(FIRST)),
-    "unknown": lambda simulation: simulation.neon.migrate(BRANCH, BEFORE, applied(FIRST, NOBODY_TOLD)),
+    "unknown": lambda simulation: simulation.neon.migrate(BRANCH, BEFORE, applied(FIRST, UNRECORDED_MIGRATION)),
     "fits": lambda simulation: simulation.neon.migrate(BRANCH, WIDER, applied(FIRST, DROPS)),
 }
 
 
 def make_simulation(ledger: str, policy: str, live: str) -> DatabaseSimulation:
     simulation = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
-    SEEN[ledger](simulation)
+    OBSERVATIONS[ledger](simulation)
     simulation.observe()
-    SEEN[live](simulation)
+    OBSERVATIONS[live](simulation)
     simulation.neon.calls.clear()
     return simulation
 
 
 @pytest.mark.parametrize("requested_type", [RollbackType.SERVICE, RollbackType.EMERGENCY])
 @pytest.mark.parametrize("policy", ["refuse", "full"])
-@pytest.mark.parametrize("live", SEEN)
-@pytest.mark.parametrize("ledger", SEEN)
+@pytest.mark.parametrize("live", OBSERVATIONS)
+@pytest.mark.parametrize("ledger", OBSERVATIONS)
 def test_only_an_attributed_verdict_confirmed_by_the_live_schema_restores(
     ledger: str, live: str, policy: str, requested_type: RollbackType
 ) -> None:
@@ -105,11 +107,11 @@ def test_a_full_rollback_retries_an_unreachable_database_and_is_then_refused() -
     simulation = DatabaseSimulation()
     attempts: list[int] = []
 
-    def no(*_: Any) -> Any:
+    def refuse_connection(*_: Any) -> Any:
         attempts.append(1)
         raise Unreachable("no session with the database")
 
-    simulation.sql.live_schema = no  # type: ignore[assignment,method-assign]
+    simulation.sql.live_schema = refuse_connection  # type: ignore[assignment,method-assign]
     rollback = simulation.read(simulation.run({"type": "service"}))
     assert (rollback.outcome, rollback.has_fenced, simulation.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
     assert len(attempts) > 1
@@ -118,7 +120,7 @@ def test_a_full_rollback_retries_an_unreachable_database_and_is_then_refused() -
     assert "could not be asked" in rollback.reason
 
 
-def test_a_full_rollback_requested_by_an_operator_stays_full_though_the_target_fits() -> None:
+def test_a_full_rollback_requested_by_an_operator_stays_full_although_the_target_fits() -> None:
     simulation = DatabaseSimulation(second=ADDS)
     rollback = simulation.read(simulation.run({"type": "full", "target_version": "v1"}))
     assert (rollback.outcome, rollback.escalated_from_type, simulation.rows()) == (Outcome.SUCCEEDED, None, GOOD)

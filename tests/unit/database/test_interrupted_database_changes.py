@@ -56,10 +56,10 @@ def test_an_unsent_page_is_sent_later_although_the_data_loss_report_was_sent() -
         rollback = simulation.run_due_step(rollback)
     real = simulation.notifications.publish
 
-    def silent(*_: object, **__: object) -> None:
+    def fail_to_publish(*_: object, **__: object) -> None:
         raise ExternalServiceError("SNS does not answer")
 
-    simulation.notifications.publish = silent  # type: ignore[method-assign]
+    simulation.notifications.publish = fail_to_publish  # type: ignore[method-assign]
     rollback = simulation.run_until(rollback, Step.DATA_LOSS)
     assert not rollback.is_reported
     simulation.notifications.publish = real  # type: ignore[method-assign]
@@ -77,10 +77,10 @@ def test_an_outage_of_neon_before_sequences_are_continued_keeps_no_service_at_ze
     assert narrow(restore.progress, RestoreProgress).sequences
     real = restore.real.neon.connection_uri
 
-    def broken(*_: object, **__: object) -> NoReturn:
+    def fail_with_500(*_: object, **__: object) -> NoReturn:
         raise ExternalServiceError("GET connection_uri failed: 500")
 
-    restore.neon.connection_uri = broken  # type: ignore[method-assign]
+    restore.neon.connection_uri = fail_with_500  # type: ignore[method-assign]
     began = restore.clock.now()
     restore.run_until_ended()
     restore.neon.connection_uri = real  # type: ignore[method-assign]
@@ -142,12 +142,12 @@ def refuse_to_show(simulation: DatabaseSimulation, branch_id: str) -> None:
     """Let Postgres refuse to show the tables of one branch."""
     live_schema = simulation.sql.live_schema
 
-    def refusing(address: SecretStr) -> LiveSchema:
+    def refuse_branch(address: SecretStr) -> LiveSchema:
         if simulation.sql._branch(address) == branch_id:
             raise QueryFailed("the database refused the query: InsufficientPrivilege")
         return live_schema(address)
 
-    simulation.sql.live_schema = refusing  # type: ignore[method-assign]
+    simulation.sql.live_schema = refuse_branch  # type: ignore[method-assign]
 
 
 def test_the_compute_created_to_read_a_source_is_deleted_although_the_undo_is_refused() -> None:

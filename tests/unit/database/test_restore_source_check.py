@@ -21,7 +21,7 @@ from rollback.resources.database.live_schema import Column, LiveSchema
 from rollback.resources.database.migration_journal import Migration
 
 FROM_A_SOURCE = [ResetScenario, UndoScenario, RecreateScenario]
-NO_GOOD = Check.failed("target-fits-restored-schema", "orders.total is missing")
+FAILED_CHECK = Check.failed("target-fits-restored-schema", "orders.total is missing")
 
 
 @pytest.mark.parametrize("kind", FROM_A_SOURCE)
@@ -29,7 +29,7 @@ def test_a_source_with_an_incompatible_schema_is_refused_before_a_service_is_sto
     kind: type[RestoreScenario],
 ) -> None:
     scenario = kind()
-    scenario.check_tables(lambda schema, migrations: (NO_GOOD,))
+    scenario.check_tables(lambda schema, migrations: (FAILED_CHECK,))
     rows = scenario.neon.rows(scenario.branch_id)
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
@@ -46,12 +46,12 @@ def test_a_source_that_refuses_the_connection_is_refused_before_a_service_is_sto
     scenario = kind()
     real = scenario.sql.live_schema
 
-    def of_the_branch_only(address: Any) -> LiveSchema:
+    def refuse_source(address: Any) -> LiveSchema:
         if scenario.sql._branch(address) != scenario.branch_id:
             raise SessionRefused("database app does not exist")
         return real(address)
 
-    scenario.sql.live_schema = of_the_branch_only  # type: ignore[method-assign]
+    scenario.sql.live_schema = refuse_source  # type: ignore[method-assign]
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "source-answers" in (scenario.progress.why_not or "")
@@ -85,7 +85,9 @@ def test_a_compute_of_the_source_is_created_once_although_the_answer_is_lost(cal
 
 
 NEEDS_EMAIL = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
-WITHOUT = LiveSchema(tables={"public.users": {"id": Column(type="integer", nullable=False, has_default=True)}})
+SCHEMA_WITHOUT_EMAIL = LiveSchema(
+    tables={"public.users": {"id": Column(type="integer", nullable=False, has_default=True)}}
+)
 DATA_OF_THEN = {"type": "database", "service": SERVICE, "to": (NOW - timedelta(minutes=25)).isoformat()}
 
 
@@ -98,7 +100,7 @@ class WorkerThatNeedsTheEmail(TwoWriterSimulation):
             if release.service == OTHER:
                 self.ledger._releases[key] = release.model_copy(update={"schema_sha256": NEEDS_EMAIL.sha256})
         for number in range(60):
-            self.sql.schemas[f"br-{number}"] = WITHOUT
+            self.sql.schemas[f"br-{number}"] = SCHEMA_WITHOUT_EMAIL
 
 
 def test_a_writer_incompatible_with_the_tables_at_the_restore_time_refuses_the_restore() -> None:

@@ -192,14 +192,14 @@ def kill_at_call(simulation: DatabaseSimulation, call: str, times: int, executio
         def __getattr__(self, name: str) -> Any:
             method = getattr(self._real, name)
 
-            def then_killed(*args: Any, **kwargs: Any) -> Any:
+            def call_and_kill(*args: Any, **kwargs: Any) -> Any:
                 answer = method(*args, **kwargs)
                 call_counts[0] += 1
                 if call_counts[0] == times:
                     raise ProcessKilled
                 return answer
 
-            return then_killed if name == call else method
+            return call_and_kill if name == call else method
 
     ports = simulation.ports
     simulation.replace(neon=Kills(simulation.neon), tasks=Kills(ports.tasks))

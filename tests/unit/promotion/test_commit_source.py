@@ -159,7 +159,7 @@ def test_a_manifest_of_another_shape_has_no_label(malformed: Any) -> None:
         assert images.label(image("v1"), REVISION) is None
 
 
-def test_a_label_that_may_not_be_read_is_unknown() -> None:
+def test_a_label_without_read_permission_is_unknown() -> None:
     with registry(manifest(MANIFEST), ("get_download_url_for_layer", "AccessDeniedException")) as images:
         assert images.label(image("v1"), REVISION) is None
     with registry(("batch_get_image", "RepositoryNotFoundException")) as images:

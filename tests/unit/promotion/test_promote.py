@@ -67,7 +67,7 @@ def test_a_bake_without_enough_requests_continues_until_its_timeout() -> None:
     assert simulation.state_of("v2") == "candidate"
 
 
-def test_an_alarm_during_the_bake_prevents_promotion_though_it_has_recovered() -> None:
+def test_a_recovered_alarm_of_the_bake_prevents_promotion() -> None:
     simulation, cursor = simulation_with_new_release()
     serve(simulation)
     simulation.pass_time(minutes=1)

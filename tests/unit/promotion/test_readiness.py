@@ -111,10 +111,10 @@ def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None
 def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
     simulation = simulation_with_ready_target()
 
-    def fails(image: str) -> bool:
+    def fail(image: str) -> bool:
         raise ExternalServiceError("ECR: no answer")
 
-    simulation.images.exists = fails  # type: ignore[method-assign]
+    simulation.images.exists = fail  # type: ignore[method-assign]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert readiness_of(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")

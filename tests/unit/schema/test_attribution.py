@@ -138,7 +138,7 @@ def plain_file(sql: str, name: str = "two.sql") -> ShippedMigration:
 
 
 OLD = plain_file("UPDATE orders SET status = 'x'", "one.sql")
-STANDS = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
+LIVE_SCHEMA = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
 
 
 @pytest.mark.parametrize("journal", [None, (BEFORE,)])
@@ -154,8 +154,8 @@ def test_a_plain_file_counts_beside_another_tools_journal_and_never_justifies_a_
     sql: str, compatibility: Compatibility, journal: tuple[Migration, ...] | None
 ) -> None:
     """No journal lists plain files as applied."""
-    target = ReleaseSchema(shipped=(OLD,), journal=journal, recorded_schema=STANDS, has_searched_all_journals=True)
-    verdict = judge_schema(target, STANDS, journal, (OLD, plain_file(sql)))
+    target = ReleaseSchema(shipped=(OLD,), journal=journal, recorded_schema=LIVE_SCHEMA, has_searched_all_journals=True)
+    verdict = judge_schema(target, LIVE_SCHEMA, journal, (OLD, plain_file(sql)))
     assert verdict.compatibility is compatibility
     assert not verdict.is_attributed
 
@@ -163,7 +163,7 @@ def test_a_plain_file_counts_beside_another_tools_journal_and_never_justifies_a_
 def test_a_plain_file_explains_a_difference_if_the_target_recorded_its_own_files() -> None:
     live = LiveSchema(tables={}, partitions={})
     migration = plain_file("DROP TABLE orders")
-    target = ReleaseSchema(shipped=(OLD,), recorded_schema=STANDS, has_searched_all_journals=True)
+    target = ReleaseSchema(shipped=(OLD,), recorded_schema=LIVE_SCHEMA, has_searched_all_journals=True)
     assert judge_schema(target, live, None, (OLD, migration)).is_attributed
     target_without_files = target.model_copy(update={"shipped": None})
     assert not judge_schema(target_without_files, live, None, (OLD, migration)).is_attributed
@@ -182,7 +182,7 @@ WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
         (PARTITIONED, PARTITIONED, "CREATE UNIQUE INDEX ON ev_2 (status)"),
         (PARTITIONED, PARTITIONED, "ALTER TABLE public.ev_2 ALTER COLUMN status SET NOT NULL"),
         (PARTITIONED, PARTITIONED, "CREATE TRIGGER t BEFORE INSERT ON ev_2 EXECUTE FUNCTION f()"),
-        (STANDS, STANDS, "ALTER TABLE neon_auth.users_sync DROP COLUMN name"),
+        (LIVE_SCHEMA, LIVE_SCHEMA, "ALTER TABLE neon_auth.users_sync DROP COLUMN name"),
         (
             WITHOUT_BODIES,
             WITHOUT_BODIES.model_copy(update={"view_bodies": {"public.v": "x"}, "partitions": {}}),

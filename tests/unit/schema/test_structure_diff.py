@@ -137,13 +137,13 @@ def test_a_missing_column_is_breaking() -> None:
     assert differences(table(c=TEXT), table()) == [expected_finding]
 
 
-GONE = (BREAKING, f"table {T} is gone, or has another name", T)
+MISSING_TABLE = (BREAKING, f"table {T} is gone, or has another name", T)
 
 
 @pytest.mark.parametrize(
     ("recorded", "live", "expected"),
     [
-        (table(), LiveSchema(tables={}), GONE),
+        (table(), LiveSchema(tables={}), MISSING_TABLE),
         (
             table(),
             LiveSchema(tables={}, views={T: {"id": TEXT}}),
@@ -159,7 +159,7 @@ GONE = (BREAKING, f"table {T} is gone, or has another name", T)
             LiveSchema(tables={}, partitions={T: "public.whole"}),
             None,
         ),
-        (table().model_copy(update={"partitions": None}), LiveSchema(tables={}), GONE),
+        (table().model_copy(update={"partitions": None}), LiveSchema(tables={}), MISSING_TABLE),
     ],
 )
 def test_a_missing_table(recorded: LiveSchema, live: LiveSchema, expected: Expected | None) -> None:
@@ -176,7 +176,7 @@ def test_a_missing_table_of_an_older_snapshot_may_have_been_a_partition(
     recorded = LiveSchema(tables={T: {"id": TEXT}, "public.whole": parent})
     live = LiveSchema(tables={"public.whole": parent}, partitions={})
     text = f"table {T} is gone; the snapshot does not show whether it was a partition of public.whole"
-    assert differences(recorded, live) == [(UNKNOWN, text, "") if is_twin else GONE]
+    assert differences(recorded, live) == [(UNKNOWN, text, "") if is_twin else MISSING_TABLE]
 
 
 def view(body: str | None = None, **columns: Column) -> LiveSchema:
@@ -405,7 +405,7 @@ def test_a_change_of_another_object(recorded: LiveSchema, live: LiveSchema, expe
 
 def test_a_trigger_of_a_missing_table_is_no_additional_difference() -> None:
     live = LiveSchema(tables={}, partitions={})
-    assert differences(schema_with_objects(trigger()), live) == [GONE]
+    assert differences(schema_with_objects(trigger()), live) == [MISSING_TABLE]
 
 
 def test_a_trigger_of_a_view_counts_like_a_trigger_of_a_table() -> None:

@@ -14,10 +14,10 @@ from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.workflow.route import Step
 
 SERVES = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, desired_count=2)
-HALF = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
+HALF_HEALTHY = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
 NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, desired_count=2)
 UNKNOWN = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, desired_count=2)
-OLD_SERVE = ServiceHealth(
+OLD_TASKS_SERVE = ServiceHealth(
     is_target_running=True, healthy_targets=2, has_healthy_target=True, desired_count=2, other_tasks=2
 )
 
@@ -26,12 +26,12 @@ OLD_SERVE = ServiceHealth(
     ("current", "service_health", "restart", "next_level"),
     [
         (EscalationLevel.SERVICE, NOTHING, "allow", EscalationLevel.EMERGENCY),
-        (EscalationLevel.SERVICE, HALF, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.SERVICE, HALF_HEALTHY, "allow", EscalationLevel.EMERGENCY),
         (EscalationLevel.SERVICE, UNKNOWN, "allow", EscalationLevel.EMERGENCY),
-        (EscalationLevel.SERVICE, OLD_SERVE, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.SERVICE, OLD_TASKS_SERVE, "allow", EscalationLevel.EMERGENCY),
         (EscalationLevel.EMERGENCY, NOTHING, "allow", EscalationLevel.RESTART_FROM_ZERO),
         (EscalationLevel.EMERGENCY, NOTHING, "refuse", EscalationEnd.NO_LEVEL_ALLOWED),
-        (EscalationLevel.EMERGENCY, HALF, "allow", EscalationEnd.NO_LEVEL_ALLOWED),
+        (EscalationLevel.EMERGENCY, HALF_HEALTHY, "allow", EscalationEnd.NO_LEVEL_ALLOWED),
         (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.NO_LEVEL_ALLOWED),  # unknown is not zero
         (EscalationLevel.RESTART_FROM_ZERO, NOTHING, "allow", EscalationEnd.NO_LEVEL_ALLOWED),
         (EscalationLevel.SERVICE, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),

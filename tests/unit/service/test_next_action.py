@@ -52,7 +52,7 @@ ECS_TO_OTHER = ECS_TO_TARGET.model_copy(update={"in_flight_source_fingerprint": 
         (ECS_TO_TARGET, StackState.UPDATING, ServiceMove.WAIT_FOR_TARGET),
     ],
 )
-def test_rule_6_a_rollback_stops_only_a_deployment_while_cloudformation_updates_and_nothing_while_it_rolls_back(
+def test_rule_6_a_rollback_stops_a_deployment_during_a_stack_update_and_changes_nothing_during_a_stack_rollback(
     view: ServiceSnapshot, stack: StackState, move: ServiceMove
 ) -> None:
     assert next_service_move(view, GOOD, situation=Situation(stack=stack)) is move

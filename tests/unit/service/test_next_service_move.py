@@ -31,7 +31,7 @@ def test_a_bad_deployment_in_flight_that_came_from_the_target_is_stopped() -> No
     assert next_service_move(in_flight, GOOD) is ServiceMove.STOP_DEPLOYMENT
 
 
-def test_a_bad_deployment_in_flight_that_came_from_a_quarantined_release_is_not_stopped_back_to_it() -> None:
+def test_a_bad_deployment_in_flight_from_a_quarantined_release_is_not_stopped() -> None:
     in_flight = snapshot(is_primary_completed=False, in_flight_source_fingerprint=OTHER)
     assert next_service_move(in_flight, GOOD) is ServiceMove.UPDATE_SERVICE
 

@@ -19,7 +19,7 @@ from rollback.service import next_target
 PASS = Check.passed("a", "")
 WARN = Check.warned("b", "")
 FAIL = Check.failed("c", "gone")
-UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
+UNCHECKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
     [
         ((), None),  # an older version of the code made no check
         ((PASS, WARN), True),
-        ((PASS, UNASKED), None),
-        ((UNASKED, FAIL), False),
+        ((PASS, UNCHECKED), None),
+        ((UNCHECKED, FAIL), False),
     ],
 )
 def test_a_target_is_ready_not_ready_or_of_unknown_readiness(checks: tuple[Check, ...], ready: bool | None) -> None:
@@ -161,8 +161,8 @@ def test_a_service_rollback_without_a_substitute_reports_why_its_target_is_not_r
 
 NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, desired_count=2)
 OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, desired_count=2)
-SOME = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
-UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
+HALF_HEALTHY = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
+UNKNOWN_HEALTH_AND_STARTS_NO_TASK = ServiceHealth(
     is_target_running=False, healthy_targets=None, has_healthy_target=None, desired_count=2
 )
 
@@ -173,8 +173,8 @@ UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
         (EscalationLevel.SERVICE, NOTHING, EscalationLevel.EMERGENCY),
         (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, OLD_TASKS, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.NO_LEVEL_ALLOWED),  # some tasks serve
+        (EscalationLevel.EMERGENCY, UNKNOWN_HEALTH_AND_STARTS_NO_TASK, TargetSwitch.NEXT_TARGET),
+        (EscalationLevel.EMERGENCY, HALF_HEALTHY, EscalationEnd.NO_LEVEL_ALLOWED),  # some tasks serve
         (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.NO_LEVEL_ALLOWED),
     ],
 )

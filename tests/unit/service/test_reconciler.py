@@ -384,7 +384,7 @@ def test_the_recorded_count_is_used_with_a_note_if_autoscaling_does_not_answer()
     )
 
 
-def test_autoscaling_s_last_answer_holds_if_it_does_not_answer_again() -> None:
+def test_the_last_answer_of_autoscaling_is_used_if_a_later_call_fails() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     simulation.ship("v2", desired_count=2)

@@ -76,11 +76,11 @@ def test_rule_2_the_exact_prior_scaling_is_restored_only_with_enough_running_tas
     put_target = simulation.scaling.put
     running_then: list[int] = []
 
-    def puts(service: Any, target: ScalableTarget) -> None:
+    def record_put(service: Any, target: ScalableTarget) -> None:
         running_then.append(simulation.services.unstopped_tasks(service))
         put_target(service, target)
 
-    simulation.scaling.put = puts  # type: ignore[method-assign]
+    simulation.scaling.put = record_put  # type: ignore[method-assign]
     rollback = simulation.run()
     assert rollback.outcome is Outcome.SUCCEEDED
     suspended, restored_target = simulation.scaling.puts
@@ -112,16 +112,16 @@ def test_each_obligation_is_recorded_before_its_change() -> None:
     def open_kinds() -> set[str]:
         return {o.kind for o in simulation.read(rollback).open_obligations()}
 
-    def updates(*args: Any, **kwargs: Any) -> None:
+    def record_update(*args: Any, **kwargs: Any) -> None:
         if kwargs.get("desired_count") == 0:
             changes.append(("zero", open_kinds()))
         update(*args, **kwargs)
 
-    def puts(*args: Any) -> None:
+    def record_put(*args: Any) -> None:
         changes.append(("suspend", open_kinds()))
         put_target(*args)
 
-    simulation.services.update, simulation.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
+    simulation.services.update, simulation.scaling.put = record_update, record_put  # type: ignore[method-assign, assignment]
     run_until_zero(simulation, rollback)
     (first_change, kinds_at_suspend), (second_change, kinds_at_zero) = changes[:2]
     assert (first_change, second_change) == ("suspend", "zero")

@@ -50,7 +50,7 @@ def by_lost_lease(simulation: Simulation, rollback: Rollback) -> None:
     simulation.run_due_step(rollback)
 
 
-ENDED: list[Callable[[Simulation, Rollback], None]] = [by_operator_abort, by_crash, by_lost_lease]
+ENDINGS: list[Callable[[Simulation, Rollback], None]] = [by_operator_abort, by_crash, by_lost_lease]
 
 
 def conclude_by_janitor(simulation: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
@@ -67,7 +67,7 @@ def conclude_by_janitor(simulation: DatabaseSimulation, rollback: Rollback, minu
 # The database
 
 
-@pytest.mark.parametrize("end_rollback", ENDED)
+@pytest.mark.parametrize("end_rollback", ENDINGS)
 def test_a_rollback_ended_after_its_restore_was_sent_names_the_backup_and_can_be_undone(
     end_rollback: Callable[[Simulation, Rollback], None],
 ) -> None:
@@ -105,7 +105,7 @@ def test_the_first_page_says_that_the_state_of_the_data_is_unknown_and_names_the
     assert len(set(ids)) == len(ids)
 
 
-def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
+def test_a_restore_that_was_announced_and_never_sent_did_not_change_the_data() -> None:
     simulation = DatabaseSimulation()
     rollback = simulation.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.data_change_announced_at is None:
@@ -147,11 +147,11 @@ def test_the_page_says_unknown_and_the_service_stays_fenced_if_neon_does_not_ans
     simulation = DatabaseSimulation()
     rollback = run_until_restore_sent(simulation)
 
-    def unreachable(*_: Any, **__: Any) -> Any:
+    def fail_as_unreachable(*_: Any, **__: Any) -> Any:
         raise Unreachable("no connection to Neon")
 
     real = simulation.neon.branch
-    simulation.neon.branch = unreachable  # type: ignore[method-assign]
+    simulation.neon.branch = fail_as_unreachable  # type: ignore[method-assign]
     by_crash(simulation, rollback)
     for _ in range(60):
         simulation.pass_time(minutes=1)
@@ -184,10 +184,10 @@ def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> N
     assert rollback.database is not None
     assert rollback.database.intent is not None
 
-    def unreachable(*_: Any, **__: Any) -> Any:
+    def fail_as_unreachable(*_: Any, **__: Any) -> Any:
         raise Unreachable("no connection to Neon")
 
-    simulation.neon.branch = unreachable  # type: ignore[method-assign]
+    simulation.neon.branch = fail_as_unreachable  # type: ignore[method-assign]
     by_crash(simulation, rollback)
     for _ in range(3):
         simulation.pass_time(minutes=1)

@@ -107,7 +107,7 @@ def test_an_alarm_from_insufficient_data_counts_only_if_the_policy_says_so() -> 
     assert Desk(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
 
 
-def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
+def test_a_failed_deployment_is_admitted_and_a_completed_deployment_is_not() -> None:
     simulation = start_simulation()
     simulation.begin_deployment("v3", "crashing")
     for _ in range(3):

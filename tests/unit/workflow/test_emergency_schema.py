@@ -97,7 +97,7 @@ def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
-def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emergency(shipped: ShippedMigration) -> None:
+def test_only_additive_migrations_allow_an_emergency_after_an_unobserved_checkpoint(shipped: ShippedMigration) -> None:
     """v3's pipeline has migrated, and its deployment has not begun: v2 still runs, and its alarm is in ALARM."""
     simulation = simulation_with_added_column()
     simulation.pass_time(minutes=1)
@@ -137,7 +137,7 @@ def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
     assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last observation
 
 
-def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
+def test_an_emergency_acts_although_neon_postgres_and_secrets_do_not_answer() -> None:
     simulation = simulation_with_added_column()
     event = simulation.fire_alarm(OUTAGE)
     unavailable_ports = (

@@ -121,12 +121,12 @@ def test_rule_7_the_successor_of_a_crashed_rollback_keeps_its_target_and_does_no
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     save_document = simulation.ledger.save
 
-    def dies_after_the_act(document: Any, **kwargs: Any) -> Any:
+    def crash_after_the_act(document: Any, **kwargs: Any) -> Any:
         if document.has_acted:
             raise ExternalServiceError("gone")
         return save_document(document, **kwargs)
 
-    simulation.ledger.save = dies_after_the_act  # type: ignore[method-assign, assignment]
+    simulation.ledger.save = crash_after_the_act  # type: ignore[method-assign, assignment]
     with pytest.raises(ExternalServiceError):
         simulation.run_due_step(rollback)
     simulation.ledger.save = save_document  # type: ignore[method-assign]
@@ -150,12 +150,12 @@ def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     simulation.ports = replace(simulation.ports, settings=settings)
     states = simulation.alarms.states
 
-    def breaks(names: tuple[str, ...]) -> dict[str, str]:
+    def fail_for_one_service(names: tuple[str, ...]) -> dict[str, str]:
         if "-a-" in names[0]:
             raise ExternalServiceError("no answer")
         return states(names)
 
-    simulation.alarms.states = breaks  # type: ignore[method-assign]
+    simulation.alarms.states = fail_for_one_service  # type: ignore[method-assign]
     record_suppressed_trigger(simulation)
     simulation.pass_time(minutes=5)
     with pytest.raises(ExternalServiceError):
@@ -175,8 +175,8 @@ def test_the_janitor_releases_the_lease_of_a_concluded_rollback() -> None:
 
 def test_ten_suppressed_alarms_that_stay_in_alarm_are_rechecked_once_together() -> None:
     simulation = start_simulation()
-    for second in range(10):
-        record_suppressed_trigger(simulation, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
+    for seconds in range(10):
+        record_suppressed_trigger(simulation, id=f"{SERVICE}-20260301T0300{seconds:02}Z-00000000")
     names = sweep_every_five_minutes(simulation, 6)
     assert len([name for name in names if name.startswith("recheck")]) == 1
     assert len(list(simulation.ledger.history(SERVICE))) == 10  # the evaluation is in the newest record
@@ -188,7 +188,7 @@ def test_an_emergency_that_always_crashes_is_tried_and_paged_within_the_budget()
     simulation.alarms.in_alarm.clear()
     describe = simulation.services.describe
 
-    def dies(execution_input: object, name: str) -> None:
+    def crash(execution_input: object, name: str) -> None:
         simulation.services.describe = raise_error(ExternalServiceError("DescribeServices got no answer"))  # type: ignore[method-assign]
         with suppress(RollbackError):
             simulation.admit(execution_input, name)
@@ -197,13 +197,13 @@ def test_an_emergency_that_always_crashes_is_tried_and_paged_within_the_budget()
             execution_arn(name), "its execution ended as FAILED", simulation.ports, error="ExternalServiceError"
         )
 
-    dies(simulation.fire_alarm(OUTAGE), "execution-1")
+    crash(simulation.fire_alarm(OUTAGE), "execution-1")
     for _ in range(24):
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
             name, execution_input = simulation.workflow.started.pop(0)
-            dies(execution_input, name)
+            crash(execution_input, name)
     assert len(simulation.pages()) == simulation.policy.attempts_per_window
 
 

@@ -121,7 +121,7 @@ def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> Non
     assert first_rollback.refusal.action == "some:update"
 
 
-def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> None:
+def test_an_emergency_acts_although_cloudwatch_elb_and_ecr_refuse_every_call() -> None:
     """A missing answer is no evidence: the rollback is not verified, and does not escalate."""
     simulation = simulation_with_ecs_rollback()
     event = outage_input(simulation)
@@ -139,7 +139,7 @@ def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> N
     assert len(simulation.pages()) == 1
 
 
-def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
+def test_a_target_that_fails_is_escalated_although_another_check_is_refused() -> None:
     simulation = simulation_with_ecs_rollback()
     deny_calls(simulation, "target_groups", "health", "health_checks")
     simulation.healthy_versions = set()  # the alarm stays in ALARM over v1
@@ -168,12 +168,12 @@ def test_a_deployment_that_ended_before_it_could_be_stopped_is_described_again()
     rollback = simulation.run_until(simulation.admit(), until=Step.SERVICE)
     stop = simulation.services.stop_deployment
 
-    def ends(service_deployment_arn: str) -> None:
+    def end_deployment(service_deployment_arn: str) -> None:
         simulation.services.stop_deployment = stop  # type: ignore[method-assign]
         simulation.services.deploy(simulation.arns["v2"], simulation.clock.now())  # another deployment
         stop(service_deployment_arn)
 
-    simulation.services.stop_deployment = ends  # type: ignore[method-assign]
+    simulation.services.stop_deployment = end_deployment  # type: ignore[method-assign]
     with pytest.raises(ExternalServiceError) as failure:
         simulation.run_due_step(rollback)
     assert not isinstance(failure.value, CallRefused)
@@ -221,7 +221,7 @@ def test_direct_mode_does_not_repeat_a_refused_call(execution_input: dict[str, A
     assert len(simulation.pages()) == 1
 
 
-LOOKS = [
+READS = [
     ("services", "describe"),
     ("services", "definition"),
     ("services", "register"),
@@ -242,7 +242,7 @@ LOOKS = [
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
-@pytest.mark.parametrize(("part", "method"), LOOKS)
+@pytest.mark.parametrize(("part", "method"), READS)
 def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_has_no_open_obligation(
     part: str, method: str, trigger: Callable[[Simulation], dict[str, Any]]
 ) -> None:
@@ -262,7 +262,7 @@ def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_has_no_open_
         assert len(simulation.pages()) == (0 if rollback.outcome is Outcome.SUCCEEDED else 1)
 
 
-@pytest.mark.parametrize(("part", "method"), LOOKS)
+@pytest.mark.parametrize(("part", "method"), READS)
 def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: str, method: str) -> None:
     simulation = simulation_with_ecs_rollback()
     stand_in = deny_calls(simulation, part, method)

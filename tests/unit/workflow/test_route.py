@@ -29,19 +29,19 @@ DATABASE_PLAN = PLAN.model_copy(
         )
     }
 )
-SERVICE_BEGUN = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
-SERVICE_SETTLED = SERVICE_BEGUN.evolve(done_at=NOW)
-DATABASE_BEGUN = RestoreProgress(
+SERVICE_PROGRESS = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
+SERVICE_SETTLED = SERVICE_PROGRESS.evolve(done_at=NOW)
+DATABASE_PROGRESS = RestoreProgress(
     started_at=NOW,
     before=OriginalBranch(id="br-main-1", name="main", protected=True),
     point=RestorePoint(at=NOW),
 )
-DATABASE_RESTORED = DATABASE_BEGUN.evolve(data_change_announced_at=NOW, backup_id="br-backup-1").ended(
+DATABASE_RESTORED = DATABASE_PROGRESS.evolve(data_change_announced_at=NOW, backup_id="br-backup-1").ended(
     DatabaseOutcome.RESTORED, NOW
 )
-DATABASE_UNCHANGED = DATABASE_BEGUN.ended(DatabaseOutcome.REFUSED, NOW)
-RECONNECTION_BEGUN = Reconnection(started_at=NOW, services=())
-COMPARISON_BEGUN = DataLossAnalysis(began_at=NOW, seen_at=NOW)
+DATABASE_UNCHANGED = DATABASE_PROGRESS.ended(DatabaseOutcome.REFUSED, NOW)
+RECONNECTION = Reconnection(started_at=NOW, services=())
+COMPARISON_IN_PROGRESS = DataLossAnalysis(began_at=NOW, seen_at=NOW)
 
 
 def document(**changes: object) -> Rollback:
@@ -59,14 +59,14 @@ def restored_document(**changes: object) -> Rollback:
 def document_with_comparison(comparison: DataLossAnalysis) -> Rollback:
     return restored_document(
         service=SERVICE_SETTLED,
-        reconnection=RECONNECTION_BEGUN.ended(NOW),
+        reconnection=RECONNECTION.ended(NOW),
         outcome=Outcome.SUCCEEDED,
         concluded_at=NOW,
     ).evolve(database=DATABASE_RESTORED.evolve(data_loss_analysis=comparison))
 
 
 # A document at each step. `Step.DONE` is the end: nothing comes after it.
-AT: dict[Step, Rollback] = {
+DOCUMENT_AT_STEP: dict[Step, Rollback] = {
     Step.ADMIT: document(),
     Step.EMERGENCY: document(request=Request(service=SERVICE, type=RollbackType.EMERGENCY)),
     Step.PLAN: document(admitted_at=NOW),
@@ -75,7 +75,7 @@ AT: dict[Step, Rollback] = {
     Step.RECONNECT: restored_document(service=SERVICE_SETTLED),
     Step.VERIFY: planned_document(service=SERVICE_SETTLED),
     Step.CONCLUDE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
-    Step.DATA_LOSS: document_with_comparison(COMPARISON_BEGUN),
+    Step.DATA_LOSS: document_with_comparison(COMPARISON_IN_PROGRESS),
     Step.DONE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
 }
 
@@ -91,7 +91,7 @@ def wait(predecessor: Rollback) -> Rollback:
 def set_comparison(**changes: object) -> Result:
     def changed(predecessor: Rollback) -> Rollback:
         database = predecessor.database or DATABASE_RESTORED
-        comparison = database.data_loss_analysis or COMPARISON_BEGUN
+        comparison = database.data_loss_analysis or COMPARISON_IN_PROGRESS
         return predecessor.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
 
     return changed
@@ -138,13 +138,13 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         **END,
     },
     Step.DATABASE: {
-        "it has begun": (set_fields(database=DATABASE_BEGUN), Step.DATABASE),
+        "it has begun": (set_fields(database=DATABASE_PROGRESS), Step.DATABASE),
         "the data changed": (set_fields(database=DATABASE_RESTORED), Step.SERVICE),
         "the data did not change": (set_fields(database=DATABASE_UNCHANGED), Step.SERVICE),
         **END,
     },
     Step.SERVICE: {
-        "ECS is still deploying": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        "ECS is still deploying": (set_fields(service=SERVICE_PROGRESS), Step.SERVICE),
         "it settled": (set_fields(service=SERVICE_SETTLED), Step.VERIFY),
         "it settled on data that changed": (
             set_fields(plan=DATABASE_PLAN, database=DATABASE_RESTORED, service=SERVICE_SETTLED, reconnection=None),
@@ -153,13 +153,13 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         **END,
     },
     Step.RECONNECT: {
-        "a service still has its turn": (set_fields(reconnection=RECONNECTION_BEGUN), Step.RECONNECT),
-        "every service had its turn": (set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)), Step.VERIFY),
+        "a service still has its turn": (set_fields(reconnection=RECONNECTION), Step.RECONNECT),
+        "every service had its turn": (set_fields(reconnection=RECONNECTION.ended(NOW)), Step.VERIFY),
         **END,
     },
     Step.VERIFY: {
         "it needs another round": (wait, Step.VERIFY),
-        "it escalates": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        "it escalates": (set_fields(service=SERVICE_PROGRESS), Step.SERVICE),
         **END,
     },
     Step.CONCLUDE: {
@@ -186,7 +186,7 @@ FINISHED: dict[Step, Result] = {
     Step.PLAN: set_fields(plan=DATABASE_PLAN),
     Step.DATABASE: set_fields(database=DATABASE_RESTORED),
     Step.SERVICE: set_fields(service=SERVICE_SETTLED),
-    Step.RECONNECT: set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)),
+    Step.RECONNECT: set_fields(reconnection=RECONNECTION.ended(NOW)),
     Step.VERIFY: set_fields(outcome=Outcome.SUCCEEDED),
     Step.CONCLUDE: conclude,
     Step.DATA_LOSS: set_comparison(ended_at=NOW),
@@ -196,7 +196,7 @@ FINISHED: dict[Step, Result] = {
 @st.composite
 def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
     """Documents of one rollback, from its entrance on, as the results of its steps follow one another."""
-    documents = [AT[draw(st.sampled_from(ENTRANCES))]]
+    documents = [DOCUMENT_AT_STEP[draw(st.sampled_from(ENTRANCES))]]
     for _ in range(draw(st.integers(0, 30))):
         results = RESULTS[next_step(documents[-1])]
         if not results:
@@ -208,12 +208,12 @@ def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
 
 @pytest.mark.parametrize("step", Step)
 def test_a_document_at_a_step_is_routed_to_that_step(step: Step) -> None:
-    assert next_step(AT[step]) is step
+    assert next_step(DOCUMENT_AT_STEP[step]) is step
 
 
 @pytest.mark.parametrize(("step", "result", "successor"), CASES)
 def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, successor: Step) -> None:
-    assert next_step(result(AT[step])) is successor
+    assert next_step(result(DOCUMENT_AT_STEP[step])) is successor
 
 
 def test_the_results_of_steps_cover_exactly_the_edges_of_the_route() -> None:
@@ -224,12 +224,12 @@ def test_the_results_of_steps_cover_exactly_the_edges_of_the_route() -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS, Step.DONE}))
 def test_every_outcome_at_every_step_leads_to_conclude(step: Step, outcome: Outcome) -> None:
-    assert next_step(AT[step].evolve(outcome=outcome)) is Step.CONCLUDE
+    assert next_step(DOCUMENT_AT_STEP[step].evolve(outcome=outcome)) is Step.CONCLUDE
 
 
 @pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS}))
 def test_a_concluded_rollback_is_done_for_every_other_field_of_its_document(step: Step) -> None:
-    assert next_step(conclude(AT[step])) is Step.DONE
+    assert next_step(conclude(DOCUMENT_AT_STEP[step])) is Step.DONE
 
 
 @given(rollbacks_under_way())

@@ -71,7 +71,7 @@ def test_data_loss_analysis_holds_no_lease() -> None:
     assert simulation.ledger.lease(simulation.branch_key) is None
 
 
-def test_the_comparison_branch_is_created_without_expiry_if_neon_refuses_one() -> None:
+def test_the_comparison_branch_is_created_without_expiry_if_neon_refuses_an_expiry() -> None:
     simulation, rollback = conclude_full_rollback()
     simulation.neon.refuse_next("create_branch", RequestRefused("422: expires_at can't be used with the Data API"))
     while simulation.neon.branch_named(comparison_branch_name(rollback.id)) is None:

@@ -124,15 +124,15 @@ runs = st.lists(st.booleans(), max_size=2).map(
     runs, st.sampled_from([None, BACKUP]), st.none() | st.just("too late"), st.sampled_from(["running", "succeeded"])
 )
 def test_no_command_runs_beside_another_without_a_backup_or_after_the_change_failed(
-    runs: tuple[CommandRun, ...], backup: Branch | None, why_not: str | None, operations: Any
+    runs: tuple[CommandRun, ...], backup: Branch | None, failure_reason: str | None, operations: Any
 ) -> None:
-    change_progress = progress(*runs, why_not=why_not)
+    change_progress = progress(*runs, why_not=failure_reason)
     snapshot = DownMigrationSnapshot(branch=MAIN, backup=backup, operations=operations)
     move = next_down_migration_move(snapshot, change_progress, COMMANDS, None)
     if move is DownMigrationMove.RUN_COMMAND:
         assert backup is not None
-        assert why_not is None
-        assert all(one.ended_at is not None for one in runs)
+        assert failure_reason is None
+        assert all(run.ended_at is not None for run in runs)
         assert len(runs) < len(COMMANDS)
     if move in (DownMigrationMove.END, DownMigrationMove.DONE, DownMigrationMove.DELETE_BACKUP):
         assert not runs or runs[-1].ended_at is not None, "a task that runs is stopped first"

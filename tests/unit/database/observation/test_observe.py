@@ -77,12 +77,12 @@ def test_an_observation_is_repeated_if_a_migration_ends_between_both_queries() -
     simulation = MigrationSimulation()
     live_schema = simulation.sql.live_schema
 
-    def migrated_first(address: Any) -> LiveSchema:
+    def migrate_before_read(address: Any) -> LiveSchema:
         if len(simulation.sql.journals[MAIN]) == 1:
             simulation.apply_migrations(users("id"), FIRST, DROPS)
         return live_schema(address)
 
-    simulation.sql.live_schema = migrated_first  # type: ignore[method-assign]
+    simulation.sql.live_schema = migrate_before_read  # type: ignore[method-assign]
     observe(simulation.ports)
     schema = simulation.ledger.schema(simulation.observation().schema_sha256)
     assert (schema.recorded_schema, len(schema.journal or ())) == (users("id"), 2)
@@ -103,10 +103,10 @@ def test_a_failed_observation_raises_and_keeps_the_previous_observation(error: E
     assert simulation.observation() == recorded_observation
 
 
-@pytest.mark.parametrize("held", [SERVICE, BRANCH])
-def test_no_observation_is_made_while_a_rollback_may_be_changing_the_branch(held: str) -> None:
+@pytest.mark.parametrize("leased_name", [SERVICE, BRANCH])
+def test_no_observation_is_made_while_a_rollback_may_be_changing_the_branch(leased_name: str) -> None:
     simulation = MigrationSimulation()
-    simulation.ledger.acquire(held, "r", NOW, NOW + timedelta(minutes=10))
+    simulation.ledger.acquire(leased_name, "r", NOW, NOW + timedelta(minutes=10))
     assert observe(simulation.ports) is None
     assert simulation.ledger.observation(BRANCH) is None
     simulation.pass_time(minutes=11)  # it ran out
@@ -117,11 +117,11 @@ def test_an_observation_during_which_a_rollback_begins_is_not_recorded() -> None
     simulation = MigrationSimulation()
     live_schema = simulation.sql.live_schema
 
-    def begun_meanwhile(address: Any) -> LiveSchema:
+    def begin_rollback_during_read(address: Any) -> LiveSchema:
         simulation.ledger.acquire(BRANCH, "r", NOW, NOW + timedelta(minutes=10))
         return live_schema(address)
 
-    simulation.sql.live_schema = begun_meanwhile  # type: ignore[method-assign]
+    simulation.sql.live_schema = begin_rollback_during_read  # type: ignore[method-assign]
     assert observe(simulation.ports) is None
     assert simulation.ledger.observation(BRANCH) is None
 
@@ -208,13 +208,13 @@ def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_releas
     assert simulation.release("v1").schema_sha256 is None
 
 
-def test_a_release_is_promoted_though_the_ledger_can_not_store_its_schema() -> None:
+def test_a_release_is_promoted_although_the_ledger_can_not_store_its_schema() -> None:
     simulation = simulation_with_baking_v2()
 
-    def too_large(*args: object) -> Any:
+    def refuse_item(*args: object) -> Any:
         raise ExternalServiceError("the schema takes 500000 bytes compressed")
 
-    simulation.ledger.put_schema = too_large  # type: ignore[assignment, method-assign]
+    simulation.ledger.put_schema = refuse_item  # type: ignore[assignment, method-assign]
     promote_v2(simulation)
     assert simulation.release("v2").schema_sha256 is None
 
@@ -222,14 +222,14 @@ def test_a_release_is_promoted_though_the_ledger_can_not_store_its_schema() -> N
 def test_the_second_writer_of_a_schema_reads_the_release_again() -> None:
     simulation = MigrationSimulation()
     know = simulation.ledger.set_release_schema
-    others: list[Release] = []
+    concurrent_writes: list[Release] = []
 
-    def judged_first(release: Release, sha256: str) -> Release:
-        if not others:
-            others.append(simulation.ledger.set_release_state(release, PROMOTED, NOW, "promoted again"))
+    def promote_before_write(release: Release, sha256: str) -> Release:
+        if not concurrent_writes:
+            concurrent_writes.append(simulation.ledger.set_release_state(release, PROMOTED, NOW, "promoted again"))
         return know(release, sha256)
 
-    simulation.ledger.set_release_schema = judged_first  # type: ignore[assignment, method-assign]
+    simulation.ledger.set_release_schema = promote_before_write  # type: ignore[assignment, method-assign]
     observe(simulation.ports)
     assert simulation.release("v1").schema_sha256 is not None
     assert simulation.release("v1").state_reason == "promoted again"
@@ -288,7 +288,7 @@ def test_a_release_quarantined_during_an_observation_does_not_return_to_the_stan
     amend = simulation.ledger.replace_standing_plan
     attempts: list[int] = []
 
-    def quarantined_first(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
+    def quarantine_before_write(known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         if not attempts:
             attempts.append(1)
             judge_release(
@@ -296,7 +296,7 @@ def test_a_release_quarantined_during_an_observation_does_not_return_to_the_stan
             )
         amend(known_plan, amended_plan)
 
-    simulation.ledger.replace_standing_plan = quarantined_first  # type: ignore[method-assign]
+    simulation.ledger.replace_standing_plan = quarantine_before_write  # type: ignore[method-assign]
     simulation.pass_time(minutes=1)
     observe(simulation.ports)
     assert simulation.plan().targets == ()

@@ -113,13 +113,13 @@ def test_a_restore_point_recorded_before_a_failed_observation_is_not_recorded_ag
     describe = simulation.sql.live_schema
     point_lists: list[tuple[RecordedPoint, ...]] = []
 
-    def fails_once(address: Any) -> Any:
+    def fail_once(address: Any) -> Any:
         if recorded_points(simulation) and not point_lists:
             point_lists.append(recorded_points(simulation))
             raise Unreachable("gone")
         return describe(address)
 
-    simulation.sql.live_schema = fails_once  # type: ignore[method-assign]
+    simulation.sql.live_schema = fail_once  # type: ignore[method-assign]
     with pytest.raises(ExternalServiceError):
         observe_on_deployment(BEGAN, simulation.ports)
     simulation.pass_time(minutes=1)
@@ -163,10 +163,10 @@ def test_a_deployment_by_a_rollback_gets_no_restore_point() -> None:
     assert recorded_points(simulation) == ()
 
 
-@pytest.mark.parametrize("held", [SERVICE, BRANCH])
-def test_during_a_rollback_neither_a_restore_point_nor_an_observation_is_recorded(held: str) -> None:
+@pytest.mark.parametrize("leased_name", [SERVICE, BRANCH])
+def test_neither_a_restore_point_nor_an_observation_is_recorded_during_a_rollback(leased_name: str) -> None:
     simulation = simulation_with_deployment_in_flight()
-    simulation.ledger.acquire(held, "r", simulation.clock.now(), simulation.clock.now() + timedelta(minutes=10))
+    simulation.ledger.acquire(leased_name, "r", simulation.clock.now(), simulation.clock.now() + timedelta(minutes=10))
     assert observe_on_deployment(BEGAN, simulation.ports) == [
         "a rollback is in progress: its deployments are not releases",
         "not observed: a rollback is in progress",
@@ -238,7 +238,7 @@ def test_neither_neon_nor_postgres_is_called_between_observations() -> None:
     assert observe_if_due(simulation.ports) == ["observed on 2026-03-01 03:00 UTC: not due"]
 
 
-def test_a_new_deployment_is_observed_at_once_and_until_it_completes() -> None:
+def test_a_new_deployment_is_observed_at_once_and_until_the_completion() -> None:
     """The event of the deployment may be lost, or its tasks migrate when they start."""
     simulation = MigrationSimulation()
     observe(simulation.ports)

@@ -76,7 +76,7 @@ def test_a_starting_writer_s_lease_is_held_until_its_tasks_run() -> None:
     assert lease.is_held_by(rollback.id, simulation.clock.now())
 
 
-def test_without_changed_data_no_service_is_reconnected() -> None:
+def test_no_service_is_reconnected_without_changed_data() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.run({"type": "service", "service": SERVICE, "target_version": "v1", "force": True, "reason": "drill"})
     assert simulation.reports_deployments() == []
@@ -286,7 +286,7 @@ def test_each_kind_of_evidence_proves_a_connection(proof: dict[str, Any], name: 
     assert find_connection_check(rollback, name).verdict is Verdict.PASS, find_connection_check(rollback, name).reason
 
 
-def test_a_command_that_can_t_connect_refutes_the_connection() -> None:
+def test_a_command_that_can_not_connect_refutes_the_connection() -> None:
     simulation = WritersAndReaderSimulation()
     simulation.connect(WORKER, command=("pnpm", "db:ping"))
     simulation.tasks.commands["pnpm db:ping"] = lambda log: 1

@@ -93,10 +93,10 @@ def test_an_operators_branch_created_between_observation_and_restore_proves_no_a
 def test_a_restore_whose_request_never_arrives_is_refused_and_services_start() -> None:
     restore = RestoreScenario()
 
-    def unanswered(*_: object, **__: object) -> Any:
+    def fail_without_answer(*_: object, **__: object) -> Any:
         raise OutcomeUnknown("524")
 
-    restore.neon.restore = unanswered  # type: ignore[method-assign]
+    restore.neon.restore = fail_without_answer  # type: ignore[method-assign]
     assert_refused(restore, "its last move was restore")
     restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
@@ -185,7 +185,7 @@ def test_the_backup_proves_acceptance_with_a_second_trace_if_an_operator_could_h
     assert is_accepted(progress, branch, backup, has_begun=has_begun) is accepted
 
 
-def test_a_restore_request_is_lost_only_if_it_left_no_trace() -> None:
+def test_a_restore_request_is_lost_only_without_any_trace() -> None:
     assert is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=False)
     assert is_restore_request_lost(requested_restore(ROOT), ROOT, OPERATORS_CHILD, has_begun=False)
     assert not is_restore_request_lost(requested_restore(ROOT), ROOT, None, has_begun=True)

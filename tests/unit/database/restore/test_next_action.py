@@ -41,10 +41,10 @@ def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot
 
 
 CHECKED = {"preview_id": "br-preview", "preview_lsn": Lsn(150)}
-ASKED = {**CHECKED, "data_change_announced_at": NOW}
-ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+REQUESTED = {**CHECKED, "data_change_announced_at": NOW}
+ACCEPTED = {**REQUESTED, "backup_id": "br-backup", "accepted_at": NOW}
 OPEN, RESET = branch(protected=False), branch(protected=False, last_reset_at=NOW)
-AGAIN = branch(last_reset_at=NOW)
+PROTECTED_AGAIN = branch(last_reset_at=NOW)
 PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
 
 TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
@@ -58,21 +58,22 @@ TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
      RestoreMove.WAIT_FOR_OPERATIONS),
     ("a protected branch refuses", progress(**CHECKED), make_snapshot(), RestoreMove.UNPROTECT),
     ("an unprotected branch is restored", progress(**CHECKED), make_snapshot(OPEN), RestoreMove.RESTORE),
-    ("requested without effect", progress(**ASKED), make_snapshot(OPEN), RestoreMove.RESTORE),
-    ("requested and running", progress(**ASKED), make_snapshot(OPEN, operations="running"),
+    ("requested without effect", progress(**REQUESTED), make_snapshot(OPEN), RestoreMove.RESTORE),
+    ("requested and running", progress(**REQUESTED), make_snapshot(OPEN, operations="running"),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("requested and reset, no backup yet", progress(**ASKED), make_snapshot(RESET),
+    ("requested and reset, no backup yet", progress(**REQUESTED), make_snapshot(RESET),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("requested, with a backup and no reset yet", progress(**ASKED), make_snapshot(OPEN, backup=BACKUP),
+    ("requested, with a backup and no reset yet", progress(**REQUESTED), make_snapshot(OPEN, backup=BACKUP),
      RestoreMove.WAIT_FOR_OPERATIONS),
     ("accepted and running", progress(**ACCEPTED),
      make_snapshot(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
      RestoreMove.WAIT_FOR_OPERATIONS),
     ("protection precedes the endpoint check", progress(**ACCEPTED), make_snapshot(RESET, backup=BACKUP),
      RestoreMove.PROTECT_AGAIN),
-    ("the endpoint must answer", progress(**ACCEPTED), make_snapshot(AGAIN, backup=BACKUP),
+    ("the endpoint must answer", progress(**ACCEPTED), make_snapshot(PROTECTED_AGAIN, backup=BACKUP),
      RestoreMove.WAIT_FOR_ENDPOINT),
-    ("restored", progress(**ACCEPTED, verified_at=NOW), make_snapshot(AGAIN, backup=BACKUP), RestoreMove.DONE),
+    ("restored", progress(**ACCEPTED, verified_at=NOW), make_snapshot(PROTECTED_AGAIN, backup=BACKUP),
+     RestoreMove.DONE),
     ("failed with a preview", progress(why_not="x"), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
     ("failed without protection", progress(**CHECKED, why_not="x"), make_snapshot(OPEN), RestoreMove.PROTECT_AGAIN),
     ("failed during a failed restore", progress(**ACCEPTED, why_not="x"),
@@ -113,10 +114,18 @@ FAILING = Check.failed("schema", "a column is missing")
     ("change_progress", "snapshot", "text"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
-        (progress(), make_snapshot(AGAIN), "and not by this rollback"),
-        (progress(**ASKED), make_snapshot(branch(current_state="resetting"), operations="failed"), "main is resetting"),
+        (progress(), make_snapshot(PROTECTED_AGAIN), "and not by this rollback"),
+        (
+            progress(**REQUESTED),
+            make_snapshot(branch(current_state="resetting"), operations="failed"),
+            "main is resetting",
+        ),
         (progress(schema_checks=(FAILING,)), make_snapshot(preview=PREVIEW), "schema: a column is missing"),
-        (progress(**ACCEPTED), make_snapshot(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
+        (
+            progress(**ACCEPTED),
+            make_snapshot(PROTECTED_AGAIN, hosts=("ep-2.test",), backup=BACKUP),
+            "services can't connect",
+        ),
     ],
 )
 def test_a_restore_that_can_not_succeed_gives_the_reason(
@@ -126,9 +135,10 @@ def test_a_restore_that_can_not_succeed_gives_the_reason(
 
 
 def test_our_own_reset_and_a_failed_intermediate_operation_are_no_objection() -> None:
-    assert find_restore_objection(make_snapshot(RESET), progress(**ASKED)) is None
+    assert find_restore_objection(make_snapshot(RESET), progress(**REQUESTED)) is None
     assert (
-        find_restore_objection(make_snapshot(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+        find_restore_objection(make_snapshot(PROTECTED_AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED))
+        is None
     )
 
 

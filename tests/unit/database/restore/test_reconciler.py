@@ -34,7 +34,7 @@ def test_a_restore_that_neon_refuses_leaves_the_branch_protected_again() -> None
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
-def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_that_sql_can_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     restore = RestoreScenario()
     monkeypatch.setattr(restore.sql, "live_schema", raise_error(QueryFailed("permission denied")))
     assert_refused(restore, "permission denied")
@@ -68,7 +68,7 @@ def test_a_branch_that_an_operator_restored_during_the_rollback_is_not_changed()
     assert restore.neon.calls.count("restore") == 1
 
 
-def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_backup() -> None:
+def test_a_restore_that_neon_can_not_finish_fails_protected_fenced_and_with_its_backup() -> None:
     restore = RestoreScenario()
     restore.neon.fail_next("create_timeline")
     restore.run_until_ended()

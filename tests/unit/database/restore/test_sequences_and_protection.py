@@ -54,8 +54,8 @@ def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot
 
 BACKUP, PREVIEW = branch("backup"), branch("preview")
 RESET = branch(last_reset_at=NOW)
-ASKED = {"data_change_announced_at": NOW}
-ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+REQUESTED = {"data_change_announced_at": NOW}
+ACCEPTED = {**REQUESTED, "backup_id": "br-backup", "accepted_at": NOW}
 PROTECTED = BEFORE.model_copy(update={"protected": True})
 IP_ALLOW = {"is_ip_allow_protected_only": True}
 
@@ -67,10 +67,10 @@ IP_ALLOW = {"is_ip_allow_protected_only": True}
         (restore(), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
         (restore(sequences=()), make_snapshot(), RestoreMove.RESTORE),
         (restore(sequences=SEQUENCES), make_snapshot(branch(protected=True)), RestoreMove.UNPROTECT),
-        (restore(**ASKED), make_snapshot(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.READ_SEQUENCES),
+        (restore(**REQUESTED), make_snapshot(), RestoreMove.RESTORE),
+        (restore(**REQUESTED, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.READ_SEQUENCES),
         (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), make_snapshot(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(**REQUESTED, is_sequence_reread_needed=True), make_snapshot(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
         (restore(), make_snapshot(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
         (restore(preview_lsn=None), make_snapshot(), RestoreMove.CREATE_PREVIEW),
         (reset(), make_snapshot(), RestoreMove.READ_SEQUENCES),
@@ -84,7 +84,9 @@ def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_f
 
 def test_a_restore_without_continued_sequences_reads_no_sequences() -> None:
     assert next_restore_move(make_snapshot(), restore()) is RestoreMove.RESTORE
-    assert next_restore_move(make_snapshot(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+    assert (
+        next_restore_move(make_snapshot(), restore(**REQUESTED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+    )
 
 
 def test_a_reset_to_another_branch_makes_no_preview() -> None:
@@ -120,7 +122,7 @@ def test_sequences_are_continued_once_after_postgres_answers(changes: dict[str, 
         ({}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
     ],
 )
-def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_it(
+def test_the_backup_is_protected_after_the_branch_and_only_with_ip_allow(
     changes: dict[str, Any], snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
     assert next_restore_move(snapshot, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
@@ -183,10 +185,10 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
             f"branch main was restored at {NOW}, and not by this rollback: check its data in Neon's console",
         ),
         (restore(), make_snapshot(backup=CHILD), CHILD_REASON),
-        (restore(**ASKED), make_snapshot(backup=CHILD), CHILD_REASON),
+        (restore(**REQUESTED), make_snapshot(backup=CHILD), CHILD_REASON),
         (restore(point=OTHER_TIMELINE), make_snapshot(), TIMELINE_REASON),
         (
-            restore(**ASKED),
+            restore(**REQUESTED),
             make_snapshot(**UNREADY, operations="failed"),
             "an operation of Neon failed and is not retried: main is init, preview is resetting; ask Neon's support",
         ),
@@ -213,17 +215,17 @@ def test_each_objection_names_the_branch_and_the_action(
     [
         (restore(), make_snapshot()),
         (restore(), make_snapshot(backup=BACKUP)),
-        (restore(**ASKED), make_snapshot(RESET)),
+        (restore(**REQUESTED), make_snapshot(RESET)),
         (restore(backup_id="br-backup"), make_snapshot(RESET)),
         (restore(**ACCEPTED), make_snapshot(RESET, backup=CHILD)),
-        (restore(**ASKED, point=OTHER_TIMELINE), make_snapshot()),
+        (restore(**REQUESTED, point=OTHER_TIMELINE), make_snapshot()),
         (restore(backup_id="br-backup", point=OTHER_TIMELINE), make_snapshot()),
         (restore(), make_snapshot(hosts=("ep-2.test",))),
         (restore(), make_snapshot(operations="failed")),
         (reset(), make_snapshot()),
     ],
 )
-def test_a_trace_of_our_own_restore_and_new_hosts_before_it_are_no_objection(
+def test_a_trace_of_our_own_restore_and_earlier_new_hosts_are_no_objection(
     change_progress: OverwriteProgress, snapshot: RestoreSnapshot
 ) -> None:
     assert find_restore_objection(snapshot, change_progress) is None

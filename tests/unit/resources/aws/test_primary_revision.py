@@ -94,7 +94,7 @@ def test_a_definition_of_only_one_revision_identifies_the_primary_revision() -> 
         assert primary_revision([primary()], newest(status), {GOOD, BAD}, definitions) == GOOD
 
 
-def test_without_a_service_deployment_the_only_current_revision_of_the_definition_counts() -> None:
+def test_the_only_current_revision_of_the_definition_counts_without_a_service_deployment() -> None:
     assert primary_revision([primary()], None, {GOOD}, SAME) == GOOD
     assert primary_revision([primary()], None, {GOOD, BAD}, SAME) is None
     assert primary_revision([primary()], None, (), {}) is None

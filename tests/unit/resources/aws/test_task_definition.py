@@ -14,7 +14,7 @@ from rollback.resources.aws.task_definition import ALLOWED, normal_form
 
 GOLDEN = sorted((Path(__file__).parents[3] / "golden" / "definitions").glob("*.json"))
 # Fingerprint of builders' `v1` as ledgers before the allow-list have it.
-FORMER = "85f699c28a7be0967a178be8df8a9a81332905815e2fca602f208f7f8a873e77"
+FORMER_FINGERPRINT = "85f699c28a7be0967a178be8df8a9a81332905815e2fca602f208f7f8a873e77"
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -96,8 +96,8 @@ def sdk_paths(shape: Any, path: str = "") -> set[str]:
 
 
 def test_a_release_that_was_recorded_under_the_former_fingerprint_is_found() -> None:
-    old_release = release("v1", fingerprint=FORMER, definition_arn="arn:elsewhere:1")
-    assert former_fingerprint(definition("v1"), {}) == FORMER
+    old_release = release("v1", fingerprint=FORMER_FINGERPRINT, definition_arn="arn:elsewhere:1")
+    assert former_fingerprint(definition("v1"), {}) == FORMER_FINGERPRINT
     assert find_matching_release(build_identity(definition("v1"), {}), [release("v2"), old_release]) == old_release
 
 

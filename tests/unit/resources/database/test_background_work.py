@@ -22,7 +22,7 @@ SLOT = ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput", activ
 FROM_SHOP = Subscription(name="from_shop", database="app")
 NIGHTLY = ScheduledJob(number=7, name="nightly", schedule="0 3 * * *", database="app", role="owner")
 WORKER_OF_ONE = ClientSession(pid=9, role="owner", kind="logical replication apply worker", database="app")
-WAYS = [RestoreScenario, ResetScenario, RecreateScenario]
+STRATEGY_SCENARIOS = [RestoreScenario, ResetScenario, RecreateScenario]
 
 
 def checks(work: BackgroundWork, *workers: ClientSession, replaces_data: bool = True) -> dict[str, Check]:
@@ -78,7 +78,7 @@ def test_unreadable_background_work_is_reported_as_unknown() -> None:
     assert "not checked: jobs of pg_cron of other roles (row security)" in visibility_check.reason
 
 
-@pytest.mark.parametrize("kind", WAYS)
+@pytest.mark.parametrize("kind", STRATEGY_SCENARIOS)
 def test_a_replication_slot_refuses_every_strategy_that_replaces_the_data_before_a_service_is_stopped(
     kind: type[RestoreScenario],
 ) -> None:
