@@ -36,29 +36,18 @@ def progress(**changes: Any) -> RecreateProgress:
 
 def test_a_recreate_renames_creates_checks_writes_the_secret_and_expires_in_this_order() -> None:
     old_branch, new_branch = branch("br-old", BACKUP), branch("br-new", NAME)
-    snapshot, change_progress = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
-    moves = [
-        next_recreate_move(snapshot(old=branch("br-old", NAME), addressed_branch="old"), progress(), BACKUP, UNTIL),
-        next_recreate_move(snapshot(old=old_branch, addressed_branch="old"), progress(), BACKUP, UNTIL),
-        next_recreate_move(
-            snapshot(old=old_branch, named=new_branch, addressed_branch="old"),
-            progress(branch_id="br-new"),
-            BACKUP,
-            UNTIL,
-        ),
-        next_recreate_move(
-            snapshot(old=old_branch, named=new_branch, addressed_branch="old"), change_progress, BACKUP, UNTIL
-        ),
-        next_recreate_move(
-            snapshot(old=old_branch, named=new_branch, addressed_branch="new"), change_progress, BACKUP, UNTIL
-        ),
-        next_recreate_move(
-            snapshot(old=branch("br-old", BACKUP, expires_at=UNTIL), named=new_branch, addressed_branch="new"),
-            change_progress,
-            BACKUP,
-            UNTIL,
-        ),
+    expiring_branch = branch("br-old", BACKUP, expires_at=UNTIL)
+    change_before_check = progress(branch_id="br-new")
+    change_after_check = progress(branch_id="br-new", verified_at=NOW)
+    situations = [
+        (RecreateSnapshot(old=branch("br-old", NAME), addressed_branch="old"), progress()),
+        (RecreateSnapshot(old=old_branch, addressed_branch="old"), progress()),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="old"), change_before_check),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="old"), change_after_check),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="new"), change_after_check),
+        (RecreateSnapshot(old=expiring_branch, named=new_branch, addressed_branch="new"), change_after_check),
     ]
+    moves = [next_recreate_move(snapshot, change, BACKUP, UNTIL) for snapshot, change in situations]
     assert moves == [
         RecreateMove.RENAME_OLD, RecreateMove.CREATE_NEW, RecreateMove.CHECK_NEW, RecreateMove.WRITE_SECRET,
         RecreateMove.EXPIRE_OLD, RecreateMove.DONE,

@@ -114,66 +114,28 @@ def requested_restore(branch_before: Branch, **changes: Any) -> RestoreProgress:
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
 BACKUP_OF_ROOT, BACKUP_OF_CHILD = branch("backup"), branch("backup", parent_id="br-main")
-OPERATORS_CHILD, OPERATORS_CHILD_OF_CHILD = (
-    branch("backup", parent_id="br-main"),
-    branch("backup", parent_id="br-staging"),
-)
+OPERATORS_CHILD = branch("backup", parent_id="br-main")
+OPERATORS_CHILD_OF_CHILD = branch("backup", parent_id="br-staging")
 RESET = {"last_reset_at": NOW}
 
 TABLE = (
-    (
-        "the backup of a root is a root, which only a restore can create",
-        requested_restore(ROOT),
-        ROOT,
-        BACKUP_OF_ROOT,
-        False,
-        True,
-    ),
+    ("the backup of a root is a root, which only a restore can create", requested_restore(ROOT), ROOT, BACKUP_OF_ROOT,
+     False, True),
     ("an operator's child of a root", requested_restore(ROOT), ROOT, OPERATORS_CHILD, False, False),
-    (
-        "an operator's child although Neon answered",
-        requested_restore(ROOT, restore_answered_at=NOW),
-        ROOT,
-        OPERATORS_CHILD,
-        False,
-        False,
-    ),
+    ("an operator's child although Neon answered", requested_restore(ROOT, restore_answered_at=NOW), ROOT,
+     OPERATORS_CHILD, False, False),
     ("no backup", requested_restore(ROOT), branch("main", **RESET), None, True, False),
-    (
-        "no restore was requested",
-        requested_restore(ROOT, data_change_announced_at=None),
-        ROOT,
-        BACKUP_OF_ROOT,
-        True,
-        False,
-    ),
+    ("no restore was requested", requested_restore(ROOT, data_change_announced_at=None), ROOT, BACKUP_OF_ROOT,
+     True, False),
     ("a child's backup alone may be an operator's", requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, False, False),
-    (
-        "a child's backup and Neon's answer",
-        requested_restore(CHILD, restore_answered_at=NOW),
-        CHILD,
-        BACKUP_OF_CHILD,
-        False,
-        True,
-    ),
-    (
-        "a child's backup and last_reset_at",
-        requested_restore(CHILD),
-        branch("staging", parent_id="br-main", **RESET),
-        BACKUP_OF_CHILD,
-        False,
-        True,
-    ),
+    ("a child's backup and Neon's answer", requested_restore(CHILD, restore_answered_at=NOW), CHILD, BACKUP_OF_CHILD,
+     False, True),
+    ("a child's backup and last_reset_at", requested_restore(CHILD), branch("staging", parent_id="br-main", **RESET),
+     BACKUP_OF_CHILD, False, True),
     ("a child's backup and operations", requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, True, True),
-    (
-        "an operator's child of a child, with operations",
-        requested_restore(CHILD),
-        CHILD,
-        OPERATORS_CHILD_OF_CHILD,
-        True,
-        False,
-    ),
-)
+    ("an operator's child of a child, with operations", requested_restore(CHILD), CHILD, OPERATORS_CHILD_OF_CHILD,
+     True, False),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
