@@ -45,91 +45,91 @@ ROLE, FILE = "arn:aws:iam::123456789012:role/task", "arn:aws:s3:::settings/web.e
 
 
 def services() -> FakeServices:
-    """The first release runs; the second was registered after it."""
-    made = FakeServices(FakeClock(NOW))
-    registered = [made.register_release(definition(version), FAMILY) for version in ("v1", "v2")]
-    assert registered == [FIRST, SECOND]
-    made.run(FIRST, desired_count=2)
-    return made
+    """Return an ECS fake that runs the first release; the second release is registered."""
+    fake = FakeServices(FakeClock(NOW))
+    definitions = [fake.register_release(definition(version), FAMILY) for version in ("v1", "v2")]
+    assert definitions == [FIRST, SECOND]
+    fake.run(FIRST, desired_count=2)
+    return fake
 
 
 def writers() -> FakeWriters:
-    """The same beside a worker."""
-    first = services()
-    worker = FakeServices(FakeClock(NOW), ecs_service="worker", beside=first)
-    worker.run(FIRST, desired_count=5)
-    return FakeWriters({"express-api": first, "worker": worker})
+    """Return ECS fakes of the service and of a worker."""
+    api = services()
+    worker_services = FakeServices(FakeClock(NOW), ecs_service="worker", beside=api)
+    worker_services.run(FIRST, desired_count=5)
+    return FakeWriters({"express-api": api, "worker": worker_services})
 
 
 def writers_scaling() -> FakeWritersScaling:
-    """The first of them is scaled."""
-    both = writers()
-    both.scaling["express-api"].target = SCALED
-    both.scaling["express-api"].predictive = ("by-forecast",)
-    return both.as_scaling
+    """Return Application Auto Scaling fakes; the first service has a scalable target."""
+    services_of_both = writers()
+    services_of_both.scaling["express-api"].target = SCALED
+    services_of_both.scaling["express-api"].predictive = ("by-forecast",)
+    return services_of_both.as_scaling
 
 
 def tasks() -> FakeTasks:
-    """One task that says two things was started."""
-    made = FakeTasks(services())
+    """Return a fake with one started task that logs two lines."""
+    fake = FakeTasks(services())
 
     def says(log: list[str]) -> None:
         log += ["first", "second"]
 
-    made.commands["down"] = says
-    made.run(WEB, FIRST, COMMAND, WHO, TOKEN)
-    return made
+    fake.commands["down"] = says
+    fake.run(WEB, FIRST, COMMAND, WHO, TOKEN)
+    return fake
 
 
-def began(made: FakeTasks) -> None:
-    """The task runs."""
+def began(fake: FakeTasks) -> None:
+    """Let the task run."""
     for _ in range(3):
-        made.describe(WEB, TASK)
+        fake.describe(WEB, TASK)
 
 
 def alarms() -> FakeAlarms:
-    """The outage went red a minute ago."""
-    made = FakeAlarms()
-    made.fire(OUTAGE, NOW - timedelta(minutes=1))
-    made.recover(DEGRADED)
-    made.muted[OUTAGE] = ("release night",)
-    made.last_data[OUTAGE] = NOW
-    made.serve(TARGET_GROUP, 7, NOW)
-    return made
+    """Return alarms of which the outage alarm turned to ALARM a minute ago."""
+    fake = FakeAlarms()
+    fake.fire(OUTAGE, NOW - timedelta(minutes=1))
+    fake.recover(DEGRADED)
+    fake.muted[OUTAGE] = ("release night",)
+    fake.last_data[OUTAGE] = NOW
+    fake.serve(TARGET_GROUP, 7, NOW)
+    return fake
 
 
 def secrets() -> FakeSecrets:
-    made = FakeSecrets()
-    made.values[SECRET] = SecretStr("before")
-    made.values[f"{SECRET}2"] = SecretStr("of another")
-    made.missing |= {"/gone", "gone"}
-    return made
+    fake = FakeSecrets()
+    fake.values[SECRET] = SecretStr("before")
+    fake.values[f"{SECRET}2"] = SecretStr("of another")
+    fake.missing |= {"/gone", "gone"}
+    return fake
 
 
 def images() -> FakeImages:
-    """v1 is there, with a tag and a label; v2 is gone."""
-    made = FakeImages()
-    made.missing.add(image("v2"))
-    made.labels[image("v1")] = {"revision": "abc"}
-    return made
+    """Return images: v1 exists with a tag and a label, v2 was deleted."""
+    fake = FakeImages()
+    fake.missing.add(image("v2"))
+    fake.labels[image("v1")] = {"revision": "abc"}
+    return fake
 
 
 def workflow() -> FakeWorkflow:
-    made = FakeWorkflow()
-    made.running.add(execution_arn("one"))
-    return made
+    fake = FakeWorkflow()
+    fake.running.add(execution_arn("one"))
+    return fake
 
 
 def http() -> FakeHttp:
-    made = FakeHttp()
-    made.answers["http://api.test/slow"] = ProbeResult(status=503, seconds=1, body="out of connections")
-    return made
+    fake = FakeHttp()
+    fake.answers["http://api.test/slow"] = ProbeResult(status=503, seconds=1, body="out of connections")
+    return fake
 
 
 def scaling() -> FakeScaling:
-    made = FakeScaling(services(), SCALED)
-    made.predictive = ("by-forecast",)
-    return made
+    fake = FakeScaling(services(), SCALED)
+    fake.predictive = ("by-forecast",)
+    return fake
 
 
 def stacks() -> FakeStacks:
@@ -137,19 +137,19 @@ def stacks() -> FakeStacks:
 
 
 def targets() -> FakeTargetGroups:
-    """The group of the service is in use, another one is not."""
-    made = FakeTargetGroups(services())
-    made.others = (f"{TARGET_GROUP}-other",)
-    made.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
-    return made
+    """Return target groups: the service uses its group, and another group is unused."""
+    fake = FakeTargetGroups(services())
+    fake.others = (f"{TARGET_GROUP}-other",)
+    fake.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
+    return fake
 
 
 def references() -> FakeReferences:
-    made = FakeReferences()
-    made.roles.add(ROLE)
-    made.log_groups.add(("", "/web"))
-    made.files.add(FILE)
-    return made
+    fake = FakeReferences()
+    fake.roles.add(ROLE)
+    fake.log_groups.add(("", "/web"))
+    fake.files.add(FILE)
+    return fake
 
 
 def clock() -> FakeClock:
@@ -164,9 +164,9 @@ def notifications() -> FakeNotifications:
     return FakeNotifications()
 
 
-def in_flight(made: Any) -> None:
-    """A deployment of the second release has begun."""
-    made.update(WEB, definition_arn=SECOND)
+def in_flight(fake: Any) -> None:
+    """Begin a deployment of the second release."""
+    fake.update(WEB, definition_arn=SECOND)
 
 
 _UPDATE = {

@@ -1,4 +1,4 @@
-"""Example calls of a port, one for each method, and how to tell whether two of them went differently."""
+"""Example calls of a port, one for each method, and a comparison of the results of two calls."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ _OURS = ("fake", "example")  # modules whose objects have state of their own
 
 @dataclass(frozen=True)
 class FromFake:
-    """A value that only the fake knows, once it stands as the example needs it."""
+    """Value that is read from the fake after `arrange`."""
 
     read: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class EachOf:
-    """Several other values, each of which must make a difference."""
+    """Alternative values, each of which must change the result of the call."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A call that succeeds, and for each argument another value with which the call goes differently.
+    """Call that succeeds, and for each argument another value that changes the result.
 
     `arrange` brings the fake into the state that the call needs.
     """
@@ -38,51 +38,55 @@ class Example:
     arrange: Callable[[Any], object] = lambda _: None
 
     def of(self, argument: str) -> tuple[Any, ...]:
-        """The other values of an argument."""
-        other = self.instead[argument]
-        return other.values if isinstance(other, EachOf) else (other,)
+        """List the alternative values of an argument."""
+        alternatives = self.instead[argument]
+        return alternatives.values if isinstance(alternatives, EachOf) else (alternatives,)
 
 
 def record_call(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
-    """Make the call on a new fake: its answer or its error, and the state that it left."""
+    """Make the call on a new fake, and return its answer or error with the state of the fake."""
     fake = make()
     example.arrange(fake)
-    given = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
+    arguments = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
     try:
-        answer = getattr(fake, method)(**given)
-        said: Any = ("answered", shown(tuple(answer) if isinstance(answer, Iterator) else answer))
+        answer = getattr(fake, method)(**arguments)
+        outcome: Any = ("answered", shown(tuple(answer) if isinstance(answer, Iterator) else answer))
     except (RollbackError, KeyError, ValueError) as error:
-        said = ("raised", type(error).__name__)
-    return said, shown(fake)
+        outcome = ("raised", type(error).__name__)
+    return outcome, shown(fake)
 
 
 def is_indifferent_to(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
-    """The other values of an argument with which the call goes as without them."""
-    usual = record_call(make, method, example)
-    return [other for other in example.of(argument) if record_call(make, method, example, **{argument: other}) == usual]
+    """List the alternative values of an argument that do not change the result of the call."""
+    usual_outcome = record_call(make, method, example)
+    return [
+        alternative
+        for alternative in example.of(argument)
+        if record_call(make, method, example, **{argument: alternative}) == usual_outcome
+    ]
 
 
-def shown(value: Any, seen: tuple[int, ...] = ()) -> Any:
-    """Whatever can be told of a value, as plain data; secrets too, and a fake by its state."""
-    if id(value) in seen:
+def shown(value: Any, visited: tuple[int, ...] = ()) -> Any:
+    """Convert a value to plain data, secrets included; a fake is represented by its state."""
+    if id(value) in visited:
         return "…"
-    seen = (*seen, id(value))
+    visited = (*visited, id(value))
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, BaseModel):
-        return type(value).__name__, {name: shown(getattr(value, name), seen) for name in type(value).model_fields}
+        return type(value).__name__, {name: shown(getattr(value, name), visited) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {
-            shown(name, seen) if not isinstance(name, str) else name: shown(inner, seen)
-            for name, inner in value.items()
+            shown(name, visited) if not isinstance(name, str) else name: shown(item, visited)
+            for name, item in value.items()
         }
     if isinstance(value, set | frozenset):
-        return sorted(map(repr, (shown(inner, seen) for inner in value)))
+        return sorted(map(repr, (shown(item, visited) for item in value)))
     if isinstance(value, list | tuple):
-        return tuple(shown(inner, seen) for inner in value)
+        return tuple(shown(item, visited) for item in value)
     if type(value).__module__.startswith(_OURS):
         return type(value).__name__, {
-            name: shown(inner, seen) for name, inner in vars(value).items() if name not in _LOGS
+            name: shown(item, visited) for name, item in vars(value).items() if name not in _LOGS
         }
     return getattr(value, "__qualname__", None) or repr(value)
 

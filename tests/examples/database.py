@@ -19,36 +19,36 @@ from rollback.resources.database.wal_position import Lsn
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
 ROOT_ENDPOINT, COPY_ENDPOINT = "ep-2", "ep-6"
-EARLY = Lsn(110)  # after the first write
+EARLY_LSN = Lsn(110)  # after the first write
 LATER = NOW + timedelta(days=3)
 COLUMN = Column(type="text", nullable=True, has_default=False)
 
 
 def neon() -> FakeNeon:
-    """Branch `main` has a child with a compute and one without; each was written to, and nothing goes on."""
-    made = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
-    made.write(MAIN, 0)
+    """Return a project: `main` has rows, a child with a compute and a child without; no operation runs."""
+    fake = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
+    fake.write(MAIN, 0)
     for branch in (STAGING, COPY):
-        change = made.create_branch(branch, MAIN, with_endpoint=branch == COPY)
-        made.settle()
+        change = fake.create_branch(branch, MAIN, with_endpoint=branch == COPY)
+        fake.settle()
         assert change.branch.id == branch, change
-        made.write(branch, len(branch))
-    made.write(MAIN, 6)
-    made._clock.pass_time(hours=1)
-    return made
+        fake.write(branch, len(branch))
+    fake.write(MAIN, 6)
+    fake._clock.pass_time(hours=1)
+    return fake
 
 
 def sql() -> FakeSql:
-    """A client is connected to main, whose rows, tables and journal are not those of the copy."""
-    made = FakeSql(neon())
-    made._neon.write(MAIN, 1)
-    made._neon.write(MAIN, 2)
-    made.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
-    made.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
-    made.ages[MAIN] = {"api": 1.5}
-    made.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
-    made.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
-    return made
+    """Return SQL with a client on `main`, whose rows, tables and journal differ from those of the copy."""
+    fake = FakeSql(neon())
+    fake._neon.write(MAIN, 1)
+    fake._neon.write(MAIN, 2)
+    fake.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
+    fake.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
+    fake.ages[MAIN] = {"api": 1.5}
+    fake.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
+    fake.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
+    return fake
 
 
 def address(branch: str) -> FromFake:
@@ -60,9 +60,9 @@ def pooled(branch: str) -> FromFake:
 
 
 ANOTHER = EachOf((address(COPY), pooled(MAIN)))
-_AT = EachOf((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
+_AT = EachOf((EARLY_LSN, NOW - timedelta(minutes=90), Lsn(1)))
 
-ASKED = RowQuery(
+ROW_QUERY = RowQuery(
     database="app",
     schema_name="public",
     name="written",
@@ -71,24 +71,24 @@ ASKED = RowQuery(
     columns=("row",),
     seconds=1,
 )
-OTHERS_ASKED = EachOf(
+OTHER_ROW_QUERIES = EachOf(
     (
-        ASKED.model_copy(update={"columns": ("no_such_column",)}),
-        ASKED.model_copy(update={"name": "no_such_table"}),
-        ASKED.model_copy(update={"reads_as": "no_such_role"}),
+        ROW_QUERY.model_copy(update={"columns": ("no_such_column",)}),
+        ROW_QUERY.model_copy(update={"name": "no_such_table"}),
+        ROW_QUERY.model_copy(update={"reads_as": "no_such_role"}),
     )
 )
 SEQUENCE = SequenceValue(database="app", schema_name="public", name="written_row_seq", last_value=2)
 
 
-def restarted(made: Any) -> None:
-    """The operations of the example are the first that the test sees."""
-    restarting(made)
-    made.settle()
+def restarted(fake: Any) -> None:
+    """Settle the earlier operations, so that the test sees only those of the example."""
+    restarting(fake)
+    fake.settle()
 
 
-def restarting(made: Any) -> None:
-    made.restart_endpoint(COPY_ENDPOINT)
+def restarting(fake: Any) -> None:
+    fake.restart_endpoint(COPY_ENDPOINT)
 
 
 EXAMPLES: dict[str, Example] = {
@@ -172,14 +172,14 @@ EXAMPLES: dict[str, Example] = {
         {"address": address(MAIN), "database": "app"}, {"address": pooled(MAIN), "database": "no_such_database"}
     ),
     "Sql.count": Example(
-        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+        {"address": address(MAIN), "row_query": ROW_QUERY}, {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES}
     ),
     "Sql.buckets": Example(
-        {"address": address(MAIN), "row_query": ASKED}, {"address": ANOTHER, "row_query": OTHERS_ASKED}
+        {"address": address(MAIN), "row_query": ROW_QUERY}, {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES}
     ),
     "Sql.rows": Example(
-        {"address": address(MAIN), "row_query": ASKED, "buckets": (1, 2)},
-        {"address": ANOTHER, "row_query": OTHERS_ASKED, "buckets": (1,)},
+        {"address": address(MAIN), "row_query": ROW_QUERY, "buckets": (1, 2)},
+        {"address": ANOTHER, "row_query": OTHER_ROW_QUERIES, "buckets": (1,)},
     ),
     "Sql.sequences": Example(
         {"address": address(MAIN), "database": "app"}, {"address": ANOTHER, "database": "no_such_database"}

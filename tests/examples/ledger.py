@@ -46,7 +46,7 @@ SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(recorded_schema=LiveSche
 POINT = RecordedPoint(
     branch=BRANCH, service=SERVICE, version="v2", at=NOW, lsn=Lsn(7), recorded_at=NOW, by="checkpoint"
 )
-SEEN = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
+OBSERVATION = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
 PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
 BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
@@ -56,33 +56,33 @@ CAUSED = CausedDeployment(
 )
 ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
 UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
-ASIDE = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
+SKIPPED_ITEM = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
 PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
 
 
-def _changed(one: Any, **changes: Any) -> Any:
-    return one.model_copy(update=changes)
+def _changed(model: Any, **changes: Any) -> Any:
+    return model.model_copy(update=changes)
 
 
 def ledger() -> FakeLedger:
-    """One rollback has acted and holds the lease, another one is open; of the releases v1 is promoted."""
-    made = FakeLedger()
-    made.create(ACTED)
-    made.create(OPEN)
-    assert made.acquire(SERVICE, ID, NOW, SOON) == HELD
-    for one in (V1, V2):
-        made.record(one, DEFINITIONS[one.version])
-    made.put_schema(SCHEMA)
-    made.put_restore_point(POINT)
-    made.put_observation(SEEN)
-    made.put_standing_plan(PLAN)
-    made.put_bake(BAKE)
-    made.put_pause(PAUSE)
-    made.record_action(ACTION)
-    made.put_caused_deployment(CAUSED)
-    made.record_unreadable(UNREADABLE, NOW)
-    made.put_page_count(PAGES, None)
-    return made
+    """Return a ledger: one rollback has acted and holds the lease, another is open, and v1 is promoted."""
+    fake = FakeLedger()
+    fake.create(ACTED)
+    fake.create(OPEN)
+    assert fake.acquire(SERVICE, ID, NOW, SOON) == HELD
+    for sample in (V1, V2):
+        fake.record(sample, DEFINITIONS[sample.version])
+    fake.put_schema(SCHEMA)
+    fake.put_restore_point(POINT)
+    fake.put_observation(OBSERVATION)
+    fake.put_standing_plan(PLAN)
+    fake.put_bake(BAKE)
+    fake.put_pause(PAUSE)
+    fake.record_action(ACTION)
+    fake.put_caused_deployment(CAUSED)
+    fake.record_unreadable(UNREADABLE, NOW)
+    fake.put_page_count(PAGES, None)
+    return fake
 
 
 def _of_service() -> Example:
@@ -90,7 +90,7 @@ def _of_service() -> Example:
 
 
 def _moved_on(**changes: Any) -> FromFake:
-    """A document as it is stored, changed."""
+    """Return the stored document with changes."""
     return FromFake(lambda made: made.read(SERVICE, ID).evolve(**changes))
 
 
@@ -138,7 +138,7 @@ EXAMPLES: dict[str, Example] = {
         {"unreadable": UnreadableItem("c / d", "why"), "at": AFTER},
     ),
     "Index.unreadable": Example({}, {}),
-    "Index.mark_reported": Example({"unreadable": ASIDE}, {"unreadable": SkippedItem(key="c / d", why="why")}),
+    "Index.mark_reported": Example({"unreadable": SKIPPED_ITEM}, {"unreadable": SkippedItem(key="c / d", why="why")}),
     "Index.build_index": Example({"services": (SERVICE,), "now": NOW}, {"services": (OTHER,), "now": AFTER}),
     "Pages.page_count": Example(
         {"service": SERVICE, "aggregation_key": "alarm"}, {"service": OTHER, "aggregation_key": "another"}
@@ -218,8 +218,12 @@ EXAMPLES: dict[str, Example] = {
     "Branches.restore_points": Example({"branch": BRANCH, "since": None}, {"branch": "another", "since": AFTER}),
     "Branches.observation": Example({"branch": BRANCH}, {"branch": "another"}),
     "Branches.put_observation": Example(
-        {"observation": _changed(SEEN, schema_sha256="0" * 64)},
-        {"observation": EachOf((SEEN, _changed(SEEN, observed_at=BEFORE), _changed(SEEN, branch="another")))},
+        {"observation": _changed(OBSERVATION, schema_sha256="0" * 64)},
+        {
+            "observation": EachOf(
+                (OBSERVATION, _changed(OBSERVATION, observed_at=BEFORE), _changed(OBSERVATION, branch="another"))
+            )
+        },
     ),
     "Operators.pause": _of_service(),
     "Operators.put_pause": Example({"pause": _changed(PAUSE, service=OTHER)}, {"pause": _changed(PAUSE, by="grace")}),

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 
 class FakeClock:
-    """Stands still until it is moved."""
+    """Clock that stands still until a test moves it."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now

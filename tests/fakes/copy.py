@@ -7,9 +7,9 @@ T = TypeVar("T")
 
 def deep_copy(value: T) -> T:
     """Copy a JSON value; `copy.deepcopy` was a tenth of the crash harness."""
-    copied: Any = value
+    copy: Any = value
     if isinstance(value, dict):
-        copied = {key: deep_copy(inner) for key, inner in value.items()}
+        copy = {key: deep_copy(item) for key, item in value.items()}
     elif isinstance(value, list):
-        copied = [deep_copy(inner) for inner in value]
-    return cast(T, copied)
+        copy = [deep_copy(item) for item in value]
+    return cast(T, copy)

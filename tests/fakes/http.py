@@ -8,7 +8,7 @@ from rollback.resources.aws.ecs_service import (
 
 
 class FakeHttp:
-    """Answers by URL; on the sites that are there 200 in 10 ms where none is set, and nothing elsewhere."""
+    """Answers by URL; an existing site without a set answer returns 200 in 10 ms, other sites do not answer."""
 
     def __init__(self, *sites: str) -> None:
         self.sites = set(sites) or {"http://api.test"}

@@ -73,8 +73,8 @@ class FakeLedger:
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
         if under_lease_until is not None:
             lease = self._leases.get(rollback.service_name)
-            ours = lease is not None and (lease.holder, lease.counter) == (rollback.id, rollback.lease_counter)
-            if lease is None or not ours or lease.expires_at <= under_lease_until:
+            is_holder = lease is not None and (lease.holder, lease.counter) == (rollback.id, rollback.lease_counter)
+            if lease is None or not is_holder or lease.expires_at <= under_lease_until:
                 raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
         at = (rollback.service_name, rollback.id)
         if at not in self._documents or self._documents[at].version != rollback.version:
@@ -83,16 +83,16 @@ class FakeLedger:
         return self._documents[at]
 
     def reopen(self, rollback: Rollback) -> Rollback:
-        saved = self.save(rollback)
-        self._executions[rollback.execution or rollback.id] = (saved.service_name, saved.id)
-        return saved
+        stored = self.save(rollback)
+        self._executions[rollback.execution or rollback.id] = (stored.service_name, stored.id)
+        return stored
 
     def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
         yield from (r for r in self.history(service) if before is None or r.id < before)
 
     def history(self, service: str) -> Iterator[Rollback]:
-        mine = [r for (of, _), r in self._documents.items() if of == service]
-        yield from sorted(mine, key=lambda r: r.id, reverse=True)
+        rollbacks = [r for (owner, _), r in self._documents.items() if owner == service]
+        yield from sorted(rollbacks, key=lambda r: r.id, reverse=True)
 
     def _entries(self, kind: type[T]) -> Iterator[T]:
         for (service, rollback_id), rollback in self._documents.items():
@@ -100,26 +100,30 @@ class FakeLedger:
                 yield from (entry for entry in build_entries(rollback).values() if isinstance(entry, kind))
 
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
-        found = [one for one in self._entries(PendingEntry) if service in (None, one.service)]
-        return ReadResult(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
+        entries = [entry for entry in self._entries(PendingEntry) if service in (None, entry.service)]
+        return ReadResult(tuple(sorted(entries, key=lambda entry: (entry.service, entry.rollback_id))))
 
     def obligations(self, service: str) -> ReadResult[ObligationsEntry]:
-        found = [one for one in self._entries(ObligationsEntry) if one.service == service]
-        return ReadResult(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
+        entries = [entry for entry in self._entries(ObligationsEntry) if entry.service == service]
+        return ReadResult(tuple(sorted(entries, key=lambda entry: entry.rollback_id, reverse=True)))
 
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
-        ours = {r.id for (of, _), r in self._documents.items() if of == service}
-        found = [one for one in self._entries(ChangeEntry) if one.rollback_id in ours and one.admitted_at >= since]
-        return ReadResult(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
+        rollback_ids = {r.id for (owner, _), r in self._documents.items() if owner == service}
+        entries = [
+            entry
+            for entry in self._entries(ChangeEntry)
+            if entry.rollback_id in rollback_ids and entry.admitted_at >= since
+        ]
+        return ReadResult(tuple(sorted(entries, key=lambda entry: entry.admitted_at, reverse=True)))
 
     def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
-        ours = {r.id for (of, _), r in self._documents.items() if of == service}
-        found = [
-            one
-            for one in self._entries(TriggerResultEntry)
-            if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
+        rollback_ids = {r.id for (owner, _), r in self._documents.items() if owner == service}
+        entries = [
+            entry
+            for entry in self._entries(TriggerResultEntry)
+            if entry.rollback_id in rollback_ids and entry.alarm == alarm and entry.created_at >= since
         ]
-        return ReadResult(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
+        return ReadResult(tuple(sorted(entries, key=lambda entry: entry.created_at, reverse=True)))
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
         self._settled.add((service, rollback_id))
@@ -129,7 +133,7 @@ class FakeLedger:
         self._set_aside.setdefault(unreadable.key, SkippedItem(key=unreadable.key, why=unreadable.why))
 
     def unreadable(self) -> tuple[SkippedItem, ...]:
-        return tuple(sorted(self._set_aside.values(), key=lambda one: one.key, reverse=True))
+        return tuple(sorted(self._set_aside.values(), key=lambda item: item.key, reverse=True))
 
     def mark_reported(self, unreadable: SkippedItem) -> None:
         self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_reported=True)
@@ -144,35 +148,38 @@ class FakeLedger:
 
     def put_page_count(self, count: PageCount, previous_count: PageCount | None) -> None:
         if self._pages.get((count.service, count.aggregation_key)) != previous_count:
-            raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
+            raise Conflict(f"the count of pages of {count.service} was changed by another writer: read the count again")
         self._pages[count.service, count.aggregation_key] = count
 
     def page_counts(self) -> tuple[PageCount, ...]:
         return tuple(count for count in self._pages.values() if count.unreported)
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
-        held = self._leases.get(service)
-        if held is not None and held.expires_at > now:
-            return held if held.holder == rollback_id else None
+        current_lease = self._leases.get(service)
+        if current_lease is not None and current_lease.expires_at > now:
+            return current_lease if current_lease.holder == rollback_id else None
         counter = self._counters[service] = self._counters.get(service, 0) + 1
         lease = Lease(service=service, holder=rollback_id, counter=counter, expires_at=until)
         self._leases[service] = lease
         return lease
 
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
-        held = self._leases.get(lease.service)
-        same = held is not None and (held.holder, held.counter) == (lease.holder, lease.counter)
-        if held is None or not same or held.expires_at <= now:
+        current_lease = self._leases.get(lease.service)
+        is_holder = current_lease is not None and (current_lease.holder, current_lease.counter) == (
+            lease.holder,
+            lease.counter,
+        )
+        if current_lease is None or not is_holder or current_lease.expires_at <= now:
             raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}")
         renewed = lease.model_copy(update={"expires_at": until})
         self._leases[lease.service] = renewed
         return renewed
 
     def take_over(self, lease: Lease, rollback_id: str, until: datetime) -> Lease | None:
-        now_held = self._leases.get(lease.service)
-        if now_held is not None and (now_held.holder, now_held.counter) == (rollback_id, lease.counter + 1):
-            return now_held
-        if now_held is None or (now_held.holder, now_held.counter) != (lease.holder, lease.counter):
+        stored_lease = self._leases.get(lease.service)
+        if stored_lease is not None and (stored_lease.holder, stored_lease.counter) == (rollback_id, lease.counter + 1):
+            return stored_lease
+        if stored_lease is None or (stored_lease.holder, stored_lease.counter) != (lease.holder, lease.counter):
             return None
         counter = self._counters[lease.service] = lease.counter + 1
         current_lease = Lease(service=lease.service, holder=rollback_id, counter=counter, expires_at=until)
@@ -180,8 +187,8 @@ class FakeLedger:
         return current_lease
 
     def release_lease(self, service: str, rollback_id: str) -> None:
-        held = self._leases.get(service)
-        if held is not None and held.holder == rollback_id:
+        current_lease = self._leases.get(service)
+        if current_lease is not None and current_lease.holder == rollback_id:
             del self._leases[service]
 
     def lease(self, service: str) -> Lease | None:
@@ -202,8 +209,11 @@ class FakeLedger:
     def find(self, service: str, name: str) -> tuple[Release, ...]:
         def has(release: Release) -> bool:
             digests = [f"sha256:{image.rpartition('@sha256:')[2]}" for image in release.images.values()]
-            hashes = any(of.startswith(name.lower()) for of in (release.fingerprint, *digests))
-            bare = any(of.startswith(f"sha256:{name.lower()}") for of in digests)
+            hashes = any(
+                fingerprint_or_digest.startswith(name.lower())
+                for fingerprint_or_digest in (release.fingerprint, *digests)
+            )
+            bare = any(fingerprint_or_digest.startswith(f"sha256:{name.lower()}") for fingerprint_or_digest in digests)
             begins = hashes or bare or (release.commit or "").startswith(name)
             return release.version == name or (len(name) >= 7 and begins)
 
@@ -213,9 +223,9 @@ class FakeLedger:
         return (release for release in self.releases(service) if release.state is ReleaseState.PROMOTED)
 
     def releases(self, service: str, *, since: datetime | None = None) -> Iterator[Release]:
-        mine = [r for (of, _), r in self._releases.items() if of == service]
-        young = [r for r in mine if since is None or r.first_deployed_at >= since]
-        return iter(sorted(young, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
+        releases = [r for (owner, _), r in self._releases.items() if owner == service]
+        recent_releases = [r for r in releases if since is None or r.first_deployed_at >= since]
+        return iter(sorted(recent_releases, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
 
     def bake(self, service: str) -> Bake | None:
         return self._bakes.get(service)
@@ -227,13 +237,13 @@ class FakeLedger:
         return self._plans.get(service)
 
     def put_standing_plan(self, plan: StandingPlan) -> None:
-        held = self._plans.get(plan.service)
-        if held is None or held.computed_at <= plan.computed_at:
+        stored_plan = self._plans.get(plan.service)
+        if stored_plan is None or stored_plan.computed_at <= plan.computed_at:
             self._plans[plan.service] = plan
 
     def replace_standing_plan(self, known_plan: StandingPlan, amended_plan: StandingPlan) -> None:
         if self._plans.get(known_plan.service) != known_plan:
-            raise Conflict(f"the standing plan of {known_plan.service} was put anew meanwhile: read it again")
+            raise Conflict(f"the standing plan of {known_plan.service} was replaced: read the plan again")
         self._plans[known_plan.service] = amended_plan
 
     def pause(self, service: str) -> Pause | None:
@@ -249,16 +259,16 @@ class FakeLedger:
         return self._caused_deployments.get(service)
 
     def put_caused_deployment(self, caused: CausedDeployment) -> None:
-        before = self._caused_deployments.get(caused.service)
-        if before is None or before.asked_at <= caused.asked_at:
+        predecessor = self._caused_deployments.get(caused.service)
+        if predecessor is None or predecessor.asked_at <= caused.asked_at:
             self._caused_deployments[caused.service] = caused
 
     def record_action(self, action: OperatorAction) -> None:
         self._actions.append(action)
 
     def actions(self, service: str) -> Iterator[OperatorAction]:
-        mine = [action for action in self._actions if action.service == service]
-        yield from sorted(mine, key=lambda action: action.at, reverse=True)
+        actions = [action for action in self._actions if action.service == service]
+        yield from sorted(actions, key=lambda action: action.at, reverse=True)
 
     def put_schema(self, schema: ReleaseSchema) -> None:
         self._schemas.setdefault(schema.sha256, schema)
@@ -269,28 +279,28 @@ class FakeLedger:
     def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key] != release:
-            raise Conflict(f"release {release.version} was changed meanwhile: read it again")
+            raise Conflict(f"release {release.version} was changed by another writer: read the release again")
         self._releases[key] = release.model_copy(update={"schema_sha256": schema_sha256})
         return self._releases[key]
 
     def put_restore_point(self, point: RecordedPoint) -> None:
-        def key(one: RecordedPoint) -> tuple[object, ...]:
-            return one.branch, one.recorded_at, one.service, one.version
+        def key(point: RecordedPoint) -> tuple[object, ...]:
+            return point.branch, point.recorded_at, point.service, point.version
 
-        if all(key(point) != key(known) for known in self._points):
+        if all(key(point) != key(stored_point) for stored_point in self._points):
             self._points.append(point)
 
     def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
-        of_it = [point for point in self._points if point.branch == branch]
-        young = [point for point in of_it if since is None or point.recorded_at >= since]
-        return iter(sorted(young, key=lambda point: point.recorded_at, reverse=True))
+        points = [point for point in self._points if point.branch == branch]
+        recent_points = [point for point in points if since is None or point.recorded_at >= since]
+        return iter(sorted(recent_points, key=lambda point: point.recorded_at, reverse=True))
 
     def observation(self, branch: str) -> Observation | None:
         return self._observations.get(branch)
 
     def put_observation(self, observation: Observation) -> None:
-        before = self._observations.get(observation.branch)
-        if before is None or before.observed_at <= observation.observed_at:
+        predecessor = self._observations.get(observation.branch)
+        if predecessor is None or predecessor.observed_at <= observation.observed_at:
             self._observations[observation.branch] = observation
 
     def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:

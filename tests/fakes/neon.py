@@ -1,4 +1,4 @@
-"""A Neon project in memory; the contract tests hold it to the same promises as the client on the local Neon."""
+"""A Neon project in memory; the same contract tests run against the fake and the client on the local Neon."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -61,7 +61,7 @@ class FakeNeon(NeonState):
         return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{host}/{database}")
 
     def addresses(self, branch_id: str) -> Iterator[SecretStr]:
-        """All on the direct host: a pooler hides the sessions that we ask for."""
+        """Return all addresses on the direct host: a pooler would hide the sessions."""
         if self.endpoints(branch_id):
             for database in self.known_databases:
                 yield from (self.connection_uri(branch_id, database, role) for role in self.roles)
@@ -90,8 +90,8 @@ class FakeNeon(NeonState):
             self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
             self._update(branch.id, current_state="init", pending_state="ready")
             endpoints = (self._new_endpoint(branch.id),) if with_endpoint else ()
-            starting = ("start_compute",) if with_endpoint else ()
-            return self._changed(branch.id, endpoints, "create_branch", *starting)
+            start_actions = ("start_compute",) if with_endpoint else ()
+            return self._changed(branch.id, endpoints, "create_branch", *start_actions)
 
         return self._do("create_branch", work)
 
@@ -111,11 +111,11 @@ class FakeNeon(NeonState):
             lsn = self._resolve(source_branch_id, at)
             keeps_its_password = target is not source and source.protected  # since 2024-09-06
             password = self._logs[branch_id if keeps_its_password else source_branch_id].password
-            restored = self._logs[source_branch_id].forked(lsn, password)
+            log = self._logs[source_branch_id].forked(lsn, password)
             if preserve_under_name is not None:
                 undeletable = target.is_root and target is not source
                 self._create_backup(target, preserve_under_name, children, undeletable=undeletable)
-            self._logs[branch_id] = restored
+            self._logs[branch_id] = log
             parent = {} if target is source else {"parent_id": source.id, "parent_lsn": Lsn(lsn)}
             reset_at = self._clock.now().replace(microsecond=0)
             self._update(branch_id, last_reset_at=reset_at, current_state="resetting", pending_state="ready", **parent)
@@ -131,8 +131,8 @@ class FakeNeon(NeonState):
                 raise RequestRefused(f"{branch_id} expires: it can't be protected")
             if protected and not self._get(branch_id).protected:
                 self._require_protected_branch_quota()
-            asked = {"name": name, "protected": protected}
-            self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
+            values = {"name": name, "protected": protected}
+            self._update(branch_id, **{field: value for field, value in values.items() if value is not None})
             return self._changed(branch_id, ())
 
         return self._do("update_branch", work)
@@ -141,7 +141,7 @@ class FakeNeon(NeonState):
         def work() -> BranchChange:
             branch = self._get(branch_id)
             if at is not None:
-                has_children = any(other.parent_id == branch_id for other in self._branches.values())
+                has_children = any(other_branch.parent_id == branch_id for other_branch in self._branches.values())
                 self._refuse_expiry(at, protected=branch.protected, default=branch.default, has_children=has_children)
             self._update(branch_id, expires_at=at.replace(microsecond=0) if at else None)
             return self._changed(branch_id, ())
@@ -157,7 +157,7 @@ class FakeNeon(NeonState):
                 raise BranchProtected(f"{branch.name} is protected")
             if branch.default or branch.why_not("delete"):
                 raise RequestRefused(f"{branch.name} can't be deleted")
-            if any(other.parent_id == branch_id for other in self._branches.values()):
+            if any(other_branch.parent_id == branch_id for other_branch in self._branches.values()):
                 raise BranchHasChildren(f"{branch.name} has children")
             del self._branches[branch_id]
             self._endpoints = {e.id: e for e in self._endpoints.values() if e.branch_id != branch_id}
@@ -193,8 +193,8 @@ class FakeNeon(NeonState):
             if endpoint_id not in self._endpoints:
                 raise NotFound(f"there is no endpoint {endpoint_id}")
             endpoint = self._endpoints[endpoint_id]
-            begun = self._begin(endpoint.branch_id, "suspend_compute", "start_compute")
-            return EndpointChange(endpoint=endpoint, operations=begun)
+            operations = self._begin(endpoint.branch_id, "suspend_compute", "start_compute")
+            return EndpointChange(endpoint=endpoint, operations=operations)
 
         return self._do("restart_endpoint", work)
 

@@ -1,4 +1,4 @@
-"""State of the fake Neon: branches with their data, computes, operations, and faults to come."""
+"""State of the fake Neon: branches with their data, computes, operations and injected faults."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ _TIMELINES = itertools.count(1)  # each restore gives a branch another one
 
 @dataclass(frozen=True)
 class MigratedState:
-    """Return the database's content after a migration, as SQL reads it."""
+    """Content of the database after a migration, as SQL reads it."""
 
     tables: LiveSchema
     journal: tuple[Migration, ...] | None
@@ -49,7 +49,7 @@ class MigratedState:
 
 @dataclass
 class Log:
-    """A branch's history since it was made or restored; entries are (lsn, time, row or migrated state)."""
+    """History of a branch since its creation or restore; entries are (lsn, time, row or migrated state)."""
 
     begin: int = 100
     start: tuple[object, ...] = ()
@@ -62,15 +62,15 @@ class Log:
         return self.entries[-1][0] if self.entries else self.begin
 
     def state(self, at: int | None = None) -> tuple[object, ...]:
-        end = self.head if at is None else at
-        return self.start + tuple(what for lsn, _, what in self.entries if lsn <= end)
+        limit = self.head if at is None else at
+        return self.start + tuple(entry for lsn, _, entry in self.entries if lsn <= limit)
 
     def forked(self, at: int, password: str) -> "Log":
         return Log(begin=at, start=self.state(at), password=password)
 
 
 class NeonState:
-    """Work is done at once; an operation is finished after `looks` looks at it, and locks the project until then."""
+    """Changes apply at once; an operation locks the project until `looks` reads have described it."""
 
     def __init__(self, clock: FakeClock, looks: int = 1) -> None:
         self.looks = looks
@@ -102,24 +102,24 @@ class NeonState:
         self._append(branch_id, row)
 
     def rows(self, branch_id: str) -> list[int]:
-        return [what for what in self._logs[branch_id].state() if isinstance(what, int)]
+        return [entry for entry in self._logs[branch_id].state() if isinstance(entry, int)]
 
     def migrate(self, branch_id: str, tables: LiveSchema, journal: tuple[Migration, ...] | None = None) -> None:
         self._append(branch_id, MigratedState(tables, journal))
 
     def migrated_state(self, branch_id: str) -> MigratedState:
-        found = [what for what in self._logs[branch_id].state() if isinstance(what, MigratedState)]
-        return found[-1] if found else MigratedState(LiveSchema(tables={}), None)
+        states = [entry for entry in self._logs[branch_id].state() if isinstance(entry, MigratedState)]
+        return states[-1] if states else MigratedState(LiveSchema(tables={}), None)
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
-        """The head, and the database's clock."""
+        """Return the head of the log and the database's clock."""
         self._clock.pass_time(milliseconds=10)
         now = self._clock.now()
         self._clock.pass_time(milliseconds=10)
         return Lsn(self._logs[branch_id].head), now
 
     def timeline(self, branch_id: str) -> str:
-        """Answer of `SHOW neon.timeline_id`."""
+        """Return the answer of `SHOW neon.timeline_id`."""
         return self._logs[branch_id].timeline
 
     def restrict(self, branch_id: str, action: str, reason: str) -> None:
@@ -132,7 +132,7 @@ class NeonState:
 
     @contextmanager
     def hold_operations(self) -> Iterator[None]:
-        """Nothing is finished meanwhile."""
+        """Keep all operations unfinished."""
         self._is_paused = True
         yield
         self._is_paused = False
@@ -141,11 +141,11 @@ class NeonState:
         self._failing.append(action)
 
     def lose_next(self, call: str) -> None:
-        """The next such call is carried out, and its answer lost."""
+        """Carry the next such call out and lose its answer."""
         self._lost.append(call)
 
     def refuse_next(self, call: str, error: ExternalServiceError) -> None:
-        """The next such call is not carried out."""
+        """Refuse the next such call."""
         self._refusing.append((call, error))
 
     def project(self) -> Project:
@@ -156,12 +156,12 @@ class NeonState:
         )
 
     def _do(self, call: str, work: Callable[[], _Result]) -> _Result:
-        """Carry a change out as Neon would, or not, as was ordered."""
+        """Carry a change out as Neon does, or inject the fault that the test ordered."""
         self.calls.append(call)
-        for refusing in self._refusing:
-            if refusing[0] == call:
-                self._refusing.remove(refusing)
-                raise refusing[1]
+        for refusal in self._refusing:
+            if refusal[0] == call:
+                self._refusing.remove(refusal)
+                raise refusal[1]
         self._end_by_themselves()
         if self._unfinished():
             raise ProjectLocked(f"{call}: the project has running operations")
@@ -171,9 +171,9 @@ class NeonState:
             raise OutcomeUnknown(f"{call} got no answer")
         return result
 
-    def _append(self, branch_id: str, what: object) -> None:
+    def _append(self, branch_id: str, entry: object) -> None:
         log = self._logs[branch_id]
-        log.entries.append((log.head + 10, self._clock.now(), what))
+        log.entries.append((log.head + 10, self._clock.now(), entry))
 
     def _get(self, branch_id: str) -> Branch:
         if branch_id not in self._branches:
@@ -188,16 +188,16 @@ class NeonState:
 
     def _resolve(self, branch_id: str, at: Position | None) -> int:
         log, window = self._logs[branch_id], restore_window(self.project(), self._get(branch_id), self._clock.now())
-        kept = [lsn for lsn, written, _ in log.entries if written < window.earliest]
+        lsns = [lsn for lsn, written_at, _ in log.entries if written_at < window.earliest]
         if at is None:
             return log.head
         if isinstance(at, Lsn):
-            if not max([log.begin, *kept]) <= at.number <= log.head:
+            if not max([log.begin, *lsns]) <= at.number <= log.head:
                 raise RequestRefused(f"{at} is outside the history of {branch_id}")
             return at.number
         if not window.earliest <= at <= window.latest:
             raise RequestRefused(f"{at} is outside the history of {branch_id}")
-        return max([log.begin, *(lsn for lsn, written, _ in log.entries if written <= at)])
+        return max([log.begin, *(lsn for lsn, written_at, _ in log.entries if written_at <= at)])
 
     def _refuse_unknown(self, database: str) -> None:
         if database not in self.known_databases:
@@ -206,7 +206,7 @@ class NeonState:
     def _refuse_expiry(
         self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
     ) -> None:
-        """Neon documentation, "Branch expiration", requirements and restrictions."""
+        """Refuse an expiry as Neon does (documentation, "Branch expiration", requirements and restrictions)."""
         if self.expiry_refusal is not None:
             raise RequestRefused(self.expiry_refusal)
         if not self._clock.now() < at <= self._clock.now() + timedelta(days=30):
@@ -215,13 +215,13 @@ class NeonState:
             raise RequestRefused("a branch that is protected, the default, or has children can't expire")
 
     def _require_protected_branch_quota(self) -> None:
-        """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
+        """Check the limit of Neon's documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
         if sum(branch.protected for branch in self._branches.values()) >= self.protected_branch_limit:
             raise RequestRefused("protected branches limit exceeded")
 
     @staticmethod
     def _refuse_child_of(parent: Branch) -> None:
-        """The same page: no children are made of a branch that expires."""
+        """Refuse a child of a branch that expires (Neon documentation, "Branch expiration")."""
         if parent.expires_at is not None:
             raise RequestRefused(f"{parent.name} expires: it can't have children")
 
@@ -242,10 +242,10 @@ class NeonState:
         for child in children:
             self._update(child.id, parent_id=backup.id)
 
-    def _new_branch(self, name: str, parent_id: str | None, **more: Any) -> Branch:
+    def _new_branch(self, name: str, parent_id: str | None, **changes: Any) -> Branch:
         now = self._clock.now().replace(microsecond=0)
-        given = {"default": False, "protected": False, "current_state": "ready", **more}
-        branch = Branch(id=self._next("br"), name=name, parent_id=parent_id, created_at=now, updated_at=now, **given)
+        fields = {"default": False, "protected": False, "current_state": "ready", **changes}
+        branch = Branch(id=self._next("br"), name=name, parent_id=parent_id, created_at=now, updated_at=now, **fields)
         self._branches[branch.id] = branch
         return branch
 
@@ -258,37 +258,46 @@ class NeonState:
 
     def _begin(self, branch_id: str, *actions: str) -> tuple[Operation, ...]:
         now = self._clock.now().replace(microsecond=0)
-        begun = tuple(
+        operations = tuple(
             Operation(
-                id=self._next("op"), action=a, status="running", branch_id=branch_id, created_at=now, updated_at=now
+                id=self._next("op"),
+                action=action,
+                status="running",
+                branch_id=branch_id,
+                created_at=now,
+                updated_at=now,
             )
-            for a in actions
+            for action in actions
         )
-        for operation in begun:
+        for operation in operations:
             self._operations[operation.id], self._looked[operation.id] = operation, 0
-        return begun
+        return operations
 
     def _changed(self, branch_id: str, endpoints: tuple[Endpoint, ...], *actions: str) -> BranchChange:
         operations = self._begin(branch_id, *actions)
         return BranchChange(branch=self._branches[branch_id], endpoints=endpoints, operations=operations)
 
     def _end(self, operation: Operation) -> None:
-        failed = operation.action in self._failing
-        if failed:
+        is_failure = operation.action in self._failing
+        if is_failure:
             self._failing.remove(operation.action)
-        how = {"status": "failed", "error": "made to fail", "failures_count": 1} if failed else {"status": "finished"}
+        changes = (
+            {"status": "failed", "error": "made to fail", "failures_count": 1} if is_failure else {"status": "finished"}
+        )
         now = self._clock.now().replace(microsecond=0)
-        self._operations[operation.id] = operation.model_copy(update={**how, "updated_at": now})
+        self._operations[operation.id] = operation.model_copy(update={**changes, "updated_at": now})
         branch_id = operation.branch_id or ""
-        if failed:
-            for other in self._unfinished():
-                self._operations[other.id] = other.model_copy(update={"status": "cancelled", "updated_at": now})
+        if is_failure:
+            for other_operation in self._unfinished():
+                self._operations[other_operation.id] = other_operation.model_copy(
+                    update={"status": "cancelled", "updated_at": now}
+                )
         elif branch_id in self._branches and operation.action in {"create_branch", "create_timeline"}:
             self._update(branch_id, current_state="ready", pending_state=None)
         self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
 
     def _end_by_themselves(self) -> None:
-        """Operations end though nobody looks at them; `hold_operations` ones do not."""
+        """End operations that were never read, unless `hold_operations` holds them."""
         for operation in [] if self._is_paused else self._unfinished():
             if self._clock.now() - operation.created_at > _END_UNSEEN_AFTER:
                 self._end(operation)
@@ -301,9 +310,9 @@ class NeonState:
     def _unfinished(self) -> list[Operation]:
         return [operation for operation in self._operations.values() if operation.status in _UNFINISHED]
 
-    def _update(self, branch_id: str, **what: Any) -> None:
+    def _update(self, branch_id: str, **changes: Any) -> None:
         now = self._clock.now().replace(microsecond=0)
-        self._branches[branch_id] = self._get(branch_id).model_copy(update={"updated_at": now, **what})
+        self._branches[branch_id] = self._get(branch_id).model_copy(update={"updated_at": now, **changes})
 
     def _next(self, kind: str) -> str:
         self._count += 1

@@ -1,4 +1,4 @@
-"""SQL on the fake Neon's branches: what is in them is what was written there; the rest is set by the test."""
+"""SQL on the fake Neon's branches: rows come from the fake Neon, all other answers from the test."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ TABLE, COLUMNS = "public.written", ("row",)
 
 
 class FakeSql:
-    """Sessions, schema and journal are those of a branch by its id.
+    """Answers of Postgres by branch id: sessions, schema and journal.
 
     A compute that stops ends its sessions; programs in `comes_back`, by their application, connect again.
     """
@@ -38,7 +38,7 @@ class FakeSql:
 
     @contextmanager
     def connected(self, branch_id: str, role: str, application: str) -> Iterator[None]:
-        """A client of the application."""
+        """Return a session of the application's client."""
         session = ClientSession(pid=1, role=role, application=application, state="idle")
         self.sessions.setdefault(branch_id, []).append(session)
         yield
@@ -57,9 +57,11 @@ class FakeSql:
             for operation in self._neon._operations.values()
         )
         if stops > self._stops.get(branch, 0):
-            again = [session for session in self.sessions.get(branch, ()) if session.application in self.comes_back]
+            returning_sessions = [
+                session for session in self.sessions.get(branch, ()) if session.application in self.comes_back
+            ]
             now = self._neon._clock.now()
-            self.sessions[branch] = [session.model_copy(update={"connected_at": now}) for session in again]
+            self.sessions[branch] = [session.model_copy(update={"connected_at": now}) for session in returning_sessions]
         self._stops[branch] = stops
         return tuple(self.sessions.get(branch, ()))
 
@@ -90,12 +92,12 @@ class FakeSql:
         return len(self._rows(address, row_query))
 
     def buckets(self, address: SecretStr, row_query: RowQuery) -> Mapping[int, Bucket]:
-        found: dict[int, list[int]] = {}
+        digests: dict[int, list[int]] = {}
         for row in self._rows(address, row_query):
-            found.setdefault(row & 16_383, []).append(row)
+            digests.setdefault(row & 16_383, []).append(row)
         return {
             number: Bucket(rows=len(rows), digest=str(sum(_digest(row, row_query) for row in rows)))
-            for number, rows in found.items()
+            for number, rows in digests.items()
         }
 
     def rows(
@@ -105,26 +107,26 @@ class FakeSql:
         yield from (RowDigest(row, f"[{row}]" if row_query.key else "", _digest(row, row_query)) for row in rows)
 
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
-        """One that gives out the rows' numbers."""
+        """Return the one sequence, which numbers the rows."""
         branch = self._known(address, database)
-        last = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
+        last_value = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
         name = "written_row_seq"
-        return (SequenceValue(database=database, schema_name="public", name=name, last_value=last or None),)
+        return (SequenceValue(database=database, schema_name="public", name=name, last_value=last_value or None),)
 
     def set_sequences(
         self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
     ) -> Mapping[Name, str]:
         branch = self._known(address, database)
-        for one, value in values:
-            if one.name != "written_row_seq":
-                return {one.identity: "there is no such sequence"}
+        for sequence, value in values:
+            if sequence.name != "written_row_seq":
+                return {sequence.identity: "there is no such sequence"}
             self.sequence_set[branch] = value
         return {}
 
     def _rows(self, address: SecretStr, row_query: RowQuery) -> list[int]:
         branch = self._known(address, row_query.database)
-        unknown = {*row_query.columns, *row_query.key} - set(COLUMNS)
-        if unknown or f"{row_query.schema_name}.{row_query.name}" != TABLE or row_query.reads_as is not None:
+        unknown_columns = {*row_query.columns, *row_query.key} - set(COLUMNS)
+        if unknown_columns or f"{row_query.schema_name}.{row_query.name}" != TABLE or row_query.reads_as is not None:
             raise QueryFailed(f"the database refused the query: {row_query}")
         return self._neon.rows(branch)
 
@@ -134,7 +136,7 @@ class FakeSql:
         return self._branch(address)
 
     def _branch(self, address: SecretStr) -> str:
-        """The branch behind an address. `asleep` times it wakes up first; all of an address must be right."""
+        """Return the branch of an address, which must match; the first `asleep` calls only wake the compute."""
         if self.asleep:
             self.asleep -= 1
             raise Unreachable("the compute is waking up")
@@ -142,14 +144,18 @@ class FakeSql:
             if branch.is_ready and address in self._neon.addresses(branch.id):
                 return branch.id
         for endpoint in self._neon._endpoints.values():
-            found = self._neon.branch(endpoint.branch_id)
-            if found is not None and found.is_ready and f"@{endpoint.host}/" in address.get_secret_value():
+            addressed_branch = self._neon.branch(endpoint.branch_id)
+            if (
+                addressed_branch is not None
+                and addressed_branch.is_ready
+                and f"@{endpoint.host}/" in address.get_secret_value()
+            ):
                 raise SessionRefused("no session with the database: password authentication failed")
         raise Unreachable("no session with the database")
 
 
 def _database_of(address: SecretStr) -> str:
-    """The only one that the fake has on a branch."""
+    """Return the only database that the fake has on a branch."""
     return address.get_secret_value().rpartition("/")[2]
 
 

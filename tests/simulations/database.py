@@ -64,8 +64,8 @@ class DatabaseSimulation(Simulation):
         **database: Any,
     ) -> None:
         """Play the history before `NOW`: v1 and its rows, v2's migration, v2 and its rows."""
-        given = policy or Policy(database_approval="none", on_incompatible_schema="full")
-        super().__init__(policy=given, clock=FakeClock(NOW - timedelta(minutes=90)))
+        used_policy = policy or Policy(database_approval="none", on_incompatible_schema="full")
+        super().__init__(policy=used_policy, clock=FakeClock(NOW - timedelta(minutes=90)))
         neon, sql = self.ports.neon, self.ports.sql
         assert isinstance(neon, FakeNeon)
         assert isinstance(sql, FakeSql)
@@ -76,9 +76,9 @@ class DatabaseSimulation(Simulation):
         self.neon.update_branch(BRANCH, protected=True)
         self.neon.settle()
         self.neon.migrate(BRANCH, BEFORE, applied(FIRST))
-        known = ReleaseSchema(shipped=(FIRST,), journal=applied(FIRST), recorded_schema=BEFORE)
-        self.ledger.put_schema(known)
-        self.ship("v1", PROMOTED, hours_ago=48, schema_sha256=known.sha256)
+        release_schema = ReleaseSchema(shipped=(FIRST,), journal=applied(FIRST), recorded_schema=BEFORE)
+        self.ledger.put_schema(release_schema)
+        self.ship("v1", PROMOTED, hours_ago=48, schema_sha256=release_schema.sha256)
         for row in GOOD:
             self.neon.write(BRANCH, row)
         self.clock.pass_time(minutes=60)
@@ -120,10 +120,10 @@ class DatabaseSimulation(Simulation):
 
     def ship_v3(self) -> None:
         """Ship v3 now: it drops the column after a checkpoint, and writes a row of its own."""
-        drops = DROPS.model_copy(update={"created_at": 3, "tag": "0002_drop_email"})
-        self.checkpoint("v3", (FIRST, ADDS, drops))
+        migration = DROPS.model_copy(update={"created_at": 3, "tag": "0002_drop_email"})
+        self.checkpoint("v3", (FIRST, ADDS, migration))
         self.clock.pass_time(minutes=1)
-        self.neon.migrate(BRANCH, AFTER, applied(FIRST, ADDS, drops))
+        self.neon.migrate(BRANCH, AFTER, applied(FIRST, ADDS, migration))
         self.ship("v3", CANDIDATE, hours_ago=-2 / 60)
         self.neon.write(BRANCH, 5)
         self.clock.pass_time(minutes=2)

@@ -45,7 +45,7 @@ ECS_SERVICE_ARN = "arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-productio
 
 
 def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
-    """Everything fake; `parts` are fields of `AllPorts`."""
+    """Build ports of fakes; `parts` replace fields of `AllPorts`."""
     clock = parts.pop("clock", None) or FakeClock(NOW)
     services = parts.pop("services", None) or FakeServices(clock)
     neon = FakeNeon(clock)

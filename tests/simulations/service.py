@@ -95,7 +95,7 @@ class Simulation:
         )
 
     def replace(self, **parts: Any) -> None:
-        """Exchange some ports from now on."""
+        """Replace some ports from now on."""
         self.ports = replace(self.ports, **parts)
 
     @property
@@ -134,7 +134,7 @@ class Simulation:
     # Invocations of a rollback
 
     def admit(self, given: object = None, execution: str = "execution-1") -> Rollback:
-        """Run the first invocation of an execution; an emergency's goes further than Admit."""
+        """Run the first invocation of an execution; an emergency continues past Admit."""
         given = alarm_event() if given is None else given
         execution = execution_arn(execution)
         if entrance(given) is Step.EMERGENCY:
@@ -200,15 +200,15 @@ class Simulation:
         return next(r.state for r in self.ledger.releases(SERVICE) if r.version == version)
 
     def changes(self) -> list[str]:
-        """Names of the calls that changed ECS, without registrations of task definitions."""
+        """List the names of the calls that changed ECS, without registrations of task definitions."""
         return [name for name, _ in self.services.calls if name != "register"]
 
     def running(self) -> str:
-        """Image, by digest, that the PRIMARY deployment runs."""
+        """Return the image, by digest, that the PRIMARY deployment runs."""
         primary = self.services.describe(self.ports.settings.services[0]).primary
-        deployed = self.services.definition(primary.definition_arn)
-        assert deployed is not None
-        return str(deployed["containerDefinitions"][0]["image"])
+        definition = self.services.definition(primary.definition_arn)
+        assert definition is not None
+        return str(definition["containerDefinitions"][0]["image"])
 
     def check(self, rollback: Rollback, name: str) -> Check:
         """Find a check of the admission or the plan by its name."""
@@ -217,11 +217,15 @@ class Simulation:
         return next(check for check in checks if check.name == name)
 
     def pages(self) -> list[str]:
-        """Messages of the notifications that page an operator."""
-        return [sent.message for sent in self.notifications.sent if sent.attributes["severity"] == "page"]
+        """List the messages of the notifications that page an operator."""
+        return [
+            notification.message
+            for notification in self.notifications.sent
+            if notification.attributes["severity"] == "page"
+        ]
 
     def severities(self) -> list[str]:
-        return [sent.attributes["severity"] for sent in self.notifications.sent]
+        return [notification.attributes["severity"] for notification in self.notifications.sent]
 
 
 def start_simulation(**parts: Any) -> Simulation:

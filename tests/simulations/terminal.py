@@ -27,7 +27,7 @@ class SimulatedDeployment(DeployedStack):
 
 @dataclass
 class Terminal:
-    """Types a command, and keeps its output in `said`."""
+    """Run a command, and store its output in `said`."""
 
     simulation: Simulation
     capsys: pytest.CaptureFixture[str]
@@ -36,11 +36,11 @@ class Terminal:
 
     def __call__(self, *words: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["rollback", *words])
-        with pytest.raises(SystemExit) as exited:
+        with pytest.raises(SystemExit) as exit_info:
             main()
-        out, err = self.capsys.readouterr()
-        self.said = out + err
-        return int(exited.value.code or 0)
+        output, errors = self.capsys.readouterr()
+        self.said = output + errors
+        return int(exit_info.value.code or 0)
 
     def verbs(self) -> list[str]:
         return [action.verb for action in self.simulation.ledger.actions(SERVICE)]

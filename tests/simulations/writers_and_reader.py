@@ -55,9 +55,9 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
 
     def connect(self, name: str, **connection: Any) -> None:
         """Change the settings of a service's connection."""
-        given = ConnectionSettings.model_validate(connection)
+        settings = ConnectionSettings.model_validate(connection)
         services = tuple(
-            service.model_copy(update={"connection": given}) if service.name == name else service
+            service.model_copy(update={"connection": settings}) if service.name == name else service
             for service in self.ports.settings.services
         )
         self.replace(settings=self.ports.settings.model_copy(update={"services": services}))
@@ -67,7 +67,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         return self.ports.settings.service(REPORTS)
 
     def reports_deployments(self) -> list[dict[str, Any]]:
-        """Arguments of the reader's UpdateService calls."""
+        """List the arguments of the reader's UpdateService calls."""
         return [arguments for name, arguments in self.reports.calls if name == "update"]
 
     def pass_time(self, **duration: float) -> None:

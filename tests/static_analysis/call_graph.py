@@ -81,12 +81,12 @@ class CallGraph:
             entry: the entry point's name.
             steps: names of the members of `Step` that the entry point may be called for.
         """
-        known = frozenset(steps)
+        entry_steps = frozenset(steps)
         ways: dict[str, tuple[str, ...]] = {entry: (entry,)}
         waiting = deque([entry])
         while waiting:
             name = waiting.popleft()
-            for callee in sorted(self.body(name, known).callees | self._constructors(name)):
+            for callee in sorted(self.body(name, entry_steps).callees | self._constructors(name)):
                 # `make_ports` makes the adapters and calls none of them.
                 if callee not in ways and callee in self.functions and callee != _MAKE_PORTS:
                     ways[callee] = (*ways[name], callee)
@@ -107,40 +107,42 @@ class CallGraph:
     @cached_property
     def adapters(self) -> dict[str, frozenset[str]]:
         """Classes that `make_ports` makes for each port."""
-        made = next(
+        construction = next(
             node
             for node in ast.walk(self.functions[_MAKE_PORTS][2])
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "AllPorts"
         )
-        found: dict[str, frozenset[str]] = {}
-        for keyword in made.keywords:
+        adapters: dict[str, frozenset[str]] = {}
+        for keyword in construction.keywords:
             annotation = self.classes[_ALL_PORTS].fields[str(keyword.arg)]
             for port in self.annotated(annotation, "rollback.ports.all_ports"):
                 methods = self._methods_of(port.removeprefix("of "))
-                some = frozenset(c for c in self._made_in(keyword.value) if methods and methods <= set(self.methods(c)))
-                if some:
-                    found[port.removeprefix("of ")] = some
-        return found
+                classes = frozenset(
+                    c for c in self._made_in(keyword.value) if methods and methods <= set(self.methods(c))
+                )
+                if classes:
+                    adapters[port.removeprefix("of ")] = classes
+        return adapters
 
     def methods(self, name: str) -> dict[str, str]:
         """Map the methods of a class and its bases to their functions."""
-        known = self.classes.get(name)
-        if known is None:
+        info = self.classes.get(name)
+        if info is None:
             return {}
-        found: dict[str, str] = {}
-        for base in reversed(known.bases):
-            for atom in self.annotated(base, known.module):
-                found |= self.methods(atom.removeprefix("of "))
-        return found | {method: f"{name}.{method}" for method in known.methods}
+        methods: dict[str, str] = {}
+        for base in reversed(info.bases):
+            for atom in self.annotated(base, info.module):
+                methods |= self.methods(atom.removeprefix("of "))
+        return methods | {method: f"{name}.{method}" for method in info.methods}
 
     @cached_property
     def by_method(self) -> dict[str, frozenset[str]]:
         """Functions of each method's name in any class: candidates for a receiver of unknown type."""
-        found: dict[str, set[str]] = {}
-        for name, known in self.classes.items():
-            for method in known.methods:
-                found.setdefault(method, set()).add(f"{name}.{method}")
-        return {method: frozenset(some) for method, some in found.items()}
+        classes_by_method: dict[str, set[str]] = {}
+        for name, info in self.classes.items():
+            for method in info.methods:
+                classes_by_method.setdefault(method, set()).add(f"{name}.{method}")
+        return {method: frozenset(classes) for method, classes in classes_by_method.items()}
 
     def attributes(self, name: str) -> frozenset[str]:
         """Collect the attributes that a function names."""
@@ -158,7 +160,7 @@ class CallGraph:
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 return self.annotated(left, module) | self.annotated(right, module)
             case ast.Subscript(value=ast.Name(id="Callable"), slice=ast.Tuple(elts=[_, result])):
-                return frozenset(f"returns {one}" for one in self.annotated(result, module))
+                return frozenset(f"returns {atom}" for atom in self.annotated(result, module))
             case ast.Subscript(value=ast.Name(id=outer), slice=inner):
                 return self._subscripted(outer, inner, module)
             case ast.Name(id=name):
@@ -174,10 +176,10 @@ class CallGraph:
     def _subscripted(self, outer: str, inner: ast.expr, module: str) -> Types:
         parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
         if outer in {"tuple", "list", "set", "frozenset", "Iterator", "Iterable", "Sequence", "Found"}:
-            each = frozenset(f"each {one}" for part in parts for one in self.annotated(part, module))
-            return each | {"plain"}
+            element_types = frozenset(f"each {atom}" for part in parts for atom in self.annotated(part, module))
+            return element_types | {"plain"}
         if outer in {"dict", "Mapping"}:
-            return frozenset(f"each {one}" for one in self.annotated(parts[-1], module)) | {"plain"}
+            return frozenset(f"each {atom}" for atom in self.annotated(parts[-1], module)) | {"plain"}
         if outer == "Annotated":
             return self.annotated(parts[0], module)
         return UNKNOWN
@@ -198,20 +200,20 @@ class CallGraph:
 
     def _holds_ports(self, name: str) -> bool:
         """Whether a class is a holder of a port, or a protocol that is made of holders."""
-        known = self.classes.get(name)
-        if known is None:
+        info = self.classes.get(name)
+        if info is None:
             return False
-        named = (self.symbols[known.module].get(base.id, "") for base in known.bases if isinstance(base, ast.Name))
-        return known.module == _HOLDERS or any(self._holds_ports(base) for base in named)
+        base_names = (self.symbols[info.module].get(base.id, "") for base in info.bases if isinstance(base, ast.Name))
+        return info.module == _HOLDERS or any(self._holds_ports(base) for base in base_names)
 
     def _index(self, module: str, tree: ast.Module) -> None:
         names = self.symbols.setdefault(module, {})
         for node in ast.walk(tree):
             match node:
                 case ast.Import(names=some):
-                    names |= {(one.asname or one.name.partition(".")[0]): one.name for one in some}
+                    names |= {(alias.asname or alias.name.partition(".")[0]): alias.name for alias in some}
                 case ast.ImportFrom(module=str() as origin, names=some):
-                    names |= {(one.asname or one.name): f"{origin}.{one.name}" for one in some}
+                    names |= {(alias.asname or alias.name): f"{origin}.{alias.name}" for alias in some}
         for node in tree.body:
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -225,7 +227,7 @@ class CallGraph:
                     self.constants[f"{module}.{name}"] = (module, value)
 
     def _index_class(self, module: str, name: str, node: ast.ClassDef) -> None:
-        known = self.classes[name] = ClassInfo(module, node.bases)
+        info = self.classes[name] = ClassInfo(module, node.bases)
         self._members[name] = tuple(
             target.id
             for part in node.body
@@ -236,10 +238,10 @@ class CallGraph:
         for part in node.body:
             match part:
                 case ast.FunctionDef(name=method) | ast.AsyncFunctionDef(name=method):
-                    known.methods[method] = part
+                    info.methods[method] = part
                     self.functions[f"{name}.{method}"] = (module, name, part)
                 case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation):
-                    known.fields[attribute] = annotation
+                    info.fields[attribute] = annotation
 
     def constants_of(self, name: str) -> tuple[str, ...]:
         """Return the names that a class assigns in its body."""
@@ -248,21 +250,21 @@ class CallGraph:
     def _methods_of(self, name: str) -> set[str]:
         return {method for method in self.methods(name) if not method.startswith("_")}
 
-    def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
+    def _made_in(self, node: ast.AST, visited: frozenset[str] = frozenset()) -> set[str]:
         """Collect the classes of `rollback.adapters` that an expression of `make_ports` makes, also through names."""
-        found: set[str] = set()
+        classes: set[str] = set()
         local = dict(_assignments(self.functions[_MAKE_PORTS][2]))
         for part in ast.walk(node):
-            if not isinstance(part, ast.Name) or part.id in seen:
+            if not isinstance(part, ast.Name) or part.id in visited:
                 continue
             target = self.symbols[_BOOTSTRAP].get(part.id, "")
             if target.startswith(f"{_PACKAGE}.adapters.") and target in self.classes:
-                found.add(target)
+                classes.add(target)
             elif target in self.functions and target != _MAKE_PORTS:
-                found |= self._made_in(self.functions[target][2], seen | {part.id})
+                classes |= self._made_in(self.functions[target][2], visited | {part.id})
             elif part.id in local:
-                found |= self._made_in(local[part.id], seen | {part.id})
-        return found
+                classes |= self._made_in(local[part.id], visited | {part.id})
+        return classes
 
     def _constructors(self, name: str) -> set[str]:
         """Name the functions of `bootstrap` that make a method's class, which may get functions to call."""
@@ -271,18 +273,18 @@ class CallGraph:
 
     @cached_property
     def _factory_functions(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
+        factories: dict[str, set[str]] = {}
         for name, (module, _, node) in self.functions.items():
             if module == _BOOTSTRAP and name != _MAKE_PORTS:
                 for part in ast.walk(node):
-                    made = (
+                    construction = (
                         self.symbols[module].get(part.func.id, "")
                         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
                         else ""
                     )
-                    if made.startswith(f"{_PACKAGE}.adapters."):
-                        found.setdefault(made, set()).add(name)
-        return found
+                    if construction.startswith(f"{_PACKAGE}.adapters."):
+                        factories.setdefault(construction, set()).add(name)
+        return factories
 
 
 _PLAIN = frozenset(
@@ -299,9 +301,9 @@ def _assignments(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                     if isinstance(target, ast.Name):
                         yield target.id, value
                     elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                        for one, its in zip(target.elts, value.elts, strict=False):
-                            if isinstance(one, ast.Name):
-                                yield one.id, its
+                        for element, element_value in zip(target.elts, value.elts, strict=False):
+                            if isinstance(element, ast.Name):
+                                yield element.id, element_value
             case ast.NamedExpr(target=ast.Name(id=name), value=value):
                 yield name, value
             case ast.FunctionDef(name=name) if part is not node:
@@ -327,8 +329,8 @@ class _Reader:
     def _scope(self) -> None:
         for node in ast.walk(self._node):
             if isinstance(node, Function | ast.Lambda):
-                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                for argument in given:
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                for argument in arguments:
                     self._locals[argument.arg] = self._graph.annotated(argument.annotation, self._module)
         if self._class is not None and self._node.args.args:
             self._locals[self._node.args.args[0].arg] = frozenset({f"of {self._class}"})
@@ -343,9 +345,9 @@ class _Reader:
             case ast.For(target=ast.Name(id=name), iter=over) | ast.comprehension(target=ast.Name(id=name), iter=over):
                 self._locals[name] = _each(self.infer(over))
             case ast.For(target=ast.Tuple(elts=some)) | ast.comprehension(target=ast.Tuple(elts=some)):
-                for one in some:
-                    if isinstance(one, ast.Name):
-                        self._locals.setdefault(one.id, UNKNOWN)
+                for element in some:
+                    if isinstance(element, ast.Name):
+                        self._locals.setdefault(element.id, UNKNOWN)
             case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
                 self._locals[name] = self.infer(value)
             case _:
@@ -356,7 +358,7 @@ class _Reader:
     def _followed(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield all nodes but annotations and the cases of other steps."""
         yield node
-        if isinstance(node, ast.match_case) and (named := _steps_named(node.pattern)) and not named & self._steps:
+        if isinstance(node, ast.match_case) and (steps := _steps_named(node.pattern)) and not steps & self._steps:
             return
         for name, value in ast.iter_fields(node):
             if name in {"annotation", "returns"}:
@@ -372,15 +374,15 @@ class _Reader:
             case ast.Attribute():
                 self._attribute(node)
             case ast.Dict(keys=keys):
-                found = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
-                self._body.transaction_parts |= found & _IN_TRANSACTIONS
+                keys_found = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+                self._body.transaction_parts |= keys_found & _IN_TRANSACTIONS
 
     def _names(self, target: str) -> None:
         if target in self._graph.functions:
             self._body.callees.add(target)
         for method in ("__init__", "__enter__", "__exit__", "__post_init__"):
-            if (found := self._graph.methods(target).get(method)) is not None:
-                self._body.callees.add(found)
+            if (qualified_name := self._graph.methods(target).get(method)) is not None:
+                self._body.callees.add(qualified_name)
         if target in self._graph.constants:
             module, value = self._graph.constants[target]
             for part in ast.walk(value):
@@ -404,15 +406,23 @@ class _Reader:
             return
         method = node.attr
         if method in _BY_NAME:
-            call = next(c for c in ast.walk(self._node) if isinstance(c, ast.Call) and c.func is node)
+            call = next(
+                candidate
+                for candidate in ast.walk(self._node)
+                if isinstance(candidate, ast.Call) and candidate.func is node
+            )
             # An argument that is no constant would leave the operation unknown.
-            (named,) = (a.value for a in call.args if isinstance(a, ast.Constant))
-            method = str(named)
+            (operation,) = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
+            method = str(operation)
         self._body.aws.add(AwsCall(service, method, self._graph.site(self._module, node)))
 
     def _methods(self, owner: str, method: str) -> set[str]:
         owners = self._graph.adapters.get(owner, frozenset({owner}))
-        return {found for one in owners if (found := self._graph.methods(one).get(method)) is not None}
+        return {
+            qualified_name
+            for owner_type in owners
+            if (qualified_name := self._graph.methods(owner_type).get(method)) is not None
+        }
 
     def infer(self, node: ast.AST | None) -> Types:
         """Return the types of an expression; an empty set means unknown."""
@@ -435,9 +445,14 @@ class _Reader:
             case ast.NamedExpr(value=value) | ast.Await(value=value):
                 return self.infer(value)
             case ast.Dict(values=some) | ast.Tuple(elts=some) | ast.List(elts=some) | ast.Set(elts=some):
-                return frozenset(f"each {t}" for one in some for t in self.infer(one)) | {"plain"}
-            case ast.ListComp(elt=one) | ast.SetComp(elt=one) | ast.GeneratorExp(elt=one) | ast.DictComp(value=one):
-                return frozenset(f"each {t}" for t in self.infer(one)) | {"plain"}
+                return frozenset(f"each {t}" for element in some for t in self.infer(element)) | {"plain"}
+            case (
+                ast.ListComp(elt=element)
+                | ast.SetComp(elt=element)
+                | ast.GeneratorExp(elt=element)
+                | ast.DictComp(value=element)
+            ):
+                return frozenset(f"each {t}" for t in self.infer(element)) | {"plain"}
             case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.BinOp() | ast.UnaryOp() | ast.Lambda():
                 return frozenset({"plain"})
             case _:
@@ -447,8 +462,8 @@ class _Reader:
         if atom.startswith("of "):
             return self._member_of(atom.removeprefix("of "), attr)
         if atom.startswith("each "):
-            one = atom.removeprefix("each ")
-            return frozenset({f"returns {one}" if attr in _ITEM_GETTERS else f"returns {atom}", "plain"})
+            element_type = atom.removeprefix("each ")
+            return frozenset({f"returns {element_type}" if attr in _ITEM_GETTERS else f"returns {atom}", "plain"})
         if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):
@@ -456,21 +471,21 @@ class _Reader:
         return frozenset({f"{atom}.{attr}"})
 
     def _member_of(self, owner: str, attr: str) -> Types:
-        for one in self._graph.adapters.get(owner, frozenset({owner})):
-            known = self._graph.classes[one]
-            if attr in known.fields:
-                return self._graph.annotated(known.fields[attr], known.module)
-            if (method := self._graph.methods(one).get(attr)) is not None:
+        for adapter in self._graph.adapters.get(owner, frozenset({owner})):
+            info = self._graph.classes[adapter]
+            if attr in info.fields:
+                return self._graph.annotated(info.fields[attr], info.module)
+            if (method := self._graph.methods(adapter).get(attr)) is not None:
                 module, _, node = self._graph.functions[method]
                 result = _resolve_self(self._graph.annotated(node.returns, module), owner)
                 is_property = any("property" in ast.unparse(d) for d in node.decorator_list)
                 return result if is_property else frozenset(f"returns {t}" for t in result) | {"plain"}
-            if found := self._assigned(one, attr):
-                return found
-            for base in known.bases:
-                for atom in self._graph.annotated(base, known.module):
-                    if atom.startswith("of ") and (found := self._member_of(atom.removeprefix("of "), attr)):
-                        return found
+            if assigned_types := self._assigned(adapter, attr):
+                return assigned_types
+            for base in info.bases:
+                for atom in self._graph.annotated(base, info.module):
+                    if atom.startswith("of ") and (assigned_types := self._member_of(atom.removeprefix("of "), attr)):
+                        return assigned_types
         return UNKNOWN
 
     def _assigned(self, owner: str, attr: str) -> Types:
@@ -486,9 +501,9 @@ class _Reader:
                     if name == attr:
                         return self._graph.annotated(annotation, reader._module)
                 case ast.Assign(targets=targets, value=value):
-                    for target, its in _pairs(targets, value):
+                    for target, assigned_value in _pairs(targets, value):
                         if isinstance(target, ast.Attribute) and target.attr == attr:
-                            return reader.infer(its) or frozenset({"plain"})
+                            return reader.infer(assigned_value) or frozenset({"plain"})
         return UNKNOWN
 
     def _called(self, func: ast.expr, args: list[ast.expr]) -> Types:
@@ -497,21 +512,21 @@ class _Reader:
         if isinstance(func, ast.Name) and func.id == "getattr":
             return UNKNOWN
         if isinstance(func, ast.Name) and func.id in {"next", "iter", "max", "min", "sorted", "reversed"} and args:
-            inner = self.infer(args[0])
-            return inner if func.id in {"sorted", "reversed", "iter"} else _each(inner)
-        found: set[str] = set()
+            element_types = self.infer(args[0])
+            return element_types if func.id in {"sorted", "reversed", "iter"} else _each(element_types)
+        types: set[str] = set()
         for atom in self.infer(func):
             if atom in self._graph.classes:
-                found.add(f"of {atom}")
+                types.add(f"of {atom}")
             elif atom in self._graph.functions:
                 module, owner, node = self._graph.functions[atom]
                 result = self._graph.annotated(node.returns, module)
-                found |= _resolve_self(result, owner) if owner is not None else result
+                types |= _resolve_self(result, owner) if owner is not None else result
             elif atom.startswith("returns "):
-                found.add(atom.removeprefix("returns "))
+                types.add(atom.removeprefix("returns "))
             else:
-                found.add("plain")
-        return frozenset(found)
+                types.add("plain")
+        return frozenset(types)
 
 
 def _pairs(targets: list[ast.expr], value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -528,8 +543,8 @@ def _resolve_self(types: Types, owner: str) -> Types:
 
 
 def _each(types: Types) -> Types:
-    each = frozenset(t.removeprefix("each ") for t in types if t.startswith("each "))
-    return each or types & {"plain"}
+    element_types = frozenset(t.removeprefix("each ") for t in types if t.startswith("each "))
+    return element_types or types & {"plain"}
 
 
 def _steps_named(pattern: ast.pattern) -> frozenset[str]:

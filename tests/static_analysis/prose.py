@@ -189,12 +189,12 @@ def sentences(block: str) -> Iterator[str]:
     """Yield the sentences of a paragraph, with links and inline code shortened to one word where they hold spaces."""
     text = _INLINE_CODE.sub(lambda code: code.group().replace(" ", "_"), _LINK.sub(r"\1", block))
     start = 0
-    for end in _SENTENCE_END.finditer(text):
-        is_pause = end.group().startswith("…") and not text[end.end() : end.end() + 1].isupper()
-        if is_pause or _ABBREVIATION.search(text[: end.start() + 1]):
+    for match in _SENTENCE_END.finditer(text):
+        is_pause = match.group().startswith("…") and not text[match.end() : match.end() + 1].isupper()
+        if is_pause or _ABBREVIATION.search(text[: match.start() + 1]):
             continue
-        yield text[start : end.end()].strip()
-        start = end.end()
+        yield text[start : match.end()].strip()
+        start = match.end()
     if text[start:].strip():
         yield text[start:].strip()
 
@@ -219,8 +219,8 @@ def is_prose(literal: str) -> bool:
         return False
     if _SQL.match(literal) or _CODE_LINE.search(literal.replace(_PLACEHOLDER, "")):
         return False
-    plain = sum(bool(_PLAIN_WORD.match(token)) or _PLACEHOLDER in token for token in tokens)
-    return plain * 3 >= len(tokens) * 2
+    plain_words = sum(bool(_PLAIN_WORD.match(token)) or _PLACEHOLDER in token for token in tokens)
+    return plain_words * 3 >= len(tokens) * 2
 
 
 # Finding texts in source files
@@ -232,13 +232,13 @@ def docstrings_of(tree: ast.Module, is_product: bool) -> Iterator[Text]:
     for node in ast.walk(tree):
         if isinstance(node, Documented) and ast.get_docstring(node, clean=False) is not None:
             literal = _docstring_node(node)
-            returns = ast.unparse(node.returns) if isinstance(node, Function) and node.returns else ""
+            return_type = ast.unparse(node.returns) if isinstance(node, Function) and node.returns else ""
             yield Text(
                 Kind.DOCSTRING,
                 literal.lineno,
                 _dedented(str(literal.value)),
                 needs_subject=id(node) in public,
-                may_ask_whether=returns.startswith(("bool", "TypeGuard", "TypeIs")),
+                may_ask_whether=return_type.startswith(("bool", "TypeGuard", "TypeIs")),
             )
 
 
@@ -246,20 +246,20 @@ def comments_of(source: str) -> Iterator[Text]:
     """Yield comments without linters' directives; comments that stand alone on consecutive lines are joined."""
     lines = source.splitlines()
     joined: list[str] = []
-    start, last, column = 0, -1, -1
+    start, last_row, column = 0, -1, -1
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT:
             continue
-        row, here = token.start
+        row, column_here = token.start
         content = _DIRECTIVE.sub("", re.sub(r"^#+:? ?", "", token.string))
-        stands_alone = not lines[row - 1][:here].strip()
-        if joined and stands_alone and (row, here) == (last + 1, column):
+        stands_alone = not lines[row - 1][:column_here].strip()
+        if joined and stands_alone and (row, column_here) == (last_row + 1, column):
             joined.append(content)
         else:
             if joined:
                 yield Text(Kind.COMMENT, start, "\n".join(joined))
             joined, start = [content], row
-        last, column = row, here if stands_alone else -1
+        last_row, column = row, column_here if stands_alone else -1
     if joined:
         yield Text(Kind.COMMENT, start, "\n".join(joined))
 
@@ -301,14 +301,14 @@ class _Messages(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         sides = [node.left, *node.comparators]
-        for side, operator in zip(sides, [*node.ops, None], strict=True):
+        for operand, operator in zip(sides, [*node.ops, None], strict=True):
             if not isinstance(operator, ast.In | ast.NotIn):
-                self.visit(side)
+                self.visit(operand)
 
     def _visit_as_continuation(self, node: ast.AST) -> None:
-        before, self._is_continuation = self._is_continuation, True
+        was_continuation, self._is_continuation = self._is_continuation, True
         self.visit(node)
-        self._is_continuation = before
+        self._is_continuation = was_continuation
 
     def _add(self, node: ast.expr, literal: str) -> None:
         if is_prose(literal):
@@ -321,11 +321,11 @@ def public_definitions(tree: ast.Module) -> Iterator[tuple[Definition, ast.Class
     pending: list[tuple[ast.stmt, ast.ClassDef | None]] = [(statement, None) for statement in tree.body]
     for statement, owner in pending:
         if isinstance(statement, ast.If | ast.Try):
-            pending.extend((inner, owner) for inner in statement.body)
+            pending.extend((member, owner) for member in statement.body)
         elif isinstance(statement, Definition) and not statement.name.startswith("_"):
             yield statement, owner
             if isinstance(statement, ast.ClassDef):
-                pending.extend((inner, statement) for inner in statement.body)
+                pending.extend((member, statement) for member in statement.body)
 
 
 def undocumented(tree: ast.Module, declared: frozenset[Signature]) -> Iterator[Definition]:
@@ -352,8 +352,8 @@ def documented_by_protocols(root: Path) -> frozenset[Signature]:
 
 def _signature(function: Function) -> Signature:
     arguments = function.args
-    named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-    return function.name, tuple(argument.arg for argument in named)
+    parameters = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    return function.name, tuple(argument.arg for argument in parameters)
 
 
 def _docstring_node(node: Documented) -> ast.Constant:
@@ -366,9 +366,9 @@ def _docstring_node(node: Documented) -> ast.Constant:
 
 def _dedented(docstring: str) -> str:
     """Remove the common indentation and keep every line, so that offsets hold."""
-    first, *rest = docstring.expandtabs().split("\n")
-    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
-    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)])
+    first_line, *other_lines = docstring.expandtabs().split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in other_lines if line.strip()), default=0)
+    return "\n".join([first_line.strip(), *(line[margin:].rstrip() for line in other_lines)])
 
 
 # Judging texts
@@ -400,24 +400,26 @@ def _excerpt(text: str, most: int = 8) -> str:
 
 def check_file(path: Path, root: Path) -> Report:
     """Check a Python or Markdown file; its path decides whether the rules of product code hold."""
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    relative_path = path.relative_to(root) if path.is_relative_to(root) else path
     source = path.read_text()
     findings: list[Finding] = []
     if path.suffix == ".md":
         texts = [Text(Kind.DOC, 1, source)]
     else:
         tree = ast.parse(source)
-        is_product = shown.parts[0] in PRODUCT
+        is_product = relative_path.parts[0] in PRODUCT
         texts = [*docstrings_of(tree, is_product), *comments_of(source), *_Messages(tree).found]
         if is_product:
-            declared = documented_by_protocols(root)
+            documented = documented_by_protocols(root)
             findings = [
-                Finding(shown, definition.lineno, Rule.MISSING, definition.name)
-                for definition in undocumented(tree, declared)
+                Finding(relative_path, definition.lineno, Rule.MISSING, definition.name)
+                for definition in undocumented(tree, documented)
             ]
     docstrings = clean = 0
     for text in texts:
-        broken = [Finding(shown, text.line + offset, rule, excerpt) for rule, offset, excerpt in broken_rules(text)]
+        broken = [
+            Finding(relative_path, text.line + offset, rule, excerpt) for rule, offset, excerpt in broken_rules(text)
+        ]
         findings.extend(broken)
         docstrings += text.kind is Kind.DOCSTRING
         clean += text.kind is Kind.DOCSTRING and not broken
@@ -427,27 +429,27 @@ def check_file(path: Path, root: Path) -> Report:
 def source_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield Python and Markdown files at and below the paths; a path that doesn't exist is an error of the caller."""
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            below = file.relative_to(path) if path.is_dir() else Path()
-            if file.suffix in {".py", ".md"} and not SKIPPED & set(below.parts):
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            relative_path = file.relative_to(path) if path.is_dir() else Path()
+            if file.suffix in {".py", ".md"} and not SKIPPED & set(relative_path.parts):
                 yield file
 
 
 def totals(findings: Iterable[Finding], depth: int) -> str:
     """Format a table of findings: folders down to a depth as rows, rules as columns."""
-    counted = Counter(
+    counts = Counter(
         (folder, rule)
         for finding in findings
         for folder in ("/".join(finding.path.parts[:-1][:depth]) or str(finding.path), "total")
         for rule in (finding.rule, "all")
     )
-    folders = sorted({folder for folder, _ in counted}, key=lambda folder: (folder == "total", folder))
+    folders = sorted({folder for folder, _ in counts}, key=lambda folder: (folder == "total", folder))
     columns = [*Rule, "all"]
     width = max(map(len, folders), default=0)
     rows = [" " * width + "".join(f"{column:>10}" for column in columns)]
     rows += [
-        f"{folder:<{width}}" + "".join(f"{counted[folder, column]:>10}" for column in columns) for folder in folders
+        f"{folder:<{width}}" + "".join(f"{counts[folder, column]:>10}" for column in columns) for folder in folders
     ]
     return "\n".join(rows)
 
@@ -464,11 +466,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the working directory)")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
-    given = [path.resolve() for path in options.paths] or [root / name for name in CHECKED if (root / name).exists()]
-    missing = [str(path) for path in given if not path.exists()]
+    paths = [path.resolve() for path in options.paths] or [root / name for name in CHECKED if (root / name).exists()]
+    missing = [str(path) for path in paths if not path.exists()]
     if missing:
         parser.error(f"no such file or folder: {', '.join(missing)}")
-    reports = [check_file(path, root) for path in source_files(given)]
+    reports = [check_file(path, root) for path in source_files(paths)]
     findings = [finding for report in reports for finding in report.findings]
     if findings and not options.count:
         _print(*findings, "")

@@ -122,7 +122,7 @@ class _Hidden:
     assert found(tmp_path, source, "tests/module.py") == []
 
 
-def test_a_method_that_a_protocol_documents_needs_no_docstring_of_its_own(tmp_path: Path) -> None:
+def test_a_method_that_a_protocol_documents_needs_no_docstring(tmp_path: Path) -> None:
     source = '''"""Module."""
 class Port(Protocol):
     """Port."""
@@ -187,16 +187,16 @@ def test_findings_and_totals_are_printed_and_fail_the_run(tmp_path: Path, capsys
     found(tmp_path, f"{LONG}", "docs/page.md")
     found(tmp_path, f"{LONG}", "tests/fixtures/page.md")
     assert prose.main(["--root", str(tmp_path)]) == 1
-    printed = capsys.readouterr().out
-    assert "lambdas/module.py:1: opening: Of a release." in printed
-    assert "docs/page.md:1: long: (31 words) word word word word word word word word …" in printed
-    assert "fixtures" not in printed
-    assert "2 files, 1 docstrings (0 keep the rules), 3 findings" in printed
+    output = capsys.readouterr().out
+    assert "lambdas/module.py:1: opening: Of a release." in output
+    assert "docs/page.md:1: long: (31 words) word word word word word word word word …" in output
+    assert "fixtures" not in output
+    assert "2 files, 1 docstrings (0 keep the rules), 3 findings" in output
 
     assert prose.main(["--root", str(tmp_path), "--count", str(tmp_path / "lambdas")]) == 1
-    printed = capsys.readouterr().out
-    assert "module.py:1" not in printed
-    assert "1 files, 1 docstrings (0 keep the rules), 2 findings" in printed
+    output = capsys.readouterr().out
+    assert "module.py:1" not in output
+    assert "1 files, 1 docstrings (0 keep the rules), 2 findings" in output
 
     found(tmp_path, '"""Releases."""')
     assert prose.main(["--root", str(tmp_path), str(tmp_path / "lambdas")]) == 0

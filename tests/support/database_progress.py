@@ -8,6 +8,6 @@ ProgressT = TypeVar("ProgressT", bound=DatabaseProgress)
 
 
 def narrow(progress: DatabaseProgress | None, kind: type[ProgressT]) -> ProgressT:
-    """The progress, which must be of that class."""
+    """Return the progress, which must have this class."""
     assert isinstance(progress, kind), progress
     return progress

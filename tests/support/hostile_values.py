@@ -1,4 +1,4 @@
-"""Values that broke programs before: for every text and every shape that comes from outside."""
+"""Values that broke programs before, for every external text and structure."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ TEXTS: dict[str, str] = {
 
 
 def nested(depth: int) -> Any:
-    """Objects in objects; deeper than Python's recursion limit if need be."""
+    """Build nested objects of any depth, even beyond Python's recursion limit."""
     value: Any = {}
     for _ in range(depth):
         value = {"a": value}

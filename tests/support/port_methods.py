@@ -12,7 +12,9 @@ _NO_PORTS = frozenset({"effects", "holders", "all_ports"})  # markers, and recor
 
 
 def _load_ports() -> dict[str, type]:
-    modules = [import_module(f"{ports.__name__}.{found.name}") for found in pkgutil.iter_modules(ports.__path__)]
+    modules = [
+        import_module(f"{ports.__name__}.{submodule.name}") for submodule in pkgutil.iter_modules(ports.__path__)
+    ]
     return {
         name: port
         for module in modules
@@ -26,19 +28,23 @@ PORTS = _load_ports()  # name → protocol; `Ledger` is the sum of the other por
 
 
 def methods(port: type) -> dict[str, Any]:
-    """Name → method of a port, methods of its base ports too."""
-    found: dict[str, Any] = {}
+    """Map each name to the method of a port or of its base ports."""
+    functions: dict[str, Any] = {}
     for base in reversed(port.__mro__):
         if getattr(base, "_is_protocol", False) and base is not Protocol:
-            found |= {name: what for name, what in vars(base).items() if inspect.isfunction(what) and name[0] != "_"}
-    return found
+            functions |= {
+                name: function
+                for name, function in vars(base).items()
+                if inspect.isfunction(function) and name[0] != "_"
+            }
+    return functions
 
 
 def access_of(method: object) -> Access | None:
-    """The access that a method is marked with; None: it has no marker."""
+    """Return the access marker of a method, or None without a marker."""
     return getattr(method, MARK, None)
 
 
 def parameters(method: Any) -> dict[str, inspect.Parameter]:
-    """Name → parameter of a method, without `self`."""
+    """Map each name to the parameter of a method, without `self`."""
     return {name: p for name, p in inspect.signature(method).parameters.items() if name != "self"}

@@ -1,4 +1,4 @@
-"""Stand-ins for a port, where a test is about whether the port is called at all."""
+"""Stand-ins for a port in tests of whether the port is called."""
 
 from typing import Any
 
@@ -7,35 +7,35 @@ from rollback.resources.aws import refusal as aws_refusal
 
 
 class UnavailablePort:
-    """A port that fails at everything."""
+    """A port that fails every call."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        def fails(*given: object, **named: object) -> None:
+        def fails(*args: object, **kwargs: object) -> None:
             raise ExternalServiceError(f"{self._name}.{method}: no answer")
 
         return fails
 
 
 class RecordingPort:
-    """Writes down which methods are called."""
+    """Record which methods are called."""
 
     def __init__(self, real: object) -> None:
         self._real = real
         self.called: list[str] = []
 
     def __getattr__(self, method: str) -> Any:
-        def counted(*given: object, **named: object) -> Any:
+        def counted(*args: object, **kwargs: object) -> Any:
             self.called.append(method)
-            return getattr(self._real, method)(*given, **named)
+            return getattr(self._real, method)(*args, **kwargs)
 
         return counted
 
 
 class DenyingPort:
-    """A port that refuses some methods for good, as a missing permission does; counts how often."""
+    """A port that refuses some methods permanently, as a missing permission does, and counts the calls."""
 
     def __init__(self, real: object, *methods: str, refused: CallRefused | None = None) -> None:
         self._real = real
@@ -44,11 +44,11 @@ class DenyingPort:
         self.refused = refused
 
     def __getattr__(self, method: str) -> Any:
-        found = getattr(self._real, method)
+        attribute = getattr(self._real, method)
         if method not in self.methods:
-            return found
+            return attribute
 
-        def refuses(*given: object, **named: object) -> None:
+        def refuses(*args: object, **kwargs: object) -> None:
             self.times[method] += 1
             raise self.refused or access_denied_error(method)
 
@@ -56,7 +56,7 @@ class DenyingPort:
 
 
 def access_denied_error(method: str) -> CallRefused:
-    """As AWS says it to a role that lacks a permission."""
+    """Build AWS's error for a role that lacks a permission."""
     action, resource = f"some:{method}", f"arn:aws:some:eu-west-1:123456789012:{method}"
     message = (
         f"User: arn:aws:sts::123456789012:assumed-role/rollback/x is not authorized to perform: {action} on resource: "

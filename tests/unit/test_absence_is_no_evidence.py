@@ -33,15 +33,15 @@ NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")
 
 
 def sweep_for(simulation: Simulation, minutes: int) -> list[str]:
-    """Run the janitor every five minutes, and to their ends the executions that it starts; return their names."""
+    """Run the janitor every five minutes and each execution that the janitor starts; return their names."""
     names = []
     for _ in range(minutes // 5):
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
+            name, execution_input = simulation.workflow.started.pop(0)
             names.append(name)
-            simulation.run(given, name)
+            simulation.run(execution_input, name)
     return names
 
 
@@ -79,7 +79,7 @@ class TestServiceAtZeroByTheTeam:
         assert rollback.recheck_at is not None
         assert simulation.pages() == []
 
-    def test_a_service_that_does_not_start_in_the_morning_gets_time_and_is_then_rolled_back(self) -> None:
+    def test_a_service_that_does_not_start_in_the_morning_is_rolled_back_after_a_delay(self) -> None:
         simulation = start_at_zero_by_the_team()
         rollback = simulation.run(simulation.fire_alarm(OUTAGE))
         sweep_for(simulation, 60)
@@ -90,7 +90,7 @@ class TestServiceAtZeroByTheTeam:
         sweep_for(simulation, 10)
         assert "update" in simulation.changes()
 
-    def test_a_service_that_starts_in_the_morning_is_left_alone(self) -> None:
+    def test_no_rollback_starts_for_a_service_that_starts_in_the_morning(self) -> None:
         simulation = start_at_zero_by_the_team()
         rollback = simulation.run(simulation.fire_alarm(OUTAGE))
         sweep_for(simulation, 60)
@@ -122,9 +122,9 @@ class TestServiceAtZeroByTheTeam:
         rollback = simulation.run_until(simulation.admit(), Step.VERIFY)
         simulation.services.desired_count = 0
         simulation.services.calls.clear()
-        ended = simulation.run_to_end(rollback)
-        assert ended.outcome is Outcome.FAILED
-        assert "was set to 0 during the rollback" in ended.reason
+        concluded_rollback = simulation.run_to_end(rollback)
+        assert concluded_rollback.outcome is Outcome.FAILED
+        assert "was set to 0 during the rollback" in concluded_rollback.reason
         assert simulation.services.desired_count == 0
         assert simulation.state_of("v2") is ReleaseState.SUSPECT
 
@@ -139,11 +139,11 @@ class TestServiceAtZeroByTheTeam:
             rollback = simulation.run_due_step(rollback)
         simulation.services.desired_count = 0
         simulation.services.calls.clear()
-        ended = simulation.run_to_end(rollback)
-        assert ended.outcome is Outcome.FAILED
-        assert "was set to 0 during the rollback" in ended.reason
+        concluded_rollback = simulation.run_to_end(rollback)
+        assert concluded_rollback.outcome is Outcome.FAILED
+        assert "was set to 0 during the rollback" in concluded_rollback.reason
         assert simulation.services.desired_count == 0
-        assert not [given for _, given in simulation.services.calls if given.get("desired_count")]
+        assert not [arguments for _, arguments in simulation.services.calls if arguments.get("desired_count")]
         assert len(simulation.pages()) == 1
 
 
@@ -236,7 +236,7 @@ class TestAnswerExpires:
         assert newest.plan.target is not None
         assert newest.plan.target.version == "v1"
 
-    def test_a_deployment_gets_time_to_be_the_fix(self) -> None:
+    def test_a_new_deployment_gets_time_to_end_the_outage(self) -> None:
         simulation = self.suppressed()
         sweep_for(simulation, 60)
         self.deploy(simulation)
@@ -248,8 +248,8 @@ class TestAnswerExpires:
         simulation = start_simulation()
         simulation.healthy_versions.clear()
         rollback = simulation.admit(simulation.fire_alarm(DEGRADED))
-        ended = {"outcome": Outcome.ABORTED, "reason": "by hand", "is_operator_abort": True}
-        simulation.ledger.save(simulation.read(rollback).evolve(**ended))
+        fields = {"outcome": Outcome.ABORTED, "reason": "by hand", "is_operator_abort": True}
+        simulation.ledger.save(simulation.read(rollback).evolve(**fields))
         simulation.run_to_end(rollback)
         self.deploy(simulation)
         assert sweep_for(simulation, 60) == []
@@ -338,15 +338,15 @@ class TestAlarmOfAnotherTargetGroup:
         assert "update" in simulation.changes()
 
     def roll_back_by_hand(self, *in_alarm: str) -> Any:
-        """Roll back by hand while these alarms are in ALARM and stay there."""
+        """Start a rollback as an operator while these alarms stay in ALARM."""
         simulation = self.outage(*in_alarm)
         simulation.healthy_versions.clear()
         return simulation, simulation.run({})
 
-    def test_an_alarm_of_another_target_group_fails_no_verification_for_ever(self) -> None:
+    def test_an_alarm_of_another_target_group_fails_no_verification_permanently(self) -> None:
         simulation, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
-        check = next(c for c in rollback.verification.checks if c.name == "alarms-are-ok")
+        check = next(alarm_check for alarm_check in rollback.verification.checks if alarm_check.name == "alarms-are-ok")
         assert check.verdict is Verdict.SKIPPED
         assert "watches other target groups" in check.reason
         settle = timedelta(minutes=simulation.ports.settings.policy.alarm_settle_minutes)
@@ -380,7 +380,7 @@ def test_requests_that_can_not_be_counted_are_not_too_few() -> None:
     assert "update" in simulation.changes()
 
 
-def test_each_night_at_zero_is_reported_once() -> None:
+def test_each_period_of_a_service_at_zero_tasks_is_reported_once() -> None:
     simulation = start_at_zero_by_the_team()
     for night in range(3):
         simulation.run(simulation.fire_alarm(OUTAGE), f"night-{night}")

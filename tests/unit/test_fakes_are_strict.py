@@ -79,7 +79,7 @@ CASES = [Case(port, make, method) for port, fakes in FAKES.items() for make in f
 ARGUMENTS = [(case, argument) for case in CASES for argument in parameters(methods(PORTS[case.port])[case.method])]
 
 
-def named(value: object) -> str | None:
+def case_id(value: object) -> str | None:
     return str(value) if isinstance(value, Case) else None
 
 
@@ -98,7 +98,7 @@ def test_each_method_of_a_port_has_an_example_that_varies_each_of_its_arguments(
         assert EXAMPLES[name].given.keys() == EXAMPLES[name].instead.keys() == parameters(method).keys(), name
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_a_fake_has_the_parameters_of_its_port(case: Case) -> None:
     def signature(method: Any) -> list[tuple[str, object, object]]:
         return [(p.name, p.kind, p.default) for p in parameters(method).values()]
@@ -106,26 +106,26 @@ def test_a_fake_has_the_parameters_of_its_port(case: Case) -> None:
     assert signature(getattr(case.fake, case.method)) == signature(methods(PORTS[case.port])[case.method])
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_a_fake_reads_each_of_its_arguments(case: Case) -> None:
-    read = names_read_in(getattr(case.fake, case.method))
-    ignored = {name for name in parameters(methods(PORTS[case.port])[case.method]) if name not in read}
+    names = names_read_in(getattr(case.fake, case.method))
+    ignored = {name for name in parameters(methods(PORTS[case.port])[case.method]) if name not in names}
     assert not {name for name in ignored if reason_of(case, name) is None}
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_an_example_is_a_call_that_succeeds(case: Case) -> None:
-    (how, answer), _ = record_call(case.make, case.method, case.example)
-    assert how == "answered", answer
+    (kind, answer), _ = record_call(case.make, case.method, case.example)
+    assert kind == "answered", answer
 
 
-@pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=named)
+@pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=case_id)
 def test_an_argument_of_a_fake_changes_its_answer_its_refusal_or_its_state(case: Case, argument: str) -> None:
-    alike = is_indifferent_to(case.make, case.method, case.example, argument)
+    values_without_effect = is_indifferent_to(case.make, case.method, case.example, argument)
     if reason_of(case, argument) is None:
-        assert alike == []
+        assert values_without_effect == []
     else:
-        assert alike, f"{case}({argument}) is strict: remove it from the exceptions"
+        assert values_without_effect, f"{case}({argument}) is strict: remove it from the exceptions"
 
 
 def test_each_exception_names_an_argument_that_exists() -> None:

@@ -18,7 +18,10 @@ NEVER_RETRIED = {name for retry in transient_retries() for name in retry["ErrorE
 
 def class_and_subclasses(error: type[Exception]) -> list[type[Exception]]:
     """List the class and all its subclasses, private ones too."""
-    return [error, *(subclass for child in error.__subclasses__() for subclass in class_and_subclasses(child))]
+    return [
+        error,
+        *(subclass for direct_subclass in error.__subclasses__() for subclass in class_and_subclasses(direct_subclass)),
+    ]
 
 
 def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
@@ -27,9 +30,9 @@ def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> E
 
     monkeypatch.setattr(handlers, "run_step", fail)
     monkeypatch.setattr(handlers, "_ports", lambda: cast("AllPorts", None))
-    with pytest.raises(RollbackError) as raised:
+    with pytest.raises(RollbackError) as error_info:
         handlers.database({"step": "database", "cursor": {"rollback_id": "a-b-c"}}, None)
-    return raised.value
+    return error_info.value
 
 
 @pytest.mark.parametrize("kind", class_and_subclasses(ExternalServiceError), ids=lambda kind: kind.__name__)

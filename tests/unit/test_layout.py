@@ -156,14 +156,14 @@ def _modules(base: str) -> dict[str, Path]:
 
 def _imported_modules(module: str, modules: dict[str, Path]) -> set[str]:
     """Collect the modules of the same tree that a module imports, inside functions too."""
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse(modules[module].read_text())):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module} imports relatively: these tests read absolute imports only"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & modules.keys()
+            imported |= {alias.name for alias in node.names}
+    return imported & modules.keys()
 
 
 def _matches(module: str, patterns: Iterable[str]) -> bool:
@@ -184,25 +184,29 @@ def _own_impurities(file: Path) -> Iterator[str]:
 
 def _reached_modules(module: str, imported: dict[str, set[str]]) -> set[str]:
     """Collect a module, the modules that it imports, and the modules that those import."""
-    reached, pending = {module}, [module]
+    modules, pending = {module}, [module]
     while pending:
-        new = imported[pending.pop()] - reached
-        reached |= new
+        new = imported[pending.pop()] - modules
+        modules |= new
         pending.extend(new)
-    return reached
+    return modules
 
 
 @cache
 def _impurities() -> dict[str, list[str]]:
     """Map each judged module of `rollback` to the impurities of all modules that it reaches."""
     modules = _modules("lambdas")
-    own = {
+    own_impurities = {
         module: ["is a port, an adapter or wiring"] if _matches(module, NOT_JUDGED) else list(_own_impurities(file))
         for module, file in modules.items()
     }
     imported = {module: _imported_modules(module, modules) for module in modules}
     return {
-        module: [f"{other} {reason}" for other in sorted(_reached_modules(module, imported)) for reason in own[other]]
+        module: [
+            f"{reached_module} {reason}"
+            for reached_module in sorted(_reached_modules(module, imported))
+            for reason in own_impurities[reached_module]
+        ]
         for module in modules
         if not _matches(module, NOT_JUDGED)
     }
@@ -235,16 +239,16 @@ def test_imports_run_down_the_order_of_packages(base: str) -> None:
         order = next((candidate for candidate in ORDERS[base] if package in candidate), [])
         assert order, f"{module} is in no ordered package: add {package} to the order in {Path(__file__).name}"
         for imported in _imported_modules(module, modules):
-            other = imported.rpartition(".")[0]
-            if other not in order or order.index(other) > order.index(package):
+            package_of_import = imported.rpartition(".")[0]
+            if package_of_import not in order or order.index(package_of_import) > order.index(package):
                 backwards.append(f"{module} imports {imported}")
     assert not backwards, "\n".join(backwards)
 
 
 @pytest.mark.parametrize("order", [ROLLBACK, ADAPTERS, LOCAL_CLOUD])
 def test_every_ordered_package_exists(order: list[str]) -> None:
-    known = {module.rpartition(".")[0] for base in ORDERS for module in _modules(base)}
-    assert not set(order) - known
+    packages = {module.rpartition(".")[0] for base in ORDERS for module in _modules(base)}
+    assert not set(order) - packages
 
 
 def test_the_lambdas_import_nothing_of_the_pipeline_or_of_the_embedded_cloud() -> None:
@@ -264,9 +268,9 @@ def test_only_adapters_import_a_client_library() -> None:
     assert importing <= COMPOSITION_ROOTS
 
 
-def test_a_pure_module_neither_reads_nor_changes_anything_outside_of_it() -> None:
-    impure = {module: reasons for module, reasons in _impurities().items() if reasons and _matches(module, PURE)}
-    assert impure == {}
+def test_a_pure_module_has_no_side_effects_and_reads_no_external_state() -> None:
+    impurities = {module: reasons for module, reasons in _impurities().items() if reasons and _matches(module, PURE)}
+    assert impurities == {}
 
 
 def test_every_module_that_is_pure_is_listed_as_pure() -> None:

@@ -18,13 +18,13 @@ def test_a_method_of_a_port_is_marked_as_a_read_or_as_an_effect(port: str, name:
     assert access_of(methods(PORTS[port])[name]) is not None, f"mark {port}.{name} with `reads` or `changes_state`"
 
 
-def test_a_method_name_is_an_effect_of_every_port_that_has_it_or_of_none() -> None:
+def test_a_method_name_is_an_effect_in_every_port_or_in_no_port() -> None:
     # The fault injector knows a method by its name alone.
     reading = {name for port, name in METHODS if access_of(methods(PORTS[port])[name]) is Access.READ}
     assert reading & EFFECTS == set()
 
 
-def test_a_marker_tells_effects_from_reads() -> None:
+def test_a_marker_distinguishes_effects_from_reads() -> None:
     def method() -> None: ...
 
     assert access_of(method) is None
@@ -34,7 +34,7 @@ def test_a_marker_tells_effects_from_reads() -> None:
 
 def test_every_field_of_all_ports_has_a_holder() -> None:
     made_by_bootstrap = {"neon_of", "emergency_ports", "readiness_ports"}  # methods of the ports call them
-    held = {
+    fields_with_holder = {
         name: get_type_hints(attribute.fget)["return"]
         for holder in vars(holders).values()
         if getattr(holder, "_is_protocol", False) and holder.__module__ == holders.__name__
@@ -42,4 +42,4 @@ def test_every_field_of_all_ports_has_a_holder() -> None:
         if isinstance(attribute, property)
     }
     fields = get_type_hints(AllPorts)
-    assert held == {name: fields[name] for name in fields.keys() - made_by_bootstrap}
+    assert fields_with_holder == {name: fields[name] for name in fields.keys() - made_by_bootstrap}

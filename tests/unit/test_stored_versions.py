@@ -39,9 +39,9 @@ def kind_of(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", ITEMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_golden_item_of_a_readable_version_loses_no_field(path: Path) -> None:
-    read = read_stored(kind_of(path), path.stem, path.read_text())
-    kept = json.loads(read.model_dump_json())
-    missing = [name for name in json.loads(path.read_text()) if name not in kept]
+    item = read_stored(kind_of(path), path.stem, path.read_text())
+    stored_fields = json.loads(item.model_dump_json())
+    missing = [name for name in json.loads(path.read_text()) if name not in stored_fields]
     assert missing == []
 
 
@@ -55,11 +55,11 @@ def test_a_document_of_the_next_version_keeps_fields_that_this_version_does_not_
     raw = json.loads((GOLDEN / f"v{SCHEMA_VERSION}" / f"{name}.json").read_text())
     raw |= {"schema_version": SCHEMA_VERSION + 1, "added_in_the_next_version": {"x": [1]}}
     raw["settings"]["policy"]["new_minutes"] = 5
-    read = read_stored(Rollback, name, json.dumps(raw))
-    assert read.settings is not None
-    saved = json.loads(read.evolve(reason="saved by this version").model_dump_json())
-    assert saved["added_in_the_next_version"] == {"x": [1]}
-    assert saved["schema_version"] == SCHEMA_VERSION + 1
+    document = read_stored(Rollback, name, json.dumps(raw))
+    assert document.settings is not None
+    stored_fields = json.loads(document.evolve(reason="saved by this version").model_dump_json())
+    assert stored_fields["added_in_the_next_version"] == {"x": [1]}
+    assert stored_fields["schema_version"] == SCHEMA_VERSION + 1
 
 
 def test_the_obligations_in_a_document_of_the_previous_version_are_found() -> None:
@@ -93,6 +93,6 @@ def test_the_error_about_an_unreadable_item_names_the_field_and_not_its_value(ch
 
 
 @pytest.mark.parametrize("text", [None, "", "{not json", "[" * 100_000, "5", "[]", '"x"'])
-def test_a_text_that_is_no_item_is_unreadable(text: str | None) -> None:
+def test_a_text_that_is_not_an_item_is_unreadable(text: str | None) -> None:
     with pytest.raises(UnreadableItem):
         read_stored(Rollback, "a / b", text)

@@ -37,7 +37,7 @@ class FakeAlarms:
         self.others[name] = "OK"
 
     def serve(self, target_group: str, count: float, at: datetime) -> None:
-        """Requests reach a group: ELB knows it, then."""
+        """Count requests of a target group, which ELB knows from now on."""
         self.target_groups.add(target_group)
         self._requests.append((target_group, at, count))
 

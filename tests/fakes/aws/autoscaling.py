@@ -54,5 +54,5 @@ class FakeScaling:
 
 
 def _all_flags(target: ScalableTarget) -> dict[str, bool]:
-    """Application Auto Scaling tells all three flags of SuspendedState; one that nobody set is off."""
+    """Return all three flags of SuspendedState, as AWS does; a flag that was never set is off."""
     return {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}

@@ -4,7 +4,7 @@ from rollback.resources.aws.cloudformation_stack import StackView
 
 
 class FakeStacks:
-    """One stack by name; None: there is none."""
+    """One stack by name, or None if no stack exists."""
 
     def __init__(self, stack: StackView | None = None) -> None:
         self.stack = stack

@@ -75,7 +75,7 @@ class _ServiceDeployment:
     finished_at: datetime | None = None
 
     def enter(self, status: str, at: datetime) -> None:
-        """Another status; what is over has ended now."""
+        """Enter a status; a final status sets the end time."""
         self.status = status
         self.finished_at = at if status not in IN_FLIGHT else None
 
@@ -146,27 +146,27 @@ class FakeServices:
         return (service.cluster, service.ecs_service) == (self.cluster, self.ecs_service)
 
     def has_deployment(self, arn: str) -> bool:
-        """Whether a service deployment of this ARN is, or was, its own."""
+        """Whether this service has, or had, a service deployment of this ARN."""
         return any(deployment.arn == arn for deployment in self._service_deployments)
 
     def run(self, definition_arn: str, *, desired_count: int = 2, created_at: datetime | None = None) -> None:
-        """The service runs this definition: deployed at `created_at`, completed."""
+        """Let the service run this definition, with a completed deployment of `created_at`."""
         self.status, self.desired_count = "ACTIVE", desired_count
         self._begin(self._revision(definition_arn, created_at or self._clock.now()), created_at or self._clock.now())
         self._deployments[0].running = desired_count
         self._complete()
 
     def deploy(self, definition_arn: str, began_at: datetime | None = None) -> None:
-        """A team's deployment begins; it goes on with `tick`."""
+        """Begin a deployment by the team; `tick` continues the deployment."""
         at = began_at or self._clock.now()
         self._begin(self._revision(definition_arn, at), at)
 
     def deregister(self, definition_arn: str) -> None:
-        """As CloudFormation does with the revision that it replaced."""
+        """Deregister a definition, as CloudFormation does with a replaced revision."""
         self._definitions[definition_arn]["status"] = "INACTIVE"
 
     def target_states(self) -> list[str]:
-        """Health of the targets of all tasks."""
+        """List the health of the targets of all tasks."""
         states: list[str] = []
         for tasks in self._deployments:
             state = "healthy" if self._behaviour(tasks) == "healthy" else "unhealthy"
@@ -174,7 +174,7 @@ class FakeServices:
         return sorted(states)
 
     def tick(self) -> None:
-        """ECS takes one step."""
+        """Let ECS take one step."""
         if not self._deployments:
             return
         primary, behaviour = self._deployments[0], self._behaviour(self._deployments[0])
@@ -273,7 +273,7 @@ class FakeServices:
     def register_release(
         self, definition: Mapping[str, Any], family: str, tags: Mapping[str, str] | None = None
     ) -> str:
-        """A team registers a definition: no tag of ours."""
+        """Register a definition as the team does, without a tag of ours."""
         return self._register(definition, family, [{"key": k, "value": v} for k, v in (tags or {}).items()])
 
     def _register(self, definition: Mapping[str, Any], family: str, tags: list[dict[str, str]]) -> str:
@@ -397,7 +397,7 @@ class FakeServices:
         return _Revision(self._arn("service-revision"), definition_arn, images, at)
 
     def _pulled(self, definition_arn: str) -> dict[str, str]:
-        """Container → image by digest, as its tag means now."""
+        """Map each container to the image digest to which its tag points now."""
         images: dict[str, str] = {}
         for container in self._definitions[definition_arn]["containerDefinitions"]:
             digest = self._images.digest_of(container["image"])
@@ -455,7 +455,7 @@ class FakeServices:
 
 
 def _merged(kept: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Members that a request leaves out stay, at any depth (see `EcsServices.update`)."""
+    """Merge a request into the stored value: omitted members stay, at any depth (see `EcsServices.update`)."""
     merged = deep_copy(kept)
     for name, value in given.items():
         inner = isinstance(value, Mapping) and isinstance(merged.get(name), dict)
@@ -466,7 +466,7 @@ def _merged(kept: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 def _registration_refusals(
     containers: list[dict[str, Any]], family: str, tags: list[dict[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Why ECS refuses a definition: code and message."""
+    """Yield code and message of each reason for which ECS refuses a definition."""
     if not _FAMILY.fullmatch(family):
         yield "ClientException", "Family contains invalid characters."
     if not containers:

@@ -1,4 +1,4 @@
-"""One-off tasks that keep state: a command does what the test says, once, when its task starts."""
+"""One-off tasks with state: a command has the effect that the test sets, once, when its task starts."""
 
 import re
 from collections.abc import Callable
@@ -54,11 +54,11 @@ class FakeTasks:
         self._refusing: list[ExternalServiceError] = []
 
     def lose_next(self) -> None:
-        """The next task is started, and the answer lost."""
+        """Start the next task and lose the answer."""
         self._lost += 1
 
     def refuse_next(self, error: ExternalServiceError) -> None:
-        """The next task is not started."""
+        """Refuse to start the next task."""
         self._refusing.append(error)
 
     def run(
@@ -143,7 +143,7 @@ class FakeTasks:
 def _refuse(
     running: FakeServices, container: str, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
 ) -> None:
-    """Reason of ECS for a task that it does not start."""
+    """Return the reason for which ECS does not start a task."""
     overrides = {"containerOverrides": [{"name": container, "command": list(command)}]}
     check_request("ecs", "RunTask", definition_arn, taskDefinition=definition_arn, overrides=overrides)
     wrong = ("RunTask", definition_arn, "InvalidParameterException")
@@ -160,7 +160,7 @@ def _refuse(
 
 
 def _view(task: FakeTask, service: ServiceSettings) -> TaskView:
-    """As the adapter sees it: by the settings' container."""
+    """Return the task as the adapter does: by the container of the settings."""
     is_its_container = task.container == service.container
     return TaskView(
         arn=task.arn,

@@ -1,4 +1,4 @@
-"""Several ECS services of one account, each with its scaling, for those who stop more than one."""
+"""Several ECS services of one account, each with its scaling, for rollbacks that stop several services."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -83,12 +83,12 @@ class FakeWriters:
         return {name: service.desired_count for name, service in self.services.items()}
 
     def name_of(self, service: ServiceSettings) -> str | None:
-        """Our name of the service that the settings mean."""
+        """Return our name of the service in the settings."""
         return next((name for name, one in self.services.items() if one.is_named_by(service)), None)
 
     @property
     def _first(self) -> FakeServices:
-        """Definitions are the account's, so any service knows them; and it refuses whatever none of them is."""
+        """Return the first service: definitions belong to the account, so any service can describe them."""
         return self.each()[0]
 
     def _find_service(self, service: ServiceSettings) -> FakeServices:
@@ -97,7 +97,7 @@ class FakeWriters:
 
 
 class FakeWritersScaling:
-    """The port `Scaling` of all of them."""
+    """The port `Scaling` of all these services."""
 
     def __init__(self, writers: FakeWriters) -> None:
         self._writers = writers

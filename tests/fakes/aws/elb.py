@@ -12,7 +12,7 @@ from rollback.resources.aws.target_group_health import is_possibly_unused
 
 
 class FakeTargetGroups:
-    """Target health told from the tasks of the services; `answers` by target group replaces it.
+    """Target health derived from the tasks of the services; `answers` by target group replaces it.
 
     `outside_zones`: groups of a load balancer that does not serve the targets' Availability Zone.
     `others`: target groups of other services on the same load balancer.

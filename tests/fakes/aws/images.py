@@ -46,7 +46,7 @@ class FakeImages:
         self.immutable = False
 
     def push(self, image: str, digest: str) -> str:
-        """Put a tag, `repository:tag`, on a digest; the image by digest."""
+        """Put a tag, `repository:tag`, on a digest, and return the image by digest."""
         self.tags[image] = f"{_repository(image)}@{digest}"
         return self.tags[image]
 
@@ -77,7 +77,7 @@ class FakeImages:
         self.tags[tagged] = str(by_digest)
 
     def _by_digest(self, image: str) -> str | None:
-        """A tag beside a digest tells nothing more; without either it is `latest`."""
+        """Return the image by digest: a digest takes precedence over a tag, and the default tag is `latest`."""
         parsed = parse(image)
         if parsed is None or parsed.digest is not None:
             return f"{_repository(image)}@{parsed.digest}" if parsed is not None else None

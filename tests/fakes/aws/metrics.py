@@ -1,10 +1,10 @@
-"""Metrics that were put."""
+"""Published metrics."""
 
 from rollback.domain.rollback import Rollback
 
 
 class FakeMetrics:
-    """Keeps the rollbacks that were counted."""
+    """Store the counted rollbacks."""
 
     def __init__(self) -> None:
         self.counted: list[Rollback] = []

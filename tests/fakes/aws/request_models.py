@@ -1,4 +1,4 @@
-"""Refusals by AWS's own request models, raised by the fakes as the errors that the adapters make of them."""
+"""Refusals by AWS's request models, raised by the fakes as the errors of the adapters."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def check_request(service: str, operation: str, on: str, /, **request: Any) -> N
 
 
 def refuse(operation: str, on: str, code: str, message: str, transient: frozenset[str] = frozenset()) -> NoReturn:
-    """Raise what an adapter makes of AWS's answer with this code; `transient` as the adapter gives it to `aws_call`."""
+    """Raise the adapter's error for AWS's answer with this code; `transient` as the adapter passes it to `aws_call`."""
     answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
     with aws_call(operation, on, transient):
         raise ClientError(answer, operation)
@@ -41,12 +41,12 @@ def refuse(operation: str, on: str, code: str, message: str, transient: frozense
 
 @cache
 def accepted(service: str, operation: str) -> frozenset[str]:
-    """Names of the request's members."""
+    """List the names of the request's members."""
     return frozenset(_input_of(service, operation).members)
 
 
 def as_parsed(service: str, shape_name: str, value: Any) -> Any:
-    """An answer's member as botocore parses it: what its model does not have is left out."""
+    """Return an answer as botocore parses it: members outside the model are dropped."""
     return _parsed(value, _session().get_service_model(service).shape_for(shape_name))
 
 
@@ -101,7 +101,7 @@ def _too_much(number: int, shape: Shape, where: str) -> Iterator[str]:
 
 @cache
 def _pattern(shape: Shape) -> re.Pattern[str] | None:
-    r"""None: there is none, or one that Python does not read (`\p{L}`)."""
+    r"""Return the pattern, or None if none exists or Python can't compile it (`\p{L}`)."""
     try:
         return re.compile(shape.metadata["pattern"])
     except (KeyError, re.error):

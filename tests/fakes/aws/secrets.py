@@ -23,7 +23,7 @@ class FakeSecrets:
         return self.values[arn]
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
-        """A token that was used already changes nothing: another value may have become the current one meanwhile."""
+        """Write a value; a repeated token changes nothing, because another value may be current by then."""
         text = value.get_secret_value()
         check_request(
             "secretsmanager", "PutSecretValue", arn, SecretId=arn, SecretString=text, ClientRequestToken=token
@@ -46,7 +46,7 @@ class FakeSecrets:
 
 
 def _secret_or_parameter(value_from: str) -> str:
-    """Without the JSON key, stage and version of ECS's own; a parameter by its name, whether by ARN or not."""
+    """Return the secret without JSON key, stage and version, or the name of a parameter."""
     if ":secretsmanager:" in value_from:
         return ":".join(value_from.split(":")[:7])
     if not value_from.startswith("arn:"):

@@ -1,4 +1,4 @@
-"""Messages that were published."""
+"""Published messages."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _ATTRIBUTE_NAME = re.compile(r"(?!AWS\.|Amazon\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+
 
 
 class FakeNotifications:
-    """Keeps what reached the topic: the adapter makes subject and message what SNS takes."""
+    """Store the notifications of the topic; only the adapter converts them to SNS's limits."""
 
     def __init__(self) -> None:
         self.sent: list[SentNotification] = []

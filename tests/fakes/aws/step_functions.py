@@ -13,7 +13,7 @@ _NOT_IN_A_NAME = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud
 
 
 def execution_arn(name: str) -> str:
-    """ARN of an execution of the state machine; what is one already, or of another kind (`direct:`), stays."""
+    """Return the ARN of an execution by name; an ARN or a `direct:` name stays unchanged."""
     return name if ":" in name else f"{EXECUTIONS}:{name}"
 
 
@@ -32,7 +32,7 @@ class FakeWorkflow:
         self._names: set[str] = set()
 
     def start(self, name: str, execution_input: Mapping[str, Any]) -> None:
-        """The same name again is success, with another input or after its end too: the adapter takes it for started."""
+        """Start an execution; a repeated name is a success, as in the adapter."""
         text = json.dumps(execution_input)
         check_request("stepfunctions", "StartExecution", name, stateMachineArn="arn", name=name, input=text)
         if _NOT_IN_A_NAME.search(name):

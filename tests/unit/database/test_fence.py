@@ -1,4 +1,4 @@
-"""The fence around a branch: every writer is stopped, and an unknown one is found (rule 8: no process can write)."""
+"""The fence around a branch: every writer is stopped, and an unknown writer is named (rule 8: no process can write)."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ NIGHTLY = ClientSession(pid=7, role="cron", application="nightly", address="10.0
 POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="127.0.0.1", database="app", state="idle")
 
 
-def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_services_are_put_back() -> None:
+def test_a_writer_that_reconnects_after_the_restart_is_named_and_the_services_are_restored() -> None:
     restore = RestoreScenario()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
@@ -66,7 +66,7 @@ def test_a_session_that_stays_after_a_refused_restart_is_named_with_the_refusal(
     assert_refused(restore, "pgbouncer as owner from 127.0.0.1", "not restarted: 422: this endpoint can't be restarted")
 
 
-def test_a_restart_whose_answer_is_lost_is_not_made_twice() -> None:
+def test_a_restart_whose_answer_is_lost_is_not_repeated() -> None:
     restore = RestoreScenario()
     restore.neon.lose_next("restart_endpoint")
     restore.sql.sessions[restore.branch_id] = [POOLED]
@@ -75,7 +75,7 @@ def test_a_restart_whose_answer_is_lost_is_not_made_twice() -> None:
     assert restore.neon.calls.count("restart_endpoint") == 1
 
 
-def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollback_back_to_the_fence() -> None:
+def test_a_session_that_connects_between_the_fence_and_the_restore_returns_the_rollback_to_the_fence() -> None:
     restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
         restore.run_round()
@@ -85,7 +85,7 @@ def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollb
     assert "restore" not in restore.neon.calls
 
 
-def test_a_session_that_comes_and_goes_before_the_restore_does_not_end_it() -> None:
+def test_a_short_session_before_the_restore_does_not_end_the_restore() -> None:
     restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
         restore.run_round()
@@ -104,7 +104,7 @@ def test_a_background_worker_of_postgres_is_named_before_any_service_stops() -> 
     assert_nothing_was_changed(restore, "logical replication apply worker as owner", "--force")
 
 
-def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_report_names_it() -> None:
+def test_a_forced_rollback_continues_despite_a_background_worker_and_the_report_names_the_worker() -> None:
     restore = RestoreScenario()
     restore.set_force()
     restore.sql.sessions[restore.branch_id] = [APPLY]
@@ -116,13 +116,13 @@ def test_an_operator_s_force_lets_a_background_worker_of_postgres_pass_and_the_r
     )
 
 
-def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:
+def test_a_writer_that_another_rollback_leases_is_not_stopped() -> None:
     restore = RestoreScenario()
     restore.ledger.acquire(WORKER, "another", restore.clock.now(), restore.clock.now() + timedelta(hours=1))
     assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for that rollback")
 
 
-def test_the_fence_gives_up_on_tasks_that_never_stop() -> None:
+def test_the_fence_fails_if_tasks_never_stop() -> None:
     restore = RestoreScenario()
     restore.writers.services[WORKER].tick = lambda: None  # type: ignore[method-assign]
     assert_refused(restore, f"tasks of {WORKER} did not stop in 10 minutes")
@@ -141,7 +141,7 @@ def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
     ]
 
 
-def test_tasks_started_by_another_hand_before_the_restore_are_fenced_again() -> None:
+def test_tasks_that_an_operator_starts_before_the_restore_are_fenced_again() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or "check_preview" not in restore.progress.moves:
         restore.run_round()

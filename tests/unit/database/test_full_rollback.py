@@ -1,4 +1,4 @@
-"""A release whose migration breaks the last known good: the rollback is refused, or the database goes back too."""
+"""A release whose migration breaks the last known good: the rollback is refused, or rolls the database back too."""
 
 from datetime import timedelta
 
@@ -24,60 +24,60 @@ APPROVED = Policy(database_approval="none")
 FULL = {"type": "full", "target_version": "v1"}
 
 
-def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_full_one() -> None:
+def test_a_service_rollback_to_a_schema_without_its_column_is_refused_and_offers_a_full_rollback() -> None:
     simulation = DatabaseSimulation(REFUSING)
-    ended = simulation.read(simulation.run())
+    rollback = simulation.read(simulation.run())
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "email" in ended.reason
-    assert "rollback start production --type full --service express-api --target-version v1 --force" in ended.reason
-    assert '{"type": "full", "service": "express-api", "target_version": "v1"' in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "email" in rollback.reason
+    assert "rollback start production --type full --service express-api --target-version v1 --force" in rollback.reason
+    assert '{"type": "full", "service": "express-api", "target_version": "v1"' in rollback.reason
     assert simulation.changes() == []
     assert simulation.neon.calls == []
     assert len(simulation.pages()) == 1
 
 
-def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
+def test_an_additive_migration_allows_a_service_rollback() -> None:
     simulation = DatabaseSimulation(second=ADDS)
-    ended = simulation.read(simulation.run())
+    rollback = simulation.read(simulation.run())
 
-    assert (ended.outcome, ended.request.type) == (Outcome.SUCCEEDED, RollbackType.SERVICE)
+    assert (rollback.outcome, rollback.request.type) == (Outcome.SUCCEEDED, RollbackType.SERVICE)
     assert simulation.running() == image("v1")
     assert simulation.neon.calls == []
 
 
-def test_a_service_does_not_go_back_alone_without_an_observation_of_the_database() -> None:
+def test_a_service_rollback_without_an_observation_of_the_database_is_refused() -> None:
     simulation = DatabaseSimulation(REFUSING, observed=False)
-    ended = simulation.read(simulation.run())
+    rollback = simulation.read(simulation.run())
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "not been observed" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "not been observed" in rollback.reason
 
 
-def test_an_environment_set_to_full_brings_service_and_database_back() -> None:
+def test_an_environment_set_to_full_rolls_back_service_and_database() -> None:
     simulation = DatabaseSimulation()
     desired = simulation.services.desired_count
-    ended = simulation.read(simulation.run())
+    rollback = simulation.read(simulation.run())
 
-    assert (ended.outcome, ended.request.type) == (Outcome.SUCCEEDED, RollbackType.FULL), ended.reason
-    assert simulation.check(ended, "schema-is-compatible").verdict is Verdict.WARN
+    assert (rollback.outcome, rollback.request.type) == (Outcome.SUCCEEDED, RollbackType.FULL), rollback.reason
+    assert simulation.check(rollback, "schema-is-compatible").verdict is Verdict.WARN
     assert simulation.running() == image("v1")
     assert simulation.services.desired_count == desired
     assert simulation.rows() == GOOD
-    backup = simulation.backup(ended)
+    backup = simulation.backup(rollback)
     assert backup is not None
     assert simulation.neon.rows(backup.id) == GOOD + BAD
     assert simulation.branch.protected
     assert simulation.neon.calls.count("restore") == 1
-    assert ended.database is not None
-    assert ended.database.data_loss is not None
-    assert [table.removed_rows for table in ended.database.data_loss.tables] == [2]
-    assert ended.open_obligations() == ()
-    assert ended.left_to_operator() == ()
+    assert rollback.database is not None
+    assert rollback.database.data_loss is not None
+    assert [table.removed_rows for table in rollback.database.data_loss.tables] == [2]
+    assert rollback.open_obligations() == ()
+    assert rollback.left_to_operator() == ()
     assert simulation.state_of("v2") is ReleaseState.QUARANTINED
     assert simulation.ledger.lease(simulation.branch_key) is None
     report = simulation.notifications.sent[-1].message
-    assert f"rollback undo production {ended.id}" in report
+    assert f"rollback undo production {rollback.id}" in report
     assert "gone: 2" in report
 
 
@@ -95,9 +95,9 @@ def test_the_bad_release_never_runs_on_restored_data() -> None:
 
 def test_a_full_rollback_that_needs_approval_is_refused_until_an_operator_forces_it() -> None:
     simulation = DatabaseSimulation(Policy(on_incompatible_schema="full"))
-    refused = simulation.read(simulation.run())
-    assert refused.outcome is Outcome.REFUSED
-    assert "approval" in refused.reason
+    refused_rollback = simulation.read(simulation.run())
+    assert refused_rollback.outcome is Outcome.REFUSED
+    assert "approval" in refused_rollback.reason
     assert simulation.neon.calls == []
 
     forced = simulation.read(simulation.run({**FULL, "force": True, "reason": "approved by Ada"}, "execution-2"))
@@ -105,12 +105,12 @@ def test_a_full_rollback_that_needs_approval_is_refused_until_an_operator_forces
     assert simulation.rows() == GOOD
 
 
-def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
+def test_a_full_rollback_without_a_restore_point_names_the_checkpoint_command() -> None:
     simulation = DatabaseSimulation(APPROVED, checkpoint=False)
-    ended = simulation.read(simulation.run(FULL))
+    rollback = simulation.read(simulation.run(FULL))
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "run the command checkpoint" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "run the command checkpoint" in rollback.reason
     assert simulation.neon.calls == []
     assert simulation.changes() == []
 
@@ -118,77 +118,77 @@ def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
 def test_a_database_without_settings_is_refused_by_name() -> None:
     simulation = DatabaseSimulation(APPROVED)
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": None}))
-    ended = simulation.read(simulation.run({"type": "database"}))
+    rollback = simulation.read(simulation.run({"type": "database"}))
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "no database is set" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "no database is set" in rollback.reason
 
 
-def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_its_service_starts_again() -> None:
+def test_a_database_rollback_restores_the_state_of_the_good_release_and_restarts_its_service() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
     desired = simulation.services.desired_count
     simulation.alarms.recover(next(iter(simulation.alarms.in_alarm)))
-    given = {"type": "database", "reason": "wrong rows", "force": True}  # no schema of v2 was recorded
-    ended = simulation.read(simulation.run(given))
+    execution_input = {"type": "database", "reason": "wrong rows", "force": True}  # no schema of v2 was recorded
+    rollback = simulation.read(simulation.run(execution_input))
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
     assert simulation.running() == image("v2")
     assert simulation.services.desired_count == desired
     assert simulation.state_of("v2") is ReleaseState.CANDIDATE
-    assert "database to" in ended.reason
+    assert "database to" in rollback.reason
 
 
-def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
+def test_a_restore_that_neon_refuses_changes_neither_service_nor_database() -> None:
     simulation = DatabaseSimulation()
     simulation.neon.restrict(BRANCH, "restore", "the branch is being moved")
-    ended = simulation.read(simulation.run())
+    rollback = simulation.read(simulation.run())
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "being moved" in ended.reason
-    assert "nothing was changed" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "being moved" in rollback.reason
+    assert "nothing was changed" in rollback.reason
     assert simulation.running() == image("v2")
     assert simulation.services.desired_count > 0
     assert simulation.rows() == GOOD + BAD
 
 
-def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_is_where() -> None:
+def test_a_restore_that_fails_after_the_overwrite_leaves_the_service_fenced_and_names_the_branches() -> None:
     simulation = DatabaseSimulation()
     rollback = simulation.admit()
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = simulation.run_due_step(rollback)
     simulation.sql.schemas[BRANCH] = AFTER  # the restored tables differ from those on the preview
-    ended = simulation.run_until(rollback)
+    rollback = simulation.run_until(rollback)
 
-    assert ended.outcome is Outcome.FAILED
+    assert rollback.outcome is Outcome.FAILED
     assert simulation.services.desired_count == 0
-    assert {o.kind for o in ended.left_to_operator()} >= {ObligationKind.FENCE}
+    assert {o.kind for o in rollback.left_to_operator()} >= {ObligationKind.FENCE}
     page = simulation.pages()[-1]
     assert "Condition: v2 is the release that the service would start; the data may be overwritten" in page
     assert "backup branch br-" in page
     assert f"services left at zero tasks, so that they do not write to the branch: {SERVICE}" in page
 
 
-def test_an_undo_brings_back_both() -> None:
+def test_an_undo_restores_service_and_database() -> None:
     simulation = DatabaseSimulation(APPROVED)
-    done = simulation.read(simulation.run(FULL))
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    rollback = simulation.read(simulation.run(FULL))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     simulation.neon.settle()
-    undone = simulation.read(simulation.run({"type": "full", "undo": done.id}, "execution-2"))
+    undo = simulation.read(simulation.run({"type": "full", "undo": rollback.id}, "execution-2"))
 
-    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
-    assert undone.service is not None
-    deployed = family_of(undone.service.target_definition_arn or "")
-    assert deployed == rollback_family(FAMILY, "production", SERVICE), "decision 2: what was left is no last known good"
+    assert undo.outcome is Outcome.SUCCEEDED, undo.reason
+    assert undo.service is not None
+    family = family_of(undo.service.target_definition_arn or "")
+    assert family == rollback_family(FAMILY, "production", SERVICE), "decision 2: what was left is no last known good"
     assert simulation.rows() == GOOD + BAD
     assert simulation.running() == image("v2")
-    kept = simulation.backup(undone)
-    assert kept is not None
-    assert simulation.neon.rows(kept.id) == GOOD
+    backup = simulation.backup(undo)
+    assert backup is not None
+    assert simulation.neon.rows(backup.id) == GOOD
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("execution_input", "text"),
     [
         ({"type": "full", "undo": "express-api-20260101T000000Z-00000000"}, "the ledger has no rollback"),
         ({"type": "database", "pr": 42}, "leave pr out"),
@@ -197,51 +197,53 @@ def test_an_undo_brings_back_both() -> None:
         ({"type": "full", "target_version": "v9"}, "v9 is not in the ledger"),
     ],
 )
-def test_an_impossible_full_rollback_is_refused_with_the_next_step(given: dict[str, object], said: str) -> None:
+def test_an_impossible_full_rollback_is_refused_with_the_next_step(
+    execution_input: dict[str, object], text: str
+) -> None:
     simulation = DatabaseSimulation(APPROVED)
-    ended = simulation.read(simulation.run(given))
+    rollback = simulation.read(simulation.run(execution_input))
 
-    assert ended.outcome is Outcome.REFUSED
-    assert said in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert text in rollback.reason
     assert simulation.neon.calls == []
     assert simulation.changes() == []
 
 
-def test_an_operator_names_the_time_to_which_the_database_goes_back() -> None:
+def test_an_operator_names_the_time_to_which_the_database_is_restored() -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS, checkpoint=False)
     simulation.alarms.recover(next(iter(simulation.alarms.in_alarm)))
     at = NOW - timedelta(minutes=25)
-    given = {"type": "database", "to": at.isoformat(), "force": True}  # no schema of v2 was recorded
-    ended = simulation.read(simulation.run(given))
+    execution_input = {"type": "database", "to": at.isoformat(), "force": True}  # no schema of v2 was recorded
+    rollback = simulation.read(simulation.run(execution_input))
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD
 
 
 def test_a_restore_keeps_the_rows_written_before_the_first_release_that_breaks_the_target() -> None:
-    """v2 only added a column, the service alone went back, v1 wrote on, and v3 then dropped the column."""
+    """v2 only added a column; after a service rollback v1 wrote more rows, and v3 then dropped the column."""
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
     simulation.ship_v3()
-    ended = simulation.read(simulation.run(FULL))
+    rollback = simulation.read(simulation.run(FULL))
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.rows() == GOOD + BAD
-    assert ended.plan is not None
-    assert ended.plan.database is not None
-    assert "before v3" in simulation.check(ended, "restore-point-is-known").reason
+    assert rollback.plan is not None
+    assert rollback.plan.database is not None
+    assert "before v3" in simulation.check(rollback, "restore-point-is-known").reason
 
 
-def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> None:
+def test_the_next_plan_after_a_restore_uses_the_restored_schema() -> None:
     simulation = DatabaseSimulation()
     simulation.run()
 
-    seen = simulation.ledger.observation(simulation.branch_key)
-    assert seen is not None
-    assert simulation.ledger.schema(seen.schema_sha256).recorded_schema == BEFORE
+    observation = simulation.ledger.observation(simulation.branch_key)
+    assert observation is not None
+    assert simulation.ledger.schema(observation.schema_sha256).recorded_schema == BEFORE
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "given"),
+    ("name", "settings", "execution_input"),
     [
         ("staging", {}, {"type": "database"}),
         ("preview/pr-42", {"branch_id": None, "branch_pattern": "preview/pr-{pr}"}, {"type": "database", "pr": 42}),
@@ -249,7 +251,7 @@ def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> N
     ids=["staging", "a pull request's"],
 )
 def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
-    name: str, settings: dict[str, object], given: dict[str, object]
+    name: str, settings: dict[str, object], execution_input: dict[str, object]
 ) -> None:
     simulation = DatabaseSimulation(APPROVED, second=ADDS)
     simulation.alarms.recover(next(iter(simulation.alarms.in_alarm)))
@@ -258,52 +260,52 @@ def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
     simulation.neon.write(branch.id, 9)
     simulation.neon.write(BRANCH, 10)
     database = {**dict(simulation.database), "branch_id": branch.id, "strategy": "reset", "source_branch_id": BRANCH}
-    other = DatabaseSettings.model_validate({**database, **settings})
-    simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": other}))
-    ended = simulation.read(simulation.run(given))
+    reset_settings = DatabaseSettings.model_validate({**database, **settings})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"database": reset_settings}))
+    rollback = simulation.read(simulation.run(execution_input))
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert simulation.neon.rows(branch.id) == [*GOOD, *BAD, 10]
-    after = simulation.neon.branch(branch.id)
-    assert after is not None
-    assert after.protected
-    backup = simulation.backup(ended)
+    reset_branch = simulation.neon.branch(branch.id)
+    assert reset_branch is not None
+    assert reset_branch.protected
+    backup = simulation.backup(rollback)
     assert backup is not None
     assert simulation.neon.rows(backup.id) == [*GOOD, *BAD, 9]
     assert (simulation.running(), simulation.services.desired_count) == (image("v2"), 2)
-    assert simulation.ledger.lease(other.branch_key(given.get("pr"))) is None  # type: ignore[arg-type]
+    assert simulation.ledger.lease(reset_settings.branch_key(execution_input.get("pr"))) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("needs", [AFTER, BEFORE], ids=["needs what is not there then", "works there"])
 def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_restore(needs: LiveSchema) -> None:
     simulation = DatabaseSimulation()
-    extra = Column(type="text", nullable=False, has_default=False)
-    tables = needs if needs is BEFORE else LiveSchema(tables={"public.jobs": {"id": extra}, **needs.tables})
-    known = ReleaseSchema(journal=applied(FIRST), recorded_schema=tables)
-    simulation.ledger.put_schema(known)
+    required_column = Column(type="text", nullable=False, has_default=False)
+    tables = needs if needs is BEFORE else LiveSchema(tables={"public.jobs": {"id": required_column}, **needs.tables})
+    worker_schema = ReleaseSchema(journal=applied(FIRST), recorded_schema=tables)
+    simulation.ledger.put_schema(worker_schema)
     worker = simulation.service_settings.model_copy(update={"name": "worker"})
     services = (*simulation.ports.settings.services, worker)
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": services}))
-    running = release("v2", service="worker", schema_sha256=known.sha256)
+    running = release("v2", service="worker", schema_sha256=worker_schema.sha256)
     simulation.ledger.record(running, normalised_definition(definition("v2"), {}))
-    planned = simulation.read(
+    rollback = simulation.read(
         simulation.run_until(simulation.admit({**FULL, "service": SERVICE, "dry_run": True}), Step.CONCLUDE)
     )
 
-    check = simulation.check(planned, "writer-worker-fits-restored-schema")
+    check = simulation.check(rollback, "writer-worker-fits-restored-schema")
     assert check.verdict is (Verdict.PASS if needs is BEFORE else Verdict.FAIL), check.reason
-    assert planned.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
+    assert rollback.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
 
 
-def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_taken_for_absent() -> None:
+def test_a_migration_that_a_container_may_have_run_since_the_last_observation_refuses_the_rollback() -> None:
     """ECS reported only the start of the failed deployment, and the observation was before the container migrated."""
     simulation = DatabaseSimulation(REFUSING)
-    seen = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
-    last = simulation.ledger.observation(simulation.branch_key)
-    assert last is not None
-    simulation.ledger.put_schema(seen)
-    simulation.ledger.put_observation(last.model_copy(update={"schema_sha256": seen.sha256}))
-    ended = simulation.read(simulation.run())
+    target_schema = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
+    observation = simulation.ledger.observation(simulation.branch_key)
+    assert observation is not None
+    simulation.ledger.put_schema(target_schema)
+    simulation.ledger.put_observation(observation.model_copy(update={"schema_sha256": target_schema.sha256}))
+    rollback = simulation.read(simulation.run())
 
-    assert ended.outcome is Outcome.REFUSED
-    assert "v2 may have applied 0001_drop_email since the last observation" in ended.reason
+    assert rollback.outcome is Outcome.REFUSED
+    assert "v2 may have applied 0001_drop_email since the last observation" in rollback.reason

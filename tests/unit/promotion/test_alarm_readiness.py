@@ -1,4 +1,4 @@
-"""Checks ahead of need that the alarms watch this service, and no other."""
+"""Readiness checks that the alarms watch this service and no other service."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,12 +19,12 @@ NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
 
 
 def check(simulation: Simulation, name: str) -> Check:
-    return next(found for found in prepare_standing_plan(SERVICE, simulation.ports).readiness if found.name == name)
+    return next(result for result in prepare_standing_plan(SERVICE, simulation.ports).readiness if result.name == name)
 
 
-def shared(simulation: Simulation, declared: bool | None) -> Simulation:
+def add_service_to_load_balancer(simulation: Simulation, is_shared: bool | None) -> Simulation:
     simulation.ports.target_groups.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
-    service = simulation.service_settings.model_copy(update={"load_balancer_shared": declared})
+    service = simulation.service_settings.model_copy(update={"load_balancer_shared": is_shared})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     return simulation
 
@@ -33,10 +33,10 @@ def test_an_alarm_without_data_beside_running_tasks_is_a_warning() -> None:
     simulation = start_simulation()
     assert check(simulation, "alarms-have-data").verdict is Verdict.PASS
     simulation.alarms.last_data[NO_HEALTHY] = simulation.clock.now() - timedelta(hours=2)
-    found = check(simulation, "alarms-have-data")
-    assert found.verdict is Verdict.WARN
-    assert f"{NO_HEALTHY} can't detect an outage" in found.reason
-    assert "targetgroup/express-api" in found.reason
+    result = check(simulation, "alarms-have-data")
+    assert result.verdict is Verdict.WARN
+    assert f"{NO_HEALTHY} can't detect an outage" in result.reason
+    assert "targetgroup/express-api" in result.reason
 
 
 def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
@@ -49,29 +49,32 @@ def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
     assert check(simulation, "alarms-have-data").verdict is Verdict.SKIPPED
 
 
-@pytest.mark.parametrize("declared", [None, False])
-def test_another_service_on_an_exclusive_load_balancer_is_a_warning(declared: bool | None) -> None:
-    found = check(shared(start_simulation(), declared), "load-balancer-is-exclusive")
-    assert found.verdict is Verdict.WARN
-    assert "targetgroup/blog" in found.reason
-    assert "set load_balancer_shared to true" in found.reason
+@pytest.mark.parametrize("is_shared", [None, False])
+def test_another_service_on_an_exclusive_load_balancer_is_a_warning(is_shared: bool | None) -> None:
+    result = check(add_service_to_load_balancer(start_simulation(), is_shared), "load-balancer-is-exclusive")
+    assert result.verdict is Verdict.WARN
+    assert "targetgroup/blog" in result.reason
+    assert "set load_balancer_shared to true" in result.reason
 
 
 def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
-    assert check(shared(start_simulation(), True), "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
+    assert (
+        check(add_service_to_load_balancer(start_simulation(), True), "load-balancer-is-exclusive").verdict
+        is Verdict.SKIPPED
+    )
 
 
 def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
-    """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
-    simulation = shared(start_simulation(), True)
+    """Shared is the default for an existing service; the load balancer answers 504 for a target that hangs."""
+    simulation = add_service_to_load_balancer(start_simulation(), True)
     simulation.ports.target_groups.others = ()  # type: ignore[attr-defined]
-    found = check(simulation, "load-balancer-is-exclusive")
-    assert found.verdict is Verdict.WARN
-    assert "set load_balancer_shared to false" in found.reason
+    result = check(simulation, "load-balancer-is-exclusive")
+    assert result.verdict is Verdict.WARN
+    assert "set load_balancer_shared to false" in result.reason
 
 
 def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
-    simulation = shared(start_simulation(), True)
+    simulation = add_service_to_load_balancer(start_simulation(), True)
     simulation.ports.target_groups.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
     assert check(simulation, "load-balancer-is-exclusive").verdict is Verdict.SKIPPED
 
@@ -80,11 +83,11 @@ def test_an_exclusive_load_balancer_passes_the_check() -> None:
     assert check(start_simulation(), "load-balancer-is-exclusive").verdict is Verdict.PASS
 
 
-def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_put() -> None:
+def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_stored() -> None:
     simulation = start_simulation()
-    silent: Any = raise_error(ExternalServiceError("no answer"))
-    simulation.alarms.without_data = silent  # type: ignore[method-assign]
-    simulation.ports.target_groups.sibling_target_groups = silent  # type: ignore[method-assign]
+    unavailable: Any = raise_error(ExternalServiceError("no answer"))
+    simulation.alarms.without_data = unavailable  # type: ignore[method-assign]
+    simulation.ports.target_groups.sibling_target_groups = unavailable  # type: ignore[method-assign]
     for name in ("alarms-have-data", "load-balancer-is-exclusive"):
         assert check(simulation, name).verdict is Verdict.WARN
     assert prepare_standing_plan(SERVICE, simulation.ports).is_ready

@@ -42,7 +42,7 @@ REVISION = "org.opencontainers.image.revision"
         (f"{SHA}0", None),
     ],
 )
-def test_a_tag_is_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
+def test_a_tag_is_a_commit_only_if_the_tag_has_the_form_of_a_git_sha(tag: str, commit: str | None) -> None:
     assert find_commit_in_tag(tag) == commit
 
 
@@ -59,17 +59,17 @@ def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
     assert source.find_commit({"REVISION": " "}, SHA) is None
 
 
-def recorded(commit_from: str, tag: str, **label: str) -> str | None:
+def recorded_commit(commit_from: str, tag: str, **label: str) -> str | None:
     """Record a release with this tag and label, and return its commit in the ledger."""
     simulation = Simulation()
-    only = simulation.service_settings.model_copy(update={"commit_from": commit_from})
-    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (only,)}))
-    made = definition("v1")
-    made["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
-    made["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
-    simulation.images.push(made["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
+    settings = simulation.service_settings.model_copy(update={"commit_from": commit_from})
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (settings,)}))
+    task_definition = definition("v1")
+    task_definition["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
+    task_definition["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
+    simulation.images.push(task_definition["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
     simulation.images.labels[image("v1")] = {REVISION: label["revision"]} if label else {}
-    arn = simulation.services.register_release(made, FAMILY)
+    arn = simulation.services.register_release(task_definition, FAMILY)
     simulation.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
     record_running(SERVICE, simulation.ports)
     (release,) = simulation.ledger.releases(SERVICE)
@@ -77,11 +77,11 @@ def recorded(commit_from: str, tag: str, **label: str) -> str | None:
 
 
 def test_a_release_is_recorded_with_the_commit_that_the_setting_points_at() -> None:
-    assert recorded("variable:GIT_COMMIT", "sha-4f5e6d7", revision=SHA) == "from-a-variable"
-    assert recorded("tag", "sha-4f5e6d7", revision=SHA) == "4f5e6d7"
-    assert recorded(f"label:{REVISION}", "v1", revision=SHA) == SHA
-    assert recorded(f"label:{REVISION}", "v1") is None
-    assert recorded(f"label:{REVISION}", "v1", revision="x" * 100_000) != "x" * 100_000
+    assert recorded_commit("variable:GIT_COMMIT", "sha-4f5e6d7", revision=SHA) == "from-a-variable"
+    assert recorded_commit("tag", "sha-4f5e6d7", revision=SHA) == "4f5e6d7"
+    assert recorded_commit(f"label:{REVISION}", "v1", revision=SHA) == SHA
+    assert recorded_commit(f"label:{REVISION}", "v1") is None
+    assert recorded_commit(f"label:{REVISION}", "v1", revision="x" * 100_000) != "x" * 100_000
 
 
 def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monke
         raise ExternalServiceError("ECR does not answer")
 
     monkeypatch.setattr("fakes.aws.images.FakeImages.label", down)
-    assert recorded(f"label:{REVISION}", "v1", revision=SHA) is None
+    assert recorded_commit(f"label:{REVISION}", "v1", revision=SHA) is None
 
 
 # ECR's answers
@@ -109,7 +109,7 @@ INDEX = {
 
 @contextmanager
 def registry(*answers: tuple[str, Any], blob: bytes = BLOB) -> Iterator[EcrImages]:
-    """ECR with these answers alone, and S3 with the blob."""
+    """Stub ECR with these answers alone, and S3 with the blob."""
     client = boto3.client("ecr", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
     with Stubber(client) as stub:
         for operation, answer in answers:
@@ -129,7 +129,7 @@ def manifest(value: Any) -> tuple[str, Any]:
 ADDRESS = ("get_download_url_for_layer", {"downloadUrl": "https://s3.test/blob", "layerDigest": DIGEST})
 
 
-def test_a_label_stands_in_the_configuration_that_the_manifest_names() -> None:
+def test_the_label_comes_from_the_configuration_that_the_manifest_names() -> None:
     with registry(manifest(MANIFEST), ADDRESS) as images:
         assert images.label(image("v1"), REVISION) == SHA
 
@@ -144,29 +144,29 @@ def test_an_annotation_of_an_index_needs_no_other_call() -> None:
         assert images.label(image("v1"), REVISION) == SHA
 
 
-def test_a_configuration_with_another_digest_is_not_believed() -> None:
+def test_a_configuration_with_another_digest_is_ignored() -> None:
     with registry(manifest(MANIFEST), ADDRESS, blob=BLOB[:-1]) as images:
         assert images.label(image("v1"), REVISION) is None
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "malformed",
     ["no JSON", "[]", {"config": 5}, {"config": {"digest": 5}}, {"manifests": [5]}, {"annotations": []}],
     ids=str,
 )
-def test_a_manifest_of_another_shape_has_no_label(odd: Any) -> None:
-    with registry(manifest(odd)) as images:
+def test_a_manifest_of_another_shape_has_no_label(malformed: Any) -> None:
+    with registry(manifest(malformed)) as images:
         assert images.label(image("v1"), REVISION) is None
 
 
-def test_a_label_that_may_not_be_read_is_unknown() -> None:
+def test_a_label_without_read_permission_is_unknown() -> None:
     with registry(manifest(MANIFEST), ("get_download_url_for_layer", "AccessDeniedException")) as images:
         assert images.label(image("v1"), REVISION) is None
     with registry(("batch_get_image", "RepositoryNotFoundException")) as images:
         assert images.label(image("v1"), REVISION) is None
 
 
-def test_a_registry_that_fails_is_a_failure() -> None:
+def test_a_failing_registry_raises_an_external_error() -> None:
     with (
         registry(("batch_get_image", "ServerException")) as images,
         pytest.raises(ExternalServiceError, match="BatchGetImage"),

@@ -1,4 +1,4 @@
-"""Rollback readiness: obstacles to a rollback, found ahead of need; and drift."""
+"""Rollback readiness: obstacles to a rollback, found in advance; and drift."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from rollback.workflow.janitor import sweep
 HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
 
 
-def ready(**changes: Any) -> Simulation:
+def simulation_with_ready_target(**changes: Any) -> Simulation:
     simulation = Simulation()
     group = simulation.services.target_groups[0]
     recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
@@ -30,18 +30,18 @@ def ready(**changes: Any) -> Simulation:
     return simulation
 
 
-def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
+def readiness_of(plan: StandingPlan, name: str) -> tuple[str, str]:
     return next((check.verdict, check.reason) for check in plan.readiness if check.name == name)
 
 
 def test_a_service_with_a_promoted_release_is_ready_and_its_definition_is_registered() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
     assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
-    found = simulation.services.definition(plan.targets[0].definition_arn)
-    assert found is not None
-    assert (found["status"], found["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
+    registered = simulation.services.definition(plan.targets[0].definition_arn)
+    assert registered is not None
+    assert (registered["status"], registered["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
 
 
 def test_no_rollback_is_available_without_a_promoted_release() -> None:
@@ -49,18 +49,18 @@ def test_no_rollback_is_available_without_a_promoted_release() -> None:
     simulation.ship("v1")
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert verdict(plan, "promoted-release-exists")[0] is Verdict.FAIL
+    assert readiness_of(plan, "promoted-release-exists")[0] is Verdict.FAIL
 
 
-def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
-    simulation = ready()
+def test_no_rollback_is_available_to_an_image_that_was_deleted_from_the_registry() -> None:
+    simulation = simulation_with_ready_target()
     simulation.images.missing.add(image("v1"))
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert "build and push it again" in verdict(plan, "image-exists")[1]
+    assert "build and push it again" in readiness_of(plan, "image-exists")[1]
 
 
-def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
+def test_readiness_describes_the_rollback_from_the_running_release() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2", PROMOTED, hours_ago=1)
@@ -71,67 +71,67 @@ def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
 
 
 def with_secret(simulation: Simulation, arn: str) -> None:
-    """The registered target refers to this secret."""
+    """Let the registered target refer to this secret."""
     target = prepare_standing_plan(SERVICE, simulation.ports).targets[0].definition_arn
     container = simulation.services._definitions[target]["containerDefinitions"][0]
     container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]
 
 
 def test_a_missing_secret_makes_the_target_unready() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
     with_secret(simulation, arn)
     assert prepare_standing_plan(SERVICE, simulation.ports).is_ready
     simulation.ports.secrets.missing.add(arn)  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert not plan.is_ready
-    assert arn in verdict(plan, "secrets-exist")[1]
+    assert arn in readiness_of(plan, "secrets-exist")[1]
 
 
 def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     simulation.ports.target_groups.health_check_path = "/healthz"  # type: ignore[attr-defined]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    found, reason = verdict(plan, "health-check-is-unchanged")
-    assert found is Verdict.WARN
+    result, reason = readiness_of(plan, "health-check-is-unchanged")
+    assert result is Verdict.WARN
     assert "HealthCheckPath was '/health', is '/healthz'" in reason
 
 
 def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     simulation.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     simulation.services.container_insights = False
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "circuit-breaker-is-on")[0] is Verdict.WARN
-    assert verdict(plan, "container-insights-is-on")[0] is Verdict.WARN
+    assert readiness_of(plan, "circuit-breaker-is-on")[0] is Verdict.WARN
+    assert readiness_of(plan, "container-insights-is-on")[0] is Verdict.WARN
 
 
 def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
 
-    def fails(image: str) -> bool:
+    def fail(image: str) -> bool:
         raise ExternalServiceError("ECR: no answer")
 
-    simulation.images.exists = fails  # type: ignore[method-assign]
+    simulation.images.exists = fail  # type: ignore[method-assign]
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     assert plan.is_ready
-    assert verdict(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
+    assert readiness_of(plan, "image-exists") == (Verdict.WARN, "not checked: ECR: no answer")
 
 
 def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
-    simulation = ready()
+    simulation = simulation_with_ready_target()
     record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), simulation.ports)
-    first = simulation.ledger.standing_plan(SERVICE)
-    assert first is not None
+    first_plan = simulation.ledger.standing_plan(SERVICE)
+    assert first_plan is not None
     simulation.pass_time(minutes=59)
     assert prepare_standing_plan_if_due(SERVICE, simulation.ports) is None
     simulation.pass_time(minutes=2)
     adopt_running_releases(simulation.ports)
-    second = simulation.ledger.standing_plan(SERVICE)
-    assert second is not None
-    assert second.computed_at > first.computed_at
+    second_plan = simulation.ledger.standing_plan(SERVICE)
+    assert second_plan is not None
+    assert second_plan.computed_at > first_plan.computed_at
 
 
 @pytest.mark.parametrize("state", [PROMOTED, "candidate"])
@@ -184,22 +184,22 @@ def test_there_is_no_drift_if_cloudformation_records_the_running_definition() ->
 
 
 def test_drift_is_reported_with_the_fix() -> None:
-    said = list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
-    assert said is not None
-    assert "still records api:7, but api-last-known-good:2 runs" in said
-    assert "before you deploy" in said
+    drift = list_drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
+    assert drift is not None
+    assert "still records api:7, but api-last-known-good:2 runs" in drift
+    assert "before you deploy" in drift
 
 
-def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
+def test_the_report_of_a_rollback_describes_the_cloudformation_drift() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2")
     service = SETTINGS.services[0].model_copy(update={"stack": "S"})
     simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (service,)}))
     simulation.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(simulation.arns["v2"],))
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
-    assert done.drift in simulation.notifications.sent[-1].message
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert "CloudFormation (stack S) still records macro-ai-production-task:2" in rollback.drift
+    assert rollback.drift in simulation.notifications.sent[-1].message
 
 
 class RefusesOne(FakeServices):
@@ -215,7 +215,7 @@ class RefusesOne(FakeServices):
         return super().register(definition, family, release, tags)
 
 
-def refusing(simulation: Simulation, version: str) -> None:
+def refuse_registration(simulation: Simulation, version: str) -> None:
     simulation.services.__class__ = RefusesOne
     simulation.services.refused = image(version)  # type: ignore[attr-defined]
 
@@ -226,7 +226,7 @@ def test_an_old_release_that_ecs_refuses_to_register_does_not_block_newer_target
     simulation.ship("v0", PROMOTED, hours_ago=97)
     simulation.ship("v1", PROMOTED, hours_ago=96)
     simulation.ship("v2", PROMOTED, hours_ago=48)
-    refusing(simulation, "v1")
+    refuse_registration(simulation, "v1")
     assert [target.release.version for target in prepare_standing_plan(SERVICE, simulation.ports).targets] == [
         "v2",
         "v0",
@@ -237,9 +237,9 @@ def test_the_standing_plan_stays_if_the_newest_release_can_not_be_registered() -
     """The function's role may be the cause of the refusal: no plan would be worse."""
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=96)
-    before = prepare_standing_plan(SERVICE, simulation.ports)
+    recorded_plan = prepare_standing_plan(SERVICE, simulation.ports)
     simulation.ship("v2", PROMOTED, hours_ago=48)
-    refusing(simulation, "v2")
+    refuse_registration(simulation, "v2")
     with pytest.raises(CallRefused):
         prepare_standing_plan(SERVICE, simulation.ports)
-    assert simulation.ledger.standing_plan(SERVICE) == before
+    assert simulation.ledger.standing_plan(SERVICE) == recorded_plan

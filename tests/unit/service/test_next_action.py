@@ -22,14 +22,14 @@ BUSY_STACKS = (StackState.UPDATING, StackState.ROLLING_BACK, StackState.NOT_KNOW
 
 def snapshot(**changes: Any) -> ServiceSnapshot:
     """A snapshot in which the target runs, deployed and settled, with two tasks."""
-    settled = {
+    fields = {
         "primary_fingerprint": GOOD,
         "is_primary_completed": True,
         "other_deployments": 0,
         "running_count": 2,
         "desired_count": 2,
     }
-    return ServiceSnapshot.model_validate({**settled, **changes})
+    return ServiceSnapshot.model_validate({**fields, **changes})
 
 
 SETTLED_BAD = snapshot(primary_fingerprint=BAD)
@@ -39,7 +39,7 @@ ECS_TO_OTHER = ECS_TO_TARGET.model_copy(update={"in_flight_source_fingerprint": 
 
 
 @pytest.mark.parametrize(
-    ("seen", "stack", "move"),
+    ("view", "stack", "move"),
     [
         (SETTLED_BAD, StackState.UPDATING, ServiceMove.WAIT_FOR_STACK),
         (SETTLED_BAD, StackState.NOT_KNOWN, ServiceMove.WAIT_FOR_STACK),
@@ -52,15 +52,15 @@ ECS_TO_OTHER = ECS_TO_TARGET.model_copy(update={"in_flight_source_fingerprint": 
         (ECS_TO_TARGET, StackState.UPDATING, ServiceMove.WAIT_FOR_TARGET),
     ],
 )
-def test_rule_6_a_rollback_stops_only_a_deployment_while_cloudformation_updates_and_nothing_while_it_rolls_back(
-    seen: ServiceSnapshot, stack: StackState, move: ServiceMove
+def test_rule_6_a_rollback_stops_a_deployment_during_a_stack_update_and_changes_nothing_during_a_stack_rollback(
+    view: ServiceSnapshot, stack: StackState, move: ServiceMove
 ) -> None:
-    assert next_service_move(seen, GOOD, situation=Situation(stack=stack)) is move
+    assert next_service_move(view, GOOD, situation=Situation(stack=stack)) is move
 
 
 @pytest.mark.parametrize("stack", [StackState.STABLE, *BUSY_STACKS])
 @pytest.mark.parametrize(
-    ("seen", "move"),
+    ("view", "move"),
     [
         (SETTLED_BAD, ServiceMove.UPDATE_SERVICE),
         (BAD_IN_FLIGHT, ServiceMove.STOP_DEPLOYMENT),
@@ -70,9 +70,9 @@ def test_rule_6_a_rollback_stops_only_a_deployment_while_cloudformation_updates_
     ],
 )
 def test_rule_6_an_emergency_makes_the_same_move_in_every_state_of_the_stack(
-    seen: ServiceSnapshot, move: ServiceMove, stack: StackState
+    view: ServiceSnapshot, move: ServiceMove, stack: StackState
 ) -> None:
-    assert next_service_move(seen, GOOD, situation=Situation(is_emergency=True, stack=stack)) is move
+    assert next_service_move(view, GOOD, situation=Situation(is_emergency=True, stack=stack)) is move
 
 
 def test_only_an_emergency_replaces_ecs_s_own_rollback_to_the_target_once_it_is_stuck() -> None:
@@ -83,11 +83,11 @@ def test_only_an_emergency_replaces_ecs_s_own_rollback_to_the_target_once_it_is_
 
 
 @pytest.mark.parametrize("emergency", [False, True])
-def test_a_stuck_deployment_of_the_target_is_forced_and_one_with_time_left_is_awaited(emergency: bool) -> None:
-    unsettled = snapshot(running_count=1)
-    stuck, in_time = (Situation(is_emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
-    assert next_service_move(unsettled, GOOD, situation=stuck) is ServiceMove.FORCE_NEW_DEPLOYMENT
-    assert next_service_move(unsettled, GOOD, situation=in_time) is ServiceMove.WAIT_FOR_TARGET
+def test_only_a_stuck_deployment_of_the_target_is_forced(emergency: bool) -> None:
+    unsettled_service = snapshot(running_count=1)
+    stuck, timely = (Situation(is_emergency=emergency, is_stuck=is_stuck) for is_stuck in (True, False))
+    assert next_service_move(unsettled_service, GOOD, situation=stuck) is ServiceMove.FORCE_NEW_DEPLOYMENT
+    assert next_service_move(unsettled_service, GOOD, situation=timely) is ServiceMove.WAIT_FOR_TARGET
 
 
 @pytest.mark.parametrize("stack", BUSY_STACKS)
@@ -99,9 +99,9 @@ def test_a_settled_target_is_not_done_while_cloudformation_changes_the_service(s
 def test_a_rollback_neither_raises_capacity_nor_forces_a_deployment_while_cloudformation_acts(
     stack: StackState,
 ) -> None:
-    busy = Situation(stack=stack, is_stuck=True)
-    assert next_service_move(snapshot(), GOOD, 3, busy) is ServiceMove.WAIT_FOR_STACK
-    assert next_service_move(snapshot(running_count=1), GOOD, 2, busy) is ServiceMove.WAIT_FOR_TARGET
+    situation = Situation(stack=stack, is_stuck=True)
+    assert next_service_move(snapshot(), GOOD, 3, situation) is ServiceMove.WAIT_FOR_STACK
+    assert next_service_move(snapshot(running_count=1), GOOD, 2, situation) is ServiceMove.WAIT_FOR_TARGET
 
 
 def test_a_target_on_exactly_its_recorded_capacity_is_done_and_on_one_task_less_is_raised() -> None:

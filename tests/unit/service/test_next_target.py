@@ -19,7 +19,7 @@ from rollback.service import next_target
 PASS = Check.passed("a", "")
 WARN = Check.warned("b", "")
 FAIL = Check.failed("c", "gone")
-UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
+UNCHECKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
 
 
 @pytest.mark.parametrize(
@@ -27,26 +27,29 @@ UNASKED = Check.warned("d", "not checked", evidence={NOT_KNOWN: "d"})
     [
         ((), None),  # an older version of the code made no check
         ((PASS, WARN), True),
-        ((PASS, UNASKED), None),
-        ((UNASKED, FAIL), False),
+        ((PASS, UNCHECKED), None),
+        ((UNCHECKED, FAIL), False),
     ],
 )
-def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...], ready: bool | None) -> None:
+def test_a_target_is_ready_not_ready_or_of_unknown_readiness(checks: tuple[Check, ...], ready: bool | None) -> None:
     assert is_ready(checks) is ready
 
 
 def test_an_image_that_was_not_checked_is_never_reported_as_present() -> None:
-    seen = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
-    assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not checked: fs-1")
-    both = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
-    assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
+    result = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
+    assert (result.verdict, result.reason) == (Verdict.SKIPPED, "not checked: fs-1")
+    combined_result = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
+    assert (combined_result.verdict, combined_result.reason) == (
+        Verdict.FAIL,
+        "gone: a; can't be looked up: b; put it back",
+    )
 
 
 # The choice
 
 
-def two_good(**parts: object) -> Simulation:
-    """v0 and v1 are promoted, v2 is bad and runs."""
+def simulation_with_two_promoted(**parts: object) -> Simulation:
+    """Return a simulation in which v0 and v1 are promoted and the bad v2 runs."""
     simulation = Simulation(**parts)  # type: ignore[arg-type]
     simulation.ship("v0", PROMOTED, hours_ago=96)
     simulation.ship("v1", PROMOTED, hours_ago=48)
@@ -54,18 +57,19 @@ def two_good(**parts: object) -> Simulation:
     return simulation
 
 
-def ways(simulation: Simulation) -> list[str]:
+def usable_versions(simulation: Simulation) -> list[str]:
     plan = prepare_standing_plan(SERVICE, simulation.ports)
     return [
-        way.release.version for way in plan.usable_targets(simulation.ledger.releases(SERVICE).__next__().fingerprint)
+        target.release.version
+        for target in plan.usable_targets(simulation.ledger.releases(SERVICE).__next__().fingerprint)
     ]
 
 
 def test_a_rollback_would_take_the_newest_ready_target() -> None:
-    simulation = two_good()
-    assert ways(simulation) == ["v1", "v0"]
+    simulation = simulation_with_two_promoted()
+    assert usable_versions(simulation) == ["v1", "v0"]
     simulation.images.missing.add(image("v1"))
-    assert ways(simulation) == ["v0"]
+    assert usable_versions(simulation) == ["v0"]
     plan = simulation.ledger.standing_plan(SERVICE)
     assert plan is not None
     check = next(check for check in plan.readiness if check.name == "usable-target-exists")
@@ -74,58 +78,58 @@ def test_a_rollback_would_take_the_newest_ready_target() -> None:
 
 
 def test_a_target_of_unknown_readiness_comes_after_the_ready_ones() -> None:
-    simulation = two_good()
-    exists, gone = simulation.images.exists, image("v1")
+    simulation = simulation_with_two_promoted()
+    exists, missing_image = simulation.images.exists, image("v1")
 
     def silent_about_v1(image: str) -> bool | None:
-        if image == gone:
+        if image == missing_image:
             raise ExternalServiceError("ECR: no answer")
         return exists(image)
 
     simulation.images.exists = silent_about_v1  # type: ignore[method-assign]
-    assert ways(simulation) == ["v0", "v1"]
+    assert usable_versions(simulation) == ["v0", "v1"]
 
 
-def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
+def test_further_releases_are_checked_if_the_newest_releases_are_not_ready() -> None:
     simulation = Simulation()
     for number in range(5):
         simulation.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
     simulation.ship("v9")
     simulation.images.missing |= {image("v4"), image("v3"), image("v2")}
-    assert ways(simulation) == ["v1", "v0"]
+    assert usable_versions(simulation) == ["v1", "v0"]
 
 
 def test_an_emergency_says_which_release_it_skips_and_why() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.healthy_versions = {"v0"}
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.SUCCEEDED
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.SUCCEEDED
     assert simulation.running() == image("v0")
-    reason = simulation.check(done, "target-is-ready").reason
+    reason = simulation.check(rollback, "target-is-ready").reason
     assert "v1 is skipped for v0" in reason
     assert image("v1") in reason
 
 
 def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_reports_why_it_is_not_ready() -> None:
     """The image may have been pushed again since the last check, and there is no other target."""
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing |= {image("v0"), image("v1")}
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.images.missing.clear()
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v1"))
-    assert "v1 was not ready" in simulation.check(done, "target-is-ready").reason
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v1"))
+    assert "v1 was not ready" in simulation.check(rollback, "target-is-ready").reason
 
 
-def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> None:
-    simulation = two_good()
+def test_a_service_rollback_skips_and_names_a_release_whose_image_was_deleted() -> None:
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
     simulation.healthy_versions = {"v0"}
-    done = simulation.run(alarm_event())
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
-    reason = simulation.check(done, "target-is-ready").reason
+    rollback = simulation.run(alarm_event())
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
+    reason = simulation.check(rollback, "target-is-ready").reason
     assert "v1 is skipped" in reason
     assert image("v1") in reason
     good = simulation.services.definition(f"{'macro-ai-production-task'}-last-known-good")
@@ -133,51 +137,51 @@ def test_a_plain_rollback_skips_and_names_a_release_whose_image_is_gone() -> Non
 
 
 def test_a_version_that_an_operator_names_has_no_substitute() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
-    done = simulation.run({"service": SERVICE, "target_version": "v1"})
-    assert done.outcome is Outcome.REFUSED
-    assert image("v1") in done.reason
+    rollback = simulation.run({"service": SERVICE, "target_version": "v1"})
+    assert rollback.outcome is Outcome.REFUSED
+    assert image("v1") in rollback.reason
     assert simulation.changes() == []
 
 
-def test_a_plain_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
+def test_a_service_rollback_without_a_substitute_reports_why_its_target_is_not_ready() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.ship("v2")
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.images.missing.clear()
-    done = simulation.run(alarm_event())
-    assert done.outcome is Outcome.SUCCEEDED
-    assert simulation.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
+    rollback = simulation.run(alarm_event())
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert simulation.check(rollback, "target-is-ready").reason.startswith("v1 was not ready at")
 
 
 # Escalation
 
 NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, desired_count=2)
 OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, desired_count=2)
-SOME = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
-UNKNOWN_BUT_STARTS_NOT = ServiceHealth(
+HALF_HEALTHY = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, desired_count=2)
+UNKNOWN_HEALTH_AND_STARTS_NO_TASK = ServiceHealth(
     is_target_running=False, healthy_targets=None, has_healthy_target=None, desired_count=2
 )
 
 
 @pytest.mark.parametrize(
-    ("current", "service_health", "then"),
+    ("current", "service_health", "next_level"),
     [
         (EscalationLevel.SERVICE, NOTHING, EscalationLevel.EMERGENCY),
         (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
         (EscalationLevel.EMERGENCY, OLD_TASKS, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, TargetSwitch.NEXT_TARGET),
-        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.NO_LEVEL_ALLOWED),  # some tasks serve
+        (EscalationLevel.EMERGENCY, UNKNOWN_HEALTH_AND_STARTS_NO_TASK, TargetSwitch.NEXT_TARGET),
+        (EscalationLevel.EMERGENCY, HALF_HEALTHY, EscalationEnd.NO_LEVEL_ALLOWED),  # some tasks serve
         (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.NO_LEVEL_ALLOWED),
     ],
 )
 def test_another_target_comes_before_all_tasks_are_stopped(
-    current: EscalationLevel, service_health: ServiceHealth, then: EscalationLevel | TargetSwitch | EscalationEnd
+    current: EscalationLevel, service_health: ServiceHealth, next_level: EscalationLevel | TargetSwitch | EscalationEnd
 ) -> None:
-    assert next_escalation(current, service_health, "allow", has_another_target=True) is then
+    assert next_escalation(current, service_health, "allow", has_another_target=True) is next_level
 
 
 class StartsOnly(FakeServices):
@@ -186,8 +190,8 @@ class StartsOnly(FakeServices):
     starts: frozenset[str] = frozenset()
 
     def tick(self) -> None:
-        for arn, made in self._definitions.items():
-            is_good = made["containerDefinitions"][0]["image"] in self.starts
+        for arn, task_definition in self._definitions.items():
+            is_good = task_definition["containerDefinitions"][0]["image"] in self.starts
             self.behaviours[arn] = "healthy" if is_good else "crashing"
         super().tick()
 
@@ -199,19 +203,19 @@ def where_only_starts(simulation: Simulation, *versions: str) -> None:
 
 
 def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
-    assert done.service is not None
-    assert [(tried.escalation_level, tried.target) for tried in done.service.attempts] == [
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert (rollback.outcome, simulation.running()) == (Outcome.SUCCEEDED, image("v0"))
+    assert rollback.service is not None
+    assert [(attempt.escalation_level, attempt.target) for attempt in rollback.service.attempts] == [
         (EscalationLevel.EMERGENCY, "v1")
     ]
-    assert all(given.get("desired_count", 1) > 0 for _, given in simulation.services.calls), (
+    assert all(arguments.get("desired_count", 1) > 0 for _, arguments in simulation.services.calls), (
         "nothing was stopped for it"
     )
-    assert not any(given.get("force_new_deployment") for _, given in simulation.services.calls[-2:])
+    assert not any(arguments.get("force_new_deployment") for _, arguments in simulation.services.calls[-2:])
     assert "Tried emergency to v1" in simulation.notifications.sent[-1].message
     assert simulation.state_of("v1") == "promoted"
     assert simulation.state_of("v2") == "quarantined"
@@ -219,14 +223,14 @@ def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> N
 
 
 def test_each_target_is_tried_once_before_all_tasks_are_stopped() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.FAILED
-    assert done.service is not None
-    tried = [(str(one.escalation_level), one.target) for one in done.service.attempts]
-    assert tried == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.service is not None
+    attempts = [(str(attempt.escalation_level), attempt.target) for attempt in rollback.service.attempts]
+    assert attempts == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
 
 
 @pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
@@ -237,49 +241,49 @@ def test_a_release_that_is_no_longer_promoted_is_no_next_target(state: object) -
     simulation.ship("v2")
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}
 
 
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v0"))
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation)
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert [one.target for one in done.service.attempts] == ["v1", "v1"]
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert [attempt.target for attempt in rollback.service.attempts] == ["v1", "v1"]
 
 
-def test_a_version_that_an_operator_names_is_deployed_or_none_is() -> None:
-    simulation = two_good()
+def test_a_rollback_to_an_operators_version_deploys_no_other_version() -> None:
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run({"type": "emergency", "target_version": "v1"})
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run({"type": "emergency", "target_version": "v1"})
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}
 
 
-def test_a_substitute_that_breaks_on_the_live_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_substitute_incompatible_with_the_live_schema_is_not_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 12: a breaking schema refuses. The refusal names the last known good."""
     breaking = SchemaVerdict(
         compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD
     )
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: breaking)
-    simulation = two_good()
+    simulation = simulation_with_two_promoted()
     simulation.images.missing.add(image("v1"))
-    done = simulation.run(alarm_event())
-    assert (done.outcome, simulation.changes()) == (Outcome.REFUSED, [])
-    assert image("v1") in done.reason
+    rollback = simulation.run(alarm_event())
+    assert (rollback.outcome, simulation.changes()) == (Outcome.REFUSED, [])
+    assert image("v1") in rollback.reason
 
 
 def test_escalation_takes_only_a_next_target_that_works_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
-    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
-    simulation = two_good()
+    verdict = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
+    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: verdict)
+    simulation = simulation_with_two_promoted()
     prepare_standing_plan(SERVICE, simulation.ports)
     where_only_starts(simulation, "v0")
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.service is not None
-    assert {one.target for one in done.service.attempts} == {"v1"}
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.service is not None
+    assert {attempt.target for attempt in rollback.service.attempts} == {"v1"}

@@ -49,16 +49,16 @@ def deployment_event(name: str, arn: str = ECS_SERVICE_ARN) -> dict[str, Any]:
 
 @dataclass
 class Desk:
-    """A fresh simulation."""
+    """Fake ports that admit execution inputs at `NOW`."""
 
     ledger: FakeLedger = field(default_factory=FakeLedger)
     alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED, OUTAGE))
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     policy: Policy = field(default_factory=Policy)
 
-    def admit(self, given: object, execution: str = "execution-1") -> Rollback:
+    def admit(self, execution_input: object, execution: str = "execution-1") -> Rollback:
         ports = make_ports(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
-        return admit(given, execution, NOW, ports)
+        return admit(execution_input, execution, NOW, ports)
 
 
 def test_an_alarm_is_admitted_with_the_lease() -> None:
@@ -70,27 +70,27 @@ def test_an_alarm_is_admitted_with_the_lease() -> None:
     assert (lease.holder, lease.counter) == (admitted.id, admitted.lease_counter)
 
 
-def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
+def test_two_alarms_within_a_second_cause_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
     ports = Desk()
-    first = ports.admit(alarm_event("e1", DEGRADED), "execution-1")
-    second = ports.admit(alarm_event("e2", DEGRADED), "execution-2")
-    assert first.outcome is None
-    assert second.outcome is Outcome.SUPPRESSED
-    assert first.id in second.reason
-    assert second.recheck_at == NOW + timedelta(minutes=ports.policy.recheck_minutes)
+    first_rollback = ports.admit(alarm_event("e1", DEGRADED), "execution-1")
+    second_rollback = ports.admit(alarm_event("e2", DEGRADED), "execution-2")
+    assert first_rollback.outcome is None
+    assert second_rollback.outcome is Outcome.SUPPRESSED
+    assert first_rollback.id in second_rollback.reason
+    assert second_rollback.recheck_at == NOW + timedelta(minutes=ports.policy.recheck_minutes)
     assert len(list(ports.ledger.history(SERVICE))) == 2
 
 
-def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
+def test_an_event_that_is_delivered_twice_is_suppressed_permanently() -> None:
     ports = Desk()
     ports.admit(alarm_event("e1"), "execution-1")
-    again = ports.admit(alarm_event("e1"), "execution-2")
-    assert again.outcome is Outcome.SUPPRESSED
-    assert "duplicate" in again.reason
-    assert again.recheck_at is None
+    second_rollback = ports.admit(alarm_event("e1"), "execution-2")
+    assert second_rollback.outcome is Outcome.SUPPRESSED
+    assert "duplicate" in second_rollback.reason
+    assert second_rollback.recheck_at is None
 
 
-def test_an_alarm_that_is_over_is_suppressed_without_taking_the_lease() -> None:
+def test_an_alarm_that_recovered_is_suppressed_without_a_lease() -> None:
     ports = Desk(alarms=FakeAlarms())
     assert "not in ALARM any more" in ports.admit(alarm_event()).reason
     assert ports.ledger.lease(SERVICE) is None
@@ -107,7 +107,7 @@ def test_an_alarm_from_insufficient_data_counts_only_if_the_policy_says_so() -> 
     assert Desk(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
 
 
-def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
+def test_a_failed_deployment_is_admitted_and_a_completed_deployment_is_not() -> None:
     simulation = start_simulation()
     simulation.begin_deployment("v3", "crashing")
     for _ in range(3):
@@ -137,7 +137,7 @@ def service_action(event_id: str = "a1", seconds_later: float = 0) -> dict[str, 
     }
 
 
-def failing() -> Simulation:
+def simulation_with_failed_deployment() -> Simulation:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
@@ -146,7 +146,7 @@ def failing() -> Simulation:
 
 def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
     """If the circuit breaker is off, ECS sends no other event."""
-    rollback = failing().admit(service_action())
+    rollback = simulation_with_failed_deployment().admit(service_action())
     assert rollback.outcome is None
     assert rollback.trigger is Trigger.DEPLOYMENT_FAILED
     assert rollback.event is not None
@@ -155,72 +155,72 @@ def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
 
 @pytest.mark.parametrize("name", ["SERVICE_STEADY_STATE", "SERVICE_TASK_PLACEMENT_FAILURE"])
 def test_another_service_action_starts_nothing(name: str) -> None:
-    given = service_action()
-    given["detail"]["eventName"] = name
-    assert failing().admit(given).outcome is Outcome.SUPPRESSED
+    event = service_action()
+    event["detail"]["eventName"] = name
+    assert simulation_with_failed_deployment().admit(event).outcome is Outcome.SUPPRESSED
 
 
 @pytest.mark.parametrize("other_first", [False, True])
 def test_two_events_about_one_failure_start_one_rollback(other_first: bool) -> None:
-    simulation = failing()
-    both = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
-    first, second = reversed(both) if other_first else both
-    admitted = simulation.admit(first, "execution-1")
+    simulation = simulation_with_failed_deployment()
+    events = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
+    first_event, second_event = reversed(events) if other_first else events
+    admitted = simulation.admit(first_event, "execution-1")
     simulation.clock.pass_time(minutes=0.1)
-    again = simulation.admit(second, "execution-2")
+    second_rollback = simulation.admit(second_event, "execution-2")
     assert admitted.outcome is None
-    assert (again.outcome, again.recheck_at) == (Outcome.SUPPRESSED, None)
-    assert admitted.id in again.reason
+    assert (second_rollback.outcome, second_rollback.recheck_at) == (Outcome.SUPPRESSED, None)
+    assert admitted.id in second_rollback.reason
 
 
 def test_the_failure_of_another_deployment_is_another_failure() -> None:
-    simulation = failing()
+    simulation = simulation_with_failed_deployment()
     simulation.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
-    other = deployment_event("SERVICE_DEPLOYMENT_FAILED")
-    other["id"], other["detail"]["deploymentId"] = "d2", "ecs-svc/2"
+    other_event = deployment_event("SERVICE_DEPLOYMENT_FAILED")
+    other_event["id"], other_event["detail"]["deploymentId"] = "d2", "ecs-svc/2"
     simulation.clock.pass_time(minutes=0.1)
-    again = simulation.admit(other, "execution-2")
-    assert simulation.check(again, "failure-is-new").verdict is Verdict.PASS
-    late = service_action("a2", seconds_later=150)
+    second_rollback = simulation.admit(other_event, "execution-2")
+    assert simulation.check(second_rollback, "failure-is-new").verdict is Verdict.PASS
+    late_event = service_action("a2", seconds_later=150)
     simulation.clock.pass_time(minutes=3)
-    assert simulation.check(simulation.admit(late, "execution-3"), "failure-is-new").verdict is Verdict.PASS
+    assert simulation.check(simulation.admit(late_event, "execution-3"), "failure-is-new").verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize("first_named", [False, True])
-@pytest.mark.parametrize("second_named", [False, True])
+@pytest.mark.parametrize("is_first_named", [False, True])
+@pytest.mark.parametrize("is_second_named", [False, True])
 def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another_failure(
-    first_named: bool, second_named: bool
+    is_first_named: bool, is_second_named: bool
 ) -> None:
     """Both failures come within two minutes, and one of the events names no deployment."""
-    simulation = failing()
-    simulation.admit(_failure("1", 0, named=first_named), "execution-1")
+    simulation = simulation_with_failed_deployment()
+    simulation.admit(_failure("1", 0, is_named=is_first_named), "execution-1")
     simulation.clock.pass_time(minutes=0.5)
     simulation.services.deploy(simulation.begin_deployment("v3", "crashing"), simulation.clock.now())
     simulation.clock.pass_time(minutes=1)
-    late = simulation.admit(service_action("late", seconds_later=2), "execution-2")
-    assert simulation.check(late, "failure-is-new").verdict is Verdict.FAIL
-    again = simulation.admit(_failure("2", 80, named=second_named), "execution-3")
-    assert simulation.check(again, "failure-is-new").verdict is Verdict.PASS
+    late_rollback = simulation.admit(service_action("late", seconds_later=2), "execution-2")
+    assert simulation.check(late_rollback, "failure-is-new").verdict is Verdict.FAIL
+    second_rollback = simulation.admit(_failure("2", 80, is_named=is_second_named), "execution-3")
+    assert simulation.check(second_rollback, "failure-is-new").verdict is Verdict.PASS
 
 
 def test_a_rollback_s_own_deployment_is_no_new_failure() -> None:
-    simulation = failing()
-    first = simulation.admit(_failure("1", 0, named=True), "execution-1")
+    simulation = simulation_with_failed_deployment()
+    first_rollback = simulation.admit(_failure("1", 0, is_named=True), "execution-1")
     simulation.clock.pass_time(seconds=2)
     while not simulation.changes():
-        first = simulation.run_due_step(first)
-    after = (simulation.clock.now() - NOW).total_seconds() + 1
-    again = simulation.admit(service_action("late", seconds_later=after), "execution-2")
-    assert simulation.check(again, "failure-is-new").verdict is Verdict.FAIL
+        first_rollback = simulation.run_due_step(first_rollback)
+    seconds_later = (simulation.clock.now() - NOW).total_seconds() + 1
+    second_rollback = simulation.admit(service_action("late", seconds_later=seconds_later), "execution-2")
+    assert simulation.check(second_rollback, "failure-is-new").verdict is Verdict.FAIL
 
 
-def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any]:
-    if not named:
+def _failure(number: str, seconds_later: float, *, is_named: bool) -> dict[str, Any]:
+    if not is_named:
         return service_action(f"a{number}", seconds_later)
-    given = deployment_event("SERVICE_DEPLOYMENT_FAILED") | {"id": f"d{number}"}
-    given["time"] = (NOW + timedelta(seconds=seconds_later)).isoformat()
-    given["detail"]["deploymentId"] = f"ecs-svc/{number}"
-    return given
+    event = deployment_event("SERVICE_DEPLOYMENT_FAILED") | {"id": f"d{number}"}
+    event["time"] = (NOW + timedelta(seconds=seconds_later)).isoformat()
+    event["detail"]["deploymentId"] = f"ecs-svc/{number}"
+    return event
 
 
 def test_a_failed_deployment_that_ecs_does_not_confirm_is_suppressed() -> None:
@@ -231,7 +231,7 @@ def test_a_failed_deployment_that_ecs_does_not_confirm_is_suppressed() -> None:
     assert simulation.changes() == []
 
 
-def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_it_is_in_flight() -> None:
+def test_an_event_of_a_failed_deployment_is_admitted_while_ecs_still_shows_the_deployment_in_flight() -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED, hours_ago=48)
     simulation.begin_deployment("v2", "crashing")
@@ -241,7 +241,7 @@ def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_i
 
 
 @pytest.mark.parametrize(
-    "given",
+    "execution_input",
     [
         {"type": "servcie"},
         alarm_event(alarm="somebody-else-s"),
@@ -251,20 +251,20 @@ def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_i
         {"detail-type": "Scheduled Event", "detail": {}, "id": "e", "time": "2026-03-01T03:00:00Z"},
     ],
 )
-def test_an_input_that_can_not_be_parsed_leaves_no_record(given: object) -> None:
+def test_an_input_that_can_not_be_parsed_leaves_no_record(execution_input: object) -> None:
     ports = Desk()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
-        ports.admit(given)
+        ports.admit(execution_input)
     assert list(ports.ledger.history(SERVICE)) == []
     assert ports.ledger.lease(SERVICE) is None
 
 
-def test_the_expired_lease_of_a_dead_rollback_is_taken() -> None:
+def test_the_expired_lease_of_a_crashed_rollback_is_acquired() -> None:
     ports = Desk()
-    first = ports.admit({}, "execution-1")
+    first_rollback = ports.admit({}, "execution-1")
     ports.clock.pass_time(minutes=ports.policy.lease_minutes)
-    second = ports.admit({}, "execution-2")
-    assert second.outcome is None
-    assert second.lease_counter is not None
-    assert first.lease_counter is not None
-    assert second.lease_counter > first.lease_counter
+    second_rollback = ports.admit({}, "execution-2")
+    assert second_rollback.outcome is None
+    assert second_rollback.lease_counter is not None
+    assert first_rollback.lease_counter is not None
+    assert second_rollback.lease_counter > first_rollback.lease_counter

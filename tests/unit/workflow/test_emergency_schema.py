@@ -30,46 +30,46 @@ def schema_check(simulation: Simulation, rollback: Rollback) -> Check:
     return simulation.check(rollback, "schema-is-compatible")
 
 
-def dropped(**parts: Any) -> MigrationSimulation:
-    """v2's migration has dropped a column that v1 reads."""
-    return arranged(users("id"), DROPS, **parts)
+def simulation_with_dropped_column(**parts: Any) -> MigrationSimulation:
+    """Return a simulation in which v2's migration dropped a column that v1 reads."""
+    return make_simulation(users("id"), DROPS, **parts)
 
 
-def added(**parts: Any) -> MigrationSimulation:
-    return arranged(users("id", "name", "mail"), ADDS, **parts)
+def simulation_with_added_column(**parts: Any) -> MigrationSimulation:
+    return make_simulation(users("id", "name", "mail"), ADDS, **parts)
 
 
-def arranged(structure: Any, second: Any, **parts: Any) -> MigrationSimulation:
+def make_simulation(structure: Any, migration: Any, **parts: Any) -> MigrationSimulation:
     simulation = MigrationSimulation(**parts)
     prepare_standing_plan(SERVICE, simulation.ports)
     observe(simulation.ports)
-    simulation.deploy_release("v2", structure, FIRST, second)
+    simulation.deploy_release("v2", structure, FIRST, migration)
     simulation.services.calls.clear()
     return simulation
 
 
-def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
-    simulation = dropped()
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert (done.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
-    assert schema_check(simulation, done).verdict is Verdict.FAIL
+def test_an_emergency_to_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
+    simulation = simulation_with_dropped_column()
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert (rollback.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
+    assert schema_check(simulation, rollback).verdict is Verdict.FAIL
     (page,) = simulation.pages()
     assert "public.users.name is gone" in page
     lines = [line.strip() for line in page.splitlines()]
     command = next(line for line in lines if line.startswith("rollback start"))
-    given = next(line for line in lines if line.startswith("{"))
+    execution_input = next(line for line in lines if line.startswith("{"))
     words = shlex.split(command)
     assert words[:4] == ["rollback", "start", "production", "--type"]
     assert words[words.index("--target-version") + 1] == "v1"
-    assert parse_request(json.loads(given), (SERVICE,)).type is RollbackType.FULL
+    assert parse_request(json.loads(execution_input), (SERVICE,)).type is RollbackType.FULL
 
 
 def test_an_emergency_onto_an_extended_schema_deploys_in_the_first_invocation() -> None:
-    simulation = added()
-    first = simulation.admit(simulation.fire_alarm(OUTAGE))
-    assert first.has_acted
+    simulation = simulation_with_added_column()
+    first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert first_rollback.has_acted
     assert simulation.running() == image("v1")
-    assert schema_check(simulation, first).verdict is Verdict.PASS
+    assert schema_check(simulation, first_rollback).verdict is Verdict.PASS
 
 
 def test_an_emergency_before_any_observation_of_the_database_is_refused() -> None:
@@ -78,9 +78,9 @@ def test_an_emergency_before_any_observation_of_the_database_is_refused() -> Non
     for _ in range(3):
         simulation.pass_time(seconds=20)
     record_deployment(BEGAN, simulation.ports)
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.REFUSED
-    assert "has not been observed yet" in done.reason
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.REFUSED
+    assert "has not been observed yet" in rollback.reason
 
 
 def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
@@ -91,28 +91,28 @@ def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
     simulation.start_versioned_deployment("v2")
     for _ in range(3):
         simulation.pass_time(seconds=20)
-    done = simulation.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
-    assert done.outcome is Outcome.REFUSED
-    assert "last observed on 2026-03-01 03:00 UTC, before" in done.reason
+    rollback = simulation.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
+    assert rollback.outcome is Outcome.REFUSED
+    assert "last observed on 2026-03-01 03:00 UTC, before" in rollback.reason
 
 
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
-def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emergency(shipped: ShippedMigration) -> None:
+def test_only_additive_migrations_allow_an_emergency_after_an_unobserved_checkpoint(shipped: ShippedMigration) -> None:
     """v3's pipeline has migrated, and its deployment has not begun: v2 still runs, and its alarm is in ALARM."""
-    simulation = added()
+    simulation = simulation_with_added_column()
     simulation.pass_time(minutes=1)
     checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), simulation.ports)
     simulation.pass_time(minutes=1)
-    done = simulation.run_alarm_rollback(OUTAGE)
+    rollback = simulation.run_alarm_rollback(OUTAGE)
     if shipped.impact.impact is Impact.BREAKING:
-        assert (done.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
-        assert "a pipeline may have applied 0003_it since the last observation" in done.reason
+        assert (rollback.outcome, simulation.services.calls) == (Outcome.REFUSED, [])
+        assert "a pipeline may have applied 0003_it since the last observation" in rollback.reason
     else:
-        assert done.outcome is Outcome.SUCCEEDED
+        assert rollback.outcome is Outcome.SUCCEEDED
 
 
 def test_an_operator_may_force_an_emergency_onto_a_breaking_schema() -> None:
-    simulation = dropped()
+    simulation = simulation_with_dropped_column()
     forced = simulation.run({"type": "emergency", "force": True, "reason": "v1 copes"})
     assert forced.outcome is Outcome.SUCCEEDED
     assert schema_check(simulation, forced).verdict is Verdict.FAIL
@@ -121,12 +121,12 @@ def test_an_operator_may_force_an_emergency_onto_a_breaking_schema() -> None:
 def test_an_emergency_without_a_database_skips_the_schema_check() -> None:
     simulation = start_simulation()
     prepare_standing_plan(SERVICE, simulation.ports)
-    first = simulation.admit(simulation.fire_alarm(OUTAGE))
-    assert first.has_acted
-    assert schema_check(simulation, first).verdict is Verdict.SKIPPED
+    first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert first_rollback.has_acted
+    assert schema_check(simulation, first_rollback).verdict is Verdict.SKIPPED
 
 
-@pytest.mark.parametrize("make", [dropped, added])
+@pytest.mark.parametrize("make", [simulation_with_dropped_column, simulation_with_added_column])
 def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
     simulation = make()
     ledger = RecordingPort(simulation.ledger)
@@ -137,70 +137,85 @@ def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
     assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last observation
 
 
-def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
-    simulation = added()
+def test_an_emergency_acts_although_neon_postgres_and_secrets_do_not_answer() -> None:
+    simulation = simulation_with_added_column()
     event = simulation.fire_alarm(OUTAGE)
-    gone = ("neon", "sql", "secrets", "target_groups", "scaling", "stacks", "images", "alarms", "http", "workflow")
-    simulation.replace(**{part: UnavailablePort(part) for part in gone})
-    first = simulation.admit(event)
-    assert first.has_acted
-    assert next_step(simulation.run_until(first, until=Step.VERIFY)) is Step.VERIFY
+    unavailable_ports = (
+        "neon",
+        "sql",
+        "secrets",
+        "target_groups",
+        "scaling",
+        "stacks",
+        "images",
+        "alarms",
+        "http",
+        "workflow",
+    )
+    simulation.replace(**{part: UnavailablePort(part) for part in unavailable_ports})
+    first_rollback = simulation.admit(event)
+    assert first_rollback.has_acted
+    assert next_step(simulation.run_until(first_rollback, until=Step.VERIFY)) is Step.VERIFY
 
 
 def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
-    simulation = dropped()
+    simulation = simulation_with_dropped_column()
     plan = simulation.plan()
     simulation.ledger.replace_standing_plan(plan, plan.without_target(simulation.release("v1").fingerprint))
-    refused = simulation.run({"type": "emergency", "target_version": "v1"})
-    assert refused.outcome is Outcome.REFUSED
-    assert "public.users.name is gone" in refused.reason
+    refused_rollback = simulation.run({"type": "emergency", "target_version": "v1"})
+    assert refused_rollback.outcome is Outcome.REFUSED
+    assert "public.users.name is gone" in refused_rollback.reason
 
 
 def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_says_so() -> None:
-    simulation = dropped(policy=FULL)
-    first = simulation.admit(simulation.fire_alarm(OUTAGE))
-    assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
+    simulation = simulation_with_dropped_column(policy=FULL)
+    first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert (first_rollback.request.type, first_rollback.plan, next_step(first_rollback)) == (
+        RollbackType.FULL,
+        None,
+        Step.PLAN,
+    )
     assert simulation.services.calls == []
-    assert schema_check(simulation, first).verdict is Verdict.WARN
-    assert "without its database, which is rolled back too" in first.reason
-    planned = simulation.run_due_step(first)
-    assert planned.plan is not None
-    assert planned.plan.database is not None
-    assert planned.plan.database.point is not None
-    began = next(p for p in simulation.ledger.restore_points(BRANCH) if p.by == "checkpoint")
-    assert planned.plan.database.point.lsn == began.lsn
-    assert next_step(planned) is Step.DATABASE
+    assert schema_check(simulation, first_rollback).verdict is Verdict.WARN
+    assert "without its database, which is rolled back too" in first_rollback.reason
+    planned_rollback = simulation.run_due_step(first_rollback)
+    assert planned_rollback.plan is not None
+    assert planned_rollback.plan.database is not None
+    assert planned_rollback.plan.database.point is not None
+    began = next(point for point in simulation.ledger.restore_points(BRANCH) if point.by == "checkpoint")
+    assert planned_rollback.plan.database.point.lsn == began.lsn
+    assert next_step(planned_rollback) is Step.DATABASE
 
 
 def test_an_emergency_does_not_escalate_if_the_target_fits() -> None:
-    simulation = added(policy=FULL)
-    first = simulation.admit(simulation.fire_alarm(OUTAGE))
-    assert (first.request.type, first.has_acted) == (RollbackType.EMERGENCY, True)
+    simulation = simulation_with_added_column(policy=FULL)
+    first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
+    assert (first_rollback.request.type, first_rollback.has_acted) == (RollbackType.EMERGENCY, True)
 
 
 def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
-    simulation = dropped(policy=Policy(on_incompatible_schema="full"))
-    done = simulation.run_alarm_rollback(OUTAGE)
-    assert done.outcome is Outcome.REFUSED
-    assert "approval" in done.reason
+    simulation = simulation_with_dropped_column(policy=Policy(on_incompatible_schema="full"))
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.REFUSED
+    assert "approval" in rollback.reason
     assert simulation.services.calls == []
 
 
 def test_an_emergency_that_resumes_a_rollback_keeps_its_schema_check() -> None:
     """A refusal in the middle of the rollback would leave it half done."""
-    simulation = added()
-    first = simulation.admit(simulation.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
-    first = simulation.run_until(first, until=Step.SERVICE)
+    simulation = simulation_with_added_column()
+    first_rollback = simulation.admit(simulation.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
+    first_rollback = simulation.run_until(first_rollback, until=Step.SERVICE)
     while not simulation.changes():
-        first = simulation.run_due_step(first)
+        first_rollback = simulation.run_due_step(first_rollback)
     simulation.apply_migrations(users("id"), FIRST, DROPS)
     plan = simulation.plan()
     blocked = plan.targets[0].schema_verdict
     assert blocked is not None
-    worse = blocked.model_copy(update={"compatibility": "breaking", "reason": "seen in between"})
-    targets = tuple(target.model_copy(update={"schema_verdict": worse}) for target in plan.targets)
+    breaking_verdict = blocked.model_copy(update={"compatibility": "breaking", "reason": "seen in between"})
+    targets = tuple(target.model_copy(update={"schema_verdict": breaking_verdict}) for target in plan.targets)
     simulation.ledger.replace_standing_plan(plan, plan.model_copy(update={"targets": targets}))
-    second = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
-    assert second.continues_rollback_id == first.id
-    assert second.outcome is None
-    assert schema_check(simulation, second).verdict is Verdict.PASS
+    second_rollback = simulation.admit(simulation.fire_alarm(OUTAGE), "execution-2")
+    assert second_rollback.continues_rollback_id == first_rollback.id
+    assert second_rollback.outcome is None
+    assert schema_check(simulation, second_rollback).verdict is Verdict.PASS

@@ -14,7 +14,7 @@ PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
 
 
 @pytest.mark.parametrize(
-    ("given", "step"),
+    ("execution_input", "step"),
     [
         ({"detail": {"alarmName": OUTAGE}}, Step.EMERGENCY),
         ({"type": "emergency"}, Step.EMERGENCY),
@@ -33,9 +33,9 @@ PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
     ],
 )
 def test_an_outage_alarm_or_an_operator_s_emergency_begins_at_emergency_and_any_other_input_at_admit(
-    given: object, step: Step
+    execution_input: object, step: Step
 ) -> None:
-    assert entrance(given) is step
+    assert entrance(execution_input) is step
     assert step in ENTRANCES
 
 

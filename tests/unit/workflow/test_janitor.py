@@ -19,7 +19,7 @@ from rollback.workflow.recheck_event import execution_name, unanswered_alarm_exe
 from rollback.workflow.route import Step
 
 
-def suppressed(simulation: Simulation, **changes: Any) -> None:
+def record_suppressed_trigger(simulation: Simulation, **changes: Any) -> None:
     """Record a trigger that another rollback suppressed, and whose recheck is due."""
     due = simulation.clock.now() + timedelta(minutes=5)
     event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
@@ -34,15 +34,15 @@ def sweep_every_five_minutes(simulation: Simulation, times: int) -> list[str]:
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
+            name, execution_input = simulation.workflow.started.pop(0)
             names.append(name)
-            simulation.run(given, name)
+            simulation.run(execution_input, name)
     return names
 
 
 def test_a_suppressed_alarm_that_stays_in_alarm_is_rechecked_exactly_once() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     assert sweep(simulation.ports) == []
     simulation.pass_time(minutes=5)
     assert len(sweep(simulation.ports)) == 1
@@ -52,7 +52,7 @@ def test_a_suppressed_alarm_that_stays_in_alarm_is_rechecked_exactly_once() -> N
 
 def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_later() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     simulation.alarms.recover(DEGRADED)
     sweep_every_five_minutes(simulation, 1)
     simulation.alarms.fire(DEGRADED, simulation.clock.now())
@@ -60,9 +60,9 @@ def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_l
     assert simulation.workflow.started == []
 
 
-def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before() -> None:
+def test_a_missed_event_is_found_although_an_old_suppression_was_rechecked() -> None:
     simulation = start_simulation()
-    suppressed(simulation)
+    record_suppressed_trigger(simulation)
     simulation.alarms.recover(DEGRADED)
     sweep_every_five_minutes(simulation, 1)
     simulation.alarms.fire(DEGRADED, simulation.clock.now())
@@ -70,16 +70,16 @@ def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before(
     assert [name.partition("-")[0] for name in names] == ["still"]
 
 
-def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_obligations_are_discharged() -> None:
+def test_a_crashed_rollback_that_had_acted_is_concluded_as_failed_and_its_obligations_are_discharged() -> None:
     simulation = start_simulation()
-    before = dict(simulation.services.deployment_configuration)
+    original_configuration = dict(simulation.services.deployment_configuration)
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
     simulation.run_due_step(rollback)
     sweep_every_five_minutes(simulation, 4)
-    done = simulation.read(rollback)
-    assert done.outcome is Outcome.FAILED
-    assert done.concluded_at is not None
-    assert simulation.services.deployment_configuration == before
+    rollback = simulation.read(rollback)
+    assert rollback.outcome is Outcome.FAILED
+    assert rollback.concluded_at is not None
+    assert simulation.services.deployment_configuration == original_configuration
     assert simulation.severities() == ["page"]
 
 
@@ -91,15 +91,17 @@ def test_the_janitor_does_not_conclude_a_rollback_whose_execution_runs() -> None
     assert simulation.read(rollback).outcome is None
 
 
-def test_a_successor_inherits_the_obligations_of_a_dead_rollback() -> None:
+def test_a_successor_inherits_the_obligations_of_a_crashed_rollback() -> None:
     simulation = start_simulation()
-    before = dict(simulation.services.deployment_configuration)
+    original_configuration = dict(simulation.services.deployment_configuration)
     simulation.run_due_step(simulation.run_until(simulation.admit(), Step.SERVICE))
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
-    heir = simulation.admit({}, "execution-2")
-    assert [o.before for o in heir.obligations] == [{"deploymentCircuitBreaker": before["deploymentCircuitBreaker"]}]
-    simulation.run_until(heir)
-    assert simulation.services.deployment_configuration == before
+    successor = simulation.admit({}, "execution-2")
+    assert [o.before for o in successor.obligations] == [
+        {"deploymentCircuitBreaker": original_configuration["deploymentCircuitBreaker"]}
+    ]
+    simulation.run_until(successor)
+    assert simulation.services.deployment_configuration == original_configuration
 
 
 def test_a_lost_report_is_sent_late_and_once() -> None:
@@ -110,51 +112,51 @@ def test_a_lost_report_is_sent_late_and_once() -> None:
     assert simulation.severities() == ["page"]
 
 
-def test_rule_7_a_successor_of_a_dead_rollback_keeps_its_target_and_goes_no_step_further() -> None:
+def test_rule_7_the_successor_of_a_crashed_rollback_keeps_its_target_and_does_not_escalate() -> None:
     """v1 is young, v0 old: without the intent as evidence the alarm would trigger a step from v1 to v0."""
     simulation = Simulation()
     simulation.ship("v0", PROMOTED, hours_ago=48)
     simulation.ship("v1", PROMOTED, hours_ago=1)
     simulation.ship("v2")
     rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
-    saves = simulation.ledger.save
+    save_document = simulation.ledger.save
 
-    def dies_after_the_act(given: Any, **named: Any) -> Any:
-        if given.has_acted:
+    def crash_after_the_act(document: Any, **kwargs: Any) -> Any:
+        if document.has_acted:
             raise ExternalServiceError("gone")
-        return saves(given, **named)
+        return save_document(document, **kwargs)
 
-    simulation.ledger.save = dies_after_the_act  # type: ignore[method-assign, assignment]
+    simulation.ledger.save = crash_after_the_act  # type: ignore[method-assign, assignment]
     with pytest.raises(ExternalServiceError):
         simulation.run_due_step(rollback)
-    simulation.ledger.save = saves  # type: ignore[method-assign]
+    simulation.ledger.save = save_document  # type: ignore[method-assign]
     simulation.clock.pass_time(minutes=simulation.policy.lease_minutes)
     event = {**alarm_event("e2"), "time": simulation.clock.now().isoformat()}
-    second = simulation.run(event, "execution-2")
-    assert second.continues_rollback_id == rollback.id
-    assert second.outcome is Outcome.SUCCEEDED
-    assert second.plan is not None
-    assert second.plan.target is not None
-    assert (second.plan.running.version, second.plan.target.version) == ("v2", "v1")
+    second_rollback = simulation.run(event, "execution-2")
+    assert second_rollback.continues_rollback_id == rollback.id
+    assert second_rollback.outcome is Outcome.SUCCEEDED
+    assert second_rollback.plan is not None
+    assert second_rollback.plan.target is not None
+    assert (second_rollback.plan.running.version, second_rollback.plan.target.version) == ("v2", "v1")
     assert simulation.changes().count("update") == 2  # the deployment, and the restored configuration
 
 
 def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     simulation = start_simulation()
-    first = simulation.service_settings
+    service_settings = simulation.service_settings
     settings = simulation.ports.settings.model_copy(
-        update={"services": (first.model_copy(update={"name": "a"}), first)}
+        update={"services": (service_settings.model_copy(update={"name": "a"}), service_settings)}
     )
     simulation.ports = replace(simulation.ports, settings=settings)
     states = simulation.alarms.states
 
-    def breaks(names: tuple[str, ...]) -> dict[str, str]:
+    def fail_for_one_service(names: tuple[str, ...]) -> dict[str, str]:
         if "-a-" in names[0]:
             raise ExternalServiceError("no answer")
         return states(names)
 
-    simulation.alarms.states = breaks  # type: ignore[method-assign]
-    suppressed(simulation)
+    simulation.alarms.states = fail_for_one_service  # type: ignore[method-assign]
+    record_suppressed_trigger(simulation)
     simulation.pass_time(minutes=5)
     with pytest.raises(ExternalServiceError):
         sweep(simulation.ports)
@@ -162,56 +164,56 @@ def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     assert name == execution_name(a_rollback())
 
 
-def test_the_janitor_gives_back_the_lease_of_a_concluded_rollback() -> None:
+def test_the_janitor_releases_the_lease_of_a_concluded_rollback() -> None:
     simulation = start_simulation()
-    done = simulation.run()
+    rollback = simulation.run()
     now = simulation.clock.now()
-    assert simulation.ledger.acquire(SERVICE, done.id, now, now + timedelta(minutes=5)) is not None
+    assert simulation.ledger.acquire(SERVICE, rollback.id, now, now + timedelta(minutes=5)) is not None
     sweep(simulation.ports)
     assert simulation.ledger.lease(SERVICE) is None
 
 
 def test_ten_suppressed_alarms_that_stay_in_alarm_are_rechecked_once_together() -> None:
     simulation = start_simulation()
-    for second in range(10):
-        suppressed(simulation, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
+    for seconds in range(10):
+        record_suppressed_trigger(simulation, id=f"{SERVICE}-20260301T0300{seconds:02}Z-00000000")
     names = sweep_every_five_minutes(simulation, 6)
     assert len([name for name in names if name.startswith("recheck")]) == 1
     assert len(list(simulation.ledger.history(SERVICE))) == 10  # the evaluation is in the newest record
 
 
-def test_an_emergency_that_crashes_each_time_is_tried_and_paged_as_often_as_the_budget_allows() -> None:
+def test_an_emergency_that_always_crashes_is_tried_and_paged_within_the_budget() -> None:
     """ECS does not answer, and the outage alarm stays in ALARM: the janitor must not page every five minutes."""
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
     describe = simulation.services.describe
 
-    def dies(given: object, name: str) -> None:
+    def crash(execution_input: object, name: str) -> None:
         simulation.services.describe = raise_error(ExternalServiceError("DescribeServices got no answer"))  # type: ignore[method-assign]
         with suppress(RollbackError):
-            simulation.admit(given, name)
+            simulation.admit(execution_input, name)
         simulation.services.describe = describe  # type: ignore[method-assign]
         conclude_execution(
             execution_arn(name), "its execution ended as FAILED", simulation.ports, error="ExternalServiceError"
         )
 
-    dies(simulation.fire_alarm(OUTAGE), "execution-1")
+    crash(simulation.fire_alarm(OUTAGE), "execution-1")
     for _ in range(24):
         simulation.pass_time(minutes=5)
         sweep(simulation.ports)
         while simulation.workflow.started:
-            name, given = simulation.workflow.started.pop(0)
-            dies(given, name)
+            name, execution_input = simulation.workflow.started.pop(0)
+            crash(execution_input, name)
     assert len(simulation.pages()) == simulation.policy.attempts_per_window
 
 
-def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() -> None:
+def test_a_deleted_service_is_paged_once_and_no_emergency_is_tried_again() -> None:
     simulation = start_simulation()
     simulation.alarms.in_alarm.clear()
     simulation.services.status = "INACTIVE"
-    ended = simulation.run(simulation.fire_alarm(OUTAGE), "execution-1")
+    rollback = simulation.run(simulation.fire_alarm(OUTAGE), "execution-1")
     sweep_every_five_minutes(simulation, 24)
-    assert ended.outcome is Outcome.FAILED
+    assert rollback.outcome is Outcome.FAILED
     assert simulation.workflow.started == []
     assert len(simulation.pages()) == 1
     assert simulation.ledger.lease(SERVICE) is None
@@ -223,17 +225,17 @@ def test_an_execution_that_ended_by_a_permanent_refusal_is_failed_paged_once_and
     rollback = simulation.admit(simulation.fire_alarm(DEGRADED), "execution-1")
     conclude_execution(rollback.execution, "AWS refused dynamodb:PutItem", simulation.ports, error="CallRefused")
     sweep_every_five_minutes(simulation, 24)
-    ended = simulation.read(rollback)
-    assert (ended.outcome, ended.recheck_at) == (Outcome.FAILED, None)
+    rollback = simulation.read(rollback)
+    assert (rollback.outcome, rollback.recheck_at) == (Outcome.FAILED, None)
     assert simulation.workflow.started == []
     assert len(simulation.pages()) == 1
 
 
-def test_only_an_operator_s_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
+def test_only_an_operators_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
     simulation = start_simulation()
     assert conclude_execution("a", "its execution ended as FAILED", simulation.ports, error="InvalidRequest") == []
-    told = conclude_execution("b", "AWS refused it: InvalidRequestException", simulation.ports, error="CallRefused")
-    assert told == ["b left no record: paged"]
+    result = conclude_execution("b", "AWS refused it: InvalidRequestException", simulation.ports, error="CallRefused")
+    assert result == ["b left no record: paged"]
     assert len(simulation.pages()) == 1
 
 

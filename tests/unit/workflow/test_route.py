@@ -29,54 +29,54 @@ DATABASE_PLAN = PLAN.model_copy(
         )
     }
 )
-SERVICE_BEGUN = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
-SERVICE_SETTLED = SERVICE_BEGUN.evolve(done_at=NOW)
-DATABASE_BEGUN = RestoreProgress(
+SERVICE_PROGRESS = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
+SERVICE_SETTLED = SERVICE_PROGRESS.evolve(done_at=NOW)
+DATABASE_PROGRESS = RestoreProgress(
     started_at=NOW,
     before=OriginalBranch(id="br-main-1", name="main", protected=True),
     point=RestorePoint(at=NOW),
 )
-DATABASE_RESTORED = DATABASE_BEGUN.evolve(data_change_announced_at=NOW, backup_id="br-backup-1").ended(
+DATABASE_RESTORED = DATABASE_PROGRESS.evolve(data_change_announced_at=NOW, backup_id="br-backup-1").ended(
     DatabaseOutcome.RESTORED, NOW
 )
-DATABASE_UNCHANGED = DATABASE_BEGUN.ended(DatabaseOutcome.REFUSED, NOW)
-RECONNECTION_BEGUN = Reconnection(started_at=NOW, services=())
-COMPARISON_BEGUN = DataLossAnalysis(began_at=NOW, seen_at=NOW)
+DATABASE_UNCHANGED = DATABASE_PROGRESS.ended(DatabaseOutcome.REFUSED, NOW)
+RECONNECTION = Reconnection(started_at=NOW, services=())
+COMPARISON_IN_PROGRESS = DataLossAnalysis(began_at=NOW, seen_at=NOW)
 
 
 def document(**changes: object) -> Rollback:
     return rollback(**changes)
 
 
-def planned(**changes: object) -> Rollback:
+def planned_document(**changes: object) -> Rollback:
     return document(admitted_at=NOW, plan=PLAN, **changes)
 
 
-def restored(**changes: object) -> Rollback:
+def restored_document(**changes: object) -> Rollback:
     return document(admitted_at=NOW, plan=DATABASE_PLAN, database=DATABASE_RESTORED, **changes)
 
 
-def comparing(comparison: DataLossAnalysis) -> Rollback:
-    return restored(
+def document_with_comparison(comparison: DataLossAnalysis) -> Rollback:
+    return restored_document(
         service=SERVICE_SETTLED,
-        reconnection=RECONNECTION_BEGUN.ended(NOW),
+        reconnection=RECONNECTION.ended(NOW),
         outcome=Outcome.SUCCEEDED,
         concluded_at=NOW,
     ).evolve(database=DATABASE_RESTORED.evolve(data_loss_analysis=comparison))
 
 
 # A document at each step. `Step.DONE` is the end: nothing comes after it.
-AT: dict[Step, Rollback] = {
+DOCUMENT_AT_STEP: dict[Step, Rollback] = {
     Step.ADMIT: document(),
     Step.EMERGENCY: document(request=Request(service=SERVICE, type=RollbackType.EMERGENCY)),
     Step.PLAN: document(admitted_at=NOW),
     Step.DATABASE: document(admitted_at=NOW, plan=DATABASE_PLAN),
-    Step.SERVICE: planned(),
-    Step.RECONNECT: restored(service=SERVICE_SETTLED),
-    Step.VERIFY: planned(service=SERVICE_SETTLED),
-    Step.CONCLUDE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
-    Step.DATA_LOSS: comparing(COMPARISON_BEGUN),
-    Step.DONE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
+    Step.SERVICE: planned_document(),
+    Step.RECONNECT: restored_document(service=SERVICE_SETTLED),
+    Step.VERIFY: planned_document(service=SERVICE_SETTLED),
+    Step.CONCLUDE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
+    Step.DATA_LOSS: document_with_comparison(COMPARISON_IN_PROGRESS),
+    Step.DONE: planned_document(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
 }
 
 
@@ -84,35 +84,35 @@ def set_fields(**changes: object) -> Result:
     return lambda before: before.evolve(**changes)
 
 
-def wait(before: Rollback) -> Rollback:
-    return before.evolve(wait_seconds=5)
+def wait(predecessor: Rollback) -> Rollback:
+    return predecessor.evolve(wait_seconds=5)
 
 
 def set_comparison(**changes: object) -> Result:
-    def changed(before: Rollback) -> Rollback:
-        database = before.database or DATABASE_RESTORED
-        comparison = database.data_loss_analysis or COMPARISON_BEGUN
-        return before.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
+    def changed(predecessor: Rollback) -> Rollback:
+        database = predecessor.database or DATABASE_RESTORED
+        comparison = database.data_loss_analysis or COMPARISON_IN_PROGRESS
+        return predecessor.evolve(database=database.evolve(data_loss_analysis=comparison.evolve(**changes)))
 
     return changed
 
 
-def escalate_to_full(before: Rollback) -> Rollback:
+def escalate_to_full(predecessor: Rollback) -> Rollback:
     """Turn an emergency that the schema forbids into a full rollback, which Plan plans."""
-    full = before.request.model_copy(update={"type": RollbackType.FULL})
-    return before.evolve(admitted_at=NOW, request=full, escalated_from_type=RollbackType.EMERGENCY)
+    full = predecessor.request.model_copy(update={"type": RollbackType.FULL})
+    return predecessor.evolve(admitted_at=NOW, request=full, escalated_from_type=RollbackType.EMERGENCY)
 
 
-def conclude(before: Rollback) -> Rollback:
+def conclude(predecessor: Rollback) -> Rollback:
     """Conclude, and report the data loss if the branches were compared."""
-    concluded = before.evolve(outcome=before.outcome or Outcome.ABORTED, concluded_at=NOW)
-    is_compared = before.database is not None and before.database.data_loss_analysis is not None
+    concluded = predecessor.evolve(outcome=predecessor.outcome or Outcome.ABORTED, concluded_at=NOW)
+    is_compared = predecessor.database is not None and predecessor.database.data_loss_analysis is not None
     return set_comparison(reported_at=NOW)(concluded) if is_compared else concluded
 
 
-def conclude_and_compare(before: Rollback) -> Rollback:
+def conclude_and_compare(predecessor: Rollback) -> Rollback:
     """Conclude a rollback that has a backup: Account compares the backup with the branch afterwards."""
-    return set_comparison()(before.evolve(outcome=before.outcome or Outcome.SUCCEEDED, concluded_at=NOW))
+    return set_comparison()(predecessor.evolve(outcome=predecessor.outcome or Outcome.SUCCEEDED, concluded_at=NOW))
 
 
 END = {
@@ -138,13 +138,13 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         **END,
     },
     Step.DATABASE: {
-        "it has begun": (set_fields(database=DATABASE_BEGUN), Step.DATABASE),
+        "it has begun": (set_fields(database=DATABASE_PROGRESS), Step.DATABASE),
         "the data changed": (set_fields(database=DATABASE_RESTORED), Step.SERVICE),
         "the data did not change": (set_fields(database=DATABASE_UNCHANGED), Step.SERVICE),
         **END,
     },
     Step.SERVICE: {
-        "ECS is still deploying": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        "ECS is still deploying": (set_fields(service=SERVICE_PROGRESS), Step.SERVICE),
         "it settled": (set_fields(service=SERVICE_SETTLED), Step.VERIFY),
         "it settled on data that changed": (
             set_fields(plan=DATABASE_PLAN, database=DATABASE_RESTORED, service=SERVICE_SETTLED, reconnection=None),
@@ -153,13 +153,13 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         **END,
     },
     Step.RECONNECT: {
-        "a service still has its turn": (set_fields(reconnection=RECONNECTION_BEGUN), Step.RECONNECT),
-        "every service had its turn": (set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)), Step.VERIFY),
+        "a service still has its turn": (set_fields(reconnection=RECONNECTION), Step.RECONNECT),
+        "every service had its turn": (set_fields(reconnection=RECONNECTION.ended(NOW)), Step.VERIFY),
         **END,
     },
     Step.VERIFY: {
         "it needs another round": (wait, Step.VERIFY),
-        "it escalates": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        "it escalates": (set_fields(service=SERVICE_PROGRESS), Step.SERVICE),
         **END,
     },
     Step.CONCLUDE: {
@@ -186,7 +186,7 @@ FINISHED: dict[Step, Result] = {
     Step.PLAN: set_fields(plan=DATABASE_PLAN),
     Step.DATABASE: set_fields(database=DATABASE_RESTORED),
     Step.SERVICE: set_fields(service=SERVICE_SETTLED),
-    Step.RECONNECT: set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)),
+    Step.RECONNECT: set_fields(reconnection=RECONNECTION.ended(NOW)),
     Step.VERIFY: set_fields(outcome=Outcome.SUCCEEDED),
     Step.CONCLUDE: conclude,
     Step.DATA_LOSS: set_comparison(ended_at=NOW),
@@ -196,7 +196,7 @@ FINISHED: dict[Step, Result] = {
 @st.composite
 def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
     """Documents of one rollback, from its entrance on, as the results of its steps follow one another."""
-    documents = [AT[draw(st.sampled_from(ENTRANCES))]]
+    documents = [DOCUMENT_AT_STEP[draw(st.sampled_from(ENTRANCES))]]
     for _ in range(draw(st.integers(0, 30))):
         results = RESULTS[next_step(documents[-1])]
         if not results:
@@ -207,40 +207,40 @@ def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
 
 
 @pytest.mark.parametrize("step", Step)
-def test_a_document_at_a_step_leads_to_that_step(step: Step) -> None:
-    assert next_step(AT[step]) is step
+def test_a_document_at_a_step_is_routed_to_that_step(step: Step) -> None:
+    assert next_step(DOCUMENT_AT_STEP[step]) is step
 
 
-@pytest.mark.parametrize(("step", "result", "after"), CASES)
-def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, after: Step) -> None:
-    assert next_step(result(AT[step])) is after
+@pytest.mark.parametrize(("step", "result", "successor"), CASES)
+def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, successor: Step) -> None:
+    assert next_step(result(DOCUMENT_AT_STEP[step])) is successor
 
 
-def test_the_results_take_every_edge_of_the_route_and_no_other() -> None:
-    taken = {step: frozenset(after for _, after in results.values()) for step, results in RESULTS.items()}
-    assert taken == EDGES
+def test_the_results_of_steps_cover_exactly_the_edges_of_the_route() -> None:
+    edges = {step: frozenset(successor for _, successor in results.values()) for step, results in RESULTS.items()}
+    assert edges == EDGES
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS, Step.DONE}))
 def test_every_outcome_at_every_step_leads_to_conclude(step: Step, outcome: Outcome) -> None:
-    assert next_step(AT[step].evolve(outcome=outcome)) is Step.CONCLUDE
+    assert next_step(DOCUMENT_AT_STEP[step].evolve(outcome=outcome)) is Step.CONCLUDE
 
 
 @pytest.mark.parametrize("step", sorted(set(Step) - {Step.DATA_LOSS}))
-def test_a_concluded_rollback_is_done_whatever_else_its_document_says(step: Step) -> None:
-    assert next_step(conclude(AT[step])) is Step.DONE
+def test_a_concluded_rollback_is_done_for_every_other_field_of_its_document(step: Step) -> None:
+    assert next_step(conclude(DOCUMENT_AT_STEP[step])) is Step.DONE
 
 
 @given(rollbacks_under_way())
-def test_no_sequence_of_results_leaves_the_edges_of_the_route(documents: list[Rollback]) -> None:
-    for step, after in pairwise(next_step(one) for one in documents):
-        assert after in EDGES[step]
+def test_every_sequence_of_results_follows_the_edges_of_the_route(documents: list[Rollback]) -> None:
+    for step, successor in pairwise(next_step(document) for document in documents):
+        assert successor in EDGES[step]
 
 
 @given(rollbacks_under_way())
 def test_every_rollback_reaches_conclude_and_then_done_once_its_steps_finish(documents: list[Rollback]) -> None:
-    current, steps = documents[-1], [next_step(one) for one in documents]
+    current, steps = documents[-1], [next_step(document) for document in documents]
     while steps[-1] is not Step.DONE:
         assert len(steps) < len(documents) + 2 * len(Step), f"no end: {steps}"
         current = FINISHED[steps[-1]](current)
@@ -251,17 +251,17 @@ def test_every_rollback_reaches_conclude_and_then_done_once_its_steps_finish(doc
 
 @given(rollbacks_under_way())
 def test_a_failure_leads_to_conclude_from_anywhere_before_the_conclusion(documents: list[Rollback]) -> None:
-    for one in documents:
-        if one.concluded_at is None:
-            assert next_step(one.evolve(outcome=Outcome.FAILED)) is Step.CONCLUDE
+    for document in documents:
+        if document.concluded_at is None:
+            assert next_step(document.evolve(outcome=Outcome.FAILED)) is Step.CONCLUDE
 
 
 def test_obligations_are_discharged_in_reverse() -> None:
-    changed = rollback(
+    document = rollback(
         obligations=(
             {"kind": "deployment_configuration", "before": {}},
             {"kind": "scaling", "before": {}, "discharged_at": NOW},
             {"kind": "fence", "before": {}},
         )
     )
-    assert [o.kind for o in changed.open_obligations()] == ["fence", "deployment_configuration"]
+    assert [o.kind for o in document.open_obligations()] == ["fence", "deployment_configuration"]

@@ -25,47 +25,46 @@ UNTIL = NOW + timedelta(days=7)
 
 
 def branch(identity: str, name: str, state: str = "ready", **more: Any) -> Branch:
-    given = {"id": identity, "name": name, "current_state": state, "default": False, "protected": False, **more}
-    return Branch(created_at=NOW, updated_at=NOW, **given)
+    fields = {"id": identity, "name": name, "current_state": state, "default": False, "protected": False, **more}
+    return Branch(created_at=NOW, updated_at=NOW, **fields)
 
 
 def progress(**changes: Any) -> RecreateProgress:
-    before = OriginalBranch(id="br-old", name=NAME, protected=False)
-    return RecreateProgress(started_at=NOW, before=before, source_branch_id="br-source", **changes)
+    original_branch = OriginalBranch(id="br-old", name=NAME, protected=False)
+    return RecreateProgress(started_at=NOW, before=original_branch, source_branch_id="br-source", **changes)
 
 
 def test_a_recreate_renames_creates_checks_writes_the_secret_and_expires_in_this_order() -> None:
-    old, new = branch("br-old", BACKUP), branch("br-new", NAME)
-    seen, done = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
-    way = [
-        next_recreate_move(seen(old=branch("br-old", NAME), addressed_branch="old"), progress(), BACKUP, UNTIL),
-        next_recreate_move(seen(old=old, addressed_branch="old"), progress(), BACKUP, UNTIL),
-        next_recreate_move(
-            seen(old=old, named=new, addressed_branch="old"), progress(branch_id="br-new"), BACKUP, UNTIL
-        ),
-        next_recreate_move(seen(old=old, named=new, addressed_branch="old"), done, BACKUP, UNTIL),
-        next_recreate_move(seen(old=old, named=new, addressed_branch="new"), done, BACKUP, UNTIL),
-        next_recreate_move(
-            seen(old=branch("br-old", BACKUP, expires_at=UNTIL), named=new, addressed_branch="new"), done, BACKUP, UNTIL
-        ),
+    old_branch, new_branch = branch("br-old", BACKUP), branch("br-new", NAME)
+    expiring_branch = branch("br-old", BACKUP, expires_at=UNTIL)
+    change_before_check = progress(branch_id="br-new")
+    change_after_check = progress(branch_id="br-new", verified_at=NOW)
+    situations = [
+        (RecreateSnapshot(old=branch("br-old", NAME), addressed_branch="old"), progress()),
+        (RecreateSnapshot(old=old_branch, addressed_branch="old"), progress()),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="old"), change_before_check),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="old"), change_after_check),
+        (RecreateSnapshot(old=old_branch, named=new_branch, addressed_branch="new"), change_after_check),
+        (RecreateSnapshot(old=expiring_branch, named=new_branch, addressed_branch="new"), change_after_check),
     ]
-    assert way == [
+    moves = [next_recreate_move(snapshot, change, BACKUP, UNTIL) for snapshot, change in situations]
+    assert moves == [
         RecreateMove.RENAME_OLD, RecreateMove.CREATE_NEW, RecreateMove.CHECK_NEW, RecreateMove.WRITE_SECRET,
         RecreateMove.EXPIRE_OLD, RecreateMove.DONE,
     ]  # fmt: skip
 
 
-def test_a_recreate_names_the_foreign_change_that_it_gives_up_for() -> None:
-    old = branch("br-old", BACKUP)
-    told = {
+def test_a_failed_recreate_names_the_foreign_change() -> None:
+    old_branch = branch("br-old", BACKUP)
+    situations = {
         "is gone": (RecreateSnapshot(old=None), progress()),
         "was renamed to mine": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
-        "was created during the rollback": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
-        "was deleted during the rollback": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
+        "was created during the rollback": (RecreateSnapshot(old=old_branch, named=branch("br-x", NAME)), progress()),
+        "was deleted during the rollback": (RecreateSnapshot(old=old_branch), progress(branch_id="br-new")),
     }
-    for said, (seen, so_far) in told.items():
-        assert said in (find_recreate_objection(seen, so_far, BACKUP) or "")
-    assert find_recreate_objection(RecreateSnapshot(old=old), progress(), BACKUP) is None
+    for text, (snapshot, change_progress) in situations.items():
+        assert text in (find_recreate_objection(snapshot, change_progress, BACKUP) or "")
+    assert find_recreate_objection(RecreateSnapshot(old=old_branch), progress(), BACKUP) is None
 
 
 ADDRESSES: tuple[Literal["none", "old", "new", "unknown"], ...] = ("none", "old", "new", "unknown")
@@ -84,26 +83,26 @@ progresses = st.builds(
 
 
 @given(snapshots, progresses)
-def test_a_recreate_deletes_only_its_own_new_branch_and_never_one_that_services_know(
-    seen: RecreateSnapshot, so_far: RecreateProgress
+def test_a_recreate_deletes_only_its_own_new_branch_and_never_a_branch_in_the_secret(
+    snapshot: RecreateSnapshot, change_progress: RecreateProgress
 ) -> None:
-    move = next_recreate_move(seen, so_far, BACKUP, UNTIL)
+    move = next_recreate_move(snapshot, change_progress, BACKUP, UNTIL)
     if move is RecreateMove.DELETE_NEW:
-        assert seen.named is not None
-        assert seen.named.id == so_far.branch_id
-        assert so_far.why_not is not None or seen.old is None
-        assert seen.addressed_branch != "new"
+        assert snapshot.named is not None
+        assert snapshot.named.id == change_progress.branch_id
+        assert change_progress.why_not is not None or snapshot.old is None
+        assert snapshot.addressed_branch != "new"
     if move is RecreateMove.RENAME_BACK:
-        assert seen.named is None
-        assert seen.addressed_branch != "new"
+        assert snapshot.named is None
+        assert snapshot.addressed_branch != "new"
     if move is RecreateMove.CREATE_NEW:
-        assert seen.old is not None
-        assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
+        assert snapshot.old is not None
+        assert (snapshot.old.name, snapshot.named) == (BACKUP, None), "the data is under the backup's name before"
     if move is RecreateMove.EXPIRE_OLD:
-        assert seen.addressed_branch in ("none", "new"), "no service is left on a branch that is to be deleted"
+        assert snapshot.addressed_branch in ("none", "new"), "no service is left on a branch that is to be deleted"
 
 
-def test_the_report_says_that_tasks_with_the_old_secret_must_be_started_anew() -> None:
+def test_the_report_says_that_tasks_with_the_old_secret_must_be_replaced() -> None:
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id="br-source")
     document = rollback(
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),

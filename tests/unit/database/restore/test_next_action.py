@@ -21,109 +21,127 @@ HOSTS = ("ep-1.test",)
 
 
 def branch(name: str = "main", **changes: Any) -> Branch:
-    given = {"current_state": "ready", "default": False, "protected": True, "created_at": NOW, "updated_at": NOW}
-    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+    fields = {"current_state": "ready", "default": False, "protected": True, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **changes})
 
 
 def progress(**changes: Any) -> RestoreProgress:
     """A restore behind the fence, whose branch was protected."""
-    begun = RestoreProgress(
+    restore_progress = RestoreProgress(
         started_at=NOW,
         point=RestorePoint(at=NOW),
         before=OriginalBranch.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
         fence=FenceProgress(head=WalPosition(lsn=Lsn(200), at=NOW)),
     )
-    return begun.evolve(**changes)
+    return restore_progress.evolve(**changes)
 
 
-def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
     return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
 
 
 CHECKED = {"preview_id": "br-preview", "preview_lsn": Lsn(150)}
-ASKED = {**CHECKED, "data_change_announced_at": NOW}
-ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+REQUESTED = {**CHECKED, "data_change_announced_at": NOW}
+ACCEPTED = {**REQUESTED, "backup_id": "br-backup", "accepted_at": NOW}
 OPEN, RESET = branch(protected=False), branch(protected=False, last_reset_at=NOW)
-AGAIN = branch(last_reset_at=NOW)
+PROTECTED_AGAIN = branch(last_reset_at=NOW)
 PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
 
 TABLE: tuple[tuple[str, RestoreProgress, RestoreSnapshot, RestoreMove], ...] = (
-    ("the point is looked at first", progress(), seen(), RestoreMove.CREATE_PREVIEW),
-    ("a preview is waited for", progress(), seen(preview=branch("preview", current_state="init")),
+    ("a new restore creates a preview", progress(), make_snapshot(), RestoreMove.CREATE_PREVIEW),
+    ("the restore waits for the preview", progress(), make_snapshot(preview=branch("preview", current_state="init")),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("a preview that is there is looked at", progress(), seen(preview=PREVIEW), RestoreMove.CHECK_PREVIEW),
-    ("it would move to the backup", progress(**CHECKED), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-    ("its deletion is waited for", progress(**CHECKED), seen(operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("a protected branch refuses", progress(**CHECKED), seen(), RestoreMove.UNPROTECT),
-    ("nothing is in the way", progress(**CHECKED), seen(OPEN), RestoreMove.RESTORE),
-    ("asked for, and nothing came of it", progress(**ASKED), seen(OPEN), RestoreMove.RESTORE),
-    ("asked for, and begun", progress(**ASKED), seen(OPEN, operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("asked for, and reset without a backup yet", progress(**ASKED), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
-    ("asked for, and a backup without a reset yet", progress(**ASKED), seen(OPEN, backup=BACKUP),
+    ("a ready preview is checked", progress(), make_snapshot(preview=PREVIEW), RestoreMove.CHECK_PREVIEW),
+    ("a preview would move to the backup", progress(**CHECKED), make_snapshot(preview=PREVIEW),
+     RestoreMove.DELETE_PREVIEW),
+    ("the restore waits for the deletion of the preview", progress(**CHECKED), make_snapshot(operations="running"),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("accepted, and going on", progress(**ACCEPTED),
-     seen(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
+    ("a protected branch refuses", progress(**CHECKED), make_snapshot(), RestoreMove.UNPROTECT),
+    ("an unprotected branch is restored", progress(**CHECKED), make_snapshot(OPEN), RestoreMove.RESTORE),
+    ("requested without effect", progress(**REQUESTED), make_snapshot(OPEN), RestoreMove.RESTORE),
+    ("requested and running", progress(**REQUESTED), make_snapshot(OPEN, operations="running"),
      RestoreMove.WAIT_FOR_OPERATIONS),
-    ("protection comes first", progress(**ACCEPTED), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-    ("then it must answer", progress(**ACCEPTED), seen(AGAIN, backup=BACKUP), RestoreMove.WAIT_FOR_ENDPOINT),
-    ("restored", progress(**ACCEPTED, verified_at=NOW), seen(AGAIN, backup=BACKUP), RestoreMove.DONE),
-    ("given up with a preview", progress(why_not="x"), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-    ("given up without protection", progress(**CHECKED, why_not="x"), seen(OPEN), RestoreMove.PROTECT_AGAIN),
-    ("given up in the middle of a failed restore", progress(**ACCEPTED, why_not="x"),
-     seen(branch(protected=False, current_state="resetting"), operations="failed"), RestoreMove.PROTECT_AGAIN),
-    ("given up, and tidy", progress(why_not="x"), seen(), RestoreMove.END),
-    ("given up, and gone", progress(why_not="x"), RestoreSnapshot(branch=None), RestoreMove.END),
+    ("requested and reset, no backup yet", progress(**REQUESTED), make_snapshot(RESET),
+     RestoreMove.WAIT_FOR_OPERATIONS),
+    ("requested, with a backup and no reset yet", progress(**REQUESTED), make_snapshot(OPEN, backup=BACKUP),
+     RestoreMove.WAIT_FOR_OPERATIONS),
+    ("accepted and running", progress(**ACCEPTED),
+     make_snapshot(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
+     RestoreMove.WAIT_FOR_OPERATIONS),
+    ("protection precedes the endpoint check", progress(**ACCEPTED), make_snapshot(RESET, backup=BACKUP),
+     RestoreMove.PROTECT_AGAIN),
+    ("the endpoint must answer", progress(**ACCEPTED), make_snapshot(PROTECTED_AGAIN, backup=BACKUP),
+     RestoreMove.WAIT_FOR_ENDPOINT),
+    ("restored", progress(**ACCEPTED, verified_at=NOW), make_snapshot(PROTECTED_AGAIN, backup=BACKUP),
+     RestoreMove.DONE),
+    ("failed with a preview", progress(why_not="x"), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ("failed without protection", progress(**CHECKED, why_not="x"), make_snapshot(OPEN), RestoreMove.PROTECT_AGAIN),
+    ("failed during a failed restore", progress(**ACCEPTED, why_not="x"),
+     make_snapshot(branch(protected=False, current_state="resetting"), operations="failed"), RestoreMove.PROTECT_AGAIN),
+    ("failed, and nothing is left to remove", progress(why_not="x"), make_snapshot(), RestoreMove.END),
+    ("failed, and the branch was deleted", progress(why_not="x"), RestoreSnapshot(branch=None), RestoreMove.END),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
-def test_the_next_move_follows_from_neon_s_description(
-    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+@pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
+def test_the_next_restore_move_follows_from_neons_description(
+    situation: str, change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known) is move
+    assert next_restore_move(snapshot, change_progress) is move
 
 
-def test_a_branch_that_was_never_protected_is_left_so() -> None:
+def test_a_branch_that_was_never_protected_stays_unprotected() -> None:
     open_before = progress(
         **ACCEPTED, before=OriginalBranch(name="main", protected=False, hosts=HOSTS), verified_at=NOW
     )
-    assert next_restore_move(seen(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
+    assert next_restore_move(make_snapshot(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
 
 
-@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("situation", "change_progress", "snapshot", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
-    then: str, known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+    situation: str, change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    reset = now.model_copy(update={"branch": RESET})
-    backed_up = now.model_copy(update={"backup": BACKUP})
-    assert next_restore_move(reset, known) is not RestoreMove.RESTORE
-    assert next_restore_move(backed_up, known) is not RestoreMove.RESTORE
+    reset = snapshot.model_copy(update={"branch": RESET})
+    snapshot_with_backup = snapshot.model_copy(update={"backup": BACKUP})
+    assert next_restore_move(reset, change_progress) is not RestoreMove.RESTORE
+    assert next_restore_move(snapshot_with_backup, change_progress) is not RestoreMove.RESTORE
 
 
 FAILING = Check.failed("schema", "a column is missing")
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "said"),
+    ("change_progress", "snapshot", "text"),
     [
         (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
-        (progress(), seen(AGAIN), "and not by this rollback"),
-        (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
-        (progress(schema_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
-        (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "services can't connect"),
+        (progress(), make_snapshot(PROTECTED_AGAIN), "and not by this rollback"),
+        (
+            progress(**REQUESTED),
+            make_snapshot(branch(current_state="resetting"), operations="failed"),
+            "main is resetting",
+        ),
+        (progress(schema_checks=(FAILING,)), make_snapshot(preview=PREVIEW), "schema: a column is missing"),
+        (
+            progress(**ACCEPTED),
+            make_snapshot(PROTECTED_AGAIN, hosts=("ep-2.test",), backup=BACKUP),
+            "services can't connect",
+        ),
     ],
 )
-def test_a_restore_that_can_t_succeed_any_more_says_why(
-    known: RestoreProgress, now: RestoreSnapshot, said: str
+def test_a_restore_that_can_not_succeed_gives_the_reason(
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, text: str
 ) -> None:
-    assert said in (find_restore_objection(now, known) or "")
+    assert text in (find_restore_objection(snapshot, change_progress) or "")
 
 
-def test_our_own_reset_and_a_failed_operation_on_the_way_are_no_objection() -> None:
-    assert find_restore_objection(seen(RESET), progress(**ASKED)) is None
-    assert find_restore_objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+def test_our_own_reset_and_a_failed_intermediate_operation_are_no_objection() -> None:
+    assert find_restore_objection(make_snapshot(RESET), progress(**REQUESTED)) is None
+    assert (
+        find_restore_objection(make_snapshot(PROTECTED_AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED))
+        is None
+    )
 
 
-def test_a_progress_reads_back_from_json_as_it_was() -> None:
+def test_a_progress_round_trips_through_json() -> None:
     stored = progress(**ACCEPTED, verified_at=NOW, schema_checks=(FAILING,)).record_move(RestoreMove.RESTORE)
     assert RestoreProgress.model_validate_json(stored.model_dump_json()) == stored

@@ -1,4 +1,4 @@
-"""Restores that Neon refuses, defers or fails, foreign changes meanwhile, and the lease (rules 3 and 9)."""
+"""Restores that Neon refuses, defers or fails, foreign changes during a restore, and the lease (rules 3 and 9)."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from rollback.intents.announce import has_new_intent
 from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater
 
 
-def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
+def test_a_restore_point_with_a_failed_schema_check_is_refused_and_the_preview_is_deleted() -> None:
     no_good = Check.failed("schema", "column orders.total is missing")
     restore = RestoreScenario()
     restore.check_tables(lambda schema, migrations: (no_good,))
@@ -34,7 +34,7 @@ def test_a_restore_that_neon_refuses_leaves_the_branch_protected_again() -> None
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
-def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_that_sql_can_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     restore = RestoreScenario()
     monkeypatch.setattr(restore.sql, "live_schema", raise_error(QueryFailed("permission denied")))
     assert_refused(restore, "permission denied")
@@ -44,17 +44,17 @@ def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_a_change_that_neon_defers_is_sent_again_after_the_time_that_neon_named(call: str) -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next(call, RetryLater("429", 47))
-    turned_away, waited = False, 0
+    was_deferred, waited_seconds = False, 0
     while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = restore.neon.calls.count(call)
         restore.run_round()
-        if restore.neon.calls.count(call) > calls and not turned_away:
-            turned_away, waited = True, restore.document.wait_seconds
-    assert waited == 47
+        if restore.neon.calls.count(call) > calls and not was_deferred:
+            was_deferred, waited_seconds = True, restore.document.wait_seconds
+    assert waited_seconds == 47
     assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
-def test_a_branch_that_another_hand_restored_meanwhile_is_left_alone() -> None:
+def test_a_branch_that_an_operator_restored_during_the_rollback_is_not_changed() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.fence.head is None:
         restore.run_round()
@@ -68,7 +68,7 @@ def test_a_branch_that_another_hand_restored_meanwhile_is_left_alone() -> None:
     assert restore.neon.calls.count("restore") == 1
 
 
-def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_backup() -> None:
+def test_a_restore_that_neon_can_not_finish_fails_protected_fenced_and_with_its_backup() -> None:
     restore = RestoreScenario()
     restore.neon.fail_next("create_timeline")
     restore.run_until_ended()
@@ -80,7 +80,7 @@ def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_ba
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
 
-def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
+def test_a_restore_fails_in_time_if_the_restored_branch_never_answers() -> None:
     restore = RestoreScenario()
     while restore.progress_if_started is None or restore.progress_if_started.backup_id is None:
         restore.run_round()
@@ -90,15 +90,15 @@ def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
     assert "did not end in 20 minutes; its last move was wait for endpoint" in (restore.progress.why_not or "")
 
 
-def unprotected() -> RestoreScenario:
+def run_until_unprotected() -> RestoreScenario:
     restore = RestoreScenario()
     while restore.branch.protected:
         restore.run_round()
     return restore
 
 
-def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_protected() -> None:
-    restore = unprotected()
+def test_the_obligation_to_protect_a_branch_is_open_until_neon_shows_the_branch_protected() -> None:
+    restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert obligation.kind is ObligationKind.BRANCH_PROTECTION
     assert obligation.before == {"branch_id": restore.branch_id, "protected": True}
@@ -106,8 +106,8 @@ def test_the_obligation_to_protect_a_branch_lasts_until_the_branch_is_seen_prote
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.open_obligations()}
 
 
-def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between() -> None:
-    restore = unprotected()
+def test_conclude_protects_the_branch_again_if_the_rollback_ends_after_the_removal_of_protection() -> None:
+    restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
     assert not ensure_branch_protected(obligation, restore.neon)
     assert restore.branch.protected
@@ -116,7 +116,7 @@ def test_conclude_can_protect_the_branch_again_if_the_rollback_ends_in_between()
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])
 def test_a_restore_without_its_lease_changes_nothing_more_and_stays_fenced(service: str) -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     lease = restore.ledger.lease(service)
     assert lease is not None
     calls = list(restore.neon.calls)
@@ -129,7 +129,7 @@ def test_a_restore_without_its_lease_changes_nothing_more_and_stays_fenced(servi
 
 
 def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does() -> None:
-    restore = unprotected()
+    restore = run_until_unprotected()
     while restore.progress.intent is None:
         restore.run_round()
     lease, now = restore.ledger.lease(SERVICE), restore.clock.now()
@@ -143,12 +143,12 @@ def test_a_restore_does_not_act_under_a_lease_that_ends_before_the_function_does
 
 def test_each_change_is_announced_before_it_is_sent() -> None:
     restore = RestoreScenario()
-    before, announcements = restore.document, 0
+    predecessor, announcements = restore.document, 0
     while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = len(restore.neon.calls)
         restore.run_round()
-        if has_new_intent(before, restore.document):
+        if has_new_intent(predecessor, restore.document):
             announcements += 1
             assert len(restore.neon.calls) == calls
-        before = restore.document
+        predecessor = restore.document
     assert announcements == 2 + len(restore.neon.calls)  # the fence, each call of Neon, and the sequences

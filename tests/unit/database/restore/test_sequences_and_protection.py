@@ -32,8 +32,8 @@ SEQUENCES = (SequenceValue(database="app", schema_name="public", name="users_id_
 
 
 def branch(name: str = "main", **changes: Any) -> Branch:
-    given = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
-    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+    fields = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **fields, **changes})
 
 
 def restore(**changes: Any) -> RestoreProgress:
@@ -48,48 +48,50 @@ def reset(**changes: Any) -> ResetProgress:
     return ResetProgress(started_at=NOW, before=BEFORE, fence=FENCE, source_branch_id="br-staging").evolve(**changes)
 
 
-def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+def make_snapshot(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
     return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
 
 
 BACKUP, PREVIEW = branch("backup"), branch("preview")
 RESET = branch(last_reset_at=NOW)
-ASKED = {"data_change_announced_at": NOW}
-ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+REQUESTED = {"data_change_announced_at": NOW}
+ACCEPTED = {**REQUESTED, "backup_id": "br-backup", "accepted_at": NOW}
 PROTECTED = BEFORE.model_copy(update={"protected": True})
 IP_ALLOW = {"is_ip_allow_protected_only": True}
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "move"),
+    ("change_progress", "snapshot", "move"),
     [
-        (restore(), seen(), RestoreMove.READ_SEQUENCES),
-        (restore(), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
-        (restore(sequences=()), seen(), RestoreMove.RESTORE),
-        (restore(sequences=SEQUENCES), seen(branch(protected=True)), RestoreMove.UNPROTECT),
-        (restore(**ASKED), seen(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), seen(), RestoreMove.READ_SEQUENCES),
-        (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), seen(), RestoreMove.RESTORE),
-        (restore(**ASKED, is_sequence_reread_needed=True), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
-        (restore(), seen(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
-        (restore(preview_lsn=None), seen(), RestoreMove.CREATE_PREVIEW),
-        (reset(), seen(), RestoreMove.READ_SEQUENCES),
+        (restore(), make_snapshot(), RestoreMove.READ_SEQUENCES),
+        (restore(), make_snapshot(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+        (restore(sequences=()), make_snapshot(), RestoreMove.RESTORE),
+        (restore(sequences=SEQUENCES), make_snapshot(branch(protected=True)), RestoreMove.UNPROTECT),
+        (restore(**REQUESTED), make_snapshot(), RestoreMove.RESTORE),
+        (restore(**REQUESTED, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.READ_SEQUENCES),
+        (restore(sequences=SEQUENCES, is_sequence_reread_needed=True), make_snapshot(), RestoreMove.RESTORE),
+        (restore(**REQUESTED, is_sequence_reread_needed=True), make_snapshot(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(), make_snapshot(backup=BACKUP), RestoreMove.WAIT_FOR_OPERATIONS),
+        (restore(preview_lsn=None), make_snapshot(), RestoreMove.CREATE_PREVIEW),
+        (reset(), make_snapshot(), RestoreMove.READ_SEQUENCES),
     ],
 )
 def test_sequences_are_read_once_before_the_request_and_again_only_after_a_new_fence(
-    known: OverwriteProgress, now: RestoreSnapshot, move: RestoreMove
+    change_progress: OverwriteProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known, carries_sequences=True) is move
+    assert next_restore_move(snapshot, change_progress, carries_sequences=True) is move
 
 
-def test_a_setting_that_carries_no_sequences_reads_none() -> None:
-    assert next_restore_move(seen(), restore()) is RestoreMove.RESTORE
-    assert next_restore_move(seen(), restore(**ASKED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+def test_a_restore_without_continued_sequences_reads_no_sequences() -> None:
+    assert next_restore_move(make_snapshot(), restore()) is RestoreMove.RESTORE
+    assert (
+        next_restore_move(make_snapshot(), restore(**REQUESTED, is_sequence_reread_needed=True)) is RestoreMove.RESTORE
+    )
 
 
 def test_a_reset_to_another_branch_makes_no_preview() -> None:
-    assert next_restore_move(seen(), reset()) is RestoreMove.RESTORE
-    assert next_restore_move(seen(branch(protected=True)), reset()) is RestoreMove.UNPROTECT
+    assert next_restore_move(make_snapshot(), reset()) is RestoreMove.RESTORE
+    assert next_restore_move(make_snapshot(branch(protected=True)), reset()) is RestoreMove.UNPROTECT
 
 
 @pytest.mark.parametrize(
@@ -103,62 +105,62 @@ def test_a_reset_to_another_branch_makes_no_preview() -> None:
         ({"verified_at": NOW, "sequences": SEQUENCES, "sequences_carried": ()}, RestoreMove.DONE),
     ],
 )
-def test_sequences_are_carried_once_after_sql_answered(changes: dict[str, Any], move: RestoreMove) -> None:
-    assert next_restore_move(seen(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
+def test_sequences_are_continued_once_after_postgres_answers(changes: dict[str, Any], move: RestoreMove) -> None:
+    assert next_restore_move(make_snapshot(RESET, backup=BACKUP), restore(**ACCEPTED, **changes)) is move
 
 
 @pytest.mark.parametrize(
-    ("changes", "now", "move"),
+    ("changes", "snapshot", "move"),
     [
-        ({"before": PROTECTED}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-        ({"before": PROTECTED, **IP_ALLOW}, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
-        ({"before": PROTECTED, "is_protection_deferred": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
-        ({**IP_ALLOW, "is_backup_protection_settled": True}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET, backup=branch("backup", protected=True)), RestoreMove.DONE),
-        (IP_ALLOW, seen(RESET), RestoreMove.DONE),
-        ({}, seen(RESET, backup=BACKUP), RestoreMove.DONE),
+        ({"before": PROTECTED}, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, **IP_ALLOW}, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+        ({"before": PROTECTED, "is_protection_deferred": True}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        ({**IP_ALLOW, "is_backup_protection_settled": True}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET, backup=branch("backup", protected=True)), RestoreMove.DONE),
+        (IP_ALLOW, make_snapshot(RESET), RestoreMove.DONE),
+        ({}, make_snapshot(RESET, backup=BACKUP), RestoreMove.DONE),
     ],
 )
-def test_the_backup_is_protected_after_the_branch_and_only_where_ip_allow_needs_it(
-    changes: dict[str, Any], now: RestoreSnapshot, move: RestoreMove
+def test_the_backup_is_protected_after_the_branch_and_only_with_ip_allow(
+    changes: dict[str, Any], snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
+    assert next_restore_move(snapshot, restore(**ACCEPTED, verified_at=NOW, **changes)) is move
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "move"),
+    ("change_progress", "snapshot", "move"),
     [
-        (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
-        (restore(**IP_ALLOW, why_not="x"), seen(backup=BACKUP), RestoreMove.END),
-        (restore(**ACCEPTED, why_not="x"), seen(RESET, backup=BACKUP), RestoreMove.END),
-        (restore(before=PROTECTED, is_protection_deferred=True, why_not="x"), seen(), RestoreMove.END),
+        (restore(**ACCEPTED, **IP_ALLOW, why_not="x"), make_snapshot(RESET, backup=BACKUP), RestoreMove.PROTECT_BACKUP),
+        (restore(**IP_ALLOW, why_not="x"), make_snapshot(backup=BACKUP), RestoreMove.END),
+        (restore(**ACCEPTED, why_not="x"), make_snapshot(RESET, backup=BACKUP), RestoreMove.END),
+        (restore(before=PROTECTED, is_protection_deferred=True, why_not="x"), make_snapshot(), RestoreMove.END),
         (restore(before=PROTECTED), RestoreSnapshot(branch=None), RestoreMove.END),
         (restore(), RestoreSnapshot(branch=None, preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
     ],
 )
-def test_a_restore_that_is_given_up_deletes_its_preview_and_protects_before_it_ends(
-    known: RestoreProgress, now: RestoreSnapshot, move: RestoreMove
+def test_a_failed_restore_deletes_its_preview_and_protects_the_branch_before_the_end(
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_restore_move(now, known) is move
+    assert next_restore_move(snapshot, change_progress) is move
 
 
 @pytest.mark.parametrize(
-    ("now", "is_stuck", "is_busy"),
+    ("snapshot", "is_stuck", "is_busy"),
     [
-        (seen(), False, False),
-        (seen(operations="failed"), False, False),
-        (seen(operations="running"), False, True),
-        (seen(branch(current_state="init")), False, True),
-        (seen(preview=branch("preview", current_state="init")), False, True),
-        (seen(branch(current_state="init"), operations="failed"), True, False),
-        (seen(branch(current_state="init"), operations="running"), False, True),
+        (make_snapshot(), False, False),
+        (make_snapshot(operations="failed"), False, False),
+        (make_snapshot(operations="running"), False, True),
+        (make_snapshot(branch(current_state="init")), False, True),
+        (make_snapshot(preview=branch("preview", current_state="init")), False, True),
+        (make_snapshot(branch(current_state="init"), operations="failed"), True, False),
+        (make_snapshot(branch(current_state="init"), operations="running"), False, True),
     ],
 )
-def test_neon_is_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
-    now: RestoreSnapshot, is_stuck: bool, is_busy: bool
+def test_neon_counts_as_stuck_if_an_operation_failed_and_a_branch_is_not_ready(
+    snapshot: RestoreSnapshot, is_stuck: bool, is_busy: bool
 ) -> None:
-    assert (now.is_stuck, now.is_busy) == (is_stuck, is_busy)
+    assert (snapshot.is_stuck, snapshot.is_busy) == (is_stuck, is_busy)
 
 
 CHILD = branch("backup", parent_id="br-main")
@@ -170,7 +172,7 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "reason"),
+    ("change_progress", "snapshot", "reason"),
     [
         (
             restore(),
@@ -179,51 +181,51 @@ TIMELINE_REASON = "branch main is on another timeline than the restore point: an
         ),
         (
             restore(),
-            seen(RESET),
+            make_snapshot(RESET),
             f"branch main was restored at {NOW}, and not by this rollback: check its data in Neon's console",
         ),
-        (restore(), seen(backup=CHILD), CHILD_REASON),
-        (restore(**ASKED), seen(backup=CHILD), CHILD_REASON),
-        (restore(point=OTHER_TIMELINE), seen(), TIMELINE_REASON),
+        (restore(), make_snapshot(backup=CHILD), CHILD_REASON),
+        (restore(**REQUESTED), make_snapshot(backup=CHILD), CHILD_REASON),
+        (restore(point=OTHER_TIMELINE), make_snapshot(), TIMELINE_REASON),
         (
-            restore(**ASKED),
-            seen(**UNREADY, operations="failed"),
+            restore(**REQUESTED),
+            make_snapshot(**UNREADY, operations="failed"),
             "an operation of Neon failed and is not retried: main is init, preview is resetting; ask Neon's support",
         ),
         (
             restore(schema_checks=FAILED),
-            seen(),
+            make_snapshot(),
             "the restore point can't be used: schema: a column is missing; rows: none",
         ),
         (
             restore(**ACCEPTED),
-            seen(RESET, hosts=("ep-2.test",), backup=BACKUP),
+            make_snapshot(RESET, hosts=("ep-2.test",), backup=BACKUP),
             "the hosts of main were ('ep-1.test',) and are ('ep-2.test',): services can't connect",
         ),
     ],
 )
 def test_each_objection_names_the_branch_and_the_action(
-    known: RestoreProgress, now: RestoreSnapshot, reason: str
+    change_progress: RestoreProgress, snapshot: RestoreSnapshot, reason: str
 ) -> None:
-    assert find_restore_objection(now, known) == reason
+    assert find_restore_objection(snapshot, change_progress) == reason
 
 
 @pytest.mark.parametrize(
-    ("known", "now"),
+    ("change_progress", "snapshot"),
     [
-        (restore(), seen()),
-        (restore(), seen(backup=BACKUP)),
-        (restore(**ASKED), seen(RESET)),
-        (restore(backup_id="br-backup"), seen(RESET)),
-        (restore(**ACCEPTED), seen(RESET, backup=CHILD)),
-        (restore(**ASKED, point=OTHER_TIMELINE), seen()),
-        (restore(backup_id="br-backup", point=OTHER_TIMELINE), seen()),
-        (restore(), seen(hosts=("ep-2.test",))),
-        (restore(), seen(operations="failed")),
-        (reset(), seen()),
+        (restore(), make_snapshot()),
+        (restore(), make_snapshot(backup=BACKUP)),
+        (restore(**REQUESTED), make_snapshot(RESET)),
+        (restore(backup_id="br-backup"), make_snapshot(RESET)),
+        (restore(**ACCEPTED), make_snapshot(RESET, backup=CHILD)),
+        (restore(**REQUESTED, point=OTHER_TIMELINE), make_snapshot()),
+        (restore(backup_id="br-backup", point=OTHER_TIMELINE), make_snapshot()),
+        (restore(), make_snapshot(hosts=("ep-2.test",))),
+        (restore(), make_snapshot(operations="failed")),
+        (reset(), make_snapshot()),
     ],
 )
-def test_a_trace_of_our_own_restore_and_new_hosts_before_it_are_no_objection(
-    known: OverwriteProgress, now: RestoreSnapshot
+def test_a_trace_of_our_own_restore_and_earlier_new_hosts_are_no_objection(
+    change_progress: OverwriteProgress, snapshot: RestoreSnapshot
 ) -> None:
-    assert find_restore_objection(now, known) is None
+    assert find_restore_objection(snapshot, change_progress) is None
