@@ -23,9 +23,9 @@ from support.builders import NOW, SERVICE, definition, release, rollback
 from support.ledger_tables import new_table
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.adapters.ledger.documents import _document, build_index_writes
+from rollback.adapters.ledger.documents import _document, build_index_parts
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.adapters.ledger.releases import _lookup_writes, release_item
+from rollback.adapters.ledger.releases import _lookup_parts, release_item
 from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan
@@ -67,13 +67,13 @@ def fill(ledger: DynamoLedger, age: int) -> None:
             execution=f"old-{number}",
         )
         index_items = [
-            write["Put"]["Item"]
-            for write in (*_lookup_writes(table, old_release), *build_index_writes(table, document))
-            if "Put" in write
+            part["Put"]["Item"]
+            for part in (*_lookup_parts(table, old_release), *build_index_parts(table, document))
+            if "Put" in part
         ]
         items += [release_item(old_release), _document(document), *index_items]
     for start in range(0, len(items), _BATCH):
-        batch = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
+        batch: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
         table.client.batch_write_item(RequestItems={table.name: batch})
 
 
