@@ -156,14 +156,14 @@ class Live:
 
         def probe() -> dict[str, Any] | None:
             listed = self.executions(machine)
-            return listed[0] if len(listed) >= count and self.is_over(machine) else None
+            return listed[0] if len(listed) >= count and _have_all_ended(listed) else None
 
         return wait_for(probe, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
         """Whether a machine has executions and none of them is running."""
         listed = self.executions(machine)
-        return bool(listed) and all(execution["status"] != "RUNNING" for execution in listed)
+        return bool(listed) and _have_all_ended(listed)
 
     def wait_until_baked(self, count: int) -> dict[str, Any]:
         """Serve requests until `count` promotions have ended, and return the newest execution."""
@@ -171,7 +171,7 @@ class Live:
         def probe() -> dict[str, Any] | None:
             self.serve()
             listed = self.executions("promotion")
-            return listed[0] if len(listed) >= count and self.is_over("promotion") else None
+            return listed[0] if len(listed) >= count and _have_all_ended(listed) else None
 
         return wait_for(probe, f"promotion {count} ends")
 
@@ -259,6 +259,11 @@ class Live:
         described = self._ecs.describe_services(cluster=CLUSTER, services=[ECS_SERVICE])
         service: dict[str, Any] = described["services"][0]
         return service
+
+
+def _have_all_ended(executions: list[dict[str, Any]]) -> bool:
+    """Whether no execution of one list is running. A second list could show an end that the first does not."""
+    return all(execution["status"] != "RUNNING" for execution in executions)
 
 
 def _without(statement: dict[str, Any], action: str) -> dict[str, Any] | None:
