@@ -98,6 +98,12 @@ def test_the_description_of_a_full_rollback_names_the_unanswered_change_and_each
     )
 
 
+def test_the_description_names_an_obligation_in_words() -> None:
+    configuration = Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before={"maximumPercent": 200})
+    description = describe_takeover_state(holder(obligations=(configuration,)))
+    assert "not put back yet: deployment configuration, was {'maximumPercent': 200}" in description
+
+
 def test_the_description_does_not_mention_a_change_of_the_database_whose_outcome_is_known() -> None:
     description = describe_takeover_state(holder(request=FULL, database=restore(backup_id="br-9")))
     assert "has sent a change" not in description

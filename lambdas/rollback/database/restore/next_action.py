@@ -161,7 +161,8 @@ def is_accepted(progress: OverwriteProgress, branch: Branch | None, backup: Bran
     `last_reset_at`.
 
     An operator may have made a branch of that name. Such a branch has the restored branch as its parent. The backup of
-    a root is a root (https://neon.com/docs/introduction/branch-restore), which no operator can make.
+    a root is a root (https://neon.com/docs/introduction/branch-restore). The only root that an operator can add is a
+    schema-only branch (https://neon.com/docs/guides/branching-schema-only); docs/assumptions.md has that case.
 
     Args:
         progress: the progress of the restore.

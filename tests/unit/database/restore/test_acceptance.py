@@ -127,6 +127,8 @@ TABLE = (
     ("no backup", requested_restore(ROOT), branch("main", **RESET), None, True, False),
     ("no restore was requested", requested_restore(ROOT, data_change_announced_at=None), ROOT, BACKUP_OF_ROOT,
      True, False),
+    ("a root with the backup's name is no backup of a child", requested_restore(CHILD), CHILD, BACKUP_OF_ROOT, False,
+     False),
     ("a child's backup alone may be an operator's", requested_restore(CHILD), CHILD, BACKUP_OF_CHILD, False, False),
     ("a child's backup and Neon's answer", requested_restore(CHILD, restore_answered_at=NOW), CHILD, BACKUP_OF_CHILD,
      False, True),
