@@ -85,7 +85,7 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
             failure = ExecutionFailure.read(detail.get("error"), detail.get("cause"))
             reason = f"its execution ended as {detail['status']}: {failure.text}"
             conclusions = conclude_execution(
-                detail["executionArn"], reason, _ports(), error=failure.error, by_hand=is_stopped_by_operator
+                detail["executionArn"], reason, _ports(), error=failure.error, by_operator=is_stopped_by_operator
             )
             return {"done": conclusions}
         case other:

@@ -15,7 +15,7 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
-from rollback.promotion.promote import promote_by_hand
+from rollback.promotion.promote import promote_by_operator
 from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.profile import ENVIRONMENT
 from rollback_cli.demo.timeline.pager import Pager
@@ -65,7 +65,7 @@ class DeployedEnvironment(Pipeline):
         return wait_for(lambda: self.find_release(version))
 
     def promote(self, version: str) -> Release:
-        return promote_by_hand(self.service.name, version, "a test", self.ports)
+        return promote_by_operator(self.service.name, version, "a test", self.ports)
 
     def find_release(self, version: str) -> Release | None:
         return next((r for r in self.releases() if r.version == version), None)

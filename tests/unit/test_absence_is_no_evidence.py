@@ -337,14 +337,14 @@ class TestAlarmOfAnotherTargetGroup:
         sweep_for(simulation, 30)
         assert "update" in simulation.changes()
 
-    def roll_back_by_hand(self, *in_alarm: str) -> Any:
+    def roll_back_by_operator(self, *in_alarm: str) -> Any:
         """Start a rollback as an operator while these alarms stay in ALARM."""
         simulation = self.outage(*in_alarm)
         simulation.healthy_versions.clear()
         return simulation, simulation.run({})
 
     def test_an_alarm_of_another_target_group_fails_no_verification_permanently(self) -> None:
-        simulation, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
+        simulation, rollback = self.roll_back_by_operator(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
         check = next(alarm_check for alarm_check in rollback.verification.checks if alarm_check.name == "alarms-are-ok")
         assert check.verdict is Verdict.SKIPPED
@@ -356,7 +356,7 @@ class TestAlarmOfAnotherTargetGroup:
         "in_alarm", [(NO_HEALTHY, OUTAGE, DEGRADED), (NEAR_TOTAL, OUTAGE), (NO_HEALTHY, NEAR_TOTAL, OUTAGE), (OUTAGE,)]
     )
     def test_an_alarm_that_elb_does_not_contradict_fails_the_verification(self, in_alarm: Any) -> None:
-        _, rollback = self.roll_back_by_hand(*in_alarm)
+        _, rollback = self.roll_back_by_operator(*in_alarm)
         assert rollback.outcome is Outcome.FAILED
 
     def test_the_next_evaluation_acts_when_the_real_targets_fail_later(self) -> None:

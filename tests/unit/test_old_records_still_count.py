@@ -37,7 +37,7 @@ def abort_at_the_fence(simulation: DatabaseSimulation) -> Rollback:
     while simulation.services.desired_count:
         rollback = simulation.run_due_step(rollback)
     abort(rollback.id, ANN, simulation.ports)
-    conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
+    conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_operator=True)
     rollback = simulation.read(rollback)
     assert rollback.concluded_at is not None
     assert not rollback.has_changed_data
@@ -158,7 +158,7 @@ def test_a_stopped_rollback_does_not_block_the_next_trigger_of_its_service() -> 
     rollback = simulation.admit(alarm_event(), "first")
     while not rollback.has_acted:
         rollback = simulation.run_due_step(rollback)
-    conclude_execution("first", "its execution ended as ABORTED: by ann", simulation.ports, by_hand=True)
+    conclude_execution("first", "its execution ended as ABORTED: by ann", simulation.ports, by_operator=True)
     simulation.pass_time(minutes=1)
     second_rollback = simulation.run(simulation.fire_alarm(OUTAGE), "second")
     assert second_rollback.outcome is not Outcome.SUPPRESSED, second_rollback.reason

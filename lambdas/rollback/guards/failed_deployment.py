@@ -44,7 +44,7 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
 
 
 def find_revision_to_replace(
-    view: ServiceView, *, failed_id: str | None, by_hand: bool, since: datetime
+    view: ServiceView, *, failed_id: str | None, by_operator: bool, since: datetime
 ) -> DeployedRevision:
     """The revision that the service is to be moved away from: the failed deployment's, or PRIMARY's.
 
@@ -56,14 +56,14 @@ def find_revision_to_replace(
         view: the service as ECS describes it now.
         failed_id: `ecs-svc/…` of the failed deployment (an event's `deploymentId` is `deployments[].id`); None: no
             event names a deployment.
-        by_hand: whether an operator requested the rollback.
+        by_operator: whether an operator requested the rollback.
         since: an earlier service deployment is too old to be meant.
     """
     primary, newest = view.primary, view.newest
     if failed_id is not None and failed_id != primary.id:
         return _find_failed_revision(view, failed_id)
     if failed_id is None and newest is not None:
-        has_rolled_back = not by_hand and newest.status in ENDED_ELSEWHERE and newest.created_at > since
+        has_rolled_back = not by_operator and newest.status in ENDED_ELSEWHERE and newest.created_at > since
         is_ambiguous = newest.status in IN_FLIGHT and _is_primary_ambiguous(view)
         if newest.status in ROLLING_BACK or has_rolled_back or is_ambiguous:
             return newest.target

@@ -177,7 +177,7 @@ def revision_to_replace(inputs: PlanInputs, ports: DecisionPorts) -> DeployedRev
     return find_revision_to_replace(
         inputs.view,
         failed_id=rollback.event.deployment_id if is_failed_deployment and rollback.event is not None else None,
-        by_hand=rollback.trigger is Trigger.MANUAL,
+        by_operator=rollback.trigger is Trigger.MANUAL,
         since=ports.clock.now() - timedelta(minutes=ports.settings.policy.correlation_window_minutes),
     )
 

@@ -176,7 +176,7 @@ def _schema_of_running(release: Release, ports: SchemaRecordPorts) -> dict[str, 
         return {}
 
 
-def promote_by_hand(service_name: str, version: str | None, operator_name: str, ports: PreparationPorts) -> Release:
+def promote_by_operator(service_name: str, version: str | None, operator_name: str, ports: PreparationPorts) -> Release:
     """Promote the named or the running release at an operator's request (`rollback promote`).
 
     Args:

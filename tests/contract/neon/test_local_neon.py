@@ -21,13 +21,6 @@ from rollback.resources.database.neon import Branch
 
 
 @pytest.fixture
-def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    project = LocalProject(local_neon, Limits())
-    yield project
-    project.close()
-
-
-@pytest.fixture
 def publisher(local_neon: LocalNeon) -> Iterator[LocalProject]:
     """Its setting `enable_logical_replication` is on."""
     project = LocalProject(local_neon, Limits(), logical_replication=True)

@@ -1,7 +1,6 @@
 """Neon's client alone: the key, retries and pages, and the behaviour that only a real server shows."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -24,13 +23,6 @@ from rollback.resources.database.errors import (
     Unreachable,
 )
 from rollback.resources.database.neon import Branch
-
-
-@pytest.fixture
-def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    project = LocalProject(local_neon, Limits())
-    yield project
-    project.close()
 
 
 def main(project: LocalProject) -> Branch:

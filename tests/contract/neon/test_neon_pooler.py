@@ -4,7 +4,7 @@ https://github.com/neondatabase/neon/blob/main/compute/etc/pgbouncer.ini and htt
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -14,23 +14,8 @@ from contract.neon_projects import LocalProject
 
 from local_cloud.neon.compute import Compute
 from local_cloud.neon.pooler import SERVER_IDLE_SECONDS
-from local_cloud.neon.project import Limits
-from local_cloud.neon.server import ROLE, LocalNeon
+from local_cloud.neon.server import ROLE
 from rollback.resources.database.connection_secret import SecretKeys, is_pooled
-
-
-@pytest.fixture
-def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    project = LocalProject(local_neon, Limits())
-    yield project
-    project.close()
-
-
-@pytest.fixture
-def root(project: LocalProject) -> str:
-    branch = project.databases.branch_named("main")
-    assert branch is not None
-    return branch.id
 
 
 @pytest.fixture

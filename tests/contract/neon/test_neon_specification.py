@@ -16,7 +16,6 @@ import pytest
 from contract.neon_projects import LocalProject
 from openapi_schema_validator import OAS30Validator
 
-from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.ports.neon import NeonProject
 from rollback.resources.database.errors import BackupNameRequired
@@ -119,13 +118,6 @@ def unknown(schema: Any, value: Any) -> Iterator[str]:
 @pytest.fixture
 def specification() -> Specification:
     return Specification(json.loads(SPECIFICATION.read_text()))
-
-
-@pytest.fixture
-def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    project = LocalProject(local_neon, Limits())
-    yield project
-    project.close()
 
 
 def record_exchanges(project: LocalProject) -> list[Exchange]:

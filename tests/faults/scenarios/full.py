@@ -88,7 +88,7 @@ class FullIncident(Incident):
             cursor = run_step(cursor.rollback_id, cursor.next, self.ports)
             self.pass_time(seconds=cursor.wait_seconds)
         janitor.conclude_execution(
-            execution, "its execution ended as ABORTED: stopped by Ada", self.ports, by_hand=True
+            execution, "its execution ended as ABORTED: stopped by Ada", self.ports, by_operator=True
         )
         self.sweep_until_quiet()
         return self.ledger.read(rollback.service_name, rollback.id)

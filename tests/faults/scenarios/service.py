@@ -1,10 +1,11 @@
 """Scenario of a service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge run it."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+import pytest
 from fakes.aws.alarms import FakeAlarms
 from fakes.aws.autoscaling import FakeScaling
 from fakes.aws.ecs_services import FakeServices
@@ -12,7 +13,7 @@ from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.clock import FakeClock
 from fakes.ledger import FakeLedger
-from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
+from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled, crash_points
 from simulations.fake_ports import DEGRADED, OUTAGE, SETTINGS, make_ports
 from support.builders import NOW, SERVICE, definition, release
 
@@ -167,3 +168,14 @@ class Incident:
             while self.workflow.started:
                 name, execution_input = self.workflow.started.pop(0)
                 self.deliver(name, execution_input)
+
+
+def kills_of(scenarios: Iterable[Callable[[FaultInjector], tuple[Incident, object]]]) -> list[object]:
+    """List the moments before the first call and after each call of every scenario, as parameters of a test."""
+    parameters: list[object] = []
+    for scenario in scenarios:
+        incident, event = scenario(FaultInjector())
+        incident.deliver("execution-1", event)
+        for at, after in crash_points(incident.outside.calls):
+            parameters.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
+    return parameters

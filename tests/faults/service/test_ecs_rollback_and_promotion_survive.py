@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
-from faults.scenarios.service import EVENT, Incident
+from faults.scenarios.service import EVENT, Incident, kills_of
 from simulations.fake_ports import DEGRADED
 from simulations.service import deployment_event
 from support.builders import NOW, SERVICE, definition, release
@@ -44,17 +44,7 @@ def in_flight(outside: FaultInjector) -> tuple[Incident, object]:
 SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (failed_deployment, in_flight)
 
 
-def kills() -> list[object]:
-    parameters: list[object] = []
-    for scenario in SCENARIOS:
-        incident, event = scenario(FaultInjector())
-        incident.deliver("execution-1", event)
-        for at, after in crash_points(incident.outside.calls):
-            parameters.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
-    return parameters
-
-
-@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
+@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills_of(SCENARIOS))
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
 def test_a_rollback_killed_at_any_call_is_concluded_and_deploys_nothing_beside_ecs(
     scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool

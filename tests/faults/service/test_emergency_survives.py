@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.step_functions import execution_arn
-from faults.scenarios.crash import FaultInjector, ProcessKilled, crash_points
-from faults.scenarios.service import EVENT, Incident
+from faults.scenarios.crash import FaultInjector, ProcessKilled
+from faults.scenarios.service import EVENT, Incident, kills_of
 from simulations.fake_ports import DEGRADED, OUTAGE
 from support.builders import SERVICE, image, release
 
@@ -92,17 +92,6 @@ SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (
 )
 
 
-def kills() -> list[object]:
-    """List the moments before the first call and after each call of every scenario."""
-    parameters: list[object] = []
-    for scenario in SCENARIOS:
-        incident, event = scenario(FaultInjector())
-        incident.deliver("execution-1", event)
-        for at, after in crash_points(incident.outside.calls):
-            parameters.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
-    return parameters
-
-
 def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     for rollback in incident.documents():
         assert rollback.concluded_at is not None, f"{rollback.id} was never concluded"
@@ -142,7 +131,7 @@ def test_a_rollback_without_a_crash_succeeds(scenario: Callable[[FaultInjector],
     assert incident.running_fingerprint() == good(incident)
 
 
-@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
+@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills_of(SCENARIOS))
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
 def test_a_rollback_killed_at_any_call_is_concluded_by_the_rules(
     scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool

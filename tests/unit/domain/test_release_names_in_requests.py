@@ -17,7 +17,7 @@ from rollback.domain.releases.release_names import describe_release, find_releas
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
 from rollback.operations.quarantine import quarantine, unquarantine
-from rollback.promotion.promote import promote_by_hand
+from rollback.promotion.promote import promote_by_operator
 
 ANN = Operator(name="ann@desk", reason="it loses orders")
 
@@ -123,9 +123,12 @@ def test_a_promotion_by_an_operator_refuses_an_ambiguous_name() -> None:
     simulation = deploy_version_twice()
     bad = release_in_state(simulation, CANDIDATE)
     with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted"):
-        promote_by_hand(SERVICE, "v1", "ann", simulation.ports)
+        promote_by_operator(SERVICE, "v1", "ann", simulation.ports)
     assert release_in_state(simulation, CANDIDATE).fingerprint == bad.fingerprint
-    assert promote_by_hand(SERVICE, f"v1@{bad.fingerprint[:8]}", "ann", simulation.ports).fingerprint == bad.fingerprint
+    assert (
+        promote_by_operator(SERVICE, f"v1@{bad.fingerprint[:8]}", "ann", simulation.ports).fingerprint
+        == bad.fingerprint
+    )
 
 
 def test_the_list_of_versions_has_names_that_can_be_pasted(terminal: At) -> None:

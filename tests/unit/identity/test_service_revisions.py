@@ -253,7 +253,7 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
 
 
 @pytest.mark.parametrize(
-    ("service_view", "failed_id", "by_hand", "expected_arn"),
+    ("service_view", "failed_id", "by_operator", "expected_arn"),
     [
         # ECS has rolled back, but DescribeServiceDeployments says IN_PROGRESS still: PRIMARY is the good one
         (view(deployment(1), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
@@ -279,10 +279,10 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
     ],
 )
 def test_the_failed_revision_is_replaced_and_never_the_revision_that_ecs_rolled_back_to(
-    service_view: ServiceView, failed_id: str | None, by_hand: bool, expected_arn: str
+    service_view: ServiceView, failed_id: str | None, by_operator: bool, expected_arn: str
 ) -> None:
     assert (
-        find_revision_to_replace(service_view, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn
+        find_revision_to_replace(service_view, failed_id=failed_id, by_operator=by_operator, since=SINCE).definition_arn
         == expected_arn
     )
 

@@ -10,7 +10,7 @@ from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
 from rollback.identity.candidates import release_named
-from rollback.promotion.promote import promote_by_hand, record_running
+from rollback.promotion.promote import promote_by_operator, record_running
 from rollback.promotion.readiness import prepare_standing_plan
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
@@ -50,7 +50,7 @@ def test_an_operator_can_not_promote_a_release_without_a_digest(version: str | N
     prepare_standing_plan(SERVICE, simulation.ports)
     simulation.services.calls.clear()
     with pytest.raises(InvalidRequest, match="digest of api is not known"):
-        promote_by_hand(SERVICE, version, "ann", simulation.ports)
+        promote_by_operator(SERVICE, version, "ann", simulation.ports)
     assert simulation.ledger.release(SERVICE, unresolved_release.fingerprint) == unresolved_release
     assert simulation.services.calls == []
 

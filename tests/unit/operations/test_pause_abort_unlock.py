@@ -176,7 +176,7 @@ def test_the_rule_on_aborted_executions_alone_begins_the_conclusion() -> None:
     simulation = start_simulation()
     rollback = simulation.admit()
     abort(rollback.id, ANN, simulation.ports)
-    janitor.conclude_execution(rollback.execution, "its execution ended as ABORTED", simulation.ports, by_hand=True)
+    janitor.conclude_execution(rollback.execution, "its execution ended as ABORTED", simulation.ports, by_operator=True)
     concluded_rollback = simulation.read(rollback)
     assert concluded_rollback.concluded_at is not None
     assert concluded_rollback.reason == "aborted by ann@desk: the database is being moved"
@@ -193,7 +193,7 @@ def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_on
         delays.append(seconds)
         simulation.pass_time(seconds=seconds)
         if len(delays) == 3:  # the event has arrived
-            janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
+            janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_operator=True)
 
     concluded_rollback = wait_until_concluded(rollback.id, simulation.ports, sleep)
     assert delays[:3] == [1, 1, 1]
@@ -210,7 +210,7 @@ def test_two_processes_can_conclude_a_rollback_at_once() -> None:
 
     def conclude_and_publish(*arguments: Any) -> None:
         simulation.notifications.publish = publish  # type: ignore[method-assign]
-        janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_hand=True)
+        janitor.conclude_execution(rollback.execution, "ABORTED", simulation.ports, by_operator=True)
         publish(*arguments)
 
     simulation.notifications.publish = conclude_and_publish  # type: ignore[method-assign, assignment]

@@ -12,7 +12,7 @@ from rollback.promotion.promote import (
     PromotionCursor,
     adopt_running_releases,
     judge_bake,
-    promote_by_hand,
+    promote_by_operator,
     record_deployment,
 )
 
@@ -117,6 +117,6 @@ def test_an_operator_promotes_a_candidate_and_no_quarantined_release() -> None:
     simulation = start_simulation()
     simulation.ship("v3", QUARANTINED)
     with pytest.raises(InvalidRequest, match="quarantined"):
-        promote_by_hand(SERVICE, "v3", "ana", simulation.ports)
+        promote_by_operator(SERVICE, "v3", "ana", simulation.ports)
     assert simulation.state_of("v3") == QUARANTINED
-    assert promote_by_hand(SERVICE, "v2", "ana", simulation.ports).state == PROMOTED
+    assert promote_by_operator(SERVICE, "v2", "ana", simulation.ports).state == PROMOTED

@@ -27,7 +27,7 @@ def judge_migration(
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "sql", "remaining_columns"),
+    ("by_operator", "sql", "remaining_columns"),
     [
         ("public.users", "ALTER TABLE orders DROP COLUMN users", {"id": ID, "status": TEXT}),
         (
@@ -43,17 +43,17 @@ def judge_migration(
     ],
 )
 def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_removed(
-    by_hand: str, sql: str, remaining_columns: dict[str, Column]
+    by_operator: str, sql: str, remaining_columns: dict[str, Column]
 ) -> None:
     tables = {"public.orders": ORDERS, "public.customers": ORDERS}
     recorded_schema, live = dict(tables), {**tables, "public.orders": remaining_columns or ORDERS}
-    if by_hand == "public.orders.status":
+    if by_operator == "public.orders.status":
         live["public.orders"] = {"id": ID, "users": TEXT}
     else:
-        recorded_schema[by_hand] = ORDERS
+        recorded_schema[by_operator] = ORDERS
     verdict = judge_migration(recorded_schema, live, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
-    assert any(by_hand in difference for difference in verdict.unexplained), verdict
+    assert any(by_operator in difference for difference in verdict.unexplained), verdict
     assert not verdict.is_attributed
 
 

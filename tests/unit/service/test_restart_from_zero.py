@@ -225,7 +225,7 @@ def test_rule_3_an_execution_that_an_operator_stops_at_zero_leaves_the_service_f
     simulation, fenced = at_zero_scaled()
     reason = "its execution ended as ABORTED: no cause given"
     for _ in range(20):
-        conclude_execution(fenced.execution, reason, simulation.ports, by_hand=True)
+        conclude_execution(fenced.execution, reason, simulation.ports, by_operator=True)
         simulation.pass_time(minutes=1)
     rollback = simulation.read(fenced)
     assert (rollback.outcome, simulation.services.desired_count) == (Outcome.ABORTED, 0)

@@ -26,6 +26,10 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
 
 
+def fail_as_unreachable(*_: Any, **__: Any) -> Any:
+    raise Unreachable("no connection to Neon")
+
+
 def run_until_restore_sent(simulation: DatabaseSimulation) -> Rollback:
     """Run until the restore was sent to Neon, and no observation followed."""
     rollback = simulation.admit(FULL, "execution-1")
@@ -147,9 +151,6 @@ def test_the_page_says_unknown_and_the_service_stays_fenced_if_neon_does_not_ans
     simulation = DatabaseSimulation()
     rollback = run_until_restore_sent(simulation)
 
-    def fail_as_unreachable(*_: Any, **__: Any) -> Any:
-        raise Unreachable("no connection to Neon")
-
     real = simulation.neon.branch
     simulation.neon.branch = fail_as_unreachable  # type: ignore[method-assign]
     by_crash(simulation, rollback)
@@ -183,9 +184,6 @@ def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> N
         rollback = simulation.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.intent is not None
-
-    def fail_as_unreachable(*_: Any, **__: Any) -> Any:
-        raise Unreachable("no connection to Neon")
 
     simulation.neon.branch = fail_as_unreachable  # type: ignore[method-assign]
     by_crash(simulation, rollback)
@@ -269,7 +267,7 @@ def run_until_fenced(simulation: TwoWriterSimulation) -> Rollback:
 
 def by_operator(simulation: Simulation, rollback: Rollback) -> None:
     reason = "its execution ended as ABORTED: by ann"
-    janitor.conclude_execution(rollback.execution, reason, simulation.ports, by_hand=True)
+    janitor.conclude_execution(rollback.execution, reason, simulation.ports, by_operator=True)
 
 
 def by_forced_unlock(simulation: Simulation, rollback: Rollback) -> None:

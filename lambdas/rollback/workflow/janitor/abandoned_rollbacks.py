@@ -14,7 +14,7 @@ from rollback.workflow.runner import run_step
 
 
 def conclude_execution(
-    execution: str, reason: str, ports: AllPorts, *, error: str = "", by_hand: bool = False
+    execution: str, reason: str, ports: AllPorts, *, error: str = "", by_operator: bool = False
 ) -> list[str]:
     """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
 
@@ -26,7 +26,7 @@ def conclude_execution(
         reason: how the execution ended, for the record.
         ports: access to AWS, Neon and the ledger.
         error: name of the error that ended the execution.
-        by_hand: whether an operator aborted the execution.
+        by_operator: whether an operator aborted the execution.
 
     Returns:
         Each action, in one line.
@@ -36,9 +36,9 @@ def conclude_execution(
         if record.execution != execution or record.concluded_at is not None:
             return []
         refusal = Refusal() if error == CallRefused.__name__ else None
-        recheck = not by_hand and refusal is None
+        recheck = not by_operator and refusal is None
         record = record.evolve(refusal=record.refusal or refusal)
-        return [conclude_abandoned(record, reason, ports, recheck=recheck, by_hand=by_hand)]
+        return [conclude_abandoned(record, reason, ports, recheck=recheck, by_operator=by_operator)]
     if error == InvalidRequest.__name__:
         return []
     environment = ports.settings.environment
@@ -77,7 +77,7 @@ def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
 
 
 def conclude_abandoned(
-    rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool = False, by_hand: bool = False
+    rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool = False, by_operator: bool = False
 ) -> str:
     """Give an abandoned rollback its outcome and conclude as far as possible; the next sweep continues.
 
@@ -88,7 +88,7 @@ def conclude_abandoned(
         reason: how its execution ended.
         ports: access to AWS, Neon and the ledger.
         recheck: evaluate the trigger again if the rollback was aborted before it changed anything.
-        by_hand: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
+        by_operator: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
             fenced, stay fenced and page).
 
     Returns:
@@ -97,16 +97,16 @@ def conclude_abandoned(
     ports = ports.for_settings(rollback.settings)
     try:
         if rollback.outcome is None:
-            rollback = _end(rollback, reason, ports, recheck=recheck, by_hand=by_hand)
+            rollback = _end(rollback, reason, ports, recheck=recheck, by_operator=by_operator)
         cursor = run_step(rollback.id, Step.CONCLUDE, ports)
     except Conflict:
         return f"{rollback.id} is being concluded by another process"
     return f"{rollback.id}: {cursor.next}"
 
 
-def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_hand: bool) -> Rollback:
+def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_operator: bool) -> Rollback:
     has_failed = rollback.has_acted or rollback.refusal is not None
-    outcome = Outcome.FAILED if has_failed and not by_hand else Outcome.ABORTED
+    outcome = Outcome.FAILED if has_failed and not by_operator else Outcome.ABORTED
     recheck_at, exhaustion_note, crashes = None, "", rollback.crashed_evaluations
     if recheck and outcome is Outcome.ABORTED and rollback.event:
         crashes += 1
@@ -125,7 +125,7 @@ def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_
             recheck_at=recheck_at,
             crashed_evaluations=crashes,
             taken_over_by=successor,
-            is_operator_abort=bool(rollback.is_operator_abort) or (by_hand and successor is None),
+            is_operator_abort=bool(rollback.is_operator_abort) or (by_operator and successor is None),
         )
     )
 

@@ -17,25 +17,10 @@ from contract.local_cloud.application.running_application import Running
 from contract.neon_projects import LocalProject
 
 from local_cloud.app import command as application_command
-from local_cloud.neon.project import Limits
-from local_cloud.neon.server import ROLE, LocalNeon
+from local_cloud.neon.server import ROLE
 
 PACKAGES = ["--packages", str(Path(psycopg.__file__).parents[1])]
 READS = "SELECT row FROM written ORDER BY row LIMIT 5"
-
-
-@pytest.fixture
-def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
-    project = LocalProject(local_neon, Limits())
-    yield project
-    project.close()
-
-
-@pytest.fixture
-def root(project: LocalProject) -> str:
-    branch = project.databases.branch_named("main")
-    assert branch is not None
-    return branch.id
 
 
 class WithDatabase(Running):

@@ -28,7 +28,7 @@ from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import Conflict, ExternalServiceError
-from rollback.promotion.promote import judge_bake, promote_by_hand, record_deployment
+from rollback.promotion.promote import judge_bake, promote_by_operator, record_deployment
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
 from rollback.resources.database.live_schema import LiveSchema
@@ -202,9 +202,9 @@ def test_a_release_that_does_not_run_never_gets_the_schema_of_the_running_releas
     simulation = MigrationSimulation()
     simulation.ship("v2")
     observe(simulation.ports)
-    assert promote_by_hand(SERVICE, "v1", "ann", simulation.ports).schema_sha256 is None
+    assert promote_by_operator(SERVICE, "v1", "ann", simulation.ports).schema_sha256 is None
     simulation.ledger.set_release_state(simulation.release("v1"), CANDIDATE, NOW, "cleared")
-    assert promote_by_hand(SERVICE, "v1", "ann", simulation.ports).state is PROMOTED
+    assert promote_by_operator(SERVICE, "v1", "ann", simulation.ports).state is PROMOTED
     assert simulation.release("v1").schema_sha256 is None
 
 
