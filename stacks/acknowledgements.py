@@ -4,7 +4,7 @@ from aws_cdk import Acknowledgment, Stack, Token, Validations
 from constructs import IConstruct
 
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.functions import PROBING
+from rollback_constructs.functions.functions import PROBING
 
 _UNSCOPED = "only actions without resource-level permissions are allowed on * (tests/constructs/test_access.py)"
 _FUNCTIONS = ("Decide", "Service", "Report", "Promote")

@@ -13,8 +13,8 @@ from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
-from rollback_constructs.bundling import BundleSettings
-from rollback_constructs.function_settings import FunctionSettings
+from rollback_constructs.functions.bundling import BundleSettings
+from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.self_monitoring import WatchSettings

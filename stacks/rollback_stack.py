@@ -8,12 +8,12 @@ from constructs import Construct
 from rollback.domain.settings.environment import Settings
 from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
-from rollback_constructs.access import Access
 from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.bundling import BundleSettings
-from rollback_constructs.function_settings import compact
-from rollback_constructs.functions import Functions, SharedResources
+from rollback_constructs.functions.access import Access
+from rollback_constructs.functions.bundling import BundleSettings
+from rollback_constructs.functions.function_settings import compact
+from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications

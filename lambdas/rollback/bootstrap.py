@@ -15,10 +15,10 @@ from rollback.adapters.aws.ecr import EcrImages
 from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.adapters.aws.ecs.tasks import EcsTasks
 from rollback.adapters.aws.elb import ElbTargets
-from rollback.adapters.aws.metrics import LoggedMetrics
 from rollback.adapters.aws.references import DefinitionReferences
+from rollback.adapters.aws.reporting.metrics import LoggedMetrics
+from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.aws.secrets import ReferencedSecrets
-from rollback.adapters.aws.sns import SnsNotifications
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
 from rollback.adapters.clock import SystemClock
 from rollback.adapters.ledger.dynamodb import DynamoLedger
@@ -33,10 +33,10 @@ from rollback.domain.settings.environment import (
 )
 from rollback.errors import InvalidRequest
 from rollback.ports.all_ports import AllPorts, OptionalPorts
+from rollback.ports.aws.references import Secrets
 from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.references import Secrets
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from static_analysis.call_graph import CallGraph
 
-from rollback_constructs.build_cache import PROJECT
-from rollback_constructs.bundling import AWS_SERVICES, BundleSettings, bundle
+from rollback_constructs.functions.build_cache import PROJECT
+from rollback_constructs.functions.bundling import AWS_SERVICES, BundleSettings, bundle
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SDK = {"boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six.py"}
@@ -65,7 +65,7 @@ def test_the_bundle_has_the_models_of_the_called_services_and_of_no_other(built_
     graph = CallGraph()
     steps = frozenset(graph.steps)
     called = {call.service for name in graph.functions for call in graph.body(name, steps).aws}
-    assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/bundling.py"
+    assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/functions/bundling.py"
     models = {path.name for path in (built_bundle[1] / "botocore" / "data").iterdir() if path.is_dir()}
     assert models == AWS_SERVICES
     assert {"endpoints.json", "partitions.json"} <= {

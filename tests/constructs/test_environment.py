@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
-from rollback_constructs.function_settings import compact
+from rollback_constructs.functions.function_settings import compact
 from stacks.assembly import PROJECT, project_context
 from stacks.environment import Application, Configuration, InvalidSettings, merge
 

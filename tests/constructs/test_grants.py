@@ -20,9 +20,9 @@ from static_analysis.aws_actions import DEPENDENT_ACTIONS, NotAnOperation, actio
 from static_analysis.call_graph import LAMBDAS, CallGraph
 
 from rollback.adapters.aws.errors import _PREFIX_OF
-from rollback_constructs.access import Access
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.functions import PROBING
+from rollback_constructs.functions.access import Access
+from rollback_constructs.functions.functions import PROBING
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.workflow import _FUNCTIONS as STEPS
 
@@ -110,7 +110,7 @@ def actions_without_a_call(function: str) -> set[str]:
 def never_called(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
     return [
         f"{function} is granted {action}, and no code of it calls that: remove access.{access_method(action)} from "
-        f"`{function}` in rollback_constructs/functions.py, or give the reason here"
+        f"`{function}` in rollback_constructs/functions/functions.py, or give the reason here"
         for action in sorted(set(granted) - set(called) - actions_without_a_call(function))
     ]
 
@@ -118,7 +118,7 @@ def never_called(function: str, granted: Iterable[str], called: dict[str, Call])
 def never_granted(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
     return [
         f"{function} calls {action}, and may not: {called[action]}; add access.{access_method(action)} to "
-        f"`{function}` in rollback_constructs/functions.py"
+        f"`{function}` in rollback_constructs/functions/functions.py"
         for action in sorted(set(called) - set(granted))
     ]
 

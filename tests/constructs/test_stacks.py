@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
-from rollback_constructs.bundling import BundleSettings
-from rollback_constructs.function_settings import SettingsTooLarge, compact
+from rollback_constructs.functions.bundling import BundleSettings
+from rollback_constructs.functions.function_settings import SettingsTooLarge, compact
 from stacks.assembly import project_context, synthesise
 
 ROLE = "arn:aws:iam::123456789012:role/"

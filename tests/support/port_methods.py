@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from rollback import ports
-from rollback.ports.effects import MARK, Access
+from rollback.effects import MARK, Access
 
 _NO_PORTS = frozenset({"effects", "holders", "all_ports"})  # markers, and records or protocols of whole ports
 

@@ -6,9 +6,9 @@ import pytest
 from faults.scenarios.crash import EFFECTS
 from support.port_methods import PORTS, access_of, methods
 
+from rollback.effects import Access, changes_state, reads
 from rollback.ports import holders
 from rollback.ports.all_ports import AllPorts
-from rollback.ports.effects import Access, changes_state, reads
 
 METHODS = [(port, name) for port, protocol in PORTS.items() for name in methods(protocol)]
 

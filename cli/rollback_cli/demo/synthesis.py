@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.processes import child_processes, owned_folders
-from rollback_constructs.build_cache import PROJECT, app_sources, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
 
 # Stands in the cached assembly for the application's address, which differs in each run.
 APPLICATION_URL_PLACEHOLDER = "http://application.invalid"

@@ -13,7 +13,7 @@ from rollback.identity.identify import is_registered_by_rollback, registered_for
 from rollback.identity.ports import DefinitionPorts, StandingPlanPorts
 from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
 from rollback.ports.all_ports import AllPorts
-from rollback.ports.ecs import Services
+from rollback.ports.aws.ecs import Services
 from rollback.ports.holders import HasServices
 from rollback.resources.aws.task_definition import is_pinned
 

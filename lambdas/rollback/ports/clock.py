@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from rollback.ports.effects import reads
+from rollback.effects import reads
 
 
 class Clock(Protocol):

@@ -12,18 +12,18 @@ The record `rollback.ports.all_ports.AllPorts` satisfies every one of them.
 from typing import Protocol, Self
 
 from rollback.domain.settings.environment import Settings
-from rollback.ports.alarms import Alarms
+from rollback.ports.aws.alarms import Alarms
+from rollback.ports.aws.cloudformation import Stacks
+from rollback.ports.aws.ecs import Scaling, Services, Tasks
+from rollback.ports.aws.elb import Targets
+from rollback.ports.aws.references import Images, References, Secrets
+from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
-from rollback.ports.cloudformation import Stacks
-from rollback.ports.ecs import Scaling, Services, Tasks
-from rollback.ports.elb import Targets
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.references import Images, References, Secrets
 from rollback.ports.reporting import Metrics, Notifications
-from rollback.ports.step_functions import Workflow
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 

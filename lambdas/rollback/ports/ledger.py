@@ -16,8 +16,8 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import Bake, StandingPlan
 from rollback.domain.stored import ReadResult, SkippedItem
+from rollback.effects import changes_state, reads
 from rollback.errors import UnreadableItem
-from rollback.ports.effects import changes_state, reads
 
 
 class Documents(Protocol):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from rollback.ports.effects import changes_state, reads
+from rollback.effects import changes_state, reads
 from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation, Project
 from rollback.resources.database.wal_position import Position
 

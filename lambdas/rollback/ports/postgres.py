@@ -6,7 +6,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from rollback.domain.database.sequences import Name, SequenceValue
-from rollback.ports.effects import changes_state, reads
+from rollback.effects import changes_state, reads
 from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration

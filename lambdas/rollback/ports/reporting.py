@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from rollback.domain.rollback import Rollback
-from rollback.ports.effects import changes_state
+from rollback.effects import changes_state
 
 
 class Notifications(Protocol):

@@ -13,7 +13,7 @@ from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.alarms import Alarms
+from rollback.ports.aws.alarms import Alarms
 
 
 class Watch:

@@ -19,9 +19,9 @@ from local_cloud.deployment.server import LocalCloud
 from local_cloud.listing import list_all
 from rollback.adapters.http import HttpxHttp
 from rollback.errors import CallRefused, ExternalServiceError, NotAvailable
+from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.http import Http
 from rollback.ports.reporting import Notifications
-from rollback.ports.step_functions import Workflow
 from rollback.resources.aws.ecs_service import ProbeResult
 
 

@@ -10,7 +10,7 @@ from fakes.aws.images import FakeImages
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecr.images import VERSION_ANNOTATION, push_image
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
-from rollback.ports.references import Images
+from rollback.ports.aws.references import Images
 
 GONE = "sha256:" + "0" * 64
 

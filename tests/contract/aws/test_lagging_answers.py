@@ -9,7 +9,7 @@ from contract.real_ports import real_ports
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.faults import lag
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.ports.ecs import Services
+from rollback.ports.aws.ecs import Services
 
 VIEWS = ("DescribeServices", "ListServiceDeployments", "DescribeServiceDeployments")
 

@@ -12,7 +12,7 @@ from fakes.aws.images import FakeReferences
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.references import DefinitionReferences
 from rollback.errors import ExternalServiceError
-from rollback.ports.references import References
+from rollback.ports.aws.references import References
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 

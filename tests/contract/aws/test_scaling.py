@@ -16,7 +16,7 @@ from support.builders import SERVICE, definition
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.ecs import Scaling
+from rollback.ports.aws.ecs import Scaling
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
 WEB = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")

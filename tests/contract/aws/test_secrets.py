@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.references import Secrets
+from rollback.ports.aws.references import Secrets
 
 
 class Store:

@@ -22,8 +22,8 @@ from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, UnsupportedService
 from rollback.names import RELEASE_TAG
-from rollback.ports.ecs import Services
-from rollback.ports.elb import Targets
+from rollback.ports.aws.ecs import Services
+from rollback.ports.aws.elb import Targets
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 from rollback.resources.aws.service_shape import check_fits_service
 

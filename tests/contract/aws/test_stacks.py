@@ -8,7 +8,7 @@ from contract.real_ports import real_ports
 from fakes.aws.cloudformation import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.ports.cloudformation import Stacks
+from rollback.ports.aws.cloudformation import Stacks
 from rollback.resources.aws.cloudformation_stack import StackState, StackView, list_drift
 
 

@@ -15,7 +15,7 @@ from support.builders import SERVICE, image
 from local_cloud.deployment.server import LocalCloud
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.ecs import Tasks
+from rollback.ports.aws.ecs import Tasks
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fakes.aws.request_models import check_request, refuse
 
-from rollback.adapters.aws.sns import acceptable_message, acceptable_subject
+from rollback.adapters.aws.reporting.sns import acceptable_message, acceptable_subject
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from support.port_methods import PORTS, access_of, methods
 
-from rollback.ports.effects import Access
+from rollback.effects import Access
 
 # A crash around a read leaves the state of the previous call, so only changes are worth a crash.
 EFFECTS = frozenset(

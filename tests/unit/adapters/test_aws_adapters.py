@@ -23,8 +23,8 @@ from rollback.adapters.aws.ecs.parse import (
     service_view,
 )
 from rollback.adapters.aws.errors import aws_call
-from rollback.adapters.aws.metrics import LoggedMetrics
-from rollback.adapters.aws.sns import acceptable_subject
+from rollback.adapters.aws.reporting.metrics import LoggedMetrics
+from rollback.adapters.aws.reporting.sns import acceptable_subject
 from rollback.bootstrap import ports_from_environment
 from rollback.domain.phases import phases
 from rollback.domain.plan import Plan

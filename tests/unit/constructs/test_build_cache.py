@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_constructs.build_cache import get_or_build
+from rollback_constructs.functions.build_cache import get_or_build
 
 
 def write_file(folder: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_failed_build_is_built_again(tmp_path: Path) -> None:
 
 def test_files_of_a_killed_build_are_deleted_when_the_same_inputs_are_built_again(tmp_path: Path) -> None:
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom rollback_constructs.build_cache import get_or_build\n"
+        "import os, sys\nfrom pathlib import Path\nfrom rollback_constructs.functions.build_cache import get_or_build\n"
         "get_or_build('things', ['a'], lambda _: os.kill(os.getpid(), 9), Path(sys.argv[1]))"
     )
     constructs = Path(__file__).parents[3] / "constructs"

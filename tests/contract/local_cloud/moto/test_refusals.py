@@ -14,7 +14,7 @@ from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.adapters.aws.cloudwatch import CloudWatchAlarms
 from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.adapters.aws.elb import ElbTargets
-from rollback.adapters.aws.sns import SnsNotifications
+from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.ledger.table import LedgerTable
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, RefusalKind

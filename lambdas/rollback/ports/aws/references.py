@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from rollback.ports.effects import changes_state, reads
+from rollback.effects import changes_state, reads
 
 
 class Secrets(Protocol):

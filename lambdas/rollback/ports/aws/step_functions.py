@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rollback.ports.effects import changes_state, reads
+from rollback.effects import changes_state, reads
 
 
 class Workflow(Protocol):

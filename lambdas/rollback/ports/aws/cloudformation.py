@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from rollback.ports.effects import reads
+from rollback.effects import reads
 from rollback.resources.aws.cloudformation_stack import StackView
 
 

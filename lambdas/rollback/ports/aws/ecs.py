@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.ports.effects import changes_state, reads
+from rollback.effects import changes_state, reads
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.resources.aws.ecs_task import TaskView
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 _APP = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
 _MAX_AGE_SECONDS = 24 * 60 * 60.0  # since the last use of a folder; each change of a source adds some 30 MB
 

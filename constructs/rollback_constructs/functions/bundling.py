@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from pydantic import BaseModel, ConfigDict, Field
 from uv import find_uv_bin
 
-from rollback_constructs.build_cache import PROJECT, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import PROJECT, file_contents, get_or_build
 
 LAMBDAS = PROJECT / "lambdas"
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")

@@ -21,9 +21,9 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback_constructs.access import Access, Grant
-from rollback_constructs.bundling import BundleSettings, code_asset
-from rollback_constructs.function_settings import FunctionSettings, VpcPlacement, compact
+from rollback_constructs.functions.access import Access, Grant
+from rollback_constructs.functions.bundling import BundleSettings, code_asset
+from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, compact
 from rollback_constructs.limits import check_name_length
 
 # Functions that call the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
