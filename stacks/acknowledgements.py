@@ -43,7 +43,7 @@ def _acknowledge_functions(
     database = _database(stack)
     for name in (*_FUNCTIONS, *database):
         _acknowledge_each(stack, name, services)
-    for name in ("Service", "Promote"):
+    for name in ("Service", "Report", "Promote"):
         _wildcard(
             stack,
             f"Functions/{name}Role",
@@ -77,7 +77,7 @@ def _acknowledge_functions(
             "task-definition/*",
             "the service's pipeline names the task definition families",
         )
-    for name in (*database, *(("Report",) if database else ())):
+    for name in ("Report", *database):
         for service in services:
             group = f"log-group:{service.log_group}:*"
             _wildcard(stack, f"Functions/{name}Role", "logs", group, "log streams of this group are named after tasks")

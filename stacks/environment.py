@@ -74,6 +74,7 @@ class Environment(_Strict):
     def _validate_together(self) -> Self:
         constraints = {
             **self._timeout_constraints(),
+            **self._verification_constraints(),
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
             **connection_constraints(self.database, self.services),
             **self._monitoring_constraints(),
@@ -105,6 +106,20 @@ class Environment(_Strict):
             f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: Verify checks the alarms in between": (
                 policy.verify_timeout_minutes > policy.alarm_settle_minutes
             ),
+        }
+
+    def _verification_constraints(self) -> dict[str, bool]:
+        limit = self.policy.verify_timeout_minutes * 60
+        return {
+            f"services.{service.name}.smoke_timeout_seconds is {service.smoke_timeout_seconds:g}; allowed is less than "
+            f"policy.verify_timeout_minutes, {limit:g} seconds": service.smoke_timeout_seconds < limit
+            for service in self.services
+            if service.smoke_command
+        } | {
+            f"policy.error_log_wait_minutes is {self.policy.error_log_wait_minutes:g}; allowed is less than "
+            f"verify_timeout_minutes, {self.policy.verify_timeout_minutes:g}": (
+                self.policy.error_log_wait_minutes < self.policy.verify_timeout_minutes
+            )
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:

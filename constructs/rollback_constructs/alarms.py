@@ -26,7 +26,14 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback.names import NO_HEALTHY_TARGETS, degraded_alarm, leaf_alarm, outage_alarm
+from rollback.names import (
+    ERROR_LOGS_METRIC,
+    NO_HEALTHY_TARGETS,
+    degraded_alarm,
+    error_logs_namespace,
+    leaf_alarm,
+    outage_alarm,
+)
 from rollback_constructs.attachment import Attachment
 
 _BALANCER = "AWS/ApplicationELB"
@@ -276,8 +283,8 @@ class ServiceAlarms(Construct):
             "ErrorLogFilter",
             log_group=group,
             filter_pattern=logs.FilterPattern.literal(pattern),
-            metric_namespace=f"{self._prefix}-{self._service.name}/rollback",
-            metric_name="ErrorLogs",
+            metric_namespace=error_logs_namespace(self._prefix, self._service.name),
+            metric_name=ERROR_LOGS_METRIC,
             metric_value="1",
             default_value=0,
         )

@@ -11,6 +11,7 @@ from botocore.config import Config
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.adapters.aws.cloudformation import CloudFormationStacks
 from rollback.adapters.aws.cloudwatch import CloudWatchAlarms
+from rollback.adapters.aws.database_checks import InvokedDatabaseChecks
 from rollback.adapters.aws.ecr import EcrImages
 from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.adapters.aws.ecs.tasks import EcsTasks
@@ -32,6 +33,7 @@ from rollback.domain.settings.environment import (
     Settings,
 )
 from rollback.errors import InvalidRequest
+from rollback.names import database_function
 from rollback.ports.all_ports import AllPorts, OptionalPorts
 from rollback.ports.aws.references import Secrets
 from rollback.ports.http import Http
@@ -49,6 +51,10 @@ _READ_CONFIG = Config(
 _FAIL_FAST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 # A readiness check retries throttled calls, and several silent services still leave the function time to end.
 _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+# The database function ends its checks in half a minute; the waiting function has a minute.
+_DATABASE_CHECKS_CONFIG = Config(
+    connect_timeout=_CONNECT_SECONDS, read_timeout=35, retries={"mode": "standard", "total_max_attempts": 1}
+)
 # A change is sent once: its effect is looked up, never guessed by a second call.
 _WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -122,6 +128,9 @@ def make_ports(
         neon=neon_of(settings),
         sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
+        database_checks=InvokedDatabaseChecks(
+            clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
+        ),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),

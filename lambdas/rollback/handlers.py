@@ -94,11 +94,13 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Run Database, Reconnect and Data Loss, and observe the branch on EventBridge's events."""
+    """Run Database, Reconnect and Data Loss, check the branch by SQL, and observe it on EventBridge's events."""
     from rollback.database.observation import schedule as observation_schedule  # noqa: PLC0415
     from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
+        case "check_database", _:
+            return _check_database(event)
         case ((Step.DATABASE | Step.RECONNECT | Step.DATA_LOSS), _):
             return _run_step(event)
         case _, "ECS Deployment State Change":
@@ -112,6 +114,15 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
             }
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
+
+
+def _check_database(event: Payload) -> Payload:
+    """Run the checks by SQL for a function without psycopg (`adapters.aws.database_checks`)."""
+    from rollback.domain.database.database_question import DatabaseQuestion  # noqa: PLC0415
+    from rollback.verification.checks.sql import check_by_sql  # noqa: PLC0415
+
+    question = DatabaseQuestion.model_validate(event["question"])
+    return {"checks": [check.model_dump(mode="json") for check in check_by_sql(question, _ports())]}
 
 
 @_retryable

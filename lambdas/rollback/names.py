@@ -113,3 +113,16 @@ def last_known_good_tag(environment: str, image: str) -> str:
 DESIRED_COUNT_CHECK = "desired-count-is-above-zero"
 # The second name is in documents that an older version of the code stored.
 DESIRED_COUNT_CHECKS = frozenset({DESIRED_COUNT_CHECK, "tasks-are-wanted"})
+
+
+ERROR_LOGS_METRIC = "ErrorLogs"
+
+
+def error_logs_namespace(prefix: str, service: str) -> str:
+    """Namespace of the metric that counts a service's error lines."""
+    return f"{prefix}-{service}/rollback"
+
+
+def database_function(prefix: str) -> str:
+    """Name of the function that runs SQL."""
+    return f"{prefix}-rollback-database"

@@ -57,9 +57,10 @@ def database_context() -> Context:
 
 
 def _services(environment: str, environment_settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give staging a commit label of the image, and environment files in a bucket."""
+    """Give production a smoke command; give staging a commit label, and environment files in a bucket."""
     if environment != "staging":
-        return [dict(service) for service in environment_settings["services"]]
+        smoke = {"smoke_command": ["pnpm", "smoke"]}
+        return [{**service, **smoke} for service in environment_settings["services"]]
     staging_settings = {
         "commit_from": "label:org.opencontainers.image.revision",
         "environment_file_buckets": ["shop-settings"],

@@ -111,9 +111,24 @@ def test_the_database_function_may_ask_cloudformation_whether_a_deployment_is_it
     assert "cloudformation:DescribeStacks" in granted_actions(template, "database")
 
 
+# Additional actions: both have the database checked, and production's service has a smoke command.
+CHECKING = {
+    "report": {"lambda:InvokeFunction", "ecs:RunTask", "ecs:StopTask", "iam:PassRole"},
+    "promote": {"lambda:InvokeFunction"},
+}
+
+
 @pytest.mark.parametrize("function", sorted(CHANGES))
-def test_a_database_gives_no_other_function_more_permissions(function: str, template: Template) -> None:
-    assert changing_actions(template, function) == CHANGES[function]
+def test_a_database_gives_no_other_function_more_permissions_than_its_checks_need(
+    function: str, template: Template
+) -> None:
+    assert changing_actions(template, function) == CHANGES[function] | CHECKING.get(function, set())
+
+
+@pytest.mark.parametrize("function", sorted(CHECKING))
+def test_a_function_may_invoke_the_database_function_and_no_other(function: str, template: Template) -> None:
+    (resource,) = resources_of_action(template, function, "lambda:InvokeFunction")
+    assert resource.endswith(':function:macro-ai-production-rollback-database"]]}')
 
 
 def test_a_database_adds_only_its_own_function_and_permissions(

@@ -428,6 +428,7 @@ EVERYTHING: dict[str, Any] = {
     "report_keys": "keys",
     "carry_sequences": False,
     "journal_table": "drizzle.__drizzle_migrations",
+    "verify_statements": [{"sql": "SELECT count(*) > 0 FROM users", "expect": "t", "description": "there are users"}],
     **{
         name: field.default + 1
         for name, field in DatabaseSettings.model_fields.items()

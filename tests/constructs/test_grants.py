@@ -43,10 +43,11 @@ BY_SETTINGS = {
     "ecr:BatchGetImage": "as above; promote tags images everywhere",
     "secretsmanager:GetSecretValue": "a database",
     "secretsmanager:PutSecretValue": "a database's connection secret",
-    "ecs:RunTask": "down_command, or a command about a connection",
+    "lambda:InvokeFunction": "a database",
+    "ecs:RunTask": "down_command, a smoke_command, or a command about a connection",
     "ecs:StopTask": "as above",
     "iam:PassRole": "as above; service and promote register definitions everywhere",
-    "logs:GetLogEvents": "down_command, or a command about a connection",
+    "logs:GetLogEvents": "as for ecs:RunTask",
     "application-autoscaling:DescribeScalingPolicies": "a database; promote checks each service",
     "s3:ListBucket": "environment_file_buckets",
 }
@@ -201,10 +202,12 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
     ("file", "name", "planted", "function", "action"),
     [
         ("verification/step.py", "verify", "ports.images.add_tag('i', 't')", "report", "ecr:PutImage"),
-        ("conclusion/step.py", "conclude", "(ports.tasks.stop, 1)", "report", "ecs:StopTask"),
+        ("conclusion/step.py", "conclude", "(ports.services.stop_deployment, 1)", "report",
+         "ecs:StopServiceDeployment"),
         ("planning/step.py", "plan", "[one.stop_deployment('a') for one in [ports.services]]", "decide",
          "ecs:StopServiceDeployment"),
-        ("verification/step.py", "verify", "{'a': ports.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
+        ("verification/step.py", "verify", "{'a': ports.services}.get('a').stop_deployment('a')", "report",
+         "ecs:StopServiceDeployment"),
         ("promotion/readiness.py", "prepare_standing_plan", "getattr(ports, 'x').stop_deployment('a')", "promote",
          "ecs:StopServiceDeployment"),
     ],
@@ -263,7 +266,7 @@ def test_an_error_of_every_refused_call_names_the_missing_action() -> None:
 EVERY_STEP = frozenset(step.name for step in STEPS)
 SERVICES = (
     "ecs", "ecr", "dynamodb", "cloudwatch", "elbv2", "sns", "stepfunctions", "application-autoscaling",
-    "secretsmanager", "ssm", "cloudformation", "logs", "iam", "s3", "sts",
+    "secretsmanager", "ssm", "cloudformation", "lambda", "logs", "iam", "s3", "sts",
 )  # fmt: skip
 NOT_AWS = {"query", "publish"}
 

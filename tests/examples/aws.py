@@ -95,6 +95,7 @@ def alarms() -> FakeAlarms:
     fake.muted[OUTAGE] = ("release night",)
     fake.last_data[OUTAGE] = NOW
     fake.serve(TARGET_GROUP, 7, NOW)
+    fake.log("macro-ai-production-express-api/rollback", 3, NOW)
     return fake
 
 
@@ -304,6 +305,18 @@ EXAMPLES: dict[str, Example] = {
     "Alarms.fired_since": Example(
         {"names": (OUTAGE,), "since": NOW - timedelta(minutes=2)},
         {"names": EachOf(((DEGRADED,), ("n" * 256,))), "since": NOW},
+    ),
+    "Alarms.error_logs_between": Example(
+        {"namespace": "macro-ai-production-express-api/rollback", "since": NOW, "until": NOW + timedelta(minutes=1)},
+        {"namespace": "none", "since": NOW + timedelta(minutes=1), "until": NOW},
+    ),
+    "Alarms.requests_between": Example(
+        {"target_groups": (TARGET_GROUP,), "since": NOW, "until": NOW + timedelta(minutes=1)},
+        {
+            "target_groups": EachOf(((), (f"{TARGET_GROUP}0",))),
+            "since": NOW + timedelta(minutes=1),
+            "until": NOW,
+        },
     ),
     "Alarms.requests_since": Example(
         {"target_groups": (TARGET_GROUP,), "since": NOW - timedelta(minutes=2)},

@@ -5,16 +5,20 @@ from typing import Any
 
 from examples.calls import EachOf, Example, FromFake
 from fakes.clock import FakeClock
+from fakes.database_checks import FakeDatabaseChecks
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
 from support.builders import NOW
 
+from rollback.check import Check
+from rollback.domain.database.database_question import DatabaseQuestion
 from rollback.domain.database.sequences import SequenceValue
 from rollback.resources.database.background_work import BackgroundWork, ReplicationSlot
 from rollback.resources.database.live_schema import Column, LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession
 from rollback.resources.database.relation import RelationKind, RowQuery
+from rollback.resources.database.statement import StatementResult
 from rollback.resources.database.wal_position import Lsn
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
@@ -49,6 +53,10 @@ def sql() -> FakeSql:
     fake.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
     fake.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
     return fake
+
+
+def checks() -> FakeDatabaseChecks:
+    return FakeDatabaseChecks()
 
 
 def address(branch: str) -> FromFake:
@@ -91,7 +99,21 @@ def restarting(fake: Any) -> None:
     fake.restart_endpoint(COPY_ENDPOINT)
 
 
+QUESTION = DatabaseQuestion(service="express-api", fingerprint="0" * 64, branch_id=MAIN)
+OTHER_QUESTION = QUESTION.model_copy(update={"fingerprint": "1" * 64})
+
+
+def refute(fake: Any) -> None:
+    fake.answers[QUESTION.fingerprint] = (Check.failed("database-answers", "no"),)
+
+
+def answering(fake: Any) -> None:
+    fake.results[MAIN, "SELECT 1"] = StatementResult(rows=1, value="1")
+    fake.seconds_of["SELECT 1"] = 2.0
+
+
 EXAMPLES: dict[str, Example] = {
+    "DatabaseChecks.check_database": Example({"question": QUESTION}, {"question": OTHER_QUESTION}, arrange=refute),
     "NeonProject.project": Example({}, {}),
     "NeonProject.branches": Example({}, {}),
     "NeonProject.branch": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
@@ -160,6 +182,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "NeonProject.restart_endpoint": Example(
         {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
+    ),
+    "Sql.answers": Example(
+        {"address": address(MAIN), "statements": ("SELECT 1",), "statement_seconds": 5.0},
+        {"address": ANOTHER, "statements": ("SELECT 2",), "statement_seconds": 1.0},
+        arrange=answering,
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),

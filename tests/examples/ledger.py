@@ -15,6 +15,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import TriggerEvent
 from rollback.domain.service_progress import ServiceProgress
@@ -49,6 +50,7 @@ POINT = RecordedPoint(
 OBSERVATION = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
 PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
+BASELINE = LogBaseline(since=BEFORE, until=NOW, errors=1)
 BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
 PAUSE = Pause(service=SERVICE, since=NOW, by="ada", reason="drill")
 CAUSED = CausedDeployment(
@@ -189,6 +191,13 @@ EXAMPLES: dict[str, Example] = {
             "state": ReleaseState.QUARANTINED,
             "at": AFTER,
             "reason": "another",
+        },
+    ),
+    "Releases.set_log_baseline": Example(
+        {"release": V2, "baseline": BASELINE},
+        {
+            "release": EachOf((V1, _changed(V2, state=ReleaseState.SUSPECT))),
+            "baseline": BASELINE.model_copy(update={"errors": 2}),
         },
     ),
     "Releases.bake": _of_service(),

@@ -15,6 +15,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import Bake, StandingPlan
@@ -302,6 +303,13 @@ class FakeLedger:
         predecessor = self._observations.get(observation.branch)
         if predecessor is None or predecessor.observed_at <= observation.observed_at:
             self._observations[observation.branch] = observation
+
+    def set_log_baseline(self, release: Release, baseline: LogBaseline) -> Release:
+        key = (release.service, release.fingerprint)
+        if self._releases[key].state is not release.state:
+            raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
+        self._releases[key] = self._releases[key].model_copy(update={"log_baseline": baseline})
+        return self._releases[key]
 
     def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)

@@ -14,6 +14,7 @@ from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
+from rollback.resources.database.statement import StatementResult
 
 TABLE, COLUMNS = "public.written", ("row",)
 
@@ -33,6 +34,8 @@ class FakeSql:
         self.asleep = 0
         self._stops: dict[str, int] = {}
         self.ages: dict[str, dict[str, float]] = {}
+        self.results: dict[tuple[str, str], StatementResult] = {}  # branch id, statement → result
+        self.seconds_of: dict[str, float] = {}
         self.sequence_set: dict[str, int] = {}  # branch id → highest value that was set
         self._neon = neon
 
@@ -78,6 +81,20 @@ class FakeSql:
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         branch = self._branch(address)
         return self.journals.get(branch, self._neon.migrated_state(branch).journal)
+
+    def answers(
+        self, address: SecretStr, statements: tuple[str, ...], statement_seconds: float
+    ) -> tuple[StatementResult, ...]:
+        """Answer from `results`; a statement takes the `seconds_of` it, and other statements are refused."""
+        branch = self._branch(address)
+        return tuple(self._answer(branch, statement, statement_seconds) for statement in statements)
+
+    def _answer(self, branch: str, statement: str, statement_seconds: float) -> StatementResult:
+        if self.seconds_of.get(statement, 0.0) > statement_seconds:
+            return StatementResult(error="the database refused the query: canceling statement due to statement timeout")
+        unknown = StatementResult(error="the database refused the query: syntax error")
+        version = StatementResult(rows=1, value="PostgreSQL 17.4") if statement == "SELECT version()" else unknown
+        return self.results.get((branch, statement), version)
 
     def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
         self._branch(address)

@@ -33,6 +33,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Workflow": (aws.workflow,),
     "NeonProject": (database.neon,),
     "Sql": (database.sql,),
+    "DatabaseChecks": (database.checks,),
     "Documents": (kept.ledger,),
     "Index": (kept.ledger,),
     "Pages": (kept.ledger,),

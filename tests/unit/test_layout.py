@@ -33,6 +33,7 @@ ROLLBACK = [
     "rollback.database.preflight",
     "rollback.database.observation",
     "rollback.planning",
+    "rollback.verification.checks",
     "rollback.verification",
     "rollback.database.changes",
     "rollback.database.restore",
@@ -122,6 +123,7 @@ PURE = (
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
+    "rollback.verification.checks.evidence_keys",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

@@ -210,6 +210,10 @@ class Access:
             "sns", self.keys.topics, "kms:Decrypt", "kms:GenerateDataKey"
         )
 
+    def function_invoke(self, function_name: str) -> Grant:
+        """Invoke another function of the environment."""
+        return _allow(["lambda:InvokeFunction"], [self._named("lambda", "function", function_name)])
+
     def execution_start(self, workflow_name: str) -> Grant:
         """Start an execution of the rollback state machine."""
         return _allow(["states:StartExecution"], [self._named("states", "stateMachine", workflow_name)])

@@ -21,6 +21,7 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
+from rollback.names import database_function
 from rollback_constructs.functions.access import Access, Grant
 from rollback_constructs.functions.bundling import BundleSettings, code_asset
 from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, compact
@@ -117,12 +118,15 @@ class Functions(Construct):
                 access.target_health(),
                 access.alarm_states(),
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
+                access.metrics_read(),  # error lines, and the requests beside them
                 access.stack_states(),
                 access.publish(shared.topic_arn, shared.critical_topic_arn),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
                 *([access.secret_read(database.api_key_secret_arn)] if database else []),
-                *([access.task_logs()] if database and database.down_command else []),
+                *([access.function_invoke(database_function(settings.prefix))] if database else []),
+                *([access.tasks_run()] if settings.runs_smoke_tasks else []),
+                *([access.task_logs()] if self._report_reads_task_logs(database) else []),
             ],
             variables={WORKFLOW_VARIABLE: shared.workflow_arn},
         )
@@ -144,6 +148,7 @@ class Functions(Construct):
                 access.scaling_policies(),
                 access.references_exist(),
                 access.secrets_exist(),
+                *([access.function_invoke(database_function(settings.prefix))] if database else []),
             ],
         )
         self.database = self._database(database, read_grants, access) if database is not None else None
@@ -172,6 +177,10 @@ class Functions(Construct):
             ],
             seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
+
+    def _report_reads_task_logs(self, database: DatabaseSettings | None) -> bool:
+        """Return whether Conclude follows down-migrations, or Verify a smoke command."""
+        return self._settings.runs_smoke_tasks or (database is not None and bool(database.down_command))
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
         """Return whether commands run as ECS tasks, for down migrations or to renew or prove connections."""

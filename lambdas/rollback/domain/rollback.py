@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import StoredDatabaseProgress
+from rollback.domain.database.progress import CommandRun, StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.obligation import Obligation, ObligationKind
@@ -63,6 +63,10 @@ class Verification(BaseModel):
     rounds: int = 0
     checks: tuple[Check, ...] = ()
     passed_at: AwareDatetime | None = None
+    smoke_announced_at: AwareDatetime | None = Field(
+        default=None, description="when the smoke command's task was announced (rule 9)"
+    )
+    smoke: CommandRun | None = Field(default=None, description="the smoke command, once in a verification")
 
 
 class TriggerEvent(BaseModel):

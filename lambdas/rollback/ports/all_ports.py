@@ -21,6 +21,7 @@ from rollback.ports.aws.elb import Targets
 from rollback.ports.aws.references import Images, References, Secrets
 from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
+from rollback.ports.database_checks import DatabaseChecks
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
@@ -73,6 +74,7 @@ class AllPorts:
     neon: NeonProject
     sql: Sql
     tasks: Tasks
+    database_checks: DatabaseChecks
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

@@ -12,6 +12,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import Bake, StandingPlan
@@ -245,6 +246,15 @@ class Releases(Protocol):
         Args:
             service: name of the service.
             since: None asks for all releases; only operators do.
+        """
+        ...
+
+    @changes_state
+    def set_log_baseline(self, release: Release, baseline: LogBaseline) -> Release:
+        """Record the error lines of a release while it baked; only the state is compared.
+
+        Raises:
+            Conflict: the release has another state now.
         """
         ...
 

@@ -13,6 +13,7 @@ from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
+from rollback.resources.database.statement import StatementResult
 
 
 class Sql(Protocol):
@@ -60,6 +61,21 @@ class Sql(Protocol):
         """List the migrations in the journals of migration tools, each journal oldest first.
 
         None means that the database has no journal.
+        """
+        ...
+
+    @reads
+    def answers(
+        self, address: SecretStr, statements: tuple[str, ...], statement_seconds: float
+    ) -> tuple[StatementResult, ...]:
+        """Run queries one after the other, each in a read-only transaction of its own.
+
+        Postgres refuses a write, and a second statement in a text. Such a refusal is a result, not an error.
+
+        Args:
+            address: connection URI.
+            statements: one query each.
+            statement_seconds: time after which Postgres cancels a query.
         """
         ...
 

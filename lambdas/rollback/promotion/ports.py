@@ -2,13 +2,17 @@
 
 from typing import Protocol
 
+from rollback.guards.ports import TrafficPorts
 from rollback.identity.ports import DefinitionPorts, IdentifyPorts, TargetCheckPorts
 from rollback.ports.holders import (
     HasAlarms,
     HasClock,
+    HasDatabaseChecks,
     HasHttp,
+    HasLedger,
     HasReadinessChecks,
     HasScaling,
+    HasServices,
     HasSettings,
     HasTargetGroups,
 )
@@ -28,5 +32,9 @@ class RecordRunningPorts(DefinitionPorts, IdentifyPorts, HasTargetGroups, Protoc
     """Ports to record the running release."""
 
 
-class PromotionPorts(PreparationPorts, HasHttp, Protocol):
+class BaselinePorts(TrafficPorts, HasLedger, HasServices, Protocol):
+    """Ports to record the error lines of a good release."""
+
+
+class PromotionPorts(PreparationPorts, HasDatabaseChecks, HasHttp, Protocol):
     """Ports to check a release while it bakes, and to promote it."""

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from rollback.check import Verdict
 from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.observation.record_schema import record_schema
+from rollback.domain.database.database_question import DatabaseQuestion
 from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
@@ -23,12 +24,22 @@ from rollback.identity.identify import find_known_release, identify_release, is_
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
-from rollback.promotion.ports import AlarmReadinessPorts, PreparationPorts, PromotionPorts, RecordRunningPorts
+from rollback.ports.holders import HasSettings
+from rollback.promotion.ports import (
+    AlarmReadinessPorts,
+    BaselinePorts,
+    PreparationPorts,
+    PromotionPorts,
+    RecordRunningPorts,
+)
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.resources.aws.task_definition import is_pinned
-from rollback.verification.ports import ReleaseCheckPorts
-from rollback.verification.step import TARGET_GROUP_GONE, AlarmHandling, run_checks
+from rollback.verification.check_list import CheckOptions, run_checks
+from rollback.verification.checks.alarms import AlarmHandling
+from rollback.verification.checks.error_logs import read_baseline
+from rollback.verification.checks.evidence_keys import TARGET_GROUP_GONE
+from rollback.verification.checks.ports import ReleaseCheckPorts
 
 
 class NextState(StrEnum):
@@ -131,6 +142,7 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
             return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
         return _bake_on(cursor, duration, objection)
+    release = _record_baseline(release, bake.since, ports)
     promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports)
     return _finish(cursor.service, now, f"{release.version} is promoted")
 
@@ -228,7 +240,8 @@ def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts)
     view = ports.services.describe(service)
     if view.desired_count == 0:
         return "the desired count is 0: there is no running task to judge"
-    checks = run_checks(service.name, release, view, ports, alarms=AlarmHandling.IGNORE)
+    options = CheckOptions(alarms=AlarmHandling.IGNORE, database=_database_question(release, ports))
+    checks = run_checks(service.name, release, view, ports, options)
     failed_checks = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
     if failed_checks:
         return "; ".join(f"{c.name}: {c.reason}" for c in failed_checks)
@@ -239,6 +252,24 @@ def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts)
         if request_count < required_requests:
             return f"{request_count:.0f} requests during the bake, fewer than the required {required_requests}"
     return None
+
+
+def _database_question(release: Release, ports: HasSettings) -> DatabaseQuestion | None:
+    """Make the question about the standing branch; None: the environment has none."""
+    database = ports.settings.database
+    if database is None or database.branch_id is None:
+        return None
+    return DatabaseQuestion(service=release.service, fingerprint=release.fingerprint, branch_id=database.branch_id)
+
+
+def _record_baseline(release: Release, since: datetime, ports: BaselinePorts) -> Release:
+    """Record the error lines of the bake, the measure of later verifications. Without an answer there is no measure."""
+    try:
+        view = ports.services.describe(ports.settings.service(release.service))
+        baseline = read_baseline(release, view, since, ports)
+        return ports.ledger.set_log_baseline(release, baseline) if baseline is not None else release
+    except RollbackError:
+        return release
 
 
 def _bake_on(cursor: PromotionCursor, wait: timedelta, reason: str) -> PromotionCursor:

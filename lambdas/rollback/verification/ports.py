@@ -2,17 +2,14 @@
 
 from typing import Protocol
 
-from rollback.guards.ports import OutagePorts
-from rollback.ports.holders import HasHttp, HasLedger, HasServices, HasSettings, HasStacks
+from rollback.identity.ports import IdentifyPorts
+from rollback.ports.holders import HasLedger, HasStacks, HasTasks
+from rollback.verification.checks.ports import ReleaseCheckPorts
 
 
-class ConnectionCheckPorts(HasHttp, HasSettings, Protocol):
-    """Ports to ask the endpoints of a service."""
-
-
-class ReleaseCheckPorts(OutagePorts, ConnectionCheckPorts, HasServices, Protocol):
-    """Ports to check a running release."""
-
-
-class VerificationPorts(ReleaseCheckPorts, HasLedger, HasStacks, Protocol):
+class VerificationPorts(ReleaseCheckPorts, HasLedger, HasStacks, HasTasks, Protocol):
     """Ports to verify a target, and to move on if it fails."""
+
+
+class HealthCheckPorts(ReleaseCheckPorts, IdentifyPorts, HasTasks, Protocol):
+    """Ports to check the running release for `rollback verify`."""

@@ -3,63 +3,56 @@
 An alarm's period includes minutes before the change. So an alarm that is still in ALARM fails the check only after
 `alarm_settle_minutes`. If the alarm stays in ALARM, the rollback repaired nothing and proves nothing about the previous
 release.
+
+An emergency waits for no database, no minutes of logs and no smoke task: it succeeds by ECS, ELB and the endpoints.
 """
 
-import time
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from enum import StrEnum
-from functools import partial
+from datetime import datetime, timedelta
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
+from rollback.domain.database.database_question import DatabaseQuestion
+from rollback.domain.database.progress import CommandRun
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome, Rollback, Verification
-from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
+from rollback.domain.settings.database import Strategy
+from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.guards.evidence import check_outage_against_elb
-from rollback.guards.ports import OutagePorts
-from rollback.identity.identify import identify_running
-from rollback.identity.target_groups import read_group_health
-from rollback.names import degraded_alarm, outage_alarm
-from rollback.ports.holders import HasHttp, HasTargetGroups
+from rollback.leases.hold import assert_lease
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.target_group_health import GroupState, conclusive_groups, describe_inconclusive_groups
 from rollback.service.escalate import escalate, reassert_target
 from rollback.service.newer_deployment import yield_to_newer_release
-from rollback.service.ports import ServiceReadPorts
 from rollback.service.reconciler import describe_zero_desired_count
-from rollback.verification.connections import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE, connection_checks
-from rollback.verification.ports import ReleaseCheckPorts, VerificationPorts
+from rollback.verification.check_list import CheckOptions, run_checks
+from rollback.verification.checks.alarms import AlarmHandling
+from rollback.verification.checks.connections import connection_checks
+from rollback.verification.checks.database import skip_database
+from rollback.verification.checks.evidence_keys import (
+    LASTING,
+    failing,
+    is_beyond_the_service,
+    is_failed_for_good,
+    may_still_change,
+)
+from rollback.verification.checks.smoke import judge_smoke, run_smoke, skip_smoke, stop_smoke
+from rollback.verification.ports import VerificationPorts
 
-# Keys in a check's evidence. `_REFUSED`: AWS refuses the call permanently. `TARGET_GROUP_GONE`: the only fault is a
-# deleted target group, which no release caused.
-_REFUSED = "refused"
-_ALARM_CHECK = "alarms-are-ok"
 _DATABASE_CHECK = "database-answers-sql"
-
-TARGET_GROUP_GONE = "gone_group"
-
-
-class AlarmHandling(StrEnum):
-    """Treatment of alarms in ALARM by a check."""
-
-    COUNT = "count"  # as a failure
-    WAIT = "wait"  # as a warning: the alarms may still return to OK
-    IGNORE = "ignore"
+_FUNCTION_SECONDS = 60  # time limit of the function that runs this step (rule 9: the lease outlasts it)
+_EMERGENCY = "an emergency does not wait for"
 
 
 def verify(rollback: Rollback, ports: VerificationPorts) -> Rollback:
     """Run one round of checks; pass, escalate, fail or wait for the next round."""
     target = rollback.planned().target
     view = ports.services.describe(ports.settings.service(rollback.service_name))
-    rollback, is_over = yield_to_newer_release(rollback, view, ports)
+    after, is_over = yield_to_newer_release(rollback, view, ports)
     if is_over:
-        return rollback
+        return _without_smoke(after, "the team deployed a newer release", ports)
+    rollback = after
     reasserted = reassert_target(rollback, view, ports)
     if reasserted is not None:
+        _without_smoke(rollback, "another deployment replaced the target", ports)
         return reasserted
     if view.desired_count == 0 and not rollback.is_fenced:
         consequence = f"{target.version} could not be verified"
@@ -68,64 +61,151 @@ def verify(rollback: Rollback, ports: VerificationPorts) -> Rollback:
     return _decide(rollback.evolve(verification=current), current, target, view, ports)
 
 
+def announces_smoke(before: Rollback, after: Rollback) -> datetime | None:
+    """Return the end of the function that starts a newly announced smoke task; None: none is newly announced."""
+    announced_at = after.verification.smoke_announced_at if after.verification is not None else None
+    earlier = before.verification.smoke_announced_at if before.verification is not None else None
+    is_new = announced_at is not None and announced_at != earlier
+    return announced_at + timedelta(seconds=_FUNCTION_SECONDS) if is_new and announced_at is not None else None
+
+
 def _run_round(rollback: Rollback, target: Release, view: ServiceView, ports: VerificationPorts) -> Verification:
     """Run all checks once, and count the good rounds in a row."""
     policy, now = ports.settings.policy, ports.clock.now()
     previous = rollback.verification or Verification(started_at=now)
     is_settled = now - previous.started_at > timedelta(minutes=policy.alarm_settle_minutes)
-    alarm_handling = AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT
-    checks = run_checks(rollback.service_name, target, view, ports, alarms=alarm_handling)
-    checks = (*_database_checks(rollback), *connection_checks(rollback, ports), *checks)
-    is_good = all(_is_failed_for_good(check) for check in _failing(checks))
-    current = Verification(
-        started_at=previous.started_at,
-        rounds=previous.rounds + 1,
-        good_rounds=previous.good_rounds + 1 if is_good else 0,
-        checks=checks,
+    question, skipped_database = _database_question(rollback, target, ports)
+    options = CheckOptions(
+        alarms=AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT,
+        database=question,
+        logs_since=previous.started_at,
+        logs_wait_until=_logs_wait_until(rollback, previous, policy),
     )
-    has_passed = _is_decided(current, policy) and not _failing(checks)
+    checks = run_checks(rollback.service_name, target, view, ports, options)
+    checks = (*_database_checks(rollback), *connection_checks(rollback, ports), *checks, *skipped_database)
+    is_good = not _open_failures(checks)
+    with_smoke, smoke_checks = _smoke_round(rollback, previous, view, ports, is_good=is_good)
+    checks = (*checks, *smoke_checks)
+    current = with_smoke.model_copy(
+        update={
+            "rounds": previous.rounds + 1,
+            "good_rounds": previous.good_rounds + 1 if not _open_failures(checks) else 0,
+            "checks": checks,
+        }
+    )
+    has_passed = _is_decided(current, policy) and not failing(checks)
     return current.model_copy(update={"passed_at": now}) if has_passed else current
+
+
+def _open_failures(checks: tuple[Check, ...]) -> list[Check]:
+    """Failures that time or another escalation level may change."""
+    return [check for check in failing(checks) if not is_failed_for_good(check)]
+
+
+def _logs_wait_until(rollback: Rollback, verification: Verification, policy: Policy) -> datetime | None:
+    if rollback.is_emergency:
+        return None
+    return verification.started_at + timedelta(minutes=policy.error_log_wait_minutes)
+
+
+def _smoke_round(
+    rollback: Rollback, previous: Verification, view: ServiceView, ports: VerificationPorts, *, is_good: bool
+) -> tuple[Verification, tuple[Check, ...]]:
+    """Announce, start or follow the smoke task: announced after a good round, started in the next one."""
+    service = ports.settings.service(rollback.service_name)
+    if not service.smoke_command:
+        return previous, ()
+    if rollback.is_emergency:
+        return previous, (skip_smoke(f"{_EMERGENCY} a task"),)
+    if previous.smoke_announced_at is None:
+        announced = previous.model_copy(update={"smoke_announced_at": ports.clock.now()}) if is_good else previous
+        return announced, (judge_smoke(service, None),)
+    run = _advance_smoke(service, rollback, previous.smoke, view, ports)
+    return previous.model_copy(update={"smoke": run}), (judge_smoke(service, run),)
+
+
+def _advance_smoke(
+    service: ServiceSettings, rollback: Rollback, run: CommandRun | None, view: ServiceView, ports: VerificationPorts
+) -> CommandRun | None:
+    """Start or follow the task. If ECS gives no answer, the next round asks again."""
+    if run is None:
+        assert_lease(rollback, ports, _FUNCTION_SECONDS)
+    attempts = rollback.service.attempts if rollback.service is not None else ()
+    try:
+        return run_smoke(service, run, view, rollback.id, f"smoke-{len(attempts)}", ports)
+    except CallRefused as refused:
+        reason = f"its task can't be followed: {refused}"
+        return run.evolve(ended_at=ports.clock.now(), reason=reason) if run is not None else None
+    except ExternalServiceError:
+        return run
+
+
+def _without_smoke(rollback: Rollback, reason: str, ports: VerificationPorts) -> Rollback:
+    """Stop a smoke task that still runs: the verification ends without it."""
+    verification = rollback.verification
+    if verification is None or verification.smoke is None or verification.smoke.ended_at is not None:
+        return rollback
+    service, now = ports.settings.service(rollback.service_name), ports.clock.now()
+    stopped = stop_smoke(service, verification.smoke, reason, now, ports)
+    return rollback.evolve(verification=verification.model_copy(update={"smoke": stopped}))
 
 
 def _decide(
     rollback: Rollback, current: Verification, target: Release, view: ServiceView, ports: VerificationPorts
 ) -> Rollback:
     """Pass, fail, escalate, or wait for the next round."""
-    policy, failing = ports.settings.policy, _failing(current.checks)
+    policy, failures = ports.settings.policy, failing(current.checks)
     if current.passed_at is not None:
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0)
-    reason = "; ".join(f"{check.name}: {check.reason}" for check in failing) or "too few good rounds in a row"
+    reason = "; ".join(f"{check.name}: {check.reason}" for check in failures) or "too few good rounds in a row"
     if _is_decided(current, policy):
         return _fail(rollback, f"not verified, though all other checks pass: {reason}")
-    if ports.clock.now() - current.started_at <= timedelta(minutes=policy.verify_timeout_minutes):
+    is_late = ports.clock.now() - current.started_at > timedelta(minutes=policy.verify_timeout_minutes)
+    if not is_late and not any(LASTING in check.evidence for check in failures):
         return rollback.evolve(wait_seconds=policy.verify_interval_seconds)
-    if failing and all(OTHER_SERVICE in check.evidence for check in failing):
-        # Escalating this service repairs no other service.
+    rollback = _without_smoke(rollback, "the verification has ended", ports)
+    if failures and all(is_beyond_the_service(check) for check in failures):
+        # Escalating this service repairs no other service, and no database.
         return _fail(rollback, f"not verified, though {target.version} is healthy: {reason}")
     return escalate(rollback, f"not verified: {reason}", view, ports)
 
 
-def _failing(checks: tuple[Check, ...]) -> list[Check]:
-    return [check for check in checks if check.verdict is Verdict.FAIL]
-
-
 def _is_decided(current: Verification, policy: Policy) -> bool:
     """Whether enough good rounds followed each other, and no check has a warning that may still change."""
-    is_waiting = any(check.verdict is Verdict.WARN and NOT_LOOKED_AT not in check.evidence for check in current.checks)
-    return current.good_rounds >= policy.verify_rounds and not is_waiting
+    return current.good_rounds >= policy.verify_rounds and not any(map(may_still_change, current.checks))
 
 
 def _fail(rollback: Rollback, reason: str) -> Rollback:
     return rollback.evolve(outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
 
 
-def _is_failed_for_good(check: Check) -> bool:
-    """Whether neither time nor another escalation level changes the failure."""
-    return _REFUSED in check.evidence or CONNECTION_FAILED in check.evidence
+def _database_question(
+    rollback: Rollback, target: Release, ports: VerificationPorts
+) -> tuple[DatabaseQuestion | None, tuple[Check, ...]]:
+    """Make the question about the database, or the check that says why none is asked."""
+    settings = ports.settings.database
+    if settings is None:
+        return None, ()
+    if rollback.is_emergency:  # it must work with Neon down
+        return None, (skip_database(f"{_EMERGENCY} the database"),)
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is not None and planned.strategy is Strategy.DELETE:
+        return None, (skip_database("the branch was deleted"),)
+    current_branch_id = rollback.database.current_branch_id if rollback.database is not None else None
+    branch_id = current_branch_id or settings.branch_id or (planned.branch if planned is not None else None)
+    if branch_id is None:
+        return None, (skip_database("each pull request has its own branch, and the rollback names none"),)
+    question = DatabaseQuestion(
+        service=target.service,
+        fingerprint=target.fingerprint,
+        branch_id=branch_id,
+        has_changed_data=rollback.has_changed_data,
+    )
+    return question, ()
 
 
 def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
-    """Report the database step's SQL check, because only the database function may ask Postgres."""
+    """Report the database step's SQL check, made while services were stopped."""
     progress = rollback.database
     if progress is None:
         return ()
@@ -145,106 +225,3 @@ def _describe_success(rollback: Rollback) -> str:
         return plan.summary
     earlier_levels = ", ".join(attempt.escalation_level.in_words for attempt in attempts)
     return f"{plan.summary}, by {rollback.service.escalation_level.in_words} (tried before: {earlier_levels})"
-
-
-def run_checks(
-    service_name: str, release: Release, view: ServiceView, ports: ReleaseCheckPorts, *, alarms: AlarmHandling
-) -> tuple[Check, ...]:
-    """Run all checks of one release concurrently, in a fixed order. A question without an answer is a failed check."""
-    service = ports.settings.service(service_name)
-    questions: list[tuple[str, Callable[[], Check]]] = [
-        ("ecs-steady-state", lambda: _check_steady_state(view, release, ports)),
-        ("target-health", lambda: _check_target_health(view, ports)),
-        (_ALARM_CHECK, lambda: _check_alarms(service, view, ports, alarms)),
-    ]
-    for endpoint in service.endpoints:
-        questions.append((_endpoint_check(endpoint), partial(_check_endpoint, service, endpoint, ports)))
-    with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        return tuple(pool.map(lambda named: _run_timed(*named), questions))
-
-
-def _run_timed(name: str, question: Callable[[], Check]) -> Check:
-    started_at = time.perf_counter()
-    try:
-        answer = question()
-    except ExternalServiceError as failure:
-        evidence = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
-        reason = f"not checked: {failure}"
-        answer = Check.failed(name, reason, evidence=evidence)
-    return answer.model_copy(update={"seconds": round(time.perf_counter() - started_at, 3)})
-
-
-def _check_steady_state(view: ServiceView, release: Release, ports: ServiceReadPorts) -> Check:
-    primary = view.primary
-    problems = list(view.why_not_stable)
-    if not identify_running(view, ports.settings.service(release.service), ports).is_release(release):
-        problems.insert(0, f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
-    evidence = {"definition": primary.definition_arn, "running": view.running_count, "desired": view.desired_count}
-    verdict = Verdict.FAIL if problems else Verdict.PASS
-    reason = ", ".join(problems) or f"{release.version} runs on {view.running_count} tasks"
-    return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
-
-
-def _check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
-    name = "target-health"
-    if not view.target_groups:
-        return Check.skipped(name, "the service has no target group")
-    groups = read_group_health(view, ports)
-    inconclusive = describe_inconclusive_groups(groups)
-    deleted = [group for group in groups if group.state is GroupState.GONE]
-    conclusive = conclusive_groups(groups)
-    counts = Counter(target.state for group in conclusive for target in group.targets)
-    healthy, required = sum(group.healthy for group in conclusive), view.desired_count * len(conclusive)
-    reason = "; ".join(filter(None, (f"{healthy} of {required} targets healthy" if conclusive else "", inconclusive)))
-    if conclusive and healthy < required:
-        return Check.failed(name, reason, evidence=dict(sorted(counts.items())))
-    if deleted:  # ECS can't register a task in a deleted group, and no escalation changes that
-        evidence = {_REFUSED: deleted[0].arn, **({TARGET_GROUP_GONE: deleted[0].arn} if conclusive else {})}
-        return Check.failed(name, reason, evidence=evidence)
-    if not conclusive:
-        return Check.skipped(name, f"not checked: {inconclusive}")
-    return Check.passed(name, reason, evidence=dict(sorted(counts.items())))
-
-
-def _check_alarms(service: ServiceSettings, view: ServiceView, ports: OutagePorts, handling: AlarmHandling) -> Check:
-    """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
-    if handling is AlarmHandling.IGNORE:
-        return Check.skipped(_ALARM_CHECK, "the alarms are not part of this check")
-    outage = outage_alarm(ports.settings.prefix, service.name)
-    names = (degraded_alarm(ports.settings.prefix, service.name), outage)
-    states = ports.alarms.states(names)
-    in_alarm = sorted(name for name, state in states.items() if state == "ALARM")
-    reason = f"in ALARM: {', '.join(in_alarm) or 'none'}"
-    if in_alarm and handling is AlarmHandling.WAIT:
-        minutes = ports.settings.policy.alarm_settle_minutes
-        reason += (
-            f"; the alarms' periods include earlier minutes, so the alarms have {minutes:g} minutes to return to OK"
-        )
-        return Check.warned(_ALARM_CHECK, reason, evidence=dict(states))
-    visibility = check_outage_against_elb(service.name, view, ports) if in_alarm == [outage] else None
-    if visibility is not None and visibility.verdict is Verdict.FAIL:
-        reason += f", which is not counted: {visibility.reason}"
-        return Check.skipped(_ALARM_CHECK, reason, evidence={**states, **visibility.evidence})
-    verdict = Verdict.FAIL if in_alarm else Verdict.PASS
-    return Check(name=_ALARM_CHECK, verdict=verdict, reason=reason, evidence=dict(states))
-
-
-def _endpoint_check(endpoint: HealthEndpoint) -> str:
-    return f"endpoint-answers {endpoint.path}"
-
-
-def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, ports: HasHttp) -> Check:
-    name = _endpoint_check(endpoint)
-    if service.base_url is None:
-        return Check.skipped(name, "no base_url is set for the service")
-    url = service.base_url.rstrip("/") + endpoint.path
-    result = ports.http.get(url, endpoint.max_latency_seconds)
-    evidence = {"url": url, "status": result.status, "seconds": round(result.seconds, 3)}
-    if result.status != endpoint.status:
-        answer = result.status if result.status is not None else result.error
-        reason = f"answered {answer}, expected {endpoint.status}"
-        return Check.failed(name, reason, evidence=evidence)
-    if result.seconds > endpoint.max_latency_seconds:
-        reason = f"took {result.seconds:.2f} s, more than {endpoint.max_latency_seconds:g}"
-        return Check.failed(name, reason, evidence=evidence)
-    return Check.passed(name, f"{result.status} in {result.seconds:.2f} s", evidence=evidence)

@@ -23,7 +23,7 @@ from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
 from rollback.ports.all_ports import AllPorts
 from rollback.service.reconciler import service
-from rollback.verification.step import verify
+from rollback.verification.step import announces_smoke, verify
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
@@ -152,6 +152,8 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, ports: Al
     if step is Step.RECONNECT:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if announces_reconnection(before, after) else None
+    if step is Step.VERIFY:
+        return announces_smoke(before, after)
     intent = after.service.intent if after.service is not None else None
     previous_intent = before.service.intent if before.service is not None else None
     is_new_intent = intent is not None and intent != previous_intent

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from fakes.aws.request_models import check_request, refuse
 
+from rollback.resources.aws.error_logs import ErrorLogCount
+
 _BEFORE_TESTS = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
 
 
@@ -26,6 +28,7 @@ class FakeAlarms:
         self._fired: list[tuple[str, datetime]] = []
         self._before: dict[str, str] = {}
         self._requests: list[tuple[str, datetime, float]] = []
+        self._errors: list[tuple[str, datetime, float]] = []
 
     def fire(self, name: str, at: datetime, before: str = "OK") -> None:
         self.in_alarm.add(name)
@@ -71,6 +74,19 @@ class FakeAlarms:
             check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
         fired = {name for name, at in self._fired if at > since}
         return tuple(name for name in names if name in fired)
+
+    def log(self, namespace: str, errors: float, at: datetime) -> None:
+        """Count error lines in the minute of a time; zero lines are data too."""
+        self._errors.append((namespace, at.replace(second=0, microsecond=0), errors))
+
+    def error_logs_between(self, namespace: str, since: datetime, until: datetime) -> ErrorLogCount:
+        found = [(at, errors) for name, at, errors in self._errors if name == namespace and since <= at < until]
+        return ErrorLogCount(errors=sum(errors for _, errors in found), minutes_with_data=len({at for at, _ in found}))
+
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
+        self._refuse_unknown(target_groups)
+        counts = [n for group, at, n in self._requests if group in target_groups and since <= at < until]
+        return float(sum(counts))
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         self._refuse_unknown(target_groups)

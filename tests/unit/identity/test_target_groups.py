@@ -14,7 +14,8 @@ from rollback.promotion.promote import adopt_running_releases
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.service.escalate import count_healthy_targets
-from rollback.verification.step import AlarmHandling, run_checks
+from rollback.verification.check_list import CheckOptions, run_checks
+from rollback.verification.checks.alarms import AlarmHandling
 
 SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/internal/fedcba9876543210"
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2
@@ -44,7 +45,8 @@ def delete_second_target_group(simulation: Simulation) -> None:
 
 def health_check(simulation: Simulation) -> Check:
     view = simulation.describe_service()
-    checks = run_checks(SERVICE, simulation.ship("v1", PROMOTED), view, simulation.ports, alarms=AlarmHandling.IGNORE)
+    release, options = simulation.ship("v1", PROMOTED), CheckOptions(alarms=AlarmHandling.IGNORE)
+    checks = run_checks(SERVICE, release, view, simulation.ports, options)
     return next(check for check in checks if check.name == "target-health")
 
 

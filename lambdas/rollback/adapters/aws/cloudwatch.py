@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.adapters.aws.errors import aws_call
 from rollback.adapters.aws.paging import batches
+from rollback.names import ERROR_LOGS_METRIC
+from rollback.resources.aws.error_logs import ErrorLogCount
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -108,7 +110,29 @@ class CloudWatchAlarms:
             with_data |= {batch[int(number.removeprefix("m"))][0] for number in ids}
         return tuple(dict.fromkeys(name for name, _, _ in metrics if name not in with_data))
 
+    def error_logs_between(self, namespace: str, since: datetime, until: datetime) -> ErrorLogCount:
+        """Call GetMetricData in periods of a minute."""
+        query: Any = {
+            "Id": "errors",
+            "MetricStat": {
+                "Metric": {"Namespace": namespace, "MetricName": ERROR_LOGS_METRIC},
+                "Period": int(_PERIOD.total_seconds()),
+                "Stat": "Sum",
+            },
+        }
+        with aws_call("GetMetricData", namespace):
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=[query], StartTime=since, EndTime=until
+            )
+            values = [value for page in pages for result in page["MetricDataResults"] for value in result["Values"]]
+        return ErrorLogCount(errors=float(sum(values)), minutes_with_data=len(values))
+
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        """Count from the full minute of `since` on."""
+        begin = since.replace(second=0, microsecond=0)
+        return self.requests_between(target_groups, begin, datetime.now(UTC) + _PERIOD)
+
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
         """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
         if not target_groups:
             return 0.0
@@ -123,8 +147,8 @@ class CloudWatchAlarms:
         with aws_call("GetMetricData", ", ".join(target_groups)):
             pages = self._client.get_paginator("get_metric_data").paginate(
                 MetricDataQueries=list(_request_counts(pairs)),
-                StartTime=since.replace(second=0, microsecond=0),
-                EndTime=datetime.now(UTC) + _PERIOD,
+                StartTime=since,
+                EndTime=until,
             )
             return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
 

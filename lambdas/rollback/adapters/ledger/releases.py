@@ -19,6 +19,7 @@ from rollback.adapters.ledger.table import (
     text_of,
 )
 from rollback.canonical_json import sha256_of
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake, StandingPlan
 from rollback.errors import Conflict, UnreadableItem
@@ -121,6 +122,10 @@ class LedgerReleases:
         """Compare the state alone."""
         changes = {"state": state, "state_since": at, "state_reason": reason}
         return replace_release(self._table, release, lambda now: now.state is release.state, changes)
+
+    def set_log_baseline(self, release: Release, baseline: LogBaseline) -> Release:
+        """Compare the state alone."""
+        return replace_release(self._table, release, lambda now: now.state is release.state, {"log_baseline": baseline})
 
     def bake(self, service: str) -> Bake | None:
         """Take an unreadable bake for none, so that the release bakes again."""

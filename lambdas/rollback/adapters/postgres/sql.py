@@ -15,12 +15,13 @@ from rollback.adapters.postgres.catalog import read_schema
 from rollback.adapters.postgres.journals import read_journals
 from rollback.adapters.postgres.rows import NEON_OWN_ROLES, PostgresRows
 from rollback.adapters.postgres.sequences import PostgresSequences
-from rollback.adapters.postgres.session import open_session
+from rollback.adapters.postgres.session import open_session, translate_error
 from rollback.resources.database.background_work import BackgroundWork
-from rollback.resources.database.errors import QueryFailed
+from rollback.resources.database.errors import QueryFailed, Unreachable
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
+from rollback.resources.database.statement import StatementResult
 from rollback.resources.database.wal_position import Lsn
 
 # Postgres hides `backend_type` of other roles' sessions, so they count as clients. Backends that only read
@@ -92,6 +93,17 @@ class PostgresSql(PostgresRows, PostgresSequences):
         with open_session(address) as session:
             return read_schema(session)
 
+    def answers(
+        self, address: SecretStr, statements: tuple[str, ...], statement_seconds: float
+    ) -> tuple[StatementResult, ...]:
+        """Prepare each query: Postgres refuses several statements in one Parse message.
+
+        Source: PostgreSQL documentation, "Extended Query"
+        (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY).
+        """
+        with open_session(address, statement_seconds=statement_seconds) as session:
+            return tuple(_answer(session, statement) for statement in statements)
+
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         """Query the journals that the catalogue has."""
         with open_session(address) as session:
@@ -103,3 +115,23 @@ def _one(cursor: "psycopg.Cursor[Any]") -> tuple[Any, ...]:
     if row is None:
         raise QueryFailed("the database returned no row for the end of its log")
     return tuple(row)
+
+
+def _answer(session: "psycopg.Connection[Any]", statement: str) -> StatementResult:
+    """Run one query in a transaction of its own; its first value stays the text that Postgres sent."""
+    try:
+        cursor = session.execute(statement.encode(), prepare=True)
+        result = cursor.pgresult
+        if result is None or cursor.description is None:
+            return StatementResult(error="the statement returned no table")
+        raw = result.get_value(0, 0) if result.ntuples and result.nfields else None
+        value = bytes(raw).decode(errors="replace") if raw is not None else None
+        return StatementResult(rows=result.ntuples, value=value)
+    except psycopg.Error as error:
+        failure = translate_error(error, session)
+        if isinstance(failure, Unreachable):
+            raise failure from error
+        return StatementResult(error=str(failure))
+    finally:
+        if not session.broken:
+            session.rollback()

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.canonical_json import sha256_of
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned, normal_form, with_images
 from rollback.text import StoredText
 
@@ -44,6 +45,11 @@ class Release(BaseModel):
     )
     schema_sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="key of its stored `ReleaseSchema`; None: not recorded"
+    )
+    log_baseline: LogBaseline | None = Field(
+        default=None,
+        description="error lines while it baked; None: not recorded",
+        exclude_if=lambda value: value is None,
     )
     first_deployed_at: AwareDatetime
     state: ReleaseState = ReleaseState.CANDIDATE

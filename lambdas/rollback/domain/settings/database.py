@@ -90,6 +90,29 @@ class RestoreLimits(BaseModel):
     )
 
 
+class VerifyStatement(BaseModel):
+    """One SQL query with its expected result; Verify runs it in a read-only transaction of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sql: str = Field(
+        max_length=1_000,
+        pattern=r"(?is)^\s*(select|with|values|table|show)\b",
+        description="one query; Postgres itself refuses a second statement and every write",
+    )
+    description: str = Field(min_length=1, max_length=80, description="meaning of the result, for the report")
+    expect: str | None = Field(
+        default=None, max_length=200, description="first value of the first row, as psql prints it: `t`, `42`"
+    )
+    rows: int | None = Field(default=None, ge=0, description="number of rows")
+
+    @model_validator(mode="after")
+    def _has_one_expectation(self) -> Self:
+        if (self.expect is None) == (self.rows is None):
+            raise ValueError(f"statement {self.description!r} needs exactly one of expect and rows")
+        return self
+
+
 class DatabaseSettings(RestoreLimits):
     """One branch of a Neon project, or by a pattern of names one branch for each pull request."""
 
@@ -142,6 +165,9 @@ class DatabaseSettings(RestoreLimits):
         default=None,
         pattern=r"^[^.\s]+(\.[^.\s]+)?$",
         description="schema.table of a journal under an unusual name; the usual names are found without it",
+    )
+    verify_statements: tuple[VerifyStatement, ...] = Field(
+        default=(), max_length=20, description="queries of the team that prove a good database"
     )
     observe_minutes: float = Field(
         default=60, gt=0, description="interval of observations of the database; each one wakes a suspended compute"

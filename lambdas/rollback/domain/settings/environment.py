@@ -6,10 +6,11 @@ variables of their own. An open rollback's document has a copy, which is read le
 settings.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
@@ -32,7 +33,23 @@ class HealthEndpoint(BaseModel):
 
     path: str = Field(pattern="^/")
     status: int = Field(default=200, ge=100, le=599)
-    max_latency_seconds: float = Field(default=2.0, gt=0)
+    max_latency_seconds: float = Field(
+        default=2.0, gt=0, description="limit of the 95th percentile of a round's probes; below 20 probes, of each"
+    )
+    probes: int = Field(default=3, ge=1, le=20, description="requests of a round, one after the other")
+    body: str | None = Field(default=None, min_length=1, description="text that every answer must contain")
+    body_pattern: str | None = Field(
+        default=None, min_length=1, description="regular expression (Python's `re`) that every answer must match"
+    )
+
+    @field_validator("body_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"allowed is a regular expression ({error})") from error
+        return pattern
 
 
 class ServiceSettings(BaseModel):
@@ -70,6 +87,12 @@ class ServiceSettings(BaseModel):
     connection: ConnectionSettings = Field(
         default=ConnectionSettings(), description="connection to the environment's database, after its data changed"
     )
+
+    smoke_command: tuple[str, ...] = Field(
+        default=(),
+        description="command of the service's container, run once in each verification; exit code 0 is success",
+    )
+    smoke_timeout_seconds: float = Field(default=120, gt=0, description="limit of the smoke command's task")
 
     @property
     def commit_source(self) -> CommitSource:
@@ -118,6 +141,11 @@ class Settings(BaseModel):
     def runs_connection_tasks(self) -> bool:
         """Whether a connection's command of some service runs as a task."""
         return self.database is not None and any(service.connection.runs_tasks for service in self.services)
+
+    @property
+    def runs_smoke_tasks(self) -> bool:
+        """Whether a smoke command of some service runs as a task."""
+        return any(service.smoke_command for service in self.services)
 
     @property
     def reads_labels(self) -> bool:

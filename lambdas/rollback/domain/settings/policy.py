@@ -47,6 +47,11 @@ class Policy(BaseModel):
     verify_interval_seconds: int = Field(default=10, ge=1)
     verify_timeout_minutes: float = Field(default=10, gt=0)
     alarm_settle_minutes: float = Field(default=5, ge=0)
+    error_log_wait_minutes: float = Field(
+        default=3,
+        ge=0,
+        description="how long Verify waits for the minutes of logs that the check of error logs needs",
+    )
     conclude_timeout_minutes: float = Field(
         default=20, gt=0, description="how long obligations and reports are retried; the janitor runs every 5 minutes"
     )

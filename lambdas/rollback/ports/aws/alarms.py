@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from rollback.effects import reads
+from rollback.resources.aws.error_logs import ErrorLogCount
 
 
 class Alarms(Protocol):
@@ -43,6 +44,22 @@ class Alarms(Protocol):
     @reads
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Name the alarms that went into ALARM after `since`, recovered ones too."""
+        ...
+
+    @reads
+    def error_logs_between(self, namespace: str, since: datetime, until: datetime) -> ErrorLogCount:
+        """Count the error lines of a service in full minutes.
+
+        Args:
+            namespace: namespace of the metric (`names.error_logs_namespace`).
+            since: begin of the first minute.
+            until: end of the last minute.
+        """
+        ...
+
+    @reads
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
+        """Count the requests that reached the target groups in the full minutes from `since` to `until`."""
         ...
 
     @reads

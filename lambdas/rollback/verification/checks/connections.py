@@ -7,12 +7,8 @@ from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.holders import HasHttp
 from rollback.resources.aws.ecs_service import ProbeResult
-from rollback.verification.ports import ConnectionCheckPorts
-
-# Keys in a check's evidence.
-NOT_LOOKED_AT = "not_looked_at"  # no proof is configured or was found, and waiting changes nothing
-OTHER_SERVICE = "another_service"  # no escalation of this rollback's service helps
-CONNECTION_FAILED = "connection_failed"  # the next round has the same result
+from rollback.verification.checks.evidence_keys import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE
+from rollback.verification.checks.ports import ConnectionCheckPorts
 
 
 def connection_checks(rollback: Rollback, ports: ConnectionCheckPorts) -> tuple[Check, ...]:
