@@ -13,6 +13,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import InvalidRequest
 from rollback.ports.all_ports import AllPorts
+from rollback.verification.checks.sql import InProcessDatabaseChecks
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class DeployedStack:
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
 
+        The database is checked in this process: the operator need not be allowed to invoke the function.
+
         Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
         ports = make_ports(
@@ -37,7 +40,8 @@ class DeployedStack:
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
         )
-        return replace(ports, metrics=_NullMetrics())
+        ports = replace(ports, metrics=_NullMetrics())
+        return replace(ports, database_checks=InProcessDatabaseChecks(ports))
 
 
 class _NullMetrics:

@@ -1,6 +1,6 @@
 """Roll an ECS service, its Neon database, or both back, and control their automatic rollbacks.
 
-Exit codes: 0 done, 1 failed or refused, 2 the request is not valid.
+Exit codes: 0 done, 1 failed or refused, 2 the request is not valid. `verify` also has 3 and 4.
 """
 
 import sys
@@ -12,7 +12,7 @@ from rollback_cli.terminal_text import escape_markup, make_console
 from rollback_cli.verbs.development import demo, local
 from rollback_cli.verbs.operations import pause, resume, unfence, unlock
 from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
-from rollback_cli.verbs.rollbacks import abort, history, show, start, status, undo
+from rollback_cli.verbs.rollbacks import abort, history, show, start, status, undo, verify
 
 ROLLBACKS, RELEASES = "Rollbacks", "Releases"
 OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
@@ -24,6 +24,7 @@ app.command("history", rich_help_panel=ROLLBACKS)(history.history)
 app.command("show", rich_help_panel=ROLLBACKS)(show.show)
 app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
 app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)
+app.command("verify", rich_help_panel=ROLLBACKS)(verify.verify)
 app.command("versions", rich_help_panel=RELEASES)(versions.versions)
 app.command("promote", rich_help_panel=RELEASES)(promote.promote)
 app.command("quarantine", rich_help_panel=RELEASES)(quarantine.quarantine)

@@ -7,9 +7,10 @@ from typing import Any
 
 import boto3
 import typer
+from botocore.exceptions import ClientError
 from rich.console import Console
 
-from rollback.adapters.aws.errors import aws_call
+from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.domain.request import Request, RollbackType, parse_request
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import ExternalServiceError
@@ -48,7 +49,7 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
         cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
         rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
-        rollback = _run_in_step_functions(console, deployment, fields)
+        rollback = run_in_step_functions(console, deployment, fields, f"cli-{uuid.uuid4()}")
     print_report(console, rollback, deployment.settings)
     raise typer.Exit(0 if rollback.outcome in _SUCCESS_OUTCOMES else 1)
 
@@ -76,21 +77,16 @@ def _print_cursor(console: Console, cursor: Cursor) -> None:
     print_paragraph(f"{cursor.next.replace('_', ' '):9} {cursor.summary}", console)
 
 
-def _run_in_step_functions(
-    console: Console, deployment: deployed_stack.DeployedStack, execution_input: dict[str, Any]
+def run_in_step_functions(
+    console: Console, deployment: deployed_stack.DeployedStack, execution_input: dict[str, Any], name: str
 ) -> Rollback:
     """Start the state machine and follow the rollback's document in the ledger.
 
-    The document decides, not the status of the execution.
+    The document decides, not the status of the execution. An execution of that name that was started before is
+    followed: Step Functions keeps a name for 90 days.
     """
     client = boto3.client("stepfunctions")
-    name = f"cli-{uuid.uuid4()}"
-    with aws_call("StartExecution", deployment.workflow_arn):
-        answer = client.start_execution(
-            stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(execution_input)
-        )
-    arn = answer["executionArn"]
-    print_paragraph(f"started {arn}", console)
+    arn = start_execution(console, deployment, execution_input, name)
     ledger, printed_line = deployment.ports().ledger, ""
     while True:
         key = ledger.find_by_execution(arn)
@@ -110,6 +106,25 @@ def _run_in_step_functions(
                 f"execution {arn} ended as {execution['status']} before the rollback was recorded: {failure.text}"
             )
         time.sleep(1)
+
+
+def start_execution(
+    console: Console, deployment: deployed_stack.DeployedStack, execution_input: dict[str, Any], name: str
+) -> str:
+    """Start the state machine, or find the execution of that name, and return its ARN."""
+    with aws_call("StartExecution", deployment.workflow_arn):
+        try:
+            answer = boto3.client("stepfunctions").start_execution(
+                stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(execution_input)
+            )
+        except ClientError as error:
+            if code_of(error) != "ExecutionAlreadyExists":
+                raise
+            arn = f"{deployment.workflow_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+            print_paragraph(f"started before: {arn}", console)
+            return arn
+    print_paragraph(f"started {answer['executionArn']}", console)
+    return answer["executionArn"]
 
 
 def _progress_line(rollback: Rollback) -> str:

@@ -193,7 +193,7 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     reason = f"database: {progress.why_not}"
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
-    if is_refused and progress.may_succeed_later and rollback.event is not None:
+    if is_refused and progress.may_succeed_later and rollback.may_be_evaluated_again:
         recheck_at = ports.clock.now() + timedelta(minutes=ports.settings.policy.recheck_minutes)
         return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)
     return rollback.evolve(outcome=Outcome.REFUSED if is_refused else Outcome.FAILED, reason=reason, wait_seconds=0)

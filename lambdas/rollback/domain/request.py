@@ -42,7 +42,7 @@ class Trigger(StrEnum):
 
     ALARM = "alarm"
     DEPLOYMENT_FAILED = "deployment_failed"
-    HEALTH_CHECK = "health_check"  # a failed check after a deployment; no command starts such a rollback yet
+    HEALTH_CHECK = "health_check"  # a failed check after a deployment: `rollback verify --rollback-on-failure`
     MANUAL = "manual"
     DRILL = "drill"  # no command starts a drill yet
 

@@ -183,6 +183,11 @@ class Rollback(BaseModel):
         return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
 
     @property
+    def may_be_evaluated_again(self) -> bool:
+        """Whether the janitor may evaluate the trigger again. A health check's result is known to its pipeline."""
+        return self.event is not None and self.trigger is not Trigger.HEALTH_CHECK
+
+    @property
     def has_fenced(self) -> bool:
         """Whether it stopped tasks, or announced that; the fence may have been lifted since."""
         return any(obligation.kind is ObligationKind.FENCE for obligation in self.obligations)

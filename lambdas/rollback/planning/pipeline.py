@@ -225,4 +225,4 @@ def _recheck_at(rollback: Rollback, suppressing_checks: list[Check]) -> datetime
     """When the last of the reasons may be over; None: a reason is final, or no event triggered the rollback."""
     due_times = [check.recheck_due_at for check in suppressing_checks]
     times = [at for at in due_times if at is not None]
-    return max(times) if rollback.event is not None and times and len(times) == len(due_times) else None
+    return max(times) if rollback.may_be_evaluated_again and times and len(times) == len(due_times) else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from rollback.check import Check, Verdict
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.plan import Plan
-from rollback.domain.request import RollbackType
+from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.commands import next_commands
@@ -53,8 +53,10 @@ def _subject_lines(rollback: Rollback) -> Iterator[str]:
     """Say which rollback ended, how, why, and what triggered it."""
     yield f"Rollback {rollback.id}: {rollback.outcome}"
     yield f"Why: {rollback.reason or 'no reason was recorded'}"
-    alarm = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
-    yield f"Trigger: {rollback.trigger}{alarm}"
+    source = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
+    if rollback.trigger is Trigger.HEALTH_CHECK:
+        source = f", started by {rollback.request.requested_by}: {rollback.request.reason}"
+    yield f"Trigger: {rollback.trigger}{source}"
     if rollback.evaluations > 1:
         yield f"The trigger was evaluated {rollback.evaluations} times; this result differs from the last report"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rollback.check import Check, Verdict
 from rollback.domain.event import is_event, judge_event, read_event
+from rollback.domain.health_check import is_health_check, judge_health_check, read_health_check
 from rollback.domain.ledger.index import FAILED_DEPLOYMENT
 from rollback.domain.request import Request, RollbackType, Trigger, parse_request
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, rollback_id
@@ -76,6 +77,8 @@ def admit(execution_input: object, execution: str, started_at: datetime, ports: 
 def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Trigger, TriggerEvent | None]:
     if is_event(execution_input):
         return read_event(execution_input, ports.settings)
+    if is_health_check(execution_input):
+        return read_health_check(execution_input, ports.settings)
     return parse_request(execution_input, ports.settings.service_names), Trigger.MANUAL, None
 
 
@@ -114,6 +117,8 @@ def _admit_new(rollback: Rollback, execution_input: object, ports: AdmissionPort
 
 def _judge_trigger(rollback: Rollback, execution_input: object, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
+    if rollback.trigger is Trigger.HEALTH_CHECK and rollback.event is not None:
+        return _judge_checked_deployment(rollback, rollback.event, ports)
     if not isinstance(execution_input, Mapping) or not is_event(execution_input) or rollback.event is None:
         return ()
     checks = judge_event(execution_input, ports.settings.policy, rollback.began_at, ports.account_and_region)
@@ -170,6 +175,21 @@ def _judge_deployment(rollback: Rollback, event: TriggerEvent, ports: AdmissionP
     if is_new_check.verdict is Verdict.FAIL:
         return (is_new_check,)
     return not_caused_check, is_new_check, judge_failed_deployment(view, event.deployment_id)
+
+
+def _judge_checked_deployment(rollback: Rollback, event: TriggerEvent, ports: AdmissionPorts) -> tuple[Check, ...]:
+    """Check that the deployment whose checks failed is fresh, PRIMARY, and the team's (rule 5)."""
+    view = ports.services.describe(ports.settings.service(rollback.service_name))
+    checks = judge_health_check(event, view, ports.settings.policy, rollback.began_at)
+    if any(check.verdict is Verdict.FAIL for check in checks):
+        return checks
+    is_of_rollback = is_registered_by_rollback(view.primary.definition_arn, ports)
+    objection = f"{event.deployment_id} was deployed by a rollback, not by a release" if is_of_rollback else None
+    is_a_release = Check.failed_if(
+        objection, "deployment-is-a-release", "the team deployed it", suppresses=objection is not None
+    )
+    not_caused = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, ports)
+    return (*checks, is_a_release, not_caused)
 
 
 def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: AdmissionPorts) -> Rollback:
@@ -233,6 +253,6 @@ def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, port
             admission=checks,
             outcome=Outcome.SUPPRESSED,
             reason=failed.reason,
-            recheck_at=failed.recheck_due_at if rollback.event is not None else None,
+            recheck_at=failed.recheck_due_at if rollback.may_be_evaluated_again else None,
         )
     )

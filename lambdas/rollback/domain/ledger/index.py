@@ -227,9 +227,9 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
 
 
 def build_trigger_result_entry(rollback: Rollback) -> TriggerResultEntry | None:
-    """Build the entry; None: no event triggered the rollback."""
+    """Build the entry; None: neither an alarm nor ECS's event about a deployment triggered the rollback."""
     event = rollback.event
-    if event is None:
+    if event is None or rollback.trigger is Trigger.HEALTH_CHECK:
         return None
     return TriggerResultEntry(
         rollback_id=rollback.id,

@@ -108,7 +108,7 @@ def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_
     has_failed = rollback.has_acted or rollback.refusal is not None
     outcome = Outcome.FAILED if has_failed and not by_operator else Outcome.ABORTED
     recheck_at, exhaustion_note, crashes = None, "", rollback.crashed_evaluations
-    if recheck and outcome is Outcome.ABORTED and rollback.event:
+    if recheck and outcome is Outcome.ABORTED and rollback.may_be_evaluated_again:
         crashes += 1
         evaluations = _count_other_crashes(rollback, ports) + crashes
         if evaluations < ports.settings.policy.attempts_per_window:

@@ -1,0 +1,114 @@
+"""A rollback that a pipeline's failed health checks start: guarded like an automatic trigger, once for a deployment."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from simulations.service import PROMOTED, Simulation, start_simulation
+from support.builders import NOW, SERVICE, image
+
+from rollback.check import Check
+from rollback.domain.health_check import build_input
+from rollback.domain.operator import Operator
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome
+from rollback.errors import InvalidRequest
+from rollback.operations.pause_abort_unlock import pause
+from rollback.reports.report import message
+from rollback.workflow import janitor
+from rollback.workflow.route import Step, entrance
+
+FAILED = (Check.failed("endpoint-answers /health", "answered 500"),)
+
+
+def request_of(simulation: Simulation, at: datetime = NOW, deployment: str | None = None) -> dict[str, Any]:
+    deployment_id = deployment or simulation.describe_service().primary.id
+    return build_input(SERVICE, deployment_id, at, FAILED, "ci@runner")
+
+
+def simulation_with_numbered_deployments() -> Simulation:
+    simulation = start_simulation()
+    simulation.alarms.in_alarm.clear()
+    return simulation
+
+
+def test_the_release_is_rolled_back_and_the_report_names_requester_and_checks() -> None:
+    simulation = simulation_with_numbered_deployments()
+    rollback = simulation.run(request_of(simulation))
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert simulation.running() == image("v1")
+    assert rollback.trigger is Trigger.HEALTH_CHECK
+    assert "Trigger: health_check, started by ci@runner: failed health checks: endpoint-answers /health" in message(
+        rollback, simulation.service_settings
+    )
+
+
+def test_a_job_that_runs_again_starts_no_second_rollback() -> None:
+    simulation = simulation_with_numbered_deployments()
+    given = request_of(simulation)
+    simulation.run(given, "execution-1")
+    simulation.services.calls.clear()
+    again = simulation.run(given, "execution-2")
+    assert again.outcome is Outcome.SUPPRESSED
+    assert "duplicate" in again.reason
+    assert simulation.changes() == []
+
+
+def test_a_deployment_that_is_not_primary_any_more_is_left_alone() -> None:
+    simulation = simulation_with_numbered_deployments()
+    rollback = simulation.run(request_of(simulation, deployment="ecs-svc/999"))
+    assert (rollback.outcome, rollback.recheck_at) == (Outcome.SUPPRESSED, None)
+    assert "not ecs-svc/999" in rollback.reason
+    assert simulation.changes() == []
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_rule_10_a_stale_or_future_health_check_is_suppressed(minutes: float) -> None:
+    simulation = simulation_with_numbered_deployments()
+    rollback = simulation.run(request_of(simulation, at=NOW + timedelta(minutes=minutes)))
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert simulation.changes() == []
+
+
+def test_rule_7_an_old_promoted_release_is_not_the_cause() -> None:
+    simulation = Simulation()
+    simulation.ship("v0", PROMOTED, hours_ago=96)
+    simulation.ship("v1", PROMOTED, hours_ago=48)
+    rollback = simulation.run(request_of(simulation))
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert "not the release" in rollback.reason
+    assert simulation.changes() == []
+
+
+def test_rule_5_a_rollbacks_own_deployment_starts_no_rollback() -> None:
+    simulation = simulation_with_numbered_deployments()
+    simulation.run({"reason": "by hand"}, "execution-1")
+    simulation.services.calls.clear()
+    rollback = simulation.run(request_of(simulation, at=simulation.clock.now()), "execution-2")
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert simulation.changes() == []
+
+
+def test_a_pause_stops_it_as_it_stops_every_automatic_trigger() -> None:
+    simulation = simulation_with_numbered_deployments()
+    pause(SERVICE, Operator(name="ann", reason="moving"), simulation.ports)
+    rollback = simulation.run(request_of(simulation))
+    assert (rollback.outcome, rollback.recheck_at) == (Outcome.SUPPRESSED, None)
+
+
+def test_its_suppression_is_final_since_the_pipeline_knows_the_result() -> None:
+    simulation = simulation_with_numbered_deployments()
+    pause(SERVICE, Operator(name="ann", reason="moving"), simulation.ports)
+    simulation.run(request_of(simulation))
+    simulation.pass_time(hours=1)
+    janitor.sweep(simulation.ports)
+    assert simulation.workflow.started == []
+
+
+def test_it_never_enters_as_an_emergency() -> None:
+    simulation = simulation_with_numbered_deployments()
+    given = request_of(simulation)
+    assert entrance(given) is Step.ADMIT
+    with pytest.raises(InvalidRequest, match="type"):
+        simulation.admit({**given, "type": "emergency"})
+    assert simulation.changes() == []
