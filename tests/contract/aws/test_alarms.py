@@ -126,6 +126,48 @@ def test_only_active_mute_rules_of_the_alarm_are_listed(watch: Watch) -> None:
     assert watch.alarms.mute_rules(watch.leaf) == ()
 
 
+class Log:
+    """Error lines of a service, which a test writes."""
+
+    def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.namespace = f"of-{uuid.uuid4().hex[:8]}/rollback"
+        self.alarms: Alarms
+        if request.param == "fake":
+            self._fake: FakeAlarms | None = FakeAlarms()
+            self.alarms = self._fake
+            return
+        self._fake = None
+        cloud: LocalCloud = request.getfixturevalue("cloud")
+        self._client = cloud.client("cloudwatch")
+        self.alarms = real_ports(cloud, monkeypatch).alarms
+
+    def write(self, errors: float, at: datetime) -> None:
+        if self._fake is not None:
+            self._fake.log(self.namespace, errors, at)
+            return
+        data = [{"MetricName": "ErrorLogs", "Value": errors, "Timestamp": at}]
+        self._client.put_metric_data(Namespace=self.namespace, MetricData=data)
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Log:
+    return Log(request, monkeypatch)
+
+
+def test_error_lines_are_counted_in_the_full_minutes_of_a_window_with_the_minutes_that_have_data(log: Log) -> None:
+    minute = timedelta(minutes=1)
+    begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+    for offset, errors in ((-1, 100), (0, 2), (2, 0), (3, 5), (4, 100)):
+        log.write(errors, begin + offset * minute + timedelta(seconds=5))
+    log.write(1, begin + timedelta(seconds=50))
+
+    count = log.alarms.error_logs_between(log.namespace, begin, begin + 4 * minute)
+
+    assert (count.errors, count.minutes_with_data) == (8, 3)
+    empty = log.alarms.error_logs_between(f"no-{log.namespace}", begin, begin + 4 * minute)
+    assert (empty.errors, empty.minutes_with_data) == (0, 0)
+
+
 class TestRequestsOfTheFake:
     def test_the_fake_counts_requests_from_the_given_minute(self) -> None:
         alarms, now = FakeAlarms(), datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
@@ -149,6 +191,10 @@ def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pyt
     request_count = load.served + load.failed
     eventually(lambda: alarms.requests_since((web.target_group,), begin) == request_count)
     assert alarms.requests_since((web.target_group,), datetime.now(UTC) + timedelta(minutes=1)) == 0
+    minute = begin.replace(second=0, microsecond=0)
+    assert alarms.requests_between((web.target_group,), minute - timedelta(minutes=5), minute) == 0
+    assert alarms.requests_between((web.target_group,), minute, minute + timedelta(minutes=5)) == request_count
+    assert alarms.requests_between((), minute, minute + timedelta(minutes=5)) == 0
     web.delete()
 
 

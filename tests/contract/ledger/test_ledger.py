@@ -17,6 +17,7 @@ from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.rollback import TriggerEvent
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
@@ -202,6 +203,19 @@ def test_a_change_of_an_outdated_release_state_is_refused(ledger: Ledger) -> Non
     with pytest.raises(Conflict):
         ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     assert [r.state for r in ledger.releases(SERVICE)] == [ReleaseState.QUARANTINED]
+
+
+def test_a_baseline_is_stored_with_the_release_and_kept_by_a_new_state(ledger: Ledger) -> None:
+    read = release("v1", state=ReleaseState.CANDIDATE)
+    ledger.record(read, normalised_definition(definition("v1"), {}))
+    baseline = LogBaseline(since=NOW - timedelta(minutes=15), until=NOW, errors=2, requests=500)
+    with_baseline = ledger.set_log_baseline(read, baseline)
+    assert with_baseline.log_baseline == baseline
+    promoted = ledger.set_release_state(with_baseline, ReleaseState.PROMOTED, NOW, "baked")
+    assert tuple(ledger.releases(SERVICE)) == (promoted,)
+    assert promoted.log_baseline == baseline
+    with pytest.raises(Conflict):
+        ledger.set_log_baseline(read, baseline)
 
 
 def test_a_pause_keeps_its_first_operator_and_reason_until_it_is_resumed(ledger: Ledger) -> None:

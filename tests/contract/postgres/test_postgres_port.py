@@ -173,3 +173,57 @@ def test_a_wrong_role_password_or_database_fails_permanently_and_is_not_taken_fo
     assert error.value.kind is kind
     assert "may be starting" not in str(error.value)
     assert "in the settings" in str(error.value)
+
+
+def test_a_query_returns_its_rows_and_its_first_value_as_psql_prints_it(shared: Database) -> None:
+    statements = (
+        "SELECT 1 < 2",
+        "SELECT NULL",
+        "VALUES (7), (8)",
+        "SELECT 1 WHERE false",
+        "SELECT 'a%b'",
+        "SELECT 1.50",
+    )
+    answers = SQL.answers(shared.address, statements, 5)
+    assert [(a.rows, a.value) for a in answers] == [(1, "t"), (1, None), (2, "7"), (0, None), (1, "a%b"), (1, "1.50")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH gone AS (DELETE FROM kept RETURNING id) SELECT count(*) FROM gone",
+        "WITH new AS (INSERT INTO kept VALUES (9) RETURNING id) SELECT id FROM new",
+        "SELECT nextval('counter')",
+        "SELECT 1; DELETE FROM kept",
+        "SELECT 1; COMMIT; DELETE FROM kept",
+        "SELECT 1; SET TRANSACTION READ WRITE; DELETE FROM kept",
+    ],
+)
+def test_postgres_itself_refuses_a_write_in_a_statement_of_the_team(shared: Database, statement: str) -> None:
+    shared.run("DROP TABLE IF EXISTS kept; DROP SEQUENCE IF EXISTS counter")
+    shared.run("CREATE TABLE kept (id int)")
+    shared.run("CREATE SEQUENCE counter")
+    shared.run("INSERT INTO kept VALUES (1)")
+
+    (refused, after) = SQL.answers(shared.address, (statement, "SELECT count(*), sum(id) FROM kept"), 5)
+
+    assert "read-only transaction" in refused.error or "multiple commands" in refused.error
+    assert after.value == "1"
+    assert shared.project.run(shared.id, "SELECT is_called FROM counter") == [(False,)]
+
+
+def test_a_refused_statement_leaves_the_next_ones_alone(shared: Database) -> None:
+    wrong, right = SQL.answers(shared.address, ("SELECT no_such_column", "SELECT 1"), 5)
+    assert "no_such_column" in wrong.error
+    assert right.value == "1"
+
+
+def test_a_statement_that_takes_too_long_is_cancelled(shared: Database) -> None:
+    slow, next_one = SQL.answers(shared.address, ("SELECT pg_sleep(30)", "SELECT 1"), 0.2)
+    assert "statement timeout" in slow.error
+    assert next_one.value == "1"
+
+
+def test_each_statement_has_a_snapshot_of_its_own(shared: Database) -> None:
+    (first, second) = SQL.answers(shared.address, ("SELECT txid_current_if_assigned() IS NULL",) * 2, 5)
+    assert (first.value, second.value) == ("t", "t")

@@ -25,7 +25,7 @@ class SmokeScenario:
         service = self.simulation.service_settings.model_copy(update={"smoke_command": tuple(SMOKE.split())})
         settings = self.simulation.ports.settings.model_copy(update={"services": (service,)})
         self.simulation.replace(settings=settings)
-        self.tasks: Any = self.simulation.ports.tasks
+        self.tasks = cast("Any", self.simulation.ports.tasks)
         self.tasks.commands[SMOKE] = lambda log: exit_code
         self.rollback = self.simulation.run_until(self.simulation.admit(), Step.VERIFY)
         real = self.simulation.ports
