@@ -115,11 +115,6 @@ class Environment(_Strict):
             f"policy.verify_timeout_minutes, {limit:g} seconds": service.smoke_timeout_seconds < limit
             for service in self.services
             if service.smoke_command
-        } | {
-            f"policy.error_log_wait_minutes is {self.policy.error_log_wait_minutes:g}; allowed is less than "
-            f"verify_timeout_minutes, {self.policy.verify_timeout_minutes:g}": (
-                self.policy.error_log_wait_minutes < self.policy.verify_timeout_minutes
-            )
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:

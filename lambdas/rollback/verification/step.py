@@ -103,9 +103,11 @@ def _open_failures(checks: tuple[Check, ...]) -> list[Check]:
 
 
 def _logs_wait_until(rollback: Rollback, verification: Verification, policy: Policy) -> datetime | None:
+    """Until when the log is waited for: half the time of Verify at most, so that the rounds still fit."""
     if rollback.is_emergency:
         return None
-    return verification.started_at + timedelta(minutes=policy.error_log_wait_minutes)
+    minutes = min(policy.error_log_wait_minutes, policy.verify_timeout_minutes / 2)
+    return verification.started_at + timedelta(minutes=minutes)
 
 
 def _smoke_round(
