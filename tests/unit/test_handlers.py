@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import Any, cast
 
 import pytest
+from simulations.database import BRANCH, DatabaseSimulation
 
 from rollback import handlers
+from rollback.adapters.aws.database_checks import CHECK_DATABASE
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RollbackError, Throttled
 from rollback.ports.all_ports import AllPorts
 from rollback_constructs.workflow import transient_retries
@@ -49,3 +51,12 @@ def test_step_functions_retries_every_external_error_but_a_permanent_refusal_and
 
 def test_step_functions_does_not_retry_an_invalid_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(error_of_the_handler(InvalidRequest("a typo"), monkeypatch)).__name__ not in RETRIED
+
+
+def test_the_database_function_returns_checks_for_a_function_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = DatabaseSimulation()
+    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    question = {"service": "express-api", "fingerprint": "0" * 64, "branch_id": BRANCH}
+    answer = handlers.database({"step": CHECK_DATABASE, "question": question}, None)
+    verdicts = {check["name"]: check["verdict"] for check in answer["checks"]}
+    assert verdicts == {"database-answers": "pass", "migration-journal-fits": "warn"}
