@@ -29,7 +29,7 @@ class DeployedStack:
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
 
-        The database is checked in this process: the operator need not be allowed to invoke the function.
+        The database is checked in this process; without access to Neon by the database function, if that is allowed.
 
         Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
@@ -41,7 +41,7 @@ class DeployedStack:
             workflow_arn=self.workflow_arn,
         )
         ports = replace(ports, metrics=_NullMetrics())
-        return replace(ports, database_checks=InProcessDatabaseChecks(ports))
+        return replace(ports, database_checks=InProcessDatabaseChecks(ports, otherwise=ports.database_checks))
 
 
 class _NullMetrics:

@@ -89,6 +89,12 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
         ({"functions": {"reserved_concurrency": {"service": 0}}}, "functions.reserved_concurrency.service"),
         ({"keys": {"ledger": "alias/mine"}}, "environments.production.keys.ledger"),
         ({"services": [{"existing": {}}]}, "load_balancer"),
+        (
+            {"services": [{"smoke_command": ["pnpm", "smoke"], "smoke_timeout_seconds": 600}]},
+            "allowed is less than policy.verify_timeout_minutes, 600 seconds",
+        ),
+        ({"services": [{"endpoints": [{"path": "/health", "body_pattern": "("}]}]}, "regular expression"),
+        ({"services": [{"endpoints": [{"path": "/health", "probes": 0}]}]}, "endpoints.0.probes is 0"),
         ({"services": [{"workload": None}]}, "exactly one of existing and workload"),
     ],
 )

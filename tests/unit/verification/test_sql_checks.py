@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.database_checks import FakeDatabaseChecks
 from simulations.database import BRANCH as MAIN
 from simulations.database import DatabaseSimulation
 from support.builders import SERVICE, release
+from support.stand_ins import UnavailablePort
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.database_question import DatabaseQuestion
@@ -160,3 +162,16 @@ def test_statements_after_the_time_of_a_round_are_not_checked() -> None:
     checks = ask(simulation)
     assert checks["database-statement number 2"].verdict is Verdict.WARN
     assert "ended after" in checks["database-statement number 2"].reason
+
+
+def test_a_process_without_access_to_postgres_has_the_database_function_check() -> None:
+    simulation = simulation_with()
+    simulation.sql.asleep = 10
+    question = DatabaseQuestion(service=SERVICE, fingerprint=V1.fingerprint, branch_id=MAIN)
+    function = FakeDatabaseChecks()
+    (check,) = InProcessDatabaseChecks(simulation.ports, function).check_database(question)
+    assert (check.verdict, function.asked) == (Verdict.PASS, [question])
+    simulation.sql.asleep = 10
+    silent: Any = UnavailablePort("database_checks")
+    (check,) = InProcessDatabaseChecks(simulation.ports, silent).check_database(question)
+    assert UNANSWERED in check.evidence

@@ -13,7 +13,9 @@ from rollback.check import Check
 from rollback.domain.database.database_question import DatabaseQuestion
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import ExternalServiceError, UnreadableItem
+from rollback.ports.database_checks import DatabaseChecks
 from rollback.resources.database.errors import RetryLater
+from rollback.verification.checks.evidence_keys import UNANSWERED
 from rollback.verification.checks.ports import SqlCheckPorts
 from rollback.verification.checks.sql_rules import (
     JOURNAL_CHECK,
@@ -35,14 +37,26 @@ Answer = TypeVar("Answer")
 
 
 class InProcessDatabaseChecks:
-    """The port `DatabaseChecks` on Postgres itself, for `rollback verify` and direct mode."""
+    """The port `DatabaseChecks` on Postgres itself, for `rollback verify` and direct mode.
 
-    def __init__(self, ports: SqlCheckPorts) -> None:
+    Args:
+        ports: access to Neon, Postgres and the ledger.
+        otherwise: checks by another way if Postgres can't be asked here: a pipeline may have no API key of Neon.
+    """
+
+    def __init__(self, ports: SqlCheckPorts, otherwise: DatabaseChecks | None = None) -> None:
         self._ports = ports
+        self._otherwise = otherwise
 
     def check_database(self, question: DatabaseQuestion) -> tuple[Check, ...]:
         """Ask Neon for the address, and Postgres for the rest."""
-        return check_by_sql(question, self._ports)
+        checks = check_by_sql(question, self._ports)
+        if self._otherwise is None or UNANSWERED not in checks[0].evidence:
+            return checks
+        try:
+            return self._otherwise.check_database(question)
+        except ExternalServiceError:
+            return checks  # the reason why this process could not ask is the nearer one
 
 
 def check_by_sql(question: DatabaseQuestion, ports: SqlCheckPorts) -> tuple[Check, ...]:
