@@ -125,6 +125,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.obligations": Example({"service": SERVICE}, {"service": OTHER}),
+    "Index.last_drill": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
     "Index.trigger_results": Example(
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},
