@@ -211,10 +211,35 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
     )
     saved = ports.ledger.save(admitted)
     previous = lease_result.previous_holder
-    if previous is not None and previous.outcome is None:  # a holder with an outcome ends without a stop
+    is_ended = previous is not None and previous.is_drill and _end_drill(previous, rollback, ports)
+    if previous is not None and previous.outcome is None and not is_ended:  # with an outcome it ends without a stop
         with suppress(RollbackError):  # without its lease the previous holder ends by itself at its next step
             ports.workflow.stop(previous.execution, f"{rollback.id} took over the lease of {previous.id}")
     return saved
+
+
+def _end_drill(drill: Rollback, successor: Rollback, ports: HasLedger) -> bool:
+    """Give a drill that was taken over its outcome: its own execution then cleans up, whatever the successor does.
+
+    Returns:
+        False: the drill was being saved, or the ledger did not answer. Its execution has to be stopped.
+    """
+    if drill.outcome is not None:
+        return True
+    reason = f"{successor.id} ({successor.trigger}) took over at once: a drill gives way to every rollback"
+    try:
+        ports.ledger.save(
+            drill.evolve(
+                outcome=Outcome.ABORTED,
+                reason=reason,
+                taken_over_by=successor.id,
+                is_operator_abort=False,
+                wait_seconds=0,
+            )
+        )
+    except RollbackError:
+        return False
+    return True
 
 
 def _check_no_other_rollback(rollback: Rollback, ports: LeasePorts) -> Check:

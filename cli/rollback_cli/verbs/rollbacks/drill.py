@@ -22,8 +22,8 @@ def drill(
     scenario: Annotated[
         Scenario,
         typer.Option(
-            help="service: deploy the running release once more; emergency: the same by one invocation; database: check "
-            "the restore point on a preview branch"
+            help="service: deploy the running release once more; emergency: the same by one invocation; "
+            "database: check the restore point on a preview branch"
         ),
     ] = Scenario.SERVICE,
     service: Service = None,
