@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rollback_cli.operator_options import Environment, RollbackReason, Service
+from rollback_cli.operator_options import Environment, InProcess, RollbackReason, Service
 from rollback_cli.start_and_follow import start_and_follow
 
 
@@ -29,10 +29,11 @@ def drill(
     service: Service = None,
     reason: RollbackReason = "",
     wait: Annotated[bool, typer.Option(help="follow the drill to its end")] = True,
+    in_process: InProcess = False,
 ) -> None:
     """Rehearse a rollback on a healthy service; no release and no data change.
 
     Exit code 0: the drill succeeded, or was started without --wait; 1: any other outcome.
     """
     options = {"type": scenario.value, "drill": True, "service": service, "reason": reason}
-    start_and_follow(environment, options, in_process=False, yes=True, follow=wait)
+    start_and_follow(environment, options, in_process=in_process, yes=True, follow=wait)
