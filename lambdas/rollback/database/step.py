@@ -190,13 +190,6 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     progress = rollback.database
     if progress is None or progress.database_outcome is None:
         return rollback
-    if rollback.is_drill and not progress.has_succeeded:
-        has_begun = not isinstance(progress, RefusedProgress)
-        return rollback.evolve(
-            outcome=Outcome.FAILED if has_begun else Outcome.REFUSED,
-            reason=f"database: {progress.why_not}",
-            wait_seconds=0,
-        )
     if progress.database_outcome in (DatabaseOutcome.DELETED, DatabaseOutcome.REHEARSED):
         reason = rollback.plan.summary if rollback.plan is not None else ""
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=reason, wait_seconds=0)
@@ -206,6 +199,9 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     reason = f"database: {progress.why_not}"
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
+    if rollback.is_drill:  # what failed after the checks would fail in a rollback too
+        outcome = Outcome.REFUSED if isinstance(progress, RefusedProgress) else Outcome.FAILED
+        return rollback.evolve(outcome=outcome, reason=reason, wait_seconds=0)
     if is_refused and progress.may_succeed_later and rollback.event is not None:
         recheck_at = ports.clock.now() + timedelta(minutes=ports.settings.policy.recheck_minutes)
         return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)

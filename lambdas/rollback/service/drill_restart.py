@@ -34,3 +34,8 @@ def recover_unsaved_drill_restart(progress: ServiceProgress, view: ServiceView) 
     if intent is None or intent.arguments.get("replaced_deployment_id") in (None, view.primary.id):
         return progress
     return progress.evolve(acted_at=progress.acted_at or intent.at, redeployment_forced_at=intent.at, intent=None)
+
+
+def is_overtaken(progress: ServiceProgress, baseline: ServiceBaseline | None, view: ServiceView) -> bool:
+    """Whether another actor deployed before the drill did: its deployment would be measured as the drill's."""
+    return baseline is not None and progress.acted_at is None and view.primary.id != baseline.deployment_id

@@ -25,7 +25,7 @@ from rollback.ports.holders import HasSettings, HasTargetGroups
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.service.actions import announce_change, is_intent_current, send_change
-from rollback.service.drill_restart import next_drill_move, recover_unsaved_drill_restart
+from rollback.service.drill_restart import is_overtaken, next_drill_move, recover_unsaved_drill_restart
 from rollback.service.escalate import assess_service_health, count_healthy_targets, escalate
 from rollback.service.newer_deployment import yield_to_newer_release
 from rollback.service.next_action import (
@@ -99,6 +99,9 @@ def observe(deploying: DeployingRollback, ports: ServicePorts) -> ServiceObserva
     progress = rollback.service or deploying.progress
     if rollback.is_drill:
         progress = recover_unsaved_drill_restart(progress, view)
+        if is_overtaken(progress, deploying.plan.baseline, view):
+            reason = "another deployment began before the drill's own, so the drill made none"
+            return rollback.evolve(outcome=Outcome.ABORTED, is_operator_abort=False, reason=reason, wait_seconds=0)
     else:
         progress = record_scaling_maximum(target, progress, view, ports)
     target_desired_count = _target_desired_count(rollback, target, progress, view, ports)

@@ -337,8 +337,18 @@ def test_a_newer_release_of_the_team_ends_a_drill_and_stays() -> None:
     arn = simulation.services.register_release(simulation.services._definitions[simulation.arns["v1"]], "team")
     simulation.services.deploy(arn)
     drill = simulation.run_to_end(drill)
-    assert drill.outcome in (Outcome.SUPERSEDED, Outcome.FAILED)
+    assert drill.outcome is Outcome.SUPERSEDED
     assert simulation.describe_service().primary.definition_arn == arn
+
+
+def test_a_deployment_of_the_same_release_before_the_restart_ends_a_drill_without_a_restart() -> None:
+    simulation = start_drill_simulation()
+    drill = simulation.run_due_step(simulation.admit(drill_request()))
+    simulation.services.deploy(simulation.arns["v2"])
+    simulation.services.calls.clear()
+    drill = simulation.run_to_end(drill)
+    assert (drill.outcome, simulation.changes(), simulation.pages()) == (Outcome.ABORTED, [], [])
+    assert last_drill(simulation) is None
 
 
 def test_the_sweep_writes_the_age_of_the_last_drill() -> None:
@@ -397,3 +407,39 @@ def test_an_alarm_takes_a_drill_of_the_database_over_and_its_preview_is_deleted(
     assert (drill.outcome, drill.taken_over_by) == (Outcome.ABORTED, rollback.id)
     assert [branch.name for branch in simulation.neon.branches()] == ["main"]
     assert simulation.ledger.obligations(SERVICE).items == ()
+
+
+def test_a_full_rollback_takes_a_drill_of_the_database_over_and_restores_after_its_preview_is_gone() -> None:
+    simulation = start_database_drill_simulation()
+    drill = simulation.admit(drill_request("database"), "drill")
+    while "create_branch" not in simulation.neon.calls:
+        drill = simulation.run_due_step(drill)
+    simulation.neon.settle()
+    rollback = simulation.admit({"type": "full", "reason": "customers lose data"}, "operator")
+    for _ in range(200):
+        rollback, drill = simulation.read(rollback), simulation.read(drill)
+        if rollback.concluded_at is not None:
+            break
+        for document in (rollback, drill):
+            if document.concluded_at is None:
+                simulation.run_due_step(document)
+            simulation.neon.settle()
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert drill.outcome is Outcome.ABORTED
+    assert simulation.neon.rows("br-1") == [1, 2]
+    assert not [branch for branch in simulation.neon.branches() if branch.name.startswith("rollback-preview")]
+
+
+def test_a_newer_release_of_the_team_ends_a_drill_of_the_database() -> None:
+    simulation = start_database_drill_simulation()
+    drill = simulation.admit(drill_request("database"))
+    while "create_branch" not in simulation.neon.calls:
+        drill = simulation.run_due_step(drill)
+    simulation.clock.pass_time(seconds=30)
+    simulation.services.deploy(simulation.arns["v1"])
+    simulation.neon.settle()
+    drill = simulation.run_to_end(drill)
+    simulation.neon.settle()
+    assert drill.outcome is Outcome.SUPERSEDED
+    assert [branch.name for branch in simulation.neon.branches()] == ["main"]
+    assert simulation.pages() == []

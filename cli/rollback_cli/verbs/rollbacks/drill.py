@@ -1,6 +1,5 @@
 """`rollback drill ENV`: rehearse a rollback on a healthy service, and measure the recovery time."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,23 +8,15 @@ from rollback_cli.operator_options import Environment, InProcess, RollbackReason
 from rollback_cli.start_and_follow import start_and_follow
 
 
-class Scenario(StrEnum):
-    """The part of a rollback that a drill rehearses."""
-
-    SERVICE = "service"
-    EMERGENCY = "emergency"
-    DATABASE = "database"
-
-
 def drill(
     environment: Environment,
     scenario: Annotated[
-        Scenario,
+        str,
         typer.Option(
             help="service: deploy the running release once more; emergency: the same by one invocation; "
             "database: check the restore point on a preview branch"
         ),
-    ] = Scenario.SERVICE,
+    ] = "service",
     service: Service = None,
     reason: RollbackReason = "",
     wait: Annotated[bool, typer.Option(help="follow the drill to its end")] = True,
@@ -35,5 +26,5 @@ def drill(
 
     Exit code 0: the drill succeeded, or was started without --wait; 1: any other outcome.
     """
-    options = {"type": scenario.value, "drill": True, "service": service, "reason": reason}
+    options = {"type": scenario, "drill": True, "service": service, "reason": reason}
     start_and_follow(environment, options, in_process=in_process, yes=True, follow=wait)
