@@ -16,7 +16,8 @@ from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import ReleaseState, normalised_definition
-from rollback.domain.rollback import TriggerEvent
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome, TriggerEvent
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
 from rollback.domain.stored import SkippedItem
@@ -36,6 +37,14 @@ ACTED = rollback(
     event=TriggerEvent(id="e1", at=NOW, alarm=ALARM),
     service=ServiceProgress(started_at=NOW, escalation_level_since=NOW, acted_at=NOW),
     obligations=(Obligation(kind=ObligationKind.SCALING, before={}),),
+)
+DRILLED = rollback(
+    id=f"{SERVICE}-20260301T025900Z-00000002",
+    execution="execution-drill",
+    trigger=Trigger.DRILL,
+    outcome=Outcome.SUCCEEDED,
+    is_reported=True,
+    concluded_at=NOW,
 )
 OPEN = rollback(id=f"{SERVICE}-20260301T030005Z-00000001", execution="execution-2")
 V1, V2 = release("v1", hours_ago=48), release("v2", state=ReleaseState.CANDIDATE)
@@ -65,8 +74,9 @@ def _changed(model: Any, **changes: Any) -> Any:
 
 
 def ledger() -> FakeLedger:
-    """Return a ledger: one rollback has acted and holds the lease, another is open, and v1 is promoted."""
+    """Return a ledger: a drill succeeded, one rollback acted and holds the lease, another is open, v1 is promoted."""
     fake = FakeLedger()
+    fake.create(DRILLED)
     fake.create(ACTED)
     fake.create(OPEN)
     assert fake.acquire(SERVICE, ID, NOW, SOON) == HELD
