@@ -199,7 +199,7 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     reason = f"database: {progress.why_not}"
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
-    if rollback.is_drill:  # what failed after the checks would fail in a rollback too
+    if rollback.is_drill:  # a failure after the checks would fail a rollback too
         outcome = Outcome.REFUSED if isinstance(progress, RefusedProgress) else Outcome.FAILED
         return rollback.evolve(outcome=outcome, reason=reason, wait_seconds=0)
     if is_refused and progress.may_succeed_later and rollback.event is not None:
