@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
@@ -22,6 +23,7 @@ from rollback_constructs.triggers import TriggerSettings
 from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
+from stacks.drill_constraints import drill_constraints
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
@@ -62,6 +64,7 @@ class Environment(_Strict):
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    drills: DrillSettings = DrillSettings()
     workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -78,6 +81,7 @@ class Environment(_Strict):
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
             **connection_constraints(self.database, self.services),
             **self._monitoring_constraints(),
+            **drill_constraints(self.drills, self.policy, self.database),
             **self._service_constraints(),
         }
         for message, holds in constraints.items():
@@ -163,6 +167,7 @@ class Environment(_Strict):
             services=services,
             policy=self.policy,
             database=self.database,
+            drills=self.drills,
         )
 
 
@@ -186,6 +191,14 @@ class Configuration(_Strict):
             hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
             more = [f"and {hidden_count} more"] if hidden_count > 0 else []
             raise ValueError("\n  ".join([*conflicts[:_MAX_CONFLICTS_SHOWN], *more]))
+        return self
+
+    @model_validator(mode="after")
+    def _reject_drills_in_production(self) -> Self:
+        for name, environment in self.environments.items():
+            forbidden = environment.drills.why_forbidden_in(name) if environment.drills.schedule is not None else None
+            if forbidden is not None:
+                raise ValueError(f"environments.{name}.drills.schedule is {environment.drills.schedule!r}: {forbidden}")
         return self
 
     @classmethod

@@ -10,6 +10,7 @@ from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
 from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.drills import Drills
 from rollback_constructs.functions.access import Access
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import compact
@@ -118,7 +119,7 @@ class RollbackStack(Stack):
             for service, service_alarms in zip(attachments, alarms, strict=True)
             for name, alarm in ((degraded_alarm, service_alarms.degraded), (outage_alarm, service_alarms.outage))
         }
-        Triggers(
+        triggers = Triggers(
             self,
             "Triggers",
             prefix=prefix,
@@ -129,6 +130,16 @@ class RollbackStack(Stack):
             ),
             alarms=composite_alarms,
             service_arns=access.service_arns(),
+            critical=notifications.critical,
+        )
+        Drills(
+            self,
+            "Drills",
+            settings=runtime_settings,
+            machine=rollbacks.machine,
+            dead_letters=triggers.dead_letters,
+            event_age_minutes=settings.triggers.event_age_minutes,
+            janitor_minutes=settings.triggers.janitor_minutes,
             critical=notifications.critical,
         )
         monitoring = SelfMonitoring(

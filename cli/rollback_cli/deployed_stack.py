@@ -56,6 +56,9 @@ class _NullMetrics:
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """Leave the readiness to the janitor's function."""
 
+    def record_drill_age(self, service: str, days: float) -> None:
+        """Leave the age of drills to the janitor's function."""
+
 
 def stack_name(environment: str) -> str:
     """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""

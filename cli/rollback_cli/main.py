@@ -12,7 +12,7 @@ from rollback_cli.terminal_text import escape_markup, make_console
 from rollback_cli.verbs.development import demo, local
 from rollback_cli.verbs.operations import pause, resume, unfence, unlock
 from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
-from rollback_cli.verbs.rollbacks import abort, history, show, start, status, undo, verify
+from rollback_cli.verbs.rollbacks import abort, drill, history, show, start, status, undo, verify
 
 ROLLBACKS, RELEASES = "Rollbacks", "Releases"
 OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
@@ -25,6 +25,7 @@ app.command("show", rich_help_panel=ROLLBACKS)(show.show)
 app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
 app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)
 app.command("verify", rich_help_panel=ROLLBACKS)(verify.verify)
+app.command("drill", rich_help_panel=ROLLBACKS)(drill.drill)
 app.command("versions", rich_help_panel=RELEASES)(versions.versions)
 app.command("promote", rich_help_panel=RELEASES)(promote.promote)
 app.command("quarantine", rich_help_panel=RELEASES)(quarantine.quarantine)

@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from rollback.adapters.aws.errors import aws_call, code_of
+from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.request import Request, RollbackType, parse_request
 from rollback.domain.rollback import Outcome, Rollback, service_of
-from rollback.errors import ExternalServiceError
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.leases.holder import describe_holder, find_live_lease
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
@@ -26,7 +27,9 @@ _SUCCESS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
 _DATABASE_TYPES = frozenset({RollbackType.DATABASE, RollbackType.FULL})
 
 
-def start_and_follow(environment: str, options: dict[str, Any], *, in_process: bool, yes: bool) -> None:
+def start_and_follow(
+    environment: str, options: dict[str, Any], *, in_process: bool, yes: bool, follow: bool = True
+) -> None:
     """Start a rollback, print its progress and its report, and exit with 0 if it succeeded, 1 if not.
 
     Args:
@@ -34,6 +37,7 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
         options: fields of the request; an option that is None or False is left out.
         in_process: run the steps in this process, without Step Functions.
         yes: start without asking the operator for confirmation.
+        follow: wait for the end; otherwise return once Step Functions has started the execution.
 
     Raises:
         InvalidRequest: a field is not valid; nothing was started.
@@ -42,6 +46,9 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
     fields = {name: value for name, value in options.items() if value is not None and value is not False}
     fields["requested_by"] = requester.requester_name()
     request = parse_request(fields, deployment.settings.service_names)
+    why_no_drill = why_not_allowed(request, deployment.settings) if request.drill else None
+    if why_no_drill is not None:
+        raise InvalidRequest(f"no drill was started: {why_no_drill}; nothing was changed")
     if not request.dry_run:
         _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
@@ -49,7 +56,12 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
         cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
         rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
-        rollback = run_in_step_functions(console, deployment, fields, f"cli-{uuid.uuid4()}")
+        name = f"cli-{uuid.uuid4()}"
+        if not follow:
+            start_execution(console, deployment, fields, name)
+            print_paragraph(f"to see its result: rollback history {environment}", console)
+            return
+        rollback = run_in_step_functions(console, deployment, fields, name)
     print_report(console, rollback, deployment.settings)
     raise typer.Exit(0 if rollback.outcome in _SUCCESS_OUTCOMES else 1)
 

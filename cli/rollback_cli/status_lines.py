@@ -5,6 +5,7 @@ from itertools import islice
 
 from rollback.check import Verdict
 from rollback.domain.database.schema_verdict import Compatibility
+from rollback.domain.drills.completed_drill import days_since
 from rollback.domain.releases.release import ReleaseState, last_known_good
 from rollback.domain.releases.release_names import release_label
 from rollback.domain.settings.environment import ServiceSettings
@@ -33,6 +34,7 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
         ("database", _database),
         ("alarms", _alarms),
         ("rollback", _open_rollback),
+        ("drill", _last_drill),
         ("paused", _pause),
         ("will be restored", _obligations),
         ("unreadable", _unreadable_items),
@@ -146,6 +148,23 @@ def _alarms(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 def _open_rollback(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     lease = find_live_lease(service.name, ports)
     yield _line("rollback", f"[yellow]{escape_markup(lease.holder)}[/]" if lease else "none in progress")
+
+
+def _last_drill(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    """Describe the last successful drill; no line if drills have no schedule and none succeeded."""
+    drill, drills = ports.ledger.last_drill(service.name), ports.settings.drills
+    if drill is None:
+        if drills.schedule is not None:
+            command = f"rollback drill {ports.settings.environment} --service {service.name}"
+            yield _line("drill", f"[yellow]no drill has succeeded yet; run {escape_markup(command)}[/]")
+        return
+    days = days_since(drill, ports.clock.now(), drills.max_age_days)
+    text = (
+        f"{drill.scenario} drill succeeded {drill.ended_at:%Y-%m-%d %H:%M} UTC, {days:.0f} days ago, "
+        f"recovery time {drill.recovery_seconds:.0f} s"
+    )
+    is_old = drills.schedule is not None and days > drills.max_age_days
+    yield _line("drill", f"[red]{text}[/]" if is_old else text)
 
 
 def _pause(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 # Service quotas of EventBridge, Lambda, Amazon SQS, Step Functions and CloudFormation.
-MAX_NAME_LENGTHS = {"rule": 64, "function": 64, "queue": 80, "state machine": 80}
+MAX_NAME_LENGTHS = {"rule": 64, "schedule": 64, "function": 64, "queue": 80, "state machine": 80}
 MAX_PATTERN_LENGTH = 2048
 MAX_STACK_RESOURCES = 500
 _PATTERN_WITHOUT_ARNS = 300  # characters of a pattern for source, detail type and other conditions

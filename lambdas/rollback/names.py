@@ -54,6 +54,7 @@ def metric_dimensions(application: str, environment: str) -> dict[str, str]:
 
 METRIC_ROLLBACK_AVAILABLE = "RollbackAvailable"  # 1 if a release exists to go back to, and no check fails; else 0
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
+METRIC_DAYS_SINCE_DRILL = "DaysSinceDrill"  # age of the last successful drill; written if drills have a schedule
 METRIC_SWEEPS = "JanitorSweeps"
 
 

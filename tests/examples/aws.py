@@ -344,6 +344,7 @@ EXAMPLES: dict[str, Example] = {
         {"service": "a", "is_rollback_available": True, "stale_leases": 0},
         {"service": "b", "is_rollback_available": False, "stale_leases": 1},
     ),
+    "Metrics.record_drill_age": Example({"service": "a", "days": 3.5}, {"service": "b", "days": 0.0}),
     "Workflow.start": Example(
         {"name": "two", "execution_input": {"a": 1}},
         {

@@ -17,7 +17,8 @@ from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import ReleaseState, normalised_definition
-from rollback.domain.rollback import TriggerEvent
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome, TriggerEvent
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
 from rollback.domain.stored import SkippedItem
@@ -37,6 +38,14 @@ ACTED = rollback(
     event=TriggerEvent(id="e1", at=NOW, alarm=ALARM),
     service=ServiceProgress(started_at=NOW, escalation_level_since=NOW, acted_at=NOW),
     obligations=(Obligation(kind=ObligationKind.SCALING, before={}),),
+)
+DRILLED = rollback(
+    id=f"{SERVICE}-20260301T025900Z-00000002",
+    execution="execution-drill",
+    trigger=Trigger.DRILL,
+    outcome=Outcome.SUCCEEDED,
+    is_reported=True,
+    concluded_at=NOW,
 )
 OPEN = rollback(id=f"{SERVICE}-20260301T030005Z-00000001", execution="execution-2")
 V1, V2 = release("v1", hours_ago=48), release("v2", state=ReleaseState.CANDIDATE)
@@ -67,8 +76,9 @@ def _changed(model: Any, **changes: Any) -> Any:
 
 
 def ledger() -> FakeLedger:
-    """Return a ledger: one rollback has acted and holds the lease, another is open, and v1 is promoted."""
+    """Return a ledger: a drill succeeded, one rollback acted and holds the lease, another is open, v1 is promoted."""
     fake = FakeLedger()
+    fake.create(DRILLED)
     fake.create(ACTED)
     fake.create(OPEN)
     assert fake.acquire(SERVICE, ID, NOW, SOON) == HELD
@@ -127,6 +137,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.obligations": Example({"service": SERVICE}, {"service": OTHER}),
+    "Index.last_drill": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
     "Index.trigger_results": Example(
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},

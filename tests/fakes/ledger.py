@@ -11,6 +11,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.drills.completed_drill import CompletedDrill
 from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
@@ -125,6 +126,11 @@ class FakeLedger:
             if entry.rollback_id in rollback_ids and entry.alarm == alarm and entry.created_at >= since
         ]
         return ReadResult(tuple(sorted(entries, key=lambda entry: entry.created_at, reverse=True)))
+
+    def last_drill(self, service: str) -> CompletedDrill | None:
+        rollback_ids = {r.id for (owner, _), r in self._documents.items() if owner == service}
+        drills = [drill for drill in self._entries(CompletedDrill) if drill.rollback_id in rollback_ids]
+        return max(drills, key=lambda drill: drill.ended_at, default=None)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
         self._settled.add((service, rollback_id))

@@ -73,6 +73,10 @@ def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
     return {placeholder: real[name] for name, placeholder in _PLACEHOLDERS.items()}
 
 
+# The demo is production, where operators of the demo may run `rollback drill`.
+DRILLS: dict[str, Any] = {"allow_production_drills": True}
+
+
 def overrides(
     base_url: str, policy: Mapping[str, Any], database: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -92,6 +96,7 @@ def overrides(
     }
     return {
         "policy": {**_POLICY, **policy},
+        "drills": DRILLS,
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],

@@ -102,6 +102,7 @@ class Functions(Construct):
                 access.target_health(),
                 access.alarm_states(),
                 access.mute_rules(),
+                access.images_read(),  # a drill of an emergency: whether a tag still names the image that runs
                 access.stack_states(),
                 access.execution_stop(workflow),
             ],

@@ -43,6 +43,8 @@ def discharge_of(kind: ObligationKind) -> ServiceDischarge | BranchDischarge:
             return ServiceDischarge(_has_recorded_scaling, _restore_scaling)
         case ObligationKind.BRANCH_PROTECTION:
             return BranchDischarge(_is_branch_protected, _protect_branch)
+        case ObligationKind.PREVIEW_BRANCH:
+            return BranchDischarge(_is_preview_gone, _delete_preview)
 
 
 def restore_setting(
@@ -62,11 +64,11 @@ def restore_setting(
     return False
 
 
-def ensure_branch_protected(obligation: Obligation, neon: NeonProject) -> bool:
-    """Protect a branch again whose protection a restore removed and could not put back.
+def restore_branch_setting(obligation: Obligation, neon: NeonProject) -> bool:
+    """Discharge an obligation about a branch: protect the branch again, or delete the preview of a drill.
 
     Returns:
-        Whether the branch is protected, or gone. If not, Neon was asked to protect the branch; call again to check.
+        Whether Neon shows the recorded state. If not, Neon was asked for the change; call again to check.
     """
     entry = discharge_of(obligation.kind)
     if not isinstance(entry, BranchDischarge):
@@ -148,3 +150,14 @@ def _is_branch_protected(obligation: Obligation, neon: NeonProject) -> bool:
 
 def _protect_branch(obligation: Obligation, neon: NeonProject) -> None:
     neon.update_branch(str(obligation.before["branch_id"]), protected=True)
+
+
+def _is_preview_gone(obligation: Obligation, neon: NeonProject) -> bool:
+    return neon.branch_named(str(obligation.before["name"])) is None
+
+
+def _delete_preview(obligation: Obligation, neon: NeonProject) -> None:
+    """Delete the branch of exactly this name, which only the drill's own preview has."""
+    preview = neon.branch_named(str(obligation.before["name"]))
+    if preview is not None:
+        neon.delete_branch(preview.id)

@@ -10,12 +10,12 @@ from rollback.conclusion.obligation_kinds import (
     BranchDischarge,
     ServiceDischarge,
     discharge_of,
-    ensure_branch_protected,
+    restore_branch_setting,
     restore_setting,
 )
 from rollback.conclusion.ports import DischargePorts
 from rollback.conclusion.stay_fenced import has_to_stay_fenced
-from rollback.domain.obligation import OPERATOR, Obligation
+from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
@@ -28,6 +28,8 @@ from rollback.service.zero_task_periods import record_service_running
 
 def discharge_obligation(rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
     """One round on one obligation: hold the leases, observe, and make at most one change."""
+    if obligation.kind is ObligationKind.PREVIEW_BRANCH:  # named after this rollback: no other rollback uses it
+        return _discharge_for_branch(rollback, obligation, now, ports)
     policy = ports.settings.policy
     until = now + timedelta(minutes=policy.lease_minutes)
     lease = ports.ledger.acquire(rollback.service_name, rollback.id, now, until)
@@ -69,7 +71,7 @@ def _discharge_for_service(
 
 def _discharge_for_branch(rollback: Rollback, obligation: Obligation, now: datetime, ports: DischargePorts) -> Rollback:
     try:
-        if ensure_branch_protected(obligation, ports.neon):
+        if restore_branch_setting(obligation, ports.neon):
             return rollback.discharge(obligation, now)
     except CallRefused:
         return _hand_to_operator(rollback, obligation)

@@ -20,11 +20,12 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
     - The previous release is promoted, and an operator chose to leave it or the rollback failed.
     - Another rollback took over, and marks the release itself.
     - Only the database went back, or only a fence was set up.
+    - The rollback is a drill, which proves nothing about a release.
     """
     plan = rollback.plan
     if plan is None or plan.target is None or not (rollback.has_moved_service or rollback.has_changed_data):
         return
-    if rollback.request.type is RollbackType.DATABASE or rollback.taken_over_by is not None:
+    if rollback.is_drill or rollback.request.type is RollbackType.DATABASE or rollback.taken_over_by is not None:
         return
     has_succeeded = rollback.outcome is Outcome.SUCCEEDED
     target = _find_in_ledger(plan.target, ports)

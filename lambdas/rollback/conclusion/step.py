@@ -14,7 +14,7 @@ from rollback.database.data_loss.report import report_data_loss
 from rollback.database.data_loss.step import schedule_comparison
 from rollback.database.unsettled_change import resolve_database_change
 from rollback.domain.ledger.page_count import is_page
-from rollback.domain.obligation import ObligationKind
+from rollback.domain.obligation import BRANCH_OBLIGATIONS
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
@@ -43,14 +43,15 @@ def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
 def _settle_changes(rollback: Rollback, now: datetime, ports: ConclusionPorts) -> Rollback | None:
     """Determine the outcome of announced changes, and discharge obligations. None: nothing is left to do.
 
-    Changed data comes before the obligations, because its outcome decides whether a fence may be lifted.
+    Changed data comes before the obligations, because its outcome decides whether a fence may be lifted. A drill's
+    preview is deleted only once no announced request can make it any more.
     """
     renew_leases_while_concluding(rollback, ports)
     if rollback.service is not None and rollback.service.intent is not None:
         return resolve_service_change(rollback, now, ports)
     progress = rollback.database
     unconfirmed_progress = progress if progress is not None and progress.has_unconfirmed_change else None
-    if unconfirmed_progress is not None and rollback.has_changed_data:
+    if unconfirmed_progress is not None and (rollback.has_changed_data or rollback.is_drill):
         return resolve_database_change(rollback, unconfirmed_progress, ports)
     if rollback.open_obligations():
         return _discharge_next_obligation(rollback, now, ports)
@@ -77,7 +78,7 @@ def _discharge_next_obligation(rollback: Rollback, now: datetime, ports: Dischar
     """
     obligations = rollback.open_obligations()
     attempted = discharge_obligation(rollback, obligations[0], now, ports)
-    for_services = [other for other in obligations if other.kind is not ObligationKind.BRANCH_PROTECTION]
+    for_services = [other for other in obligations if other.kind not in BRANCH_OBLIGATIONS]
     if obligations[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
         return attempted
     return discharge_obligation(attempted, for_services[0], now, ports)

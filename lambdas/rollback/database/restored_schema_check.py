@@ -10,11 +10,12 @@ from rollback.database.preflight.branch_context import TableCheck
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
-from rollback.domain.releases.release import Release
+from rollback.domain.releases.release import Release, last_known_good
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, UnsupportedService
+from rollback.identity.candidates import list_candidates
 from rollback.identity.identify import find_known_release, identify_running
 from rollback.ports.holders import HasLedger
 from rollback.resources.database.live_schema import LiveSchema
@@ -69,9 +70,13 @@ def _shipped_migrations(
 ) -> tuple[ShippedMigration, ...]:
     """Migrations that the restored branch may have applied. Without their class, their effect would be unknown."""
     plan = rollback.plan
-    if plan is None or plan.target is None or settings.branch_id is None:
+    target = plan.target if plan is not None else None
+    if plan is not None and rollback.is_drill:  # the release that a real rollback would run on the restored data
+        releases = list_candidates(rollback.request, rollback.service_name, plan.running, ports)
+        target = last_known_good(releases, plan.running.fingerprint)
+    if target is None or settings.branch_id is None:
         return ()
-    return shipped_migrations_since(plan.target, settings.branch_key(None), ports)
+    return shipped_migrations_since(target, settings.branch_key(None), ports)
 
 
 def _check_other_writers(

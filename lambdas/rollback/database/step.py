@@ -25,12 +25,13 @@ from rollback.database.ports import DatabasePorts, LiveSchemaPorts, StrategyPort
 from rollback.database.preflight.branch_context import BranchContext
 from rollback.database.preflight.branch_rules import list_branch_names
 from rollback.database.recreate.reconciler import recreate
+from rollback.database.restore.drill import rehearse_restore
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.database.restored_schema_check import make_table_check
 from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.database.progress import DatabaseOutcome, RefusedProgress
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
@@ -39,6 +40,8 @@ from rollback.leases.hold import hold_branch_lease, renew_leases_of_stopped_serv
 from rollback.ports.holders import HasClock, HasNeon, HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.service.newer_deployment import end_as_superseded, yield_before_data_changes
+
+_UNCHANGED = frozenset({DatabaseOutcome.REFUSED, DatabaseOutcome.REHEARSED})
 
 
 def database(rollback: Rollback, ports: DatabasePorts) -> Rollback:
@@ -109,7 +112,7 @@ def _run_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
             return decision
     rollback = _apply_outcome(_run_strategy(rollback, plan, context, ports), ports)
     progress = rollback.database
-    if progress is not None and progress.is_over and progress.database_outcome is not DatabaseOutcome.REFUSED:
+    if progress is not None and progress.is_over and progress.database_outcome not in _UNCHANGED:
         branch_id = progress.current_branch_id or context.settings.branch_id
         observe_after_change(context, branch_id, ports, settled=progress.has_succeeded)
     return rollback
@@ -161,6 +164,8 @@ def _retry_later(
 
 def _run_strategy(rollback: Rollback, plan: DatabasePlan, context: BranchContext, ports: StrategyPorts) -> Rollback:
     match plan.strategy:
+        case Strategy.RESTORE if plan.point is not None and rollback.is_drill:
+            return rehearse_restore(rollback, plan.point, context, ports)
         case Strategy.RESTORE if plan.point is not None:
             return restore(rollback, plan.point, context, ports)
         case Strategy.RESET if plan.source_branch_id is not None:
@@ -178,13 +183,14 @@ def _run_strategy(rollback: Rollback, plan: DatabasePlan, context: BranchContext
 def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     """End the rollback if its database part ended it; leave it open if the service comes next or the part goes on.
 
-    A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch.
+    A restored branch leaves the rollback open, a deleted one ends it: no service runs on a deleted branch. A drill of
+    the database ends too, since it moves no service.
     A collision with another rollback suppresses an automatic rollback for now, because its alarm may stay in ALARM.
     """
     progress = rollback.database
     if progress is None or progress.database_outcome is None:
         return rollback
-    if progress.database_outcome is DatabaseOutcome.DELETED:
+    if progress.database_outcome in (DatabaseOutcome.DELETED, DatabaseOutcome.REHEARSED):
         reason = rollback.plan.summary if rollback.plan is not None else ""
         return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=reason, wait_seconds=0)
     if progress.has_succeeded:
@@ -193,6 +199,9 @@ def _apply_outcome(rollback: Rollback, ports: WaitPorts) -> Rollback:
     reason = f"database: {progress.why_not}"
     if is_refused and rollback.newer is not None:
         return end_as_superseded(rollback, rollback.newer)
+    if rollback.is_drill:  # a failure after the checks would fail a rollback too
+        outcome = Outcome.REFUSED if isinstance(progress, RefusedProgress) else Outcome.FAILED
+        return rollback.evolve(outcome=outcome, reason=reason, wait_seconds=0)
     if is_refused and progress.may_succeed_later and rollback.may_be_evaluated_again:
         recheck_at = ports.clock.now() + timedelta(minutes=ports.settings.policy.recheck_minutes)
         return rollback.evolve(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck_at, wait_seconds=0)

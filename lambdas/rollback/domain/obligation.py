@@ -13,7 +13,10 @@ class ObligationKind(StrEnum):
     SCALING = "scaling"
     FENCE = "fence"
     BRANCH_PROTECTION = "branch_protection"
+    PREVIEW_BRANCH = "preview_branch"  # the preview of a drill is deleted, also after a crash
 
+
+BRANCH_OBLIGATIONS = frozenset({ObligationKind.BRANCH_PROTECTION, ObligationKind.PREVIEW_BRANCH})  # Neon restores them
 
 OPERATOR = "operator"  # `handed_to` of an obligation that no rollback could discharge
 

@@ -1,5 +1,6 @@
 """Duration of a rollback's phases, computed from its document."""
 
+from datetime import datetime
 from itertools import pairwise
 
 from rollback.domain.rollback import Rollback
@@ -19,7 +20,7 @@ def phases(rollback: Rollback) -> dict[str, float]:
         event.at if event is not None else None,
         rollback.created_at,
         min(began, default=None),
-        service.done_at if service is not None else None,
+        _acted_until(rollback),
         verification.passed_at if verification is not None else None,
     )
     return {
@@ -27,3 +28,10 @@ def phases(rollback: Rollback) -> dict[str, float]:
         for phase, (begin, end) in zip(PHASES, pairwise(times), strict=True)
         if begin is not None and end is not None
     }
+
+
+def _acted_until(rollback: Rollback) -> datetime | None:
+    """End of Act; a drill of the database ends with its preview, since it moves no service."""
+    if rollback.service is not None:
+        return rollback.service.done_at
+    return rollback.database.ended_at if rollback.is_drill and rollback.database is not None else None

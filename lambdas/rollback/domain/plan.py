@@ -14,6 +14,17 @@ from rollback.domain.settings.policy import Policy
 _MAX_LISTED = 8
 
 
+class ServiceBaseline(BaseModel):
+    """The service before a drill, which must be the same after it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    definition_arn: str
+    desired_count: int
+    deployment_id: str = Field(description="PRIMARY's; the drill's restart replaces it")
+    rollback_target: str = Field(default="", description="version to which a real rollback would go; empty: none")
+
+
 class Plan(BaseModel):
     """The plan of a rollback; nothing is changed before the plan is made."""
 
@@ -30,6 +41,9 @@ class Plan(BaseModel):
         default=False,
         description="an operator named the target or an undo, for this rollback or the one that it continues",
     )
+    baseline: ServiceBaseline | None = Field(
+        default=None, description="the service before a drill; None: the rollback is no drill"
+    )
     newest_deployment_at: AwareDatetime | None = Field(
         default=None, description="when the newest deployment that the plan knew of began, as ECS reports it"
     )
@@ -37,11 +51,19 @@ class Plan(BaseModel):
     @property
     def summary(self) -> str:
         """The running and the target version, and the database's part, for display."""
+        if self.baseline is not None:
+            return self._drill_summary(self.baseline)
         versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
         if self.database is None:
             return versions
         keeps_release = self.target is not None and self.target.fingerprint == self.running.fingerprint
         return self.database.in_words if keeps_release else f"{versions}, {self.database.in_words}"
+
+    def _drill_summary(self, baseline: ServiceBaseline) -> str:
+        version = self.running.version
+        if self.database is not None:
+            return f"drill: the restore point before {version} was checked on a preview branch; {version} keeps running"
+        return f"drill: restart of {version}; a rollback would go to {baseline.rollback_target or 'no release'}"
 
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
         """Failed checks that forbid acting.

@@ -44,7 +44,7 @@ class Trigger(StrEnum):
     DEPLOYMENT_FAILED = "deployment_failed"
     HEALTH_CHECK = "health_check"  # a failed check after a deployment: `rollback verify --rollback-on-failure`
     MANUAL = "manual"
-    DRILL = "drill"  # no command starts a drill yet
+    DRILL = "drill"  # a rehearsal on a healthy service, by an operator or a schedule
 
 
 OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})
@@ -66,6 +66,7 @@ class Request(BaseModel):
     undo: str | None = Field(default=None, description="id of the rollback whose backup is restored")
     force: bool = False
     dry_run: bool = False
+    drill: bool = Field(default=False, description="rehearse a rollback of this type; nothing changes for good")
     reason: str = Field(default="", max_length=REASON_LIMIT)
     requested_by: str = Field(default="", max_length=REQUESTER_LIMIT)
 
@@ -74,6 +75,7 @@ _IGNORED = frozenset({"Comment"})  # the Step Functions console fills this in by
 _NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # must match the ledger: never cleaned silently
 _REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for display: control characters are replaced
 _MAX_PR = 2**31 - 1
+_NOT_OF_A_DRILL = ("target_version", "pr", "strategy", "to", "undo", "force", "dry_run")
 # `datetime.fromisoformat` also reads week dates, dates alone and any separator: an operator does not mean those.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _YEARS = range(2000, 2200)
@@ -101,7 +103,7 @@ def parse_request(execution_input: object, services: tuple[str, ...]) -> Request
     if kind not in list(RollbackType):
         raise InvalidRequest(_unknown("type", kind, tuple(RollbackType)))
     service = _service(fields.get("service"), services)
-    for flag in ("force", "dry_run"):
+    for flag in ("force", "dry_run", "drill"):
         if not isinstance(fields.get(flag, False), bool):
             raise InvalidRequest(
                 f"{flag} is {quoted(fields[flag])}; valid values: true, false (no quotes); nothing was changed"
@@ -109,6 +111,7 @@ def parse_request(execution_input: object, services: tuple[str, ...]) -> Request
     names = {name: _name(name, fields[name], limit) for name, limit in _NAMES.items() if name in fields}
     remarks = {name: _remark(name, fields[name], limit) for name, limit in _REMARKS.items() if name in fields}
     at = _check_database_fields(fields, RollbackType(kind))
+    _check_drill_fields(fields, RollbackType(kind))
     try:
         return Request.model_validate({**fields, **names, **remarks, "to": at, "service": service})
     except ValidationError as error:  # the messages above must not depend on pydantic's wording
@@ -179,6 +182,25 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
     if "undo" in database_fields and len(database_fields) > 1:
         raise InvalidRequest("an undo restores the backup; leave strategy, pr and to out; nothing was changed")
     return _time(fields["to"]) if fields.get("to") is not None else None
+
+
+def _check_drill_fields(fields: Mapping[str, Any], kind: RollbackType) -> None:
+    """Check that a drill names only what is rehearsed.
+
+    Raises:
+        InvalidRequest: a field or a type that a drill does not have.
+    """
+    if not fields.get("drill", False):
+        return
+    if kind is RollbackType.FULL:
+        raise InvalidRequest(
+            "a drill has no type full: rehearse its halves, service and database, by two drills; nothing was changed"
+        )
+    wrong_fields = [name for name in _NOT_OF_A_DRILL if fields.get(name) not in (None, False)]
+    if wrong_fields:
+        raise InvalidRequest(
+            f"a drill rehearses what an alarm would do, so leave {', '.join(wrong_fields)} out; nothing was changed"
+        )
 
 
 def _time(value: object) -> datetime:

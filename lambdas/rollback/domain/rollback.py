@@ -173,6 +173,11 @@ class Rollback(BaseModel):
         return self.trigger is Trigger.MANUAL and self.request.force
 
     @property
+    def is_drill(self) -> bool:
+        """Whether it only rehearses a rollback, on a healthy service."""
+        return self.trigger is Trigger.DRILL
+
+    @property
     def has_acted(self) -> bool:
         """Whether it deployed to or stopped the service, or changed the database."""
         return self.has_moved_service or self.has_fenced or self.has_changed_data

@@ -10,8 +10,9 @@ from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
 from rollback.guards.ports import GuardPorts, OutagePorts, TrafficPorts
 from rollback.identity.identify import identify_running, is_registered_by_rollback
+from rollback.intents.caused import is_caused_by_rollback
 from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
-from rollback.ports.holders import HasAlarms, HasServices
+from rollback.ports.holders import HasAlarms
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 
 ALARM_IS_IN_ALARM = "alarm-is-in-alarm"  # a check of Admit; a warning if CloudWatch did not answer
@@ -33,7 +34,7 @@ def automatic_guards(
     check_not_paused = guards.check_not_paused(rollback, ports.ledger.pause(rollback.service_name), policy, now)
     if resumed is not None:
         return [check_not_paused, *guards.skip_guards_on_takeover(resumed)]
-    deployment_began_at = _team_deployment_began_at(view, ports)
+    deployment_began_at = _team_deployment_began_at(rollback.service_name, view, ports)
     service = ports.settings.service(rollback.service_name)
     running_fingerprints = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
     changes = ports.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
@@ -104,7 +105,7 @@ def check_outage_against_elb(service_name: str, view: ServiceView, ports: Outage
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 
-def _team_deployment_began_at(view: ServiceView, ports: HasServices) -> datetime | None:
+def _team_deployment_began_at(service_name: str, view: ServiceView, ports: GuardPorts) -> datetime | None:
     """Start of a deployment in flight that no rollback made (rule 5); None: no such deployment is in flight."""
     newest = view.newest
     if (
@@ -112,6 +113,9 @@ def _team_deployment_began_at(view: ServiceView, ports: HasServices) -> datetime
         or newest.status not in IN_FLIGHT
         or is_registered_by_rollback(newest.target_definition_arn, ports)
     ):
+        return None
+    caused_deployment = ports.ledger.caused_deployment(service_name)
+    if caused_deployment is not None and is_caused_by_rollback(caused_deployment, None, view):
         return None
     return newest.created_at
 

@@ -27,7 +27,7 @@ def check_not_caused_by_rollback(
         ports: access to AWS, Neon and the ledger.
     """
     caused_deployment = ports.ledger.caused_deployment(service_name)
-    if caused_deployment is None or not _is_same_deployment(caused_deployment, deployment_id, view):
+    if caused_deployment is None or not is_caused_by_rollback(caused_deployment, deployment_id, view):
         reason = "no rollback requested this deployment"
         return Check.passed(CHECK_NAME, reason)
     reason = (
@@ -63,8 +63,8 @@ def record_caused_deployment(
     ports.ledger.put_caused_deployment(caused_deployment)
 
 
-def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
-    """Compare the ids if both are known; else the definition and the time of the newest deployment."""
+def is_caused_by_rollback(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
+    """Whether a deployment is the recorded one, by the ids; else by definition and time of the newest deployment."""
     if deployment_id is not None and caused.deployment_id is not None:
         return deployment_id == caused.deployment_id
     if deployment_id is not None and deployment_id == caused.replaced_deployment_id:

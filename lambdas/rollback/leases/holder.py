@@ -2,7 +2,7 @@
 
 from rollback.check import Check
 from rollback.domain.lease import Lease
-from rollback.domain.obligation import Obligation
+from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import UnreadableItem
 from rollback.leases.ports import LeaseLivenessPorts, LeasePorts, LeaseReadPorts
@@ -151,5 +151,8 @@ def find_unsettled_holder(name: str, ports: LeaseReadPorts) -> Rollback | None:
 def inherited_obligations(predecessors: list[Rollback]) -> tuple[Obligation, ...]:
     """Open obligations of all predecessors, in the order in which they were made."""
     return tuple(
-        obligation for predecessor in reversed(predecessors) for obligation in reversed(predecessor.open_obligations())
+        obligation
+        for predecessor in reversed(predecessors)
+        for obligation in reversed(predecessor.open_obligations())
+        if obligation.kind is not ObligationKind.PREVIEW_BRANCH  # a drill deletes its own preview, without a lease
     )

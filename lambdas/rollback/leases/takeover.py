@@ -11,10 +11,13 @@ from rollback.domain.rollback import Rollback
 def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     """Reason why a rollback may not take over the lease of another; None: it may.
 
+    Everything takes over a drill at once, and a drill takes over nothing.
     Without force only an emergency takes over, and only from a plain rollback. A fence or a restart from zero causes an
     outage alarm itself. A holder with an outcome has only obligations left, which the newcomer discharges with its own.
     """
-    if newcomer.is_forced_by_operator or holder.never_acts:
+    if newcomer.is_drill:
+        return f"{holder.id} holds the lease: a drill waits for no rollback, and takes none over"
+    if newcomer.is_forced_by_operator or holder.never_acts or holder.is_drill:
         return None
     if holder.is_fenced:
         return f"{holder.id} has fenced the service, which causes the outage"

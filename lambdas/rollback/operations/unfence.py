@@ -8,10 +8,10 @@ the target runs at count ≥ min).
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rollback.conclusion.obligation_kinds import ensure_branch_protected, restore_setting
+from rollback.conclusion.obligation_kinds import restore_branch_setting, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
-from rollback.domain.obligation import Obligation, ObligationKind
+from rollback.domain.obligation import BRANCH_OBLIGATIONS, Obligation, ObligationKind
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
@@ -148,11 +148,11 @@ def _discharge_in_order(open_obligations: list[OpenObligation], ports: UnfencePo
     """
     for item in open_obligations:
         own_ports = ports.for_settings(item.rollback.settings if item.rollback is not None else None)
-        if item.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(item.obligation, own_ports):
+        if item.obligation.kind in BRANCH_OBLIGATIONS and _is_branch_restored(item.obligation, own_ports):
             _mark_discharged(item, ports)
             yield item
     for item in open_obligations:
-        if item.obligation.kind is ObligationKind.BRANCH_PROTECTION:
+        if item.obligation.kind in BRANCH_OBLIGATIONS:
             continue
         service, obligation = item.service, item.obligation
         # The first call may make the change, the second sees that it was made.
@@ -162,9 +162,9 @@ def _discharge_in_order(open_obligations: list[OpenObligation], ports: UnfencePo
         yield item
 
 
-def _is_protected(obligation: Obligation, ports: HasNeon) -> bool:
+def _is_branch_restored(obligation: Obligation, ports: HasNeon) -> bool:
     try:
-        return any(ensure_branch_protected(obligation, ports.neon) for _ in range(2))
+        return any(restore_branch_setting(obligation, ports.neon) for _ in range(2))
     except (ExternalServiceError, InvalidRequest):  # the settings have no database any more
         return False
 

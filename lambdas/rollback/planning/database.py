@@ -10,7 +10,7 @@ from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_verdict import Compatibility, unknown_verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
-from rollback.domain.releases.release_names import NameMatch
+from rollback.domain.releases.release_names import NameMatch, find_last_known_good
 from rollback.domain.request import DATABASE_TYPES, RollbackType
 from rollback.domain.rollback import Rollback, service_of
 from rollback.domain.settings.database import Strategy
@@ -19,7 +19,13 @@ from rollback.identity.identify import find_known_release, identify_running
 from rollback.identity.target_checks import run_check
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeaseReadPorts
-from rollback.planning.database_rules import PlanningInputs, check_named_release, choose_data_release, plan_database
+from rollback.planning.database_rules import (
+    PlanningInputs,
+    check_named_release,
+    choose_data_release,
+    plan_database,
+    waive_approval,
+)
 from rollback.planning.ports import DatabasePlanPorts
 from rollback.ports.holders import HasScaling, HasSettings
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
@@ -55,15 +61,19 @@ def plan_database_part(rollback: Rollback, plan: Plan, releases: tuple[Release, 
     request = rollback.request
     if request.type not in DATABASE_TYPES:
         return plan
+    if rollback.is_drill:  # the restore of a full rollback; the settings may prefer another strategy
+        request = request.model_copy(update={"type": RollbackType.FULL, "strategy": Strategy.RESTORE})
     settings = ports.settings.database
-    final_release = plan.target  # the release after the rollback; a database rollback keeps the running one
+    drill_match = find_last_known_good(releases, plan.running.fingerprint) if rollback.is_drill else None
+    # The release after the rollback; a database rollback keeps the running one, and a drill rehearses going back.
+    final_release = drill_match.release if drill_match is not None else plan.target
 
     def fits(point: RecordedPoint) -> bool:
         return final_release is not None and is_compatible_at(final_release, point, ports)
 
     undone_rollback = find_rollback_to_undo(rollback, ports)
     is_full = request.type is RollbackType.FULL
-    match = NameMatch(plan.target) if is_full else choose_data_release(request, releases, plan.running)
+    match = drill_match or (NameMatch(plan.target) if is_full else choose_data_release(request, releases, plan.running))
     target = match.release
     verdict = schema_verdict(target, ports, plan.running) if target is not None else None
     later_releases: tuple[Release, ...] = ()
@@ -85,6 +95,8 @@ def plan_database_part(rollback: Rollback, plan: Plan, releases: tuple[Release, 
         history,
     )
     database_plan, checks = plan_database(request, plan.running, target, inputs)
+    if rollback.is_drill:
+        checks = waive_approval(checks)
     chosen_point = database_plan.point if database_plan is not None else None
     point = next((recorded for recorded in points if chosen_point is not None and recorded.point == chosen_point), None)
     writer_checks = _check_other_writers(rollback.service_name, point, ports) if point is not None else ()
@@ -96,7 +108,7 @@ def plan_database_part(rollback: Rollback, plan: Plan, releases: tuple[Release, 
         *side_effect_checks,
         *_check_fences_hold(ports),
     )
-    if database_plan is not None:
+    if database_plan is not None and not rollback.is_drill:
         database_plan = database_plan.model_copy(
             update={"reconnecting_services": _services_to_reconnect(rollback.service_name, database_plan, ports)}
         )

@@ -20,6 +20,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 
+_APPROVAL_CHECK = "approval-is-given"
 _TYPES_KEEPING_SERVICE = (RollbackType.DATABASE,)
 
 
@@ -117,8 +118,14 @@ def _check_approval(policy: Policy) -> Check:
     )
     required = policy.database_approval == "required"
     return Check.failed_if(
-        objection if required else None, "approval-is-given", "this environment requires none", is_forceable=True
+        objection if required else None, _APPROVAL_CHECK, "this environment requires none", is_forceable=True
     )
+
+
+def waive_approval(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Skip the approval for a drill, which changes a preview branch only."""
+    reason = "a drill changes a preview branch only"
+    return tuple(Check.skipped(c.name, reason) if c.name == _APPROVAL_CHECK else c for c in checks)
 
 
 def _plan_undo(

@@ -19,7 +19,8 @@ from rollback.errors import RollbackError
 from rollback.guards.evidence import automatic_guards
 from rollback.identity.candidates import list_candidates
 from rollback.identity.identify import build_release, find_known_release
-from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
+from rollback.planning.drill import draft_drill_plan
+from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, decide, make_plan, revision_to_replace
 from rollback.planning.ports import EmergencyPlanPorts
 from rollback.planning.schema_policy import apply_schema_verdict
 from rollback.ports.holders import HasLedger
@@ -36,6 +37,8 @@ from rollback.service.next_target import (
 
 def plan_emergency(rollback: Rollback, ports: EmergencyPlanPorts) -> Rollback:
     """Make an emergency's plan. If the schema escalates the rollback to a full one, Plan makes the plan instead."""
+    if rollback.is_drill:
+        return decide(rollback, draft_drill_plan(rollback, ports), ports, resumed=None)
     recipe = PlanRecipe(
         identify_running=_identify_running,
         choose_target=_choose_target,

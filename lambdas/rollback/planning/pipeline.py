@@ -153,7 +153,7 @@ def _find_rollback_to_resume(rollback: Rollback, view: ServiceView, ports: Newer
     if rollback.continues_rollback_id is None or rollback.request.target_version is not None:
         return None
     predecessor = find_rollback(rollback.continues_rollback_id, ports)
-    if predecessor is None or predecessor.plan is None or predecessor.plan.target is None:
+    if predecessor is None or predecessor.plan is None or predecessor.plan.target is None or predecessor.is_drill:
         return None
     was_stopped = predecessor.taken_over_by == rollback.id or predecessor.is_aborted_midway
     if predecessor.outcome is not None and not was_stopped:

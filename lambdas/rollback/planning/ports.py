@@ -6,7 +6,7 @@ from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.guards.ports import GuardPorts
 from rollback.identity.ports import IdentifyPorts
-from rollback.ports.holders import HasClock, HasScaling, HasSettings, HasStacks
+from rollback.ports.holders import HasClock, HasImages, HasScaling, HasSettings, HasStacks
 
 
 class DecisionPorts(HasClock, HasSettings, Protocol):
@@ -17,7 +17,7 @@ class DatabasePlanPorts(BranchHistoryPorts, SchemaRecordPorts, HasScaling, Proto
     """Ports to plan the part of the database."""
 
 
-class EmergencyPlanPorts(GuardPorts, HasStacks, Protocol):
+class EmergencyPlanPorts(GuardPorts, HasImages, HasStacks, Protocol):
     """Ports to plan an emergency."""
 
 

@@ -19,7 +19,8 @@ from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
 from rollback.names import family_of
 from rollback.planning.database import find_rollback_to_undo, plan_database_part
-from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
+from rollback.planning.drill import draft_drill_plan
+from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, decide, make_plan, revision_to_replace
 from rollback.planning.ports import PlanPorts
 from rollback.planning.schema_policy import judge_observed_schema
 from rollback.ports.holders import HasImages, HasServices
@@ -41,6 +42,10 @@ def plan(rollback: Rollback, ports: PlanPorts) -> Rollback:
             f"CloudFormation is rolling back stack {service.stack}: the plan is made once CloudFormation has finished"
         )
         return rollback.evolve(reason=reason, wait_seconds=policy.poll_seconds)
+    if rollback.is_drill:
+        draft = draft_drill_plan(rollback, ports, stack)
+        releases = list_candidates(rollback.request, service.name, draft.running, ports)
+        return decide(rollback, plan_database_part(rollback, draft, releases, ports), ports, resumed=None)
     wait_reason = _why_wait_for_other_restore(rollback, ports)
     if wait_reason is not None:
         return rollback.evolve(reason=wait_reason, wait_seconds=policy.poll_seconds)
@@ -57,6 +62,8 @@ def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | 
         return None
     predecessor = find_rollback(rollback.continues_rollback_id, ports)
     if predecessor is None or predecessor.database is None or not predecessor.database.has_unconfirmed_change:
+        return None
+    if predecessor.is_drill:  # a drill changes a preview branch only
         return None
     since = rollback.admitted_at or rollback.created_at
     if ports.clock.now() - since > timedelta(minutes=ports.settings.policy.conclude_timeout_minutes):

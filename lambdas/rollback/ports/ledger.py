@@ -8,6 +8,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.drills.completed_drill import CompletedDrill
 from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
@@ -112,6 +113,11 @@ class Index(Protocol):
     @reads
     def trigger_results(self, service: str, alarm: str, since: datetime) -> ReadResult[TriggerResultEntry]:
         """List the rollbacks that this alarm has triggered since then, newest first."""
+        ...
+
+    @reads
+    def last_drill(self, service: str) -> CompletedDrill | None:
+        """Return the service's newest successful drill; None: no drill succeeded, or its item can't be read."""
         ...
 
     @changes_state

@@ -45,3 +45,8 @@ class Metrics(Protocol):
             stale_leases: leases that ran out and were not given back.
         """
         ...
+
+    @changes_state
+    def record_drill_age(self, service: str, days: float) -> None:
+        """Write the age of the service's last successful drill, in days."""
+        ...

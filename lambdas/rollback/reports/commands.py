@@ -29,6 +29,9 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     ):
         commands.append(f"rollback unfence {environment} --service {service_name} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
+    if rollback.is_drill:  # the last known good runs already: a rollback would replace it for no reason
+        scenario = rollback.request.type
+        return [*commands, f"rollback drill {environment} --service {service.name} --scenario {scenario}"]
     if rollback.request.type is RollbackType.DATABASE:
         return commands
     if target is None:
@@ -62,7 +65,7 @@ def _direct_option(rollback: Rollback) -> str:
 def _data_commands(rollback: Rollback) -> Iterator[str]:
     """Offer the undo of a rollback that overwrote data, and the same request again for one that was refused."""
     progress = rollback.database
-    if rollback.request.type not in _WITH_DATABASE:
+    if rollback.request.type not in _WITH_DATABASE or rollback.is_drill:
         return
     if progress is not None and progress.backup_id is not None:
         yield shlex.join(("rollback", "undo", rollback.environment, rollback.id))

@@ -37,6 +37,8 @@ def _setting(obligation: Obligation, service_name: str) -> str:
             return f"deployment configuration of {service_name}, recorded value {_configuration(recorded)}"
         case ObligationKind.BRANCH_PROTECTION:
             return f"protection of branch {recorded.get('branch_id', _json(recorded))}, recorded value protected"
+        case ObligationKind.PREVIEW_BRANCH:
+            return f"preview branch {recorded.get('name', _json(recorded))} of a drill, recorded value: no such branch"
         case _:
             return f"{obligation.kind} of {service_name}, recorded value {_json(recorded)}"
 

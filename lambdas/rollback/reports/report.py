@@ -16,6 +16,7 @@ from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
 from rollback.reports.database import format_database
+from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
 from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
@@ -38,7 +39,8 @@ def report_id(rollback: Rollback) -> str:
 
 def subject(rollback: Rollback) -> str:
     """Subject of the e-mail: at most 100 characters of ASCII, as SNS demands."""
-    text = one_line(f"[{rollback.environment}] rollback of {rollback.service_name} {rollback.outcome}")
+    what = "Drill: [{}] {} rollback of {} {}" if rollback.is_drill else "[{0}] rollback of {2} {3}"
+    text = one_line(what.format(rollback.environment, rollback.request.type, rollback.service_name, rollback.outcome))
     return text.encode("ascii", "replace").decode()[:_SUBJECT_LIMIT]
 
 
@@ -51,7 +53,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
 
 def _subject_lines(rollback: Rollback) -> Iterator[str]:
     """Say which rollback ended, how, why, and what triggered it."""
-    yield f"Rollback {rollback.id}: {rollback.outcome}"
+    yield f"{'Drill' if rollback.is_drill else 'Rollback'} {rollback.id}: {rollback.outcome}"
     yield f"Why: {rollback.reason or 'no reason was recorded'}"
     source = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
     if rollback.trigger is Trigger.HEALTH_CHECK:
@@ -64,6 +66,7 @@ def _subject_lines(rollback: Rollback) -> Iterator[str]:
 def _facts(rollback: Rollback) -> Iterator[str]:
     """List the facts in the order of the workflow: admission, plan, changes, verification, obligations."""
     yield from _objections(rollback.admission, rollback.reason)
+    yield from format_drill(rollback)
     if rollback.plan is not None:
         yield _from_version_to_version(rollback.plan, rollback.request.type)
         yield from _objections(rollback.plan.checks, rollback.reason)
@@ -96,6 +99,8 @@ def _objections(checks: Iterable[Check], reported_reason: str) -> Iterator[str]:
 
 
 def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:
+    if plan.baseline is not None:
+        return f"Release: {plan.running.version} runs; a rollback would go to {plan.baseline.rollback_target or 'none'}"
     if kind is RollbackType.DATABASE:
         return f"Database only: {plan.running.version} keeps running"
     return f"Plan: from {plan.running.version} to {plan.target.version if plan.target else 'none'}"

@@ -9,6 +9,7 @@ from rollback.domain.rollback import DeployingRollback, Rollback
 from rollback.domain.service_progress import Intent
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.intents.announce import announce, send_under_lease
+from rollback.intents.caused import record_caused_deployment
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.next_action import ServiceMove
 from rollback.service.next_target import is_operator_choice
@@ -35,7 +36,8 @@ def announce_change(
         ports: access to AWS, Neon and the ledger.
     """
     rollback, progress = deploying.rollback, deploying.progress
-    arguments: dict[str, Any] = {"desired_count": target_desired_count}
+    # A drill leaves the count to ECS and to autoscaling.
+    arguments: dict[str, Any] = {} if rollback.is_drill else {"desired_count": target_desired_count}
     obligations: list[Obligation] = []
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
@@ -99,10 +101,13 @@ def _call_ecs(
         case ServiceMove.RAISE_CAPACITY | ServiceMove.SCALE_TO_ZERO:
             ports.services.update(settings, desired_count=arguments["desired_count"])
         case _:
+            if rollback.is_drill:  # the definition is the team's own, so only this record says who deployed it
+                now = ports.clock.now()
+                record_caused_deployment(settings.name, view, now, ports, rollback_id=rollback.id)
             ports.services.update(
                 settings,
                 definition_arn=arguments["definition_arn"],
-                desired_count=max(arguments["desired_count"], view.desired_count),
+                desired_count=None if rollback.is_drill else max(arguments["desired_count"], view.desired_count),
                 deployment_configuration=arguments.get("deployment_configuration"),
                 force_new_deployment=move is not ServiceMove.UPDATE_SERVICE,
             )
@@ -130,9 +135,12 @@ def _deployment_parameters(
     deploying: DeployingRollback, view: ServiceView, ports: ServiceChangePorts
 ) -> tuple[dict[str, Any], list[Obligation]]:
     is_last_known_good = not is_operator_choice(deploying.rollback) and not deploying.plan.skipped_last_known_good
-    arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(deploying.target, ports, is_last_known_good=is_last_known_good)
-    }
+    definition_arn = (
+        view.primary.definition_arn
+        if deploying.rollback.is_drill
+        else ensure_registered_definition(deploying.target, ports, is_last_known_good=is_last_known_good)
+    )
+    arguments: dict[str, Any] = {"definition_arn": definition_arn}
     changed = disable_ecs_rollback(view.deployment_configuration, deploying.progress.escalation_level)
     recorded_parts = {part: value for part, value in view.deployment_configuration.items() if changed[part] != value}
     if not recorded_parts:

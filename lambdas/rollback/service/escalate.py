@@ -49,6 +49,11 @@ def escalate(rollback: Rollback, reason: str, view: ServiceView, ports: Escalati
     deploying = rollback.deploying()
     progress, now, policy = deploying.progress, ports.clock.now(), ports.settings.policy
     attempts = (*progress.attempts, _record_attempt(deploying, reason, view, now))
+    if rollback.is_drill:
+        failed_reason = f"{reason}; a drill takes no further escalation level"
+        return rollback.evolve(
+            service=progress.evolve(attempts=attempts), outcome=Outcome.FAILED, reason=failed_reason, wait_seconds=0
+        )
     service_health, next_target = assess_service_health(rollback, view, ports), find_next_target(rollback, ports)
     escalation = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=next_target is not None
@@ -88,6 +93,8 @@ def reassert_target(rollback: Rollback, view: ServiceView, ports: EscalationPort
     A second repetition would let two pipelines deploy over each other without end.
     """
     deploying = rollback.deploying()
+    if rollback.is_drill:  # a drill deploys once: Verify fails if another release runs
+        return None
     progress, now, target = deploying.progress, ports.clock.now(), deploying.target
     is_deployed_by_this_rollback = view.primary.definition_arn == progress.target_definition_arn
     if is_deployed_by_this_rollback or identify_running(view, ports.settings.service(target.service), ports).is_release(

@@ -16,7 +16,8 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import find_or_build_release, identify_deployment, is_registered_by_rollback
 from rollback.identity.ports import KnownReleasePorts
-from rollback.ports.holders import HasSettings, HasStacks
+from rollback.intents.caused import is_caused_by_rollback
+from rollback.ports.holders import HasLedger, HasSettings, HasStacks
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.ports import NewerReleasePorts
 
@@ -100,6 +101,8 @@ def find_newer_release(
     latest_release = identify_deployment(latest.deployed, view, service, ports)
     if latest_release.is_release(plan.target) or _is_of_stack(service, latest, ports):
         return None, latest.status
+    if _is_restart_of_drill(rollback, view, ports):
+        return None, latest.status
     newer = NewerRelease(
         version=_version_of_newer(rollback, latest, view, service, ports),
         definition_arn=latest.deployed.definition_arn,
@@ -107,6 +110,16 @@ def find_newer_release(
         is_replaced_release_redeployed=latest_release.is_release(plan.running),
     )
     return newer, expire_in_flight(latest, ports.clock.now(), _deployment_timeout(rollback, ports))
+
+
+def _is_restart_of_drill(rollback: Rollback, view: ServiceView, ports: HasLedger) -> bool:
+    """Whether a drill that this rollback took over requested the newest deployment: its call may land afterwards."""
+    if rollback.continues_rollback_id is None:
+        return False
+    caused_deployment = ports.ledger.caused_deployment(rollback.service_name)
+    if caused_deployment is None or caused_deployment.rollback_id != rollback.continues_rollback_id:
+        return False
+    return is_caused_by_rollback(caused_deployment, None, view)
 
 
 def _version_of_newer(

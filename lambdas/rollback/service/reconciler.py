@@ -25,6 +25,7 @@ from rollback.ports.holders import HasSettings, HasTargetGroups
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.service.actions import announce_change, is_intent_current, send_change
+from rollback.service.drill_restart import is_overtaken, next_drill_move, recover_unsaved_drill_restart
 from rollback.service.escalate import assess_service_health, count_healthy_targets, escalate
 from rollback.service.newer_deployment import yield_to_newer_release
 from rollback.service.next_action import (
@@ -95,7 +96,14 @@ def observe(deploying: DeployingRollback, ports: ServicePorts) -> ServiceObserva
     if view.desired_count == 0 and not rollback.is_fenced and _was_above_zero_at_plan(rollback):
         reason = describe_zero_desired_count(rollback, target, "no task was started")
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    progress = record_scaling_maximum(target, rollback.service or deploying.progress, view, ports)
+    progress = rollback.service or deploying.progress
+    if rollback.is_drill:
+        progress = recover_unsaved_drill_restart(progress, view)
+        if is_overtaken(progress, deploying.plan.baseline, view):
+            reason = "another deployment began before the drill's own, so the drill made none"
+            return rollback.evolve(outcome=Outcome.ABORTED, is_operator_abort=False, reason=reason, wait_seconds=0)
+    else:
+        progress = record_scaling_maximum(target, progress, view, ports)
     target_desired_count = _target_desired_count(rollback, target, progress, view, ports)
     progress, stack = _check_stack(progress, target, now, ports)
     state: DrainStatus | ServiceSnapshot
@@ -127,6 +135,9 @@ def next_action(observation: ServiceObservation) -> ServiceMove:
         move = next_service_move(
             observation.state, observation.deploying.target.fingerprint, observation.target_desired_count, situation
         )
+    plan = observation.deploying.plan
+    if plan.baseline is not None:
+        return next_drill_move(move, progress, plan.baseline, observation.view.primary.id)
     is_settled = move in (ServiceMove.DONE, ServiceMove.WAIT_FOR_TARGET)
     return (
         ServiceMove.FORCE_NEW_DEPLOYMENT
@@ -194,6 +205,8 @@ def _inherited_change_deadline(rollback: Rollback, ports: LeasePorts) -> datetim
     predecessor = (
         find_rollback(rollback.continues_rollback_id, ports) if rollback.continues_rollback_id is not None else None
     )
+    if predecessor is not None and predecessor.is_drill:  # it changes a preview branch only
+        return rollback.created_at
     intent = predecessor.database.intent if predecessor is not None and predecessor.database is not None else None
     if intent is None:
         return rollback.created_at
@@ -281,6 +294,8 @@ def _target_desired_count(
 
     The fenced count was the desired count before the fence. Autoscaling's maximum bounds the recorded count.
     """
+    if rollback.is_drill:
+        return 0  # a drill leaves the count to ECS and to autoscaling
     fenced_counts = [
         int(obligation.before["desired_count"])
         for obligation in rollback.open_obligations()
@@ -352,7 +367,8 @@ def _escalate_on_timeout(
     deploying: DeployingRollback, reason: str, view: ServiceView, ports: EscalationPorts
 ) -> Rollback:
     """Escalate, unless the target is healthy while old tasks drain. In that case Verify decides."""
-    if assess_service_health(deploying.rollback, view, ports).is_healthy:
+    is_restart_missing = deploying.rollback.is_drill and deploying.progress.acted_at is None
+    if not is_restart_missing and assess_service_health(deploying.rollback, view, ports).is_healthy:
         settled_progress = deploying.progress.evolve(done_at=ports.clock.now(), intent=None)
         return deploying.rollback.evolve(service=settled_progress, wait_seconds=0)
     return escalate(deploying.rollback, reason, view, ports)

@@ -82,7 +82,13 @@ def _run_round(rollback: Rollback, target: Release, view: ServiceView, ports: Ve
         logs_wait_until=_logs_wait_until(rollback, previous, policy),
     )
     checks = run_checks(rollback.service_name, target, view, ports, options)
-    checks = (*_database_checks(rollback), *connection_checks(rollback, ports), *checks, *skipped_database)
+    checks = (
+        *_database_checks(rollback),
+        *connection_checks(rollback, ports),
+        *_drill_checks(rollback, view),
+        *checks,
+        *skipped_database,
+    )
     is_good = not _open_failures(checks)
     with_smoke, smoke_checks = _smoke_round(rollback, previous, view, ports, is_good=is_good)
     checks = (*checks, *smoke_checks)
@@ -218,6 +224,25 @@ def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
         return (Check.failed(_DATABASE_CHECK, reason, evidence=evidence),)
     reason = f"Postgres answered at {verified_at:%H:%M:%S} UTC, after the database change"
     return (Check.passed(_DATABASE_CHECK, reason, evidence=evidence),)
+
+
+def _drill_checks(rollback: Rollback, view: ServiceView) -> tuple[Check, ...]:
+    """Check that the service is as it was before a drill. Autoscaling may change the count at any time."""
+    baseline = rollback.plan.baseline if rollback.plan is not None else None
+    if baseline is None:
+        return ()
+    name, definition_arn = "service-is-as-before", view.primary.definition_arn
+    evidence = {"definition": definition_arn, "desired": view.desired_count, "desired_before": baseline.desired_count}
+    if definition_arn != baseline.definition_arn:
+        reason = f"PRIMARY has {definition_arn.rsplit('/', 1)[-1]}, not {baseline.definition_arn.rsplit('/', 1)[-1]}"
+        return (Check.failed(name, reason, evidence=evidence),)
+    if view.desired_count != baseline.desired_count:
+        reason = (
+            f"the desired count is {view.desired_count}, and was {baseline.desired_count} before the drill, which did "
+            "not set it: autoscaling or the team did"
+        )
+        return (Check.skipped(name, reason, evidence=evidence),)
+    return (Check.passed(name, "the same task definition and desired count as before the drill", evidence=evidence),)
 
 
 def _describe_success(rollback: Rollback) -> str:

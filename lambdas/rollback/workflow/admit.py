@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollback.check import Check, Verdict
+from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.health_check import is_health_check, judge_health_check, read_health_check
 from rollback.domain.ledger.index import FAILED_DEPLOYMENT
@@ -79,7 +80,13 @@ def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Tri
         return read_event(execution_input, ports.settings)
     if is_health_check(execution_input):
         return read_health_check(execution_input, ports.settings)
-    return parse_request(execution_input, ports.settings.service_names), Trigger.MANUAL, None
+    request = parse_request(execution_input, ports.settings.service_names)
+    if not request.drill:
+        return request, Trigger.MANUAL, None
+    why_not = why_not_allowed(request, ports.settings)
+    if why_not is not None:
+        raise InvalidRequest(f"no drill was started: {why_not}; nothing was changed")
+    return request, Trigger.DRILL, None
 
 
 def _reopen_suppressed(rechecked_id: str, execution_input: object, execution: str, ports: LeasePorts) -> Rollback:
@@ -195,6 +202,11 @@ def _judge_checked_deployment(rollback: Rollback, event: TriggerEvent, ports: Ad
 def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: AdmissionPorts) -> Rollback:
     """Take the lease; inherit the obligations of predecessors, and continue the newest of them that can be resumed."""
     now = ports.clock.now()
+    if rollback.is_drill:
+        open_check = _check_no_other_rollback(rollback, ports)
+        if open_check.verdict is Verdict.FAIL:
+            return _suppress(rollback, (*checks, open_check), open_check, ports)
+        checks = (*checks, open_check)
     unsettled = find_unsettled_holder(rollback.service_name, ports) if not rollback.is_forced_by_operator else None
     if unsettled is not None:
         return _suppress_behind_fence(rollback, checks, unsettled, ports)
@@ -219,10 +231,45 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
     )
     saved = ports.ledger.save(admitted)
     previous = lease_result.previous_holder
-    if previous is not None and previous.outcome is None:  # a holder with an outcome ends without a stop
+    is_ended = previous is not None and previous.is_drill and _end_drill(previous, rollback, ports)
+    if previous is not None and previous.outcome is None and not is_ended:  # with an outcome it ends without a stop
         with suppress(RollbackError):  # without its lease the previous holder ends by itself at its next step
             ports.workflow.stop(previous.execution, f"{rollback.id} took over the lease of {previous.id}")
     return saved
+
+
+def _end_drill(drill: Rollback, successor: Rollback, ports: HasLedger) -> bool:
+    """Give a drill that was taken over its outcome: its own execution then cleans up, whatever the successor does.
+
+    Returns:
+        False: the drill was being saved, or the ledger did not answer. Its execution has to be stopped.
+    """
+    if drill.outcome is not None:
+        return True
+    reason = f"{successor.id} ({successor.trigger}) took over at once: a drill gives way to every rollback"
+    try:
+        ports.ledger.save(
+            drill.evolve(
+                outcome=Outcome.ABORTED,
+                reason=reason,
+                taken_over_by=successor.id,
+                is_operator_abort=False,
+                wait_seconds=0,
+            )
+        )
+    except RollbackError:
+        return False
+    return True
+
+
+def _check_no_other_rollback(rollback: Rollback, ports: LeasePorts) -> Check:
+    """Check that no rollback of the service is open, also none whose lease expired: a drill continues no other."""
+    name = "no-other-rollback-is-open"
+    predecessors, unreadable = find_predecessors(rollback, ports)
+    if predecessors or unreadable:
+        others = ", ".join(earlier.id for earlier in predecessors) or unreadable[0].reason
+        return Check.failed(name, f"another rollback is open: {others}", suppresses=True)
+    return Check.passed(name, "no rollback of the service is open")
 
 
 def _suppress_behind_fence(

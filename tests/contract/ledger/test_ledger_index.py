@@ -17,6 +17,7 @@ from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
 from rollback.operations.pause_abort_unlock import abort
 from rollback.promotion.readiness import prepare_standing_plan
@@ -324,3 +325,22 @@ def test_a_damaged_lease_is_set_aside_and_the_next_caller_acquires_the_lease(tab
     assert lease.counter > former.counter
     assert ledger.acquire(SERVICE, "r3", NOW, LATER) is None
     assert [item.key for item in ledger.unreadable()] == [f"SERVICE#{SERVICE} / LEASE"]
+
+
+def test_the_newest_successful_drill_is_found_whatever_is_saved_later(table: tuple[Any, str]) -> None:
+    ledger = DynamoLedger(*table)
+    concluded = {"trigger": Trigger.DRILL, "outcome": Outcome.SUCCEEDED, "is_reported": True}
+    older, newer = (
+        rollback(
+            id=f"{SERVICE}-20260301T0{hour}0000Z-00000001", execution=f"drill-{hour}", concluded_at=at, **concluded
+        )
+        for hour, at in ((1, NOW - timedelta(days=2)), (2, NOW - timedelta(days=1)))
+    )
+    ledger.create(older)
+    ledger.create(newer)
+    ledger.create(rollback(execution="failed-drill", **{**concluded, "outcome": Outcome.FAILED, "concluded_at": NOW}))
+    ledger.save(older.evolve(reason="saved again"))
+    found = ledger.last_drill(SERVICE)
+    assert found is not None
+    assert (found.rollback_id, found.ended_at) == (newer.id, newer.concluded_at)
+    assert ledger.last_drill(WORKER) is None

@@ -278,3 +278,27 @@ def test_a_target_receives_its_input_or_the_value_at_its_input_path() -> None:
     assert payload_for({"Input": '{"fixed": 1}'}, EVENT, RULE) == '{"fixed": 1}'
     assert json.loads(payload_for({"InputPath": "$.detail['state']"}, EVENT, RULE)) == {"value": "ALARM"}
     assert json.loads(payload_for({}, EVENT, RULE)) == EVENT
+
+
+def test_a_rate_schedule_of_eventbridge_scheduler_delivers_its_input_with_its_role(bus: Bus) -> None:
+    queue = bus.queue("target")
+    bus.rule({"Arn": queue})  # the fixture deletes the bus's rule
+    iam: Any = bus.cloud.client("iam")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "scheduler.amazonaws.com"}}
+        ],
+    }
+    role_arn = iam.create_role(RoleName=bus.name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=bus.name, PolicyName="send", PolicyDocument=policy)
+    bus.cloud.client("scheduler").create_schedule(
+        Name=bus.name,
+        ScheduleExpression="rate(1 minute)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": queue, "RoleArn": role_arn, "Input": '{"drill": true}'},
+    )
+    assert json.loads(bus.received("target", seconds=clock.real_seconds(120) + 30)[0]["Body"]) == {"drill": True}
+    bus.cloud.client("scheduler").delete_schedule(Name=bus.name)

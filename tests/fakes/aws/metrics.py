@@ -10,6 +10,7 @@ class FakeMetrics:
         self.counted: list[Rollback] = []
         self.sweeps = 0
         self.seen: dict[str, tuple[bool, int]] = {}
+        self.drill_days: dict[str, float] = {}
 
     def record_conclusion(self, rollback: Rollback) -> None:
         self.counted.append(rollback)
@@ -19,3 +20,6 @@ class FakeMetrics:
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         self.seen[service] = (is_rollback_available, stale_leases)
+
+    def record_drill_age(self, service: str, days: float) -> None:
+        self.drill_days[service] = days

@@ -14,7 +14,15 @@ from pydantic import BaseModel
 
 from rollback.adapters.ledger.documents import LedgerDocuments, build_index_parts, require_unchanged
 from rollback.adapters.ledger.releases import index_release
-from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, parse_body, text_of
+from rollback.adapters.ledger.table import (
+    INDEX_MARK,
+    ConditionFailed,
+    key,
+    parse_body,
+    parse_readable_bodies,
+    text_of,
+)
+from rollback.domain.drills.completed_drill import CompletedDrill
 from rollback.domain.ledger.index import (
     OBLIGATIONS,
     PENDING,
@@ -40,8 +48,8 @@ _PAGE = 25  # items of a request
 class LedgerIndex(LedgerDocuments):
     """Adapter of the index, and of the documents that it is built from.
 
-    The items are `PENDING` and `OBLIGATIONS` / `<service>#<id>`, and `SERVICE#<name>` / `CHANGE#<time>#<id>` and
-    `ANSWER#<alarm>#<time>#<id>`.
+    The items are `PENDING` and `OBLIGATIONS` / `<service>#<id>`, and `SERVICE#<name>` / `CHANGE#<time>#<id>`,
+    `ANSWER#<alarm>#<time>#<id>` and `DRILL#<time>#<id>`.
     """
 
     def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
@@ -74,6 +82,11 @@ class LedgerIndex(LedgerDocuments):
         entries = self._list_entries(TriggerResultEntry, items, service)
         matching = [entry for entry in entries.items if entry.alarm == alarm and entry.created_at >= since]
         return ReadResult(tuple(sorted(matching, key=lambda entry: entry.created_at, reverse=True)), entries.unreadable)
+
+    def last_drill(self, service: str) -> CompletedDrill | None:
+        """Query the newest item by the time in the sort key."""
+        items = self._table.query(f"SERVICE#{service}", "DRILL#", page_size=1)
+        return next(parse_readable_bodies(CompletedDrill, items), None)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
         """Delete the rollback's `PENDING` and `OBLIGATIONS` items."""

@@ -42,7 +42,12 @@ def describe_change(
     match move:
         case RestoreMove.CREATE_PREVIEW if isinstance(progress, RestoreProgress):
             create = _preview_creation(rollback, progress, context, ports)
-            return DatabaseChange(move, create, tolerate_refusal=_create_without_expiry)
+            return DatabaseChange(
+                move,
+                create,
+                obligations=_preview_obligations(rollback),
+                tolerate_refusal=_create_without_expiry,
+            )
         case RestoreMove.DELETE_PREVIEW if snapshot.preview is not None:
             preview_id = snapshot.preview.id
             return DatabaseChange(move, lambda: (operations_of(neon.delete_branch(preview_id)), {}))
@@ -96,6 +101,13 @@ def describe_change(
             return DatabaseChange(move, lambda: ((), carry_sequences(progress, context, now)), is_repeatable=True)
         case _:
             raise NotFound(f"{move}: the branch that it is about was deleted a moment ago")
+
+
+def _preview_obligations(rollback: Rollback) -> tuple[Obligation, ...]:
+    """Oblige a drill to delete its preview. Another rollback's is left to its expiry: its branch matters more."""
+    if not rollback.is_drill:
+        return ()
+    return (Obligation(kind=ObligationKind.PREVIEW_BRANCH, before={"name": preview_name(rollback.id)}),)
 
 
 def describe_source_keeping(progress: ResetProgress, context: BranchContext) -> DatabaseChange[ResetProgress]:

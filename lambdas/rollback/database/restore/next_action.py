@@ -116,6 +116,17 @@ def next_restore_move(
     return RestoreMove.UNPROTECT if snapshot.branch.protected else RestoreMove.RESTORE
 
 
+def next_rehearsal_move(snapshot: RestoreSnapshot, progress: OverwriteProgress) -> RestoreMove:
+    """Decide the next move of a drill: that of a restore before its fence, then the end. The branch never changes."""
+    if snapshot.is_busy:
+        return RestoreMove.WAIT_FOR_OPERATIONS
+    if progress.why_not is not None or snapshot.branch is None:
+        return RestoreMove.DELETE_PREVIEW if snapshot.preview is not None else RestoreMove.END
+    if isinstance(progress, RestoreProgress) and progress.preview_lsn is None:
+        return RestoreMove.CREATE_PREVIEW if snapshot.preview is None else RestoreMove.CHECK_PREVIEW
+    return RestoreMove.DELETE_PREVIEW if snapshot.preview is not None else RestoreMove.DONE
+
+
 def _are_sequences_to_read(progress: OverwriteProgress) -> bool:
     """Whether to read sequences. An announced restore may have taken them back, so only a second reading follows."""
     if progress.data_change_announced_at is not None:

@@ -140,13 +140,14 @@ class DatabaseOutcome(StrEnum):
 
     RESTORED = "restored"
     DELETED = "deleted"
+    REHEARSED = "rehearsed"  # a drill checked the restore point on a preview; the branch is as it was
     REFUSED = "refused"  # the branch is as it was: Conclude lifts the fence, and nothing is lost
     FAILED = "failed"  # the branch was overwritten, or may have been: the backup has the state before
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether the branch is where the plan wanted it: deleted, for a deletion."""
-        return self in (DatabaseOutcome.RESTORED, DatabaseOutcome.DELETED)
+        """Whether the branch is where the plan wanted it: deleted for a deletion, untouched for a drill."""
+        return self in (DatabaseOutcome.RESTORED, DatabaseOutcome.DELETED, DatabaseOutcome.REHEARSED)
 
 
 class _Progress(_Stored):

@@ -12,6 +12,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Verdict
+from rollback.domain.drills.completed_drill import CompletedDrill, completed_drill_of
 from rollback.domain.event import DETERIORATION_CHECK
 from rollback.domain.obligation import OPERATOR, Obligation
 from rollback.domain.request import RollbackType, Trigger
@@ -101,7 +102,7 @@ class TriggerResultEntry(_Entry):
         return max(self.created_at, self.rechecked_at or self.created_at)
 
 
-Entry = PendingEntry | ObligationsEntry | ChangeEntry | TriggerResultEntry
+Entry = PendingEntry | ObligationsEntry | ChangeEntry | TriggerResultEntry | CompletedDrill
 Key = tuple[str, str]
 
 PENDING = "PENDING"
@@ -128,6 +129,11 @@ def trigger_result_key(service: str, alarm: str, created_at: datetime, rollback_
     return f"SERVICE#{service}", f"ANSWER#{alarm}#{format_sortable_time(created_at)}#{rollback_id}"
 
 
+def drill_key(service: str, ended_at: datetime, rollback_id: str) -> Key:
+    """Key in the order of time: the newest successful drill is read alone."""
+    return f"SERVICE#{service}", f"DRILL#{format_sortable_time(ended_at)}#{rollback_id}"
+
+
 def format_sortable_time(at: datetime) -> str:
     """Format a time so that texts sort as the times do."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -145,6 +151,9 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
     if rollback.refusal is not None or (rollback.admitted_at is not None and has_begun):
         at = rollback.admitted_at or rollback.began_at
         entries[change_key(rollback.service_name, at, rollback.id)] = build_change_entry(rollback)
+    drill = completed_drill_of(rollback)
+    if drill is not None:
+        entries[drill_key(rollback.service_name, drill.ended_at, rollback.id)] = drill
     trigger_result = build_trigger_result_entry(rollback)
     if trigger_result is not None:
         entries[
@@ -197,7 +206,12 @@ def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
 
 
 def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
-    """Build the entry; None: no change, no intent whose call may still be made, and no refused call."""
+    """Build the entry; None: a drill, no change, no intent whose call may still be made, and no refused call.
+
+    A drill counts neither as an attempt nor as a rollback of a release: what runs after it is what ran before.
+    """
+    if rollback.is_drill:
+        return None
     service, database = rollback.service, rollback.database
     has_intent = (service is not None and service.intent is not None) or (
         database is not None and database.intent is not None

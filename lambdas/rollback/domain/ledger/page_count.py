@@ -126,6 +126,8 @@ def is_page(rollback: Rollback) -> bool:
     """Whether an operator has to act, also on a real alarm with another cause than the release."""
     if rollback.request.dry_run:  # the requester gets the result
         return False
+    if rollback.is_drill:  # a drill that was refused or ended early changed nothing; an alarm watches its age
+        return rollback.outcome is Outcome.FAILED or bool(rollback.left_to_operator())
     # A superseded rollback is no page: its successor's report says how it ends.
     is_failure = rollback.outcome in _PAGES and rollback.taken_over_by is None
     return is_failure or bool(rollback.left_to_operator()) or _has_other_cause(rollback)

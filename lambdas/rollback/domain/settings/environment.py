@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
@@ -110,6 +111,7 @@ class Settings(BaseModel):
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    drills: DrillSettings = DrillSettings()
 
     @model_validator(mode="after")
     def _writers_are_known(self) -> Self:

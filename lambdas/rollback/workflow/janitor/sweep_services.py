@@ -6,6 +6,8 @@ unreadable item keeps the sweep from the rest.
 
 from collections.abc import Callable, Iterator
 
+from rollback.domain.drills.completed_drill import days_since
+from rollback.domain.drills.eligibility import is_drilled
 from rollback.domain.ledger.index import PendingEntry
 from rollback.errors import RollbackError
 from rollback.identity.task_definition import read_standing_plan
@@ -96,11 +98,15 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
 
 
 def _emit_alarm_metrics(service: str, ports: AllPorts) -> Iterator[str]:
-    """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
+    """Emit the metrics of readiness, stale leases and the age of drills for the alarms on our own operation."""
     standing_plan = read_standing_plan(service, ports)
     ports.metrics.record_readiness(
         service,
         is_rollback_available=standing_plan is not None and standing_plan.is_ready,
         stale_leases=int(is_lease_stale(service, ports)),
     )
+    drills = ports.settings.drills
+    if drills.schedule is not None and is_drilled(service, ports.settings):
+        last_drill = ports.ledger.last_drill(service)
+        ports.metrics.record_drill_age(service, days_since(last_drill, ports.clock.now(), drills.max_age_days))
     yield from ()

@@ -8,7 +8,7 @@ from faults.scenarios.database_endings import assert_refused, raise_error
 from support.builders import SERVICE
 
 from rollback.check import Check
-from rollback.conclusion.obligation_kinds import ensure_branch_protected
+from rollback.conclusion.obligation_kinds import restore_branch_setting
 from rollback.database.restore.reconciler import restore as restore_once
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.obligation import ObligationKind
@@ -109,9 +109,9 @@ def test_the_obligation_to_protect_a_branch_is_open_until_neon_shows_the_branch_
 def test_conclude_protects_the_branch_again_if_the_rollback_ends_after_the_removal_of_protection() -> None:
     restore = run_until_unprotected()
     (obligation, *_) = restore.open_obligations()
-    assert not ensure_branch_protected(obligation, restore.neon)
+    assert not restore_branch_setting(obligation, restore.neon)
     assert restore.branch.protected
-    assert ensure_branch_protected(obligation, restore.neon)
+    assert restore_branch_setting(obligation, restore.neon)
 
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])

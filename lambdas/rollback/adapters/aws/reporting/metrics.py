@@ -6,12 +6,14 @@ Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 import json
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
 from rollback.domain.phases import phases
 from rollback.domain.rollback import Rollback
 from rollback.names import (
+    METRIC_DAYS_SINCE_DRILL,
     METRIC_NAMESPACE,
     METRIC_ROLLBACK_AVAILABLE,
     METRIC_STALE_LEASES,
@@ -49,13 +51,17 @@ class LoggedMetrics:
             )
         )
 
+    def record_drill_age(self, service: str, days: float) -> None:
+        """Write a line with the service as a dimension."""
+        self._write(_counts({**self._of, "Service": service}, {METRIC_DAYS_SINCE_DRILL: days}))
+
     def _write(self, line: dict[str, Any]) -> None:
         out = self._out or sys.stdout  # looked up late: Lambda and pytest replace it
         out.write(json.dumps(line) + "\n")
         out.flush()
 
 
-def _counts(dimensions: dict[str, str], values: dict[str, int]) -> dict[str, Any]:
+def _counts(dimensions: dict[str, str], values: Mapping[str, float]) -> dict[str, Any]:
     metrics = [{"Name": name, "Unit": "Count"} for name in values]
     definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(dimensions)], "Metrics": metrics}
     now = int(time.time() * 1000)
@@ -65,17 +71,21 @@ def _counts(dimensions: dict[str, str], values: dict[str, int]) -> dict[str, Any
 def metric_line(rollback: Rollback, at: datetime, of: dict[str, str]) -> dict[str, Any]:
     """Return the line about a concluded rollback.
 
+    A drill is counted apart from rollbacks, under types of its own.
+
     Members that are neither metrics nor dimensions are properties, by which CloudWatch Logs can be searched.
     """
     seconds = {f"{phase.capitalize()}Seconds": value for phase, value in phases(rollback).items()}
-    metrics = [{"Name": "Rollbacks", "Unit": "Count"}, *({"Name": name, "Unit": "Seconds"} for name in seconds)]
+    count = "Drills" if rollback.is_drill else "Rollbacks"
+    kind = f"drill-{rollback.request.type}" if rollback.is_drill else str(rollback.request.type)
+    metrics = [{"Name": count, "Unit": "Count"}, *({"Name": name, "Unit": "Seconds"} for name in seconds)]
     definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(DIMENSIONS)], "Metrics": metrics}
     return {
         "_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [definition]},
         **of,
         "Service": rollback.service_name,
-        "Type": str(rollback.request.type),
-        "Rollbacks": 1,
+        "Type": kind,
+        count: 1,
         **seconds,
         "outcome": str(rollback.outcome) if rollback.outcome is not None else "",
         "rollback_id": rollback.id,
