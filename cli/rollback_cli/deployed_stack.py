@@ -13,6 +13,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import InvalidRequest
 from rollback.ports.all_ports import AllPorts
+from rollback.resources.database.probe import DatabaseProbe
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class _NullMetrics:
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """Leave the readiness to the janitor's function."""
+
+    def record_database(self, probe: DatabaseProbe) -> None:
+        """Leave the measurements to the database function."""
 
 
 def stack_name(environment: str) -> str:

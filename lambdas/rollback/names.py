@@ -55,6 +55,18 @@ def metric_dimensions(application: str, environment: str) -> dict[str, str]:
 METRIC_ROLLBACK_AVAILABLE = "RollbackAvailable"  # 1 if a release exists to go back to, and no check fails; else 0
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_SWEEPS = "JanitorSweeps"
+METRIC_ROLLBACKS = "Rollbacks"  # concluded, with any outcome; drills are counted apart
+METRIC_ROLLBACKS_SUCCEEDED = "RollbacksSucceeded"
+METRIC_DRILLS = "Drills"
+METRIC_DATABASE_ANSWERS = "DatabaseAnswers"  # 1 if the database answered a look, else 0
+METRIC_DATABASE_FAILURES = "DatabaseConnectionFailures"  # the opposite, to be summed
+METRIC_DATABASE_CONNECT = "DatabaseConnectMilliseconds"  # includes the start of a suspended compute
+METRIC_DATABASE_LATENCY = "DatabaseLatencyMilliseconds"  # of one query in an open session
+
+
+def phase_metric(phase: str, *, is_drill: bool = False) -> str:
+    """Name the metric of a phase's duration: `ActSeconds`, of a drill `DrillActSeconds`."""
+    return f"{'Drill' if is_drill else ''}{phase.capitalize()}Seconds"
 
 
 _ROLLED_BACK = "rolled-back"

@@ -162,6 +162,7 @@ EXAMPLES: dict[str, Example] = {
         {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.measure": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.background_work": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.last_activity": Example({"address": address(MAIN)}, {"address": ANOTHER}),

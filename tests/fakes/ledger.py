@@ -24,6 +24,7 @@ from rollback.errors import (
     LeaseLost,
     UnreadableItem,
 )
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class FakeLedger:
@@ -45,6 +46,7 @@ class FakeLedger:
         self._schemas: dict[str, ReleaseSchema] = {}
         self._points: list[RecordedPoint] = []
         self._observations: dict[str, Observation] = {}
+        self._probes: dict[str, DatabaseProbe] = {}
         self._pauses: dict[str, Pause] = {}
         self._caused_deployments: dict[str, CausedDeployment] = {}
         self._actions: list[OperatorAction] = []
@@ -302,6 +304,14 @@ class FakeLedger:
         predecessor = self._observations.get(observation.branch)
         if predecessor is None or predecessor.observed_at <= observation.observed_at:
             self._observations[observation.branch] = observation
+
+    def database_probe(self, branch: str) -> DatabaseProbe | None:
+        return self._probes.get(branch)
+
+    def put_database_probe(self, probe: DatabaseProbe) -> None:
+        predecessor = self._probes.get(probe.branch)
+        if predecessor is None or predecessor.at <= probe.at:
+            self._probes[probe.branch] = probe
 
     def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)

@@ -47,6 +47,7 @@ ROLLBACK = [
     "rollback.operations",
     "rollback.workflow",
     "rollback.workflow.janitor",
+    "rollback.observability",
 ]
 # Adapters implement the ports and import no step. Only `bootstrap` and `handlers` import both.
 ADAPTERS = [
@@ -122,6 +123,7 @@ PURE = (
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
+    "rollback.observability.safe_arguments",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

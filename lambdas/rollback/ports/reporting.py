@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rollback.domain.rollback import Rollback
 from rollback.effects import changes_state
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class Notifications(Protocol):
@@ -44,4 +45,9 @@ class Metrics(Protocol):
             is_rollback_available: a release exists that the service could go back to.
             stale_leases: leases that ran out and were not given back.
         """
+        ...
+
+    @changes_state
+    def record_database(self, probe: DatabaseProbe) -> None:
+        """Write whether the database answered, and how long its connection and its query took."""
         ...

@@ -1,6 +1,7 @@
 """Published metrics."""
 
 from rollback.domain.rollback import Rollback
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class FakeMetrics:
@@ -9,6 +10,7 @@ class FakeMetrics:
     def __init__(self) -> None:
         self.counted: list[Rollback] = []
         self.sweeps = 0
+        self.probes: list[DatabaseProbe] = []
         self.seen: dict[str, tuple[bool, int]] = {}
 
     def record_conclusion(self, rollback: Rollback) -> None:
@@ -19,3 +21,6 @@ class FakeMetrics:
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         self.seen[service] = (is_rollback_available, stale_leases)
+
+    def record_database(self, probe: DatabaseProbe) -> None:
+        self.probes.append(probe)
