@@ -21,6 +21,7 @@ ROLLBACK = [
     "rollback.domain.database",
     "rollback.domain",
     "rollback.domain.ledger",
+    "rollback.domain.performance",
     "rollback.ports.aws",
     "rollback.ports",
     "rollback.leases",

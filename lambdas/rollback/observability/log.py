@@ -19,7 +19,7 @@ class InvocationLog:
     """Writer of the lines of one execution environment; each invocation replaces its context."""
 
     def __init__(self, name: str | None = None, out: TextIO | None = None) -> None:
-        self._logger = Logger(service=name, stream=out, use_rfc3339=True)  # by default, those of the environment
+        self._logger = Logger(service=name, stream=out, use_rfc3339=True)  # defaults: environment
         self._logger.append_keys(**_NO_ROLLBACK)
         self._is_cold_start = True
         self._rollback_id = ""

@@ -70,7 +70,7 @@ def test_every_line_names_the_rollback_the_service_the_step_and_the_execution(ou
 def test_a_refused_change_is_logged_with_the_class_of_its_error_and_without_its_text(output: LogOutput) -> None:
     simulation = start_simulation()
     denied = DenyingPort(simulation.services, "update", refused=access_denied_error("update"))
-    ports = observe_ports(replace(simulation.ports, services=denied), output.log)  # type: ignore[arg-type]
+    ports = observe_ports(replace(simulation.ports, services=denied), output.log)
     with pytest.raises(CallRefused):
         ports.services.update(simulation.service_settings)
     (line,) = output.lines

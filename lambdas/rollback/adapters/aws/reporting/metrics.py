@@ -23,6 +23,7 @@ from rollback.names import (
     METRIC_NAMESPACE,
     METRIC_ROLLBACK_AVAILABLE,
     METRIC_ROLLBACKS,
+    METRIC_ROLLBACKS_ACTED,
     METRIC_ROLLBACKS_SUCCEEDED,
     METRIC_STALE_LEASES,
     METRIC_SWEEPS,
@@ -53,7 +54,11 @@ class LoggedMetrics:
         counts: dict[str, Value] = (
             {METRIC_DRILLS: (1, _COUNT)}
             if is_drill
-            else {METRIC_ROLLBACKS: (1, _COUNT), METRIC_ROLLBACKS_SUCCEEDED: (succeeded, _COUNT)}
+            else {
+                METRIC_ROLLBACKS: (1, _COUNT),
+                METRIC_ROLLBACKS_SUCCEEDED: (succeeded, _COUNT),
+                METRIC_ROLLBACKS_ACTED: (int(rollback.has_acted), _COUNT),
+            }
         )
         seconds = {phase_metric(phase, is_drill=is_drill): (s, _SECONDS) for phase, s in phases(rollback).items()}
         dimensions = {**self._of, "Service": rollback.service_name, "Type": str(rollback.request.type)}
