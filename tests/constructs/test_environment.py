@@ -428,6 +428,7 @@ EVERYTHING: dict[str, Any] = {
     "report_keys": "keys",
     "carry_sequences": False,
     "journal_table": "drizzle.__drizzle_migrations",
+    "probe_minutes": 15,
     **{
         name: field.default + 1
         for name, field in DatabaseSettings.model_fields.items()
