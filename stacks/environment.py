@@ -14,6 +14,7 @@ from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
+from rollback_constructs.database_alarms import DatabaseAlarmSettings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
@@ -69,6 +70,7 @@ class Environment(_Strict):
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     watch: WatchSettings = WatchSettings()
+    database_alarms: DatabaseAlarmSettings = DatabaseAlarmSettings()
     functions: FunctionSettings = FunctionSettings()
     ledger: LedgerSettings = LedgerSettings()
     keys: KeySettings = KeySettings()

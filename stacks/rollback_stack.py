@@ -10,6 +10,8 @@ from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
 from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.dashboard import RollbackDashboard
+from rollback_constructs.database_alarms import DatabaseAlarms
 from rollback_constructs.drills import Drills
 from rollback_constructs.functions.access import Access
 from rollback_constructs.functions.bundling import BundleSettings
@@ -22,6 +24,8 @@ from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
 from stacks.environment import Environment
+
+_MAX_ALARMS_OF_WIDGET = 100  # CloudWatch user guide, "Dashboard body structure", alarm widget
 
 
 class RollbackStack(Stack):
@@ -157,6 +161,34 @@ class RollbackStack(Stack):
         monitoring.watch_state_machine("Promotion", promotions.machine, f"{prefix}-promotion", ADVICE_ON_PROMOTIONS)
         for function in functions.all:
             monitoring.watch_function(function)
+        database = runtime_settings.database
+        is_observed = database is not None and database.branch_id is not None
+        database_alarms = (
+            DatabaseAlarms(
+                self,
+                "DatabaseAlarms",
+                prefix=prefix,
+                application=runtime_settings.application,
+                environment=runtime_settings.environment,
+                database=database,
+                settings=settings.database_alarms,
+                janitor_minutes=settings.triggers.janitor_minutes,
+                critical=notifications.critical,
+            ).alarms
+            if database is not None and is_observed
+            else []
+        )
+        RollbackDashboard(
+            self,
+            "Dashboard",
+            prefix=prefix,
+            application=runtime_settings.application,
+            environment=runtime_settings.environment,
+            services=attachments,
+            alarms=[*composite_alarms.values(), *monitoring.alarms, *database_alarms][:_MAX_ALARMS_OF_WIDGET],
+            promotions=promotions.machine,
+            has_database=is_observed,
+        )
         # The command reads the settings here, so that it and the functions can't disagree.
         CfnOutput(self, "Settings", value=compact(runtime_settings))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)

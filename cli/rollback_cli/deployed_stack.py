@@ -13,6 +13,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import InvalidRequest
 from rollback.ports.all_ports import AllPorts
+from rollback.resources.database.probe import DatabaseProbe
 from rollback.verification.checks.sql import InProcessDatabaseChecks
 
 
@@ -58,6 +59,9 @@ class _NullMetrics:
 
     def record_drill_age(self, service: str, days: float) -> None:
         """Leave the age of drills to the janitor's function."""
+
+    def record_database(self, probe: DatabaseProbe) -> None:
+        """Leave the measurements to the database function."""
 
 
 def stack_name(environment: str) -> str:

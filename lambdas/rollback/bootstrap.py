@@ -3,9 +3,9 @@
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from botocore.config import Config
 
 from rollback.adapters.aws.autoscaling import EcsScaling
@@ -40,6 +40,9 @@ from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.resources.aws.account_and_region import AccountAndRegion
+
+if TYPE_CHECKING:
+    import boto3
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _READ_CONFIG = Config(
@@ -90,7 +93,7 @@ def make_ports(
     topic_arn: str,
     critical_topic_arn: str,
     workflow_arn: str | None = None,
-    session: boto3.Session | None = None,
+    session: "boto3.Session | None" = None,
 ) -> AllPorts:
     """Make the real adapter of every port.
 
@@ -173,11 +176,22 @@ class LazyProxy:
         return getattr(self._made, name)
 
 
+class _BotocoreSession:
+    """The default session, with the same clients as boto3's. boto3 would import s3transfer, a fifth of a cold start."""
+
+    def __init__(self) -> None:
+        self._session = botocore.session.get_session()
+
+    def client(self, service: str, *, region_name: str | None, config: Config) -> Any:
+        """Make a client of a service."""
+        return self._session.create_client(service, region_name=region_name, config=config)
+
+
 class _Clients:
     """Clients of one boto3 session, each made at its first use."""
 
-    def __init__(self, session: boto3.Session | None) -> None:
-        self._session: Any = session if session is not None else LazyProxy(boto3.Session)
+    def __init__(self, session: "boto3.Session | None") -> None:
+        self._session: Any = session if session is not None else LazyProxy(_BotocoreSession)
         self._made: dict[tuple[str, int, str | None], Any] = {}
 
     def of(self, service: str, config: Config = _READ_CONFIG, region: str | None = None) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rollback.bootstrap import ports_from_environment
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
+from rollback.observability.log import InvocationLog
+from rollback.observability.observed_ports import observe_ports
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.admit import admit
@@ -17,8 +19,13 @@ Payload = dict[str, Any]
 
 
 @cache
+def _log() -> InvocationLog:
+    return InvocationLog()
+
+
+@cache
 def _ports() -> AllPorts:
-    return ports_from_environment()
+    return observe_ports(ports_from_environment(), _log())
 
 
 def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Payload, object], Payload]:
@@ -29,6 +36,7 @@ def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Paylo
 
     @wraps(handler)
     def call_handler(event: Payload, context: object) -> Payload:
+        _log().begin_invocation(event, context)
         try:
             return handler(event, context)
         except ExternalServiceError as failure:

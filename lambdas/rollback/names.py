@@ -56,6 +56,19 @@ METRIC_ROLLBACK_AVAILABLE = "RollbackAvailable"  # 1 if a release exists to go b
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_DAYS_SINCE_DRILL = "DaysSinceDrill"  # age of the last successful drill; written if drills have a schedule
 METRIC_SWEEPS = "JanitorSweeps"
+METRIC_ROLLBACKS = "Rollbacks"  # concluded, with any outcome; drills are counted apart
+METRIC_ROLLBACKS_SUCCEEDED = "RollbacksSucceeded"
+METRIC_ROLLBACKS_ACTED = "RollbacksActed"  # deployed to the service, or changed the database
+METRIC_DRILLS = "Drills"
+METRIC_DATABASE_ANSWERS = "DatabaseAnswers"  # 1 if the database answered a look, else 0
+METRIC_DATABASE_FAILURES = "DatabaseConnectionFailures"  # the opposite, to be summed
+METRIC_DATABASE_CONNECT = "DatabaseConnectMilliseconds"  # includes the start of a suspended compute
+METRIC_DATABASE_LATENCY = "DatabaseLatencyMilliseconds"  # duration of one query in an open session
+
+
+def phase_metric(phase: str, *, is_drill: bool = False) -> str:
+    """Name the metric of a phase's duration: `ActSeconds`, of a drill `DrillActSeconds`."""
+    return f"{'Drill' if is_drill else ''}{phase.capitalize()}Seconds"
 
 
 _ROLLED_BACK = "rolled-back"

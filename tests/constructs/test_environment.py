@@ -435,6 +435,7 @@ EVERYTHING: dict[str, Any] = {
     "carry_sequences": False,
     "journal_table": "drizzle.__drizzle_migrations",
     "verify_statements": [{"sql": "SELECT count(*) > 0 FROM users", "expect": "t", "description": "there are users"}],
+    "probe_minutes": 15,
     **{
         name: field.default + 1
         for name, field in DatabaseSettings.model_fields.items()

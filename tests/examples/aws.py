@@ -24,6 +24,7 @@ from support.builders import NOW, definition, image, rollback
 
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
+from rollback.resources.database.probe import DatabaseProbe
 
 (WEB,) = SETTINGS.services
 OTHER_SERVICE = WEB.model_copy(update={"ecs_service": "another-service"})
@@ -42,6 +43,8 @@ TASK = f"arn:aws:ecs:eu-west-1:123456789012:task/{WEB.cluster}/{1:032x}"
 OUTAGE, DEGRADED = "outage", "degraded"
 UNUSED_GROUP = f"{TARGET_GROUP}1"
 ROLE, FILE = "arn:aws:iam::123456789012:role/task", "arn:aws:s3:::settings/web.env"
+
+PROBE = DatabaseProbe(branch="BRANCH#p#b", at=NOW, has_answered=True, connect_milliseconds=40, query_milliseconds=3)
 
 
 def services() -> FakeServices:
@@ -345,6 +348,7 @@ EXAMPLES: dict[str, Example] = {
         {"service": "b", "is_rollback_available": False, "stale_leases": 1},
     ),
     "Metrics.record_drill_age": Example({"service": "a", "days": 3.5}, {"service": "b", "days": 0.0}),
+    "Metrics.record_database": Example({"probe": PROBE}, {"probe": PROBE.model_copy(update={"has_answered": False})}),
     "Workflow.start": Example(
         {"name": "two", "execution_input": {"a": 1}},
         {

@@ -189,6 +189,7 @@ EXAMPLES: dict[str, Example] = {
         arrange=answering,
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.measure": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.background_work": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.last_activity": Example({"address": address(MAIN)}, {"address": ANOTHER}),

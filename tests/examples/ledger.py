@@ -24,6 +24,7 @@ from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
 from rollback.domain.stored import SkippedItem
 from rollback.errors import UnreadableItem
 from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.probe import DatabaseProbe
 from rollback.resources.database.wal_position import Lsn
 
 OTHER, ALARM, BRANCH = "worker", "macro-ai-production-express-api-outage", "BRANCH#shop#main"
@@ -56,6 +57,7 @@ SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(recorded_schema=LiveSche
 POINT = RecordedPoint(
     branch=BRANCH, service=SERVICE, version="v2", at=NOW, lsn=Lsn(7), recorded_at=NOW, by="checkpoint"
 )
+PROBE = DatabaseProbe(branch=BRANCH, at=NOW, has_answered=True, connect_milliseconds=40, query_milliseconds=3)
 OBSERVATION = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
 PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
@@ -87,6 +89,7 @@ def ledger() -> FakeLedger:
     fake.put_schema(SCHEMA)
     fake.put_restore_point(POINT)
     fake.put_observation(OBSERVATION)
+    fake.put_database_probe(PROBE)
     fake.put_standing_plan(PLAN)
     fake.put_bake(BAKE)
     fake.put_pause(PAUSE)
@@ -244,6 +247,11 @@ EXAMPLES: dict[str, Example] = {
                 (OBSERVATION, _changed(OBSERVATION, observed_at=BEFORE), _changed(OBSERVATION, branch="another"))
             )
         },
+    ),
+    "Branches.database_probe": Example({"branch": BRANCH}, {"branch": "another"}),
+    "Branches.put_database_probe": Example(
+        {"probe": _changed(PROBE, has_answered=False)},
+        {"probe": EachOf((PROBE, _changed(PROBE, at=BEFORE), _changed(PROBE, branch="another")))},
     ),
     "Operators.pause": _of_service(),
     "Operators.put_pause": Example({"pause": _changed(PAUSE, service=OTHER)}, {"pause": _changed(PAUSE, by="grace")}),

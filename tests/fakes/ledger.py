@@ -26,6 +26,7 @@ from rollback.errors import (
     LeaseLost,
     UnreadableItem,
 )
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class FakeLedger:
@@ -47,6 +48,7 @@ class FakeLedger:
         self._schemas: dict[str, ReleaseSchema] = {}
         self._points: list[RecordedPoint] = []
         self._observations: dict[str, Observation] = {}
+        self._probes: dict[str, DatabaseProbe] = {}
         self._pauses: dict[str, Pause] = {}
         self._caused_deployments: dict[str, CausedDeployment] = {}
         self._actions: list[OperatorAction] = []
@@ -316,6 +318,14 @@ class FakeLedger:
             raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
         self._releases[key] = self._releases[key].model_copy(update={"log_baseline": baseline})
         return self._releases[key]
+
+    def database_probe(self, branch: str) -> DatabaseProbe | None:
+        return self._probes.get(branch)
+
+    def put_database_probe(self, probe: DatabaseProbe) -> None:
+        predecessor = self._probes.get(probe.branch)
+        if predecessor is None or predecessor.at <= probe.at:
+            self._probes[probe.branch] = probe
 
     def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)

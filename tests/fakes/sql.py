@@ -12,6 +12,7 @@ from rollback.resources.database.errors import QueryFailed, SessionRefused, Unre
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
+from rollback.resources.database.probe import SessionTimes
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 from rollback.resources.database.statement import StatementResult
@@ -52,6 +53,10 @@ class FakeSql:
         branch = self._branch(address)
         lsn, at = self._neon.position(branch)
         return WalPosition(lsn=lsn, at=at, timeline=self._neon.timeline(branch))
+
+    def measure(self, address: SecretStr) -> SessionTimes:
+        self._branch(address)
+        return SessionTimes(connect_milliseconds=40, query_milliseconds=3)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         branch = self._branch(address)

@@ -22,6 +22,7 @@ ROLLBACK = [
     "rollback.domain",
     "rollback.domain.drills",
     "rollback.domain.ledger",
+    "rollback.domain.performance",
     "rollback.ports.aws",
     "rollback.ports",
     "rollback.leases",
@@ -50,6 +51,7 @@ ROLLBACK = [
     "rollback.operations",
     "rollback.workflow",
     "rollback.workflow.janitor",
+    "rollback.observability",
 ]
 # Adapters implement the ports and import no step. Only `bootstrap` and `handlers` import both.
 ADAPTERS = [
@@ -128,6 +130,7 @@ PURE = (
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
     "rollback.verification.checks.evidence_keys",
+    "rollback.observability.safe_arguments",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

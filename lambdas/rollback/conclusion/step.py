@@ -19,6 +19,7 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.intents.announce import is_conclusion_overdue
 from rollback.leases.hold import renew_leases_while_concluding
+from rollback.resources.database.probe import DatabaseProbe
 from rollback.service.stack import describe_drift
 from rollback.service.unsettled_change import resolve_service_change
 
@@ -32,7 +33,12 @@ def conclude(rollback: Rollback, ports: ConclusionPorts) -> Rollback:
         reason = rollback.reason or "the rollback ended before it had an outcome"
         return rollback.evolve(outcome=Outcome.FAILED, reason=reason)
     if rollback.conclusion_started_at is None:
-        return rollback.evolve(conclusion_started_at=now, drift=_describe_drift(rollback, ports), wait_seconds=0)
+        return rollback.evolve(
+            conclusion_started_at=now,
+            drift=_describe_drift(rollback, ports),
+            database_probe=_last_probe(ports),
+            wait_seconds=0,
+        )
     if is_page(rollback) and not rollback.is_reported:
         attempted = try_to_report(rollback, ports)
         if attempted.is_reported:
@@ -82,6 +88,17 @@ def _discharge_next_obligation(rollback: Rollback, now: datetime, ports: Dischar
     if obligations[0] in for_services or not for_services or attempted.obligations != rollback.obligations:
         return attempted
     return discharge_obligation(attempted, for_services[0], now, ports)
+
+
+def _last_probe(ports: ConclusionPorts) -> DatabaseProbe | None:
+    """Read the last measurement of the standing branch; None: there is none, or the ledger did not answer."""
+    database = ports.settings.database
+    if database is None or database.branch_id is None:
+        return None
+    try:
+        return ports.ledger.database_probe(database.branch_key(None))
+    except ExternalServiceError:
+        return None
 
 
 def _describe_drift(rollback: Rollback, ports: ConclusionPorts) -> str:

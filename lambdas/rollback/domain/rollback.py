@@ -28,6 +28,7 @@ from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.environment import Settings, StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
 from rollback.errors import RollbackError, StageNotReached
+from rollback.resources.database.probe import DatabaseProbe
 from rollback.text import StoredText
 
 _MAX_REASON_CHARACTERS = 2000
@@ -157,6 +158,9 @@ class Rollback(BaseModel):
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started an evaluation")
     rechecks: int = Field(default=0, ge=0, description="evaluations that the janitor started")
     drift: StoredText = Field(default="", description="difference between the CloudFormation template and what runs")
+    database_probe: DatabaseProbe | None = Field(
+        default=None, description="the last measurement of the database before the conclusion"
+    )
     conclusion_started_at: AwareDatetime | None = None
     is_reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
     concluded_at: AwareDatetime | None = None

@@ -20,6 +20,7 @@ from rollback.domain.standing_plan import Bake, StandingPlan
 from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.effects import changes_state, reads
 from rollback.errors import UnreadableItem
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class Documents(Protocol):
@@ -359,6 +360,16 @@ class Branches(Protocol):
     @changes_state
     def put_observation(self, observation: Observation) -> None:
         """Replace the last observation, unless a newer one was put already."""
+        ...
+
+    @reads
+    def database_probe(self, branch: str) -> DatabaseProbe | None:
+        """Return the last measurement of the branch; None: there is none, or it can't be read."""
+        ...
+
+    @changes_state
+    def put_database_probe(self, probe: DatabaseProbe) -> None:
+        """Replace the last measurement, unless a newer one was put already."""
         ...
 
 

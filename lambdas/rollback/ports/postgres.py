@@ -11,6 +11,7 @@ from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
+from rollback.resources.database.probe import SessionTimes
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 from rollback.resources.database.statement import StatementResult
@@ -28,6 +29,11 @@ class Sql(Protocol):
     @reads
     def head(self, address: SecretStr) -> WalPosition:
         """Return the end of the write-ahead log, the database's time and Neon's timeline of both."""
+        ...
+
+    @reads
+    def measure(self, address: SecretStr) -> SessionTimes:
+        """Open a session, send one short query, and return the duration of both."""
         ...
 
     @reads

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rollback.domain.rollback import Rollback
 from rollback.effects import changes_state
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class Notifications(Protocol):
@@ -49,4 +50,9 @@ class Metrics(Protocol):
     @changes_state
     def record_drill_age(self, service: str, days: float) -> None:
         """Write the age of the service's last successful drill, in days."""
+        ...
+
+    @changes_state
+    def record_database(self, probe: DatabaseProbe) -> None:
+        """Write whether the database answered, and how long its connection and its query took."""
         ...

@@ -16,6 +16,7 @@ from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
 from rollback.reports.database import format_database
+from rollback.reports.database_probe import format_database_probe
 from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
 from rollback.reports.service import format_service
@@ -71,6 +72,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
         yield _from_version_to_version(rollback.plan, rollback.request.type)
         yield from _objections(rollback.plan.checks, rollback.reason)
     yield from format_database(rollback)
+    yield from format_database_probe(rollback)
     yield from format_service(rollback)
     yield from format_connections(rollback)
     yield from _verification(rollback)

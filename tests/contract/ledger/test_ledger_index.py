@@ -46,6 +46,8 @@ def on_table(simulation: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoL
         real.put_restore_point(point)
     for observation in fake._observations.values():
         real.put_observation(observation)
+    for probe in fake._probes.values():
+        real.put_database_probe(probe)
     simulation.ledger = real  # type: ignore[assignment]
     simulation.replace(ledger=real)
     return real

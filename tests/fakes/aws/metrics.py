@@ -1,6 +1,7 @@
 """Published metrics."""
 
 from rollback.domain.rollback import Rollback
+from rollback.resources.database.probe import DatabaseProbe
 
 
 class FakeMetrics:
@@ -9,6 +10,7 @@ class FakeMetrics:
     def __init__(self) -> None:
         self.counted: list[Rollback] = []
         self.sweeps = 0
+        self.probes: list[DatabaseProbe] = []
         self.seen: dict[str, tuple[bool, int]] = {}
         self.drill_days: dict[str, float] = {}
 
@@ -23,3 +25,6 @@ class FakeMetrics:
 
     def record_drill_age(self, service: str, days: float) -> None:
         self.drill_days[service] = days
+
+    def record_database(self, probe: DatabaseProbe) -> None:
+        self.probes.append(probe)

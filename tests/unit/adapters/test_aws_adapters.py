@@ -250,7 +250,8 @@ def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
     )
     assert metrics["Application"] == "macro-ai"
     assert {m["Name"]: metrics[m["Name"]] for m in definition["Metrics"]} == {
-        "Rollbacks": 1, "DetectSeconds": 4, "DecideSeconds": 1, "ActSeconds": 30, "VerifySeconds": 30}  # fmt: skip
+        "Rollbacks": 1, "RollbacksSucceeded": 1, "RollbacksActed": 1,
+        "DetectSeconds": 4, "DecideSeconds": 1, "ActSeconds": 30, "VerifySeconds": 30}  # fmt: skip
     assert (metrics["Environment"], metrics["Service"], metrics["Type"], metrics["outcome"]) == (
         "production", "express-api", "service", "succeeded")  # fmt: skip
     assert metrics["_aws"]["Timestamp"] == int((NOW + timedelta(seconds=62)).timestamp() * 1000)

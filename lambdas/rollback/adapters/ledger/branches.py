@@ -15,6 +15,7 @@ from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.releases.release import Release
 from rollback.domain.stored import StoredT, read_stored
 from rollback.errors import ExternalServiceError, UnreadableItem
+from rollback.resources.database.probe import DatabaseProbe
 
 _PAGE = 10
 _MAX_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
@@ -72,6 +73,15 @@ class LedgerBranches:
         """Compare `observed_at`."""
         item = {**key(observation.branch, "OBSERVATION"), "body": {"S": observation.model_dump_json()}}
         self._table.put_unless_newer(item, "observed_at", observation.observed_at)
+
+    def database_probe(self, branch: str) -> DatabaseProbe | None:
+        """Read the branch's item."""
+        return self._table.get_readable_body(DatabaseProbe, branch, "PROBE")
+
+    def put_database_probe(self, probe: DatabaseProbe) -> None:
+        """Compare `at`."""
+        item = {**key(probe.branch, "PROBE"), "body": {"S": probe.model_dump_json()}}
+        self._table.put_unless_newer(item, "probed_at", probe.at)
 
 
 def _compressed(what: str, text: str) -> bytes:

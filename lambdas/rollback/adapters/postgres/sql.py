@@ -4,6 +4,7 @@ Each call is a read-only session of its own, with one snapshot, on the direct ho
 and hides the application's. A session starts a suspended compute, so a first call may fail and is repeated.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from rollback.resources.database.errors import QueryFailed, Unreachable
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.postgres import ClientSession, WalPosition
+from rollback.resources.database.probe import SessionTimes
 from rollback.resources.database.statement import StatementResult
 from rollback.resources.database.wal_position import Lsn
 
@@ -70,6 +72,18 @@ class PostgresSql(PostgresRows, PostgresSequences):
         with open_session(address) as session:
             lsn, at, timeline = _one(session.execute(_HEAD))
         return WalPosition(lsn=Lsn.parse(lsn), at=at, timeline=timeline)
+
+    def measure(self, address: SecretStr) -> SessionTimes:
+        """Query `SELECT 1`."""
+        began_at = time.monotonic()
+        with open_session(address) as session:
+            connected_at = time.monotonic()
+            session.execute("SELECT 1").fetchone()
+            answered_at = time.monotonic()
+        return SessionTimes(
+            connect_milliseconds=(connected_at - began_at) * 1000,
+            query_milliseconds=(answered_at - connected_at) * 1000,
+        )
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         """Query `pg_stat_activity`."""

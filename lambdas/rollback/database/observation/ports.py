@@ -4,7 +4,7 @@ from typing import Protocol
 
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.identity.ports import KnownReleasePorts
-from rollback.ports.holders import HasAccountAndRegion, HasNeon, HasSettings, HasSql
+from rollback.ports.holders import HasAccountAndRegion, HasClock, HasLedger, HasMetrics, HasNeon, HasSettings, HasSql
 
 
 class SchemaRecordPorts(KnownReleasePorts, HasSettings, Protocol):
@@ -15,7 +15,11 @@ class DatabaseReadinessPorts(BranchHistoryPorts, SchemaRecordPorts, Protocol):
     """Ports to judge whether a database is ready for a rollback."""
 
 
-class ObservationPorts(DatabaseReadinessPorts, HasNeon, HasSql, Protocol):
+class ProbePorts(HasClock, HasLedger, HasMetrics, HasNeon, HasSettings, HasSql, Protocol):
+    """Ports to measure a database."""
+
+
+class ObservationPorts(DatabaseReadinessPorts, HasMetrics, HasNeon, HasSql, Protocol):
     """Ports to observe a database."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rollback.database.observation.observe import observe, read_live_schema
 from rollback.database.observation.ports import DeploymentObservationPorts, ObservationPorts, SchemaRecordPorts
+from rollback.database.observation.probe import is_probe_due, probe_database
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.domain.event import find_service_of_event, parse_deployment_event
@@ -45,6 +46,8 @@ def observe_on_deployment(event: Mapping[str, Any], ports: DeploymentObservation
     results: list[str] = []
     if event_name == _BEGAN:
         results.append(_record_point(service_name, deployment_id, database, database.branch_id, ports))
+    if find_live_database_lease(ports) is None:
+        probe_database(ports)
     return [*results, _describe_observation(observe(ports))]
 
 
@@ -66,7 +69,10 @@ def observe_if_due(ports: ObservationPorts) -> list[str]:
             and is_recent
             and not (_has_changed_since(observation, ports) or _has_awaited_migrations(observation, ports))
         ):
+            if is_probe_due(database, ports):
+                probe_database(ports)
             return [f"observed on {observation.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
+        probe_database(ports)
     return [_describe_observation(observe(ports))]
 
 

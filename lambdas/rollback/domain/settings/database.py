@@ -173,6 +173,14 @@ class DatabaseSettings(RestoreLimits):
         default=60, gt=0, description="interval of observations of the database; each one wakes a suspended compute"
     )
 
+    probe_minutes: float | None = Field(
+        default=None,
+        ge=5,
+        exclude_if=lambda value: value is None,
+        description="interval of measurements of connectivity and latency; null: with each observation. Neon suspends "
+        "an idle compute after five minutes, so a short interval keeps the compute running, at its price",
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.branch_id is None) == (self.branch_pattern is None):
