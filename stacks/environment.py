@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
@@ -61,6 +62,7 @@ class Environment(_Strict):
     )
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
+    approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
@@ -92,6 +94,8 @@ class Environment(_Strict):
         conclusions = 2 if self.database is not None else 1  # the second sends the data loss report
         minutes = cloudformation_wait + levels + 3 * policy.verify_timeout_minutes
         minutes += conclusions * policy.conclude_timeout_minutes
+        if self.approval.required_for:
+            minutes += self.approval.approval_timeout_minutes + cloudformation_wait  # the plan is made again
         return minutes + database_minutes(self.database) + reconnect_minutes(self.database, self.services)
 
     def _timeout_constraints(self) -> dict[str, bool]:
@@ -152,6 +156,7 @@ class Environment(_Strict):
             environment=name,
             services=services,
             policy=self.policy,
+            approval=self.approval,
             database=self.database,
         )
 
