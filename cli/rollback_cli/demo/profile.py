@@ -93,6 +93,7 @@ def overrides(
     return {
         "policy": {**_POLICY, **policy},
         "alarms": _ALARMS,
+        "approval": {"required_for": []},
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),
