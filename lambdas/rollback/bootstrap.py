@@ -23,6 +23,7 @@ from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
 from rollback.adapters.clock import SystemClock
 from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.adapters.no_token_cipher import NoTokenCipher
 from rollback.adapters.patience import fail_fast_after_silence
 from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
@@ -134,6 +135,7 @@ def make_ports(
         database_checks=InvokedDatabaseChecks(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
+        token_cipher=NoTokenCipher(),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),

@@ -7,6 +7,7 @@ from typing import Any
 from fakes.copy import T
 
 from rollback.canonical_json import sha256_of
+from rollback.domain.approval.gate import Decision, RecordedDecision
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -55,6 +56,8 @@ class FakeLedger:
         self._set_aside: dict[str, SkippedItem] = {}
         self._settled: set[tuple[str, str]] = set()
         self._pages: dict[tuple[str, str], PageCount] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}
+        self._tokens: dict[tuple[str, str], bytes] = {}
 
     def create(self, rollback: Rollback) -> Rollback:
         at = (rollback.service_name, rollback.id)
@@ -334,3 +337,20 @@ class FakeLedger:
         changes = {"state": state, "state_since": at, "state_reason": reason}
         self._releases[key] = self._releases[key].model_copy(update=changes)
         return self._releases[key]
+
+    def approval_decision(self, rollback_id: str, nonce: str) -> Decision | None:
+        return self._decisions.get((rollback_id, nonce))
+
+    def put_approval_decision(self, rollback_id: str, nonce: str, decision: Decision) -> RecordedDecision:
+        earlier = self._decisions.get((rollback_id, nonce))
+        if earlier is not None:
+            return RecordedDecision(earlier, is_new=earlier == decision)
+        self._decisions[rollback_id, nonce] = decision
+        return RecordedDecision(decision, is_new=True, token=self._tokens.pop((rollback_id, nonce), None))
+
+    def put_approval_token(self, rollback_id: str, nonce: str, token: bytes, until: datetime) -> bool:
+        assert until.tzinfo is not None
+        if (rollback_id, nonce) in self._decisions:
+            return False
+        self._tokens[rollback_id, nonce] = token
+        return True

@@ -14,6 +14,7 @@ from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow
+from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.database_checks import FakeDatabaseChecks
 from fakes.http import FakeHttp
@@ -22,6 +23,7 @@ from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
 from support.builders import NOW, SERVICE
 
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
 from rollback.ports.all_ports import AllPorts
@@ -45,13 +47,13 @@ OUTAGE = f"macro-ai-production-{SERVICE}-outage"
 ECS_SERVICE_ARN = "arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/macro-ai-production-service"
 
 
-def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
+def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = None, **parts: Any) -> AllPorts:
     """Build ports of fakes; `parts` replace fields of `AllPorts`."""
     clock = parts.pop("clock", None) or FakeClock(NOW)
     services = parts.pop("services", None) or FakeServices(clock)
     neon = FakeNeon(clock)
     ports = AllPorts(
-        settings=SETTINGS.model_copy(update={"policy": policy or Policy()}),
+        settings=SETTINGS.model_copy(update={"policy": policy or Policy(), "approval": approval or ApprovalPolicy()}),
         clock=clock,
         ledger=FakeLedger(),
         services=services,
@@ -70,5 +72,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
         database_checks=FakeDatabaseChecks(),
+        token_cipher=FakeTokenCipher(),
     )
     return replace(ports, **parts)

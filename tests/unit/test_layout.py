@@ -14,6 +14,7 @@ MAX_FILES = 15  # in a folder, without `__init__.py`
 # A package may import itself and the packages above it in this list, never a package below it.
 ROLLBACK = [
     "rollback",
+    "rollback.domain.approval",
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",
@@ -32,6 +33,7 @@ ROLLBACK = [
     "rollback.guards",
     "rollback.drills",
     "rollback.reports",
+    "rollback.approval",
     "rollback.service",
     "rollback.database.preflight",
     "rollback.database.observation",
@@ -56,6 +58,7 @@ ROLLBACK = [
 # Adapters implement the ports and import no step. Only `bootstrap` and `handlers` import both.
 ADAPTERS = [
     "rollback",
+    "rollback.domain.approval",
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",

@@ -81,7 +81,7 @@ SCENARIOS = {
         expected_outcomes.RECOVERED_WITH_DATA,
         good_behaviour={"reads": "SELECT id, email FROM users ORDER BY id LIMIT 5", "writes": _GOOD_RELEASE_WRITES},
         migrations=(1, 2),
-        policy={"on_incompatible_schema": "full", "database_approval": "none"},
+        policy={"on_incompatible_schema": "full"},
     ),
 }
 

@@ -89,6 +89,7 @@ class Functions(Construct):
                 access.stack_states(),
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
+                access.publish(shared.topic_arn, shared.critical_topic_arn),  # a request for an approval
             ],
         )
         self.service = self._function(

@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
+from rollback.domain.approval.gate import Approval
+from rollback.domain.approval.identity import Identity
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import CommandRun, StoredDatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
@@ -47,7 +49,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUSED = "refused"
-    REJECTED = "rejected"  # an approver declined the rollback; no command asks for approval yet
+    REJECTED = "rejected"  # a person declined the rollback, or nobody approved it in time
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
@@ -105,6 +107,9 @@ class Rollback(BaseModel):
         default=None,
         description="requested type, if the schema escalated it to a full rollback; None: the type is as requested",
     )
+    requester: Identity | None = Field(
+        default=None, description="operator whose identity AWS STS confirmed; None: an alarm, or only a claimed name"
+    )
     trigger: Trigger
     event: TriggerEvent | None = None
     execution: str = ""
@@ -143,6 +148,10 @@ class Rollback(BaseModel):
         description="whether an operator, and not a crash, ended the rollback; None: not ended, or an older version",
     )
     plan: Plan | None = None
+    approval: Approval | None = Field(default=None, description="set once the plan needs an approval")
+    supersedes: tuple[str, ...] = Field(
+        default=(), description="rollbacks at a gate that end once this one acts, or opens a gate of its own"
+    )
     database: StoredDatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
         default=None, description="since when Neon does not answer; the database step has not begun"
@@ -180,6 +189,16 @@ class Rollback(BaseModel):
     def is_drill(self) -> bool:
         """Whether it only rehearses a rollback, on a healthy service."""
         return self.trigger is Trigger.DRILL
+
+    @property
+    def is_requested_by_person(self) -> bool:
+        """Whether a person started it, and not an alarm or an event."""
+        return self.trigger is Trigger.MANUAL
+
+    @property
+    def is_at_gate(self) -> bool:
+        """Whether it waits for an approval, as far as the document says. It then holds no lease."""
+        return self.outcome is None and self.approval is not None and self.approval.is_open
 
     @property
     def has_acted(self) -> bool:

@@ -24,7 +24,6 @@ from rollback.planning.database_rules import (
     check_named_release,
     choose_data_release,
     plan_database,
-    waive_approval,
 )
 from rollback.planning.ports import DatabasePlanPorts
 from rollback.ports.holders import HasScaling, HasSettings
@@ -95,8 +94,6 @@ def plan_database_part(rollback: Rollback, plan: Plan, releases: tuple[Release, 
         history,
     )
     database_plan, checks = plan_database(request, plan.running, target, inputs)
-    if rollback.is_drill:
-        checks = waive_approval(checks)
     chosen_point = database_plan.point if database_plan is not None else None
     point = next((recorded for recorded in points if chosen_point is not None and recorded.point == chosen_point), None)
     writer_checks = _check_other_writers(rollback.service_name, point, ports) if point is not None else ()

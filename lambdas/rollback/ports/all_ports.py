@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from rollback.domain.settings.environment import Settings
+from rollback.ports.approval import TokenCipher
 from rollback.ports.aws.alarms import Alarms
 from rollback.ports.aws.cloudformation import Stacks
 from rollback.ports.aws.ecs import Scaling, Services, Tasks
@@ -75,6 +76,7 @@ class AllPorts:
     sql: Sql
     tasks: Tasks
     database_checks: DatabaseChecks
+    token_cipher: TokenCipher
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

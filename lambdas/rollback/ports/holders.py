@@ -12,6 +12,7 @@ The record `rollback.ports.all_ports.AllPorts` satisfies every one of them.
 from typing import Protocol, Self
 
 from rollback.domain.settings.environment import Settings
+from rollback.ports.approval import TokenCipher
 from rollback.ports.aws.alarms import Alarms
 from rollback.ports.aws.cloudformation import Stacks
 from rollback.ports.aws.ecs import Scaling, Services, Tasks
@@ -160,6 +161,15 @@ class HasWorkflow(Protocol):
     @property
     def workflow(self) -> Workflow:
         """Executions of the state machine."""
+        ...
+
+
+class HasTokenCipher(Protocol):
+    """Holder of the key that protects the tokens of waiting executions."""
+
+    @property
+    def token_cipher(self) -> TokenCipher:
+        """The key that protects the tokens of waiting executions."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
+from rollback.domain.approval.gate import Decision, RecordedDecision
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -416,5 +417,43 @@ class CausedDeployments(Protocol):
         ...
 
 
-class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Protocol):
+class Approvals(Protocol):
+    """Decisions about waiting rollbacks, and the tokens of their executions; a gate is named by its nonce."""
+
+    @reads
+    def approval_decision(self, rollback_id: str, nonce: str) -> Decision | None:
+        """Return the decision about a gate; None: there is none.
+
+        Raises:
+            UnreadableItem: the decision can't be read.
+        """
+        ...
+
+    @changes_state
+    def put_approval_decision(self, rollback_id: str, nonce: str, decision: Decision) -> RecordedDecision:
+        """Store the decision unless the gate has one, and delete the token in the same transaction.
+
+        Raises:
+            Conflict: the token kept changing; call again.
+            UnreadableItem: the gate has a decision that can't be read.
+        """
+        ...
+
+    @changes_state
+    def put_approval_token(self, rollback_id: str, nonce: str, token: bytes, until: datetime) -> bool:
+        """Store the encrypted token of the waiting execution, in place of an earlier one, unless the gate is decided.
+
+        Args:
+            rollback_id: the waiting rollback.
+            nonce: name of its gate.
+            token: the encrypted token.
+            until: when the token is of no more use.
+
+        Returns:
+            False: the gate is decided, and nothing was stored.
+        """
+        ...
+
+
+class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Approvals, Protocol):
     """The whole ledger table. A list that is asked for page by page requests each page when it is needed."""

@@ -21,7 +21,8 @@ class FakeWorkflow:
     """`started`: executions by name and input, each name once, for the test to take.
 
     `running`: ARNs of those that run; what is no ARN (direct mode) is no execution. `stopped`: ARNs of those that ran
-    until they were stopped; `causes`: why.
+    until they were stopped; `causes`: why. `waiting`: task tokens under which an execution waits; `woken`: those under
+    which one was woken, in order.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,8 @@ class FakeWorkflow:
         self.running: set[str] = set()
         self.stopped: list[str] = []
         self.causes: dict[str, str] = {}
+        self.waiting: set[str] = set()
+        self.woken: list[str] = []
         self._names: set[str] = set()
 
     def start(self, name: str, execution_input: Mapping[str, Any]) -> None:
@@ -52,3 +55,11 @@ class FakeWorkflow:
             self.running.discard(execution)
             self.stopped.append(execution)
             self.causes[execution] = cause
+
+    def send_task_success(self, token: str) -> bool:
+        check_request("stepfunctions", "SendTaskSuccess", token, taskToken=token, output="{}")
+        if token not in self.waiting:
+            return False
+        self.waiting.discard(token)
+        self.woken.append(token)
+        return True

@@ -14,6 +14,7 @@ from simulations.fake_ports import DEGRADED, OUTAGE
 from simulations.service import Simulation
 from support.builders import NOW, SERVICE, image
 
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.operator import Pause
@@ -383,7 +384,7 @@ def test_a_drill_of_the_database_checks_the_restore_point_on_a_preview_only() ->
 
 
 def test_a_drill_of_the_database_needs_no_approval() -> None:
-    simulation = start_database_drill_simulation(policy=Policy(database_approval="required"))
+    simulation = start_database_drill_simulation(approval=ApprovalPolicy())
     assert simulation.run(drill_request("database")).outcome is Outcome.SUCCEEDED
 
 

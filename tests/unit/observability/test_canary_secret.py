@@ -32,9 +32,7 @@ class Environment:
     """An environment with a secret in each store, whose functions write a log."""
 
     def __init__(self) -> None:
-        self.simulation = DatabaseSimulation(
-            Policy(database_approval="none"), connection_secret_arn=CONNECTION, probe_minutes=5
-        )
+        self.simulation = DatabaseSimulation(Policy(), connection_secret_arn=CONNECTION, probe_minutes=5)
         secrets = FakeSecrets()
         secrets.values = {KEY: SecretStr(CANARY), CONNECTION: SecretStr(f"postgresql://app:{CANARY}@host/neondb")}
         self._plant_in_definitions()

@@ -12,7 +12,9 @@ from rollback.errors import NotAvailable
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-
+# "TaskDoesNotExist" and "TaskTimedOut" of SendTaskSuccess: the wait under this token has ended
+# (https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html).
+_NO_LONGER_WAITING = frozenset({"TaskDoesNotExist", "TaskTimedOut"})
 _CAUSE_CHARACTERS = 32_768  # Step Functions API reference, StopExecution
 
 
@@ -64,3 +66,14 @@ class StepFunctionsWorkflow:
             except ClientError as error:
                 if code_of(error) != "ExecutionDoesNotExist":
                     raise
+
+    def send_task_success(self, token: str) -> bool:
+        """Call SendTaskSuccess with an empty output, which the state machine ignores."""
+        with aws_call("SendTaskSuccess", "the waiting execution"):
+            try:
+                self._client.send_task_success(taskToken=token, output="{}")
+            except ClientError as error:
+                if code_of(error) in _NO_LONGER_WAITING:
+                    return False
+                raise
+        return True

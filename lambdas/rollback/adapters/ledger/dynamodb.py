@@ -6,6 +6,7 @@ A model is stored as JSON in `body`, beside the attributes that conditions compa
 
 from typing import TYPE_CHECKING
 
+from rollback.adapters.ledger.approvals import LedgerApprovals
 from rollback.adapters.ledger.branches import LedgerBranches
 from rollback.adapters.ledger.caused import LedgerCausedDeployments
 from rollback.adapters.ledger.index import LedgerIndex
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 
 class DynamoLedger(
-    LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators, LedgerCausedDeployments
+    LedgerIndex,
+    LedgerPages,
+    LedgerLeases,
+    LedgerReleases,
+    LedgerBranches,
+    LedgerOperators,
+    LedgerCausedDeployments,
+    LedgerApprovals,
 ):
     """Adapter of one environment's table.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
@@ -110,6 +111,7 @@ class Settings(BaseModel):
     environment: str
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     policy: Policy = Policy()
+    approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
 

@@ -1,14 +1,25 @@
 """Limits and options by which an environment's steps decide: defaults, which `cdk.json` overrides."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Policy(BaseModel):
     """Limits and options; the name of each number has its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_no_former_setting(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "database_approval" in values:
+            raise ValueError(
+                "database_approval is no setting any more: write `approval` beside `policy`; "
+                '"approval": {"required_for": []} is the former value none, and leaving `approval` out is required'
+            )
+        return values
 
     mode: Literal["act", "observe"] = "act"
     on_insufficient_data_alarm: Literal["ignore", "act"] = "ignore"
@@ -67,9 +78,6 @@ class Policy(BaseModel):
     )
     on_incompatible_schema: Literal["refuse", "full"] = Field(
         default="refuse", description="answer to a service rollback whose target can't work with the schema (rule 12)"
-    )
-    database_approval: Literal["required", "none"] = Field(
-        default="required", description="whether an operator approves before a database is rolled back"
     )
     database_timeout_seconds: float = Field(
         default=240, gt=0, description="time limit of the function that changes the database"

@@ -27,3 +27,12 @@ class Workflow(Protocol):
     def stop(self, execution: str, cause: str) -> None:
         """Stop an execution; an ended execution, a forgotten one and a direct-mode id count as success."""
         ...
+
+    @changes_state
+    def send_task_success(self, token: str) -> bool:
+        """End the wait of the execution that waits under a token.
+
+        Returns:
+            False: no execution waits under this token any more.
+        """
+        ...
