@@ -17,6 +17,7 @@ from fakes.aws.step_functions import FakeWorkflow
 from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
+from fakes.identity import FakeIdentityProofs
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
@@ -73,5 +74,6 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
         token_cipher=FakeTokenCipher(),
+        identity_proofs=FakeIdentityProofs(),
     )
     return replace(ports, **parts)

@@ -48,6 +48,7 @@ _OPERATIONS = {
     "logs": "DescribeLogGroups GetLogEvents",
     "iam": "GetRole",
     "s3": "ListObjectsV2",
+    "kms": "Decrypt Encrypt",
 }
 _PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
 
