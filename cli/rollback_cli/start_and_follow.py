@@ -19,6 +19,7 @@ from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.runner import Cursor
 from rollback_cli import deployed_stack, direct_mode, requester
 from rollback_cli.display import print_report
+from rollback_cli.sign_proof import with_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
 
 _SUCCESS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
@@ -45,7 +46,9 @@ def start_and_follow(environment: str, options: dict[str, Any], *, in_process: b
         _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
     if in_process:
-        cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
+        cursor = direct_mode.run_directly(
+            fields, deployment.ports(), lambda c: _print_cursor(console, c), add_proof=with_proof
+        )
         rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
         rollback = _run_in_step_functions(console, deployment, fields)
@@ -87,7 +90,7 @@ def _run_in_step_functions(
     name = f"cli-{uuid.uuid4()}"
     with aws_call("StartExecution", deployment.workflow_arn):
         answer = client.start_execution(
-            stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(execution_input)
+            stateMachineArn=deployment.workflow_arn, name=name, input=json.dumps(with_proof(execution_input, name))
         )
     arn = answer["executionArn"]
     print_paragraph(f"started {arn}", console)

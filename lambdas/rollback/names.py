@@ -113,3 +113,6 @@ def last_known_good_tag(environment: str, image: str) -> str:
 DESIRED_COUNT_CHECK = "desired-count-is-above-zero"
 # The second name is in documents that an older version of the code stored.
 DESIRED_COUNT_CHECKS = frozenset({DESIRED_COUNT_CHECK, "tasks-are-wanted"})
+
+# Not a step of the route: the state machine invokes `decide` with it, and waits until a decision ends the token's wait.
+AWAIT_APPROVAL = "await_approval"

@@ -53,9 +53,7 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
     services = parts.pop("services", None) or FakeServices(clock)
     neon = FakeNeon(clock)
     ports = AllPorts(
-        settings=SETTINGS.model_copy(
-            update={"policy": policy or Policy(), "approval": approval or ApprovalPolicy()}
-        ),
+        settings=SETTINGS.model_copy(update={"policy": policy or Policy(), "approval": approval or ApprovalPolicy()}),
         clock=clock,
         ledger=FakeLedger(),
         services=services,

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import (
+    APPROVALS_KEY_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -29,6 +30,7 @@ from rollback_constructs.limits import check_name_length
 # Functions that call the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
 PROBING = frozenset({"report", "promote"})
 _SECONDS = 60
+_DECISION_SECONDS = 30  # a person waits for the answer
 _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
@@ -44,10 +46,11 @@ class SharedResources:
     workflow_arn: str
     retain_logs: bool = False
     log_key: kms.IKey | None = None
+    approvals_key_arn: str | None = None
 
 
 class Functions(Construct):
-    """Creates `decide`, `service`, `report` and `promote`; and `database`, if the environment has a database."""
+    """Creates `decide`, `service`, `report` and `promote`; `database` and `approve`, where needed."""
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class Functions(Construct):
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
         labels = [access.image_labels()] if settings.reads_labels else []
+        approvals_key = shared.approvals_key_arn
+        approval_variables = {APPROVALS_KEY_VARIABLE: approvals_key} if approvals_key else {}
         self.decide = self._function(
             "decide",
             [
@@ -86,7 +91,9 @@ class Functions(Construct):
                 access.stack_states(),
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
+                *([access.token_encrypt(approvals_key), access.execution_wake(workflow)] if approvals_key else []),
             ],
+            variables=approval_variables,
         )
         self.service = self._function(
             "service",
@@ -147,11 +154,21 @@ class Functions(Construct):
             ],
         )
         self.database = self._database(database, read_grants, access) if database is not None else None
+        self.approve = (
+            self._function(
+                "approve",
+                [access.approval_items(table), access.token_decrypt(approvals_key), access.execution_wake(workflow)],
+                seconds=_DECISION_SECONDS,
+                variables=approval_variables,
+            )
+            if approvals_key
+            else None
+        )
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:
         """All functions of the environment."""
-        functions = (self.decide, self.service, self.report, self.promote, self.database)
+        functions = (self.decide, self.service, self.report, self.promote, self.database, self.approve)
         return tuple(function for function in functions if function is not None)
 
     def _database(self, database: DatabaseSettings, read_grants: list[Grant], access: Access) -> lambda_.Function:

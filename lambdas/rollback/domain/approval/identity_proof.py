@@ -14,18 +14,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from rollback.canonical_json import sha256_of
 
 PURPOSE_HEADER = "x-rollback-approval-nonce"
+PROOF = "proof"  # member of an execution's input and of a decision
 METHOD = "POST"
 BODY = "Action=GetCallerIdentity&Version=2011-06-15"
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 MAX_AGE = timedelta(seconds=60)  # STS itself accepts 15 minutes
 MAX_AHEAD = timedelta(seconds=30)  # the clock of the person's computer may be wrong
 
-_AUTHORIZATION, _DATE, _TOKEN = "authorization", "x-amz-date", "x-amz-security-token"  # noqa: S105 - names
+_AUTHORIZATION, _DATE, _TOKEN = "authorization", "x-amz-date", "x-amz-security-token"
 _REQUIRED = frozenset({_AUTHORIZATION, "host", "content-type", _DATE, PURPOSE_HEADER})
 _ALLOWED = _REQUIRED | {_TOKEN}
 _FIELDS = frozenset({"method", "url", "headers", "body"})
@@ -80,8 +82,15 @@ def purpose_of_start(execution_input: Mapping[str, object], execution: str) -> s
         execution_input: fields of the request; a proof among them is left out.
         execution: ARN or id of the execution, whose last part is its unique name.
     """
-    fields = {name: value for name, value in execution_input.items() if name != "proof"}
+    fields = without_proof(execution_input)
     return sha256_of({"purpose": "start", "execution": execution.rpartition(":")[2], "request": fields})
+
+
+def without_proof(execution_input: Any) -> Any:
+    """Return the fields of a start without its proof; what is no object is returned unchanged."""
+    if not isinstance(execution_input, Mapping):
+        return execution_input
+    return {name: value for name, value in execution_input.items() if name != PROOF}
 
 
 def check_proof(proof: object, endpoint: str, region: str, purpose: str, now: datetime) -> SignedRequest | Unproven:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from rollback.domain.approval.policy import ApprovalPolicy
+from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
@@ -121,6 +121,12 @@ class Settings(BaseModel):
     def runs_connection_tasks(self) -> bool:
         """Whether a connection's command of some service runs as a task."""
         return self.database is not None and any(service.connection.runs_tasks for service in self.services)
+
+    @property
+    def can_need_approval(self) -> bool:
+        """Whether some rollback may need an approval: those of a database only where there is one."""
+        without_database = set(self.approval.required_for) - {ApprovalReason.DATABASE, ApprovalReason.FULL}
+        return bool(self.approval.required_for if self.database is not None else without_database)
 
     @property
     def reads_labels(self) -> bool:
