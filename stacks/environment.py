@@ -64,7 +64,7 @@ class Environment(_Strict):
     policy: Policy = Policy()
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
-    workflow_timeout_minutes: float = Field(default=240, gt=0)
+    workflow_timeout_minutes: float = Field(default=480, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     watch: WatchSettings = WatchSettings()
