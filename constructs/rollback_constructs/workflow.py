@@ -29,6 +29,7 @@ _FUNCTIONS = {
     Step.ADMIT: "DecideFunction",
     Step.EMERGENCY: "ServiceFunction",
     Step.PLAN: "DecideFunction",
+    Step.APPROVE: "DecideFunction",
     Step.DATABASE: "DatabaseFunction",
     Step.SERVICE: "ServiceFunction",
     Step.RECONNECT: "DatabaseFunction",

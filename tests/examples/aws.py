@@ -16,6 +16,7 @@ from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow, execution_arn
+from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
 from pydantic import SecretStr
@@ -117,7 +118,12 @@ def images() -> FakeImages:
 def workflow() -> FakeWorkflow:
     fake = FakeWorkflow()
     fake.running.add(execution_arn("one"))
+    fake.waiting.add("token-1")
     return fake
+
+
+def token_cipher() -> FakeTokenCipher:
+    return FakeTokenCipher()
 
 
 def http() -> FakeHttp:
@@ -342,5 +348,13 @@ EXAMPLES: dict[str, Example] = {
     "Workflow.stop": Example(
         {"execution": execution_arn("one"), "cause": "taken over"},
         {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another"},
+    ),
+    "Workflow.send_task_success": Example({"token": "token-1"}, {"token": "token-2"}),
+    "TokenCipher.encrypt": Example(
+        {"rollback_id": "api-1", "token": "token-1"}, {"rollback_id": "api-2", "token": "token-2"}
+    ),
+    "TokenCipher.decrypt": Example(
+        {"rollback_id": "api-1", "ciphertext": FakeTokenCipher().encrypt("api-1", "token-1")},
+        {"rollback_id": "api-2", "ciphertext": FakeTokenCipher().encrypt("api-1", "token-2")},
     ),
 }

@@ -7,6 +7,7 @@ from examples.calls import EachOf, Example, FromFake
 from fakes.ledger import FakeLedger
 from support.builders import NOW, SERVICE, definition, release, rollback
 
+from rollback.domain.approval.gate import Decision, DecisionKind
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -55,6 +56,8 @@ CAUSED = CausedDeployment(
     service=SERVICE, asked_at=NOW, definition_arn=V1.definition_arn, replaced_deployment_id="ecs-svc/1"
 )
 ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
+APPROVED = Decision(kind=DecisionKind.APPROVED, by="ada", reason="looks right", at=NOW)
+REJECTED = APPROVED.model_copy(update={"kind": DecisionKind.REJECTED})
 UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
 SKIPPED_ITEM = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
 PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
@@ -82,6 +85,8 @@ def ledger() -> FakeLedger:
     fake.put_caused_deployment(CAUSED)
     fake.record_unreadable(UNREADABLE, NOW)
     fake.put_page_count(PAGES, None)
+    fake.put_approval_token(ID, "waiting", b"token", SOON)
+    fake.put_approval_decision(ID, "decided", REJECTED)
     return fake
 
 
@@ -233,5 +238,16 @@ EXAMPLES: dict[str, Example] = {
     "CausedDeployments.caused_deployment": _of_service(),
     "CausedDeployments.put_caused_deployment": Example(
         {"caused": _changed(CAUSED, asked_at=LATE)}, {"caused": _changed(CAUSED, service=OTHER)}
+    ),
+    "Approvals.approval_decision": Example(
+        {"rollback_id": ID, "nonce": "decided"}, {"rollback_id": UNKNOWN, "nonce": "waiting"}
+    ),
+    "Approvals.put_approval_decision": Example(
+        {"rollback_id": ID, "nonce": "waiting", "decision": APPROVED},
+        {"rollback_id": UNKNOWN, "nonce": "decided", "decision": REJECTED},
+    ),
+    "Approvals.put_approval_token": Example(
+        {"rollback_id": ID, "nonce": "waiting", "token": b"new", "until": SOON},
+        {"rollback_id": UNKNOWN, "nonce": "decided", "token": b"other", "until": LATE},
     ),
 }

@@ -10,6 +10,7 @@ from simulations.fake_ports import DEGRADED
 from simulations.service import CANDIDATE, PROMOTED, Simulation
 from support.builders import NOW, SERVICE
 
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.migration_impact import ADDITIVE, breaking
 from rollback.domain.database.progress import backup_name
@@ -45,10 +46,14 @@ def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
     return tuple(Migration(hash=migration.hash, created_at=migration.created_at) for migration in migrations)
 
 
+NO_APPROVAL = ApprovalPolicy(required_for=())
+
+
 class DatabaseSimulation(Simulation):
     """Service whose v1 and v2 write to one branch of Neon.
 
     Args:
+        approval: settings of approvals; no rollback needs one by default.
         second: v2's migration.
         observed: the database function observed the branch after v2's migration.
         checkpoint: the pipeline made a checkpoint before v2's migration.
@@ -58,20 +63,21 @@ class DatabaseSimulation(Simulation):
         self,
         policy: Policy | None = None,
         *,
+        approval: ApprovalPolicy = NO_APPROVAL,
         second: ShippedMigration = DROPS,
         observed: bool = True,
         checkpoint: bool = True,
         **database: Any,
     ) -> None:
         """Play the history before `NOW`: v1 and its rows, v2's migration, v2 and its rows."""
-        used_policy = policy or Policy(database_approval="none", on_incompatible_schema="full")
+        used_policy = policy or Policy(on_incompatible_schema="full")
         super().__init__(policy=used_policy, clock=FakeClock(NOW - timedelta(minutes=90)))
         neon, sql = self.ports.neon, self.ports.sql
         assert isinstance(neon, FakeNeon)
         assert isinstance(sql, FakeSql)
         self.neon, self.sql = neon, sql
         self.database = DatabaseSettings(project_id="local", branch_id=BRANCH, api_key_secret_arn=KEY, **database)
-        self.replace(settings=self.ports.settings.model_copy(update={"database": self.database}))
+        self.replace(settings=self.ports.settings.model_copy(update={"database": self.database, "approval": approval}))
         self.branch_key = self.database.branch_key(None)
         self.neon.update_branch(BRANCH, protected=True)
         self.neon.settle()

@@ -41,11 +41,14 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Branches": (kept.ledger,),
     "Operators": (kept.ledger,),
     "CausedDeployments": (kept.ledger,),
+    "Approvals": (kept.ledger,),
+    "TokenCipher": (aws.token_cipher,),
     "Ledger": (),  # the sum of those above
 }
 
 # Reasons why an argument has no effect, by `fake.method(argument)`.
 WITHOUT_EFFECT: dict[str, str] = {
+    "FakeLedger.put_approval_token(until)": "DynamoDB deletes the item then; no method of the port returns the time",
     "FakeLedger.record_unreadable(at)": "an operator reads it in the table; no method of the port returns it",
     "FakeLedger.build_index(services)": "the fake derives the index from the documents and builds nothing",
     "FakeLedger.build_index(now)": "the same",

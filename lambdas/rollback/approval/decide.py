@@ -134,8 +134,8 @@ def _read(rollback_id: str, ports: DecisionPorts) -> Rollback:
             except UnreadableItem as unreadable:
                 raise InvalidRequest(f"{unreadable}; nothing was changed") from unreadable
     raise InvalidRequest(
-        f"there is no rollback {quoted(rollback_id)}; `rollback status {environment}` names the one that waits; nothing "
-        "was changed"
+        f"there is no rollback {quoted(rollback_id)}; `rollback status {environment}` names the one that waits; "
+        "nothing was changed"
     )
 
 

@@ -15,7 +15,6 @@ from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.ports.holders import HasSettings
 from rollback.resources.database.errors import RetryLater
 from rollback.schema.compatibility_check import CHECK_NAME, evidence_of, explain_no_full_rollback, schema_check
 from rollback.schema.verdict_from_ledger import verdict_on
@@ -74,18 +73,17 @@ def revert_to_service_only(rollback: Rollback, verdict: SchemaVerdict) -> Rollba
     )
 
 
-def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict, ports: HasSettings) -> tuple[Rollback, str]:
+def refuse_unconfirmed(rollback: Rollback, verdict: SchemaVerdict) -> tuple[Rollback, str]:
     """Add the check that refuses the rollback: the verdict is unknown, or no shipped migration explains it.
 
     Returns:
         The rollback with that check in its plan, and the reason of the refusal.
     """
     planned = rollback.planned()
-    needs_force = ports.settings.policy.database_approval == "required"
     target = planned.target
     remark = f"{explain_no_full_rollback(verdict)}; the live schema was read before any task was stopped"
     identity = (rollback.environment, target.service, target.version)
-    check = schema_check(verdict, *identity, needs_force=needs_force, remark=remark)
+    check = schema_check(verdict, *identity, remark=remark)
     refused_plan = planned.plan.model_copy(update={"checks": (*_other_checks(planned.plan), check)})
     return rollback.evolve(plan=refused_plan), f"{CHECK_NAME}: {check.reason}"
 

@@ -128,7 +128,7 @@ def _check_live_schema(
         ports.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
         return revert_to_service_only(rollback, verdict)
     if not verdict.is_attributed:
-        rollback, reason = refuse_unconfirmed(rollback, verdict, ports)
+        rollback, reason = refuse_unconfirmed(rollback, verdict)
         return _refuse(rollback, plan.branch, reason, ports)
     difference = why_down_migrations_differ(plan, verdict)
     if difference is not None:

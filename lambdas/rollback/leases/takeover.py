@@ -4,6 +4,7 @@ Rule 1: an automatic trigger never takes over a rollback that is fenced, holds a
 emergency. An operator with `--force` may.
 """
 
+from rollback.domain.approval.commands import decision_commands
 from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType
 from rollback.domain.rollback import Rollback
 
@@ -16,6 +17,8 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     """
     if newcomer.is_forced_by_operator or holder.never_acts:
         return None
+    if holder.is_at_gate:  # it is about to give its lease back, and has changed nothing
+        return find_gate_objection(newcomer, holder)
     if holder.is_fenced:
         return f"{holder.id} has fenced the service, which causes the outage"
     if holder.holds_database_lease and (holder.outcome is None or holder.has_changed_data):
@@ -29,6 +32,22 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     if newcomer.request.type is not RollbackType.EMERGENCY:
         return f"{holder.id} is rolling {holder.service_name} back already"
     return None
+
+
+def find_gate_objection(newcomer: Rollback, waiting: Rollback) -> str | None:
+    """Reason why a rollback does not begin while another one of the service waits for an approval; None: it does.
+
+    An alarm, an event and an emergency don't wait for a person. An operator decides about the waiting rollback first.
+    """
+    is_operators = newcomer.trigger in OPERATOR_TRIGGERS and newcomer.request.type is not RollbackType.EMERGENCY
+    if not is_operators or newcomer.is_forced_by_operator:
+        return None
+    until = f"{waiting.approval.expires_at:%H:%M:%S} UTC" if waiting.approval is not None else "its end"
+    approve, reject = decision_commands(waiting.environment, waiting.id)
+    return (
+        f"{waiting.id} waits for an approval until {until}; decide it with `{approve}` or `{reject}`, or begin with "
+        "--force, which ends it"
+    )
 
 
 def describe_takeover_state(holder: Rollback) -> str:

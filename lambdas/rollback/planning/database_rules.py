@@ -89,7 +89,6 @@ def plan_database(
         Check.passed("database-is-set", f"project {settings.project_id}"),
         _check_branch_named(request, settings),
     ]
-    checks.append(_check_approval(inputs.policy))
     if request.undo is not None:
         database_plan, strategy_checks = _plan_undo(request, inputs, settings)
     else:
@@ -107,18 +106,6 @@ def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
     if settings.branch_id is not None and request.pr is not None:
         objection = f"this environment has one branch, {settings.branch_id}: leave pr out"
     return Check.failed_if(objection, name, f"branch {settings.branch_of(request.pr)}")
-
-
-def _check_approval(policy: Policy) -> Check:
-    """Check the approval that the environment requires."""
-    objection = (
-        "this environment requires an operator's approval before a database is rolled back. This version can't ask for "
-        "an approval yet: an operator who may approve starts the rollback with --force and --reason, which are recorded"
-    )
-    required = policy.database_approval == "required"
-    return Check.failed_if(
-        objection if required else None, "approval-is-given", "this environment requires none", is_forceable=True
-    )
 
 
 def _plan_undo(

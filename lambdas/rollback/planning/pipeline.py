@@ -21,6 +21,7 @@ from rollback.guards.failed_deployment import find_revision_to_replace
 from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.names import DESIRED_COUNT_CHECK
+from rollback.planning.approval import settle_approval
 from rollback.planning.ports import DecisionPorts
 from rollback.ports.holders import HasClock
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
@@ -105,7 +106,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
         choice.releases,
         running,
         ports.settings.policy,
-        ports.clock.now(),
+        _judged_at(rollback, ports),
         choice.target,
         is_continuation=inputs.resumed is not None,
     )
@@ -178,7 +179,7 @@ def revision_to_replace(inputs: PlanInputs, ports: DecisionPorts) -> DeployedRev
         inputs.view,
         failed_id=rollback.event.deployment_id if is_failed_deployment and rollback.event is not None else None,
         by_operator=rollback.trigger is Trigger.MANUAL,
-        since=ports.clock.now() - timedelta(minutes=ports.settings.policy.correlation_window_minutes),
+        since=_judged_at(rollback, ports) - timedelta(minutes=ports.settings.policy.correlation_window_minutes),
     )
 
 
@@ -207,7 +208,13 @@ def decide(rollback: Rollback, plan: Plan, ports: DecisionPorts, *, resumed: Rol
     plan_only_reason = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or ports.settings.policy.mode == "observe":
         return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{plan_only_reason}: {plan.summary}")
-    return rollback.evolve(reason=plan.summary)
+    return settle_approval(rollback.evolve(reason=plan.summary), plan, ports, resumed=resumed)
+
+
+def _judged_at(rollback: Rollback, ports: HasClock) -> datetime:
+    """The time at which a release counts as the cause: the wait at the gate makes no cause older."""
+    gate = rollback.approval
+    return gate.requested_at if gate is not None and gate.is_replan_due else ports.clock.now()
 
 
 def _suppress_at_zero_tasks(rollback: Rollback, check: Check, ports: HasClock) -> Rollback:

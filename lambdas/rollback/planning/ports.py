@@ -6,10 +6,11 @@ from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.preflight.ports import BranchHistoryPorts
 from rollback.guards.ports import GuardPorts
 from rollback.identity.ports import IdentifyPorts
-from rollback.ports.holders import HasClock, HasScaling, HasSettings, HasStacks
+from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasScaling, HasStacks
 
 
-class DecisionPorts(HasClock, HasSettings, Protocol):
+class DecisionPorts(LeasePorts, Protocol):
     """Ports to decide whether a planned rollback goes on."""
 
 

@@ -54,10 +54,9 @@ def apply_schema_verdict(
     request, policy = rollback.request, ports.settings.policy
     escalated = escalate_to_full(request, verdict, policy.on_incompatible_schema)
     if escalated.type is request.type:
-        needs_force = policy.database_approval == "required"
         remark = explain_no_full_rollback(verdict) if policy.on_incompatible_schema == "full" else ""
         names = (rollback.environment, target.service, target.version)
-        return rollback, (schema_check(verdict, *names, needs_force=needs_force, remark=remark),)
+        return rollback, (schema_check(verdict, *names, remark=remark),)
     migrations = ", ".join(verdict.attributed_to)
     reason = (
         f"{target.service} can't go back to {target.version} without its database, which is rolled back too, because "

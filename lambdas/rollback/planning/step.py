@@ -18,6 +18,7 @@ from rollback.identity.task_definition import find_registered_definition
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
 from rollback.names import family_of
+from rollback.planning.approval import as_requested
 from rollback.planning.database import find_rollback_to_undo, plan_database_part
 from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan, revision_to_replace
 from rollback.planning.ports import PlanPorts
@@ -44,7 +45,7 @@ def plan(rollback: Rollback, ports: PlanPorts) -> Rollback:
     wait_reason = _why_wait_for_other_restore(rollback, ports)
     if wait_reason is not None:
         return rollback.evolve(reason=wait_reason, wait_seconds=policy.poll_seconds)
-    return make_plan(rollback, _recipe(stack), ports)
+    return make_plan(as_requested(rollback), _recipe(stack), ports)
 
 
 def _why_wait_for_other_restore(rollback: Rollback, ports: LeasePorts) -> str | None:

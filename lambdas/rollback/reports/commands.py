@@ -71,9 +71,8 @@ def _data_commands(rollback: Rollback) -> Iterator[str]:
 
 
 def _same_request(rollback: Rollback) -> str:
-    """Repeat the request, with an approval if it was refused for lack of one."""
-    request, checks = rollback.request, rollback.plan.checks if rollback.plan is not None else ()
-    needs_approval = any(check.name == "approval-is-given" and check.verdict is Verdict.FAIL for check in checks)
+    """Repeat the request."""
+    request = rollback.request
     options = {
         "--type": request.type.value,
         "--service": request.service,
@@ -86,8 +85,8 @@ def _same_request(rollback: Rollback) -> str:
     words = ["start", rollback.environment, *option_words]
     if request.undo is not None:
         words = ["undo", rollback.environment, request.undo]
-    if needs_approval or request.force:
-        words += ["--force", "--reason", "approved by …" if needs_approval else request.reason or "…"]
+    if request.force:
+        words += ["--force", "--reason", request.reason or "…"]
     return shlex.join(("rollback", *words))
 
 

@@ -12,6 +12,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
+from rollback.reports.approval import format_approval
 from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
@@ -51,12 +52,16 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
 
 def _subject_lines(rollback: Rollback) -> Iterator[str]:
     """Say which rollback ended, how, why, and what triggered it."""
-    yield f"Rollback {rollback.id}: {rollback.outcome}"
+    yield f"Rollback {rollback.id}: {rollback.outcome or _open_state(rollback)}"
     yield f"Why: {rollback.reason or 'no reason was recorded'}"
     alarm = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
     yield f"Trigger: {rollback.trigger}{alarm}"
     if rollback.evaluations > 1:
         yield f"The trigger was evaluated {rollback.evaluations} times; this result differs from the last report"
+
+
+def _open_state(rollback: Rollback) -> str:
+    return "waits for an approval" if rollback.is_at_gate else "in progress"
 
 
 def _facts(rollback: Rollback) -> Iterator[str]:
@@ -65,6 +70,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
     if rollback.plan is not None:
         yield _from_version_to_version(rollback.plan, rollback.request.type)
         yield from _objections(rollback.plan.checks, rollback.reason)
+    yield from format_approval(rollback)
     yield from format_database(rollback)
     yield from format_service(rollback)
     yield from format_connections(rollback)

@@ -13,30 +13,25 @@ CHECK_NAME = "schema-is-compatible"
 _MAX_REASON, _MAX_DIFFERENCES = 800, 3
 
 
-def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
+def full_rollback_command(environment: str, service: str, version: str) -> str:
     """The shell command that starts a full rollback.
 
     Args:
         environment: its name.
         service: its name in the settings.
         version: the release to go back to.
-        needs_force: the environment requires an operator's approval.
     """
     words = ("rollback", "start", environment, "--type", RollbackType.FULL.value, "--service", service)
-    approval = ("--force", "--reason", "approved by …") if needs_force else ()
-    return shlex.join((*words, "--target-version", version, *approval))
+    return shlex.join((*words, "--target-version", version))
 
 
-def full_rollback_input(service: str, version: str, *, needs_force: bool = False) -> str:
+def full_rollback_input(service: str, version: str) -> str:
     """The same request for "Start execution" in the console of Step Functions, as JSON on one line."""
     request = {"type": RollbackType.FULL.value, "service": service, "target_version": version}
-    approval = {"force": True, "reason": "approved by …"} if needs_force else {}
-    return json.dumps({**request, **approval}, ensure_ascii=False)
+    return json.dumps(request, ensure_ascii=False)
 
 
-def refusal_text(
-    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
-) -> str:
+def refusal_text(verdict: SchemaVerdict, environment: str, service: str, version: str, *, remark: str = "") -> str:
     """Say why the service can't go back without its database, and give the full rollback's commands, ready to paste."""
     reason = one_line(verdict.reason, _MAX_REASON)  # a longer one would cut off the commands after it
     reason = f"{reason}; {remark}" if remark else reason
@@ -44,8 +39,8 @@ def refusal_text(
         f"{service} can't go back to {version} without its database, since the schema is {verdict.compatibility}: "
         f"{reason}. "
         "Nothing was changed. To roll the database back too (rows written since are removed, and kept in a backup "
-        f"branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
-        f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"
+        f"branch):\n  {full_rollback_command(environment, service, version)}\n"
+        f"or start the execution with the input\n  {full_rollback_input(service, version)}"
     )
 
 
@@ -75,9 +70,7 @@ def _listed(differences: tuple[str, ...]) -> str:
     return "; ".join((*differences[:_MAX_DIFFERENCES], *((f"and {more} more",) if more > 0 else ())))
 
 
-def schema_check(
-    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
-) -> Check:
+def schema_check(verdict: SchemaVerdict, environment: str, service: str, version: str, *, remark: str = "") -> Check:
     """The check of rule 12: a breaking or unknown schema refuses the rollback, unless an operator forces it.
 
     Args:
@@ -85,13 +78,12 @@ def schema_check(
         environment: its name, for the commands of a refusal.
         service: its name in the settings.
         version: the target's.
-        needs_force: the environment requires an operator's approval.
         remark: more about a refusal.
     """
     is_compatible = verdict.compatibility is Compatibility.COMPATIBLE
     refusal = ""
     if not is_compatible:
-        refusal = refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
+        refusal = refusal_text(verdict, environment, service, version, remark=remark)
     return Check(
         name=CHECK_NAME,
         verdict=Verdict.PASS if is_compatible else Verdict.FAIL,

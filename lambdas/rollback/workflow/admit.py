@@ -35,6 +35,7 @@ from rollback.leases.holder import (
 )
 from rollback.leases.ports import LeasePorts
 from rollback.leases.take import LeaseDenied, take_service_lease
+from rollback.leases.takeover import find_gate_objection
 from rollback.ports.holders import HasLedger, HasSettings
 from rollback.workflow.ports import AdmissionPorts
 from rollback.workflow.recheck_event import find_recheck_rollback_id
@@ -210,6 +211,13 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
         return _suppress(rollback, (*checks, check), check, ports)
     predecessors, unreadable = find_predecessors(rollback, ports)
     checks = (*checks, *unreadable)
+    waiting = [earlier for earlier in predecessors if earlier.is_at_gate]
+    predecessors = [earlier for earlier in predecessors if not earlier.is_at_gate]
+    gate_objection = next(filter(None, (find_gate_objection(rollback, other) for other in waiting)), None)
+    if gate_objection is not None:
+        ports.ledger.release_lease(rollback.service_name, rollback.id)
+        check = Check.failed("no-approval-is-pending", gate_objection, suppresses=True)
+        return _suppress(rollback, (*checks, check), check, ports)
     fenced = next((earlier for earlier in predecessors if must_conclude_first(earlier)), None)
     if fenced is not None and not rollback.is_forced_by_operator:  # its lease had been released or taken over
         ports.ledger.release_lease(rollback.service_name, rollback.id)
@@ -221,10 +229,14 @@ def _admit_under_lease(rollback: Rollback, checks: tuple[Check, ...], ports: Adm
         continues_rollback_id=next((earlier.id for earlier in predecessors if is_resumable(earlier, rollback)), None),
         inherits_fence_of=fenced.id if fenced is not None and fenced.is_fenced else None,
         obligations=inherited_obligations(predecessors),
+        supersedes=tuple(other.id for other in waiting),
     )
     saved = ports.ledger.save(admitted)
     previous = lease_result.previous_holder
-    if previous is not None and previous.outcome is None:  # a holder with an outcome ends without a stop
+    # A holder at a gate ends by itself, with the reason.
+    if (
+        previous is not None and previous.outcome is None and not previous.is_at_gate
+    ):  # a holder with an outcome ends without a stop
         with suppress(RollbackError):  # without its lease the previous holder ends by itself at its next step
             ports.workflow.stop(previous.execution, f"{rollback.id} took over the lease of {previous.id}")
     return saved

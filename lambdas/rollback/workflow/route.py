@@ -1,6 +1,6 @@
 """The whole workflow on one page: the step that comes next. Pure: the document alone decides.
 
-    Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
+    Admit → Plan → [Approve → Plan] → Database → Service → Reconnect → Verify → Conclude → done
       └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
     Conclude → Data Loss → Conclude → done  (only with a backup: the rows that the restore removed are counted)
@@ -11,7 +11,8 @@
 - Plan waits while CloudFormation rolls the service back by itself.
 - A service rollback skips Database. A database rollback passes Service, which starts the tasks that the fence stopped.
 - Emergency leads to Plan if the schema forbids the emergency and the environment escalates it to a full rollback.
-- Approve has no step yet: Plan refuses a rollback that needs an approval.
+- Plan leads to Approve if the plan needs an approval. The rollback waits there without any lease. After the approval it
+  takes the lease again, and Plan runs again: another plan than the approved one is refused.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ class Step(StrEnum):
     ADMIT = "admit"
     EMERGENCY = "emergency"
     PLAN = "plan"
+    APPROVE = "approve"
     DATABASE = "database"
     SERVICE = "service"
     RECONNECT = "reconnect"
@@ -44,7 +46,8 @@ ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
 EDGES: dict[Step, frozenset[Step]] = {
     Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE, Step.DONE}),
     Step.EMERGENCY: frozenset({Step.PLAN, Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
-    Step.PLAN: frozenset({Step.PLAN, Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
+    Step.PLAN: frozenset({Step.PLAN, Step.APPROVE, Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
+    Step.APPROVE: frozenset({Step.APPROVE, Step.PLAN, Step.CONCLUDE, Step.DONE}),
     Step.DATABASE: frozenset({Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.SERVICE: frozenset({Step.SERVICE, Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.RECONNECT: frozenset({Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
@@ -79,6 +82,10 @@ def next_step(rollback: Rollback) -> Step:
     if rollback.admitted_at is None:
         return Step.ADMIT
     if rollback.plan is None:
+        return Step.PLAN
+    if rollback.approval is not None and rollback.approval.is_open:
+        return Step.APPROVE
+    if rollback.approval is not None and rollback.approval.is_replan_due:
         return Step.PLAN
     if rollback.plan.database is not None and (rollback.database is None or not rollback.database.is_over):
         return Step.DATABASE

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict
 
+from rollback.approval.step import approve
 from rollback.conclusion.step import conclude
 from rollback.database.data_loss.step import compare_lost_rows, stop_comparison
 from rollback.database.reconnection.step import announces_reconnection, reconnect
@@ -27,7 +28,8 @@ from rollback.verification.step import verify
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
-_WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
+_WITHOUT_LEASE = frozenset({Step.APPROVE, Step.CONCLUDE, Step.DATA_LOSS})
+_AFTER_OUTCOME = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
 _MAX_EMERGENCY_ROUNDS = 10
 _MAX_ROUNDS = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
@@ -124,7 +126,7 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
         after = _action_of(step)(rollback, ports)
         return ports.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, ports))
     except (CallRefused, UnsupportedService) as refusal:
-        if step in _WITHOUT_LEASE:  # the outcome is known: the janitor finishes the conclusion
+        if step in _AFTER_OUTCOME:  # the outcome is known: the janitor finishes the conclusion
             raise
         return ports.ledger.save(rollback.fail_on_refused_call(refusal))
     except LeaseLost as lease_lost:
@@ -143,9 +145,11 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, ports: Al
     """When the function that makes an announced change has ended (rule 9: the lease outlasts the function).
 
     Returns:
-        None: the round announced no change.
+        None: the round announced no change, and opened no gate.
     """
     policy, now = ports.settings.policy, ports.clock.now()
+    if step is Step.PLAN:  # the gate opens under the lease: two rollbacks of a service never wait together
+        return now if after.is_at_gate else None
     if step is Step.DATABASE:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if has_new_intent(before, after) else None
@@ -164,6 +168,8 @@ def _action_of(step: Step) -> Callable[[Rollback, AllPorts], Rollback]:
             return plan_emergency
         case Step.PLAN:
             return plan
+        case Step.APPROVE:
+            return approve
         case Step.DATABASE:
             return database
         case Step.SERVICE:

@@ -22,9 +22,7 @@ _CRASHING_AT_READS = ("neon", "sql")  # the process may be killed at their reads
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 # Long polls: the tests kill the process at each call, and each poll would repeat the same calls.
-FULL = Policy(
-    bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, database_approval="none", on_incompatible_schema="full"
-)
+FULL = Policy(bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, on_incompatible_schema="full")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from rollback.workflow.runner import run_step
 PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
 _PORTS = ("ledger", "services", "scaling", "tasks")
 # Long polls: the tests kill the process at each call, and each poll would repeat the same calls.
-_POLICY = Policy(database_approval="none", on_incompatible_schema="full", poll_seconds=60, verify_interval_seconds=60)
+_POLICY = Policy(on_incompatible_schema="full", poll_seconds=60, verify_interval_seconds=60)
 
 
 class ReconnectScenario:

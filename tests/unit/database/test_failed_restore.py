@@ -15,7 +15,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.workflow.route import Step
 
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 

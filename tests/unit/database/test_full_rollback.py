@@ -20,7 +20,7 @@ from rollback.resources.database.live_schema import Column, LiveSchema
 from rollback.workflow.route import Step
 
 REFUSING = Policy()
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "target_version": "v1"}
 
 
@@ -30,7 +30,7 @@ def test_a_service_rollback_to_a_schema_without_its_column_is_refused_and_offers
 
     assert rollback.outcome is Outcome.REFUSED
     assert "email" in rollback.reason
-    assert "rollback start production --type full --service express-api --target-version v1 --force" in rollback.reason
+    assert "rollback start production --type full --service express-api --target-version v1\n" in rollback.reason
     assert '{"type": "full", "service": "express-api", "target_version": "v1"' in rollback.reason
     assert simulation.changes() == []
     assert simulation.neon.calls == []
@@ -91,18 +91,6 @@ def test_the_bad_release_never_runs_on_restored_data() -> None:
         if rollback.concluded_at is not None:
             break
     assert rollback.outcome is Outcome.SUCCEEDED
-
-
-def test_a_full_rollback_that_needs_approval_is_refused_until_an_operator_forces_it() -> None:
-    simulation = DatabaseSimulation(Policy(on_incompatible_schema="full"))
-    refused_rollback = simulation.read(simulation.run())
-    assert refused_rollback.outcome is Outcome.REFUSED
-    assert "approval" in refused_rollback.reason
-    assert simulation.neon.calls == []
-
-    forced = simulation.read(simulation.run({**FULL, "force": True, "reason": "approved by Ada"}, "execution-2"))
-    assert forced.outcome is Outcome.SUCCEEDED, forced.reason
-    assert simulation.rows() == GOOD
 
 
 def test_a_full_rollback_without_a_restore_point_names_the_checkpoint_command() -> None:

@@ -40,7 +40,7 @@ OBSERVATIONS: dict[str, Callable[[DatabaseSimulation], None]] = {
 
 
 def make_simulation(ledger: str, policy: str, live: str) -> DatabaseSimulation:
-    simulation = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
+    simulation = DatabaseSimulation(Policy(on_incompatible_schema=policy))
     OBSERVATIONS[ledger](simulation)
     simulation.observe()
     OBSERVATIONS[live](simulation)

@@ -35,7 +35,7 @@ def run_until_fenced(simulation: DatabaseSimulation) -> Rollback:
 
 def test_a_successful_rollback_that_inherited_an_operator_s_fence_starts_every_writer() -> None:
     """Verification needs running writers, and comes before the success that lifts such a fence."""
-    simulation = TwoWriterSimulation(Policy(database_approval="none"))
+    simulation = TwoWriterSimulation(Policy())
     first_rollback = run_until_fenced(simulation)
     abort(first_rollback.id, ADA, simulation.ports)
     successor = simulation.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
@@ -124,7 +124,7 @@ def test_recorded_sequences_are_continued_although_the_restore_lands_during_a_se
 @pytest.mark.parametrize("cause", ["fails", "is_ended"])
 def test_the_report_says_that_an_ended_restore_did_not_continue_sequences(cause: str) -> None:
     """An operator who lifts the fence has to know that new rows may reuse ids of removed rows."""
-    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    simulation = DatabaseSimulation(Policy())
     rollback = simulation.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
         rollback = simulation.run_due_step(rollback)
@@ -152,7 +152,7 @@ def refuse_to_show(simulation: DatabaseSimulation, branch_id: str) -> None:
 
 def test_the_compute_created_to_read_a_source_is_deleted_although_the_undo_is_refused() -> None:
     """The compute has production's passwords, on a branch that may let every address in."""
-    simulation = TwoWriterSimulation(Policy(database_approval="none"))
+    simulation = TwoWriterSimulation(Policy())
     rollback = simulation.read(simulation.run(FULL))
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert rollback.database is not None
@@ -176,7 +176,7 @@ def restored_rollback_and_backup(simulation: DatabaseSimulation) -> tuple[Rollba
 
 
 def test_the_compute_of_a_source_is_deleted_although_the_rollback_ended_during_the_start_of_the_compute() -> None:
-    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    simulation = DatabaseSimulation(Policy())
     rollback, backup = restored_rollback_and_backup(simulation)
     undo = simulation.admit({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "execution-2")
     while not simulation.neon.endpoints(backup):
@@ -190,7 +190,7 @@ def test_the_compute_of_a_source_is_deleted_although_the_rollback_ended_during_t
 
 def test_a_compute_that_can_not_be_deleted_blocks_no_other_deletion_and_causes_no_page() -> None:
     """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
-    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    simulation = DatabaseSimulation(Policy())
     rollback, backup = restored_rollback_and_backup(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()
@@ -207,7 +207,7 @@ def test_a_compute_that_can_not_be_deleted_blocks_no_other_deletion_and_causes_n
 
 
 def test_the_report_names_a_compute_that_a_refused_undo_did_not_delete() -> None:
-    simulation = DatabaseSimulation(Policy(database_approval="none"))
+    simulation = DatabaseSimulation(Policy())
     rollback, backup = restored_rollback_and_backup(simulation)
     simulation.neon.update_branch(backup, protected=True)
     simulation.neon.settle()

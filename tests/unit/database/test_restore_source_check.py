@@ -105,7 +105,7 @@ class WorkerThatNeedsTheEmail(TwoWriterSimulation):
 
 def test_a_writer_incompatible_with_the_tables_at_the_restore_time_refuses_the_restore() -> None:
     """`--to` names a time that the ledger does not know: the preview shows the tables for every writer."""
-    simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    simulation = WorkerThatNeedsTheEmail(Policy())
     simulation.lack_the_email()
     rollback = simulation.read(simulation.run(DATA_OF_THEN))
     assert rollback.outcome is Outcome.REFUSED, rollback.reason
@@ -129,7 +129,7 @@ def test_a_writer_incompatible_with_the_backup_refuses_an_undo_before_a_service_
 
 
 def test_a_forced_rollback_reports_an_incompatible_writer_as_a_warning() -> None:
-    simulation = WorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    simulation = WorkerThatNeedsTheEmail(Policy())
     simulation.lack_the_email()
     simulation.neon.settle()
     rollback = simulation.read(simulation.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))

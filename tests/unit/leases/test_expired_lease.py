@@ -25,7 +25,7 @@ from rollback.workflow.route import next_step
 from rollback.workflow.runner import run_step
 
 ADA = Operator(name="ada@desk", reason="stop it")
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 MANUAL = {"type": "service", "service": SERVICE, "target_version": "v1"}
 EMERGENCY = {"type": "emergency", "service": SERVICE, "target_version": "v1"}

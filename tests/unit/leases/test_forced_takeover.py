@@ -19,7 +19,7 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 ADA = Operator(name="ada@desk", reason="stop it")
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 

@@ -93,7 +93,7 @@ def plan_and_checks(
         rollback_request or request(),
         V3,
         target,
-        PlanningInputs(policy=policy or Policy(database_approval="none"), **known_inputs),
+        PlanningInputs(policy=policy or Policy(), **known_inputs),
     )
     return plan, {check.name: check for check in checks}
 
@@ -173,13 +173,6 @@ def test_a_request_names_a_pull_request_exactly_if_the_environment_has_a_branch_
     check = checks["branch-is-named"]
     assert check.verdict is (Verdict.PASS if reason is None else Verdict.FAIL)
     assert check.reason.startswith(reason or "branch ")
-
-
-def test_only_force_replaces_a_required_approval() -> None:
-    _, checks = plan_and_checks(policy=Policy(database_approval="required"))
-    assert (checks["approval-is-given"].verdict, checks["approval-is-given"].is_forceable) == (Verdict.FAIL, True)
-    _, checks = plan_and_checks(policy=Policy(database_approval="none"))
-    assert checks["approval-is-given"] == Check.passed("approval-is-given", "this environment requires none")
 
 
 # An undo

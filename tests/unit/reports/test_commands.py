@@ -17,7 +17,7 @@ from rollback.promotion.promote import promote, record_running
 from rollback.reports.commands import next_commands
 from rollback_cli.main import app
 
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "target_version": "v1"}
 STARTS = ("--type emergency", "update-service")
 
@@ -68,7 +68,7 @@ def test_a_page_never_offers_to_start_a_release_that_can_not_work_with_the_schem
     simulation.run()
     (page,) = simulation.pages()
     assert not any(start in page for start in STARTS)
-    assert f"rollback start production --type full --service {SERVICE} --target-version v1 --force" in page
+    assert f"rollback start production --type full --service {SERVICE} --target-version v1\n" in page
     assert page.count("without its database") == 1, "a page says nothing twice"
     assert_all_are_real(page)
 
@@ -94,14 +94,6 @@ def test_the_page_about_a_refused_request_offers_a_command_with_the_same_options
     assert commands_in(page)[-1] == f"rollback start production {command}"
     assert not any(start in page for start in STARTS)
     assert "Condition: v2 runs; the data is untouched" in page
-    assert_all_are_real(page)
-
-
-def test_the_page_about_a_missing_approval_offers_a_command_with_an_approval() -> None:
-    simulation = DatabaseSimulation(Policy(on_incompatible_schema="full"))
-    simulation.run()
-    page = simulation.pages()[-1]
-    assert commands_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
     assert_all_are_real(page)
 
 

@@ -13,6 +13,7 @@ from support.stand_ins import RecordingPort, UnavailablePort
 
 from rollback.check import Check, Verdict
 from rollback.database.observation.observe import observe
+from rollback.domain.approval.policy import ApprovalPolicy
 from rollback.domain.database.migration_impact import Impact, breaking
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.request import RollbackType, parse_request
@@ -23,7 +24,7 @@ from rollback.promotion.promote import record_deployment
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow.route import Step, next_step
 
-FULL = Policy(on_incompatible_schema="full", database_approval="none")
+FULL = Policy(on_incompatible_schema="full")
 
 
 def schema_check(simulation: Simulation, rollback: Rollback) -> Check:
@@ -169,6 +170,8 @@ def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
 
 def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_says_so() -> None:
     simulation = simulation_with_dropped_column(policy=FULL)
+    no_approval = ApprovalPolicy(required_for=())
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"approval": no_approval}))
     first_rollback = simulation.admit(simulation.fire_alarm(OUTAGE))
     assert (first_rollback.request.type, first_rollback.plan, next_step(first_rollback)) == (
         RollbackType.FULL,
@@ -196,8 +199,8 @@ def test_an_emergency_does_not_escalate_if_the_target_fits() -> None:
 def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
     simulation = simulation_with_dropped_column(policy=Policy(on_incompatible_schema="full"))
     rollback = simulation.run_alarm_rollback(OUTAGE)
-    assert rollback.outcome is Outcome.REFUSED
-    assert "approval" in rollback.reason
+    assert rollback.outcome is Outcome.REJECTED
+    assert "nobody decided" in rollback.reason
     assert simulation.services.calls == []
 
 

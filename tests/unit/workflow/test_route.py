@@ -1,6 +1,7 @@
 """Route of a rollback: each step as the origin, each result that a step may have, and any sequence of results."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import NOW, SERVICE, release, rollback
 
+from rollback.domain.approval.gate import Approval, ApprovedFacts, Decision, DecisionKind
 from rollback.domain.database.data_loss_analysis import DataLossAnalysis
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
@@ -41,6 +43,16 @@ DATABASE_RESTORED = DATABASE_PROGRESS.evolve(data_change_announced_at=NOW, backu
 )
 DATABASE_UNCHANGED = DATABASE_PROGRESS.ended(DatabaseOutcome.REFUSED, NOW)
 RECONNECTION = Reconnection(started_at=NOW, services=())
+GATE = Approval(
+    requested_at=NOW,
+    expires_at=NOW + timedelta(hours=1),
+    reasons=("full",),
+    nonce="1",
+    approved_facts=ApprovedFacts(type="full", running="2"),
+)
+APPROVED = GATE.model_copy(update={"decision": Decision(kind=DecisionKind.APPROVED, by="ada", at=NOW)})
+REJECTED = GATE.model_copy(update={"decision": Decision(kind=DecisionKind.REJECTED, by="ada", at=NOW)})
+PASSED = APPROVED.model_copy(update={"replanned_at": NOW})
 COMPARISON_IN_PROGRESS = DataLossAnalysis(began_at=NOW, seen_at=NOW)
 
 
@@ -65,11 +77,18 @@ def document_with_comparison(comparison: DataLossAnalysis) -> Rollback:
     ).evolve(database=DATABASE_RESTORED.evolve(data_loss_analysis=comparison))
 
 
+def finish_plan(predecessor: Rollback) -> Rollback:
+    """Plan; after an approval the plan is the approved one."""
+    approval = PASSED if predecessor.approval is not None else None
+    return predecessor.evolve(plan=DATABASE_PLAN, approval=approval)
+
+
 # A document at each step. `Step.DONE` is the end: nothing comes after it.
 DOCUMENT_AT_STEP: dict[Step, Rollback] = {
     Step.ADMIT: document(),
     Step.EMERGENCY: document(request=Request(service=SERVICE, type=RollbackType.EMERGENCY)),
     Step.PLAN: document(admitted_at=NOW),
+    Step.APPROVE: document(admitted_at=NOW, plan=DATABASE_PLAN, approval=GATE),
     Step.DATABASE: document(admitted_at=NOW, plan=DATABASE_PLAN),
     Step.SERVICE: planned_document(),
     Step.RECONNECT: restored_document(service=SERVICE_SETTLED),
@@ -135,6 +154,14 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         "CloudFormation still rolls the service back": (wait, Step.PLAN),
         "the service alone goes back": (set_fields(plan=PLAN), Step.SERVICE),
         "the database goes back too": (set_fields(plan=DATABASE_PLAN), Step.DATABASE),
+        "a person has to approve it": (set_fields(plan=DATABASE_PLAN, approval=GATE), Step.APPROVE),
+        "it is the plan that a person approved": (set_fields(plan=DATABASE_PLAN, approval=PASSED), Step.DATABASE),
+        **END,
+    },
+    Step.APPROVE: {
+        "nobody has decided yet": (wait, Step.APPROVE),
+        "a person approved it": (set_fields(approval=APPROVED), Step.PLAN),
+        "a person rejected it": (set_fields(approval=REJECTED, outcome=Outcome.REJECTED), Step.CONCLUDE),
         **END,
     },
     Step.DATABASE: {
@@ -183,7 +210,8 @@ CASES = [
 FINISHED: dict[Step, Result] = {
     Step.ADMIT: set_fields(admitted_at=NOW),
     Step.EMERGENCY: set_fields(admitted_at=NOW, plan=PLAN),
-    Step.PLAN: set_fields(plan=DATABASE_PLAN),
+    Step.PLAN: finish_plan,
+    Step.APPROVE: set_fields(approval=APPROVED),
     Step.DATABASE: set_fields(database=DATABASE_RESTORED),
     Step.SERVICE: set_fields(service=SERVICE_SETTLED),
     Step.RECONNECT: set_fields(reconnection=RECONNECTION.ended(NOW)),

@@ -70,23 +70,16 @@ class LedgerApprovals:
             return False
         return True
 
-    def _delete_token(
-        self, rollback_id: str, nonce: str, item: dict[str, Any] | None
-    ) -> "TransactWriteItemTypeDef":
+    def _delete_token(self, rollback_id: str, nonce: str, item: dict[str, Any] | None) -> "TransactWriteItemTypeDef":
         """Return the part that deletes the token that was read, or requires that there is none."""
-        delete: Any = {"TableName": self._table.name, "Key": key(*_token_key(rollback_id, nonce))}
+        part: Any = {"TableName": self._table.name, "Key": key(*_token_key(rollback_id, nonce))}
         if item is None:
-            return {"Delete": {**delete, "ConditionExpression": "attribute_not_exists(pk)"}}
-        if "token" not in item:  # a damaged item wakes no execution: it goes away with the decision
-            return {"Delete": delete}
-        return {
-            "Delete": {
-                **delete,
-                "ConditionExpression": "#token = :read",
-                "ExpressionAttributeNames": {"#token": "token"},
-                "ExpressionAttributeValues": {":read": item["token"]},
-            }
-        }
+            part["ConditionExpression"] = "attribute_not_exists(pk)"
+        elif "token" in item:  # a damaged item wakes no execution: it goes away with the decision
+            part["ConditionExpression"] = "#token = :read"
+            part["ExpressionAttributeNames"] = {"#token": "token"}
+            part["ExpressionAttributeValues"] = {":read": item["token"]}
+        return {"Delete": part}
 
 
 def _decision_key(rollback_id: str, nonce: str) -> tuple[str, str]:

@@ -36,9 +36,6 @@ def _differences(approved: ApprovedFacts, planned: ApprovedFacts) -> Iterator[st
     new_objections = sorted({*planned.overridden} - {*approved.overridden})
     if new_objections:
         yield f"--force would override {', '.join(new_objections)}, which nobody approved"
-    new_warnings = sorted({*planned.warnings} - {*approved.warnings, *approved.overridden})
-    if new_warnings:
-        yield f"the plan has a new warning, {', '.join(new_warnings)}"
 
 
 def _release(version: str, fingerprint: str | None) -> str:

@@ -77,7 +77,6 @@ class ApprovedFacts(BaseModel):
         source: source branch of a reset or recreate, or the rollback that is undone.
         schema_verdict: `compatible`, `breaking`, `unknown`; None: the plan did not ask.
         overridden: names of the checks that `--force` overrides.
-        warnings: names of the checks that warn.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -94,7 +93,6 @@ class ApprovedFacts(BaseModel):
     migrations: tuple[str, ...] = ()
     schema_verdict: str | None = None
     overridden: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 class Approval(BaseModel):

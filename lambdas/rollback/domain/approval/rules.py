@@ -15,8 +15,8 @@ def refuse_decision(policy: ApprovalPolicy, identity: Identity, requester: Ident
     if policy.needs_verified_identity and not identity.is_verified:
         setting = "approval.four_eyes" if policy.four_eyes else "approval.approvers"
         return (
-            f"{identity} gave no proof of identity, which {setting} demands: decide with the command `rollback "
-            "approve` or `rollback reject`, which sends one"
+            f"{identity} gave no proof of identity, which {setting} demands: decide from the command "
+            "line, which sends one"
         )
     if policy.approvers and not identity.matches(policy.approvers):
         return f"{identity} is no approver; approval.approvers names {', '.join(policy.approvers)}"
@@ -29,12 +29,12 @@ def _refuse_own_request(identity: Identity, requester: Identity | None) -> str |
     if not requester.is_verified:
         return (
             f"{requester} started the rollback without a proof of identity, so nobody can tell whether {identity} is "
-            "another person, which approval.four_eyes demands; start the rollback again with the command `rollback "
-            "start`"
+            "another person, which approval.four_eyes demands; start the rollback again from the command "
+            "line, which sends a proof"
         )
     if identity.is_same_person(requester):
         return (
             f"{identity} started the rollback, and approval.four_eyes demands that another person decides; a person "
-            "who changes the mind ends the rollback with `rollback abort`"
+            "who started it by mistake aborts it"
         )
     return None

@@ -1,7 +1,10 @@
 """Conclude rollbacks whose execution ended, or whose direct process died, without a conclusion."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
 
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, Conflict, InvalidRequest, UnreadableItem
@@ -69,11 +72,40 @@ def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
     than a lease may still be starting, unless it has its outcome already: then only its conclusion is missing.
     """
     now = ports.clock.now()
+    if rollback.is_direct and _may_wait_at_gate(rollback, now, ports):
+        return False
     if rollback.is_direct and holds_lease(rollback, now, ports):
         return False
     is_young = now - rollback.began_at < timedelta(minutes=ports.settings.policy.lease_minutes)
     may_be_starting = is_young and (rollback.outcome is None or rollback.is_direct)
     return not may_be_starting and not ports.workflow.is_running(rollback.execution)
+
+
+def _may_wait_at_gate(rollback: Rollback, now: datetime, ports: AllPorts) -> bool:
+    """Whether a direct process may still wait for an approval: it then holds no lease that would show its life."""
+    gate = rollback.approval
+    return gate is not None and rollback.is_at_gate and now < gate.expires_at + _grace(ports)
+
+
+def end_overdue_gate(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
+    """End a gate whose time is over, or whose decision ends the rollback, if no execution was woken for it.
+
+    An approval is left to the execution, which goes on with it.
+    """
+    gate = rollback.approval
+    if gate is None or not rollback.is_at_gate:
+        return
+    decision = ports.ledger.approval_decision(rollback.id, gate.nonce)
+    is_late = ports.clock.now() >= gate.expires_at + _grace(ports)
+    is_ended = decision is not None and decision.kind is not DecisionKind.APPROVED
+    if (decision is None and is_late) or is_ended:
+        with suppress(Conflict):  # the execution ends the gate at the same time
+            cursor = run_step(rollback.id, Step.APPROVE, ports)
+            yield f"{rollback.id}: its gate is over, {cursor.next}"
+
+
+def _grace(ports: AllPorts) -> timedelta:
+    return timedelta(minutes=ports.settings.policy.lease_minutes)
 
 
 def conclude_abandoned(

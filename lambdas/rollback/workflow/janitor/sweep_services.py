@@ -12,7 +12,7 @@ from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.leases.leftover import is_lease_stale, release_leases_of_concluded
 from rollback.ports.all_ports import AllPorts
-from rollback.workflow.janitor.abandoned_rollbacks import conclude_abandoned, is_abandoned
+from rollback.workflow.janitor.abandoned_rollbacks import conclude_abandoned, end_overdue_gate, is_abandoned
 from rollback.workflow.janitor.comparisons import end_overdue_comparison
 from rollback.workflow.janitor.late_reports import page_counted_pages, page_unreadable_items, send_late_report
 from rollback.workflow.janitor.rechecks import recheck_triggers
@@ -86,6 +86,8 @@ def _process_pending(entry: PendingEntry, ports: AllPorts) -> Iterator[str]:
     if rollback.concluded_at is None:
         if is_abandoned(rollback, own_ports):
             yield conclude_abandoned(rollback, "its execution ended without a conclusion", own_ports, recheck=True)
+        else:
+            yield from end_overdue_gate(rollback, own_ports)
     elif not rollback.is_reported:
         yield from send_late_report(rollback, own_ports)
     elif rollback.is_data_loss_report_due:

@@ -18,7 +18,7 @@ from rollback.domain.settings.database import Strategy
 from rollback.domain.settings.policy import Policy
 from rollback.resources.database.wal_position import Lsn
 
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 FULL = {"type": "full", "target_version": "v1"}
 
 

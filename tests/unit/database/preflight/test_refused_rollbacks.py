@@ -22,7 +22,7 @@ from rollback.resources.database.postgres import ClientSession
 from rollback.workflow.route import Step, next_step
 from rollback.workflow.runner import run_step
 
-APPROVED = Policy(database_approval="none")
+APPROVED = Policy()
 STAGING_ROW, PREVIEW_ROW = 7, 42
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
 PREVIEW = "preview/pr-42"

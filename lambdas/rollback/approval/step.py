@@ -1,0 +1,108 @@
+"""Approve: the rollback gives its leases back, asks for a decision, and waits for it. Changes only the ledger.
+
+Called again, the step looks at the ledger: at the decision, then at the time. So a lost wake-up delays a decision by
+minutes and loses none.
+"""
+
+from datetime import datetime
+
+from rollback.approval.ports import ApprovalPorts
+from rollback.domain.approval.gate import Approval, Decision, DecisionKind
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import CallRefused, ExternalServiceError, StageNotReached
+from rollback.leases.hold import lease_end, release_leases
+from rollback.leases.holder import find_predecessors, find_unsettled_holder
+from rollback.reports.approval import approval_message, approval_report_id, approval_subject
+
+_LONGEST_WAIT_SECONDS = 300  # a lost wake-up costs at most this
+
+
+def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
+    """Do the next task of the gate, or wait.
+
+    Raises:
+        StageNotReached: the rollback has no gate: a defect of the product.
+    """
+    gate, now = rollback.approval, ports.clock.now()
+    if gate is None:
+        raise StageNotReached(f"{rollback.id} waits at a gate that Plan did not open")
+    decision = gate.decision or ports.ledger.approval_decision(rollback.id, gate.nonce)
+    if decision is None and gate.is_expired(now):
+        reason = f"nobody decided by {gate.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        expired = Decision(kind=DecisionKind.EXPIRED, reason=reason, at=now)
+        decision = ports.ledger.put_approval_decision(rollback.id, gate.nonce, expired).decision
+    if decision is not None:
+        return _follow(rollback, gate.model_copy(update={"decision": decision}), decision, ports)
+    if gate.lease_returned_at is None:
+        release_leases(rollback, ports)
+        returned = gate.model_copy(update={"lease_returned_at": now})
+        return rollback.evolve(approval=returned, wait_seconds=0)
+    if gate.announced_at is None and not gate.announcement_error:
+        return _announce(rollback, gate, now, ports)
+    return rollback.evolve(wait_seconds=_seconds_to_wait(rollback, gate, now, ports))
+
+
+def _announce(rollback: Rollback, gate: Approval, now: datetime, ports: ApprovalPorts) -> Rollback:
+    """Ask for a decision, once; after a crash between the message and the save the message comes twice."""
+    attributes = {
+        "report_id": approval_report_id(rollback, gate),
+        "environment": rollback.environment,
+        "severity": "page",
+    }
+    try:
+        ports.notifications.publish(approval_subject(rollback), approval_message(rollback, gate), attributes)
+    except CallRefused as refusal:  # `rollback status` shows the gate; the refusal changes no outcome
+        unsent = gate.model_copy(update={"announcement_error": str(refusal)})
+        return rollback.evolve(approval=unsent, wait_seconds=0)
+    except ExternalServiceError:
+        seconds = min(ports.settings.policy.poll_seconds, _seconds_to_wait(rollback, gate, now, ports))
+        return rollback.evolve(wait_seconds=seconds)
+    return rollback.evolve(approval=gate.model_copy(update={"announced_at": now}), wait_seconds=0)
+
+
+def _seconds_to_wait(rollback: Rollback, gate: Approval, now: datetime, ports: ApprovalPorts) -> int:
+    """Wait until the gate expires, but look again within minutes; direct mode has no wake-up and polls."""
+    longest = ports.settings.policy.poll_seconds if rollback.is_direct else _LONGEST_WAIT_SECONDS
+    remaining = int((gate.expires_at - now).total_seconds()) + 1
+    return max(1, min(longest, remaining))
+
+
+def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: ApprovalPorts) -> Rollback:
+    """Follow the decision: take the lease for the second Plan, or end."""
+    decided = rollback.evolve(approval=gate, wait_seconds=0)
+    match decision.kind:
+        case DecisionKind.APPROVED:
+            return _take_lease_again(decided, decision, ports)
+        case DecisionKind.REJECTED:
+            return decided.evolve(outcome=Outcome.REJECTED, reason=f"rejected by {decision.by}: {decision.reason}")
+        case DecisionKind.EXPIRED:
+            return decided.evolve(outcome=Outcome.REJECTED, reason=f"{decision.reason}; nothing was changed")
+        case DecisionKind.SUPERSEDED:
+            reason = f"{decision.reason} before anybody decided; nothing was changed"
+            return decided.evolve(
+                outcome=Outcome.ABORTED, reason=reason, taken_over_by=decision.by, is_operator_abort=False
+            )
+
+
+def _take_lease_again(rollback: Rollback, decision: Decision, ports: ApprovalPorts) -> Rollback:
+    """Take the service's lease, or refuse: a rollback that began meanwhile may change what was approved."""
+    service_name, now = rollback.service_name, ports.clock.now()
+    unsettled = find_unsettled_holder(service_name, ports)
+    lease = ports.ledger.acquire(service_name, rollback.id, now, lease_end(now, ports)) if unsettled is None else None
+    if lease is None:
+        current = ports.ledger.lease(service_name)
+        holder = (
+            unsettled.id if unsettled is not None else current.holder if current is not None else "another rollback"
+        )
+        return _refuse(rollback, f"{holder} holds the lease on {service_name}")
+    predecessors, _ = find_predecessors(rollback, ports)
+    unfinished = next((other for other in predecessors if not other.is_at_gate), None)
+    if unfinished is not None:
+        return _refuse(rollback, f"{unfinished.id} began meanwhile and is not concluded")
+    reason = f"approved by {decision.by}: {decision.reason}; the plan is made again"
+    return rollback.evolve(lease_counter=lease.counter, reason=reason)
+
+
+def _refuse(rollback: Rollback, objection: str) -> Rollback:
+    reason = f"the rollback is approved, but {objection}. Nothing was changed; start the rollback again"
+    return rollback.evolve(outcome=Outcome.REFUSED, reason=reason)
