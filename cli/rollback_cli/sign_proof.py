@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from rollback.adapters.aws.errors import aws_call
 from rollback.domain.approval.identity_proof import (
@@ -35,7 +35,7 @@ def sign_proof(purpose: str, session: boto3.Session | None = None) -> dict[str, 
         client = session.client("sts")
         credentials = session.get_credentials()
         if credentials is None:
-            client.get_caller_identity()  # raises the SDK's error about missing credentials
+            raise NoCredentialsError
         url = f"{client.meta.endpoint_url.rstrip('/')}/"
         headers = {"Host": urlsplit(url).netloc, "Content-Type": CONTENT_TYPE, PURPOSE_HEADER: purpose}
         request = AWSRequest(method=METHOD, url=url, data=BODY, headers=headers)

@@ -91,7 +91,7 @@ class Functions(Construct):
                 access.stack_states(),
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
-                *([access.token_encrypt(approvals_key), access.execution_wake(workflow)] if approvals_key else []),
+                *(self._asking(access) if approvals_key else []),
             ],
             variables=approval_variables,
         )
@@ -189,6 +189,15 @@ class Functions(Construct):
             ],
             seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
+
+    def _asking(self, access: Access) -> list[Grant]:
+        """Return the grants to ask for an approval, and to wait for it under a task token."""
+        shared = self._shared
+        return [
+            access.publish(shared.topic_arn, shared.critical_topic_arn),
+            access.token_encrypt(shared.approvals_key_arn or ""),
+            access.execution_wake(shared.workflow_name),
+        ]
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
         """Return whether commands run as ECS tasks, for down migrations or to renew or prove connections."""

@@ -41,6 +41,13 @@ def session(cloud: LocalCloud) -> boto3.Session:
     return boto3.Session(given.access_key_id, given.secret_access_key, given.session_token, region_name=cloud.region)
 
 
+def frozen(session: boto3.Session) -> credentials.Credentials:
+    given = session.get_credentials()
+    assert given is not None
+    parts = given.get_frozen_credentials()
+    return credentials.Credentials(str(parts.access_key), str(parts.secret_key), str(parts.token))
+
+
 def verify(proof: object, ports: AllPorts, purpose: str = PURPOSE) -> Verification:
     return verify_identity(proof, purpose, "someone", ports)
 
@@ -73,8 +80,8 @@ def test_sts_refuses_a_signed_header_that_was_altered(name: str, ports: AllPorts
 
 
 def test_sts_refuses_a_signature_by_another_key(ports: AllPorts, session: boto3.Session) -> None:
-    given = session.get_credentials().get_frozen_credentials()
-    forged = boto3.Session(given.access_key, "guessed", given.token, region_name=session.region_name)
+    given = frozen(session)
+    forged = boto3.Session(given.access_key_id, "guessed", given.session_token, region_name=session.region_name)
 
     assert "SignatureDoesNotMatch" in verify(sign_proof(PURPOSE, forged), ports).problem
 
@@ -103,10 +110,8 @@ def test_sts_itself_refuses_a_signature_older_than_fifteen_minutes(
 def test_a_start_with_credentials_has_a_proof_for_its_execution_alone(
     ports: AllPorts, cloud: LocalCloud, session: boto3.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = session.get_credentials().get_frozen_credentials()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", given.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given.secret_key)
-    monkeypatch.setenv("AWS_SESSION_TOKEN", given.token)
+    for name, value in frozen(session).as_environment().items():
+        monkeypatch.setenv(name, value)
     started = with_proof({"type": "full", "reason": "ünlucky"}, "cli-1")
 
     assert verify(started["proof"], ports, purpose_of_start(started, "arn:aws:x:cli-1")).identity.is_verified

@@ -36,7 +36,7 @@ _OPERATIONS = {
     "StopServiceDeployment StopTask UpdateService",
     "dynamodb": "BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query TransactGetItems TransactWriteItems "
     "UpdateItem",
-    "states": "DescribeExecution StartExecution StopExecution",
+    "states": "DescribeExecution SendTaskSuccess StartExecution StopExecution",
     "elasticloadbalancing": "DescribeListeners DescribeRules DescribeTargetGroups DescribeTargetHealth",
     "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData ListAlarmMuteRules",
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",

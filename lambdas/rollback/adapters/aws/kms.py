@@ -1,9 +1,12 @@
 """AWS KMS: one key protects the task tokens of the executions that wait for an approval."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rollback.adapters.aws.errors import aws_call
 from rollback.errors import NotAvailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient  # type: ignore[import-not-found, unused-ignore]
 
 _MAX_TOKEN_CHARACTERS = 4096  # what Encrypt takes: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
 
@@ -16,7 +19,7 @@ class KmsTokenCipher:
         key_arn: ARN of the key; None: this environment asks for no approval.
     """
 
-    def __init__(self, client: Any, key_arn: str | None) -> None:
+    def __init__(self, client: "KMSClient", key_arn: str | None) -> None:
         self._client = client
         self._key_arn = key_arn
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as xml  # noqa: N813 - a DOCTYPE is refused before the parser reads it
 
 from botocore.awsrequest import AWSRequest
@@ -15,6 +15,9 @@ from rollback.domain.approval.identity import Identity
 from rollback.domain.approval.identity_proof import BODY, METHOD, SignedRequest
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
 from rollback.text import one_line
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts import STSClient
 
 _CONNECT_SECONDS, _READ_SECONDS = 1, 2
 _MAX_ANSWER_BYTES, _MAX_ERROR_CHARACTERS = 8192, 300
@@ -30,7 +33,7 @@ class StsIdentityProofs:
         make_session: makes the HTTP session; botocore's verifies TLS certificates with its own list of authorities.
     """
 
-    def __init__(self, client: Any, make_session: Callable[..., Any] = URLLib3Session) -> None:
+    def __init__(self, client: "STSClient", make_session: Callable[..., Any] = URLLib3Session) -> None:
         self._client = client
         self._make_session = make_session
 
