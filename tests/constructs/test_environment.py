@@ -189,10 +189,10 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
             {"database": DATABASE, "policy": {"database_timeout_seconds": 901, "lease_minutes": 60}},
             "policy.database_timeout_seconds is 901; allowed is at most 900",
         ),
-        ({"database": DATABASE, "workflow_timeout_minutes": 170}, "more than the steps' limits together, 170"),
+        ({"database": DATABASE, "workflow_timeout_minutes": 245}, "more than the steps' limits together, 245"),
         (
-            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 230},
-            "more than the steps' limits together, 230",
+            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 305},
+            "more than the steps' limits together, 305",
         ),
     ],
 )
@@ -211,8 +211,8 @@ def test_a_database_that_can_not_be_rolled_back_is_refused_at_synth(change: dict
         {"database": {**RESET, "strategy": "recreate", "connection_secret_arn": f"{ARN}url-AbCdEf"}},
         {"database": DATABASE, "policy": {"on_incompatible_schema": "full"}},
         {"database": DATABASE, "policy": {"database_timeout_seconds": 900, "lease_minutes": 16}},
-        {"database": DATABASE, "workflow_timeout_minutes": 170.1},
-        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 230.1},
+        {"database": DATABASE, "workflow_timeout_minutes": 245.1},
+        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 305.1},
     ],
 )
 def test_a_database_that_can_be_rolled_back_is_accepted(change: dict[str, Any]) -> None:
@@ -277,8 +277,8 @@ def test_readers_and_their_connections_reach_the_functions() -> None:
 def test_the_workflows_timeout_has_room_for_each_service_that_is_reconnected() -> None:
     configuration = read_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
     production = configuration.environments["production"].model_dump(mode="json", exclude_defaults=True)
-    production["workflow_timeout_minutes"] = 200
-    with pytest.raises(InvalidSettings, match="allowed is more than the steps' limits together, 200"):
+    production["workflow_timeout_minutes"] = 275
+    with pytest.raises(InvalidSettings, match="allowed is more than the steps' limits together, 275"):
         Configuration.read({**CONTEXT, "environments": {"production": production}})
 
 
@@ -485,6 +485,6 @@ def test_the_guide_names_only_settings_that_exist() -> None:
     documented_names = {
         name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])
     }
-    setting_names = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}
+    setting_names = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields), "approval"}
     assert len(documented_names) > 5
     assert not documented_names - setting_names

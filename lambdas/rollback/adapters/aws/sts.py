@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS, _READ_SECONDS = 1, 2
 _MAX_ANSWER_BYTES, _MAX_ERROR_CHARACTERS = 8192, 300
-_NAMESPACE = "{https://sts.amazonaws.com/doc/2011-06-15/}"  # of the STS API's version
+_NAMESPACE = "{https://sts.amazonaws.com/doc/2011-06-15/}"  # namespace of the STS API's version
 _ARN = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::(?P<account>\d{12}):[\x21-\x7e]{1,512}", re.ASCII)
 
 
