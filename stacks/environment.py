@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rollback.domain.approval.policy import ApprovalPolicy
+from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
@@ -64,7 +64,7 @@ class Environment(_Strict):
     policy: Policy = Policy()
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
-    workflow_timeout_minutes: float = Field(default=480, gt=0)
+    workflow_timeout_minutes: float = Field(default=360, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     watch: WatchSettings = WatchSettings()
@@ -94,9 +94,15 @@ class Environment(_Strict):
         conclusions = 2 if self.database is not None else 1  # the second sends the data loss report
         minutes = cloudformation_wait + levels + 3 * policy.verify_timeout_minutes
         minutes += conclusions * policy.conclude_timeout_minutes
-        if self.approval.required_for:
+        if self._may_wait_for_approval:
             minutes += self.approval.approval_timeout_minutes + cloudformation_wait  # the plan is made again
         return minutes + database_minutes(self.database) + reconnect_minutes(self.database, self.services)
+
+    @property
+    def _may_wait_for_approval(self) -> bool:
+        """Whether some rollback of this environment may need an approval; without a database none is of its data."""
+        of_data = {ApprovalReason.DATABASE, ApprovalReason.FULL}
+        return bool(set(self.approval.required_for) - (set() if self.database is not None else of_data))
 
     def _timeout_constraints(self) -> dict[str, bool]:
         policy, seconds, longest = self.policy, self.policy.act_timeout_seconds, self._longest_rollback_minutes()

@@ -11,6 +11,7 @@ from rollback.domain.releases.release_names import release_label
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import UnreadableItem
+from rollback.reports.approval import waiting_in_words
 from rollback.reports.report import message
 from rollback.workflow.route import next_step
 from rollback_cli.terminal_text import print_paragraph, table_cell
@@ -50,11 +51,20 @@ def print_rollbacks(console: Console, history: Iterable[Rollback | UnreadableIte
             continue
         plan = rollback.plan
         from_to = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
-        state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback).replace('_', ' ')}"
         table.add_row(
-            rollback.id, rollback.trigger.replace("_", " "), state, table_cell(from_to), table_cell(rollback.reason)
+            rollback.id,
+            rollback.trigger.replace("_", " "),
+            _state_in_words(rollback),
+            table_cell(from_to),
+            table_cell(waiting_in_words(rollback) or rollback.reason),
         )
     console.print(table)
+
+
+def _state_in_words(rollback: Rollback) -> str:
+    if rollback.outcome is not None:
+        return str(rollback.outcome)
+    return "open: approval" if rollback.is_at_gate else f"open: {next_step(rollback).replace('_', ' ')}"
 
 
 def print_report(console: Console, rollback: Rollback, settings: Settings) -> None:

@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from rollback.check import Verdict
+from rollback.domain.approval.commands import decision_commands
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import ReleaseState, last_known_good
 from rollback.domain.releases.release_names import release_label
+from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import RollbackError
 from rollback.identity.candidates import find_releases_by_name
 from rollback.identity.identify import running_fingerprint
-from rollback.leases.holder import find_live_lease
+from rollback.leases.holder import find_live_lease, find_rollback
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.operations.unfence import list_obligations_of_operator
 from rollback.ports.all_ports import AllPorts
+from rollback.reports.approval import waiting_in_words
 from rollback.service.stack import describe_drift
 from rollback_cli.terminal_text import escape_markup
 
@@ -145,7 +148,22 @@ def _alarms(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 
 def _open_rollback(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
     lease = find_live_lease(service.name, ports)
-    yield _line("rollback", f"[yellow]{escape_markup(lease.holder)}[/]" if lease else "none in progress")
+    waiting = [other for other in _waiting_rollbacks(service, ports) if lease is None or other.id != lease.holder]
+    if lease is not None or not waiting:
+        yield _line("rollback", f"[yellow]{escape_markup(lease.holder)}[/]" if lease else "none in progress")
+    for rollback in waiting:
+        yield _line("rollback", f"[yellow]{escape_markup(rollback.id)}[/]")
+        yield _line("", f"[yellow]{escape_markup(waiting_in_words(rollback) or '')}[/]")
+        for command in decision_commands(rollback.environment, rollback.id):
+            yield _line("", escape_markup(command))
+
+
+def _waiting_rollbacks(service: ServiceSettings, ports: AllPorts) -> Iterator[Rollback]:
+    """List the rollbacks that wait for an approval; such a rollback holds no lease."""
+    for entry in ports.ledger.pending(service.name).items:
+        rollback = find_rollback(entry.rollback_id, ports) if entry.is_open else None
+        if rollback is not None and rollback.is_at_gate:
+            yield rollback
 
 
 def _pause(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:

@@ -113,7 +113,7 @@ def test_the_database_function_may_ask_cloudformation_whether_a_deployment_is_it
 
 @pytest.mark.parametrize("function", sorted(CHANGES))
 def test_a_database_gives_no_other_function_more_permissions(function: str, template: Template) -> None:
-    of_approvals = {"kms:Encrypt", "sns:Publish", "states:SendTaskSuccess"} if function == "decide" else set()
+    of_approvals = {"kms:Encrypt", "states:SendTaskSuccess"} if function == "decide" else set()
     assert changing_actions(template, function) == CHANGES[function] | of_approvals
 
 

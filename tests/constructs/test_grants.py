@@ -52,7 +52,6 @@ BY_SETTINGS = {
     "s3:ListBucket": "environment_file_buckets",
     "kms:Encrypt": "an approval",
     "states:SendTaskSuccess": "as above",
-    "sns:Publish": "an approval is announced; report publishes everywhere",
 }
 
 

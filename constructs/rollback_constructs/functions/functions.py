@@ -91,7 +91,8 @@ class Functions(Construct):
                 access.stack_states(),
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
-                *(self._asking(access) if approvals_key else []),
+                access.publish(shared.topic_arn, shared.critical_topic_arn),  # a request for an approval
+                *(self._waiting(access) if approvals_key else []),
             ],
             variables=approval_variables,
         )
@@ -190,11 +191,10 @@ class Functions(Construct):
             seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
 
-    def _asking(self, access: Access) -> list[Grant]:
-        """Return the grants to ask for an approval, and to wait for it under a task token."""
+    def _waiting(self, access: Access) -> list[Grant]:
+        """Return the grants to wait for an approval under a task token."""
         shared = self._shared
         return [
-            access.publish(shared.topic_arn, shared.critical_topic_arn),
             access.token_encrypt(shared.approvals_key_arn or ""),
             access.execution_wake(shared.workflow_name),
         ]

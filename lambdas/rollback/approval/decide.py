@@ -35,7 +35,7 @@ class DecisionResult:
 
     @property
     def in_words(self) -> str:
-        """What happens next, for the person who decided."""
+        """The next thing that the rollback does, for the person who decided."""
         goes_on = "makes the plan again and goes on" if self.decision.kind is DecisionKind.APPROVED else "ends"
         when = "now" if self.is_woken else "as soon as it looks at the ledger, within minutes"
         return f"{self.rollback_id} is {self.decision.kind} by {self.decision.by}; it {goes_on} {when}"

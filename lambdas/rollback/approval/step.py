@@ -28,7 +28,7 @@ def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
         raise StageNotReached(f"{rollback.id} waits at a gate that Plan did not open")
     decision = gate.decision or ports.ledger.approval_decision(rollback.id, gate.nonce)
     if decision is None and gate.is_expired(now):
-        reason = f"nobody decided by {gate.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        reason = f"no person decided by {gate.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         expired = Decision(kind=DecisionKind.EXPIRED, reason=reason, at=now)
         decision = ports.ledger.put_approval_decision(rollback.id, gate.nonce, expired).decision
     if decision is not None:
@@ -78,7 +78,7 @@ def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: Appro
         case DecisionKind.EXPIRED:
             return decided.evolve(outcome=Outcome.REJECTED, reason=f"{decision.reason}; nothing was changed")
         case DecisionKind.SUPERSEDED:
-            reason = f"{decision.reason} before anybody decided; nothing was changed"
+            reason = f"{decision.reason} before a person decided; nothing was changed"
             return decided.evolve(
                 outcome=Outcome.ABORTED, reason=reason, taken_over_by=decision.by, is_operator_abort=False
             )

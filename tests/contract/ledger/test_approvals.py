@@ -1,4 +1,4 @@
-"""Items of approvals: the first decision counts, and the token goes with it; in the embedded cloud and the fake alike."""
+"""Items of approvals: the first decision counts, and takes the token away; embedded cloud and fake alike."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

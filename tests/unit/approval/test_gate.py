@@ -197,7 +197,7 @@ def test_a_rollback_that_nobody_decides_is_rejected_at_its_time() -> None:
     simulation, rollback = waiting_simulation()
     ended = simulation.run_to_end(rollback)
     assert ended.outcome is Outcome.REJECTED
-    assert ended.reason == "nobody decided by 2026-03-01 04:00:00 UTC; nothing was changed"
+    assert ended.reason == "no person decided by 2026-03-01 04:00:00 UTC; nothing was changed"
     assert simulation.changes() == []
     assert "Approval: expired at" in simulation.notifications.sent[-1].message
 

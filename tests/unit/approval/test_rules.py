@@ -39,7 +39,7 @@ FACTS = ApprovedFacts(
 
 def reasons(policy: ApprovalPolicy, *checks: Check, **request: object) -> tuple[str, ...]:
     plan = Plan(running=release("v2"), target=release("v1"), checks=checks)
-    return reasons_for_approval(Request(service=SERVICE, **request), plan, (), policy)  # type: ignore[arg-type]
+    return reasons_for_approval(Request(service=SERVICE, **request), plan, (), policy)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_four_eyes_tell_two_sessions_of_one_role_apart() -> None:
     policy = ApprovalPolicy(four_eyes=True)
     assert refuse_decision(policy, GRACE, ADA) is None
     assert "another person decides" in str(refuse_decision(policy, ADA, ADA))
-    assert "nobody can tell" in str(refuse_decision(policy, GRACE, Identity.unverified("grace")))
+    assert "AWS can't tell" in str(refuse_decision(policy, GRACE, Identity.unverified("grace")))
     assert "no proof of identity" in str(refuse_decision(policy, Identity.unverified("grace"), ADA))
     assert refuse_decision(policy, GRACE, None) is None
 

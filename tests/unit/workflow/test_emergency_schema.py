@@ -200,7 +200,7 @@ def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
     simulation = simulation_with_dropped_column(policy=Policy(on_incompatible_schema="full"))
     rollback = simulation.run_alarm_rollback(OUTAGE)
     assert rollback.outcome is Outcome.REJECTED
-    assert "nobody decided" in rollback.reason
+    assert "no person decided" in rollback.reason
     assert simulation.services.calls == []
 
 

@@ -159,7 +159,7 @@ RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
         **END,
     },
     Step.APPROVE: {
-        "nobody has decided yet": (wait, Step.APPROVE),
+        "it still waits for a decision": (wait, Step.APPROVE),
         "a person approved it": (set_fields(approval=APPROVED), Step.PLAN),
         "a person rejected it": (set_fields(approval=REJECTED, outcome=Outcome.REJECTED), Step.CONCLUDE),
         **END,

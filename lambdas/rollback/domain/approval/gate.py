@@ -22,7 +22,7 @@ PERSONAL_KINDS = frozenset({DecisionKind.APPROVED, DecisionKind.REJECTED})
 
 
 class Decision(BaseModel):
-    """How a gate ended. A ledger item of its own stores it: the first one counts, and nothing replaces it.
+    """The end of a gate. A ledger item of its own stores a decision; the first decision counts.
 
     Attributes:
         by: ARN of the person, or `unverified: …`; of a superseded gate the id of the other rollback; else empty.

@@ -30,7 +30,7 @@ class ApprovalPolicy(BaseModel):
     approval_timeout_minutes: float = Field(
         default=60, gt=0, le=24 * 60, description="a rollback without a decision by then is rejected"
     )
-    four_eyes: bool = Field(default=False, description="nobody approves a rollback that he or she started")
+    four_eyes: bool = Field(default=False, description="a rollback is approved by another person than its starter")
     approvers: tuple[str, ...] = Field(
         default=(),
         description="ARNs of IAM principals that may decide, with `*` for any characters; empty: every principal that "

@@ -28,9 +28,9 @@ def _refuse_own_request(identity: Identity, requester: Identity | None) -> str |
         return None
     if not requester.is_verified:
         return (
-            f"{requester} started the rollback without a proof of identity, so nobody can tell whether {identity} is "
-            "another person, which approval.four_eyes demands; start the rollback again from the command "
-            "line, which sends a proof"
+            f"{requester} started the rollback without a proof of identity. So AWS can't tell whether {identity} is "
+            "another person, which approval.four_eyes demands. Start the rollback again from the command line, which "
+            "sends a proof"
         )
     if identity.is_same_person(requester):
         return (
