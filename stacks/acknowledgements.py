@@ -41,6 +41,9 @@ def _acknowledge_functions(
     stack: Stack, services: tuple[Attachment, ...], workflow: str, deployed_by: tuple[str, ...]
 ) -> None:
     database = _database(stack)
+    if stack.node.find_child("Functions").node.try_find_child("Approve") is not None:
+        _acknowledge(stack, "Functions/ApproveRole", "IAM5[Resource::*]", _UNSCOPED)
+        _acknowledge(stack, "Functions/Approve", "L1", "the bundle is compiled for this Python minor version")
     for name in (*_FUNCTIONS, *database):
         _acknowledge_each(stack, name, services)
     for name in ("Service", "Report", "Promote"):

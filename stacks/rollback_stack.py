@@ -1,6 +1,6 @@
 """`MacroAi<Env>RollbackStack`: watches and rolls back the services of an environment, whichever tool deploys them."""
 
-from aws_cdk import ArnFormat, CfnOutput, CfnResource, Stack
+from aws_cdk import ArnFormat, CfnOutput, CfnResource, RemovalPolicy, Stack
 from aws_cdk import Environment as CdkEnvironment
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -56,6 +56,7 @@ class RollbackStack(Stack):
         stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
         access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
+        approvals_key = self._approvals_key(settings.keys.approvals, runtime_settings)
         functions = Functions(
             self,
             "Functions",
@@ -78,6 +79,7 @@ class RollbackStack(Stack):
                 ),
                 retain_logs=settings.ledger.retain,
                 log_key=keys["logs"],
+                approvals_key_arn=approvals_key.key_arn if approvals_key is not None else None,
             ),
         )
         rollbacks = StateMachine(
@@ -85,7 +87,9 @@ class RollbackStack(Stack):
             "Workflow",
             name=workflow_name,
             definition=workflow.definition(
-                settings.workflow_timeout_minutes, has_database=functions.database is not None
+                settings.workflow_timeout_minutes,
+                has_database=functions.database is not None,
+                has_approvals=functions.approve is not None,
             ),
             functions={
                 "DecideFunction": functions.decide,
@@ -193,6 +197,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "Settings", value=compact(runtime_settings))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)
         CfnOutput(self, "PromotionArn", value=promotions.machine.state_machine_arn)
+        if functions.approve is not None:  # IAM decides who may invoke it: docs/approval.md
+            CfnOutput(self, "ApproveFunctionName", value=functions.approve.function_name)
         CfnOutput(self, "LedgerTable", value=ledger.table.table_name)
         CfnOutput(self, "TopicArn", value=notifications.rollbacks.topic_arn)
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
@@ -200,6 +206,20 @@ class RollbackStack(Stack):
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
         resources = sum(isinstance(part, CfnResource) for part in self.node.find_all())
         check_resources(resources, runtime_settings.environment, len(attachments))
+
+    def _approvals_key(self, arn: str | None, settings: Settings) -> kms.IKey | None:
+        """Return the key of task tokens; None where no rollback can need an approval."""
+        if not settings.can_need_approval:
+            return None
+        if arn is not None:
+            return self._key("approvals", arn)
+        return kms.Key(
+            self,
+            "ApprovalsKey",
+            description=f"Encrypts the task tokens of rollbacks of {settings.environment} that wait for an approval",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,  # a token outlives its execution for no purpose
+        )
 
     def _key(self, name: str, arn: str | None) -> kms.IKey | None:
         return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

@@ -1,7 +1,7 @@
 """The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -19,13 +19,18 @@ from rollback.verification.checks.sql import InProcessDatabaseChecks
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """Outputs of one environment's rollback stack."""
+    """Outputs of one environment's rollback stack.
+
+    Attributes:
+        approve_function: name of the function that takes decisions; None where no rollback waits for one.
+    """
 
     settings: Settings
     ledger_table: str
     topic_arn: str
     critical_topic_arn: str
     workflow_arn: str
+    approve_function: str | None = field(default=None, kw_only=True)
 
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -104,6 +109,7 @@ def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
             topic_arn=outputs["TopicArn"],
             critical_topic_arn=outputs["CriticalTopicArn"],
             workflow_arn=outputs["WorkflowArn"],
+            approve_function=outputs.get("ApproveFunctionName"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

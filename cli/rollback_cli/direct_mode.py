@@ -23,6 +23,7 @@ def run_directly(
     ports: AllPorts,
     on_progress: Callable[[Cursor], None],
     sleep: Callable[[float], None] = time.sleep,
+    add_proof: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = lambda execution_input, _: execution_input,
 ) -> Cursor:
     """Run a rollback to its end.
 
@@ -33,6 +34,7 @@ def run_directly(
         ports: access to AWS, Neon and the ledger.
         on_progress: called with each cursor that differs from the previous cursor.
         sleep: waits for a number of seconds.
+        add_proof: adds a proof of the operator's identity to the input, for the id of the execution.
 
     Raises:
         RollbackError: a step failed for good; the ledger shows how far the rollback went.
@@ -42,6 +44,7 @@ def run_directly(
     if entrance(execution_input) is Step.EMERGENCY:
         cursor = _run_with_retry(lambda: start_emergency(execution_input, execution, started_at, ports), sleep)
     else:
+        execution_input = add_proof(execution_input, execution)
         cursor = _run_with_retry(lambda: cursor_of(admit(execution_input, execution, started_at, ports)), sleep)
     on_progress(cursor)
     while cursor.next is not Step.DONE:

@@ -12,7 +12,19 @@ from rollback_cli.terminal_text import escape_markup, make_console
 from rollback_cli.verbs.development import demo, local
 from rollback_cli.verbs.operations import pause, resume, unfence, unlock
 from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
-from rollback_cli.verbs.rollbacks import abort, drill, history, metrics, show, start, status, undo, verify
+from rollback_cli.verbs.rollbacks import (
+    abort,
+    approve,
+    drill,
+    history,
+    metrics,
+    reject,
+    show,
+    start,
+    status,
+    undo,
+    verify,
+)
 
 ROLLBACKS, RELEASES = "Rollbacks", "Releases"
 OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
@@ -23,6 +35,8 @@ app.command("status", rich_help_panel=ROLLBACKS)(status.status)
 app.command("history", rich_help_panel=ROLLBACKS)(history.history)
 app.command("show", rich_help_panel=ROLLBACKS)(show.show)
 app.command("metrics", rich_help_panel=ROLLBACKS)(metrics.metrics)
+app.command("approve", rich_help_panel=ROLLBACKS)(approve.approve)
+app.command("reject", rich_help_panel=ROLLBACKS)(reject.reject)
 app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
 app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)
 app.command("verify", rich_help_panel=ROLLBACKS)(verify.verify)

@@ -21,6 +21,7 @@ from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.runner import Cursor
 from rollback_cli import deployed_stack, direct_mode, requester
 from rollback_cli.display import print_report
+from rollback_cli.sign_proof import with_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
 
 _SUCCESS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
@@ -53,15 +54,17 @@ def start_and_follow(
         _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
     if in_process:
-        cursor = direct_mode.run_directly(fields, deployment.ports(), lambda c: _print_cursor(console, c))
+        cursor = direct_mode.run_directly(
+            fields, deployment.ports(), lambda c: _print_cursor(console, c), add_proof=with_proof
+        )
         rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
         name = f"cli-{uuid.uuid4()}"
         if not follow:
-            start_execution(console, deployment, fields, name)
+            start_execution(console, deployment, with_proof(fields, name), name)
             print_paragraph(f"to see its result: rollback history {environment}", console)
             return
-        rollback = run_in_step_functions(console, deployment, fields, name)
+        rollback = run_in_step_functions(console, deployment, with_proof(fields, name), name)
     print_report(console, rollback, deployment.settings)
     raise typer.Exit(0 if rollback.outcome in _SUCCESS_OUTCOMES else 1)
 

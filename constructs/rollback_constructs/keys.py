@@ -17,4 +17,7 @@ class KeySettings(BaseModel):
     ledger: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the ledger's table")
     topics: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts both topics")
     logs: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the logs of functions and workflows")
+    approvals: str | None = Field(
+        default=None, pattern=KEY_ARN, description="encrypts task tokens; default: a key that the stack creates"
+    )
     secrets: tuple[str, ...] = Field(default=(), description="encrypt the database's secrets, which the team creates")

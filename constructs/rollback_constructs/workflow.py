@@ -16,7 +16,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from rollback.domain.request import RollbackType
-from rollback.names import OUTAGE_SUFFIX
+from rollback.names import AWAIT_APPROVAL, OUTAGE_SUFFIX
 from rollback.workflow.route import EDGES, ENTRANCES, Step
 from rollback_constructs.limits import check_name_length
 
@@ -85,12 +85,13 @@ def transient_retries() -> list[Definition]:
     return retries(*_TRANSIENT, attempts=15, longest_seconds=20)
 
 
-def definition(timeout_minutes: float, *, has_database: bool = False) -> Definition:
+def definition(timeout_minutes: float, *, has_database: bool = False, has_approvals: bool = False) -> Definition:
     """Return the state machine in Amazon States Language (JSONPath), with `${…}` for values of the deployment.
 
     Args:
         timeout_minutes: limit of an execution.
         has_database: False leaves the database's steps out; Plan refuses rollbacks that need them.
+        has_approvals: a decision ends the wait of Approve; False: a timer alone ends it.
     """
     states: Definition = {CHOOSE_ENTRANCE: _choose_entrance()}
     for step, targets in edges(has_database=has_database).items():
@@ -107,7 +108,9 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
             "Default": UNKNOWN_STEP,
         }
         if step in targets:
-            states[f"Wait for {_words(step)}"] = {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": _name(step)}
+            states[f"Wait for {_words(step)}"] = _wait(step)
+    if has_approvals:
+        states |= _wait_for_decision()
     states[UNKNOWN_STEP] = {
         "Type": "Fail",
         "Error": UNKNOWN_STEP,
@@ -148,6 +151,36 @@ def _task(step: Step) -> Definition:
     if not is_entrance:  # before, no document may exist; the EventBridge rule on failed executions concludes
         task["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": _name(Step.CONCLUDE)}]
     return task
+
+
+def _wait(step: Step) -> Definition:
+    return {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": _name(step)}
+
+
+def _wait_for_decision() -> Definition:
+    """Return the states in which Approve waits: a task token, which a decision ends, and a timer.
+
+    The token only wakes the execution, and the decision is in the ledger. So no error here ends the rollback, and the
+    cursor of Approve goes on unchanged. After an error the timer of the second state wakes the execution.
+    """
+    approve, fallback = Step.APPROVE, "Wait without a token"
+    task = {
+        "Type": "Task",
+        "Resource": f"arn:{_PARTITION}:states:::lambda:invoke.waitForTaskToken",
+        "Parameters": {
+            "FunctionName": f"${{{_FUNCTIONS[approve]}}}",
+            "Payload": {"step": AWAIT_APPROVAL, "cursor.$": "$", "token.$": "$$.Task.Token"},
+        },
+        "TimeoutSecondsPath": "$.wait_seconds",
+        "ResultPath": None,
+        "Retry": retries(*_TRANSIENT, attempts=3, longest_seconds=10),
+        "Catch": [
+            {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": _name(approve)},
+            {"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": fallback},
+        ],
+        "Next": _name(approve),
+    }
+    return {f"Wait for {_words(approve)}": task, fallback: _wait(approve)}
 
 
 def _next_rule(step: Step, target: Step) -> str:

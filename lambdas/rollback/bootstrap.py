@@ -16,16 +16,18 @@ from rollback.adapters.aws.ecr import EcrImages
 from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.adapters.aws.ecs.tasks import EcsTasks
 from rollback.adapters.aws.elb import ElbTargets
+from rollback.adapters.aws.kms import KmsTokenCipher
 from rollback.adapters.aws.references import DefinitionReferences
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
 from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
+from rollback.adapters.aws.sts import StsIdentityProofs
 from rollback.adapters.clock import SystemClock
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.adapters.no_token_cipher import NoTokenCipher
 from rollback.adapters.patience import fail_fast_after_silence
 from rollback.domain.settings.environment import (
+    APPROVALS_KEY_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -84,6 +86,7 @@ def ports_from_environment() -> AllPorts:
         topic_arn=topic,
         critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
+        approvals_key_arn=os.environ.get(APPROVALS_KEY_VARIABLE) or None,
     )
 
 
@@ -94,6 +97,7 @@ def make_ports(
     topic_arn: str,
     critical_topic_arn: str,
     workflow_arn: str | None = None,
+    approvals_key_arn: str | None = None,
     session: "boto3.Session | None" = None,
 ) -> AllPorts:
     """Make the real adapter of every port.
@@ -104,6 +108,7 @@ def make_ports(
         topic_arn: topic of notifications.
         critical_topic_arn: topic of pages.
         workflow_arn: ARN of the state machine; None if this function can't start executions.
+        approvals_key_arn: ARN of the key of task tokens; None if no token is to be stored.
         session: credentials and region; the environment's by default.
     """
     clients = _Clients(session)
@@ -132,10 +137,11 @@ def make_ports(
         neon=neon_of(settings),
         sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
+        token_cipher=KmsTokenCipher(clients.of("kms"), approvals_key_arn),
+        identity_proofs=StsIdentityProofs(clients.of("sts")),
         database_checks=InvokedDatabaseChecks(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
-        token_cipher=NoTokenCipher(),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),

@@ -7,6 +7,7 @@ from typing import Any
 
 from rollback.bootstrap import ports_from_environment
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
+from rollback.names import AWAIT_APPROVAL
 from rollback.observability.log import InvocationLog
 from rollback.observability.observed_ports import observe_ports
 from rollback.ports.all_ports import AllPorts
@@ -51,11 +52,15 @@ def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Paylo
 
 @_retryable
 def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
-    """Run Admit and Plan.
+    """Run Admit, Plan and Approve, and store the token of an execution that waits for an approval.
 
     Raises:
         InvalidRequest: the input can't be understood. The execution fails with the error's text. Nothing was changed.
     """
+    if event.get("step") == AWAIT_APPROVAL:
+        from rollback.approval.decide import await_approval  # noqa: PLC0415 - the other steps don't wait for it
+
+        return {"waits": await_approval(event["cursor"]["rollback_id"], event["token"], _ports())}
     if event.get("step") == Step.ADMIT:
         started_at = datetime.fromisoformat(event["started_at"])
         return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _ports())))
@@ -150,6 +155,18 @@ def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
             return {"done": [cursor.summary for cursor in promotion.adopt_running_releases(_ports())]}
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
+
+
+@_retryable
+def approve(event: Payload, context: object) -> Payload:  # noqa: ARG001
+    """Take a person's decision about a waiting rollback; a refusal is an answer, not an error.
+
+    Raises:
+        ExternalServiceError: the decision may be stored; invoke again.
+    """
+    from rollback.approval.answer import answer_decision  # noqa: PLC0415
+
+    return answer_decision(event, _ports())
 
 
 def _run_step(event: Payload) -> Payload:

@@ -140,3 +140,7 @@ def error_logs_namespace(prefix: str, service: str) -> str:
 def database_function(prefix: str) -> str:
     """Name of the function that runs SQL."""
     return f"{prefix}-rollback-database"
+
+
+# Not a step of the route: the state machine invokes `decide` with it, and waits until a decision ends the token's wait.
+AWAIT_APPROVAL = "await_approval"

@@ -65,6 +65,7 @@ def test_the_bundle_has_the_models_of_the_called_services_and_of_no_other(built_
     graph = CallGraph()
     steps = frozenset(graph.steps)
     called = {call.service for name in graph.functions for call in graph.body(name, steps).aws}
+    called.add("sts")  # its endpoint is resolved, and no operation called: others have signed the request
     assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/functions/bundling.py"
     models = {path.name for path in (built_bundle[1] / "botocore" / "data").iterdir() if path.is_dir()}
     assert models == AWS_SERVICES

@@ -29,6 +29,11 @@ def step_of(state: dict[str, Any]) -> Step:
     return Step.DONE if state["Type"] == "Succeed" else Step(state["Parameters"]["Payload"]["step"])
 
 
+def is_wait(state: dict[str, Any]) -> bool:
+    """Return whether a state only waits: for a time, or for a decision and a time."""
+    return state["Type"] == "Wait" or str(state.get("Resource", "")).endswith(".waitForTaskToken")
+
+
 def holds(rule: dict[str, Any], execution_input: Any) -> bool:
     """Return whether a Choice rule matches an input: the operators that our rules use, strict about types as AWS is."""
     if "And" in rule:
@@ -50,14 +55,14 @@ def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
     states = definition["States"]
     targets_by_step: dict[Step, set[Step]] = {}
     for state in states.values():
-        if state["Type"] not in {"Task", "Succeed"}:
+        if state["Type"] not in {"Task", "Succeed"} or is_wait(state):
             continue
         targets = targets_by_step.setdefault(step_of(state), set())
         if state["Type"] == "Succeed":
             continue
         for rule in states[state["Next"]]["Choices"]:
             target = states[rule["Next"]]
-            if target["Type"] == "Wait":
+            if is_wait(target):
                 target = states[target["Next"]]
             assert rule == {"Variable": "$.next", "StringEquals": step_of(target).value, "Next": rule["Next"]}
             targets.add(step_of(target))
@@ -118,7 +123,7 @@ def test_the_state_machine_chooses_the_entrance_of_the_route(
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions: Definitions) -> None:
     states = definitions[name]["States"]
-    tasks = {step_of(state): state for state in states.values() if state["Type"] == "Task"}
+    tasks = {step_of(state): state for state in states.values() if state["Type"] == "Task" and not is_wait(state)}
     concluded = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Conclude"}]
     between = set(tasks) - {*ENTRANCES, Step.CONCLUDE}
     assert between >= {Step.PLAN, Step.SERVICE, Step.VERIFY}
@@ -164,6 +169,30 @@ def test_a_wait_lasts_the_wait_seconds_of_the_function(name: str, definitions: D
     assert {wait["SecondsPath"] for wait in waits} == {"$.wait_seconds"}
 
 
+@pytest.mark.parametrize("name", WITH_DATABASE)
+def test_a_decision_or_the_time_ends_the_wait_for_an_approval_and_no_error_ends_the_rollback(
+    name: str, definitions: Definitions
+) -> None:
+    states = definitions[name]["States"]
+    wait = states["Wait for approve"]
+    assert wait["TimeoutSecondsPath"] == "$.wait_seconds"
+    assert wait["Parameters"]["Payload"]["token.$"] == "$$.Task.Token"
+    assert wait["ResultPath"] is None
+    assert [(catch["ErrorEquals"], catch["ResultPath"]) for catch in wait["Catch"]] == [
+        (["States.Timeout"], None),
+        (["States.ALL"], None),
+    ]
+    after_timeout, after_error = (states[catch["Next"]] for catch in wait["Catch"])
+    assert step_of(after_timeout) is step_of(states[wait["Next"]]) is Step.APPROVE
+    assert after_error["Type"] == "Wait", "an error that stays must not make a busy loop"
+    assert step_of(states[after_error["Next"]]) is Step.APPROVE
+
+
+@pytest.mark.parametrize("name", WITHOUT_DATABASE)
+def test_without_a_possible_approval_a_timer_alone_ends_the_wait(name: str, definitions: Definitions) -> None:
+    assert definitions[name]["States"]["Wait for approve"]["Type"] == "Wait"
+
+
 def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp_path: Path) -> None:
     validator = PROJECT / ".tools" / "node_modules" / ".bin" / "asl-validator"
     if not validator.exists():
@@ -198,7 +227,10 @@ def fields_before(name: str, states: dict[str, Any]) -> set[str] | None:
         return None
     field_sets: list[set[str] | None] = []
     for state in predecessors:
-        if state["Type"] == "Task":
+        if state["Type"] == "Task" and state.get("ResultPath", "$") is None:  # its input goes on
+            (state_name,) = [candidate for candidate, candidate_state in states.items() if candidate_state is state]
+            field_sets.append(fields_before(state_name, states))
+        elif state["Type"] == "Task":
             is_promotion = "PromoteFunction" in state["Parameters"]["FunctionName"]
             field_sets.append(set((PromotionCursor if is_promotion else Cursor).model_fields))
         else:
@@ -209,7 +241,9 @@ def fields_before(name: str, states: dict[str, Any]) -> set[str] | None:
 
 
 def targets_of(state: dict[str, Any]) -> set[str]:
-    return {state.get("Next"), state.get("Default"), *(rule["Next"] for rule in state.get("Choices", ()))} - {None}
+    unchanged = [catch["Next"] for catch in state.get("Catch", ()) if catch["ResultPath"] is None]
+    choices = [rule["Next"] for rule in state.get("Choices", ())]
+    return {state.get("Next"), state.get("Default"), *choices, *unchanged} - {None}
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
@@ -220,7 +254,7 @@ def test_no_choice_or_wait_uses_a_field_that_may_be_missing(name: str, definitio
     compared = 0
     for key, state in states.items():
         bare = set().union(*(compared_and_checked(rule)[0] for rule in state.get("Choices", ())))
-        bare |= {state["SecondsPath"]} if "SecondsPath" in state else set()
+        bare |= {state[name] for name in ("SecondsPath", "TimeoutSecondsPath") if name in state}
         fields = fields_before(key, states) if key != machine["StartAt"] else None
         assert not bare or fields is not None, f"{key} looks at {bare}, and anything may lead there"
         assert {path.removeprefix("$.") for path in bare} <= (fields or set()), key

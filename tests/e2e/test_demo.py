@@ -1,4 +1,4 @@
-"""Scenarios of the demo, each played to its end; alarms and deployments alone start their rollbacks."""
+"""Scenarios of the demo, each played to its end. Alarms, deployments, or two people start their rollbacks."""
 
 import re
 
@@ -49,6 +49,18 @@ SHOWN_EVENTS = {
         BACK,
         r"data loss: public\.users",
         r"recovered with its data: .* the report lists exactly these rows",
+    ),
+    "approval": (
+        PROMOTED,
+        r"checkpoint before v1\.1\.0",
+        r"ada starts a full rollback by hand",
+        r"waits for an approval until",
+        r"ada tries to approve her own rollback:\n.*demo-on-call/ada started the rollback, and approval\.four_eyes",
+        r"ben approves:\n.*approved by arn:aws:sts::123456789012:assumed-role/demo-on-call/ben",
+        r"database restore",
+        BACK,
+        r"data loss: public\.users",
+        r"recovered with its data, after another person than the requester approved",
     ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",

@@ -19,10 +19,12 @@ from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
+from fakes.identity import FakeIdentityProofs
 from pydantic import SecretStr
 from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, image, rollback
 
+from rollback.domain.approval.identity_proof import SignedRequest
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
 from rollback.resources.database.probe import DatabaseProbe
@@ -123,6 +125,13 @@ def workflow() -> FakeWorkflow:
     fake = FakeWorkflow()
     fake.running.add(execution_arn("one"))
     fake.waiting.add("token-1")
+    return fake
+
+
+def identity_proofs() -> FakeIdentityProofs:
+    """Return an STS that knows one signature."""
+    fake = FakeIdentityProofs()
+    fake.sign("arn:aws:sts::123456789012:assumed-role/OnCall/ada", "purpose", "20260301T030000Z")
     return fake
 
 
@@ -368,6 +377,12 @@ EXAMPLES: dict[str, Example] = {
         {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another"},
     ),
     "Workflow.send_task_success": Example({"token": "token-1"}, {"token": "token-2"}),
+    "IdentityProofs.endpoint": Example({}, {}),
+    "IdentityProofs.region": Example({}, {}),
+    "IdentityProofs.identify": Example(
+        {"request": SignedRequest({"authorization": f"Signature={1:064x}"})},
+        {"request": SignedRequest({"authorization": f"Signature={2:064x}"})},
+    ),
     "TokenCipher.encrypt": Example(
         {"rollback_id": "api-1", "token": "token-1"}, {"rollback_id": "api-2", "token": "token-2"}
     ),

@@ -18,6 +18,7 @@ from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.database_checks import FakeDatabaseChecks
 from fakes.http import FakeHttp
+from fakes.identity import FakeIdentityProofs
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
@@ -73,5 +74,6 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
         tasks=FakeTasks(services),
         database_checks=FakeDatabaseChecks(),
         token_cipher=FakeTokenCipher(),
+        identity_proofs=FakeIdentityProofs(),
     )
     return replace(ports, **parts)

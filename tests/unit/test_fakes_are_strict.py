@@ -31,6 +31,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Notifications": (aws.notifications,),
     "Metrics": (aws.metrics,),
     "Workflow": (aws.workflow,),
+    "IdentityProofs": (aws.identity_proofs,),
     "NeonProject": (database.neon,),
     "Sql": (database.sql,),
     "DatabaseChecks": (database.checks,),

@@ -25,6 +25,7 @@ from rollback_cli.demo.profile import (
     ENVIRONMENT,
     SCALE,
     SECRET_PLACEHOLDERS,
+    WITHOUT_APPROVALS,
     overrides,
 )
 from rollback_cli.demo.synthesis import APPLICATION_URL_PLACEHOLDER, synthesise
@@ -50,6 +51,7 @@ class DemoEnvironment(Pipeline):
         port: int = 0,
         policy: Mapping[str, Any] | None = None,
         with_database: bool = False,
+        approval: Mapping[str, Any] = WITHOUT_APPROVALS,
     ) -> None:
         """Prepare an environment; nothing is started yet.
 
@@ -58,10 +60,12 @@ class DemoEnvironment(Pipeline):
             port: port of the embedded cloud; 0: a free port.
             policy: settings that replace those of the profile.
             with_database: whether the service has a Neon database.
+            approval: settings of approvals.
         """
         self._timeline = timeline
         self._policy = policy or {}
         self._with_database = with_database
+        self._approval = approval
         self.database: DemoDatabase | None = None
         self._folder: Path
         self._cleanup = ExitStack()
@@ -109,7 +113,7 @@ class DemoEnvironment(Pipeline):
             APPLICATION_URL_PLACEHOLDER: self.base_url,
             **(self.database.placeholder_values() if self.database else {}),
         }
-        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets)
+        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets, self._approval)
         synthesise(self._folder, ENVIRONMENT, settings, replacements)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, self._folder)

@@ -43,6 +43,7 @@ def find_answering_rollback(environment: "DemoEnvironment") -> Rollback | None:
     """Find the first rollback that acted on the service, was refused, or failed before it could act."""
     history = environment.ports.ledger.history(environment.service.name)
     answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
+    answers = [r for r in answers if r.approval is not None] or answers
     return answers[-1] if answers else None
 
 
@@ -86,6 +87,17 @@ def _expect_data_recovery(environment: "DemoEnvironment") -> None:
 
     wait_until("the data loss report is sent", lambda: not reread().is_data_loss_report_due, _DATA_LOSS_REPORT_SECONDS)
     _expect_exact_data_loss_report(message(reread(), environment.service), rollback.id, database)
+
+
+def _expect_decision_of_two_people(environment: "DemoEnvironment") -> None:
+    """Expect the data back, and in the record one verified person who asked and another who approved."""
+    _expect_data_recovery(environment)
+    rollback = _wait_for_conclusion(environment)
+    decision = rollback.approval.decision if rollback.approval is not None else None
+    if decision is None or not decision.is_verified or rollback.requester is None or not rollback.requester.is_verified:
+        raise ExpectationFailed(f"the record of {rollback.id} does not name two verified persons")
+    if decision.by == rollback.requester.arn:
+        raise ExpectationFailed(f"{decision.by} approved a rollback that the same person started")
 
 
 def _expect_exact_data_loss_report(report: str, rollback_id: str, database: "DemoDatabase") -> None:
@@ -156,6 +168,11 @@ RECOVERED_WITH_DATA = ExpectedOutcome(
     _expect_data_recovery,
     "recovered with its data: the last known good release serves on the restored branch, the backup branch has the "
     "rows written since, and the report lists exactly these rows",
+    RECOVERED.failure_message,
+)
+RECOVERED_BY_TWO_PEOPLE = ExpectedOutcome(
+    _expect_decision_of_two_people,
+    "recovered with its data, after another person than the requester approved; the record names both by their ARNs",
     RECOVERED.failure_message,
 )
 LEFT_ALONE = ExpectedOutcome(

@@ -37,6 +37,7 @@ _ALARMS = {
     "outage_evaluation_periods": 1,  # a sudden outage must not start a rollback as a degradation first
     "max_p95_latency_seconds": 15,  # a busy machine is slow, and no scenario is about latency
 }
+WITHOUT_APPROVALS: Mapping[str, Any] = {"required_for": ()}  # most scenarios have nobody who decides
 # Application Auto Scaling of the service in scenarios that have it; scheduled scaling is suspended already.
 AUTOSCALING = ScalableTarget(
     min_capacity=2,
@@ -78,7 +79,11 @@ DRILLS: dict[str, Any] = {"allow_production_drills": True}
 
 
 def overrides(
-    base_url: str, policy: Mapping[str, Any], database: Mapping[str, Any], secrets: Mapping[str, str]
+    base_url: str,
+    policy: Mapping[str, Any],
+    database: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    approval: Mapping[str, Any] = WITHOUT_APPROVALS,
 ) -> dict[str, Any]:
     """Return the settings that replace those of production in `cdk.json`.
 
@@ -87,6 +92,7 @@ def overrides(
         policy: settings that replace those of this profile.
         database: settings of the database; empty: the environment has none.
         secrets: secrets of the container, variable → ARN.
+        approval: settings of approvals.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,
@@ -97,8 +103,8 @@ def overrides(
     return {
         "policy": {**_POLICY, **policy},
         "drills": DRILLS,
+        "approval": approval,
         "alarms": _ALARMS,
-        "approval": {"required_for": []},
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),

@@ -1,4 +1,4 @@
-"""The scenarios of the demo. A scenario sets no alarm and starts no rollback: it only ships a bad release."""
+"""The scenarios of the demo. A scenario ships a bad release and sets no alarm; only people start a rollback by hand."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rollback_cli.demo import expected_outcomes
 from rollback_cli.demo.database.seed import BAD_RELEASE_WRITES, IMPORTED_USERS
 from rollback_cli.demo.expected_outcomes import ExpectedOutcome
+from rollback_cli.demo.people import ROLE_NAME, two_people_decide
+from rollback_cli.demo.profile import WITHOUT_APPROVALS
 from rollback_cli.demo.timeline.timeline import Timeline
 from rollback_cli.demo.waiting import wait_until
 
@@ -30,6 +32,8 @@ class Scenario:
         good_behaviour: the behaviour of v1.0.0.
         migrations: how many of the repository's migrations v1.0.0 has, and v1.1.0; None: the service has no database.
         policy: settings that replace those of the demo's profile.
+        approval: settings of approvals.
+        people: what people do after v1.1.0 was shipped; None: alarms and deployments alone start the rollback.
     """
 
     description: str
@@ -40,6 +44,8 @@ class Scenario:
     good_behaviour: dict[str, Any] = field(default_factory=lambda: {"kind": "healthy"})
     migrations: tuple[int, int] | None = None
     policy: Mapping[str, Any] = field(default_factory=dict)
+    approval: Mapping[str, Any] = field(default_factory=lambda: WITHOUT_APPROVALS)
+    people: Callable[["DemoEnvironment", Timeline], None] | None = None
 
 
 SCENARIOS = {
@@ -83,6 +89,15 @@ SCENARIOS = {
         migrations=(1, 2),
         policy={"on_incompatible_schema": "full"},
     ),
+    "approval": Scenario(
+        "v1.1.0 answers every request, but its migration drops a column that v1.0.0 and the support team need",
+        {"reads": "SELECT id FROM users ORDER BY id LIMIT 5", "writes": BAD_RELEASE_WRITES},
+        expected_outcomes.RECOVERED_BY_TWO_PEOPLE,
+        good_behaviour={"reads": "SELECT id, email FROM users ORDER BY id LIMIT 5", "writes": _GOOD_RELEASE_WRITES},
+        migrations=(1, 2),
+        approval={"four_eyes": True, "approvers": [f"arn:aws:iam::*:role/{ROLE_NAME}"]},
+        people=two_people_decide,
+    ),
 }
 
 
@@ -110,6 +125,8 @@ def run_scenario(scenario: Scenario, environment: "DemoEnvironment", timeline: T
     else:
         _ship_first_release(BAD_VERSION, environment)
         timeline.say("traffic has started")
+    if scenario.people is not None:
+        scenario.people(environment, timeline)
 
 
 def _ship_first_release(version: str, environment: "DemoEnvironment") -> None:

@@ -18,6 +18,9 @@ from rollback_constructs.keys import KeySettings
 Grant = list[iam.PolicyStatement]
 
 _NO_KEYS = KeySettings()
+# KMS developer guide, "kms:EncryptionContextKeys": only with this context, and no other.
+_FOR_A_ROLLBACK = {"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["rollback_id"]},
+                   "Null": {"kms:EncryptionContextKeys": "false"}}  # fmt: skip
 _TO_TASKS = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 
@@ -53,6 +56,37 @@ class Access:
     def leases(self, table_arn: str) -> Grant:
         """Acquire, renew and release a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
+
+    def approval_items(self, table_arn: str) -> Grant:
+        """Read the services' items, and write the items of approvals alone.
+
+        A condition on the partition keys holds the function to them: DynamoDB developer guide, "Using IAM policy
+        conditions for fine-grained access control".
+        """
+
+        def on(*keys: str) -> Mapping[str, Any]:
+            return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}
+
+        services, approvals = [f"SERVICE#{service.name}" for service in self.services], "APPROVAL#*"
+        key = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+               "ReEncryptFrom", "ReEncryptTo")  # fmt: skip
+        return (
+            _allow(["dynamodb:GetItem"], [table_arn], on(*services, approvals))
+            + _allow(["dynamodb:PutItem", "dynamodb:DeleteItem"], [table_arn], on(approvals))
+            + self._use_keys("dynamodb", self.keys.ledger, *(f"kms:{verb}" for verb in key))
+        )
+
+    def token_encrypt(self, *key_arns: str) -> Grant:
+        """Encrypt task tokens of waiting executions."""
+        return _allow(["kms:Encrypt"], key_arns, _FOR_A_ROLLBACK)
+
+    def token_decrypt(self, *key_arns: str) -> Grant:
+        """Decrypt task tokens of waiting executions."""
+        return _allow(["kms:Decrypt"], key_arns, _FOR_A_ROLLBACK)
+
+    def execution_wake(self, workflow_name: str) -> Grant:
+        """Wake an execution that waits under a token. The CDK's `grantTaskResponse` names the state machine too."""
+        return _allow(["states:SendTaskSuccess"], [self._named("states", "stateMachine", workflow_name)])
 
     def ecs_read(self) -> Grant:
         """Describe the services, their deployments, revisions and definitions."""

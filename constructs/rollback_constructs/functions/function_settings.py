@@ -43,6 +43,8 @@ class ReservedConcurrency(BaseModel):
     promote: int | None = Field(default=None, ge=2, description="two: the schedule and a deployment at the same time")
     database: int | None = Field(default=None, ge=2, description="two: the schedule and a rollback at the same time")
 
+    approve: int | None = Field(default=None, ge=1)
+
     def of(self, function: str) -> int | None:
         """Return the reserved concurrency of a function, by its name."""
         reserved: int | None = getattr(self, function)

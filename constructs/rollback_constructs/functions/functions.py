@@ -14,6 +14,7 @@ from constructs import Construct
 
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import (
+    APPROVALS_KEY_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -32,6 +33,7 @@ PROBING = frozenset({"report", "promote"})
 _SECONDS = 60
 # An emergency waits for the service function: importing the X-Ray SDK would add 140 ms of processor time (decision 40).
 _WITHOUT_TRACES = {"POWERTOOLS_TRACE_DISABLED": "true"}
+_DECISION_SECONDS = 30  # a person waits for the answer
 _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
@@ -47,10 +49,11 @@ class SharedResources:
     workflow_arn: str
     retain_logs: bool = False
     log_key: kms.IKey | None = None
+    approvals_key_arn: str | None = None
 
 
 class Functions(Construct):
-    """Creates `decide`, `service`, `report` and `promote`; and `database`, if the environment has a database."""
+    """Creates `decide`, `service`, `report` and `promote`; `database` and `approve`, where needed."""
 
     def __init__(
         self,
@@ -74,6 +77,8 @@ class Functions(Construct):
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
         labels = [access.image_labels()] if settings.reads_labels else []
+        approvals_key = shared.approvals_key_arn
+        approval_variables = {APPROVALS_KEY_VARIABLE: approvals_key} if approvals_key else {}
         self.decide = self._function(
             "decide",
             [
@@ -90,7 +95,9 @@ class Functions(Construct):
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
                 access.publish(shared.topic_arn, shared.critical_topic_arn),  # a request for an approval
+                *(self._waiting(access) if approvals_key else []),
             ],
+            variables=approval_variables,
         )
         self.service = self._function(
             "service",
@@ -157,11 +164,21 @@ class Functions(Construct):
             ],
         )
         self.database = self._database(database, read_grants, access) if database is not None else None
+        self.approve = (
+            self._function(
+                "approve",
+                [access.approval_items(table), access.token_decrypt(approvals_key), access.execution_wake(workflow)],
+                seconds=_DECISION_SECONDS,
+                variables=approval_variables,
+            )
+            if approvals_key
+            else None
+        )
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:
         """All functions of the environment."""
-        functions = (self.decide, self.service, self.report, self.promote, self.database)
+        functions = (self.decide, self.service, self.report, self.promote, self.database, self.approve)
         return tuple(function for function in functions if function is not None)
 
     def _database(self, database: DatabaseSettings, read_grants: list[Grant], access: Access) -> lambda_.Function:
@@ -186,6 +203,14 @@ class Functions(Construct):
     def _report_reads_task_logs(self, database: DatabaseSettings | None) -> bool:
         """Return whether Conclude follows down-migrations, or Verify a smoke command."""
         return self._settings.runs_smoke_tasks or (database is not None and bool(database.down_command))
+
+    def _waiting(self, access: Access) -> list[Grant]:
+        """Return the grants to wait for an approval under a task token."""
+        shared = self._shared
+        return [
+            access.token_encrypt(shared.approvals_key_arn or ""),
+            access.execution_wake(shared.workflow_name),
+        ]
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
         """Return whether commands run as ECS tasks, for down migrations or to renew or prove connections."""

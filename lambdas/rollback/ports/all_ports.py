@@ -24,6 +24,7 @@ from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
 from rollback.ports.database_checks import DatabaseChecks
 from rollback.ports.http import Http
+from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
@@ -77,6 +78,7 @@ class AllPorts:
     tasks: Tasks
     database_checks: DatabaseChecks
     token_cipher: TokenCipher
+    identity_proofs: IdentityProofs
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

@@ -22,6 +22,7 @@ from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
 from rollback.ports.database_checks import DatabaseChecks
 from rollback.ports.http import Http
+from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
@@ -161,6 +162,15 @@ class HasWorkflow(Protocol):
     @property
     def workflow(self) -> Workflow:
         """Executions of the state machine."""
+        ...
+
+
+class HasIdentityProofs(Protocol):
+    """Holder of proofs of identity."""
+
+    @property
+    def identity_proofs(self) -> IdentityProofs:
+        """Proofs of identity."""
         ...
 
 

@@ -12,7 +12,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollback.approval.verify_identity import verify_identity
 from rollback.check import Check, Verdict
+from rollback.domain.approval.identity import Identity
+from rollback.domain.approval.identity_proof import PROOF, purpose_of_start, without_proof
 from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.health_check import is_health_check, judge_health_check, read_health_check
@@ -56,6 +59,7 @@ def admit(execution_input: object, execution: str, started_at: datetime, ports: 
     if rechecked_id is not None:
         return _admit_new(_reopen_suppressed(rechecked_id, execution_input, execution, ports), execution_input, ports)
     request, trigger, event = _parse_input(execution_input, ports)
+    requester, proof_checks = _verify_requester(request, execution_input, execution, ports)
     new_rollback = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=ports.settings.environment,
@@ -63,6 +67,8 @@ def admit(execution_input: object, execution: str, started_at: datetime, ports: 
         request=request,
         trigger=trigger,
         event=event,
+        requester=requester,
+        admission=proof_checks,
         execution=execution,
         created_at=ports.clock.now(),
     )
@@ -81,13 +87,30 @@ def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Tri
         return read_event(execution_input, ports.settings)
     if is_health_check(execution_input):
         return read_health_check(execution_input, ports.settings)
-    request = parse_request(execution_input, ports.settings.service_names)
+    request = parse_request(without_proof(execution_input), ports.settings.service_names)
     if not request.drill:
         return request, Trigger.MANUAL, None
     why_not = why_not_allowed(request, ports.settings)
     if why_not is not None:
         raise InvalidRequest(f"no drill was started: {why_not}; nothing was changed")
     return request, Trigger.DRILL, None
+
+
+def _verify_requester(
+    request: Request, execution_input: object, execution: str, ports: AdmissionPorts
+) -> tuple[Identity | None, tuple[Check, ...]]:
+    """Verify who starts a rollback, if the input has a proof. An emergency asks nobody, and records a claim only."""
+    if not isinstance(execution_input, Mapping) or is_event(execution_input):
+        return None, ()
+    proof = execution_input.get(PROOF)
+    if proof is None or request.type is RollbackType.EMERGENCY:
+        return None, ()
+    purpose = purpose_of_start(execution_input, execution)
+    verification = verify_identity(proof, purpose, request.requested_by, ports)
+    if not verification.problem:
+        return verification.identity, ()
+    reason = f"{verification.identity}: the proof of identity does not count: {verification.problem}"
+    return None, (Check.warned("proof-of-requester-is-valid", reason),)
 
 
 def _reopen_suppressed(rechecked_id: str, execution_input: object, execution: str, ports: LeasePorts) -> Rollback:
@@ -116,6 +139,7 @@ def _admit_new(rollback: Rollback, execution_input: object, ports: AdmissionPort
     except CallRefused as refusal:
         return ports.ledger.save(rollback.fail_on_refused_call(refusal))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
+    checks = (*rollback.admission, *checks)
     if failed is not None:
         return _suppress(rollback, checks, failed, ports)
     if rollback.never_acts:  # such a rollback takes no lease and no obligations, so it blocks no other

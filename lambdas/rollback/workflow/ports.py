@@ -3,8 +3,10 @@
 from typing import Protocol
 
 from rollback.leases.ports import LeaseLivenessPorts
-from rollback.ports.holders import HasAccountAndRegion, HasAlarms, HasServices, HasSettings
+from rollback.ports.holders import HasAccountAndRegion, HasAlarms, HasIdentityProofs, HasServices, HasSettings
 
 
-class AdmissionPorts(LeaseLivenessPorts, HasAlarms, HasAccountAndRegion, HasServices, HasSettings, Protocol):
+class AdmissionPorts(
+    LeaseLivenessPorts, HasAlarms, HasAccountAndRegion, HasIdentityProofs, HasServices, HasSettings, Protocol
+):
     """Ports to admit a rollback."""

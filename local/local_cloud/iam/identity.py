@@ -1,7 +1,8 @@
 """Enforcement of IAM: a role makes a call only if a policy of that role allows it.
 
 The role's inline and attached policies and its permissions boundary are evaluated for each action, resource and
-condition key of the call. Signatures, trust policies, resource policies and service control policies are not.
+condition key of the call. The signature of GetCallerIdentity is checked, other signatures are not. Neither are trust
+policies, resource policies and service control policies.
 The administrator and the CDK's own roles pass. Changes `moto.core.responses.BaseResponse.call_action`.
 """
 
@@ -9,6 +10,7 @@ import json
 import threading
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import BaseResponse
@@ -21,6 +23,7 @@ from local_cloud.iam import credentials
 from local_cloud.iam.policies import UnsupportedCondition, allows
 from local_cloud.iam.request import AuthorizedCall, PermissionCheck
 from local_cloud.iam.resources import Unmapped, permission_checks
+from local_cloud.iam.signatures import check_signature
 
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
 _SIMPLE_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
@@ -114,7 +117,10 @@ def _caller(headers: Any, account: str) -> Caller | None:
 def _authorize(response: Any) -> None:
     caller = _caller(response.headers, response.current_account)
     operation = response._get_action()
-    if caller is None or operation == "GetCallerIdentity":
+    if operation == "GetCallerIdentity":
+        _check_signature(response)
+        return
+    if caller is None:
         return
     signing_name = response.headers["Authorization"].split("Credential=", 1)[1].split("/")[3]
     service = _IAM_PREFIXES.get(signing_name, signing_name)
@@ -126,6 +132,21 @@ def _authorize(response: Any) -> None:
             _require(caller, check, request)
     except (Unmapped, UnsupportedCondition) as error:
         raise RefusedRequest("LocalCloudCannotAuthorize", str(error), 501) from error
+
+
+def _check_signature(response: Any) -> None:
+    """Check the signature of GetCallerIdentity, whose answer others take as a proof of identity."""
+    authorization = response.headers.get("Authorization", "")
+    if "Credential=" not in authorization:
+        raise RefusedRequest("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    key_id = authorization.split("Credential=", 1)[1].split("/", 1)[0]
+    session = sts_backends[response.current_account]["aws"].get_assumed_role_from_access_key(key_id)
+    secret = credentials.ADMIN.secret_access_key if session is None else session.secret_access_key
+    request = response.normalized_request
+    url = urlsplit(request.url)
+    # Werkzeug has read a form's body, and keeps its fields in their order.
+    body = request.data or urlencode(list(request.form.items(multi=True))).encode()
+    check_signature(request.method, url.path, url.query, dict(response.headers), body, secret)
 
 
 def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) -> None:

@@ -222,8 +222,10 @@ def _rule_resource(bus: str, name: str) -> str:
 
 
 def _kms(request: AuthorizedCall) -> Iterator[PermissionCheck]:
+    keys = list(request.parameters.get("EncryptionContext") or {})
+    context = {"kms:encryptioncontextkeys": keys} if keys else {}
     for key in request.all("KeyId"):
-        yield from _on(key if key.startswith("arn:") else request.arn("kms", f"key/{key}"))
+        yield PermissionCheck("", key if key.startswith("arn:") else request.arn("kms", f"key/{key}"), context)
 
 
 def _scheduler(request: AuthorizedCall) -> Iterator[PermissionCheck]:

@@ -36,7 +36,12 @@ def demo(
     problem = ""
     with (
         orderly_exit(),
-        DemoEnvironment(timeline, policy=selected.policy, with_database=selected.migrations is not None) as environment,
+        DemoEnvironment(
+            timeline,
+            policy=selected.policy,
+            with_database=selected.migrations is not None,
+            approval=selected.approval,
+        ) as environment,
     ):
         with DemoWatcher(environment, timeline) as watcher:
             try:

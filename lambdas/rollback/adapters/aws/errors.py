@@ -49,6 +49,8 @@ _OPERATIONS = {
     "logs": "DescribeLogGroups GetLogEvents",
     "iam": "GetRole",
     "s3": "ListObjectsV2",
+    "kms": "Decrypt Encrypt",
+    "sts": "GetCallerIdentity",
 }
 _PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rollback.domain.approval.policy import ApprovalPolicy
+from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
@@ -26,6 +26,7 @@ LEDGER_TABLE_VARIABLE = "LEDGER_TABLE"
 NOTIFICATION_TOPIC_VARIABLE = "NOTIFICATION_TOPIC_ARN"
 CRITICAL_TOPIC_VARIABLE = "CRITICAL_TOPIC_ARN"
 WORKFLOW_VARIABLE = "WORKFLOW_ARN"
+APPROVALS_KEY_VARIABLE = "APPROVALS_KEY_ARN"
 
 
 class HealthEndpoint(BaseModel):
@@ -150,6 +151,12 @@ class Settings(BaseModel):
     def runs_smoke_tasks(self) -> bool:
         """Whether a smoke command of some service runs as a task."""
         return any(service.smoke_command for service in self.services)
+
+    @property
+    def can_need_approval(self) -> bool:
+        """Whether some rollback may need an approval: those of a database only where there is one."""
+        without_database = set(self.approval.required_for) - {ApprovalReason.DATABASE, ApprovalReason.FULL}
+        return bool(self.approval.required_for if self.database is not None else without_database)
 
     @property
     def reads_labels(self) -> bool:

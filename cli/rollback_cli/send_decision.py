@@ -1,0 +1,81 @@
+"""Send a decision about a waiting rollback to the function `approve`, with a proof of the operator's identity."""
+
+import json
+from typing import Any
+
+import boto3
+import typer
+
+from rollback.adapters.aws.errors import aws_call
+from rollback.approval.answer import DECISIONS
+from rollback.domain.approval.identity_proof import PROOF, purpose_of_decision
+from rollback.domain.rollback import Rollback, service_of
+from rollback.errors import ExternalServiceError, InvalidRequest
+from rollback_cli import deployed_stack
+from rollback_cli.display import print_report
+from rollback_cli.operator_options import make_operator
+from rollback_cli.sign_proof import sign_proof
+from rollback_cli.terminal_text import make_console, print_paragraph
+
+
+def send_decision(environment: str, rollback_id: str, decision: str, reason: str) -> None:
+    """Show the plan and what is approved, send the decision, and print the answer.
+
+    Args:
+        environment: name of the environment, such as `production`.
+        rollback_id: the waiting rollback.
+        decision: `approve` or `reject`.
+        reason: the operator's reason, for the record.
+
+    Raises:
+        InvalidRequest: the reason is empty, or the ledger has no such rollback; nothing was sent.
+        ExternalServiceError: the function gave no answer; the decision may be stored.
+    """
+    operator = make_operator(reason)
+    deployment = deployed_stack.find_deployment(environment)
+    function = deployment.approve_function
+    if function is None:
+        raise InvalidRequest(f"no rollback of {environment} waits for an approval: its setting approval asks for none")
+    rollback = _read(deployment, environment, rollback_id)
+    console = make_console()
+    print_report(console, rollback, deployment.settings)
+    nonce = rollback.approval.nonce if rollback.approval is not None else ""
+    purpose = purpose_of_decision(rollback_id, nonce, DECISIONS[decision], operator.reason)
+    answer = _invoke(
+        function,
+        {
+            "rollback_id": rollback_id,
+            "decision": decision,
+            "reason": operator.reason,
+            "claimed_name": operator.name,
+            PROOF: sign_proof(purpose),
+        },
+    )
+    if not answer.get("ok"):
+        error = answer.get("error") or {}
+        print_paragraph(f"refused: {error.get('text', 'the function gave no reason')}")
+        raise typer.Exit(1)
+    print_paragraph(str(answer["text"]))
+    if answer.get("problem"):
+        print_paragraph(f"The identity is recorded as unverified: {answer['problem']}")
+
+
+def _read(deployment: deployed_stack.DeployedStack, environment: str, rollback_id: str) -> Rollback:
+    try:
+        return deployment.ports().ledger.read(service_of(rollback_id), rollback_id)
+    except KeyError as error:
+        raise InvalidRequest(
+            f"there is no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
+        ) from error
+
+
+def _invoke(function: str, payload: dict[str, Any]) -> dict[str, Any]:
+    with aws_call("Invoke", function):
+        answer = boto3.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload).encode())
+        body = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError") or not isinstance(body, dict):
+        text = body.get("errorMessage", "") if isinstance(body, dict) else ""
+        raise ExternalServiceError(
+            f"function {function} failed: {text}; the decision may be stored; look with `rollback show`"
+        )
+    return body

@@ -1,0 +1,12 @@
+"""`rollback reject ENV ID`: end a waiting rollback."""
+
+from rollback_cli.operator_options import Environment, Reason, RollbackId
+from rollback_cli.send_decision import send_decision
+
+
+def reject(environment: Environment, rollback_id: RollbackId, reason: Reason) -> None:
+    """Reject a rollback that waits for an approval; the rollback ends, and nothing is changed.
+
+    Exit code 0: the decision is stored; 1: it is refused, and the text says why.
+    """
+    send_decision(environment, rollback_id, "reject", reason)
