@@ -20,6 +20,7 @@ from fakes.http import FakeHttp
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
+from fakes.webhooks import FakeWebhooks
 from support.builders import NOW, SERVICE
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
@@ -70,5 +71,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
         events=FakeEvents(),
+        webhooks=FakeWebhooks(),
     )
     return replace(ports, **parts)
