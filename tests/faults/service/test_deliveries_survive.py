@@ -1,4 +1,4 @@
-"""Crashes around every effect of a rollback with chat messages: each channel is delivered or due, and no copy is new."""
+"""Crashes around every effect of a rollback with chat messages: each channel is delivered or due."""
 
 import json
 from dataclasses import replace
