@@ -29,8 +29,7 @@ class Receiver(BaseHTTPRequestHandler):
         if status == "silence":
             released.wait(10)
             return
-        host, port = self.server.server_address[:2]
-        text = f"no such hook: http://{host!s}:{port}{self.path}".encode()
+        text = f"no such hook: http://{self.headers['Host']}{self.path}".encode()
         self.send_response(int(status))
         self.send_header("Retry-After", "30")
         self.send_header("Location", "http://127.0.0.1:1/")

@@ -9,7 +9,7 @@ from fakes.aws.events import FakeEvents
 from faults.scenarios.service import Incident
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from simulations.fake_ports import make_ports
 from support.builders import NOW, SERVICE, release, rollback
 
