@@ -68,6 +68,7 @@ class Environment(_Strict):
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
+    chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(default=360, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -181,6 +182,7 @@ class Environment(_Strict):
             approval=self.approval,
             database=self.database,
             drills=self.drills,
+            chat=self.chat,
         )
 
 

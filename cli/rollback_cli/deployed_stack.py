@@ -68,6 +68,9 @@ class _NullMetrics:
     def record_database(self, probe: DatabaseProbe) -> None:
         """Leave the measurements to the database function."""
 
+    def record_deliveries(self, *, late: int) -> None:
+        """Leave the count of late deliveries to the janitor's function."""
+
 
 def stack_name(environment: str) -> str:
     """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""

@@ -18,6 +18,7 @@ from rollback.adapters.aws.ecs.tasks import EcsTasks
 from rollback.adapters.aws.elb import ElbTargets
 from rollback.adapters.aws.kms import KmsTokenCipher
 from rollback.adapters.aws.references import DefinitionReferences
+from rollback.adapters.aws.reporting.eventbridge import DefaultBusEvents
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
 from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.aws.secrets import ReferencedSecrets
@@ -28,6 +29,7 @@ from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.adapters.patience import fail_fast_after_silence
 from rollback.domain.settings.environment import (
     APPROVALS_KEY_VARIABLE,
+    CHAT_TOPIC_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -42,6 +44,7 @@ from rollback.ports.aws.references import Secrets
 from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "
 _DATABASE_CHECKS_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS, read_timeout=35, retries={"mode": "standard", "total_max_attempts": 1}
 )
+# An event about a rollback gets one attempt, and a second for its answer.
+_EVENT_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1})
 # A change is sent once: its effect is looked up, never guessed by a second call.
 _WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -87,6 +92,7 @@ def ports_from_environment() -> AllPorts:
         critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
         approvals_key_arn=os.environ.get(APPROVALS_KEY_VARIABLE) or None,
+        chat_topic_arn=os.environ.get(CHAT_TOPIC_VARIABLE) or None,
     )
 
 
@@ -97,6 +103,7 @@ def make_ports(
     topic_arn: str,
     critical_topic_arn: str,
     workflow_arn: str | None = None,
+    chat_topic_arn: str | None = None,
     approvals_key_arn: str | None = None,
     session: "boto3.Session | None" = None,
 ) -> AllPorts:
@@ -109,6 +116,7 @@ def make_ports(
         critical_topic_arn: topic of pages.
         workflow_arn: ARN of the state machine; None if this function can't start executions.
         approvals_key_arn: ARN of the key of task tokens; None if no token is to be stored.
+        chat_topic_arn: topic of Amazon Q Developer in chat applications; None if no chat channel is set.
         session: credentials and region; the environment's by default.
     """
     clients = _Clients(session)
@@ -131,7 +139,7 @@ def make_ports(
         images=EcrImages(clients.in_region("ecr")),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, LazyProxy(_http)),
-        notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
+        notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn, chat_topic_arn),
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         neon=neon_of(settings),
@@ -142,6 +150,8 @@ def make_ports(
         database_checks=InvokedDatabaseChecks(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
+        events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
+        webhooks=cast(Webhooks, LazyProxy(_webhooks)),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
@@ -218,6 +228,12 @@ def _http() -> Http:
     from rollback.adapters.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
 
     return HttpxHttp()
+
+
+def _webhooks() -> Webhooks:
+    from rollback.adapters.webhooks import HttpxWebhooks  # noqa: PLC0415 - httpx again
+
+    return HttpxWebhooks()
 
 
 def _databases(settings: Settings, secrets: Secrets) -> NeonProject:

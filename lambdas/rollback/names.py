@@ -71,6 +71,19 @@ def phase_metric(phase: str, *, is_drill: bool = False) -> str:
     return f"{'Drill' if is_drill else ''}{phase.capitalize()}Seconds"
 
 
+METRIC_LATE_DELIVERIES = "LateDeliveries"  # messages beside the SNS topics that are due for a quarter of an hour
+
+
+def event_source(application: str) -> str:
+    """Name the source of our events on EventBridge's default bus. Only AWS's own sources begin with `aws.`."""
+    return f"{application}.rollback"
+
+
+def event_type(phase: str) -> str:
+    """Name the detail type of the event about a phase, such as `rollback.concluded`."""
+    return f"rollback.{phase}"
+
+
 _ROLLED_BACK = "rolled-back"
 # The second alternative matches the names of earlier versions.
 _ROLLBACK_FAMILY_SUFFIX = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")

@@ -11,6 +11,7 @@ from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters, FakeWritersScaling
 from fakes.aws.elb import FakeTargetGroups
+from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
@@ -20,11 +21,13 @@ from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
 from fakes.identity import FakeIdentityProofs
+from fakes.webhooks import FakeWebhooks
 from pydantic import SecretStr
 from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, image, rollback
 
 from rollback.domain.approval.identity_proof import SignedRequest
+from rollback.ports.reporting import RollbackEvent
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
 from rollback.resources.database.probe import DatabaseProbe
@@ -177,6 +180,14 @@ def clock() -> FakeClock:
 
 def metrics() -> FakeMetrics:
     return FakeMetrics()
+
+
+def events() -> FakeEvents:
+    return FakeEvents()
+
+
+def webhooks() -> FakeWebhooks:
+    return FakeWebhooks()
 
 
 def notifications() -> FakeNotifications:
@@ -356,8 +367,26 @@ EXAMPLES: dict[str, Example] = {
             "attributes": EachOf(({"severity": "page"}, {"not a name": "x"}, {})),
         },
     ),
+    "Notifications.publish_to_chat": Example({"message": "{}"}, {"message": EachOf(("[]", "", "x" * 300_000))}),
+    "Webhooks.post": Example(
+        {"url": SecretStr("https://hooks.slack.com/1"), "body": b"{}", "headers": {}},
+        {"url": SecretStr("https://hooks.slack.com/2"), "body": b"[]", "headers": {"a": "b"}},
+    ),
     "Metrics.record_conclusion": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
     "Metrics.record_sweep": Example({}, {}),
+    "Metrics.record_deliveries": Example({"late": 2}, {"late": 3}),
+    "Events.put": Example(
+        {"events": (RollbackEvent("rollback.started", {"a": 1}),)},
+        {
+            "events": EachOf(
+                (
+                    (RollbackEvent("rollback.planned", {"a": 1}),),
+                    (),
+                    (RollbackEvent("rollback.started", {"a": "x" * 300_000}),),
+                )
+            )
+        },
+    ),
     "Metrics.record_readiness": Example(
         {"service": "a", "is_rollback_available": True, "stale_leases": 0},
         {"service": "b", "is_rollback_available": False, "stale_leases": 1},

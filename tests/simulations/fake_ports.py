@@ -9,6 +9,7 @@ from fakes.aws.cloudformation import FakeStacks
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.elb import FakeTargetGroups
+from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.secrets import FakeSecrets
@@ -22,6 +23,7 @@ from fakes.identity import FakeIdentityProofs
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
+from fakes.webhooks import FakeWebhooks
 from support.builders import NOW, SERVICE
 
 from rollback.domain.approval.policy import ApprovalPolicy
@@ -75,5 +77,7 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
         database_checks=FakeDatabaseChecks(),
         token_cipher=FakeTokenCipher(),
         identity_proofs=FakeIdentityProofs(),
+        events=FakeEvents(),
+        webhooks=FakeWebhooks(),
     )
     return replace(ports, **parts)

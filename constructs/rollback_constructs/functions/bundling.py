@@ -21,8 +21,8 @@ _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 # The SDK's models of all AWS services take 28 MB; `tests/constructs/test_bundle.py` derives these from the call graph.
 AWS_SERVICES = frozenset(
     {
-        "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "iam", "kms",
-        "lambda", "logs", "s3", "secretsmanager", "sns", "ssm", "stepfunctions", "sts",
+        "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "events", "iam",
+        "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "ssm", "stepfunctions", "sts",
     }
 )  # fmt: skip
 

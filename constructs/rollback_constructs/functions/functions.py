@@ -15,6 +15,7 @@ from constructs import Construct
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import (
     APPROVALS_KEY_VARIABLE,
+    CHAT_TOPIC_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -22,7 +23,7 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback.names import database_function
+from rollback.names import database_function, event_source
 from rollback_constructs.functions.access import Access, Grant
 from rollback_constructs.functions.bundling import BundleSettings, code_asset
 from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, compact
@@ -48,6 +49,7 @@ class SharedResources:
     workflow_name: str
     workflow_arn: str
     retain_logs: bool = False
+    chat_topic_arn: str | None = None
     log_key: kms.IKey | None = None
     approvals_key_arn: str | None = None
 
@@ -75,14 +77,16 @@ class Functions(Construct):
         )
         self._code = code_asset(bundle)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
+        events_put = access.events_put(event_source(settings.application))
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
+        step_grants = [*read_grants, events_put]
         labels = [access.image_labels()] if settings.reads_labels else []
         approvals_key = shared.approvals_key_arn
         approval_variables = {APPROVALS_KEY_VARIABLE: approvals_key} if approvals_key else {}
         self.decide = self._function(
             "decide",
             [
-                *read_grants,
+                *step_grants,
                 *labels,
                 access.images_read(),
                 access.leases(table),
@@ -102,7 +106,7 @@ class Functions(Construct):
         self.service = self._function(
             "service",
             [
-                *read_grants,
+                *step_grants,
                 access.leases(table),
                 access.service_update(),
                 access.deployment_stop(),
@@ -122,7 +126,7 @@ class Functions(Construct):
         self.report = self._function(
             "report",
             [
-                *read_grants,
+                *step_grants,
                 access.leases(table),
                 access.service_update(),
                 access.scaling(),
@@ -132,15 +136,18 @@ class Functions(Construct):
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.metrics_read(),  # error lines, and the requests beside them
                 access.stack_states(),
-                access.publish(shared.topic_arn, shared.critical_topic_arn),
+                access.publish(*filter(None, (shared.topic_arn, shared.critical_topic_arn, shared.chat_topic_arn))),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
-                *([access.secret_read(database.api_key_secret_arn)] if database else []),
+                access.secret_read(database.api_key_secret_arn if database else None, *settings.chat.secret_arns),
                 *([access.function_invoke(database_function(settings.prefix))] if database else []),
                 *([access.tasks_run()] if settings.runs_smoke_tasks else []),
                 *([access.task_logs()] if self._report_reads_task_logs(database) else []),
             ],
-            variables={WORKFLOW_VARIABLE: shared.workflow_arn},
+            variables={
+                WORKFLOW_VARIABLE: shared.workflow_arn,
+                **({CHAT_TOPIC_VARIABLE: shared.chat_topic_arn} if shared.chat_topic_arn is not None else {}),
+            },
         )
         self.promote = self._function(
             "promote",
@@ -163,7 +170,7 @@ class Functions(Construct):
                 *([access.function_invoke(database_function(settings.prefix))] if database else []),
             ],
         )
-        self.database = self._database(database, read_grants, access) if database is not None else None
+        self.database = self._database(database, step_grants, access) if database is not None else None
         self.approve = (
             self._function(
                 "approve",

@@ -28,7 +28,8 @@ from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.reporting import Events, Metrics, Notifications
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -79,6 +80,8 @@ class AllPorts:
     database_checks: DatabaseChecks
     token_cipher: TokenCipher
     identity_proofs: IdentityProofs
+    events: Events
+    webhooks: Webhooks
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

@@ -26,7 +26,8 @@ from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.reporting import Events, Metrics, Notifications
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -153,6 +154,24 @@ class HasMetrics(Protocol):
     @property
     def metrics(self) -> Metrics:
         """Metrics."""
+        ...
+
+
+class HasEvents(Protocol):
+    """Holder of the bus for events about rollbacks."""
+
+    @property
+    def events(self) -> Events:
+        """The bus for events about rollbacks."""
+        ...
+
+
+class HasWebhooks(Protocol):
+    """Holder of incoming webhooks."""
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Incoming webhooks."""
         ...
 
 

@@ -11,6 +11,7 @@ class FakeMetrics:
         self.counted: list[Rollback] = []
         self.sweeps = 0
         self.probes: list[DatabaseProbe] = []
+        self.late_deliveries = 0
         self.seen: dict[str, tuple[bool, int]] = {}
         self.drill_days: dict[str, float] = {}
 
@@ -28,3 +29,6 @@ class FakeMetrics:
 
     def record_database(self, probe: DatabaseProbe) -> None:
         self.probes.append(probe)
+
+    def record_deliveries(self, *, late: int) -> None:
+        self.late_deliveries = late

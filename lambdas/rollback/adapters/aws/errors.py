@@ -41,6 +41,7 @@ _OPERATIONS = {
     "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData ListAlarmMuteRules",
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
     "lambda": "Invoke",
+    "events": "PutEvents",
     "sns": "Publish",
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",
     "cloudformation": "DescribeStacks ListStackResources",

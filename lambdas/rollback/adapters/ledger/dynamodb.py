@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rollback.adapters.ledger.approvals import LedgerApprovals
 from rollback.adapters.ledger.branches import LedgerBranches
 from rollback.adapters.ledger.caused import LedgerCausedDeployments
+from rollback.adapters.ledger.deliveries import LedgerDeliveries
 from rollback.adapters.ledger.index import LedgerIndex
 from rollback.adapters.ledger.leases import LedgerLeases
 from rollback.adapters.ledger.operators import LedgerOperators
@@ -29,6 +30,7 @@ class DynamoLedger(
     LedgerOperators,
     LedgerCausedDeployments,
     LedgerApprovals,
+    LedgerDeliveries,
 ):
     """Adapter of one environment's table.
 

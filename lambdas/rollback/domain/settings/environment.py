@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
+from rollback.domain.settings.chat import ChatSettings
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
@@ -27,6 +28,7 @@ NOTIFICATION_TOPIC_VARIABLE = "NOTIFICATION_TOPIC_ARN"
 CRITICAL_TOPIC_VARIABLE = "CRITICAL_TOPIC_ARN"
 WORKFLOW_VARIABLE = "WORKFLOW_ARN"
 APPROVALS_KEY_VARIABLE = "APPROVALS_KEY_ARN"
+CHAT_TOPIC_VARIABLE = "CHAT_TOPIC_ARN"  # only if Amazon Q Developer in chat applications shows messages
 
 
 class HealthEndpoint(BaseModel):
@@ -115,6 +117,7 @@ class Settings(BaseModel):
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
+    chat: ChatSettings = ChatSettings()
 
     @model_validator(mode="after")
     def _writers_are_known(self) -> Self:

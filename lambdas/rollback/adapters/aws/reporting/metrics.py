@@ -20,6 +20,7 @@ from rollback.names import (
     METRIC_DATABASE_LATENCY,
     METRIC_DAYS_SINCE_DRILL,
     METRIC_DRILLS,
+    METRIC_LATE_DELIVERIES,
     METRIC_NAMESPACE,
     METRIC_ROLLBACK_AVAILABLE,
     METRIC_ROLLBACKS,
@@ -80,6 +81,10 @@ class LoggedMetrics:
             METRIC_STALE_LEASES: (stale_leases, _COUNT),
         }
         self._write(values, {**self._of, "Service": service})
+
+    def record_deliveries(self, *, late: int) -> None:
+        """Write a line at the present time."""
+        self._write({METRIC_LATE_DELIVERIES: (late, _COUNT)}, self._of)
 
     def record_drill_age(self, service: str, days: float) -> None:
         """Write a line with the service as a dimension."""
