@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
 from rollback_constructs.functions.bundling import BundleSettings
@@ -22,6 +23,7 @@ from rollback_constructs.triggers import TriggerSettings
 from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
+from stacks.github_constraints import github_constraints
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
@@ -62,6 +64,7 @@ class Environment(_Strict):
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    github: GitHubSettings | None = None
     workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -75,6 +78,7 @@ class Environment(_Strict):
         constraints = {
             **self._timeout_constraints(),
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
+            **github_constraints(self.github),
             **connection_constraints(self.database, self.services),
             **self._monitoring_constraints(),
             **self._service_constraints(),
@@ -153,6 +157,7 @@ class Environment(_Strict):
             services=services,
             policy=self.policy,
             database=self.database,
+            github=self.github,
         )
 
 

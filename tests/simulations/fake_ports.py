@@ -15,6 +15,7 @@ from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow
 from fakes.clock import FakeClock
+from fakes.github import FakeGitHub
 from fakes.http import FakeHttp
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
@@ -68,5 +69,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         neon=neon,
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
+        github=FakeGitHub(clock),
     )
     return replace(ports, **parts)

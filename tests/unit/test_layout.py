@@ -17,6 +17,7 @@ ROLLBACK = [
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",
+    "rollback.resources.github",
     "rollback.domain.releases",
     "rollback.domain.database",
     "rollback.domain",
@@ -54,6 +55,7 @@ ADAPTERS = [
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",
+    "rollback.resources.github",
     "rollback.domain.releases",
     "rollback.domain.database",
     "rollback.domain",
@@ -66,6 +68,7 @@ ADAPTERS = [
     "rollback.adapters.aws.ecs",
     "rollback.adapters.neon",
     "rollback.adapters.postgres",
+    "rollback.adapters.github",
     "rollback.adapters.ledger",
 ]
 LOCAL_CLOUD = [
@@ -88,6 +91,7 @@ LOCAL_CLOUD = [
     "local_cloud.step_functions",
     "local_cloud.cloudformation",
     "local_cloud.neon",
+    "local_cloud.github",
     "local_cloud.deployment",
 ]
 ORDERS = {"lambdas": (ROLLBACK, ADAPTERS), "local": (LOCAL_CLOUD,)}

@@ -21,6 +21,7 @@ from rollback.ports.aws.elb import Targets
 from rollback.ports.aws.references import Images, References, Secrets
 from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
+from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
@@ -49,6 +50,7 @@ class AllPorts:
 
     Attributes:
         neon: raises InvalidRequest where the environment has no database; so does `sql`.
+        github: raises InvalidRequest where the environment reports nothing to GitHub.
         neon_of: makes the Neon port for other settings; None means that `neon` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
@@ -73,6 +75,7 @@ class AllPorts:
     neon: NeonProject
     sql: Sql
     tasks: Tasks
+    github: GitHub
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

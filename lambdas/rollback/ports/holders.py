@@ -19,6 +19,7 @@ from rollback.ports.aws.elb import Targets
 from rollback.ports.aws.references import Images, References, Secrets
 from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
+from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
@@ -177,6 +178,15 @@ class HasSql(Protocol):
     @property
     def sql(self) -> Sql:
         """SQL on a branch."""
+        ...
+
+
+class HasGitHub(Protocol):
+    """Holder of the GitHub repository."""
+
+    @property
+    def github(self) -> GitHub:
+        """The GitHub repository."""
         ...
 
 

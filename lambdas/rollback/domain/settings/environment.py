@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
@@ -87,6 +88,7 @@ class Settings(BaseModel):
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    github: GitHubSettings | None = None
 
     @model_validator(mode="after")
     def _writers_are_known(self) -> Self:
