@@ -63,8 +63,8 @@ EXAMPLES: dict[str, Example] = {
     "GitHub.issue": Example({"number": 1}, {"number": EachOf((2, 9))}),
     "GitHub.create_issue": Example({"content": CONTENT}, {"content": _CONTENTS}),
     "GitHub.update_issue": Example(
-        {"number": 1, "content": CHANGED, "is_open": True},
-        {"number": EachOf((2, 9)), "content": CONTENT, "is_open": False},
+        {"number": 1, "content": CHANGED, "close": True},
+        {"number": EachOf((2, 9)), "content": CONTENT, "close": False},
     ),
     "GitHub.comments": Example({"number": 2}, {"number": EachOf((1, 9))}),
     "GitHub.add_comment": Example({"number": 1, "body": "text"}, {"number": EachOf((2, 9)), "body": "other"}),

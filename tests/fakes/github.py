@@ -126,12 +126,13 @@ class FakeGitHub:
         self._lose_answer()
         return issue
 
-    def update_issue(self, number: int, content: IssueContent, *, is_open: bool) -> None:
+    def update_issue(self, number: int, content: IssueContent, *, close: bool) -> None:
         self._fail_if_told()
         stored = self._stored(number)
         _refuse_longer(content.title, TITLE_LIMIT)
         _refuse_longer(content.body, BODY_LIMIT)
-        changes = {"title": content.title, "body": content.body, "state": "open" if is_open else "closed"}
+        state = {"state": "closed"} if close else {}
+        changes = {"title": content.title, "body": content.body, **state}
         stored.issue = stored.issue.model_copy(update=changes)
         stored.changed_at = self._clock.now()
         self._lose_answer()

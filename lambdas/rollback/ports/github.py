@@ -74,8 +74,8 @@ class GitHub(Protocol):
         ...
 
     @changes_state
-    def update_issue(self, number: int, content: IssueContent, *, is_open: bool) -> None:
-        """Replace title and body, and open or close the issue. Labels and assignees stay as the team set them."""
+    def update_issue(self, number: int, content: IssueContent, *, close: bool) -> None:
+        """Replace title and body, and close the issue if asked. All else stays as the team set it."""
         ...
 
     @reads

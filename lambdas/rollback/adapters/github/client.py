@@ -117,9 +117,9 @@ class GitHubRepository:
         with _translate_parse_errors(path):
             return Issue.of_answer(answer)
 
-    def update_issue(self, number: int, content: IssueContent, *, is_open: bool) -> None:
+    def update_issue(self, number: int, content: IssueContent, *, close: bool) -> None:
         """PATCH …/issues/{number}."""
-        state = {"state": "open"} if is_open else {"state": "closed", "state_reason": "completed"}
+        state = {"state": "closed", "state_reason": "completed"} if close else {}
         body = {"title": content.title, "body": content.body, **state}
         self._http.change("PATCH", f"{self._path}/issues/{number}", body)
 

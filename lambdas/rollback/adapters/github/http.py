@@ -15,7 +15,8 @@ from rollback.adapters.github.errors import translate_response
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled
 
 API_VERSION = "2022-11-28"  # GitHub Enterprise Server supports it too; a newer version may not be there
-_CONNECT_SECONDS, _READ_SECONDS = 3.0, 10.0  # GitHub ends a request after 10 s
+# GitHub ends a request after 10 s; a delivery has less time, and looks for the effect of a change without an answer.
+_CONNECT_SECONDS, _READ_SECONDS = 2.0, 4.0
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _PAGE = 100
