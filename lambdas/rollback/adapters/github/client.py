@@ -140,9 +140,7 @@ def _translate_parse_errors(path: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        text = (
-            f"GitHub's answer at {path} can't be read ({type(error).__name__}); check whether it took effect"
-        )
+        text = f"GitHub's answer at {path} can't be read ({type(error).__name__}); check whether it took effect"
         raise ExternalServiceError(text) from error
 
 
