@@ -3,6 +3,7 @@
 import re
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -15,6 +16,7 @@ class Fault:
         headers: headers of the answer, such as Retry-After.
         is_applied_first: GitHub carries the request out before it fails.
         hang_seconds: how long GitHub waits before it answers.
+        answer: body of the answer; None: the message.
     """
 
     method: str
@@ -24,6 +26,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     is_applied_first: bool = False
     hang_seconds: float = 0.0
+    answer: Any = None
     times: int = 1
 
     def matches(self, method: str, path: str) -> bool:

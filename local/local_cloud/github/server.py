@@ -388,7 +388,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status is None:
             self.close_connection = True
             return
-        self._answer(fault.status, _refused(fault.status, fault.message), fault.headers)
+        answer = _refused(fault.status, fault.message) if fault.answer is None else fault.answer
+        self._answer(fault.status, answer, fault.headers)
 
     def _answer(self, status: int, answer: Any, headers: Mapping[str, str]) -> None:
         content = json.dumps(answer).encode()
