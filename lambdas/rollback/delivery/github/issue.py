@@ -1,11 +1,14 @@
 """One issue per rollback: created once, updated, and closed after a success.
 
 GitHub has no key that makes the creation of an issue idempotent, and its lists show a new issue seconds to minutes
-later. So after any earlier attempt a missing issue is created only once the lists have had time to show it.
+later. So after a creation without an answer, a missing issue is created only once the lists have had time to show it.
+The error of each attempt carries the time of that creation on to the next attempt.
 """
 
+import re
+
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rollback.delivery.github.issue_body import (
     cause_marker,
@@ -23,7 +26,7 @@ from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.github import IssueSettings
-from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled
 from rollback.reports.execution_link import execution_link
 from rollback.reports.report import message
 from rollback.resources.github.issue import Issue, IssueContent
@@ -32,6 +35,7 @@ LIST_DELAY = timedelta(minutes=10)  # observed: seconds, and 8 minutes while Git
 _CAUSE_AGE = timedelta(days=30)  # an older open issue is no discussion of the present alarm
 _CLOCK_SKEW = timedelta(hours=1)
 _CONCLUDED = "concluded"
+_UNSETTLED = re.compile(r"an issue may have been created at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 Render = Callable[[Rollback, ServiceSettings], str]
 
 
@@ -82,21 +86,30 @@ class IssueChannel:
             return "no issue is configured"
         if rollback.outcome is Outcome.SUPPRESSED:
             return _comment(rollback, settings, ports)
-        number = _number(last.reference if last is not None else "")
-        known = ports.github.issue(number) if number is not None else None
-        if known is None:
-            known = _find(rollback, settings, ports)
-        if known is None and number is not None:
-            return f"#{number}, which was deleted"
+        unsettled_since = _unsettled_since(last)
+        try:
+            known = self._look_for(rollback, last, settings, ports)
+        except ExternalServiceError as failure:
+            raise _carrying(failure, unsettled_since) from failure
+        if isinstance(known, str):
+            return known
         content = self._content(rollback, settings, ports)
         if known is None:
-            if not _may_create(last, ports.clock.now()):
-                raise ExternalServiceError(
-                    f"an earlier attempt may have created the issue of {rollback.id}; GitHub's list does not show it "
-                    "yet, and it is looked for again"
-                )
-            known = _create(content, ports)
-        return f"#{self._update(known, content, rollback, last, settings, ports)}"
+            known, unsettled_since = _create(content, rollback, unsettled_since, ports), ports.clock.now()
+        try:
+            self._update(known, content, rollback, last, settings, ports)
+        except ExternalServiceError as failure:  # the next attempt may not see an issue that was created just now
+            raise _carrying(failure, unsettled_since) from failure
+        return f"#{known.number}"
+
+    def _look_for(
+        self, rollback: Rollback, last: Delivery | None, settings: IssueSettings, ports: GitHubPorts
+    ) -> Issue | str | None:
+        """Look for the issue by its number, then by its marker. A text says that people deleted it."""
+        number = _number(last.reference if last is not None else "")
+        known = ports.github.issue(number) if number is not None else None
+        known = known or _find(rollback, settings, ports)
+        return f"#{number}, which was deleted" if known is None and number is not None else known
 
     def _content(self, rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> IssueContent:
         service = ports.settings.service(rollback.service_name)
@@ -116,7 +129,7 @@ class IssueChannel:
         last: Delivery | None,
         settings: IssueSettings,
         ports: GitHubPorts,
-    ) -> int:
+    ) -> None:
         """Bring text and state up to date. An issue that people opened again after the success stays open."""
         was_concluded = last is not None and f":{_CONCLUDED}:" in (last.delivered_key or "")
         close = settings.close_on_success and is_closed_on_success(rollback) and not was_concluded
@@ -124,7 +137,6 @@ class IssueChannel:
         is_current = known.title == content.title and known.body.replace("\r\n", "\n") == content.body
         if close or not is_current:
             ports.github.update_issue(known.number, content, close=close)
-        return known.number
 
 
 def _settings(ports: GitHubPorts) -> IssueSettings | None:
@@ -155,24 +167,45 @@ def _find(rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> Is
     )
 
 
-def _may_create(last: Delivery | None, now: datetime) -> bool:
-    """Whether no earlier attempt can have created an issue that the lists don't show yet.
+def _unsettled_since(last: Delivery | None) -> datetime | None:
+    """Return when an earlier attempt may have created an issue that GitHub's list did not show; None: none did.
 
-    Attempts that failed since then are followed by ever longer waits, so a late creation has been listed too.
+    The error of the last attempt says so. An attempt without a recorded error died, or was about another key.
     """
-    if last is None:
-        return True
-    return last.first_failed_at is not None and now - last.first_failed_at >= LIST_DELAY
+    if last is None or last.attempted_at is None:
+        return None
+    if last.delivered_at is not None and last.delivered_at >= last.attempted_at:
+        return None
+    if last.attempts > 0 and last.claimed_until is None:
+        match = _UNSETTLED.search(last.last_error)
+        return datetime.fromisoformat(match[1]) if match is not None else None
+    return last.attempted_at
 
 
-def _create(content: IssueContent, ports: GitHubPorts) -> Issue:
-    """Create the issue; an assignee who left the team does not prevent it."""
+def _carrying(failure: ExternalServiceError, since: datetime | None) -> ExternalServiceError:
+    """Return the error with the time of an unsettled creation in front, which the next attempt reads."""
+    if since is not None:
+        failure.args = (f"an issue may have been created at {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; {failure}",)
+    return failure
+
+
+def _create(content: IssueContent, rollback: Rollback, unsettled_since: datetime | None, ports: GitHubPorts) -> Issue:
+    """Create the issue, unless an earlier attempt may have done so. A wrong assignee does not prevent it."""
+    now = ports.clock.now()
+    if unsettled_since is not None and now - unsettled_since < LIST_DELAY:
+        text = f"GitHub's list does not show the issue of {rollback.id}; it is looked for again"
+        raise _carrying(ExternalServiceError(text), unsettled_since)
     try:
-        return ports.github.create_issue(content)
-    except CallRefused as refused:
-        if not content.assignees or refused.kind is not RefusalKind.REQUEST:
-            raise
-        return ports.github.create_issue(content.model_copy(update={"assignees": ()}))
+        try:
+            return ports.github.create_issue(content)
+        except CallRefused as refused:
+            if not content.assignees or refused.kind is not RefusalKind.REQUEST:
+                raise
+            return ports.github.create_issue(content.model_copy(update={"assignees": ()}))
+    except (CallRefused, Throttled):  # nothing was done
+        raise
+    except ExternalServiceError as failure:
+        raise _carrying(failure, now) from failure
 
 
 def _comment(rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> str:

@@ -43,6 +43,7 @@ class Delivery(BaseModel):
         reference: what the last successful `send` returned: an issue's number, an object's key.
         due_since: since when something is wanted that was not delivered.
         attempts: begun attempts to send the wanted key. Above 0: an earlier attempt may have arrived.
+        attempted_at: when the last attempt to send any key began.
         first_failed_at: when an attempt to send the wanted key failed first.
         last_error: error of the last attempt, in one line.
         is_refused: whether the receiver refused the last attempt for good.
@@ -63,6 +64,7 @@ class Delivery(BaseModel):
     reference: StoredText = ""
     due_since: AwareDatetime | None = None
     attempts: int = Field(default=0, ge=0)
+    attempted_at: AwareDatetime | None = None
     first_failed_at: AwareDatetime | None = None
     last_error: StoredText = ""
     is_refused: bool = False
@@ -104,7 +106,7 @@ class Delivery(BaseModel):
 
     def claim(self, now: datetime) -> "Delivery":
         """A copy for the process that begins an attempt now."""
-        return self._with(claimed_until=now + CLAIM, attempts=self.attempts + 1)
+        return self._with(claimed_until=now + CLAIM, attempts=self.attempts + 1, attempted_at=now)
 
     def mark_delivered(self, key: str, reference: str, now: datetime) -> "Delivery":
         """A copy after a key was delivered; the delivery stays due if another key is wanted by now."""
