@@ -6,7 +6,6 @@ The error of each attempt carries the time of that creation on to the next attem
 """
 
 import re
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 

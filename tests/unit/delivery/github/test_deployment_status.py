@@ -85,6 +85,6 @@ def test_an_outage_between_the_two_statuses_is_made_up_for() -> None:
             raise Throttled("slow down")
         real(deployment_id, status)  # type: ignore[arg-type]
 
-    fake_of(ports).set_deployment_status = limited  # type: ignore[method-assign, assignment]
+    fake_of(ports).set_deployment_status = limited  # type: ignore[method-assign]
     engine.attempt_until_delivered(concluded())
     assert (len(states(ports, bad)), len(states(ports, good))) == (2, 2)
