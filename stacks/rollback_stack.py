@@ -122,6 +122,7 @@ class RollbackStack(Stack):
             self,
             "Triggers",
             prefix=prefix,
+            application=runtime_settings.application,
             environment=runtime_settings.environment,
             settings=settings.triggers,
             receivers=Receivers(

@@ -52,6 +52,9 @@ class _NullMetrics:
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """Leave the readiness to the janitor's function."""
 
+    def record_deliveries(self, *, late: int) -> None:
+        """Leave the count of late deliveries to the janitor's function."""
+
 
 def stack_name(environment: str) -> str:
     """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""

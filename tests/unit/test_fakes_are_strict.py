@@ -30,6 +30,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Http": (aws.http,),
     "GitHub": (github.github,),
     "Notifications": (aws.notifications,),
+    "Events": (aws.events,),
     "Metrics": (aws.metrics,),
     "Workflow": (aws.workflow,),
     "NeonProject": (database.neon,),
@@ -40,6 +41,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Leases": (kept.ledger,),
     "Releases": (kept.ledger,),
     "Branches": (kept.ledger,),
+    "Deliveries": (kept.ledger,),
     "Operators": (kept.ledger,),
     "CausedDeployments": (kept.ledger,),
     "Ledger": (),  # the sum of those above

@@ -26,7 +26,7 @@ from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.reporting import Events, Metrics, Notifications
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -76,6 +76,7 @@ class AllPorts:
     sql: Sql
     tasks: Tasks
     github: GitHub
+    events: Events
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None
