@@ -7,11 +7,11 @@ highlighting code blocks"). So foreign text stands in code, behind a fence that 
 import hashlib
 import re
 
+from rollback.delivery.github.status_rules import commit_of
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.github.issue import BODY_LIMIT, TITLE_LIMIT
 from rollback.text import one_line, several_lines
 
-_SHA = re.compile(r"[0-9a-f]{7,40}", re.ASCII)
 _SAFE_ID = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _CUT_NOTE_ROOM = 300
@@ -28,7 +28,7 @@ def cause_marker(rollback: Rollback) -> str:
     event = rollback.event
     cause = event.alarm if event is not None and event.alarm is not None else str(rollback.trigger)
     text = "\n".join((rollback.environment, rollback.service_name, cause))
-    return f"<!-- rollback-cause: {hashlib.sha256(text.encode()).hexdigest()[:16]} -->"
+    return f"<!-- rollback-cause: {_digest(text)} -->"
 
 
 def comment_marker(rollback_id: str) -> str:
@@ -71,9 +71,9 @@ def issue_body(rollback: Rollback, report: str, execution_url: str) -> str:
     ]
     if plan is not None:
         target = plan.target.version if plan.target is not None else "none"
-        commit = (plan.running.commit or "").lower()
+        commit = commit_of(plan.running)
         lines.append(f"- Release: {code(plan.running.version)} → {code(target)}")
-        lines.append(f"- Commit: {commit if _SHA.fullmatch(commit) else 'not known'}")
+        lines.append(f"- Commit: {commit or 'not known'}")
     lines += [f"- Execution: <{execution_url}>"] if execution_url else []
     lines += [f"- More: {code(f'rollback show {rollback.environment} {rollback.id}')}", ""]
     head = "\n".join(lines)
@@ -155,5 +155,9 @@ def _length(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def _safe_id(rollback_id: str) -> str:
-    return rollback_id if _SAFE_ID.fullmatch(rollback_id) else hashlib.sha256(rollback_id.encode()).hexdigest()
+    return rollback_id if _SAFE_ID.fullmatch(rollback_id) else _digest(rollback_id)

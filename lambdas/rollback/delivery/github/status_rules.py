@@ -4,6 +4,7 @@ A commit status is a verdict on the commit, not on the rollback: `failure` means
 commit that was just rolled back would mislead readers and branch protection (decision 38).
 """
 
+import re
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -15,6 +16,9 @@ from rollback.resources.github.deployment import DeploymentState, DeploymentStat
 from rollback.text import one_line
 
 _LAST_BMP_CHARACTER = "\uffff"  # GitHub refused characters above in descriptions (docs/assumptions.md)
+
+
+_SHA = re.compile(r"[0-9a-f]{7,40}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,13 @@ def bad_commit(rollback: Rollback) -> str | None:
     """Return the commit of the release that the rollback replaces; None: it is not known, or no release is replaced."""
     if rollback.plan is None or rollback.plan.target is None or rollback.request.type is RollbackType.DATABASE:
         return None
-    return rollback.plan.running.commit
+    return commit_of(rollback.plan.running)
+
+
+def commit_of(release: Release) -> str | None:
+    """Return a release's commit if it is the SHA of one, or its beginning; a pipeline may record any text."""
+    commit = (release.commit or "").lower()
+    return commit if _SHA.fullmatch(commit) else None
 
 
 def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitStatus | None:
@@ -70,7 +80,8 @@ def deployment_verdicts(rollback: Rollback, log_url: str) -> tuple[DeploymentVer
     """List the deployment statuses that a successful rollback calls for; else none.
 
     The replaced release's deployment has failed. The target's deployment is the successful one again, so that the
-    GitHub environment shows as active what runs. After any other outcome, what runs is for people to judge.
+    GitHub environment shows as active what runs. Releases of one commit share a deployment, which has failed. After
+    any other outcome, what runs is for people to judge.
     """
     plan = rollback.plan
     if rollback.outcome is not Outcome.SUCCEEDED or bad_commit(rollback) is None or plan is None:
@@ -80,11 +91,13 @@ def deployment_verdicts(rollback: Rollback, log_url: str) -> tuple[DeploymentVer
     verdicts = [(plan.running, DeploymentState.FAILURE, failed), (plan.target, DeploymentState.SUCCESS, active)]
     return tuple(
         DeploymentVerdict(
-            release.commit,
+            commit,
             DeploymentStatus(state=state, description=short_description(text), log_url=log_url),
         )
         for release, state, text in verdicts
-        if release is not None and release.commit is not None and _is_another(release, plan.running, state)
+        if release is not None
+        and (commit := commit_of(release)) is not None
+        and (state is DeploymentState.FAILURE or commit != commit_of(plan.running))
     )
 
 
@@ -96,8 +109,3 @@ def short_description(text: str) -> str:
 
 def _target_version(target: Release | None) -> str:
     return target.version if target is not None else "another release"
-
-
-def _is_another(release: Release, running: Release, state: DeploymentState) -> bool:
-    """Whether a status is no contradiction: releases of one commit share their deployment, which has failed."""
-    return state is DeploymentState.FAILURE or release.commit != running.commit

@@ -58,6 +58,9 @@ NO_STATUS = {
     "an unknown commit": planned(
         plan=Plan(running=release("v2"), target=release("v1", hours_ago=2), checks=())
     ),
+    "a commit that is no SHA": planned(
+        plan=Plan(running=release("v2", commit="v1.2.3"), target=release("v1", hours_ago=2), checks=())
+    ),
     "a rollback of the database alone": planned(request=Request(service=SERVICE, type=RollbackType.DATABASE)),
     "a plan that refuses": planned(
         plan=Plan(
