@@ -68,7 +68,8 @@ class Functions(Construct):
             bundle,
             shared,
         )
-        self._code = code_asset(bundle)
+        github = settings.github
+        self._code = code_asset(bundle, signs=github is not None and github.app is not None)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         events_put = access.events_put(event_source(settings.application))
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
@@ -125,6 +126,7 @@ class Functions(Construct):
                 access.execution_start(workflow),
                 access.execution_read(workflow),
                 *([access.secret_read(database.api_key_secret_arn)] if database else []),
+                *([access.secret_read(github.secret_arn)] if github else []),
                 *([access.task_logs()] if database and database.down_command else []),
             ],
             variables={WORKFLOW_VARIABLE: shared.workflow_arn},
