@@ -88,7 +88,7 @@ def alarm_comes_back(stage: Stage) -> None:
 
 
 def shown(stage: Stage) -> dict[str, Any]:
-    """What readers of the repository see; texts of the issues belong to other tests."""
+    """Collect the states that readers of the repository see; texts of the issues belong to other tests."""
     return {
         "issues": [(s.issue.state, s.issue.title) for s in stage.fake.stored.values()],
         "comments": [len(s.comments) for s in stage.fake.stored.values()],
