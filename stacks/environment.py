@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rollback.domain.settings.chat import ChatSettings
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.github import GitHubSettings
@@ -65,6 +66,7 @@ class Environment(_Strict):
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
     github: GitHubSettings | None = None
+    chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -158,6 +160,7 @@ class Environment(_Strict):
             policy=self.policy,
             database=self.database,
             github=self.github,
+            chat=self.chat,
         )
 
 

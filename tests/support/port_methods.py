@@ -12,8 +12,9 @@ _NO_PORTS = frozenset({"effects", "holders", "all_ports"})  # markers, and recor
 
 
 def _load_ports() -> dict[str, type]:
-    submodules = pkgutil.walk_packages(ports.__path__, f"{ports.__name__}.")
-    modules = [import_module(submodule.name) for submodule in submodules if not submodule.ispkg]
+    modules = [
+        import_module(submodule.name) for submodule in pkgutil.walk_packages(ports.__path__, f"{ports.__name__}.")
+    ]
     return {
         name: port
         for module in modules

@@ -84,7 +84,10 @@ def test_a_query_loads_psycopg() -> None:
                 "adapters/postgres/session.py",
             },
         ),
-        ("httpx", {"adapters/http.py", "adapters/neon/http.py", "adapters/github/http.py"}),
+        (
+            "httpx",
+            {"adapters/http.py", "adapters/neon/http.py", "adapters/github/http.py", "adapters/webhooks.py"},
+        ),
         ("cryptography", {"adapters/github/credentials.py"}),
         ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
     ],

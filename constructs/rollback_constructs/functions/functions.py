@@ -14,6 +14,7 @@ from constructs import Construct
 
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import (
+    CHAT_TOPIC_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -44,6 +45,7 @@ class SharedResources:
     workflow_name: str
     workflow_arn: str
     retain_logs: bool = False
+    chat_topic_arn: str | None = None
     log_key: kms.IKey | None = None
 
 
@@ -122,14 +124,20 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.stack_states(),
-                access.publish(shared.topic_arn, shared.critical_topic_arn),
+                access.publish(*filter(None, (shared.topic_arn, shared.critical_topic_arn, shared.chat_topic_arn))),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
-                *([access.secret_read(database.api_key_secret_arn)] if database else []),
-                *([access.secret_read(github.secret_arn)] if github else []),
+                access.secret_read(
+                    database.api_key_secret_arn if database else None,
+                    github.secret_arn if github else None,
+                    *settings.chat.secret_arns,
+                ),
                 *([access.task_logs()] if database and database.down_command else []),
             ],
-            variables={WORKFLOW_VARIABLE: shared.workflow_arn},
+            variables={
+                WORKFLOW_VARIABLE: shared.workflow_arn,
+                **({CHAT_TOPIC_VARIABLE: shared.chat_topic_arn} if shared.chat_topic_arn is not None else {}),
+            },
         )
         self.promote = self._function(
             "promote",

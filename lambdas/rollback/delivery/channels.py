@@ -1,6 +1,7 @@
 """The list of all channels. Each line is one channel; a channel that the settings leave out gives no key."""
 
 from rollback.delivery.channel import DeliveryChannel
+from rollback.delivery.chat.channels import ChatbotChannel, ChatChannel
 from rollback.delivery.events import EventsChannel
 from rollback.delivery.github.commit_status import CommitStatusChannel
 from rollback.delivery.github.deployment_status import DeploymentStatusChannel
@@ -12,6 +13,8 @@ CHANNELS: tuple[DeliveryChannel, ...] = (
     CommitStatusChannel(),
     DeploymentStatusChannel(),
     IssueChannel(),
+    ChatChannel(),
+    ChatbotChannel(),
 )
 # The runner emits events by itself; only the janitor emits a lost one again.
 CHANNELS_WITHOUT_EVENTS: tuple[DeliveryChannel, ...] = tuple(c for c in CHANNELS if c.name is not Channel.EVENTS)

@@ -27,6 +27,7 @@ from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.reporting import Events, Metrics, Notifications
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -77,6 +78,7 @@ class AllPorts:
     tasks: Tasks
     github: GitHub
     events: Events
+    webhooks: Webhooks
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

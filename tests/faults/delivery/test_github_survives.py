@@ -51,8 +51,8 @@ class Stage:
         self.ports: AllPorts = replace(
             bare,
             settings=settings,
-            github=CrashingProxy(self.fake, outside),  # type: ignore[arg-type]
-            ledger=CrashingProxy(bare.ledger, outside),  # type: ignore[arg-type]
+            github=CrashingProxy(self.fake, outside),
+            ledger=CrashingProxy(bare.ledger, outside),
         )
 
     def run(self, document: Rollback) -> None:
@@ -164,7 +164,7 @@ def test_killed_around_each_change_of_the_local_github_there_is_one_issue_and_ea
             name = f"macro-ai/shop-{number}"
             local = LocalRepository(server, name)
             stage = Stage(FaultInjector(at, after=after))
-            stage.ports = replace(stage.ports, github=CrashingProxy(local.github, stage.outside))  # type: ignore[arg-type]
+            stage.ports = replace(stage.ports, github=CrashingProxy(local.github, stage.outside))
             for sha in (OTHER_SHA, SHA):
                 local.deploy(sha, "Production")
             whole_life(stage)
