@@ -27,6 +27,7 @@ from rollback.delivery.github.issue import IssueChannel
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.ports.all_ports import AllPorts
+from rollback.resources.github.errors import RateLimited
 
 CHANNELS: tuple[DeliveryChannel, ...] = (CommitStatusChannel(), DeploymentStatusChannel(), IssueChannel())
 LIST_DELAY_SECONDS = 480  # the longest that was observed
@@ -156,6 +157,19 @@ def test_an_outage_of_github_delays_what_it_shows_and_changes_no_document(failur
     assert document.model_dump_json() == before
     assert shown(stage)["issues"] == EXPECTED["only the end"][0]["issues"]
     assert shown(stage)["statuses"] == EXPECTED["only the end"][0]["statuses"]
+
+
+def test_github_is_not_called_again_before_the_time_that_it_asked_for() -> None:
+    stage = Stage(FaultInjector())
+    stage.fake.failures = [RateLimited("slow down", 900.0)]
+    document = concluded(version=1)
+    channel: tuple[DeliveryChannel, ...] = (CommitStatusChannel(),)
+    for _ in range(15):
+        deliver(document, channel, stage.ports)
+        assert stage.fake.statuses == {}
+        stage.clock.pass_time(minutes=1)
+    deliver(document, channel, stage.ports)
+    assert len(stage.fake.statuses[SHA]) == 1
 
 
 def test_killed_around_each_change_of_the_local_github_there_is_one_issue_and_each_status_once() -> None:

@@ -117,14 +117,18 @@ class Delivery(BaseModel):
             due_since=None, attempts=0, first_failed_at=None, last_error="", is_refused=False, next_attempt_at=None
         )
 
-    def mark_failed(self, key: str, error: str, now: datetime, *, is_refused: bool) -> "Delivery":
+    def mark_failed(
+        self, key: str, error: str, now: datetime, *, is_refused: bool, wait_seconds: float = 0.0
+    ) -> "Delivery":
         """A copy after a failed attempt, with the time of the next attempt.
 
-        A refused attempt is repeated hourly, any other after a delay that doubles from a minute to an hour.
+        A refused attempt is repeated hourly, any other after a delay that doubles from a minute to an hour. A receiver
+        that throttles may ask for a longer wait (`wait_seconds`), of an hour at most.
         """
         if key != self.wanted_key:  # another key is wanted by now: its attempts are counted anew
             return self._with(claimed_until=None)
         delay = FIRST_RETRY * 2 ** min(max(self.attempts - 1, 0), _MAX_DOUBLINGS)
+        delay = max(delay, timedelta(seconds=min(wait_seconds, LONGEST_RETRY.total_seconds())))
         return self._with(
             claimed_until=None,
             first_failed_at=self.first_failed_at or now,

@@ -15,6 +15,6 @@ class RateLimited(Throttled):
             (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
     """
 
-    def __init__(self, text: str, retry_after_seconds: float) -> None:
+    def __init__(self, text: str = "", retry_after_seconds: float = 60.0) -> None:
         super().__init__(text)
         self.retry_after_seconds = retry_after_seconds
