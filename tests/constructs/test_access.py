@@ -25,8 +25,9 @@ WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
 }
 CHANGES = {
-    "decide": {"states:StopExecution"},
+    "decide": {"events:PutEvents", "states:StopExecution"},
     "service": {
+        "events:PutEvents",
         "application-autoscaling:RegisterScalableTarget",
         "states:StopExecution",
         "ecs:UpdateService",
@@ -36,6 +37,7 @@ CHANGES = {
         "iam:PassRole",
     },
     "report": {
+        "events:PutEvents",
         "sqs:SendMessage",
         "application-autoscaling:RegisterScalableTarget",
         "ecs:UpdateService",

@@ -18,7 +18,7 @@ FUNCTIONS = ("decide", "service", "report", "promote", "database")
 KEY = DATABASES["production"]["api_key_secret_arn"]
 URI = DATABASES["production"]["connection_secret_arn"]
 VALUE = "secretsmanager:GetSecretValue"
-FENCE = {"sqs:SendMessage", "application-autoscaling:RegisterScalableTarget", "ecs:UpdateService"}
+FENCE = {"events:PutEvents", "sqs:SendMessage", "application-autoscaling:RegisterScalableTarget", "ecs:UpdateService"}
 TASKS = {"ecs:RunTask", "ecs:StopTask", "iam:PassRole", "logs:GetLogEvents"}
 
 

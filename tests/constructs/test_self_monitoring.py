@@ -15,7 +15,11 @@ FAILURES = {
     *(f"{PREFIX}-rollback-{function}-{kind}" for function in FUNCTIONS for kind in ("errors", "throttles")),
 }
 SILENT = f"{PREFIX}-rollback-janitor-silent"
-FROM_THE_JANITOR = {f"{PREFIX}-express-api-stale-lease", f"{PREFIX}-express-api-no-rollback-target"}
+FROM_THE_JANITOR = {
+    f"{PREFIX}-express-api-stale-lease",
+    f"{PREFIX}-express-api-no-rollback-target",
+    f"{PREFIX}-rollback-late-deliveries",
+}
 NAMESPACES = {"AWS/States": "StateMachineArn", "AWS/Lambda": "FunctionName", "AWS/SQS": "QueueName"}
 
 Alarm = dict[str, Any]
@@ -88,6 +92,8 @@ def test_the_alarms_on_the_janitors_metrics_use_the_names_that_the_janitor_write
     assert describe(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
     target_alarm = f"{PREFIX}-express-api-no-rollback-target"
     assert describe(target_alarm) == ("Rollback", "RollbackAvailable", on_service, below, 1)
+    late_alarm = f"{PREFIX}-rollback-late-deliveries"
+    assert describe(late_alarm) == ("Rollback", "LateDeliveries", ("macro-ai", "production", None), above, 0)
 
 
 def test_alarms_may_publish_on_the_critical_topic(templates: dict[str, Template]) -> None:

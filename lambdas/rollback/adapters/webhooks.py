@@ -32,14 +32,13 @@ class HttpxWebhooks:
         secret = url.get_secret_value()
         try:
             answer = self._client.post(secret, content=body, headers=dict(headers))
-        except httpx.InvalidURL as error:
-            raise CallRefused("the webhook's URL is not valid: put a valid URL into its secret") from error
-        except httpx.UnsupportedProtocol as error:
-            raise CallRefused("the webhook's URL is not valid: put a valid URL into its secret") from error
-        except httpx.TimeoutException as error:
-            raise ExternalServiceError("the webhook gave no answer in time; the message may have arrived") from error
+        # `from None`, since an error of httpx may quote the URL.
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise CallRefused("the webhook's URL is not valid: put a valid URL into its secret") from None
+        except httpx.TimeoutException:
+            raise ExternalServiceError("the webhook gave no answer in time; the message may have arrived") from None
         except httpx.HTTPError as error:
-            raise ExternalServiceError(f"the webhook can't be reached: {type(error).__name__}") from error
+            raise ExternalServiceError(f"the webhook can't be reached: {type(error).__name__}") from None
         if answer.is_success:
             return
         said = service_message(answer.text.replace(secret, "its URL"), _QUOTED)

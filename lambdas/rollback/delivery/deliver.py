@@ -5,6 +5,7 @@ time, by a claim that expires. Nothing waits for a delivery, and none changes an
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from rollback.delivery.channel import DeliveryChannel
@@ -79,7 +80,8 @@ def _attempt(
     try:
         yield from action()
     except UnreadableItem as unreadable:
-        ports.ledger.record_unreadable(unreadable, ports.clock.now())
+        with suppress(ExternalServiceError):
+            ports.ledger.record_unreadable(unreadable, ports.clock.now())
         yield f"{rollback.id}: the delivery to {channel.name} can't be read"
     except (Conflict, ExternalServiceError) as failure:  # the ledger keeps the delivery as due
         yield f"{rollback.id}: not delivered to {channel.name}: {failure}"
