@@ -90,6 +90,9 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	@# packages of the functions, with the SDK: Lambda's own SDK changes without notice (decision 24)
 	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements.txt
+	@# for environments that report to GitHub by an App, whose key signs (decision 38)
+	printf 'cryptography\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements-github-app.txt
 
 clean: ## Remove the virtual environments and all build results
 	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

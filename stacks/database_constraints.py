@@ -13,6 +13,11 @@ _COMPLETE_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:sec
 _PULL_REQUEST_STRATEGIES = (Strategy.RESET, Strategy.RECREATE, Strategy.DOWN_MIGRATIONS)
 
 
+def is_complete_secret_arn(arn: str) -> bool:
+    """Report whether an ARN has all parts that IAM compares."""
+    return _COMPLETE_ARN.fullmatch(arn) is not None
+
+
 def database_minutes(database: DatabaseSettings | None) -> float:
     """Return the longest time of a rollback's database steps: restore, clean-up, tasks and data loss report."""
     if database is None:
@@ -57,7 +62,7 @@ def _branch_constraints(database: DatabaseSettings, policy: Policy, services: se
         ),
         **{
             f"database.{name} is {arn!r}; allowed is a complete ARN, which ends with the six characters that "
-            "Secrets Manager adds; copy it from there": _COMPLETE_ARN.fullmatch(arn) is not None
+            "Secrets Manager adds; copy it from there": is_complete_secret_arn(arn)
             for name, arn in secrets.items()
             if arn is not None
         },

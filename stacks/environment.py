@@ -10,9 +10,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
+from rollback.domain.settings.chat import ChatSettings
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
 from rollback_constructs.database_alarms import DatabaseAlarmSettings
@@ -26,6 +28,7 @@ from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
 from stacks.drill_constraints import drill_constraints
+from stacks.github_constraints import github_constraints
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
@@ -68,6 +71,7 @@ class Environment(_Strict):
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
+    github: GitHubSettings | None = None
     chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(default=360, gt=0)
     alarms: AlarmSettings = AlarmSettings()
@@ -84,6 +88,7 @@ class Environment(_Strict):
             **self._timeout_constraints(),
             **self._verification_constraints(),
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
+            **github_constraints(self.github),
             **connection_constraints(self.database, self.services),
             **self._monitoring_constraints(),
             **drill_constraints(self.drills, self.policy, self.database),
@@ -182,6 +187,7 @@ class Environment(_Strict):
             approval=self.approval,
             database=self.database,
             drills=self.drills,
+            github=self.github,
             chat=self.chat,
         )
 

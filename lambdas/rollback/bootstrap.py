@@ -41,6 +41,7 @@ from rollback.errors import InvalidRequest
 from rollback.names import database_function
 from rollback.ports.all_ports import AllPorts, OptionalPorts
 from rollback.ports.aws.references import Secrets
+from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
@@ -150,6 +151,7 @@ def make_ports(
         database_checks=InvokedDatabaseChecks(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
+        github=cast(GitHub, LazyProxy(lambda: _github(settings, secrets))),
         events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
         webhooks=cast(Webhooks, LazyProxy(_webhooks)),
         neon_of=neon_of,
@@ -251,6 +253,29 @@ def _databases(settings: Settings, secrets: Secrets) -> NeonProject:
     api_key = database.api_key_secret_arn
     http = NeonHttp(lambda: secrets.read(api_key).get_secret_value(), database.api_url)
     return NeonDatabases(http, database.project_id)
+
+
+def _github(settings: Settings, secrets: Secrets) -> GitHub:
+    """Make the GitHub port.
+
+    Raises:
+        InvalidRequest: the environment reports nothing to GitHub.
+    """
+    from rollback.adapters.github.client import GitHubRepository  # noqa: PLC0415 - httpx again
+    from rollback.adapters.github.credentials import AppToken, SecretToken  # noqa: PLC0415
+    from rollback.adapters.github.http import Credential, GitHubHttp  # noqa: PLC0415
+
+    github = settings.github
+    if github is None:
+        raise InvalidRequest(f"no GitHub repository is set for {settings.environment}; nothing was changed")
+
+    def read_secret() -> str:
+        return secrets.read(github.secret_arn).get_secret_value()
+
+    credential: Credential = SecretToken(read_secret)
+    if github.app is not None:
+        credential = AppToken(github.app.app_id, github.app.installation_id, read_secret, github.permissions)
+    return GitHubRepository(GitHubHttp(credential, github.api_url, github.repository), github.repository)
 
 
 def _sql(settings: Settings) -> Sql:

@@ -46,15 +46,20 @@ def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
 
 
-def test_the_functions_and_the_command_run_the_same_versions() -> None:
+@pytest.mark.parametrize(
+    ("name", "packages"),
+    [("requirements.txt", {"boto3", "botocore"}), ("requirements-github-app.txt", {"cryptography", "cffi"})],
+)
+def test_the_functions_and_the_command_run_the_same_versions(name: str, packages: set[str]) -> None:
     """An SDK of another version knows other members of a response, so a definition would get another fingerprint."""
-    bundled, locked = pins(PROJECT / "lambdas" / "requirements.txt"), pins(PROJECT / "requirements.lock")
-    assert {"boto3", "botocore"} <= set(bundled)
+    bundled, locked = pins(PROJECT / "lambdas" / name), pins(PROJECT / "requirements.lock")
+    assert packages <= set(bundled)
     assert {name: locked.get(name) for name in bundled} == bundled
 
 
-def test_the_requirements_of_the_bundle_are_locked_by_hash_and_name_no_address() -> None:
-    text = (PROJECT / "lambdas" / "requirements.txt").read_text()
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-github-app.txt"])
+def test_the_requirements_of_the_bundle_are_locked_by_hash_and_name_no_address(name: str) -> None:
+    text = (PROJECT / "lambdas" / name).read_text()
     assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(
         re.findall(r"^\S+==.*\n    --hash=sha256:", text, re.MULTILINE)
     )
@@ -94,3 +99,15 @@ def test_the_sdk_of_the_bundle_creates_every_client_of_the_functions(built_bundl
 def test_the_bundle_is_within_lambdas_limit(built_bundle: tuple[str, Path]) -> None:
     size = sum(path.stat().st_size for path in built_bundle[1].rglob("*") if path.is_file())
     assert size < LAMBDA_LIMIT_BYTES / 4  # each cold start reads the bundle
+
+
+def test_only_the_bundle_of_an_app_has_the_library_that_signs(built_bundle: tuple[str, Path], tmp_path: Path) -> None:
+    processor, folder = built_bundle
+    assert not (folder / "cryptography").exists()
+    default = BundleSettings()
+    platform = default.platform.replace("aarch64", processor)
+    bundle(tmp_path, BundleSettings(platform=platform, python=default.python), signs=True)
+    (library,) = (tmp_path / "cryptography").rglob("_rust*.so")
+    assert library.read_bytes()[_MACHINE] == _MACHINES[processor]
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert size < LAMBDA_LIMIT_BYTES / 4

@@ -42,7 +42,7 @@ INVOKED_BY_EVENTS = ("report", "promote", "database")
 BY_SETTINGS = {
     "ecr:GetDownloadUrlForLayer": "a label of the image has the commit",
     "ecr:BatchGetImage": "as above; promote tags images everywhere",
-    "secretsmanager:GetSecretValue": "a database",
+    "secretsmanager:GetSecretValue": "a database, or reports to GitHub",
     "secretsmanager:PutSecretValue": "a database's connection secret",
     "lambda:InvokeFunction": "a database",
     "ecs:RunTask": "down_command, a smoke_command, or a command about a connection",

@@ -18,6 +18,7 @@ from fakes.aws.step_functions import FakeWorkflow
 from fakes.cipher import FakeTokenCipher
 from fakes.clock import FakeClock
 from fakes.database_checks import FakeDatabaseChecks
+from fakes.github import FakeGitHub
 from fakes.http import FakeHttp
 from fakes.identity import FakeIdentityProofs
 from fakes.ledger import FakeLedger
@@ -77,6 +78,7 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
         database_checks=FakeDatabaseChecks(),
         token_cipher=FakeTokenCipher(),
         identity_proofs=FakeIdentityProofs(),
+        github=FakeGitHub(clock),
         events=FakeEvents(),
         webhooks=FakeWebhooks(),
     )

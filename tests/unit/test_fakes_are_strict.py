@@ -9,11 +9,11 @@ from typing import Any
 
 import examples.ledger as kept
 import pytest
-from examples import aws, database
+from examples import aws, database, github
 from examples.calls import Example, is_indifferent_to, record_call
 from support.port_methods import PORTS, methods, parameters
 
-EXAMPLES = aws.EXAMPLES | database.EXAMPLES | kept.EXAMPLES
+EXAMPLES = aws.EXAMPLES | database.EXAMPLES | github.EXAMPLES | kept.EXAMPLES
 
 # Port → fakes of it, each as its examples find it.
 FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
@@ -28,9 +28,10 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Images": (aws.images,),
     "Alarms": (aws.alarms,),
     "Http": (aws.http,),
+    "GitHub": (github.github,),
     "Notifications": (aws.notifications,),
-    "Metrics": (aws.metrics,),
     "Events": (aws.events,),
+    "Metrics": (aws.metrics,),
     "Webhooks": (aws.webhooks,),
     "Workflow": (aws.workflow,),
     "IdentityProofs": (aws.identity_proofs,),

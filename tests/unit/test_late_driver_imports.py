@@ -33,7 +33,7 @@ VARIABLES = {
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg'} & set(sys.modules), sorted(sys.modules)\n"
+WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg', 'cryptography'} & set(sys.modules), sorted(sys.modules)\n"
 # Modules that each handler imports when Lambda calls it.
 LATE_IMPORTS = {
     "decide": ("planning.step", "planning.database"),
@@ -84,7 +84,11 @@ def test_a_query_loads_psycopg() -> None:
                 "adapters/postgres/session.py",
             },
         ),
-        ("httpx", {"adapters/http.py", "adapters/neon/http.py", "adapters/webhooks.py"}),
+        (
+            "httpx",
+            {"adapters/http.py", "adapters/neon/http.py", "adapters/github/http.py", "adapters/webhooks.py"},
+        ),
+        ("cryptography", {"adapters/github/credentials.py"}),
         ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
     ],
 )

@@ -18,6 +18,7 @@ ROLLBACK = [
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",
+    "rollback.resources.github",
     "rollback.domain.releases",
     "rollback.domain.database",
     "rollback.domain",
@@ -35,6 +36,7 @@ ROLLBACK = [
     "rollback.drills",
     "rollback.reports",
     "rollback.approval",
+    "rollback.delivery.github",
     "rollback.delivery.chat",
     "rollback.delivery",
     "rollback.service",
@@ -65,6 +67,7 @@ ADAPTERS = [
     "rollback.domain.settings",
     "rollback.resources.aws",
     "rollback.resources.database",
+    "rollback.resources.github",
     "rollback.domain.releases",
     "rollback.domain.database",
     "rollback.domain",
@@ -79,6 +82,7 @@ ADAPTERS = [
     "rollback.adapters.aws.ecs",
     "rollback.adapters.neon",
     "rollback.adapters.postgres",
+    "rollback.adapters.github",
     "rollback.adapters.ledger",
 ]
 LOCAL_CLOUD = [
@@ -101,6 +105,7 @@ LOCAL_CLOUD = [
     "local_cloud.step_functions",
     "local_cloud.cloudformation",
     "local_cloud.neon",
+    "local_cloud.github",
     "local_cloud.deployment",
 ]
 ORDERS = {"lambdas": (ROLLBACK, ADAPTERS), "local": (LOCAL_CLOUD,)}
@@ -133,6 +138,7 @@ PURE = (
     "rollback.service.drill_restart",
     "rollback.service.zero_task_periods",
     "rollback.database.data_loss.open_analysis",
+    "rollback.delivery.github.issue_body",
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",

@@ -58,26 +58,40 @@ class BundlingFailed(Exception):
 
 @jsii.implements(ILocalBundling)
 class _UvBundling:
-    def __init__(self, settings: BundleSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: BundleSettings, *, signs: bool) -> None:
+        self._settings, self._signs = settings, signs
 
     def try_bundle(self, output_dir: str, *_: Any, **__: Any) -> bool:
         """Fill `output_dir`. The documented signature has an options object; jsii passes its members by name."""
-        bundle(Path(output_dir), self._settings)
+        bundle(Path(output_dir), self._settings, signs=self._signs)
         return True
 
 
-def bundle(target: Path, settings: BundleSettings) -> None:
+def bundle(target: Path, settings: BundleSettings, *, signs: bool = False) -> None:
     """Install the locked dependencies and the code into `target`, from the build cache if no input has changed.
+
+    Args:
+        target: folder to fill.
+        settings: platform of the bundle.
+        signs: the functions sign with a GitHub App's key; only then the bundle has the 15 MB of `cryptography`.
 
     Raises:
         BundlingFailed: uv failed, for instance offline with an empty cache.
     """
-    inputs = [settings.platform, settings.python, *file_contents(LAMBDAS, Path(__file__))]
-    shutil.copytree(get_or_build("bundles", inputs, partial(_make, settings)), target, dirs_exist_ok=True)
+    inputs = [settings.platform, settings.python, str(signs), *file_contents(LAMBDAS, Path(__file__))]
+    shutil.copytree(
+        get_or_build("bundles", inputs, partial(_make, settings, _requirements(signs=signs))),
+        target,
+        dirs_exist_ok=True,
+    )
 
 
-def _make(settings: BundleSettings, target: Path) -> None:
+def _requirements(*, signs: bool) -> list[Path]:
+    names = ["requirements.txt", *(["requirements-github-app.txt"] if signs else [])]
+    return [LAMBDAS / name for name in names]
+
+
+def _make(settings: BundleSettings, requirements: list[Path], target: Path) -> None:
     """Build the bundle; compile bytecode only if an interpreter of the same Python minor version is installed.
 
     Bytecode is hash-based, since the CDK's archives reset modification times. The import of a handler takes 353 ms with
@@ -86,7 +100,7 @@ def _make(settings: BundleSettings, target: Path) -> None:
     command = [
         find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--link-mode", "copy", "--python-platform", settings.platform, "--python-version", settings.python,
-        "--target", str(target), "-r", str(LAMBDAS / "requirements.txt"),
+        "--target", str(target), *(part for path in requirements for part in ("-r", str(path))),
     ]  # fmt: skip
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode != 0:
@@ -116,16 +130,16 @@ def _drop_models(models: Path, *unused: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def code_asset(settings: BundleSettings) -> lambda_.Code:
-    """Return the asset. Platform, version and this module are part of its `command`, and so of its hash."""
+def code_asset(settings: BundleSettings, *, signs: bool = False) -> lambda_.Code:
+    """Return the asset. Platform, version, content and this module are part of its `command`, and so of its hash."""
     module_source = re.sub(r"\s+", " ", Path(__file__).read_text())
     return lambda_.Code.from_asset(
         str(LAMBDAS),
         exclude=list(_EXCLUDED),
         bundling=BundlingOptions(
             image=DockerImage.from_registry("none"),  # never pulled: the local bundling succeeds or raises
-            command=[settings.platform, settings.python, module_source],
-            local=_UvBundling(settings),
+            command=[settings.platform, settings.python, *(["signs"] if signs else []), module_source],
+            local=_UvBundling(settings, signs=signs),
         ),
     )
 

@@ -75,7 +75,8 @@ class Functions(Construct):
             bundle,
             shared,
         )
-        self._code = code_asset(bundle)
+        github = settings.github
+        self._code = code_asset(bundle, signs=github is not None and github.app is not None)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         events_put = access.events_put(event_source(settings.application))
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
@@ -139,7 +140,11 @@ class Functions(Construct):
                 access.publish(*filter(None, (shared.topic_arn, shared.critical_topic_arn, shared.chat_topic_arn))),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
-                access.secret_read(database.api_key_secret_arn if database else None, *settings.chat.secret_arns),
+                access.secret_read(
+                    database.api_key_secret_arn if database else None,
+                    github.secret_arn if github else None,
+                    *settings.chat.secret_arns,
+                ),
                 *([access.function_invoke(database_function(settings.prefix))] if database else []),
                 *([access.tasks_run()] if settings.runs_smoke_tasks else []),
                 *([access.task_logs()] if self._report_reads_task_logs(database) else []),

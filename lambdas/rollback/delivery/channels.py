@@ -3,8 +3,18 @@
 from rollback.delivery.channel import DeliveryChannel
 from rollback.delivery.chat.channels import ChatbotChannel, ChatChannel
 from rollback.delivery.events import EventsChannel
+from rollback.delivery.github.commit_status import CommitStatusChannel
+from rollback.delivery.github.deployment_status import DeploymentStatusChannel
+from rollback.delivery.github.issue import IssueChannel
 from rollback.domain.delivery.delivery import Channel
 
-CHANNELS: tuple[DeliveryChannel, ...] = (EventsChannel(), ChatChannel(), ChatbotChannel())
+CHANNELS: tuple[DeliveryChannel, ...] = (
+    EventsChannel(),
+    CommitStatusChannel(),
+    DeploymentStatusChannel(),
+    IssueChannel(),
+    ChatChannel(),
+    ChatbotChannel(),
+)
 # The runner emits events by itself; only the janitor emits a lost one again.
 CHANNELS_WITHOUT_EVENTS: tuple[DeliveryChannel, ...] = tuple(c for c in CHANNELS if c.name is not Channel.EVENTS)

@@ -157,7 +157,8 @@ def _send(
     try:
         reference = channel.send(rollback, last, ports)
     except ExternalServiceError as failure:
-        return _record_failure(claimed, str(failure), rollback, ports, is_refused=isinstance(failure, CallRefused))
+        is_refused, wait = isinstance(failure, CallRefused), getattr(failure, "retry_after_seconds", None) or 0.0
+        return _record_failure(claimed, str(failure), rollback, ports, is_refused=is_refused, wait_seconds=wait)
     except Exception as defect:  # noqa: BLE001 - recorded like a refusal, so that an operator learns of it
         text = f"the channel {channel.name} has a defect: {type(defect).__name__}"
         return _record_failure(claimed, text, rollback, ports, is_refused=True)
@@ -167,10 +168,20 @@ def _send(
 
 
 def _record_failure(
-    claimed: Delivery, text: str, rollback: Rollback, ports: AllPorts, *, is_refused: bool
+    claimed: Delivery,
+    text: str,
+    rollback: Rollback,
+    ports: AllPorts,
+    *,
+    is_refused: bool,
+    wait_seconds: float = 0.0,
 ) -> tuple[str, bool]:
     now, key = ports.clock.now(), claimed.wanted_key or ""
-    recorded = _record(claimed, lambda stored: stored.mark_failed(key, text, now, is_refused=is_refused), ports)
+    recorded = _record(
+        claimed,
+        lambda stored: stored.mark_failed(key, text, now, is_refused=is_refused, wait_seconds=wait_seconds),
+        ports,
+    )
     if recorded.is_hopeless(now):
         _publish_given_up(recorded, rollback, ports)
         _record(recorded, Delivery.give_up, ports)

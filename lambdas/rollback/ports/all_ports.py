@@ -23,6 +23,7 @@ from rollback.ports.aws.references import Images, References, Secrets
 from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
 from rollback.ports.database_checks import DatabaseChecks
+from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
@@ -53,6 +54,7 @@ class AllPorts:
 
     Attributes:
         neon: raises InvalidRequest where the environment has no database; so does `sql`.
+        github: raises InvalidRequest where the environment reports nothing to GitHub.
         neon_of: makes the Neon port for other settings; None means that `neon` serves all settings.
         emergency_ports: makes the optional ports of an emergency; None keeps the usual timeouts.
         readiness_ports: makes the optional ports of a readiness check; None keeps the usual timeouts.
@@ -80,6 +82,7 @@ class AllPorts:
     database_checks: DatabaseChecks
     token_cipher: TokenCipher
     identity_proofs: IdentityProofs
+    github: GitHub
     events: Events
     webhooks: Webhooks
     neon_of: Callable[[Settings], NeonProject] | None = None

@@ -21,6 +21,7 @@ from rollback.ports.aws.references import Images, References, Secrets
 from rollback.ports.aws.step_functions import Workflow
 from rollback.ports.clock import Clock
 from rollback.ports.database_checks import DatabaseChecks
+from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
@@ -226,6 +227,15 @@ class HasDatabaseChecks(Protocol):
     @property
     def database_checks(self) -> DatabaseChecks:
         """The checks of the database."""
+        ...
+
+
+class HasGitHub(Protocol):
+    """Holder of the GitHub repository."""
+
+    @property
+    def github(self) -> GitHub:
+        """The GitHub repository."""
         ...
 
 

@@ -43,6 +43,7 @@ class Delivery(BaseModel):
         reference: what the last successful `send` returned: an issue's number, an object's key.
         due_since: since when something is wanted that was not delivered.
         attempts: begun attempts to send the wanted key. Above 0: an earlier attempt may have arrived.
+        attempted_at: when the last attempt to send any key began.
         first_failed_at: when an attempt to send the wanted key failed first.
         last_error: error of the last attempt, in one line.
         is_refused: whether the receiver refused the last attempt for good.
@@ -63,6 +64,7 @@ class Delivery(BaseModel):
     reference: StoredText = ""
     due_since: AwareDatetime | None = None
     attempts: int = Field(default=0, ge=0)
+    attempted_at: AwareDatetime | None = None
     first_failed_at: AwareDatetime | None = None
     last_error: StoredText = ""
     is_refused: bool = False
@@ -104,7 +106,7 @@ class Delivery(BaseModel):
 
     def claim(self, now: datetime) -> "Delivery":
         """A copy for the process that begins an attempt now."""
-        return self._with(claimed_until=now + CLAIM, attempts=self.attempts + 1)
+        return self._with(claimed_until=now + CLAIM, attempts=self.attempts + 1, attempted_at=now)
 
     def mark_delivered(self, key: str, reference: str, now: datetime) -> "Delivery":
         """A copy after a key was delivered; the delivery stays due if another key is wanted by now."""
@@ -115,14 +117,18 @@ class Delivery(BaseModel):
             due_since=None, attempts=0, first_failed_at=None, last_error="", is_refused=False, next_attempt_at=None
         )
 
-    def mark_failed(self, key: str, error: str, now: datetime, *, is_refused: bool) -> "Delivery":
+    def mark_failed(
+        self, key: str, error: str, now: datetime, *, is_refused: bool, wait_seconds: float = 0.0
+    ) -> "Delivery":
         """A copy after a failed attempt, with the time of the next attempt.
 
-        A refused attempt is repeated hourly, any other after a delay that doubles from a minute to an hour.
+        A refused attempt is repeated hourly, any other after a delay that doubles from a minute to an hour. A receiver
+        that throttles may ask for a longer wait (`wait_seconds`), of an hour at most.
         """
         if key != self.wanted_key:  # another key is wanted by now: its attempts are counted anew
             return self._with(claimed_until=None)
         delay = FIRST_RETRY * 2 ** min(max(self.attempts - 1, 0), _MAX_DOUBLINGS)
+        delay = max(delay, timedelta(seconds=min(wait_seconds, LONGEST_RETRY.total_seconds())))
         return self._with(
             claimed_until=None,
             first_failed_at=self.first_failed_at or now,

@@ -23,6 +23,8 @@ def phase_of(rollback: Rollback) -> Phase:
         return Phase.DATA_LOSS_REPORTED if _is_data_loss_reported(rollback) else Phase.CONCLUDED
     if rollback.verification is not None:
         return Phase.VERIFYING
+    if rollback.is_at_gate:
+        return Phase.APPROVAL_REQUESTED
     if rollback.has_acted or _has_announced_a_change(rollback):
         return Phase.ACTING
     return Phase.PLANNED if rollback.plan is not None else Phase.STARTED
@@ -56,7 +58,7 @@ def _has_passed(phase: Phase, rollback: Rollback) -> bool:
         case Phase.PLANNED:
             return rollback.plan is not None
         case Phase.APPROVAL_REQUESTED:
-            return False  # a rollback waits for its approval in a phase of its own, and never skips it
+            return rollback.approval is not None and rollback.approval.carried_from is None
         case Phase.ACTING:
             return rollback.has_acted or _has_announced_a_change(rollback)
         case Phase.VERIFYING:

@@ -18,6 +18,7 @@ from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.drills import DrillSettings
+from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
@@ -117,6 +118,7 @@ class Settings(BaseModel):
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
+    github: GitHubSettings | None = None
     chat: ChatSettings = ChatSettings()
 
     @model_validator(mode="after")
