@@ -17,6 +17,7 @@ from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
+from rollback_constructs.report_bucket import ReportBucket
 from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
@@ -45,9 +46,14 @@ class RollbackStack(Stack):
             termination_protection=settings.ledger.retain,
         )
         prefix = runtime_settings.prefix
-        keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs")}
+        keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs", "reports")}
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
         notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
+        reports = (
+            ReportBucket(self, "Reports", settings=settings.reports, key=keys["reports"])
+            if settings.reports.store
+            else None
+        )
         stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
         access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
@@ -73,6 +79,8 @@ class RollbackStack(Stack):
                 ),
                 retain_logs=settings.ledger.retain,
                 log_key=keys["logs"],
+                report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
+                report_bucket_name=reports.bucket.bucket_name if reports is not None else None,
             ),
         )
         rollbacks = StateMachine(
@@ -153,6 +161,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "LedgerTable", value=ledger.table.table_name)
         CfnOutput(self, "TopicArn", value=notifications.rollbacks.topic_arn)
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
+        if reports is not None:
+            CfnOutput(self, "ReportBucket", value=reports.bucket.bucket_name)
         CfnOutput(self, "DegradedAlarms", value=",".join(service.degraded.alarm_name for service in alarms))
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
         resources = sum(isinstance(part, CfnResource) for part in self.node.find_all())

@@ -24,6 +24,7 @@ class DeployedStack:
     topic_arn: str
     critical_topic_arn: str
     workflow_arn: str
+    report_bucket: str | None = None
 
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -36,6 +37,7 @@ class DeployedStack:
             topic_arn=self.topic_arn,
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
+            report_bucket=self.report_bucket,
         )
         return replace(ports, metrics=_NullMetrics())
 
@@ -93,6 +95,7 @@ def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
             topic_arn=outputs["TopicArn"],
             critical_topic_arn=outputs["CriticalTopicArn"],
             workflow_arn=outputs["WorkflowArn"],
+            report_bucket=outputs.get("ReportBucket"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

@@ -12,7 +12,7 @@ from rollback_cli.terminal_text import escape_markup, make_console
 from rollback_cli.verbs.development import demo, local
 from rollback_cli.verbs.operations import pause, resume, unfence, unlock
 from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
-from rollback_cli.verbs.rollbacks import abort, history, show, start, status, undo
+from rollback_cli.verbs.rollbacks import abort, history, report, show, start, status, undo
 
 ROLLBACKS, RELEASES = "Rollbacks", "Releases"
 OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("start", rich_help_panel=ROLLBACKS)(start.start)
 app.command("status", rich_help_panel=ROLLBACKS)(status.status)
 app.command("history", rich_help_panel=ROLLBACKS)(history.history)
+app.command("report", rich_help_panel=ROLLBACKS)(report.report)
 app.command("show", rich_help_panel=ROLLBACKS)(show.show)
 app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
 app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)

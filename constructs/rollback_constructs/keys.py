@@ -16,5 +16,6 @@ class KeySettings(BaseModel):
 
     ledger: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the ledger's table")
     topics: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts both topics")
+    reports: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the bucket of reports")
     logs: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the logs of functions and workflows")
     secrets: tuple[str, ...] = Field(default=(), description="encrypt the database's secrets, which the team creates")

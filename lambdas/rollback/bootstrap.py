@@ -17,6 +17,7 @@ from rollback.adapters.aws.ecs.tasks import EcsTasks
 from rollback.adapters.aws.elb import ElbTargets
 from rollback.adapters.aws.references import DefinitionReferences
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
+from rollback.adapters.aws.reporting.s3 import S3ReportStore
 from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
@@ -27,6 +28,7 @@ from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
+    REPORT_BUCKET_VARIABLE,
     SETTINGS_VARIABLE,
     WORKFLOW_VARIABLE,
     Settings,
@@ -49,6 +51,10 @@ _READ_CONFIG = Config(
 _FAIL_FAST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 # A readiness check retries throttled calls, and several silent services still leave the function time to end.
 _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+# A link to an object that a KMS key encrypts has to be signed with version 4. Nothing waits long for a report.
+_REPORT_CONFIG = Config(
+    connect_timeout=1, read_timeout=2, signature_version="s3v4", retries={"mode": "standard", "total_max_attempts": 1}
+)
 # A change is sent once: its effect is looked up, never guessed by a second call.
 _WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -74,6 +80,7 @@ def ports_from_environment() -> AllPorts:
         topic_arn=topic,
         critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
+        report_bucket=os.environ.get(REPORT_BUCKET_VARIABLE) or None,
     )
 
 
@@ -84,6 +91,7 @@ def make_ports(
     topic_arn: str,
     critical_topic_arn: str,
     workflow_arn: str | None = None,
+    report_bucket: str | None = None,
     session: boto3.Session | None = None,
 ) -> AllPorts:
     """Make the real adapter of every port.
@@ -94,6 +102,7 @@ def make_ports(
         topic_arn: topic of notifications.
         critical_topic_arn: topic of pages.
         workflow_arn: ARN of the state machine; None if this function can't start executions.
+        report_bucket: bucket of stored reports; None if the environment has none, or this function may not use it.
         session: credentials and region; the environment's by default.
     """
     clients = _Clients(session)
@@ -122,6 +131,7 @@ def make_ports(
         neon=neon_of(settings),
         sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
+        report_store=S3ReportStore(clients.of("s3", _REPORT_CONFIG), report_bucket),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),

@@ -11,6 +11,7 @@ from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
+from fakes.aws.report_store import FakeReportStore
 from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow
@@ -68,5 +69,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         neon=neon,
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
+        report_store=FakeReportStore(),
     )
     return replace(ports, **parts)

@@ -29,6 +29,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Alarms": (aws.alarms,),
     "Http": (aws.http,),
     "Notifications": (aws.notifications,),
+    "ReportStore": (aws.report_store,),
     "Metrics": (aws.metrics,),
     "Workflow": (aws.workflow,),
     "NeonProject": (database.neon,),

@@ -210,6 +210,13 @@ class Access:
             "sns", self.keys.topics, "kms:Decrypt", "kms:GenerateDataKey"
         )
 
+    def reports(self, bucket_arn: str | None) -> Grant:
+        """Store and read reports. A link that a function signs has the permissions of its role."""
+        objects = [f"{bucket_arn}/*"] if bucket_arn else []
+        return _allow(["s3:PutObject", "s3:GetObject"], objects) + self._use_keys(
+            "s3", self.keys.reports if bucket_arn else None, "kms:Decrypt", "kms:GenerateDataKey"
+        )
+
     def execution_start(self, workflow_name: str) -> Grant:
         """Start an execution of the rollback state machine."""
         return _allow(["states:StartExecution"], [self._named("states", "stateMachine", workflow_name)])

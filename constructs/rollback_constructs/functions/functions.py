@@ -17,6 +17,7 @@ from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
+    REPORT_BUCKET_VARIABLE,
     SETTINGS_VARIABLE,
     WORKFLOW_VARIABLE,
     Settings,
@@ -44,6 +45,8 @@ class SharedResources:
     workflow_arn: str
     retain_logs: bool = False
     log_key: kms.IKey | None = None
+    report_bucket_arn: str | None = None
+    report_bucket_name: str | None = None
 
 
 class Functions(Construct):
@@ -116,6 +119,8 @@ class Functions(Construct):
                 access.target_groups(),
                 access.target_health(),
                 access.alarm_states(),
+                access.metrics_read(),
+                access.reports(shared.report_bucket_arn),
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.stack_states(),
                 access.publish(shared.topic_arn, shared.critical_topic_arn),
@@ -124,7 +129,10 @@ class Functions(Construct):
                 *([access.secret_read(database.api_key_secret_arn)] if database else []),
                 *([access.task_logs()] if database and database.down_command else []),
             ],
-            variables={WORKFLOW_VARIABLE: shared.workflow_arn},
+            variables={
+                WORKFLOW_VARIABLE: shared.workflow_arn,
+                **({REPORT_BUCKET_VARIABLE: shared.report_bucket_name} if shared.report_bucket_name else {}),
+            },
         )
         self.promote = self._function(
             "promote",

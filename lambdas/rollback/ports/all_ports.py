@@ -25,7 +25,7 @@ from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.reporting import Metrics, Notifications, ReportStore
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -73,6 +73,7 @@ class AllPorts:
     neon: NeonProject
     sql: Sql
     tasks: Tasks
+    report_store: ReportStore
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

@@ -23,7 +23,7 @@ from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications
+from rollback.ports.reporting import Metrics, Notifications, ReportStore
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -141,6 +141,15 @@ class HasNotifications(Protocol):
     @property
     def notifications(self) -> Notifications:
         """Notification topics."""
+        ...
+
+
+class HasReportStore(Protocol):
+    """Holder of stored reports."""
+
+    @property
+    def report_store(self) -> ReportStore:
+        """Stored reports."""
         ...
 
 

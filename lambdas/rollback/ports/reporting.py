@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from rollback.domain.rollback import Rollback
-from rollback.effects import changes_state
+from rollback.effects import changes_state, reads
 
 
 class Notifications(Protocol):
@@ -44,4 +44,34 @@ class Metrics(Protocol):
             is_rollback_available: a release exists that the service could go back to.
             stale_leases: leases that ran out and were not given back.
         """
+        ...
+
+
+class ReportStore(Protocol):
+    """Written accounts of rollbacks, kept in a bucket of the environment."""
+
+    @reads
+    def is_available(self) -> bool:
+        """Return whether the environment has a bucket for reports; this asks no service."""
+        ...
+
+    @changes_state
+    def put(self, key: str, content_type: str, text: str) -> None:
+        """Store a text under a key, in place of an earlier one.
+
+        Args:
+            key: path in the bucket, such as `production/express-api/<id>/report.html`.
+            content_type: media type; a browser shows the text in its own window.
+            text: the text.
+        """
+        ...
+
+    @reads
+    def read(self, key: str) -> str | None:
+        """Return a stored text; None: there is none."""
+        ...
+
+    @reads
+    def link(self, key: str) -> str:
+        """Return a link that works for an hour at most, without asking a service whether the text exists."""
         ...

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _LIMIT = 60_000  # GitHub takes 65,536 characters in an issue
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$>-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+_FIRST = re.compile(r"^(\s*)([#>+=-])")
+_NUMBERED = re.compile(r"^(\s*\d+)([.)])(?=\s|$)")
+_REFERENCE = re.compile(r"#(?=\d)")
 _BREAK = "\u200b"  # no reader sees it, and GitHub's patterns for mentions, references and links no longer match
 _AUTOLINKS = re.compile(r"(@)|(://)|(\bwww)(?=\.)|(\bGH)(?=-)", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -46,9 +49,9 @@ def render_markdown(document: ReportDocument, *, is_brief: bool = False) -> str:
 def escape_markdown(text: str) -> str:
     """Escape a line, so that GitHub shows it as it is."""
     escaped = _SPECIAL.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
-    escaped = re.sub(r"^(\s*\d+)([.)])", r"\1\\\2", escaped)
+    escaped = _NUMBERED.sub(r"\1\\\2", _FIRST.sub(r"\1\\\2", escaped))
     escaped = _AUTOLINKS.sub(lambda match: match.group(0)[0] + _BREAK + match.group(0)[1:], escaped)
-    return re.sub(r"(\\#)(?=\d)", rf"\1{_BREAK}", escaped)
+    return _REFERENCE.sub(f"#{_BREAK}", escaped)
 
 
 def code(text: str) -> str:
@@ -59,6 +62,11 @@ def code(text: str) -> str:
     return _Raw(f"{fence}{space}{text}{space}{fence}")
 
 
+def cell_code(text: str) -> str:
+    """Write a text as a code span in a table, where a pipe would end the cell (GFM, "Tables (extension)")."""
+    return _Raw(code(text).replace("|", "\\|"))
+
+
 def _finalize(value: object) -> object:
     return value if isinstance(value, _Raw) or not isinstance(value, str) else escape_markdown(value)
 
@@ -67,9 +75,9 @@ def _finalize(value: object) -> object:
 def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - few functions render
 
-    environment = Environment(  # noqa: S701 - `finalize` escapes every value for Markdown
+    environment = Environment(
         autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize
     )
     environment.filters.update(FILTERS)
-    environment.filters["code"] = code
+    environment.filters |= {"code": code, "cell_code": cell_code}
     return environment.from_string((TEMPLATES / "report.md").read_text())

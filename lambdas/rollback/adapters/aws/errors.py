@@ -47,7 +47,7 @@ _OPERATIONS = {
     "ssm": "DescribeParameters",
     "logs": "DescribeLogGroups GetLogEvents",
     "iam": "GetRole",
-    "s3": "ListObjectsV2",
+    "s3": "GetObject ListObjectsV2 PutObject",
 }
 _PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
 
