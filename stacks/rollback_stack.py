@@ -49,11 +49,7 @@ class RollbackStack(Stack):
         keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs", "reports")}
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
         notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
-        reports = (
-            ReportBucket(self, "Reports", settings=settings.reports, key=keys["reports"])
-            if settings.reports.store
-            else None
-        )
+        reports = self._reports(settings, keys["reports"])
         stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
         access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
@@ -130,6 +126,7 @@ class RollbackStack(Stack):
             self,
             "Triggers",
             prefix=prefix,
+            application=runtime_settings.application,
             environment=runtime_settings.environment,
             settings=settings.triggers,
             receivers=Receivers(
@@ -167,6 +164,9 @@ class RollbackStack(Stack):
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
         resources = sum(isinstance(part, CfnResource) for part in self.node.find_all())
         check_resources(resources, runtime_settings.environment, len(attachments))
+
+    def _reports(self, settings: Environment, key: kms.IKey | None) -> ReportBucket | None:
+        return ReportBucket(self, "Reports", settings=settings.reports, key=key) if settings.reports.store else None
 
     def _key(self, name: str, arn: str | None) -> kms.IKey | None:
         return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

@@ -1,7 +1,7 @@
 """The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -24,7 +24,7 @@ class DeployedStack:
     topic_arn: str
     critical_topic_arn: str
     workflow_arn: str
-    report_bucket: str | None = None
+    report_bucket: str | None = field(default=None, kw_only=True)
 
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -53,6 +53,9 @@ class _NullMetrics:
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """Leave the readiness to the janitor's function."""
+
+    def record_deliveries(self, *, late: int) -> None:
+        """Leave the count of late deliveries to the janitor's function."""
 
 
 def stack_name(environment: str) -> str:

@@ -9,9 +9,8 @@ from rollback.domain.rollback import DIRECT, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, RollbackError
 from rollback.leases.holder import find_live_lease
 from rollback.ports.all_ports import AllPorts
-from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
-from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
+from rollback.workflow.runner import Cursor, run_step, start_emergency, start_rollback
 from rollback_cli import requester
 
 _MAX_ATTEMPTS, _MAX_DELAY_SECONDS = 7, 20  # for one step, as in the state machine
@@ -42,7 +41,7 @@ def run_directly(
     if entrance(execution_input) is Step.EMERGENCY:
         cursor = _run_with_retry(lambda: start_emergency(execution_input, execution, started_at, ports), sleep)
     else:
-        cursor = _run_with_retry(lambda: cursor_of(admit(execution_input, execution, started_at, ports)), sleep)
+        cursor = _run_with_retry(lambda: start_rollback(execution_input, execution, started_at, ports), sleep)
     on_progress(cursor)
     while cursor.next is not Step.DONE:
         previous_cursor, cursor = cursor, _advance(cursor, ports, sleep)

@@ -7,6 +7,7 @@ from rollback.check import Verdict
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import ReleaseState, last_known_good
 from rollback.domain.releases.release_names import release_label
+from rollback.domain.rollback import service_of
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import RollbackError
@@ -20,6 +21,7 @@ from rollback.service.stack import describe_drift
 from rollback_cli.terminal_text import escape_markup
 
 _MAX_ACTIONS = 3
+_MAX_COUNTED = 500
 _LABEL_WIDTH = len("will be restored")  # the longest label
 _COMPATIBILITY_COLOURS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
 _VERDICT_COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
@@ -36,6 +38,7 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
         ("paused", _pause),
         ("will be restored", _obligations),
         ("unreadable", _unreadable_items),
+        ("not delivered", _late_deliveries),
         ("by operator", _operator_actions),
     )
     for label, section in sections:
@@ -47,6 +50,18 @@ def status_lines(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
 
 def _line(label: str, text: str) -> str:
     return f"  {label:{_LABEL_WIDTH}} {text}"
+
+
+def _late_deliveries(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:
+    """List messages of the service's rollbacks that are due, with the last error."""
+    due = [d for d in islice(ports.ledger.due_deliveries(), _MAX_COUNTED) if service_of(d.rollback_id) == service.name]
+    for delivery in due[:_MAX_ACTIONS]:
+        error = f": {delivery.last_error}" if delivery.last_error else ""
+        since = f"{delivery.due_since:%Y-%m-%d %H:%M} UTC" if delivery.due_since is not None else "an unknown time"
+        text = f"{delivery.rollback_id} to {delivery.channel} since {since}, {delivery.attempts} attempts{error}"
+        yield _line("not delivered", f"[yellow]{escape_markup(text)}[/]")
+    if len(due) > _MAX_ACTIONS:
+        yield _line("not delivered", f"[yellow]and {len(due) - _MAX_ACTIONS} more[/]")
 
 
 def _running_release(service: ServiceSettings, ports: AllPorts) -> Iterator[str]:

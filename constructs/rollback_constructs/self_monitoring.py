@@ -18,6 +18,7 @@ from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.names import (
+    METRIC_LATE_DELIVERIES,
     METRIC_NAMESPACE,
     METRIC_ROLLBACK_AVAILABLE,
     METRIC_STALE_LEASES,
@@ -73,6 +74,7 @@ class WatchSettings(BaseModel):
     max_function_throttles: int = Field(default=0, ge=0, description="in a period")
     silent_sweeps: int = Field(default=3, ge=1, description="sweeps of the janitor that may be missing")
     stale_lease_sweeps: int = Field(default=3, ge=1, description="sweeps that find the same lease expired")
+    late_delivery_sweeps: int = Field(default=3, ge=1, description="sweeps that find late deliveries")
     no_target_sweeps: int = Field(
         default=12, ge=1, description="sweeps that find no rollback target; longer than a first release bakes"
     )
@@ -80,7 +82,7 @@ class WatchSettings(BaseModel):
     @property
     def most_sweeps(self) -> int:
         """The most sweeps that an alarm evaluates; CloudWatch evaluates a day at most, for periods below an hour."""
-        return max(self.silent_sweeps, self.stale_lease_sweeps, self.no_target_sweeps)
+        return max(self.silent_sweeps, self.stale_lease_sweeps, self.no_target_sweeps, self.late_delivery_sweeps)
 
 
 class SelfMonitoring(Construct):
@@ -105,6 +107,7 @@ class SelfMonitoring(Construct):
         self._settings, self._janitor, self._critical = settings, Duration.minutes(janitor_minutes), critical
         self.alarms: list[cloudwatch.Alarm] = []
         self._alarm_on_silent_janitor()
+        self._alarm_on_late_deliveries()
         for service in services:
             self._alarm_on_service(service)
 
@@ -157,6 +160,18 @@ class SelfMonitoring(Construct):
             comparison=_BELOW,
             periods=self._settings.silent_sweeps,
             missing=_MISSING_IS_ALARM,
+        )
+
+    def _alarm_on_late_deliveries(self) -> None:
+        self._alarm(
+            "LateDeliveries",
+            f"{self._prefix}-rollback-late-deliveries",
+            "Events, statuses or chat messages about rollbacks are due for more than 15 minutes. The rollbacks "
+            f"themselves are not affected. Run rollback status {self._environment} for the channel and its error.",
+            self._janitor_metric(METRIC_LATE_DELIVERIES, "Maximum", {}),
+            0,
+            periods=self._settings.late_delivery_sweeps,
+            missing=_MISSING_KEEPS_STATE,
         )
 
     def _alarm_on_service(self, service: str) -> None:

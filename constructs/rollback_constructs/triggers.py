@@ -14,7 +14,7 @@ takes two events about one failure for one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
@@ -27,6 +27,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollback.domain.delivery.phase import Phase
+from rollback.names import event_source, event_type
 from rollback_constructs.limits import batch_by_pattern_length, check_name_length
 
 _DEPLOYMENT, _ACTION = "ECS Deployment State Change", "ECS Service Action"
@@ -76,6 +78,7 @@ class Triggers(Construct):
         id_: str,
         *,
         prefix: str,
+        application: str,
         environment: str,
         settings: TriggerSettings,
         receivers: Receivers,
@@ -89,7 +92,8 @@ class Triggers(Construct):
             scope: parent of the construct.
             id_: id of the construct in its scope.
             prefix: first part of all names.
-            environment: name of the environment, for commands in alarm descriptions.
+            application: name of the application, which our own events name too.
+            environment: name of the environment, which our own events and commands in alarm descriptions name.
             settings: settings of the delivery of events and of the janitor.
             receivers: state machines and functions that receive the events.
             alarms: composite alarms by name.
@@ -126,6 +130,7 @@ class Triggers(Construct):
         self._on_deployment("InProgress", service_arns, [promote, *observers])
         self._on_deployment("Completed", service_arns, [promotion, *observers])
         self._conclude_failed_execution(receivers.rollback, report)
+        self._on_own_events(application, environment, report)
         events.Rule(
             self,
             "Janitor",
@@ -133,6 +138,22 @@ class Triggers(Construct):
             description="Runs the janitor: concludes abandoned rollbacks, checks alarms and releases without an event",
             schedule=events.Schedule.rate(Duration.minutes(settings.janitor_minutes)),
             targets=[report, promote, *observers],
+        )
+
+    def _on_own_events(self, application: str, environment: str, target: events.IRuleTarget) -> None:
+        """Deliver statuses and messages while a rollback runs. Delivering emits no event, so nothing can loop."""
+        events.Rule(
+            self,
+            "OwnEvents",
+            rule_name=check_name_length("rule", f"{self._prefix}-rollback-on-own-event"),
+            description="Delivers statuses and messages when a rollback enters a phase",
+            event_pattern=events.EventPattern(
+                account=[Stack.of(self).account],
+                source=[event_source(application)],
+                detail_type=[event_type(phase) for phase in Phase],
+                detail={"environment": [environment]},
+            ),
+            targets=[target],
         )
 
     def _on_alarms(self, alarms: Mapping[str, cloudwatch.CompositeAlarm], target: events.IRuleTarget) -> None:

@@ -16,6 +16,7 @@ from rollback.adapters.aws.ecs.client import EcsServices
 from rollback.adapters.aws.ecs.tasks import EcsTasks
 from rollback.adapters.aws.elb import ElbTargets
 from rollback.adapters.aws.references import DefinitionReferences
+from rollback.adapters.aws.reporting.eventbridge import DefaultBusEvents
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
 from rollback.adapters.aws.reporting.s3 import S3ReportStore
 from rollback.adapters.aws.reporting.sns import SnsNotifications
@@ -55,6 +56,8 @@ _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "
 _REPORT_CONFIG = Config(
     connect_timeout=1, read_timeout=2, signature_version="s3v4", retries={"mode": "standard", "total_max_attempts": 1}
 )
+# An event about a rollback gets one attempt, and a second for its answer.
+_EVENT_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1})
 # A change is sent once: its effect is looked up, never guessed by a second call.
 _WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -132,6 +135,7 @@ def make_ports(
         sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
         report_store=S3ReportStore(clients.of("s3", _REPORT_CONFIG), report_bucket),
+        events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),

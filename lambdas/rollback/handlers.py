@@ -7,11 +7,11 @@ from typing import Any
 
 from rollback.bootstrap import ports_from_environment
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
+from rollback.names import event_type
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
-from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
+from rollback.workflow.runner import Cursor, run_step, start_emergency, start_rollback
 
 Payload = dict[str, Any]
 
@@ -50,7 +50,7 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
     """
     if event.get("step") == Step.ADMIT:
         started_at = datetime.fromisoformat(event["started_at"])
-        return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _ports())))
+        return _as_payload(start_rollback(event["input"], event["execution"], started_at, _ports()))
     return _run_step(event)
 
 
@@ -71,12 +71,18 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
 def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Run Verify and Conclude, and handle EventBridge's events of the janitor's schedule and ended executions."""
     # The other steps don't wait for the import of the janitor.
+    from rollback.delivery.occasions import deliver_after_conclusion, deliver_on_event  # noqa: PLC0415
     from rollback.workflow.janitor.abandoned_rollbacks import conclude_execution  # noqa: PLC0415
     from rollback.workflow.janitor.sweep_services import sweep  # noqa: PLC0415
 
     match event.get("detail-type"):
         case None:
-            return _run_step(event)
+            cursor = _run_step(event)
+            if event["step"] == Step.CONCLUDE:
+                deliver_after_conclusion(cursor["rollback_id"], _ports())
+            return cursor
+        case str(kind) if kind.startswith(event_type("")):
+            return {"done": deliver_on_event(event, _ports())}
         case "Scheduled Event":
             return {"done": sweep(_ports())}
         case "Step Functions Execution Status Change":

@@ -55,6 +55,17 @@ def metric_dimensions(application: str, environment: str) -> dict[str, str]:
 METRIC_ROLLBACK_AVAILABLE = "RollbackAvailable"  # 1 if a release exists to go back to, and no check fails; else 0
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_SWEEPS = "JanitorSweeps"
+METRIC_LATE_DELIVERIES = "LateDeliveries"  # messages beside the SNS topics that are due for a quarter of an hour
+
+
+def event_source(application: str) -> str:
+    """Name the source of our events on EventBridge's default bus. Only AWS's own sources begin with `aws.`."""
+    return f"{application}.rollback"
+
+
+def event_type(phase: str) -> str:
+    """Name the detail type of the event about a phase, such as `rollback.concluded`."""
+    return f"rollback.{phase}"
 
 
 _ROLLED_BACK = "rolled-back"

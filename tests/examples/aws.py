@@ -11,6 +11,7 @@ from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.ecs_writers import FakeWriters, FakeWritersScaling
 from fakes.aws.elb import FakeTargetGroups
+from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.report_store import FakeReportStore
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, image, rollback
 
+from rollback.ports.reporting import RollbackEvent
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
 
@@ -166,6 +168,10 @@ def clock() -> FakeClock:
 
 def metrics() -> FakeMetrics:
     return FakeMetrics()
+
+
+def events() -> FakeEvents:
+    return FakeEvents()
 
 
 def notifications() -> FakeNotifications:
@@ -356,6 +362,19 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Metrics.record_conclusion": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
     "Metrics.record_sweep": Example({}, {}),
+    "Metrics.record_deliveries": Example({"late": 2}, {"late": 3}),
+    "Events.put": Example(
+        {"events": (RollbackEvent("rollback.started", {"a": 1}),)},
+        {
+            "events": EachOf(
+                (
+                    (RollbackEvent("rollback.planned", {"a": 1}),),
+                    (),
+                    (RollbackEvent("rollback.started", {"a": "x" * 300_000}),),
+                )
+            )
+        },
+    ),
     "Metrics.record_readiness": Example(
         {"service": "a", "is_rollback_available": True, "stale_leases": 0},
         {"service": "b", "is_rollback_available": False, "stale_leases": 1},

@@ -11,6 +11,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.lease import Lease
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.obligation import Obligation, ObligationKind
@@ -59,6 +60,9 @@ UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
 SKIPPED_ITEM = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
 PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
 
+DUE = Delivery(rollback_id=ID, channel=Channel.CHAT).want("concluded", 1, NOW)
+STORED_DUE = DUE.model_copy(update={"version": 1})
+
 
 def _changed(model: Any, **changes: Any) -> Any:
     return model.model_copy(update=changes)
@@ -82,6 +86,7 @@ def ledger() -> FakeLedger:
     fake.put_caused_deployment(CAUSED)
     fake.record_unreadable(UNREADABLE, NOW)
     fake.put_page_count(PAGES, None)
+    fake.put_delivery(DUE, None)
     return fake
 
 
@@ -148,6 +153,14 @@ EXAMPLES: dict[str, Example] = {
         {"count": _changed(PAGES, total=3), "previous_count": None},
     ),
     "Pages.page_counts": Example({}, {}),
+    "Deliveries.delivery": Example(
+        {"rollback_id": ID, "channel": Channel.CHAT}, {"rollback_id": UNKNOWN, "channel": Channel.ISSUE}
+    ),
+    "Deliveries.put_delivery": Example(
+        {"delivery": STORED_DUE.claim(NOW), "previous": STORED_DUE},
+        {"delivery": STORED_DUE.mark_delivered("concluded", "7", NOW), "previous": None},
+    ),
+    "Deliveries.due_deliveries": Example({}, {}),
     "Leases.acquire": Example(
         {"service": SERVICE, "rollback_id": OPEN.id, "now": SOON, "until": LATE},
         {"service": OTHER, "rollback_id": ID, "now": NOW, "until": AFTER},

@@ -11,6 +11,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
@@ -51,6 +52,7 @@ class FakeLedger:
         self._set_aside: dict[str, SkippedItem] = {}
         self._settled: set[tuple[str, str]] = set()
         self._pages: dict[tuple[str, str], PageCount] = {}
+        self._deliveries: dict[tuple[str, Channel], Delivery] = {}
 
     def create(self, rollback: Rollback) -> Rollback:
         at = (rollback.service_name, rollback.id)
@@ -153,6 +155,20 @@ class FakeLedger:
 
     def page_counts(self) -> tuple[PageCount, ...]:
         return tuple(count for count in self._pages.values() if count.unreported)
+
+    def delivery(self, rollback_id: str, channel: Channel) -> Delivery | None:
+        return self._deliveries.get((rollback_id, channel))
+
+    def put_delivery(self, delivery: Delivery, previous: Delivery | None) -> None:
+        at = (delivery.rollback_id, delivery.channel)
+        stored = self._deliveries.get(at)
+        if (stored.version if stored is not None else None) != (previous.version if previous is not None else None):
+            raise Conflict(f"the delivery of {delivery.rollback_id} to {delivery.channel} was changed: read it again")
+        self._deliveries[at] = delivery.model_copy(update={"version": delivery.version + 1})
+
+    def due_deliveries(self) -> Iterator[Delivery]:
+        due = [delivery for delivery in self._deliveries.values() if delivery.is_due]
+        yield from sorted(due, key=lambda d: (d.due_since, d.rollback_id, d.channel), reverse=True)
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
         current_lease = self._leases.get(service)

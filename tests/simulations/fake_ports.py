@@ -9,6 +9,7 @@ from fakes.aws.cloudformation import FakeStacks
 from fakes.aws.ecs_services import FakeServices
 from fakes.aws.ecs_tasks import FakeTasks
 from fakes.aws.elb import FakeTargetGroups
+from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
 from fakes.aws.report_store import FakeReportStore
@@ -70,5 +71,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         sql=FakeSql(neon),
         tasks=FakeTasks(services),
         report_store=FakeReportStore(),
+        events=FakeEvents(),
     )
     return replace(ports, **parts)

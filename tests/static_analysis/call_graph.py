@@ -20,7 +20,7 @@ _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
-_NO_CALL = frozenset({"exceptions", "meta", "close"})
+_NO_CALL = frozenset({"exceptions", "meta", "close", "generate_presigned_url"})  # signing sends nothing
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -13,7 +13,7 @@ _NO_PORTS = frozenset({"effects", "holders", "all_ports"})  # markers, and recor
 
 def _load_ports() -> dict[str, type]:
     modules = [
-        import_module(f"{ports.__name__}.{submodule.name}") for submodule in pkgutil.iter_modules(ports.__path__)
+        import_module(submodule.name) for submodule in pkgutil.walk_packages(ports.__path__, f"{ports.__name__}.")
     ]
     return {
         name: port

@@ -130,6 +130,7 @@ PURE = (
     "rollback.database.preflight.own_operations",
     "rollback.database.preflight.rules_by_strategy",
     "rollback.database.preflight.timeline",
+    "rollback.delivery.event_detail",
     "rollback.workflow.recheck_event",
     "rollback.workflow.route",
 )

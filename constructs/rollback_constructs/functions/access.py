@@ -217,6 +217,14 @@ class Access:
             "s3", self.keys.reports if bucket_arn else None, "kms:Decrypt", "kms:GenerateDataKey"
         )
 
+    def events_put(self, source: str) -> Grant:
+        """Put events of our own source on the default bus.
+
+        Condition: EventBridge user guide, "Using IAM policy conditions", `events:source`.
+        """
+        bus = self.stack.format_arn(service="events", resource="event-bus", resource_name="default")
+        return _allow(["events:PutEvents"], [bus], {"StringEquals": {"events:source": source}})
+
     def execution_start(self, workflow_name: str) -> Grant:
         """Start an execution of the rollback state machine."""
         return _allow(["states:StartExecution"], [self._named("states", "stateMachine", workflow_name)])

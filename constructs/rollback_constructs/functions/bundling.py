@@ -21,8 +21,8 @@ _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 # The SDK's models of all AWS services take 28 MB; `tests/constructs/test_bundle.py` derives these from the call graph.
 AWS_SERVICES = frozenset(
     {
-        "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "iam", "logs",
-        "s3", "secretsmanager", "sns", "ssm", "stepfunctions",
+        "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "events", "iam",
+        "logs", "s3", "secretsmanager", "sns", "ssm", "stepfunctions",
     }
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
+from rollback.names import event_source
 from rollback_constructs.functions.access import Access, Grant
 from rollback_constructs.functions.bundling import BundleSettings, code_asset
 from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, compact
@@ -72,12 +73,14 @@ class Functions(Construct):
         )
         self._code = code_asset(bundle)
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
+        events_put = access.events_put(event_source(settings.application))
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
+        step_grants = [*read_grants, events_put]
         labels = [access.image_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
-                *read_grants,
+                *step_grants,
                 *labels,
                 access.images_read(),
                 access.leases(table),
@@ -94,7 +97,7 @@ class Functions(Construct):
         self.service = self._function(
             "service",
             [
-                *read_grants,
+                *step_grants,
                 access.leases(table),
                 access.service_update(),
                 access.deployment_stop(),
@@ -112,7 +115,7 @@ class Functions(Construct):
         self.report = self._function(
             "report",
             [
-                *read_grants,
+                *step_grants,
                 access.leases(table),
                 access.service_update(),
                 access.scaling(),
@@ -154,7 +157,7 @@ class Functions(Construct):
                 access.secrets_exist(),
             ],
         )
-        self.database = self._database(database, read_grants, access) if database is not None else None
+        self.database = self._database(database, step_grants, access) if database is not None else None
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:

@@ -25,7 +25,7 @@ from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications, ReportStore
+from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -74,6 +74,7 @@ class AllPorts:
     sql: Sql
     tasks: Tasks
     report_store: ReportStore
+    events: Events
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

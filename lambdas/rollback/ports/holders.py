@@ -23,7 +23,7 @@ from rollback.ports.http import Http
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Metrics, Notifications, ReportStore
+from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -159,6 +159,15 @@ class HasMetrics(Protocol):
     @property
     def metrics(self) -> Metrics:
         """Metrics."""
+        ...
+
+
+class HasEvents(Protocol):
+    """Holder of the bus for events about rollbacks."""
+
+    @property
+    def events(self) -> Events:
+        """The bus for events about rollbacks."""
         ...
 
 

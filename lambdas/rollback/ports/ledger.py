@@ -8,6 +8,7 @@ from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
@@ -389,5 +390,36 @@ class CausedDeployments(Protocol):
         ...
 
 
-class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Protocol):
+class Deliveries(Protocol):
+    """Deliveries of rollbacks to channels beside the SNS topics (`domain.delivery`)."""
+
+    @reads
+    def delivery(self, rollback_id: str, channel: Channel) -> Delivery | None:
+        """Return the delivery of a rollback to a channel; None: nothing was wanted yet.
+
+        Raises:
+            UnreadableItem: the item can't be read.
+        """
+        ...
+
+    @changes_state
+    def put_delivery(self, delivery: Delivery, previous: Delivery | None) -> None:
+        """Replace the delivery that was read, together with its entry in the list of due deliveries.
+
+        Args:
+            delivery: the changed delivery, with the version that was read. One more is stored.
+            previous: the delivery that was read; None: there was none.
+
+        Raises:
+            Conflict: the delivery was changed since it was read.
+        """
+        ...
+
+    @reads
+    def due_deliveries(self) -> Iterator[Delivery]:
+        """Iterate over the readable due deliveries of all rollbacks, those first that became due last."""
+        ...
+
+
+class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Deliveries, Protocol):
     """The whole ledger table. A list that is asked for page by page requests each page when it is needed."""

@@ -1,7 +1,8 @@
 """Ports that report a rollback to operators and dashboards."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from rollback.domain.rollback import Rollback
 from rollback.effects import changes_state, reads
@@ -19,6 +20,28 @@ class Notifications(Protocol):
             message: text of the mail.
             attributes: what subscriptions filter by. `severity` = `page` sends the message to the critical topic.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class RollbackEvent:
+    """Event about a phase of a rollback.
+
+    Attributes:
+        kind: detail type, such as `rollback.concluded`.
+        detail: a JSON object without secrets (`delivery.event_detail`).
+    """
+
+    kind: str
+    detail: Mapping[str, Any]
+
+
+class Events(Protocol):
+    """Bus on which other systems learn of rollbacks."""
+
+    @changes_state
+    def put(self, events: Sequence[RollbackEvent]) -> None:
+        """Put at most ten events, with one attempt and short timeouts; some may arrive although others failed."""
         ...
 
 
@@ -44,6 +67,11 @@ class Metrics(Protocol):
             is_rollback_available: a release exists that the service could go back to.
             stale_leases: leases that ran out and were not given back.
         """
+        ...
+
+    @changes_state
+    def record_deliveries(self, *, late: int) -> None:
+        """Write how many messages beside the SNS topics are late; an alarm watches the number."""
         ...
 
 
@@ -74,4 +102,3 @@ class ReportStore(Protocol):
     @reads
     def link(self, key: str) -> str:
         """Return a link that works for an hour at most, without asking a service whether the text exists."""
-        ...

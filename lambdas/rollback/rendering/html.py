@@ -38,4 +38,4 @@ def _template() -> "Template":
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     environment.filters.update(FILTERS)
-    return environment.from_string((TEMPLATES / "report.html").read_text())
+    return environment.from_string((TEMPLATES / "report.html.j2").read_text())

@@ -76,8 +76,12 @@ def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - few functions render
 
     environment = Environment(
-        autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize
+        autoescape=False,  # noqa: S701 - `finalize` escapes every value for Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
     )
     environment.filters.update(FILTERS)
     environment.filters |= {"code": code, "cell_code": cell_code}
-    return environment.from_string((TEMPLATES / "report.md").read_text())
+    return environment.from_string((TEMPLATES / "report.md.j2").read_text())

@@ -13,6 +13,9 @@ from rollback.conclusion.step import conclude
 from rollback.database.data_loss.step import compare_lost_rows, stop_comparison
 from rollback.database.reconnection.step import announces_reconnection, reconnect
 from rollback.database.step import database
+from rollback.delivery.channels import CHANNELS
+from rollback.delivery.deliver import want_deliveries
+from rollback.delivery.events import emit_phases
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnsupportedService
 from rollback.identity.task_definition import with_definition_memo
@@ -52,6 +55,17 @@ def cursor_of(rollback: Rollback) -> Cursor:
     )
 
 
+def start_rollback(execution_input: object, execution: str, started_at: datetime, ports: AllPorts) -> Cursor:
+    """Admit a rollback, emit that it started, and return the cursor to its next step. Arguments as `start_emergency`.
+
+    Raises:
+        InvalidRequest: the input can't be understood; nothing was changed.
+    """
+    rollback = admit(execution_input, execution, started_at, ports)
+    emit_phases(None, rollback, ports)
+    return cursor_of(rollback)
+
+
 def start_emergency(execution_input: object, execution: str, started_at: datetime, ports: AllPorts) -> Cursor:
     """Admit, plan, and make the first change to ECS in one invocation, with short timeouts.
 
@@ -73,6 +87,7 @@ def start_emergency(execution_input: object, execution: str, started_at: datetim
         if step not in (Step.EMERGENCY, Step.SERVICE) or rollback.wait_seconds:
             break
         rollback = _run_round(rollback, step, fast_ports)
+    emit_phases(None, rollback, fast_ports)
     return cursor_of(rollback)
 
 
@@ -95,6 +110,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
     ports = with_definition_memo(ports.for_settings(rollback.settings))
     if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
         ports = ports.with_short_timeouts()
+    announced: Rollback | None = rollback
     if failure is not None and rollback.outcome is None:
         rollback = ports.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     if failure is not None and next_step(rollback) is Step.DATA_LOSS:
@@ -106,6 +122,7 @@ def run_step(rollback_id: str, due: Step, ports: AllPorts, failure: str | None =
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
         rollback = _run_round(rollback, step, ports)
+        announced = emit_phases(announced, rollback, ports)
         if rollback.wait_seconds:
             return cursor_of(rollback)
     raise Conflict(f"{rollback_id}: step {due} ran {_MAX_ROUNDS} rounds without waiting; call it again")
@@ -122,6 +139,8 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
             if step is not Step.DATABASE:  # the database step holds these leases itself
                 renew_leases_of_stopped_services(rollback, ports)
         after = _action_of(step)(rollback, ports)
+        if step is Step.CONCLUDE and after.concluded_at is not None:
+            want_deliveries(after, CHANNELS, ports)
         return ports.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, ports))
     except (CallRefused, UnsupportedService) as refusal:
         if step in _WITHOUT_LEASE:  # the outcome is known: the janitor finishes the conclusion

@@ -9,6 +9,7 @@ class FakeMetrics:
     def __init__(self) -> None:
         self.counted: list[Rollback] = []
         self.sweeps = 0
+        self.late_deliveries = 0
         self.seen: dict[str, tuple[bool, int]] = {}
 
     def record_conclusion(self, rollback: Rollback) -> None:
@@ -19,3 +20,6 @@ class FakeMetrics:
 
     def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         self.seen[service] = (is_rollback_available, stale_leases)
+
+    def record_deliveries(self, *, late: int) -> None:
+        self.late_deliveries = late

@@ -40,6 +40,7 @@ _OPERATIONS = {
     "elasticloadbalancing": "DescribeListeners DescribeRules DescribeTargetGroups DescribeTargetHealth",
     "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData ListAlarmMuteRules",
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
+    "events": "PutEvents",
     "sns": "Publish",
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",
     "cloudformation": "DescribeStacks ListStackResources",

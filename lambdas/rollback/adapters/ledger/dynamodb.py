@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollback.adapters.ledger.branches import LedgerBranches
 from rollback.adapters.ledger.caused import LedgerCausedDeployments
+from rollback.adapters.ledger.deliveries import LedgerDeliveries
 from rollback.adapters.ledger.index import LedgerIndex
 from rollback.adapters.ledger.leases import LedgerLeases
 from rollback.adapters.ledger.operators import LedgerOperators
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 
 class DynamoLedger(
-    LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators, LedgerCausedDeployments
+    LedgerIndex,
+    LedgerPages,
+    LedgerLeases,
+    LedgerReleases,
+    LedgerBranches,
+    LedgerOperators,
+    LedgerCausedDeployments,
+    LedgerDeliveries,
 ):
     """Adapter of one environment's table.
 

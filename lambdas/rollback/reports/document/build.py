@@ -23,10 +23,10 @@ from rollback.reports.obligations import format_obligations
 from rollback.reports.service import format_service
 
 _QUESTIONS = (
-    "What was changed in the release, and why did it fail?",
+    "Why did the release fail, and which of its changes was the cause?",
     "Why did tests and the deployment's own checks not find the fault?",
     "Could the alarm have gone into ALARM earlier? Which users noticed first?",
-    "What went well, and what was luck?",
+    "Which parts went well, and which were luck?",
     "Which actions follow, who does them, and until when?",
 )
 

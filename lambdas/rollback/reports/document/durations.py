@@ -7,7 +7,7 @@ def in_words(duration: timedelta) -> str:
     """Write a duration with its two largest units, such as `3 min 20 s`."""
     seconds = max(0, round(duration.total_seconds()))
     units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    parts = []
+    parts: list[tuple[int, str]] = []
     for size, name in units:
         count, seconds = divmod(seconds, size)
         if count or parts:

@@ -105,7 +105,7 @@ def _bar(phase: PhasePeriod, left: float, right: float) -> Box:
 
 
 def _axis(events: Sequence[Event], phases: Sequence[PhasePeriod]) -> tuple[datetime, datetime]:
-    """Choose the axis: from a little before the trigger to the last event. An earlier deployment is left of the axis."""
+    """Choose the axis: from a little before the trigger to the last event. Earlier deployments are left of it."""
     starts = [event.at for event in events if event.kind != "deployment"] + [phase.began_at for phase in phases]
     core = min(starts) if starts else events[0].at
     end = max([event.at for event in events] + [phase.ended_at for phase in phases])

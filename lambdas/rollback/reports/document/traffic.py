@@ -8,7 +8,7 @@ from rollback.reports.document.model import Traffic, TrafficPeriod
 from rollback.resources.aws.traffic import TrafficMinute
 
 _MINUTE = timedelta(minutes=1)
-BEFORE = timedelta(minutes=15)  # of usual traffic, to compare with
+BEFORE = timedelta(minutes=15)  # usual traffic, to compare with
 AFTER = timedelta(minutes=10)
 LONGEST = timedelta(hours=6)
 

@@ -14,6 +14,7 @@ from rollback.leases.leftover import is_lease_stale, release_leases_of_concluded
 from rollback.ports.all_ports import AllPorts
 from rollback.workflow.janitor.abandoned_rollbacks import conclude_abandoned, is_abandoned
 from rollback.workflow.janitor.comparisons import end_overdue_comparison
+from rollback.workflow.janitor.late_deliveries import send_late_deliveries
 from rollback.workflow.janitor.late_reports import page_counted_pages, page_unreadable_items, send_late_report
 from rollback.workflow.janitor.rechecks import recheck_triggers
 
@@ -52,6 +53,7 @@ def sweep(ports: AllPorts) -> list[str]:
             attempt(lambda service=service: _emit_alarm_metrics(service, ports))  # type: ignore[misc]
     attempt(lambda: page_unreadable_items(ports))
     attempt(lambda: page_counted_pages(ports))
+    attempt(lambda: send_late_deliveries(ports))
     ports.metrics.record_sweep()
     if failures:
         raise failures[0]

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from rollback.domain.phases import phases
 from rollback.domain.rollback import Rollback
 from rollback.names import (
+    METRIC_LATE_DELIVERIES,
     METRIC_NAMESPACE,
     METRIC_ROLLBACK_AVAILABLE,
     METRIC_STALE_LEASES,
@@ -48,6 +49,10 @@ class LoggedMetrics:
                 dimensions, {METRIC_ROLLBACK_AVAILABLE: int(is_rollback_available), METRIC_STALE_LEASES: stale_leases}
             )
         )
+
+    def record_deliveries(self, *, late: int) -> None:
+        """Write a line at the present time."""
+        self._write(_counts(self._of, {METRIC_LATE_DELIVERIES: late}))
 
     def _write(self, line: dict[str, Any]) -> None:
         out = self._out or sys.stdout  # looked up late: Lambda and pytest replace it

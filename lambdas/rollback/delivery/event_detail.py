@@ -1,0 +1,55 @@
+"""Detail of a `rollback.*` event, version 1 (`docs/events.md`, `docs/schemas/rollback-event-v1.json`)."""
+
+from typing import Any
+
+from rollback.domain.delivery.phase import Phase, phase_of
+from rollback.domain.ledger.page_count import is_page
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Rollback
+from rollback.text import NAME_LIMIT, one_line
+
+DETAIL_VERSION = 1
+_REASON_LIMIT = 500
+
+
+def event_key(rollback: Rollback, phase: Phase) -> str:
+    """Return the key of an event within its rollback: a trigger may be evaluated several times."""
+    return f"{rollback.evaluations}:{phase}"
+
+
+def event_detail(rollback: Rollback, phase: Phase, application: str) -> dict[str, Any]:
+    """Return the detail of the event about a phase. It has names, versions and reasons, and no values of settings.
+
+    Args:
+        rollback: the document after the phase was entered.
+        phase: the phase.
+        application: name of the application in the settings.
+    """
+    running = rollback.plan.running.version if rollback.plan is not None else None
+    target = rollback.plan.target.version if rollback.plan is not None and rollback.plan.target is not None else None
+    return {
+        "version": DETAIL_VERSION,
+        "event_id": f"{rollback.id}:{event_key(rollback, phase)}",
+        "application": application,
+        "environment": rollback.environment,
+        "service": rollback.service_name,
+        "rollback_id": rollback.id,
+        "phase": phase.value,
+        "type": rollback.request.type.value,
+        "trigger": rollback.trigger.value,
+        "drill": rollback.trigger is Trigger.DRILL,
+        "dry_run": rollback.request.dry_run,
+        "evaluation": rollback.evaluations,
+        "outcome": rollback.outcome.value if rollback.outcome is not None else None,
+        "needs_operator": rollback.outcome is not None and is_page(rollback),
+        "reason": one_line(rollback.reason, _REASON_LIMIT),
+        "running_version": one_line(running, NAME_LIMIT) if running is not None else None,
+        "target_version": one_line(target, NAME_LIMIT) if target is not None else None,
+        "started_at": rollback.created_at.isoformat(),
+        "commands": [f"rollback show {rollback.environment} {rollback.id}"],
+    }
+
+
+def present_key(rollback: Rollback) -> str:
+    """Return the key of the event about the phase that a document has reached."""
+    return event_key(rollback, phase_of(rollback))
