@@ -8,7 +8,7 @@ from fakes.aws.report_store import FakeReportStore
 from simulations.fake_ports import make_ports
 from support.builders import NOW, release
 from support.reported_rollbacks import succeeded
-from support.stand_ins import raise_error
+from faults.scenarios.database_endings import raise_error
 
 from rollback.conclusion.send_report import send_report
 from rollback.domain.delivery.delivery import Channel, Delivery
