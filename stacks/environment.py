@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rollback.domain.settings.chat import ChatSettings
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
@@ -63,6 +64,7 @@ class Environment(_Strict):
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -155,6 +157,7 @@ class Environment(_Strict):
             services=services,
             policy=self.policy,
             database=self.database,
+            chat=self.chat,
         )
 
 

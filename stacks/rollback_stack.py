@@ -10,6 +10,7 @@ from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
 from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.chat import Chat
 from rollback_constructs.functions.access import Access
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import compact
@@ -50,6 +51,18 @@ class RollbackStack(Stack):
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
         notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
         reports = self._reports(settings, keys["reports"])
+        chat = (
+            Chat(
+                self,
+                "Chat",
+                prefix=prefix,
+                settings=runtime_settings.chat,
+                critical=notifications.critical,
+                key=keys["topics"],
+            )
+            if runtime_settings.chat.has_chatbot
+            else None
+        )
         stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
         access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
@@ -65,6 +78,7 @@ class RollbackStack(Stack):
                 table_name=ledger.table.table_name,
                 topic_arn=notifications.rollbacks.topic_arn,
                 critical_topic_arn=notifications.critical.topic_arn,
+                chat_topic_arn=chat.topic.topic_arn if chat is not None else None,
                 workflow_name=workflow_name,
                 # Built from the name: the state machine refers to the function, so a reference back would be a cycle.
                 workflow_arn=self.format_arn(

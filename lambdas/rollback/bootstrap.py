@@ -26,6 +26,7 @@ from rollback.adapters.clock import SystemClock
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.adapters.patience import fail_fast_after_silence
 from rollback.domain.settings.environment import (
+    CHAT_TOPIC_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -40,6 +41,7 @@ from rollback.ports.aws.references import Secrets
 from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
@@ -84,6 +86,7 @@ def ports_from_environment() -> AllPorts:
         critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
         report_bucket=os.environ.get(REPORT_BUCKET_VARIABLE) or None,
+        chat_topic_arn=os.environ.get(CHAT_TOPIC_VARIABLE) or None,
     )
 
 
@@ -95,6 +98,7 @@ def make_ports(
     critical_topic_arn: str,
     workflow_arn: str | None = None,
     report_bucket: str | None = None,
+    chat_topic_arn: str | None = None,
     session: boto3.Session | None = None,
 ) -> AllPorts:
     """Make the real adapter of every port.
@@ -106,6 +110,7 @@ def make_ports(
         critical_topic_arn: topic of pages.
         workflow_arn: ARN of the state machine; None if this function can't start executions.
         report_bucket: bucket of stored reports; None if the environment has none, or this function may not use it.
+        chat_topic_arn: topic of Amazon Q Developer in chat applications; None if no chat channel is set.
         session: credentials and region; the environment's by default.
     """
     clients = _Clients(session)
@@ -128,7 +133,7 @@ def make_ports(
         images=EcrImages(clients.in_region("ecr")),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, LazyProxy(_http)),
-        notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
+        notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn, chat_topic_arn),
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         neon=neon_of(settings),
@@ -136,6 +141,7 @@ def make_ports(
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
         report_store=S3ReportStore(clients.of("s3", _REPORT_CONFIG), report_bucket),
         events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
+        webhooks=cast(Webhooks, LazyProxy(_webhooks)),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
@@ -201,6 +207,12 @@ def _http() -> Http:
     from rollback.adapters.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
 
     return HttpxHttp()
+
+
+def _webhooks() -> Webhooks:
+    from rollback.adapters.webhooks import HttpxWebhooks  # noqa: PLC0415 - httpx again
+
+    return HttpxWebhooks()
 
 
 def _databases(settings: Settings, secrets: Secrets) -> NeonProject:

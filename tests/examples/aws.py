@@ -20,6 +20,7 @@ from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow, execution_arn
 from fakes.clock import FakeClock
 from fakes.http import FakeHttp
+from fakes.webhooks import FakeWebhooks
 from pydantic import SecretStr
 from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, image, rollback
@@ -172,6 +173,10 @@ def metrics() -> FakeMetrics:
 
 def events() -> FakeEvents:
     return FakeEvents()
+
+
+def webhooks() -> FakeWebhooks:
+    return FakeWebhooks()
 
 
 def notifications() -> FakeNotifications:
@@ -359,6 +364,11 @@ EXAMPLES: dict[str, Example] = {
             "message": EachOf(("another", "", "x" * 300_000)),
             "attributes": EachOf(({"severity": "page"}, {"not a name": "x"}, {})),
         },
+    ),
+    "Notifications.publish_to_chat": Example({"message": "{}"}, {"message": EachOf(("[]", "", "x" * 300_000))}),
+    "Webhooks.post": Example(
+        {"url": SecretStr("https://hooks.slack.com/1"), "body": b"{}", "headers": {}},
+        {"url": SecretStr("https://hooks.slack.com/2"), "body": b"[]", "headers": {"a": "b"}},
     ),
     "Metrics.record_conclusion": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
     "Metrics.record_sweep": Example({}, {}),

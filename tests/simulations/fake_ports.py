@@ -21,6 +21,7 @@ from fakes.http import FakeHttp
 from fakes.ledger import FakeLedger
 from fakes.neon import FakeNeon
 from fakes.sql import FakeSql
+from fakes.webhooks import FakeWebhooks
 from support.builders import NOW, SERVICE
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
@@ -72,5 +73,6 @@ def make_ports(policy: Policy | None = None, **parts: Any) -> AllPorts:
         tasks=FakeTasks(services),
         report_store=FakeReportStore(),
         events=FakeEvents(),
+        webhooks=FakeWebhooks(),
     )
     return replace(ports, **parts)

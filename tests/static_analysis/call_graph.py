@@ -182,7 +182,9 @@ class CallGraph:
             return frozenset(f"each {atom}" for atom in self.annotated(parts[-1], module)) | {"plain"}
         if outer == "Annotated":
             return self.annotated(parts[0], module)
-        return UNKNOWN
+        target = self.symbols[module].get(outer, "")
+        has_only_fields = target in self.classes and not self.classes[target].methods
+        return self._instance(target) if has_only_fields else UNKNOWN  # a generic record, such as `DatabaseChange`
 
     def _instance(self, target: str) -> Types:
         if target.startswith(_STUBS):

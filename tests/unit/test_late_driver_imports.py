@@ -84,7 +84,7 @@ def test_a_query_loads_psycopg() -> None:
                 "adapters/postgres/session.py",
             },
         ),
-        ("httpx", {"adapters/http.py", "adapters/neon/http.py"}),
+        ("httpx", {"adapters/http.py", "adapters/neon/http.py", "adapters/webhooks.py"}),
         ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
     ],
 )

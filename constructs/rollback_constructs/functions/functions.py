@@ -14,6 +14,7 @@ from constructs import Construct
 
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.environment import (
+    CHAT_TOPIC_VARIABLE,
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -45,6 +46,7 @@ class SharedResources:
     workflow_name: str
     workflow_arn: str
     retain_logs: bool = False
+    chat_topic_arn: str | None = None
     log_key: kms.IKey | None = None
     report_bucket_arn: str | None = None
     report_bucket_name: str | None = None
@@ -126,15 +128,16 @@ class Functions(Construct):
                 access.reports(shared.report_bucket_arn),
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.stack_states(),
-                access.publish(shared.topic_arn, shared.critical_topic_arn),
+                access.publish(*filter(None, (shared.topic_arn, shared.critical_topic_arn, shared.chat_topic_arn))),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
-                *([access.secret_read(database.api_key_secret_arn)] if database else []),
+                access.secret_read(database.api_key_secret_arn if database else None, *settings.chat.secret_arns),
                 *([access.task_logs()] if database and database.down_command else []),
             ],
             variables={
                 WORKFLOW_VARIABLE: shared.workflow_arn,
                 **({REPORT_BUCKET_VARIABLE: shared.report_bucket_name} if shared.report_bucket_name else {}),
+                **({CHAT_TOPIC_VARIABLE: shared.chat_topic_arn} if shared.chat_topic_arn is not None else {}),
             },
         )
         self.promote = self._function(

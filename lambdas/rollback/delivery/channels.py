@@ -1,10 +1,11 @@
 """The list of all channels. Each line is one channel; a channel that the settings leave out gives no key."""
 
 from rollback.delivery.channel import DeliveryChannel
+from rollback.delivery.chat.channels import ChatbotChannel, ChatChannel
 from rollback.delivery.events import EventsChannel
 from rollback.domain.delivery.delivery import Channel
 from rollback.stored_report.channel import StoredReport
 
-CHANNELS: tuple[DeliveryChannel, ...] = (EventsChannel(), StoredReport())
+CHANNELS: tuple[DeliveryChannel, ...] = (EventsChannel(), ChatChannel(), ChatbotChannel(), StoredReport())
 # The runner emits events by itself; only the janitor emits a lost one again.
 CHANNELS_WITHOUT_EVENTS: tuple[DeliveryChannel, ...] = tuple(c for c in CHANNELS if c.name is not Channel.EVENTS)

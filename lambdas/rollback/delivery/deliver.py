@@ -81,7 +81,7 @@ def _attempt(
     except UnreadableItem as unreadable:
         ports.ledger.record_unreadable(unreadable, ports.clock.now())
         yield f"{rollback.id}: the delivery to {channel.name} can't be read"
-    except (Conflict, ExternalServiceError) as failure:  # of the ledger: what was written down stays due
+    except (Conflict, ExternalServiceError) as failure:  # the ledger keeps the delivery as due
         yield f"{rollback.id}: not delivered to {channel.name}: {failure}"
     except Exception as defect:  # noqa: BLE001 - a defect of one channel must not end the conclusion
         yield f"{rollback.id}: not delivered to {channel.name}: a defect, {type(defect).__name__}"

@@ -26,6 +26,7 @@ from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -75,6 +76,7 @@ class AllPorts:
     tasks: Tasks
     report_store: ReportStore
     events: Events
+    webhooks: Webhooks
     neon_of: Callable[[Settings], NeonProject] | None = None
     emergency_ports: Callable[[], OptionalPorts] | None = None
     readiness_ports: Callable[[], OptionalPorts] | None = None

@@ -24,6 +24,7 @@ from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
 from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
+from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
 
@@ -168,6 +169,15 @@ class HasEvents(Protocol):
     @property
     def events(self) -> Events:
         """The bus for events about rollbacks."""
+        ...
+
+
+class HasWebhooks(Protocol):
+    """Holder of incoming webhooks."""
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Incoming webhooks."""
         ...
 
 

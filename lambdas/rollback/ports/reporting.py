@@ -22,6 +22,15 @@ class Notifications(Protocol):
         """
         ...
 
+    @changes_state
+    def publish_to_chat(self, message: str) -> None:
+        """Publish a custom notification for Amazon Q Developer in chat applications, as JSON.
+
+        Raises:
+            CallRefused: this deployment has no topic for chats.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class RollbackEvent:

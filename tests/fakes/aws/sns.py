@@ -27,6 +27,12 @@ class FakeNotifications:
 
     def __init__(self) -> None:
         self.sent: list[SentNotification] = []
+        self.chat: list[str] = []
+
+    def publish_to_chat(self, message: str) -> None:
+        if not message or len(message.encode()) > _SNS_BYTES:
+            refuse("Publish", "the topic for chats", "InvalidParameter", "Invalid parameter: Message")
+        self.chat.append(message)
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
         sent = SentNotification(

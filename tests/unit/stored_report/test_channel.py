@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
 from fakes.aws.report_store import FakeReportStore
+from faults.scenarios.database_endings import raise_error
 from simulations.fake_ports import make_ports
 from support.builders import NOW, release
 from support.reported_rollbacks import succeeded
-from faults.scenarios.database_endings import raise_error
 
 from rollback.conclusion.send_report import send_report
 from rollback.domain.delivery.delivery import Channel, Delivery

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rollback.domain.settings.chat import ChatSettings
 from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.database import DatabaseSettings
@@ -24,6 +25,7 @@ NOTIFICATION_TOPIC_VARIABLE = "NOTIFICATION_TOPIC_ARN"
 CRITICAL_TOPIC_VARIABLE = "CRITICAL_TOPIC_ARN"
 WORKFLOW_VARIABLE = "WORKFLOW_ARN"
 REPORT_BUCKET_VARIABLE = "REPORT_BUCKET"
+CHAT_TOPIC_VARIABLE = "CHAT_TOPIC_ARN"  # only if Amazon Q Developer in chat applications shows messages
 
 
 class HealthEndpoint(BaseModel):
@@ -88,6 +90,7 @@ class Settings(BaseModel):
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     policy: Policy = Policy()
     database: DatabaseSettings | None = None
+    chat: ChatSettings = ChatSettings()
 
     @model_validator(mode="after")
     def _writers_are_known(self) -> Self:

@@ -13,7 +13,7 @@ from rollback.ports.all_ports import AllPorts
 _GRACE = timedelta(minutes=1)  # the process that wrote it down may still be sending
 LATE = timedelta(minutes=15)
 _MAX_SENT = 20  # attempts of one sweep
-_MAX_SECONDS = 20  # of one sweep, of the function's 60
+_MAX_SECONDS = 20  # for one sweep; Lambda ends the function after 60
 _MAX_COUNTED = 1_000
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rollback.adapters.aws.errors import aws_call
+from rollback.errors import CallRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -16,10 +17,13 @@ _MESSAGE_BYTES = 250_000  # SNS: 256 KiB with the attributes
 class SnsNotifications:
     """Adapter of both topics."""
 
-    def __init__(self, client: "SNSClient", topic_arn: str, critical_topic_arn: str) -> None:
+    def __init__(
+        self, client: "SNSClient", topic_arn: str, critical_topic_arn: str, chat_topic_arn: str | None = None
+    ) -> None:
         self._client = client
         self._topic_arn = topic_arn
         self._critical_topic_arn = critical_topic_arn
+        self._chat_topic_arn = chat_topic_arn
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
         """Call Publish; subject and message are cut to the limits of SNS."""
@@ -34,6 +38,13 @@ class SnsNotifications:
                 Message=acceptable_message(message),
                 MessageAttributes=message_attributes,
             )
+
+    def publish_to_chat(self, message: str) -> None:
+        """Call Publish on the topic for chats."""
+        if self._chat_topic_arn is None:
+            raise CallRefused("this deployment has no topic for chats: deploy the rollback stack again")
+        with aws_call("Publish", self._chat_topic_arn):
+            self._client.publish(TopicArn=self._chat_topic_arn, Message=acceptable_message(message))
 
 
 def acceptable_subject(subject: str) -> str:

@@ -1,0 +1,108 @@
+"""Chat message about a rollback: the plan with the commands to decide, or the outcome. Ten lines at most."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rollback.check import Check, Verdict
+from rollback.domain.delivery.phase import Phase, phase_of
+from rollback.domain.ledger.page_count import is_page
+from rollback.domain.request import OPERATOR_TRIGGERS
+from rollback.domain.rollback import Rollback
+from rollback.text import one_line
+
+_MAX_LINES, _LINE, _TITLE = 10, 300, 140
+_MAX_CHECKS = 3
+_SHOWN_PHASES = frozenset({Phase.APPROVAL_REQUESTED, Phase.CONCLUDED, Phase.DATA_LOSS_REPORTED})
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """Message before it takes the form of a chat. No text is markup: each format escapes it.
+
+    Attributes:
+        message_id: equal for each copy of the message.
+        thread: the rollback's id, by which messages are grouped.
+        event_type: detail type of the event about the same phase.
+        lines: facts, one a line.
+        commands: commands for the next step, ready to paste.
+        is_page: whether an operator has to act.
+    """
+
+    message_id: str
+    thread: str
+    event_type: str
+    title: str
+    lines: tuple[str, ...]
+    commands: tuple[str, ...]
+    is_page: bool
+
+
+def message_key(rollback: Rollback) -> str | None:
+    """Name the message that a chat should have got by now. None: the rollback is no news for people.
+
+    A dry run answers its requester. An automatic rollback that was suppressed, and needs no operator, is no news.
+    """
+    phase = phase_of(rollback)
+    if phase not in _SHOWN_PHASES or rollback.request.dry_run:
+        return None
+    if phase is not Phase.APPROVAL_REQUESTED and not _is_news(rollback):
+        return None
+    return f"{rollback.evaluations}:{phase}:{rollback.outcome}"
+
+
+def chat_message(rollback: Rollback, phase: Phase) -> ChatMessage:
+    """Make the message about a phase.
+
+    Args:
+        rollback: the document.
+        phase: approval requested, or the end. The first asks for a decision.
+    """
+    asks = phase is Phase.APPROVAL_REQUESTED
+    fact = "waits for an approval" if asks else str(rollback.outcome or phase)
+    title = f"[{rollback.environment}] {rollback.request.type} rollback of {rollback.service_name}: {fact}"
+    drill = "Drill. " if rollback.trigger.value == "drill" else ""
+    lines = [f"{drill}{line}" if number == 0 else line for number, line in enumerate(_facts(rollback))]
+    return ChatMessage(
+        message_id=f"{rollback.id}:{rollback.evaluations}:{phase}",
+        thread=rollback.id,
+        event_type=f"rollback.{phase}",
+        title=one_line(title, _TITLE),
+        lines=tuple(one_line(line, _LINE) for line in lines[:_MAX_LINES]),
+        commands=tuple(_commands(rollback, asks=asks)),
+        is_page=asks or is_page(rollback),
+    )
+
+
+def _is_news(rollback: Rollback) -> bool:
+    return rollback.has_acted or is_page(rollback) or rollback.trigger in OPERATOR_TRIGGERS
+
+
+def _facts(rollback: Rollback) -> Iterator[str]:
+    alarm = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
+    yield f"Trigger: {rollback.trigger}{alarm}"
+    if rollback.plan is not None:
+        yield f"Plan: {rollback.plan.summary}"
+    if rollback.request.requested_by:
+        yield f"Requested by: {rollback.request.requested_by}"
+    if rollback.request.reason:
+        yield f"Reason of the request: {rollback.request.reason}"
+    if rollback.reason:
+        yield f"Why: {rollback.reason}"
+    checks = (*rollback.admission, *(rollback.plan.checks if rollback.plan is not None else ()))
+    objections = [check for check in checks if check.verdict in (Verdict.FAIL, Verdict.WARN)]
+    yield from (_objection(check) for check in objections[:_MAX_CHECKS])
+    if len(objections) > _MAX_CHECKS:
+        yield f"{len(objections) - _MAX_CHECKS} more checks warn or fail"
+    if rollback.left_to_operator():
+        yield f"Settings that an operator has to restore: {len(rollback.left_to_operator())}"
+
+
+def _objection(check: Check) -> str:
+    return f"{check.verdict}: {check.name}: {check.reason}"
+
+
+def _commands(rollback: Rollback, *, asks: bool) -> Iterator[str]:
+    if asks:
+        yield f"rollback approve {rollback.environment} {rollback.id} --reason '…'"
+        yield f"rollback reject {rollback.environment} {rollback.id} --reason '…'"
+    yield f"rollback show {rollback.environment} {rollback.id}"
