@@ -1,6 +1,7 @@
 """The stored report: when it is stored, which forms it has, and which link messages carry."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from fakes.aws.alarms import TARGET_GROUP, FakeAlarms
@@ -32,7 +33,7 @@ def store() -> FakeReportStore:
 @pytest.fixture
 def ports(store: FakeReportStore) -> AllPorts:
     alarms = FakeAlarms()
-    alarms.serve(TARGET_GROUP, 40, NOW)
+    alarms.serve(TARGET_GROUP, 40, NOW - timedelta(minutes=1))
     return make_ports(alarms=alarms, report_store=store)
 
 
