@@ -39,6 +39,7 @@ CHANGES = {
         "sqs:SendMessage",
         "application-autoscaling:RegisterScalableTarget",
         "ecs:UpdateService",
+        "s3:PutObject",  # stored reports
         "sns:Publish",
         "states:StartExecution",
     },
