@@ -88,7 +88,7 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile tests/referee/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
 		-o tests/referee/requirements.lock
 	@# packages of the functions, with the SDK: Lambda's own SDK changes without notice (decision 24)
-	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
+	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\njinja2\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements.txt
 	@# for environments that report to GitHub by an App, whose key signs (decision 38)
 	printf 'cryptography\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \

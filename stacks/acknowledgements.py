@@ -1,6 +1,8 @@
 """cdk-nag findings that are intended, each on its resource, with the reason."""
 
-from aws_cdk import Acknowledgment, Stack, Token, Validations
+from typing import cast
+
+from aws_cdk import Acknowledgment, CfnElement, Stack, Token, Validations
 from constructs import IConstruct
 
 from rollback_constructs.attachment import Attachment
@@ -33,6 +35,11 @@ def acknowledge_rollback_stack(
             stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing have no resource-level permissions"
         )
         _acknowledge(stack, f"{machine}/Machine", "SF1", "only errors are logged, since the ledger has everything else")
+    if (reports := stack.node.try_find_child("Reports")) is not None:
+        _acknowledge(reports, "Bucket", "S1", "the account's owner decides about CloudTrail's data events")
+        bucket = stack.get_logical_id(cast(CfnElement, reports.node.find_child("Bucket").node.default_child))
+        role = "Functions/ReportRole"
+        _acknowledge(stack, role, f"IAM5[Resource::<{bucket}.Arn>/*]", "each report gets a key of its own")
     for queue in ("DeadLetters", "FailedInvocations"):
         _acknowledge(stack, f"Triggers/{queue}", "SQS3", "this queue is a dead-letter queue itself")
 

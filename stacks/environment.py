@@ -22,6 +22,7 @@ from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
+from rollback_constructs.report_bucket import ReportSettings
 from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.triggers import TriggerSettings
 from stacks.conflicts import find_conflicts
@@ -81,6 +82,7 @@ class Environment(_Strict):
     functions: FunctionSettings = FunctionSettings()
     ledger: LedgerSettings = LedgerSettings()
     keys: KeySettings = KeySettings()
+    reports: ReportSettings = ReportSettings()
 
     @model_validator(mode="after")
     def _validate_together(self) -> Self:

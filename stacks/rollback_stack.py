@@ -21,6 +21,7 @@ from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
+from rollback_constructs.report_bucket import ReportBucket
 from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
@@ -51,9 +52,10 @@ class RollbackStack(Stack):
             termination_protection=settings.ledger.retain,
         )
         prefix = runtime_settings.prefix
-        keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs")}
+        keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs", "reports")}
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
         notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
+        reports = self._reports(settings, keys["reports"])
         chat = (
             Chat(
                 self,
@@ -94,6 +96,8 @@ class RollbackStack(Stack):
                 retain_logs=settings.ledger.retain,
                 log_key=keys["logs"],
                 approvals_key_arn=approvals_key.key_arn if approvals_key is not None else None,
+                report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
+                report_bucket_name=reports.bucket.bucket_name if reports is not None else None,
             ),
         )
         rollbacks = StateMachine(
@@ -217,6 +221,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "LedgerTable", value=ledger.table.table_name)
         CfnOutput(self, "TopicArn", value=notifications.rollbacks.topic_arn)
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
+        if reports is not None:
+            CfnOutput(self, "ReportBucket", value=reports.bucket.bucket_name)
         CfnOutput(self, "DegradedAlarms", value=",".join(service.degraded.alarm_name for service in alarms))
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
         resources = sum(isinstance(part, CfnResource) for part in self.node.find_all())
@@ -235,6 +241,9 @@ class RollbackStack(Stack):
             enable_key_rotation=True,
             removal_policy=RemovalPolicy.DESTROY,  # a token outlives its execution for no purpose
         )
+
+    def _reports(self, settings: Environment, key: kms.IKey | None) -> ReportBucket | None:
+        return ReportBucket(self, "Reports", settings=settings.reports, key=key) if settings.reports.store else None
 
     def _key(self, name: str, arn: str | None) -> kms.IKey | None:
         return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

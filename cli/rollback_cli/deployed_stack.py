@@ -31,6 +31,7 @@ class DeployedStack:
     critical_topic_arn: str
     workflow_arn: str
     approve_function: str | None = field(default=None, kw_only=True)
+    report_bucket: str | None = field(default=None, kw_only=True)
 
     def ports(self) -> AllPorts:
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -45,6 +46,7 @@ class DeployedStack:
             topic_arn=self.topic_arn,
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
+            report_bucket=self.report_bucket,
         )
         ports = replace(ports, metrics=_NullMetrics())
         return replace(ports, database_checks=InProcessDatabaseChecks(ports, otherwise=ports.database_checks))
@@ -113,6 +115,7 @@ def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
             critical_topic_arn=outputs["CriticalTopicArn"],
             workflow_arn=outputs["WorkflowArn"],
             approve_function=outputs.get("ApproveFunctionName"),
+            report_bucket=outputs.get("ReportBucket"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

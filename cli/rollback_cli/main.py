@@ -19,6 +19,7 @@ from rollback_cli.verbs.rollbacks import (
     history,
     metrics,
     reject,
+    report,
     show,
     start,
     status,
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("start", rich_help_panel=ROLLBACKS)(start.start)
 app.command("status", rich_help_panel=ROLLBACKS)(status.status)
 app.command("history", rich_help_panel=ROLLBACKS)(history.history)
+app.command("report", rich_help_panel=ROLLBACKS)(report.report)
 app.command("show", rich_help_panel=ROLLBACKS)(show.show)
 app.command("metrics", rich_help_panel=ROLLBACKS)(metrics.metrics)
 app.command("approve", rich_help_panel=ROLLBACKS)(approve.approve)

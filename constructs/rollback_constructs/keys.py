@@ -16,6 +16,7 @@ class KeySettings(BaseModel):
 
     ledger: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the ledger's table")
     topics: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts both topics")
+    reports: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the bucket of reports")
     logs: str | None = Field(default=None, pattern=KEY_ARN, description="encrypts the logs of functions and workflows")
     approvals: str | None = Field(
         default=None, pattern=KEY_ARN, description="encrypts task tokens; default: a key that the stack creates"

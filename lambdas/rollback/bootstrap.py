@@ -20,6 +20,7 @@ from rollback.adapters.aws.kms import KmsTokenCipher
 from rollback.adapters.aws.references import DefinitionReferences
 from rollback.adapters.aws.reporting.eventbridge import DefaultBusEvents
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
+from rollback.adapters.aws.reporting.s3 import S3ReportStore
 from rollback.adapters.aws.reporting.sns import SnsNotifications
 from rollback.adapters.aws.secrets import ReferencedSecrets
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
@@ -33,6 +34,7 @@ from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
+    REPORT_BUCKET_VARIABLE,
     SETTINGS_VARIABLE,
     WORKFLOW_VARIABLE,
     Settings,
@@ -65,6 +67,10 @@ _READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "
 _DATABASE_CHECKS_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS, read_timeout=35, retries={"mode": "standard", "total_max_attempts": 1}
 )
+# A link to an object that a KMS key encrypts has to be signed with version 4. Nothing waits long for a report.
+_REPORT_CONFIG = Config(
+    connect_timeout=1, read_timeout=2, signature_version="s3v4", retries={"mode": "standard", "total_max_attempts": 1}
+)
 # An event about a rollback gets one attempt, and a second for its answer.
 _EVENT_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1})
 # A change is sent once: its effect is looked up, never guessed by a second call.
@@ -93,6 +99,7 @@ def ports_from_environment() -> AllPorts:
         critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
         approvals_key_arn=os.environ.get(APPROVALS_KEY_VARIABLE) or None,
+        report_bucket=os.environ.get(REPORT_BUCKET_VARIABLE) or None,
         chat_topic_arn=os.environ.get(CHAT_TOPIC_VARIABLE) or None,
     )
 
@@ -104,6 +111,7 @@ def make_ports(
     topic_arn: str,
     critical_topic_arn: str,
     workflow_arn: str | None = None,
+    report_bucket: str | None = None,
     chat_topic_arn: str | None = None,
     approvals_key_arn: str | None = None,
     session: "boto3.Session | None" = None,
@@ -117,6 +125,7 @@ def make_ports(
         critical_topic_arn: topic of pages.
         workflow_arn: ARN of the state machine; None if this function can't start executions.
         approvals_key_arn: ARN of the key of task tokens; None if no token is to be stored.
+        report_bucket: bucket of stored reports; None if the environment has none, or this function may not use it.
         chat_topic_arn: topic of Amazon Q Developer in chat applications; None if no chat channel is set.
         session: credentials and region; the environment's by default.
     """
@@ -152,6 +161,7 @@ def make_ports(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
         github=cast(GitHub, LazyProxy(lambda: _github(settings, secrets))),
+        report_store=S3ReportStore(clients.of("s3", _REPORT_CONFIG), report_bucket),
         events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
         webhooks=cast(Webhooks, LazyProxy(_webhooks)),
         neon_of=neon_of,

@@ -41,6 +41,7 @@ CHANGES = {
         "sqs:SendMessage",
         "application-autoscaling:RegisterScalableTarget",
         "ecs:UpdateService",
+        "s3:PutObject",  # stored reports
         "sns:Publish",
         "states:StartExecution",
     },

@@ -14,6 +14,7 @@ from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
+from fakes.aws.report_store import FakeReportStore
 from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow, execution_arn
@@ -94,6 +95,13 @@ def began(fake: FakeTasks) -> None:
     """Let the task run."""
     for _ in range(3):
         fake.describe(WEB, TASK)
+
+
+def report_store() -> FakeReportStore:
+    """Return a store with one report."""
+    fake = FakeReportStore(is_made=True)
+    fake.put("stored.md", "text/markdown", "# stored")
+    return fake
 
 
 def alarms() -> FakeAlarms:
@@ -351,6 +359,27 @@ EXAMPLES: dict[str, Example] = {
         {"target_groups": (TARGET_GROUP,), "since": NOW - timedelta(minutes=2)},
         {"target_groups": EachOf(((), (f"{TARGET_GROUP}0",))), "since": NOW + timedelta(minutes=2)},
     ),
+    "Alarms.traffic": Example(
+        {
+            "target_groups": (TARGET_GROUP,),
+            "since": NOW - timedelta(minutes=2),
+            "until": NOW + timedelta(minutes=5),
+            "with_balancer_errors": False,
+        },
+        {
+            "target_groups": EachOf(((), (f"{TARGET_GROUP}0",))),
+            "since": NOW + timedelta(minutes=2),
+            "until": NOW - timedelta(minutes=1),
+            "with_balancer_errors": True,
+        },
+    ),
+    "ReportStore.is_available": Example({}, {}),
+    "ReportStore.put": Example(
+        {"key": "production/api/one/report.html", "content_type": "text/html", "text": "<p>"},
+        {"key": EachOf(("other.html", "")), "content_type": "text/markdown", "text": "<h1>"},
+    ),
+    "ReportStore.read": Example({"key": "stored.md"}, {"key": EachOf(("missing.md", ""))}),
+    "ReportStore.link": Example({"key": "stored.md"}, {"key": EachOf(("missing.md", ""))}),
     "Http.get": Example(
         {"url": "http://api.test/slow", "timeout_seconds": 2.0, "with_body": False},
         {

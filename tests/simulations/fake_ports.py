@@ -12,6 +12,7 @@ from fakes.aws.elb import FakeTargetGroups
 from fakes.aws.events import FakeEvents
 from fakes.aws.images import FakeImages, FakeReferences
 from fakes.aws.metrics import FakeMetrics
+from fakes.aws.report_store import FakeReportStore
 from fakes.aws.secrets import FakeSecrets
 from fakes.aws.sns import FakeNotifications
 from fakes.aws.step_functions import FakeWorkflow
@@ -79,6 +80,7 @@ def make_ports(policy: Policy | None = None, approval: ApprovalPolicy | None = N
         token_cipher=FakeTokenCipher(),
         identity_proofs=FakeIdentityProofs(),
         github=FakeGitHub(clock),
+        report_store=FakeReportStore(),
         events=FakeEvents(),
         webhooks=FakeWebhooks(),
     )

@@ -18,9 +18,10 @@ _PACKAGE, _BOOTSTRAP, _ALL_PORTS = "rollback", "rollback.bootstrap", "rollback.p
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
+_CHANNEL, _CHANNELS = "rollback.delivery.channel.DeliveryChannel", "rollback.delivery.channels"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
-_NO_CALL = frozenset({"exceptions", "meta", "close"})
+_NO_CALL = frozenset({"exceptions", "meta", "close", "generate_presigned_url"})  # signing sends nothing
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -123,6 +124,12 @@ class CallGraph:
                 if classes:
                     adapters[port.removeprefix("of ")] = classes
         return adapters
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Classes of the delivery channels, which implement their protocol without naming it."""
+        imported = self.symbols[_CHANNELS].values()
+        return frozenset(name for name in imported if name != _CHANNEL and "send" in self.methods(name))
 
     def methods(self, name: str) -> dict[str, str]:
         """Map the methods of a class and its bases to their functions."""
@@ -419,7 +426,7 @@ class _Reader:
         self._body.aws.add(AwsCall(service, method, self._graph.site(self._module, node)))
 
     def _methods(self, owner: str, method: str) -> set[str]:
-        owners = self._graph.adapters.get(owner, frozenset({owner}))
+        owners = self._graph.channels if owner == _CHANNEL else self._graph.adapters.get(owner, frozenset({owner}))
         return {
             qualified_name
             for owner_type in owners

@@ -30,6 +30,7 @@ FAKES: dict[str, tuple[Callable[[], Any], ...]] = {
     "Http": (aws.http,),
     "GitHub": (github.github,),
     "Notifications": (aws.notifications,),
+    "ReportStore": (aws.report_store,),
     "Events": (aws.events,),
     "Metrics": (aws.metrics,),
     "Webhooks": (aws.webhooks,),

@@ -248,6 +248,13 @@ class Access:
         """Invoke another function of the environment."""
         return _allow(["lambda:InvokeFunction"], [self._named("lambda", "function", function_name)])
 
+    def reports(self, bucket_arn: str | None) -> Grant:
+        """Store and read reports. A link that a function signs has the permissions of its role."""
+        objects = [f"{bucket_arn}/*"] if bucket_arn else []
+        return _allow(["s3:PutObject", "s3:GetObject"], objects) + self._use_keys(
+            "s3", self.keys.reports if bucket_arn else None, "kms:Decrypt", "kms:GenerateDataKey"
+        )
+
     def events_put(self, source: str) -> Grant:
         """Put events of our own source on the default bus.
 

@@ -19,6 +19,7 @@ from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
+    REPORT_BUCKET_VARIABLE,
     SETTINGS_VARIABLE,
     WORKFLOW_VARIABLE,
     Settings,
@@ -52,6 +53,8 @@ class SharedResources:
     chat_topic_arn: str | None = None
     log_key: kms.IKey | None = None
     approvals_key_arn: str | None = None
+    report_bucket_arn: str | None = None
+    report_bucket_name: str | None = None
 
 
 class Functions(Construct):
@@ -134,6 +137,7 @@ class Functions(Construct):
                 access.target_groups(),
                 access.target_health(),
                 access.alarm_states(),
+                access.reports(shared.report_bucket_arn),
                 access.alarm_history(),  # whether an alarm without a rollback was ever OK
                 access.metrics_read(),  # error lines, and the requests beside them
                 access.stack_states(),
@@ -151,6 +155,7 @@ class Functions(Construct):
             ],
             variables={
                 WORKFLOW_VARIABLE: shared.workflow_arn,
+                **({REPORT_BUCKET_VARIABLE: shared.report_bucket_name} if shared.report_bucket_name else {}),
                 **({CHAT_TOPIC_VARIABLE: shared.chat_topic_arn} if shared.chat_topic_arn is not None else {}),
             },
         )

@@ -10,6 +10,7 @@ from rollback.ports.holders import (
     HasMetrics,
     HasNeon,
     HasNotifications,
+    HasReportStore,
     HasScaling,
     HasServices,
     HasSettings,
@@ -37,7 +38,7 @@ class StayFencedPorts(PreviousReleasePorts, HasSettings, Protocol):
     """Ports to decide whether a service stays stopped."""
 
 
-class ReportPorts(HasClock, HasLedger, HasNotifications, HasSettings, Protocol):
+class ReportPorts(HasClock, HasLedger, HasNotifications, HasReportStore, HasSettings, Protocol):
     """Ports to send the report once."""
 
 

@@ -6,6 +6,7 @@ from rollback.domain.ledger.page_count import is_page
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.reports.report import message, report_id, subject
+from rollback.stored_report.link import report_command, report_link
 
 
 def send_report(rollback: Rollback, ports: ReportPorts) -> None:
@@ -17,7 +18,9 @@ def send_report(rollback: Rollback, ports: ReportPorts) -> None:
         "severity": "page" if is_page(rollback) else "info",
     }
     service = ports.settings.service(rollback.service_name)
-    ports.notifications.publish(subject(rollback), message(rollback, service), attributes)
+    # A page goes out before the account is stored, so it names the command.
+    link = report_command(rollback) if is_page(rollback) else report_link(rollback, ports)
+    ports.notifications.publish(subject(rollback), message(rollback, service, link), attributes)
 
 
 def send_report_once(rollback: Rollback, ports: ReportPorts) -> Rollback:

@@ -7,6 +7,7 @@ from rollback.delivery.github.commit_status import CommitStatusChannel
 from rollback.delivery.github.deployment_status import DeploymentStatusChannel
 from rollback.delivery.github.issue import IssueChannel
 from rollback.domain.delivery.delivery import Channel
+from rollback.stored_report.channel import StoredReport
 
 CHANNELS: tuple[DeliveryChannel, ...] = (
     EventsChannel(),
@@ -15,6 +16,7 @@ CHANNELS: tuple[DeliveryChannel, ...] = (
     IssueChannel(),
     ChatChannel(),
     ChatbotChannel(),
+    StoredReport(),
 )
 # The runner emits events by itself; only the janitor emits a lost one again.
 CHANNELS_WITHOUT_EVENTS: tuple[DeliveryChannel, ...] = tuple(c for c in CHANNELS if c.name is not Channel.EVENTS)

@@ -29,7 +29,7 @@ from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Events, Metrics, Notifications
+from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
 from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
@@ -83,6 +83,7 @@ class AllPorts:
     token_cipher: TokenCipher
     identity_proofs: IdentityProofs
     github: GitHub
+    report_store: ReportStore
     events: Events
     webhooks: Webhooks
     neon_of: Callable[[Settings], NeonProject] | None = None

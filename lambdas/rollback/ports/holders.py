@@ -27,7 +27,7 @@ from rollback.ports.identity import IdentityProofs
 from rollback.ports.ledger import Ledger
 from rollback.ports.neon import NeonProject
 from rollback.ports.postgres import Sql
-from rollback.ports.reporting import Events, Metrics, Notifications
+from rollback.ports.reporting import Events, Metrics, Notifications, ReportStore
 from rollback.ports.webhooks import Webhooks
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
@@ -146,6 +146,15 @@ class HasNotifications(Protocol):
     @property
     def notifications(self) -> Notifications:
         """Notification topics."""
+        ...
+
+
+class HasReportStore(Protocol):
+    """Holder of stored reports."""
+
+    @property
+    def report_store(self) -> ReportStore:
+        """Stored reports."""
         ...
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollback.domain.rollback import Rollback
-from rollback.effects import changes_state
+from rollback.effects import changes_state, reads
 from rollback.resources.database.probe import DatabaseProbe
 
 
@@ -93,3 +93,32 @@ class Metrics(Protocol):
     def record_database(self, probe: DatabaseProbe) -> None:
         """Write whether the database answered, and how long its connection and its query took."""
         ...
+
+
+class ReportStore(Protocol):
+    """Written accounts of rollbacks, kept in a bucket of the environment."""
+
+    @reads
+    def is_available(self) -> bool:
+        """Return whether the environment has a bucket for reports; this asks no service."""
+        ...
+
+    @changes_state
+    def put(self, key: str, content_type: str, text: str) -> None:
+        """Store a text under a key, in place of an earlier one.
+
+        Args:
+            key: path in the bucket, such as `production/express-api/<id>/report.html`.
+            content_type: media type; a browser shows the text in its own window.
+            text: the text.
+        """
+        ...
+
+    @reads
+    def read(self, key: str) -> str | None:
+        """Return a stored text; None: there is none."""
+        ...
+
+    @reads
+    def link(self, key: str) -> str:
+        """Return a link that works for an hour at most, without asking a service whether the text exists."""

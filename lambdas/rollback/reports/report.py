@@ -46,9 +46,11 @@ def subject(rollback: Rollback) -> str:
     return text.encode("ascii", "replace").decode()[:_SUBJECT_LIMIT]
 
 
-def message(rollback: Rollback, service: ServiceSettings) -> str:
-    """The whole report as plain text."""
+def message(rollback: Rollback, service: ServiceSettings, link: str = "") -> str:
+    """The whole report as plain text. `link` leads to the written account: a URL or a command."""
     lines = [*_subject_lines(rollback), *_facts(rollback), *_actions(rollback, service)]
+    if link:
+        lines.append(f"Written account: {link}")
     lines.append(f"Report {report_id(rollback)}")
     return "\n".join(line for text in lines for line in paragraph(text))
 

@@ -1,10 +1,11 @@
 """CloudWatch alarms with their history, and the requests that reach target groups."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fakes.aws.request_models import check_request, refuse
 
 from rollback.resources.aws.error_logs import ErrorLogCount
+from rollback.resources.aws.traffic import TrafficMinute
 
 _BEFORE_TESTS = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
 
@@ -23,6 +24,7 @@ class FakeAlarms:
         self.target_groups = {TARGET_GROUP}
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
+        self.balancer_errors = 0.0  # in each minute
         self.muted: dict[str, tuple[str, ...]] = {}
         self.last_data: dict[str, datetime] = {}
         self._fired: list[tuple[str, datetime]] = []
@@ -92,6 +94,25 @@ class FakeAlarms:
         self._refuse_unknown(target_groups)
         begin = since.replace(second=0, microsecond=0)
         return float(sum(count for group, at, count in self._requests if group in target_groups and at >= begin))
+
+    def traffic(
+        self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
+    ) -> tuple[TrafficMinute, ...]:
+        self._refuse_unknown(target_groups)
+        begin = since.replace(second=0, microsecond=0)
+        counted = [(at, count) for group, at, count in self._requests if group in target_groups and begin <= at < until]
+        if not counted:
+            return ()
+        length = int((max(at for at, _ in counted) - begin) / timedelta(minutes=1)) + 1
+        starts = [begin + timedelta(minutes=number) for number in range(length)]
+        return tuple(
+            TrafficMinute(
+                at=start,
+                requests=sum(count for at, count in counted if start <= at < start + timedelta(minutes=1)),
+                balancer_errors=self.balancer_errors if with_balancer_errors else None,
+            )
+            for start in starts
+        )
 
     @staticmethod
     def _check(names: tuple[str, ...]) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.adapters.aws.errors import aws_call
 from rollback.adapters.aws.paging import batches
+from rollback.adapters.aws.traffic import traffic_minutes, traffic_queries
 from rollback.names import ERROR_LOGS_METRIC
 from rollback.resources.aws.error_logs import ErrorLogCount
+from rollback.resources.aws.traffic import TrafficMinute
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -151,6 +153,36 @@ class CloudWatchAlarms:
                 EndTime=until,
             )
             return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
+
+    def traffic(
+        self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
+    ) -> tuple[TrafficMinute, ...]:
+        """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
+        begin = since.replace(second=0, microsecond=0)
+        pairs = self._pairs(target_groups) if target_groups else []
+        if not pairs or until <= begin:
+            return ()
+        with aws_call("GetMetricData", ", ".join(target_groups)):
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=list(traffic_queries(pairs, with_balancer_errors=with_balancer_errors)),
+                StartTime=begin,
+                EndTime=until,
+            )
+            results = [result for page in pages for result in page["MetricDataResults"]]
+        return traffic_minutes(results, begin, with_balancer_errors=with_balancer_errors)
+
+    def _pairs(self, target_groups: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Return each target group with each of its load balancers, by ELB's names in CloudWatch."""
+        with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
+            pages = self._balancers.get_paginator("describe_target_groups").paginate(
+                TargetGroupArns=list(target_groups)
+            )
+            groups = [group for page in pages for group in page["TargetGroups"]]
+        return [
+            (dimension_of(group["TargetGroupArn"]), dimension_of(arn))
+            for group in groups
+            for arn in group.get("LoadBalancerArns", ())
+        ]
 
 
 def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":

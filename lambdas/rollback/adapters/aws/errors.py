@@ -49,7 +49,7 @@ _OPERATIONS = {
     "ssm": "DescribeParameters",
     "logs": "DescribeLogGroups GetLogEvents",
     "iam": "GetRole",
-    "s3": "ListObjectsV2",
+    "s3": "GetObject ListObjectsV2 PutObject",
     "kms": "Decrypt Encrypt",
     "sts": "GetCallerIdentity",
 }

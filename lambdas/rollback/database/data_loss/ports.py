@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from rollback.ports.holders import HasClock, HasNeon, HasNotifications, HasSettings, HasSql
+from rollback.ports.holders import HasClock, HasNeon, HasNotifications, HasReportStore, HasSettings, HasSql
 
 
 class CleanupPorts(HasNeon, HasSettings, Protocol):
@@ -13,5 +13,5 @@ class ComparisonPorts(CleanupPorts, HasClock, HasSql, Protocol):
     """Ports to compare two branches."""
 
 
-class DataLossReportPorts(CleanupPorts, HasClock, HasNotifications, Protocol):
+class DataLossReportPorts(CleanupPorts, HasClock, HasNotifications, HasReportStore, Protocol):
     """Ports to report data loss."""

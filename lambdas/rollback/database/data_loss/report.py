@@ -16,6 +16,7 @@ from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.ports.holders import HasNeon, HasSettings
 from rollback.reports.report import message, report_id, subject
+from rollback.stored_report.link import report_link
 
 
 def report_data_loss(rollback: Rollback, ports: DataLossReportPorts) -> Rollback:
@@ -52,7 +53,8 @@ def _send_data_loss_report(open_analysis: OpenAnalysis, ports: DataLossReportPor
     }
     service = ports.settings.service(rollback.service_name)
     topic = "data loss" if open_analysis.progress.backup_id is not None else "leftover resources"
-    ports.notifications.publish(f"{subject(rollback)}: {topic}"[:100], message(rollback, service), attributes)
+    text = message(rollback, service, report_link(rollback, ports))
+    ports.notifications.publish(f"{subject(rollback)}: {topic}"[:100], text, attributes)
 
 
 def _delete_next_resource(open_analysis: OpenAnalysis, now: datetime, ports: CleanupPorts) -> Rollback:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rollback.effects import reads
 from rollback.resources.aws.error_logs import ErrorLogCount
+from rollback.resources.aws.traffic import TrafficMinute
 
 
 class Alarms(Protocol):
@@ -65,4 +66,19 @@ class Alarms(Protocol):
     @reads
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         """Count the requests that reached the target groups since the full minute of `since`."""
+        ...
+
+    @reads
+    def traffic(
+        self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
+    ) -> tuple[TrafficMinute, ...]:
+        """Return the traffic of each minute up to the last one that CloudWatch has data of; empty without any data.
+
+        Args:
+            target_groups: ARNs of the service's target groups, whose counts are added up.
+            since: begin, from its full minute on.
+            until: end.
+            with_balancer_errors: whether to count the load balancer's own errors. No dimension tells the services of
+                one load balancer apart.
+        """
         ...

@@ -1,0 +1,62 @@
+"""`rollback report ENV ID`: the written account of one rollback, as a page, as Markdown or as data."""
+
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollback.domain.rollback import service_of
+from rollback.errors import InvalidRequest
+from rollback.rendering.html import render_html
+from rollback.rendering.markdown import render_markdown
+from rollback.reports.document.model import ReportDocument
+from rollback.stored_report.channel import current_document
+from rollback_cli import deployed_stack
+from rollback_cli.operator_options import Environment, RollbackId
+from rollback_cli.terminal_text import print_paragraph
+
+
+def report(
+    environment: Environment,
+    rollback_id: RollbackId,
+    should_open: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
+    html: Annotated[Path | None, typer.Option(help="write the page to this file")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown; this is the default")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the account as JSON")] = False,
+) -> None:
+    """Show the written account of one rollback. What your credentials may not read is named as not looked at."""
+    if sum((should_open, html is not None, markdown, as_json)) > 1:
+        raise InvalidRequest("choose one of --open, --html, --markdown and --json; nothing was written")
+    document = _document(environment, rollback_id)
+    if should_open or html is not None:
+        path = html or Path(tempfile.mkdtemp(prefix="rollback-report-")) / f"{rollback_id}.html"
+        _write(path, render_html(document))
+        is_shown = should_open and webbrowser.open(path.absolute().as_uri())
+        print_paragraph(f"opened {path}" if is_shown else str(path))
+    else:
+        print(document.model_dump_json(indent=1) if as_json else render_markdown(document))
+
+
+def _document(environment: str, rollback_id: str) -> ReportDocument:
+    """Build the account from the ledger and the evidence.
+
+    Raises:
+        InvalidRequest: the ledger has no such rollback.
+    """
+    ports = deployed_stack.find_deployment(environment).ports()
+    try:
+        rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
+    except KeyError as error:
+        raise InvalidRequest(
+            f"there is no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
+        ) from error
+    return current_document(rollback, ports, has_stored=rollback.concluded_at is not None)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InvalidRequest(f"{path} can't be written: {error.strerror}; name another file by --html") from error

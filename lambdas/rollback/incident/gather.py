@@ -1,0 +1,83 @@
+"""Gather the evidence for the written account: traffic, and both task definitions. Nothing that fails is repeated."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rollback.domain.releases.release import Release
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, UnreadableItem, UnsupportedService
+from rollback.ports.holders import HasAlarms, HasClock, HasLedger, HasServices, HasSettings
+from rollback.reports.document.model import Evidence
+from rollback.reports.document.traffic import window_to_measure
+from rollback.resources.aws.traffic import TrafficMinute
+
+_FAILURES = (ExternalServiceError, CallRefused, InvalidRequest, UnsupportedService)
+
+
+class EvidencePorts(HasAlarms, HasClock, HasLedger, HasServices, HasSettings, Protocol):
+    """Ports to gather evidence."""
+
+
+def gather_evidence(rollback: Rollback, ports: EvidencePorts) -> Evidence:
+    """Ask CloudWatch, the ledger and ECS. What can't be asked is named in the evidence, and no error is raised."""
+    traffic, traffic_remark = _traffic(rollback, ports)
+    plan = rollback.plan
+    if plan is None:
+        remark = "the rollback ended before its plan"
+        return Evidence(traffic=traffic, traffic_remark=traffic_remark, definitions_remark=remark)
+    previous, previous_remark = _definition(plan.running, ports)
+    target, target_remark = _definition(plan.target, ports)
+    return Evidence(
+        traffic=traffic,
+        traffic_remark=traffic_remark,
+        previous_definition=previous,
+        target_definition=target,
+        definitions_remark="; ".join(remark for remark in (previous_remark, target_remark) if remark),
+    )
+
+
+def _traffic(rollback: Rollback, ports: EvidencePorts) -> tuple[tuple[TrafficMinute, ...] | None, str]:
+    service = ports.settings.service(rollback.service_name)
+    counts_balancer_errors = service.load_balancer_shared is False
+    since, until = window_to_measure(rollback, ports.clock.now())
+    try:
+        target_groups = _target_groups(rollback, service, ports)
+        if not target_groups:
+            return None, "the service has no load balancer"
+        minutes = ports.alarms.traffic(target_groups, since, until, with_balancer_errors=counts_balancer_errors)
+    except _FAILURES as failure:
+        return None, f"the load balancer's metrics could not be read: {failure}"
+    if not minutes:
+        return None, "CloudWatch has no data of the load balancer in this time"
+    if counts_balancer_errors:
+        return minutes, ""
+    return minutes, (
+        "Errors of the load balancer itself are not counted, because other services share it or may share it. "
+        "Requests that found no healthy target are missing"
+    )
+
+
+def _target_groups(rollback: Rollback, service: ServiceSettings, ports: HasServices) -> tuple[str, ...]:
+    """Return the target groups that the releases recorded; ECS is asked for releases without any."""
+    plan = rollback.plan
+    releases = (plan.running, plan.target) if plan is not None else ()
+    recorded = [arn for release in releases if release is not None for arn in release.health_checks]
+    return tuple(dict.fromkeys(recorded)) or ports.services.describe(service).target_groups
+
+
+def _definition(release: Release | None, ports: EvidencePorts) -> tuple[Mapping[str, Any] | None, str]:
+    """Return a release's task definition from the ledger, else from ECS, and why it was not found."""
+    if release is None:
+        return None, "there is no target"
+    try:
+        return ports.ledger.definition(release.definition_sha256), ""
+    except (KeyError, UnreadableItem):
+        pass  # an emergency may leave a release that nothing recorded
+    except _FAILURES as failure:
+        return None, f"the ledger could not be read: {failure}"
+    try:
+        definition = ports.services.definition(release.definition_arn)
+    except _FAILURES as failure:
+        return None, f"the task definition of {release.version} could not be read: {failure}"
+    return definition, "" if definition is not None else f"ECS has no task definition of {release.version} any more"

@@ -1,0 +1,89 @@
+"""The written account states the facts of the rollback, and says what was not looked at."""
+
+from datetime import timedelta
+
+import pytest
+from support.builders import NOW
+from support.reported_rollbacks import CASES, SECRET_VALUE, document_of, refused, succeeded
+from syrupy.assertion import SnapshotAssertion
+
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.rendering.html import render_html
+from rollback.rendering.markdown import render_markdown
+from rollback.reports.document.build import build_document
+from rollback.reports.document.model import Evidence, ReportDocument
+from rollback.reports.document.traffic import incident_began_at
+
+WEB = ServiceSettings(name="express-api", cluster="c", ecs_service="s", container="api")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_markdown_of_each_outcome_is_as_reviewed(case: str, snapshot: SnapshotAssertion) -> None:
+    assert render_markdown(document_of(case)) == snapshot
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_of_each_outcome_is_as_reviewed(case: str, snapshot: SnapshotAssertion) -> None:
+    _, _, body = render_html(document_of(case)).partition("<body>")
+    assert body == snapshot
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_stored_account_renders_to_the_same_page(case: str) -> None:
+    document = document_of(case)
+    assert render_html(ReportDocument.model_validate_json(document.model_dump_json())) == render_html(document)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_form_of_the_account_has_the_value_of_a_variable(case: str) -> None:
+    document = document_of(case)
+    for form in (document.model_dump_json(), render_html(document), render_markdown(document)):
+        assert SECRET_VALUE not in form
+
+
+def test_a_variable_is_named_and_a_secret_is_shown_by_reference() -> None:
+    differences = {row.what: row for row in document_of("succeeded").differences}
+    assert differences["variable API_PASSWORD"].change == "removed"
+    assert differences["variable API_PASSWORD"].before == ""
+    assert differences["secret DB"].before == "arn:aws:ssm:eu-west-1:1:parameter/b"
+    assert (differences["cpu"].before, differences["cpu"].after) == ("512", "256")
+
+
+def test_missing_evidence_is_named_and_is_no_zero() -> None:
+    document = build_document(succeeded(), WEB, Evidence())
+    users = next(fact for fact in document.summary.facts if fact.label == "Users affected")
+    assert users.text == "not measured: the load balancer's metrics were not asked for"
+    assert "Difference of the task definitions: the task definitions were not asked for" in document.not_looked_at
+
+
+def test_a_rollback_without_a_plan_says_that_the_release_was_not_looked_at() -> None:
+    document = build_document(refused().evolve(plan=None), WEB, Evidence())
+    runs = next(fact for fact in document.summary.facts if fact.label == "Runs now")
+    assert runs.text == "not looked at: the rollback ended before its plan"
+
+
+def test_a_refused_rollback_says_that_the_release_is_unchanged() -> None:
+    facts = {fact.label: fact.text for fact in document_of("refused").summary.facts}
+    assert facts["Runs now"] == "v1.4.0, unchanged"
+
+
+def test_the_requests_of_the_incident_are_counted_from_the_bad_release_to_the_recovery() -> None:
+    during = document_of("succeeded").traffic.period("during")
+    assert during is not None
+    assert during.since == incident_began_at(succeeded())
+    assert during.failed == sum(100 + 8 * number + 12 for number in range(15))
+
+
+def test_a_release_of_long_ago_is_not_the_begin_of_the_incident() -> None:
+    document = succeeded()
+    assert document.plan is not None
+    assert document.event is not None
+    running = document.plan.running.model_copy(update={"first_deployed_at": NOW - timedelta(days=3)})
+    old = document.evolve(plan=document.plan.model_copy(update={"running": running}))
+    assert incident_began_at(old) == document.event.at
+
+
+def test_the_brief_markdown_leaves_the_evidence_out() -> None:
+    brief = render_markdown(document_of("succeeded"), is_brief=True)
+    assert "## Timeline" in brief
+    assert "## Plan and checks" not in brief
