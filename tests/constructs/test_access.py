@@ -25,7 +25,7 @@ WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
 }
 CHANGES = {
-    "decide": {"events:PutEvents", "states:StopExecution"},
+    "decide": {"events:PutEvents", "sns:Publish", "states:StopExecution"},
     "service": {
         "events:PutEvents",
         "application-autoscaling:RegisterScalableTarget",
