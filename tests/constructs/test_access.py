@@ -25,7 +25,7 @@ WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
 }
 CHANGES = {
-    "decide": {"states:StopExecution"},
+    "decide": {"states:StopExecution", "sns:Publish"},
     "service": {
         "application-autoscaling:RegisterScalableTarget",
         "states:StopExecution",
