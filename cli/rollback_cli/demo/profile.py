@@ -100,7 +100,6 @@ def overrides(
         "policy": {**_POLICY, **policy},
         "approval": approval,
         "alarms": _ALARMS,
-        "approval": {"required_for": []},
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),

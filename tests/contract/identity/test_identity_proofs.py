@@ -222,16 +222,21 @@ def _adapter(endpoint: str) -> StsIdentityProofs:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with _server(_respond(200, USER)) as elsewhere, _server(_respond(307, Location=f"{elsewhere}/")) as endpoint:
-        with pytest.raises(ExternalServiceError, match="status 307"):
-            _adapter(endpoint).identify(SignedRequest({"host": "sts"}))
+    with (
+        _server(_respond(200, USER)) as elsewhere,
+        _server(_respond(307, Location=f"{elsewhere}/")) as endpoint,
+        pytest.raises(ExternalServiceError, match="status 307"),
+    ):
+        _adapter(endpoint).identify(SignedRequest({"host": "sts"}))
 
 
 @pytest.mark.parametrize("status", [201, 204, 500, 503])
 def test_only_status_200_confirms_an_identity(status: int) -> None:
-    with _server(_respond(status, "" if status == 204 else USER)) as endpoint:
-        with pytest.raises(ExternalServiceError, match=f"status {status}"):
-            _adapter(endpoint).identify(SignedRequest({"host": "sts"}))
+    with (
+        _server(_respond(status, "" if status == 204 else USER)) as endpoint,
+        pytest.raises(ExternalServiceError, match=f"status {status}"),
+    ):
+        _adapter(endpoint).identify(SignedRequest({"host": "sts"}))
 
 
 def test_no_answer_leaves_the_identity_unverified() -> None:

@@ -11,7 +11,7 @@ from local_cloud.iam import credentials
 from rollback.adapters.aws.kms import KmsTokenCipher
 from rollback.errors import CallRefused, NotAvailable
 
-TOKEN = "AAAAKgAAAAIAAAAA" * 60  # noqa: S105 - about as long as Step Functions' own
+TOKEN = "AAAAKgAAAAIAAAAA" * 60
 
 
 @pytest.fixture

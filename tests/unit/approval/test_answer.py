@@ -20,7 +20,7 @@ from rollback.domain.rollback import Rollback
 from rollback.ports.all_ports import AllPorts
 
 ADA, BEN = (f"arn:aws:sts::123456789012:assumed-role/OnCall/{name}" for name in ("ada", "ben"))
-TOKEN, REASON = "token-1", "the plan is right"  # noqa: S105 - a test's
+TOKEN, REASON = "token-1", "the plan is right"
 POLICY = ApprovalPolicy(four_eyes=True, approvers=("arn:aws:iam::123456789012:role/OnCall",))
 
 

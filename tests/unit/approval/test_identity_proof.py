@@ -1,4 +1,4 @@
-"""A proof of identity counts only in its exact form: each known attack on such proofs is refused before STS is asked."""
+"""A proof of identity counts only in its exact form: each known attack is refused before STS is asked."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

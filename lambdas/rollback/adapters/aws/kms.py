@@ -8,7 +8,9 @@ from rollback.errors import NotAvailable
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient  # type: ignore[import-not-found, unused-ignore]
 
-_MAX_TOKEN_CHARACTERS = 4096  # the limit of Encrypt: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
+_MAX_TOKEN_CHARACTERS = (
+    4096  # the limit of Encrypt: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
+)
 
 
 class KmsTokenCipher:
