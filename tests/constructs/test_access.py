@@ -25,7 +25,7 @@ WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
 }
 CHANGES = {
-    "decide": {"states:StopExecution", "sns:Publish"},
+    "decide": {"sns:Publish", "states:StopExecution"},
     "service": {
         "application-autoscaling:RegisterScalableTarget",
         "states:StopExecution",
