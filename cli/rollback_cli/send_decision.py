@@ -76,6 +76,6 @@ def _invoke(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     if answer.get("FunctionError") or not isinstance(body, dict):
         text = body.get("errorMessage", "") if isinstance(body, dict) else ""
         raise ExternalServiceError(
-            f"function {function} failed: {text}; the decision may be stored; look with `rollback show`"
+            f"function {function} failed: {text}; the decision may be stored: send it again to find out"
         )
     return body
