@@ -271,7 +271,7 @@ SERVICES = (
     "ecs", "ecr", "dynamodb", "cloudwatch", "elbv2", "sns", "stepfunctions", "application-autoscaling",
     "secretsmanager", "ssm", "cloudformation", "lambda", "logs", "iam", "s3", "sts", "kms",
 )  # fmt: skip
-NOT_AWS = {"query", "publish"}
+NOT_AWS = {"query", "publish", "sign"}
 
 
 def _is_operation(service: str, method: str) -> bool:

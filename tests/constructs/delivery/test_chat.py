@@ -1,7 +1,7 @@
 """Chat channels of Amazon Q Developer: their topic, and a role that may do nothing."""
 
-import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -67,11 +67,9 @@ def test_nobody_in_a_channel_may_do_anything_in_aws(template: assertions.Templat
         ({"mail": "x"}, "chat.mail"),
     ],
 )
-def test_a_wrong_setting_fails_with_its_path(
-    chat: dict[str, Any], message: str, database_context: dict[str, Any]
-) -> None:
-    context = copy.deepcopy(database_context)
+def test_a_wrong_setting_fails_with_its_path(chat: dict[str, Any], message: str) -> None:
+    context = json.loads((Path(__file__).parents[3] / "cdk.json").read_text())["context"]
     context["rollback:environments"] = "production"
     context["environments"] = {"production": {**context["environments"]["production"], "chat": chat}}
     with pytest.raises(InvalidSettings, match=message):
-        Configuration.read({"application": {}, **context})
+        Configuration.read(context)
