@@ -1,6 +1,5 @@
 """`rollback report ENV ID`: the written account of one rollback, as a page, as Markdown or as data."""
 
-import tempfile
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +30,7 @@ def report(
         raise InvalidRequest("choose one of --open, --html, --markdown and --json; nothing was written")
     document = _document(environment, rollback_id)
     if should_open or html is not None:
-        path = html or Path(tempfile.mkdtemp(prefix="rollback-report-")) / f"{rollback_id}.html"
+        path = html or _own_folder() / f"{rollback_id}.html"
         _write(path, render_html(document))
         is_shown = should_open and webbrowser.open(path.absolute().as_uri())
         print_paragraph(f"opened {path}" if is_shown else str(path))
@@ -53,6 +52,13 @@ def _document(environment: str, rollback_id: str) -> ReportDocument:
             f"there is no rollback {rollback_id}; `rollback history {environment}` lists the rollbacks"
         ) from error
     return current_document(rollback, ports, has_stored=rollback.concluded_at is not None)
+
+
+def _own_folder() -> Path:
+    """Make the operator's own folder of opened pages, which no other user of the machine can read or replace."""
+    folder = Path(typer.get_app_dir("rollback")) / "reports"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _write(path: Path, text: str) -> None:
