@@ -6,7 +6,7 @@ from rollback.adapters.aws.errors import aws_call
 from rollback.errors import NotAvailable
 
 if TYPE_CHECKING:
-    from mypy_boto3_kms import KMSClient  # type: ignore[import-not-found, unused-ignore]
+    from mypy_boto3_kms import KMSClient
 
 _MAX_TOKEN_CHARACTERS = (
     4096  # the limit of Encrypt: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
