@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rollback.approval.ports import ApprovalPorts
 from rollback.domain.approval.gate import Approval, Decision, DecisionKind
+from rollback.domain.operator import OperatorAction
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, StageNotReached
 from rollback.leases.hold import lease_end, release_leases
@@ -15,6 +16,7 @@ from rollback.leases.holder import find_predecessors, find_unsettled_holder
 from rollback.reports.approval import approval_message, approval_report_id, approval_subject
 
 _LONGEST_WAIT_SECONDS = 300  # a lost wake-up costs at most this
+_VERBS = {DecisionKind.APPROVED: "approve", DecisionKind.REJECTED: "reject"}  # of people's decisions
 
 
 def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
@@ -69,6 +71,7 @@ def _seconds_to_wait(rollback: Rollback, gate: Approval, now: datetime, ports: A
 
 def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: ApprovalPorts) -> Rollback:
     """Follow the decision: take the lease for the second Plan, or end."""
+    _record_action(rollback, decision, ports)
     decided = rollback.evolve(approval=gate, wait_seconds=0)
     match decision.kind:
         case DecisionKind.APPROVED:
@@ -82,6 +85,26 @@ def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: Appro
             return decided.evolve(
                 outcome=Outcome.ABORTED, reason=reason, taken_over_by=decision.by, is_operator_abort=False
             )
+
+
+def _record_action(rollback: Rollback, decision: Decision, ports: ApprovalPorts) -> None:
+    """Record a person's decision for `rollback status`; called again, it is the same item.
+
+    The function that takes decisions may write items of approvals alone, so that this step records the action.
+    """
+    verb = _VERBS.get(decision.kind)
+    if verb is None:
+        return
+    ports.ledger.record_action(
+        OperatorAction(
+            service=rollback.service_name,
+            at=decision.at,
+            verb=verb,
+            subject=rollback.id,
+            by=decision.by,
+            reason=decision.reason,
+        )
+    )
 
 
 def _take_lease_again(rollback: Rollback, decision: Decision, ports: ApprovalPorts) -> Rollback:

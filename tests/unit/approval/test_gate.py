@@ -212,6 +212,29 @@ def test_a_decision_wakes_the_execution_that_waits() -> None:
     assert workflow.woken == ["token-1"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "verb"), [(DecisionKind.APPROVED, "approve"), (DecisionKind.REJECTED, "reject")], ids=str
+)
+def test_a_decision_is_among_the_actions_of_operators_once_the_rollback_follows_it(
+    kind: DecisionKind, verb: str
+) -> None:
+    simulation, rollback = waiting_simulation()
+    decided_at = simulation.clock.now()
+    decide(simulation, rollback, kind)
+    assert list(simulation.ledger.actions(SERVICE)) == []  # the function `approve` may not write them
+    simulation.run_to_end(rollback)
+
+    (action,) = simulation.ledger.actions(SERVICE)
+    assert (action.verb, action.subject, action.by) == (verb, rollback.id, GRACE.arn)
+    assert (action.at, action.reason) == (decided_at, "checked the plan")
+
+
+def test_a_gate_that_nobody_decides_is_no_action_of_an_operator() -> None:
+    simulation, rollback = waiting_simulation()
+    simulation.run_to_end(rollback)
+    assert list(simulation.ledger.actions(SERVICE)) == []
+
+
 def test_an_execution_that_begins_to_wait_after_the_decision_is_woken_at_once() -> None:
     simulation, rollback = waiting_simulation()
     decide(simulation, rollback)
