@@ -16,7 +16,7 @@ from rollback.leases.holder import find_predecessors, find_unsettled_holder
 from rollback.reports.approval import approval_message, approval_report_id, approval_subject
 
 _LONGEST_WAIT_SECONDS = 300  # a lost wake-up costs at most this
-_VERBS = {DecisionKind.APPROVED: "approve", DecisionKind.REJECTED: "reject"}  # of people's decisions
+_VERBS = {DecisionKind.APPROVED: "approve", DecisionKind.REJECTED: "reject"}  # no person expires or supersedes a gate
 
 
 def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
