@@ -46,9 +46,9 @@ class Gate:
     def people(self) -> dict[str, boto3.Session]:
         """Sessions of roles: Ada and Ben are on call, Dan may invoke the function only, Eve may do nothing."""
         iam, sts = self.deployed.client("iam"), self.deployed.client("sts")
-        function, workflow = self.deployed.deployed.approve_function, self.deployed.deployed.workflow_arn
+        workflow = self.deployed.deployed.workflow_arn
         region = self.deployed.client("lambda").meta.region_name
-        decide = ("lambda:InvokeFunction", f"arn:aws:lambda:{region}:{ACCOUNT}:function:{function}")
+        decide = ("lambda:InvokeFunction", f"arn:aws:lambda:{region}:{ACCOUNT}:function:{self.function}")
         grants = {ON_CALL: [decide, ("states:StartExecution", workflow)], DEVELOPER: [decide], GUEST: []}
         for role, granted in grants.items():
             iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
@@ -65,6 +65,12 @@ class Gate:
                 keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=region
             )
         return sessions
+
+    @property
+    def function(self) -> str:
+        function = self.deployed.deployed.approve_function
+        assert function is not None
+        return function
 
     def start(self, name: str = "ada") -> Rollback:
         """Let a person start a forced rollback, and return it when it waits under a token."""
@@ -88,14 +94,12 @@ class Gate:
         nonce = rollback.approval.nonce if rollback.approval is not None else ""
         return sign_proof(purpose_of_decision(rollback.id, nonce, DECISIONS[decision], reason), self.people[name])
 
-    def decide(self, name: str, rollback: Rollback, decision: str = "approve", **changes: Any) -> dict[str, Any]:
-        """Invoke the function as a person does, with fields that replace the person's own."""
+    def decide(self, name: str, rollback: Rollback, decision: str = "approve", proof: Any = None) -> dict[str, Any]:
+        """Invoke the function as a person does, with the person's own proof unless another is given."""
         fields = {"rollback_id": rollback.id, "decision": decision, "reason": REASON, "claimed_name": name}
-        payload = {**fields, PROOF: self.proof(name, rollback, decision), **changes}
+        payload = {**fields, PROOF: proof or self.proof(name, rollback, decision)}
         answer = (
-            self.people[name]
-            .client("lambda")
-            .invoke(FunctionName=self.deployed.deployed.approve_function, Payload=json.dumps(payload).encode())
+            self.people[name].client("lambda").invoke(FunctionName=self.function, Payload=json.dumps(payload).encode())
         )
         assert "FunctionError" not in answer, answer["Payload"].read()
         body: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -204,7 +208,7 @@ def test_a_proof_of_another_rollback_or_another_decision_counts_for_nobody(gate:
         gate.proof("ben", waiting, "reject"),
         gate.proof("ben", waiting, reason="another reason"),
     ):
-        text = refusal(gate.decide("ben", waiting, **{PROOF: proof}))
+        text = refusal(gate.decide("ben", waiting, proof=proof))
         assert "the proof was signed for another decision or another start" in text
     assert gate.record(waiting) == before
 
@@ -217,7 +221,7 @@ def test_a_proof_with_an_altered_signature_counts_for_nobody(gate: Gate, waiting
         **proof["headers"],
         "Authorization": signature[:-1] + ("0" if signature[-1] != "0" else "1"),
     }
-    text = refusal(gate.decide("ben", waiting, **{PROOF: {**proof, "headers": altered}}))
+    text = refusal(gate.decide("ben", waiting, proof={**proof, "headers": altered}))
     assert "unverified: ben gave no proof of identity" in text
     assert "STS did not confirm" in text
     assert gate.record(waiting) == before
@@ -226,7 +230,7 @@ def test_a_proof_with_an_altered_signature_counts_for_nobody(gate: Gate, waiting
 def test_a_proof_of_another_persons_start_counts_for_nobody(gate: Gate, waiting: Rollback) -> None:
     before = gate.record(waiting)
     proof = sign_proof(purpose_of_start({"type": "service"}, waiting.execution), gate.people["ben"])
-    assert "signed for another decision" in refusal(gate.decide("ben", waiting, **{PROOF: proof}))
+    assert "signed for another decision" in refusal(gate.decide("ben", waiting, proof=proof))
     assert gate.record(waiting) == before
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import pytest
 from fakes.identity import FakeIdentityProofs
 from simulations.database import DatabaseSimulation
@@ -51,7 +52,7 @@ class Desk:
         )  # fmt: skip
         self.monkeypatch.setattr(deployed_stack, "find_deployment", lambda _: deployment)
         self.monkeypatch.setattr(send_decision, "sign_proof", self.sign)
-        self.monkeypatch.setattr(send_decision.boto3, "client", lambda _: self)
+        self.monkeypatch.setattr(boto3, "client", lambda _: self)
 
     def sign(self, purpose: str) -> dict[str, object]:
         return self.sts.sign(BEN, purpose, f"{self.simulation.clock.now():%Y%m%dT%H%M%SZ}")
@@ -86,7 +87,7 @@ def test_a_decision_is_stored_with_the_verified_name_and_said_in_words(
     assert decision.reason == "the plan is right"
     said = " ".join(desk.type.said.split())
     assert f"{desk.rollback.id} is {VERBS[verb]} by {BEN}" in said
-    assert "unverified" not in said.partition("is " + VERBS[verb])[2]
+    assert "unverified" not in said.partition(f"is {VERBS[verb]} by")[2]
 
 
 def test_the_person_sees_the_plan_before_the_decision(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,8 @@ def test_the_person_sees_the_plan_before_the_decision(terminal: At, monkeypatch:
 
     plan, _, answer = desk.type.said.partition(f"is approved by {BEN}")
     assert "waits for an approval" in plan
-    assert "v2 → v1, database to 2026-03-01 02:30" in plan
+    assert "restore point: 0/82 at 2026-03-01 02:30:00" in plan
+    assert "goes to: v1" in plan
     assert answer
 
 
