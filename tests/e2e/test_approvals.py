@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from e2e.conftest import POLICY, cloud_process, pointed_at
 from e2e.live import DeployedEnvironment, wait_for
 
+from local_cloud.iam.policies import allows
 from local_cloud.listing import list_all
 from rollback.approval.answer import DECISIONS
 from rollback.domain.approval.identity_proof import PROOF, purpose_of_decision, purpose_of_start
@@ -104,6 +105,19 @@ class Gate:
         assert "FunctionError" not in answer, answer["Payload"].read()
         body: dict[str, Any] = json.loads(answer["Payload"].read())
         return body
+
+    @cached_property
+    def table_arn(self) -> str:
+        dynamodb = self.deployed.client("dynamodb")
+        return str(dynamodb.describe_table(TableName=self.deployed.deployed.ledger_table)["Table"]["TableArn"])
+
+    def policies(self) -> list[Any]:
+        """Policies of the role of the function `approve`."""
+        iam = self.deployed.client("iam")
+        configuration = self.deployed.client("lambda").get_function_configuration(FunctionName=self.function)
+        role = configuration["Role"].rpartition("/")[2]
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
 
     def items(self) -> list[dict[str, Any]]:
         """All items of the ledger."""
@@ -198,6 +212,15 @@ def test_a_person_whom_iam_does_not_allow_to_invoke_the_function_decides_nothing
     with pytest.raises(ClientError, match="AccessDenied"):
         gate.decide("eve", waiting)
     assert gate.record(waiting) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"), [("APPROVAL#a", True), ("SERVICE#express-api", False), ("BRANCH#app#br-1", False)], ids=str
+)
+def test_the_function_may_write_items_of_approvals_alone(gate: Gate, key: str, allowed: bool) -> None:
+    context = {"dynamodb:leadingkeys": [key]}
+    assert allows(gate.policies(), "dynamodb:PutItem", gate.table_arn, context) is allowed
+    assert allows(gate.policies(), "dynamodb:DeleteItem", gate.table_arn, context) is allowed
 
 
 def test_a_proof_of_another_rollback_or_another_decision_counts_for_nobody(gate: Gate, waiting: Rollback) -> None:
