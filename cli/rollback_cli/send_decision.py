@@ -11,6 +11,7 @@ from rollback.approval.answer import DECISIONS
 from rollback.domain.approval.identity_proof import PROOF, purpose_of_decision
 from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import ExternalServiceError, InvalidRequest
+from rollback.reports.approval import approval_message
 from rollback_cli import deployed_stack
 from rollback_cli.display import print_report
 from rollback_cli.operator_options import make_operator
@@ -37,8 +38,7 @@ def send_decision(environment: str, rollback_id: str, decision: str, reason: str
     if function is None:
         raise InvalidRequest(f"no rollback of {environment} waits for an approval: its setting approval asks for none")
     rollback = _read(deployment, environment, rollback_id)
-    console = make_console()
-    print_report(console, rollback, deployment.settings)
+    _print_plan(rollback, deployment)
     nonce = rollback.approval.nonce if rollback.approval is not None else ""
     purpose = purpose_of_decision(rollback_id, nonce, DECISIONS[decision], operator.reason)
     answer = _invoke(
@@ -58,6 +58,16 @@ def send_decision(environment: str, rollback_id: str, decision: str, reason: str
     print_paragraph(str(answer["text"]))
     if answer.get("problem"):
         print_paragraph(f"The identity is recorded as unverified: {answer['problem']}")
+
+
+def _print_plan(rollback: Rollback, deployment: deployed_stack.DeployedStack) -> None:
+    """Print the facts that the person decides about; for a rollback that waits no more, how it ended."""
+    console, gate = make_console(), rollback.approval
+    if gate is None or not rollback.is_at_gate:
+        print_report(console, rollback, deployment.settings)
+        return
+    for line in approval_message(rollback, gate).split("\n"):
+        print_paragraph(line, console)
 
 
 def _read(deployment: deployed_stack.DeployedStack, environment: str, rollback_id: str) -> Rollback:

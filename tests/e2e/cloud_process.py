@@ -1,8 +1,9 @@
 """Embedded cloud in a process of its own, because moto keeps its state in the process and other tests have theirs.
 
-Run `python cloud_process.py [POLICY [with-database]]`. With a policy (JSON), the demo environment is deployed with this
-policy over its own, and its service has a database if asked. The process prints the environment variables of a client
-as one line of JSON. SIGINT ends the process, and so does the end of its input: then its parent process is gone.
+Run `python cloud_process.py [POLICY APPROVAL [with-database]]`. With a policy (JSON), the demo environment is deployed
+with this policy over its own, with these settings of approvals (JSON), and with a database if asked. The process prints
+the environment variables of a client as one line of JSON. SIGINT ends the process, and so does the end of its input:
+then its parent process is gone.
 """
 
 import json
@@ -20,23 +21,24 @@ from rollback_cli.demo.timeline.timeline import Timeline
 
 
 @contextmanager
-def cloud(policy: str | None, *, with_database: bool) -> Iterator[LocalCloud]:
+def cloud(policy: str | None, approval: str, *, with_database: bool) -> Iterator[LocalCloud]:
     if policy is None:
         with LocalCloud() as running:
             bootstrap(running)
             yield running
     else:
         timeline = Timeline(Console(stderr=True))
-        with DemoEnvironment(timeline, policy=json.loads(policy), with_database=with_database) as deployed:
+        settings = {"policy": json.loads(policy), "approval": json.loads(approval)}
+        with DemoEnvironment(timeline, **settings, with_database=with_database) as deployed:
             yield deployed.cloud
 
 
 def main() -> None:
-    policy = sys.argv[1] if len(sys.argv) > 1 else None
+    policy, approval = sys.argv[1:3] if len(sys.argv) > 1 else (None, "")
     with (
         orderly_exit(),
         suppress(KeyboardInterrupt),
-        cloud(policy, with_database="with-database" in sys.argv) as running,
+        cloud(policy, approval, with_database="with-database" in sys.argv) as running,
     ):
         sys.stdout.write(json.dumps(running.environment()) + "\n")
         sys.stdout.flush()

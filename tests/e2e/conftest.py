@@ -12,6 +12,7 @@ from e2e.live import DeployedEnvironment, wait_for
 from e2e.processes import Process
 
 from rollback.domain.releases.release import Release
+from rollback_cli.demo.profile import WITHOUT_APPROVALS
 
 WINDOW_MINUTES = 0.2
 POLICY = {
@@ -33,10 +34,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def cloud_process(policy: Mapping[str, Any] | None = None, *, with_database: bool = False) -> Iterator[dict[str, str]]:
+def cloud_process(
+    policy: Mapping[str, Any] | None = None,
+    *,
+    approval: Mapping[str, Any] = WITHOUT_APPROVALS,
+    with_database: bool = False,
+) -> Iterator[dict[str, str]]:
     """Run an embedded cloud, with our stacks if a policy is given; yield the environment variables of its clients."""
-    arguments = [json.dumps(policy), *(["with-database"] if with_database else [])] if policy is not None else []
-    with Process([*_CLOUD, *arguments]) as process:
+    settings = [json.dumps(policy), json.dumps(approval)] if policy is not None else []
+    with Process([*_CLOUD, *settings, *(["with-database"] if with_database else [])]) as process:
         variables: dict[str, str] = json.loads(process.line_with('"AWS_ENDPOINT_URL"'))
         yield variables
 

@@ -53,7 +53,7 @@ class FakeLedger:
         self._probes: dict[str, DatabaseProbe] = {}
         self._pauses: dict[str, Pause] = {}
         self._caused_deployments: dict[str, CausedDeployment] = {}
-        self._actions: list[OperatorAction] = []
+        self._actions: dict[tuple[str, datetime, str], OperatorAction] = {}
         self._set_aside: dict[str, SkippedItem] = {}
         self._settled: set[tuple[str, str]] = set()
         self._pages: dict[tuple[str, str], PageCount] = {}
@@ -292,10 +292,10 @@ class FakeLedger:
             self._caused_deployments[caused.service] = caused
 
     def record_action(self, action: OperatorAction) -> None:
-        self._actions.append(action)
+        self._actions.setdefault((action.service, action.at, action.verb), action)
 
     def actions(self, service: str) -> Iterator[OperatorAction]:
-        actions = [action for action in self._actions if action.service == service]
+        actions = [action for action in self._actions.values() if action.service == service]
         yield from sorted(actions, key=lambda action: action.at, reverse=True)
 
     def put_schema(self, schema: ReleaseSchema) -> None:

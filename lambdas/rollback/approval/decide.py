@@ -11,12 +11,10 @@ from rollback.approval.ports import DecisionPorts
 from rollback.domain.approval.gate import PERSONAL_KINDS, Approval, Decision, DecisionKind
 from rollback.domain.approval.identity import Identity
 from rollback.domain.approval.rules import refuse_decision
-from rollback.domain.operator import Operator, OperatorAction
+from rollback.domain.operator import Operator
 from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import InvalidRequest, RollbackError, UnreadableItem
 from rollback.text import NAME_LIMIT, quoted
-
-_VERBS = {DecisionKind.APPROVED: "approve", DecisionKind.REJECTED: "reject"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class DecisionResult:
 def take_decision(
     rollback_id: str, kind: DecisionKind, reason: str, identity: Identity, ports: DecisionPorts
 ) -> DecisionResult:
-    """Store a decision, and wake the execution that waits for it.
+    """Store a decision, and wake the execution that waits for it. The waiting step records the operator's action.
 
     Args:
         rollback_id: the waiting rollback.
@@ -78,17 +76,6 @@ def take_decision(
     recorded = ports.ledger.put_approval_decision(rollback.id, gate.nonce, decision)
     if not recorded.is_new:
         raise InvalidRequest(_describe_earlier(rollback, recorded.decision))
-    with suppress(RollbackError):  # the decision has its author already; this is the list of `rollback status`
-        ports.ledger.record_action(
-            OperatorAction(
-                service=rollback.service_name,
-                at=now,
-                verb=_VERBS[kind],
-                subject=rollback.id,
-                by=operator.name,
-                reason=decision.reason,
-            )
-        )
     is_woken = recorded.token is not None and _wake(rollback.id, recorded.token, ports)
     return DecisionResult(rollback.id, decision, is_woken)
 

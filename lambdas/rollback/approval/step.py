@@ -4,17 +4,21 @@ Called again, the step looks at the ledger: at the decision, then at the time. S
 minutes and loses none.
 """
 
+from contextlib import suppress
 from datetime import datetime
 
 from rollback.approval.ports import ApprovalPorts
 from rollback.domain.approval.gate import Approval, Decision, DecisionKind
+from rollback.domain.operator import OperatorAction
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.errors import CallRefused, ExternalServiceError, StageNotReached
+from rollback.errors import CallRefused, ExternalServiceError, StageNotReached, UnreadableItem
 from rollback.leases.hold import lease_end, release_leases
 from rollback.leases.holder import find_predecessors, find_unsettled_holder
+from rollback.leases.ports import LeasePorts
 from rollback.reports.approval import approval_message, approval_report_id, approval_subject
 
 _LONGEST_WAIT_SECONDS = 300  # a lost wake-up costs at most this
+_VERBS = {DecisionKind.APPROVED: "approve", DecisionKind.REJECTED: "reject"}  # no person expires or supersedes a gate
 
 
 def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
@@ -40,6 +44,25 @@ def approve(rollback: Rollback, ports: ApprovalPorts) -> Rollback:
     if gate.announced_at is None and not gate.announcement_error:
         return _announce(rollback, gate, now, ports)
     return rollback.evolve(wait_seconds=_seconds_to_wait(rollback, gate, now, ports))
+
+
+def with_stored_decision(rollback: Rollback, ports: LeasePorts) -> Rollback:
+    """Copy the decision about a gate that another way ends than the decision, so that the report names it.
+
+    Args:
+        rollback: a rollback that is about to end, because its execution died or an operator aborted it.
+        ports: access to the ledger.
+    """
+    gate = rollback.approval
+    if gate is None or not gate.is_open:
+        return rollback
+    decision = None
+    with suppress(UnreadableItem):  # a damaged decision keeps no rollback from its end
+        decision = ports.ledger.approval_decision(rollback.id, gate.nonce)
+    if decision is None:
+        return rollback
+    _record_action(rollback, decision, ports)
+    return rollback.evolve(approval=gate.model_copy(update={"decision": decision}))
 
 
 def _announce(rollback: Rollback, gate: Approval, now: datetime, ports: ApprovalPorts) -> Rollback:
@@ -69,6 +92,7 @@ def _seconds_to_wait(rollback: Rollback, gate: Approval, now: datetime, ports: A
 
 def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: ApprovalPorts) -> Rollback:
     """Follow the decision: take the lease for the second Plan, or end."""
+    _record_action(rollback, decision, ports)
     decided = rollback.evolve(approval=gate, wait_seconds=0)
     match decision.kind:
         case DecisionKind.APPROVED:
@@ -82,6 +106,26 @@ def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: Appro
             return decided.evolve(
                 outcome=Outcome.ABORTED, reason=reason, taken_over_by=decision.by, is_operator_abort=False
             )
+
+
+def _record_action(rollback: Rollback, decision: Decision, ports: LeasePorts) -> None:
+    """Record a person's decision for `rollback status`; called again, it is the same item.
+
+    The function that takes decisions may write items of approvals alone, so that this step records the action.
+    """
+    verb = _VERBS.get(decision.kind)
+    if verb is None:
+        return
+    ports.ledger.record_action(
+        OperatorAction(
+            service=rollback.service_name,
+            at=decision.at,
+            verb=verb,
+            subject=rollback.id,
+            by=decision.by,
+            reason=decision.reason,
+        )
+    )
 
 
 def _take_lease_again(rollback: Rollback, decision: Decision, ports: ApprovalPorts) -> Rollback:

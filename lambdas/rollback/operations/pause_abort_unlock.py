@@ -6,6 +6,7 @@ author. An interrupted operation may be repeated.
 
 from contextlib import suppress
 
+from rollback.approval.step import with_stored_decision
 from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
@@ -87,7 +88,7 @@ def abort(rollback_id: str, operator: Operator, ports: AbortPorts) -> Rollback:
         rollback = _find_abortable(rollback_id, ports)
         if rollback.outcome is not None:  # an earlier abort was interrupted here
             break
-        aborted_rollback = rollback.evolve(
+        aborted_rollback = with_stored_decision(rollback, ports).evolve(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
             taken_over_by=successor_of(rollback, ports),

@@ -395,7 +395,7 @@ class Operators(Protocol):
 
     @changes_state
     def record_action(self, action: OperatorAction) -> None:
-        """Store an operator's action, with its author and reason."""
+        """Store an operator's action, with its author and reason, once: the first of a service, time and verb stays."""
         ...
 
     @reads

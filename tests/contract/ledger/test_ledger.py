@@ -274,6 +274,12 @@ def test_two_operator_actions_at_the_same_time_are_both_kept(ledger: Ledger) -> 
     assert {action.verb for action in ledger.actions(SERVICE)} == {"pause", "unlock"}
 
 
+def test_an_operator_action_that_is_recorded_again_is_one_action(ledger: Ledger) -> None:
+    for _ in range(2):
+        ledger.record_action(OperatorAction(service=SERVICE, at=NOW, verb="approve", by="ann", reason="r"))
+    assert len(list(ledger.actions(SERVICE))) == 1
+
+
 # Database branches
 
 BRANCH = "BRANCH#shop#br-main-1"

@@ -17,6 +17,7 @@ from rollback.errors import InvalidRequest
 
 GRACE = Identity(arn="arn:aws:sts::123456789012:assumed-role/OnCall/grace", is_verified=True)
 APPROVED, REJECTED = DecisionKind.APPROVED, DecisionKind.REJECTED
+VERBS = {APPROVED: "approve", REJECTED: "reject"}
 
 
 @dataclass
@@ -93,6 +94,8 @@ def test_a_rollback_at_a_gate_that_is_killed_at_any_call_and_retried_ends_as_dec
     assert only.approval is not None
     assert only.approval.decision is not None
     assert only.approval.decision.kind is (decision or DecisionKind.EXPIRED)
+    actions = [(action.verb, action.subject) for action in incident.ledger.actions(SERVICE)]
+    assert actions == ([] if decision is None else [(VERBS[decision], only.id)])
     assert len(incident.requests()) in (1, 2)  # twice only after a crash between the message and its record
     assert len({message.rpartition("Request ")[2] for message in incident.requests()}) == 1
     assert incident.ledger.lease(SERVICE) is None

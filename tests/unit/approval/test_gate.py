@@ -17,7 +17,7 @@ from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import DIRECT, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, UnreadableItem
 from rollback.operations.pause_abort_unlock import abort
 from rollback.workflow import janitor
 from rollback.workflow.route import Step, next_step
@@ -212,6 +212,29 @@ def test_a_decision_wakes_the_execution_that_waits() -> None:
     assert workflow.woken == ["token-1"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "verb"), [(DecisionKind.APPROVED, "approve"), (DecisionKind.REJECTED, "reject")], ids=str
+)
+def test_a_decision_is_among_the_actions_of_operators_once_the_rollback_follows_it(
+    kind: DecisionKind, verb: str
+) -> None:
+    simulation, rollback = waiting_simulation()
+    decided_at = simulation.clock.now()
+    decide(simulation, rollback, kind)
+    assert list(simulation.ledger.actions(SERVICE)) == []  # the function `approve` may not write them
+    simulation.run_to_end(rollback)
+
+    (action,) = simulation.ledger.actions(SERVICE)
+    assert (action.verb, action.subject, action.by) == (verb, rollback.id, GRACE.arn)
+    assert (action.at, action.reason) == (decided_at, "checked the plan")
+
+
+def test_a_gate_that_nobody_decides_is_no_action_of_an_operator() -> None:
+    simulation, rollback = waiting_simulation()
+    simulation.run_to_end(rollback)
+    assert list(simulation.ledger.actions(SERVICE)) == []
+
+
 def test_an_execution_that_begins_to_wait_after_the_decision_is_woken_at_once() -> None:
     simulation, rollback = waiting_simulation()
     decide(simulation, rollback)
@@ -299,6 +322,38 @@ def test_a_decision_about_an_aborted_rollback_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="waits for no approval any more: aborted"):
         decide(simulation, rollback)
     assert simulation.run_to_end(rollback).outcome is Outcome.ABORTED
+
+
+def test_an_abort_after_the_approval_keeps_the_approval_in_the_report() -> None:
+    simulation, rollback = waiting_simulation()
+    decide(simulation, rollback)
+    abort(rollback.id, Operator("ada", "a mistake"), simulation.ports)
+    ended = simulation.run_to_end(rollback)
+    assert ended.outcome is Outcome.ABORTED
+    assert f"by {GRACE.arn}: checked the plan" in simulation.notifications.sent[-1].message
+    assert {action.verb for action in simulation.ledger.actions(SERVICE)} == {"approve", "abort"}
+    assert simulation.neon.calls == []
+
+
+def test_a_damaged_decision_keeps_no_operator_from_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, rollback = waiting_simulation()
+
+    def fail(*_: object) -> None:
+        raise UnreadableItem("APPROVAL#x / DECISION#y", "it is damaged")
+
+    monkeypatch.setattr(simulation.ledger, "approval_decision", fail)
+    assert abort(rollback.id, Operator("ada", "a mistake"), simulation.ports).outcome is Outcome.ABORTED
+
+
+def test_the_report_about_an_execution_that_died_after_the_approval_names_the_approval() -> None:
+    simulation, rollback = waiting_simulation()
+    decide(simulation, rollback)
+    janitor.conclude_execution(rollback.execution, "it was stopped", simulation.ports)
+    ended = simulation.read(rollback)
+    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
+    report = simulation.notifications.sent[-1].message
+    assert f"by {GRACE.arn}: checked the plan" in report
+    assert "nobody decided" not in report
 
 
 def test_only_people_s_kinds_of_decisions_are_taken_from_people() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from rollback.approval.step import with_stored_decision
 from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.refusal import Refusal
 from rollback.domain.rollback import Outcome, Rollback
@@ -151,7 +152,7 @@ def _end(rollback: Rollback, reason: str, ports: AllPorts, *, recheck: bool, by_
             )
     successor = successor_of(rollback, ports)  # a successor stops the execution too, as an operator does
     return ports.ledger.save(
-        rollback.evolve(
+        with_stored_decision(rollback, ports).evolve(
             outcome=outcome,
             reason="; ".join(part for part in (reason, rollback.reason, exhaustion_note) if part),
             recheck_at=recheck_at,
