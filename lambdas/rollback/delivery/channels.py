@@ -9,6 +9,7 @@ from rollback.delivery.events import EventsChannel
 from rollback.delivery.github.commit_status import CommitStatusChannel
 from rollback.delivery.github.deployment_status import DeploymentStatusChannel
 from rollback.delivery.github.issue import IssueChannel
+from rollback.delivery.issue_report import issue_report
 from rollback.domain.delivery.delivery import Channel
 from rollback.stored_report.channel import StoredReport
 
@@ -17,7 +18,7 @@ CHANNELS: tuple[DeliveryChannel, ...] = (
     EventsChannel(),
     CommitStatusChannel(),
     DeploymentStatusChannel(),
-    IssueChannel(),
+    IssueChannel(render=issue_report),
     ChatChannel(),
     ChatbotChannel(),
 )
