@@ -15,7 +15,7 @@ from rollback_cli.demo.scenarios import SCENARIOS, run_scenario
 from rollback_cli.demo.timeline.timeline import Timeline
 from rollback_cli.demo.waiting import ExpectationFailed
 from rollback_cli.report_page import open_page, write_page
-from rollback_cli.terminal_text import table_cell
+from rollback_cli.terminal_text import print_paragraph, table_cell
 
 if TYPE_CHECKING:
     from rollback_cli.demo.environment import DemoEnvironment
@@ -64,7 +64,7 @@ def demo(
         else:
             console.print(_summary(answer, load.served, load.failed))
     if page:
-        console.print(table_cell(page))
+        print_paragraph(page, console)
     if problem:
         console.print(table_cell(f"{selected.expected_outcome.failure_message}: {problem}", "bold red"))
         raise typer.Exit(1)

@@ -108,7 +108,7 @@ def _approval(rollback: Rollback) -> Iterator[Fact]:
     if gate.decision is not None:
         yield Fact(label="Approval", text=gate.decision.in_words, tone=Tone.GOOD if gate.is_approved else Tone.WARNING)
         return
-    waiting = waiting_in_words(rollback) or "nobody decided before the rollback ended"
+    waiting = waiting_in_words(rollback) or "no person decided before the rollback ended"
     yield Fact(label="Approval", text=waiting, tone=Tone.WARNING)
 
 

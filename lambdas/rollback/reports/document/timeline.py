@@ -22,7 +22,7 @@ _IN_WORDS = {
 _DECISIONS = {
     DecisionKind.APPROVED: ("A person approved the rollback", Tone.GOOD),
     DecisionKind.REJECTED: ("A person rejected the rollback", Tone.BAD),
-    DecisionKind.EXPIRED: ("Nobody decided in time", Tone.WARNING),
+    DecisionKind.EXPIRED: ("No person decided in time", Tone.WARNING),
     DecisionKind.SUPERSEDED: ("Another rollback ended the wait for an approval", Tone.WARNING),
 }
 

@@ -98,14 +98,16 @@ def test_the_timeline_names_who_asked_for_an_approval_and_who_decided_why() -> N
     events = titles_and_details("approved")
     assert events["The rollback started"].endswith("/ada")
     assert "breaking or unknown schema" in events["An approval was requested"]
-    decision = "by arn:aws:sts::123456789012:assumed-role/OnCall/ben: the plan loses only rows of v1.4.0"
-    assert events["A person approved the rollback"] == decision
+    decision = events["A person approved the rollback"]
+    assert "arn:aws:sts::123456789012:assumed-role/OnCall/ben" in decision
+    assert "the plan loses only rows of v1.4.0" in decision
     assert "The plan was made again, with the approved facts" in events
 
 
 def test_a_rejection_is_named_with_its_person_and_reason() -> None:
     events = titles_and_details("rejected")
-    assert events["A person rejected the rollback"] == "by unverified: maria@example.com: the payment provider is down"
+    assert "unverified: maria@example.com" in events["A person rejected the rollback"]
+    assert "the payment provider is down" in events["A person rejected the rollback"]
 
 
 def test_a_waiting_rollback_says_for_whom_it_waits_and_that_its_request_was_not_sent() -> None:
