@@ -75,7 +75,7 @@ def test_a_wrong_age_is_refused_with_its_path(days: int) -> None:
     context = json.loads((Path(__file__).parents[3] / "cdk.json").read_text())["context"]
     context["rollback:environments"] = "production"
     production = {**context["environments"]["production"], "reports": {"report_days": days}}
-    with pytest.raises(InvalidSettings, match="reports.report_days"):
+    with pytest.raises(InvalidSettings, match=r"reports\.report_days"):
         Configuration.read({**context, "environments": {"production": production}})
 
 

@@ -1,4 +1,4 @@
-"""Conclude is killed at each effect with all channels on: no report is lost, and GitHub shows one issue and one verdict.
+"""Conclude is killed at each effect with all channels on: no report is lost, and GitHub shows one issue and verdict.
 
 The rollback, its steps, the engine, the janitor and the channels are the product's own. SNS, the bucket, the bus, the
 webhook and the repository are fakes behind the fault injector.
