@@ -10,7 +10,9 @@ from rollback.reports.document.durations import in_words, moment, percent
 from rollback.reports.document.model import Fact, Summary, Tone, Traffic
 from rollback.reports.document.timeline import requester_in_words
 from rollback.reports.document.traffic import incident_began_at, recovered_at
+from rollback.text import one_line
 
+_WHY_NOT_LIMIT = 200
 _TONES = {
     Outcome.SUCCEEDED: Tone.GOOD,
     Outcome.FAILED: Tone.BAD,
@@ -126,7 +128,8 @@ def _not_recovered(rollback: Rollback) -> str:
 def _users(traffic: Traffic) -> Fact:
     during = traffic.period("during")
     if during is None or not traffic.is_measured:
-        return Fact(label="Users affected", text=f"not measured: {traffic.remark or 'no request was counted'}")
+        why_not = one_line(traffic.remark or "no request was counted", _WHY_NOT_LIMIT)  # the whole text stands below
+        return Fact(label="Users affected", text=f"not measured: {why_not}")
     if during.availability is None:
         return Fact(label="Users affected", text="no request was counted during the incident")
     before = traffic.period("before")
