@@ -1,5 +1,6 @@
 """Events and phases of a rollback, read from its document."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -12,6 +13,7 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.document.model import Event, PhasePeriod, Tone
 
 _MAX_EVENTS = 200
+_ALARM_ARN = re.compile(r"arn:[a-z-]+:cloudwatch:[a-z0-9-]*:\d*:alarm:")  # before an alarm's name, in reasons
 _BAD_OUTCOMES = (Outcome.FAILED, Outcome.ABORTED)
 _IN_WORDS = {
     ObligationKind.FENCE: "desired count of {service} put back",
@@ -68,7 +70,7 @@ def _before(rollback: Rollback) -> Iterator[Event]:
         if newest_at is not None and newest_at != running.first_deployed_at:
             yield from _event("deployment", newest_at, "The newest deployment before the plan began")
     if event is not None:
-        yield from _event("alarm", event.at, _source(rollback), event.reason, Tone.BAD)
+        yield from _event("alarm", event.at, _source(rollback), _ALARM_ARN.sub("", event.reason), Tone.BAD)
 
 
 def _source(rollback: Rollback) -> str:

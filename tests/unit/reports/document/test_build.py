@@ -140,3 +140,12 @@ def test_a_drill_is_called_a_drill_and_is_no_incident() -> None:
     assert document.summary.headline == "Drill: a rollback of express-api was rehearsed by a restart of v1.4.0"
     assert incident_began_at(CASES["drill"][0]) == CASES["drill"][0].created_at
     assert {"The drill started", "The drill ended: succeeded"} <= titles_and_details("drill").keys()
+
+
+def test_the_reason_of_a_composite_alarm_names_its_children_without_their_arns() -> None:
+    reason = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:error-rate transitioned to ALARM at Friday"
+    document = succeeded()
+    assert document.event is not None
+    changed = document.evolve(event=document.event.model_copy(update={"reason": reason}))
+    alarm = next(event for event in build_document(changed, WEB, Evidence()).events if event.kind == "alarm")
+    assert alarm.detail == "error-rate transitioned to ALARM at Friday"
