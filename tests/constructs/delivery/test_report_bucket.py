@@ -27,7 +27,7 @@ def bucket_of(settings: ReportSettings | None = None, key_arn: str | None = None
     template = assertions.Template.from_stack(stack)
     (bucket,) = template.find_resources("AWS::S3::Bucket").values()
     (policy,) = template.find_resources("AWS::S3::BucketPolicy").values()
-    return bucket, policy["Properties"]["PolicyDocument"]["Statement"]
+    return dict(bucket), policy["Properties"]["PolicyDocument"]["Statement"]
 
 
 def test_the_bucket_is_private_and_has_no_access_lists() -> None:

@@ -367,7 +367,7 @@ def moto_answers_500_to_a_percentile() -> bool:
         answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - 300, EndTime=now + 300)
     except Exception:  # noqa: BLE001 - botocore can't parse the answer, or it has status 500
         return True
-    return answer["MetricDataResults"][0]["Values"] != [95.0]
+    return list(answer["MetricDataResults"][0]["Values"]) != [95.0]
 
 
 @_probe("cloudwatch/metric_filters.py")
