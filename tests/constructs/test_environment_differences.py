@@ -24,7 +24,8 @@ PUBLIC_SUBNETS = ("VpcpublicSubnet1Subnet2BB74ED7", "VpcpublicSubnet2SubnetE34B0
 def deletes_its_data_with_its_stack(template: Template) -> None:
     """Remove the protection of data: a developer may delete staging and feature, and build them again."""
     for resource in template["Resources"].values():
-        if resource.get("DeletionPolicy") == "Retain":
+        is_bucket = resource["Type"] == "AWS::S3::Bucket"  # CloudFormation deletes no bucket that has objects
+        if resource.get("DeletionPolicy") == "Retain" and not is_bucket:
             resource["DeletionPolicy"] = resource["UpdateReplacePolicy"] = "Delete"
     for table in resources(template, "AWS::DynamoDB::Table"):
         table["DeletionProtectionEnabled"] = False

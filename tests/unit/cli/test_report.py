@@ -35,10 +35,16 @@ def test_the_page_is_written_to_the_named_file(with_rollback: Terminal, tmp_path
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
 
 
-def test_without_a_browser_the_path_is_printed(with_rollback: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_browser_the_path_is_printed(
+    with_rollback: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
     assert with_rollback("report", "production", ID, "--open") == 0
-    assert Path(with_rollback.said.strip()).read_text().startswith("<!doctype html>")
+    page = Path(with_rollback.said.strip())
+    assert page.read_text().startswith("<!doctype html>")
+    assert tmp_path in page.parents
+    assert page.parent.stat().st_mode & 0o077 == 0
 
 
 def test_a_file_that_cannot_be_written_is_named(with_rollback: Terminal, tmp_path: Path) -> None:

@@ -56,4 +56,5 @@ def _write(document: ReportDocument, html: Path | None) -> Path:
     try:
         return write_page(document, html)
     except OSError as error:
-        raise InvalidRequest(f"{html} can't be written: {error.strerror}; name another file by --html") from error
+        file = html or error.filename
+        raise InvalidRequest(f"{file} can't be written: {error.strerror}; name another file by --html") from error

@@ -82,15 +82,19 @@ _TRANSIENT_CODES = frozenset(
         "ConcurrentModificationException",
         "ConcurrentUpdateException",
         "ConflictException",
+        "DependencyTimeoutException",  # KMS
         "HealthUnavailable",
         "InternalError",
         "InternalErrorException",
+        "InternalException",  # EventBridge
         "InternalFailure",
         "InternalServerError",
         "InternalServerException",
         "InternalServiceError",
         "InternalServiceException",
         "InternalServiceFault",
+        "KMSInternalException",
+        "KeyUnavailableException",  # KMS: "you can retry the request"
         "ServiceFailure",  # IAM's, with 500
         "OperationAbortedException",
         "PriorRequestNotComplete",
