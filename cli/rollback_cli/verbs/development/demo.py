@@ -57,7 +57,7 @@ def demo(
                 problem = str(failure)
             watcher.stop()
         answer = find_answering_rollback(environment)
-        page = _write_report(answer, environment, should_open=should_open) if answer is not None else ""
+        page = write_report(answer, environment, should_open=should_open) if answer is not None else ""
         load = environment.load
         if load is None:
             console.print("no traffic was started")
@@ -71,7 +71,7 @@ def demo(
     timeline.say(selected.expected_outcome.success_message, "good")
 
 
-def _write_report(rollback: Rollback, environment: "DemoEnvironment", *, should_open: bool) -> str:
+def write_report(rollback: Rollback, environment: "DemoEnvironment", *, should_open: bool) -> str:
     """Write the report from the evidence of the embedded cloud, and say where. A failure is no end of the demo."""
     document = current_document(rollback, environment.ports, has_stored=rollback.concluded_at is not None)
     try:
