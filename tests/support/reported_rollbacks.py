@@ -7,9 +7,17 @@ from simulations.fake_ports import SETTINGS
 from support.builders import NOW, definition, release, rollback
 
 from rollback.check import Check
+from rollback.domain.approval.gate import Approval, ApprovedFacts, Decision, DecisionKind
+from rollback.domain.approval.identity import Identity
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseOutcome, OriginalBranch, RestorePoint, RestoreProgress
+from rollback.domain.database.progress import (
+    CommandRun,
+    DatabaseOutcome,
+    OriginalBranch,
+    RestorePoint,
+    RestoreProgress,
+)
 from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
 from rollback.domain.plan import Plan
@@ -94,7 +102,12 @@ def refused() -> Rollback:
 def rejected() -> Rollback:
     """Return a rollback that an approver rejected."""
     reason = "maria@example.com rejected the rollback: the cause is the payment provider"
-    return succeeded(outcome=Outcome.REJECTED, reason=reason, service=None, verification=None)
+    decision = Decision(
+        kind=DecisionKind.REJECTED, by="unverified: maria@example.com", reason="the payment provider is down", at=at(70)
+    )
+    return succeeded(
+        outcome=Outcome.REJECTED, reason=reason, service=None, verification=None, approval=_gate(decision=decision)
+    )
 
 
 def with_data_loss() -> Rollback:
@@ -125,6 +138,72 @@ def with_data_loss() -> Rollback:
     return succeeded(request=request, plan=plan, database=progress)
 
 
+def approved() -> Rollback:
+    """Return a full rollback that one person started and another approved."""
+    decision = Decision(
+        kind=DecisionKind.APPROVED,
+        by="arn:aws:sts::123456789012:assumed-role/OnCall/ben",
+        is_verified=True,
+        reason="the plan loses only rows of v1.4.0",
+        at=at(7),
+    )
+    ada = Identity(arn="arn:aws:sts::123456789012:assumed-role/OnCall/ada", is_verified=True)
+    request = Request(service="express-api", type=RollbackType.FULL, requested_by="ada", reason="a column is missing")
+    gate = _gate(decision=decision, replanned_at=at(8))
+    return with_data_loss().evolve(
+        trigger=Trigger.MANUAL, event=None, request=request, requester=ada, created_at=at(1), admitted_at=at(2),
+        approval=gate,
+    )  # fmt: skip
+
+
+def waiting() -> Rollback:
+    """Return a rollback at a gate, whose request for a decision could not be sent."""
+    gate = _gate(announcement_error="the topic refused the message")
+    request = Request(service="express-api", type=RollbackType.DATABASE, requested_by="ada")
+    return succeeded(
+        trigger=Trigger.MANUAL, event=None, request=request, approval=gate, outcome=None, reason="", service=None,
+        verification=None, conclusion_started_at=None, concluded_at=None,
+    )  # fmt: skip
+
+
+def _gate(**changes: Any) -> Approval:
+    facts = ApprovedFacts(
+        type="full",
+        running="a" * 64,
+        running_version="v1.4.0",
+        target="b" * 64,
+        target_version="v1.3.2",
+        strategy="restore",
+        branch="br-1",
+        restore_point="0/1A2B3C4 at 02:44:50",
+        schema_verdict="breaking",
+    )
+    gate = Approval(
+        requested_at=at(5), expires_at=at(3605), reasons=("database", "breaking_or_unknown_schema"), nonce="n1",
+        approved_facts=facts, announced_at=at(5), lease_returned_at=at(5),
+    )  # fmt: skip
+    return gate.model_copy(update=changes)
+
+
+def after_health_check() -> Rollback:
+    """Return a rollback that a pipeline's health check started, verified by a smoke command, a log and a database."""
+    reason = "failed health checks: endpoint-health (GET /health answered 503)"
+    request = Request(service="express-api", requested_by="github-actions run 812", reason=reason)
+    event = TriggerEvent(id="h", at=NOW, deployment_id="ecs-svc/123", reason=reason)
+    smoke = CommandRun(
+        name="smoke", arn="arn:task/1", asked_at=at(155), ended_at=at(171), started=True, exit_code=0, logs=("ok",)
+    )
+    checks = (
+        Check.passed("error-logs-are-usual", "2 error lines a minute, and 3 before", evidence={"lines": 4}),
+        Check.passed("smoke-command-succeeds", "npm run smoke ended with exit code 0 in 16 s"),
+        Check.warned("database-version-is-recorded", "not looked at: psql is down", evidence={"not_looked_at": "d"}),
+    )
+    verification = Verification(
+        started_at=at(152), good_rounds=3, rounds=5, checks=checks, passed_at=at(185), smoke=smoke
+    )
+    return succeeded(trigger=Trigger.HEALTH_CHECK, event=event, request=request, verification=verification)
+
+
 def escalated() -> Rollback:
     """Return an emergency that the first level did not help."""
     attempt = EscalationAttempt(
@@ -148,7 +227,9 @@ def escalated() -> Rollback:
 def drill() -> Rollback:
     """Return a drill that an operator started."""
     request = Request(service="express-api", requested_by="maria", reason="monthly drill")
-    return succeeded(trigger=Trigger.DRILL, event=None, request=request)
+    plan = Plan(running=release("v1.4.0", hours_ago=0.2), target=release("v1.4.0", hours_ago=0.2), checks=())
+    reason = "v1.4.0 was restarted and passed 3 rounds of checks"
+    return succeeded(trigger=Trigger.DRILL, event=None, request=request, plan=plan, reason=reason)
 
 
 def evidence() -> Evidence:
@@ -182,6 +263,9 @@ CASES: dict[str, tuple[Rollback, Evidence]] = {
     "data loss": (with_data_loss(), evidence()),
     "escalated": (escalated(), _WITHOUT_TRAFFIC),
     "drill": (drill(), evidence()),
+    "approved": (approved(), evidence()),
+    "waiting": (waiting(), _WITHOUT_TRAFFIC),
+    "health check": (after_health_check(), evidence()),
 }
 
 

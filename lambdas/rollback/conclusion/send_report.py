@@ -5,8 +5,9 @@ from rollback.domain.ledger import page_count
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, ExternalServiceError
+from rollback.reports.commands import report_command
 from rollback.reports.report import message, report_id, subject
-from rollback.stored_report.link import report_command, report_link
+from rollback.stored_report.link import report_link
 
 
 def send_report(rollback: Rollback, ports: ReportPorts) -> None:

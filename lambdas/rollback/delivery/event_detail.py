@@ -1,11 +1,13 @@
 """Detail of a `rollback.*` event, version 1 (`docs/events.md`, `docs/schemas/rollback-event-v1.json`)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rollback.domain.delivery.phase import Phase, phase_of
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Rollback
+from rollback.reports.commands import report_command
 from rollback.text import NAME_LIMIT, one_line
 
 DETAIL_VERSION = 1
@@ -19,6 +21,8 @@ def event_key(rollback: Rollback, phase: Phase) -> str:
 
 def event_detail(rollback: Rollback, phase: Phase, application: str) -> dict[str, Any]:
     """Return the detail of the event about a phase. It has names, versions and reasons, and no values of settings.
+
+    It names the command of the written account and has no link: a bus passes a link on to readers that nobody knows.
 
     Args:
         rollback: the document after the phase was entered.
@@ -46,8 +50,14 @@ def event_detail(rollback: Rollback, phase: Phase, application: str) -> dict[str
         "running_version": one_line(running, NAME_LIMIT) if running is not None else None,
         "target_version": one_line(target, NAME_LIMIT) if target is not None else None,
         "started_at": rollback.created_at.isoformat(),
-        "commands": [f"rollback show {rollback.environment} {rollback.id}"],
+        "commands": list(_commands(rollback)),
     }
+
+
+def _commands(rollback: Rollback) -> Iterator[str]:
+    yield f"rollback show {rollback.environment} {rollback.id}"
+    if rollback.outcome is not None:
+        yield report_command(rollback)
 
 
 def present_key(rollback: Rollback) -> str:

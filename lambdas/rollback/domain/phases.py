@@ -20,7 +20,7 @@ def phases(rollback: Rollback) -> dict[str, float]:
         event.at if event is not None else None,
         rollback.created_at,
         min(began, default=None),
-        _acted_until(rollback),
+        acted_until(rollback),
         verification.passed_at if verification is not None else None,
     )
     return {
@@ -30,7 +30,7 @@ def phases(rollback: Rollback) -> dict[str, float]:
     }
 
 
-def _acted_until(rollback: Rollback) -> datetime | None:
+def acted_until(rollback: Rollback) -> datetime | None:
     """End of Act; a drill of the database ends with its preview, since it moves no service."""
     if rollback.service is not None:
         return rollback.service.done_at

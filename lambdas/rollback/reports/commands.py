@@ -101,3 +101,8 @@ def _may_target_work_with_the_data(rollback: Rollback) -> bool:
     if rollback.request.type is not RollbackType.FULL:
         return True
     return rollback.database is not None and rollback.database.has_succeeded
+
+
+def report_command(rollback: Rollback) -> str:
+    """Return the command that shows the written account."""
+    return shlex.join(("rollback", "report", rollback.environment, rollback.id))

@@ -1,10 +1,7 @@
 """The channel of stored reports: HTML for people, JSON to render again, Markdown to paste."""
 
-from pydantic import ValidationError
-
 from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.rollback import Rollback
-from rollback.errors import CallRefused, ExternalServiceError
 from rollback.incident.gather import gather_evidence
 from rollback.ports.all_ports import AllPorts
 from rollback.rendering.html import render_html
@@ -13,6 +10,7 @@ from rollback.reports.document.build import build_document, rebuild_with_traffic
 from rollback.reports.document.model import ReportDocument
 from rollback.reports.report import report_id
 from rollback.stored_report.link import report_key
+from rollback.stored_report.stored_document import read_stored_document
 
 
 class StoredReport:
@@ -51,15 +49,7 @@ def current_document(rollback: Rollback, ports: AllPorts, *, has_stored: bool) -
     document = build_document(rollback, ports.settings.service(rollback.service_name), evidence)
     if document.traffic.is_measured or not has_stored or not ports.report_store.is_available():
         return document
-    stored = _stored_document(rollback, ports)
+    stored = read_stored_document(rollback, ports)
     if stored is None or not stored.traffic.is_measured:
         return document
     return rebuild_with_traffic(document, stored.traffic, rollback)
-
-
-def _stored_document(rollback: Rollback, ports: AllPorts) -> ReportDocument | None:
-    try:
-        text = ports.report_store.read(report_key(rollback, "json"))
-        return ReportDocument.model_validate_json(text) if text is not None else None
-    except (CallRefused, ExternalServiceError, ValidationError):
-        return None

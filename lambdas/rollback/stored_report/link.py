@@ -1,11 +1,15 @@
-"""The one link to a rollback's written account that every message uses."""
+"""The one link to a rollback's written account that every message uses.
 
-import shlex
+Who has the link reads the account without credentials, for an hour at most. So it stands only in messages that a person
+reads at once: mails and chat. Events, statuses and issues, which are kept or passed on, name the command (decision 43).
+"""
+
 from typing import Protocol
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import RollbackError
 from rollback.ports.holders import HasReportStore
+from rollback.reports.commands import report_command
 
 
 class LinkPorts(HasReportStore, Protocol):
@@ -17,19 +21,19 @@ def report_key(rollback: Rollback, suffix: str) -> str:
     return f"{rollback.environment}/{rollback.service_name}/{rollback.id}/report.{suffix}"
 
 
-def report_command(rollback: Rollback) -> str:
-    """Return the command that shows the account."""
-    return shlex.join(("rollback", "report", rollback.environment, rollback.id))
-
-
 def report_link(rollback: Rollback, ports: LinkPorts) -> str:
-    """Return a link to the stored account, which works for an hour at most. Without a store, return the command.
+    """Return a link to the stored account, which works for an hour at most. Without a store, return the command."""
+    return report_url(rollback, ports) or report_command(rollback)
+
+
+def report_url(rollback: Rollback, ports: LinkPorts) -> str:
+    """Return a link to the stored account; empty: none is stored.
 
     The link is signed without a call, so that no message waits. It answers 403 until the account is stored.
     """
     if rollback.outcome is None or not ports.report_store.is_available():
-        return report_command(rollback)
+        return ""
     try:
         return ports.report_store.link(report_key(rollback, "html"))
     except RollbackError:
-        return report_command(rollback)
+        return ""

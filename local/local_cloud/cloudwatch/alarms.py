@@ -72,11 +72,22 @@ def _evaluate_composite(backend: Any, alarm: Any) -> None:
     states = {name: by_name[name].state_value if name in by_name else "INSUFFICIENT_DATA" for name in rule.alarms()}
     if states == alarm.children_seen:
         return
-    alarm.children_seen = states
+    seen, alarm.children_seen = alarm.children_seen or {}, states
     state = "ALARM" if rule.holds(states.__getitem__) else "OK"
     if state != alarm.state_value:
-        named = ", ".join(f"{name} is {value}" for name, value in sorted(states.items()))
-        alarm.update_state(f"{alarm.rule} is {str(state == 'ALARM').upper()}: {named}", "{}", state)
+        changed = {name: value for name, value in states.items() if seen.get(name) != value}
+        alarm.update_state(_transitions(changed), "{}", state)
+
+
+def _transitions(states: dict[str, str]) -> str:
+    """Name the children that changed, as CloudWatch's sample event of a composite alarm does.
+
+    Sample: https://github.com/awslabs/aws-lambda-rust-runtime, `example-cloudwatch-alarm-composite.json`.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    return ", ".join(
+        f"{name} transitioned to {value} at {now:%A %d %B, %Y %H:%M:%S} UTC" for name, value in sorted(states.items())
+    )
 
 
 def _evaluate_metric(alarm: Any, store: MetricStore, now: float) -> None:

@@ -1,9 +1,11 @@
 """Chat messages: what they say, and that hostile text stays text in every format."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.aws.report_store import FakeReportStore
 from fakes.aws.secrets import FakeSecrets
 from fakes.webhooks import FakeWebhooks
 from pydantic import SecretStr
@@ -35,6 +37,7 @@ from rollback.ports.all_ports import AllPorts
 
 URL_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-url-AbCdEf"
 KEY_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-key-AbCdEf"
+LINK = "https://reports.s3.eu-west-1.amazonaws.com/production/api/x/report.html?X-Amz-Expires=3600&X-Amz-Signature=0a"
 HOSTILE = "<!channel> *bold* `code` [link](https://evil.test) <https://evil.test|x> {{DATE(2026)}} & @here ```"
 ENDED = rollback(
     outcome=Outcome.FAILED,
@@ -140,12 +143,13 @@ def test_teams_gets_a_card_of_text_runs_which_have_no_markdown() -> None:
 def test_teams_card_keeps_the_published_schema(schema: str) -> None:
     """The subset of the schema at https://adaptivecards.io/schemas/adaptive-card.json for the used elements."""
     allowed = {
-        "AdaptiveCard": {"$schema", "type", "version", "body"},
+        "AdaptiveCard": {"$schema", "type", "version", "body", "actions"},
+        "Action.OpenUrl": {"type", "title", "url"},
         "RichTextBlock": {"type", "inlines"},
         "TextRun": {"type", "text", "weight", "size", "fontType"},
     }
-    card = teams(chat_message(hostile(), Phase.CONCLUDED))["attachments"][0]["content"]
-    elements = [card, *card["body"], *(run for element in card["body"] for run in element["inlines"])]
+    card = teams(chat_message(hostile(), Phase.CONCLUDED, LINK))["attachments"][0]["content"]
+    elements = [card, *card["actions"], *card["body"], *(run for element in card["body"] for run in element["inlines"])]
     assert [element for element in elements if set(element) - allowed[element["type"]]] == []
     assert card["version"] == schema.rpartition("-")[2]
 
@@ -164,6 +168,40 @@ def test_a_generic_message_is_plain_json() -> None:
     assert payload["version"] == 1
     assert payload["needs_operator"] is True
     assert json.loads(webhook_body(chat_message(ENDED, Phase.CONCLUDED), WebhookKind.GENERIC)) == payload
+
+
+def test_an_end_carries_the_link_to_the_report_beside_the_command() -> None:
+    message = chat_message(ENDED, Phase.CONCLUDED, LINK)
+    assert f"rollback report production {ENDED.id}" in message.commands
+    link = slack(message)["blocks"][-1]["text"]["text"]
+    assert link == f"<{LINK.replace('&', '&amp;')}|Open the report (for an hour)>"
+    (action,) = teams(message)["attachments"][0]["content"]["actions"]
+    assert action["url"] == LINK
+    assert generic(message)["report_url"] == LINK
+
+
+@pytest.mark.parametrize("url", ["", "javascript:alert(1)", "http://reports.test", f"{LINK}>|<!channel>", LINK * 200])
+def test_what_is_no_link_of_a_usual_length_is_left_out_and_the_command_stays(url: str) -> None:
+    message = chat_message(ENDED, Phase.CONCLUDED, url)
+    assert len(slack(message)["blocks"]) == 3
+    assert "actions" not in teams(message)["attachments"][0]["content"]
+    assert f"rollback report production {ENDED.id}" in slack(message)["blocks"][-1]["text"]["text"]
+
+
+def test_a_topic_gets_the_command_and_no_link() -> None:
+    ports = replace(ports_for(), report_store=FakeReportStore(is_made=True))
+    ChatbotChannel().send(ENDED, None, ports)
+    (text,) = ports.notifications.chat  # type: ignore[attr-defined]
+    assert f"rollback report production {ENDED.id}" in text
+    assert "https://" not in text
+
+
+def test_a_webhook_gets_the_link_of_an_environment_that_stores_reports() -> None:
+    webhook = ChatWebhook(kind=WebhookKind.GENERIC, url_secret_arn=URL_ARN)
+    for store, prefix in ((FakeReportStore(is_made=True), "https://"), (FakeReportStore(), "None")):
+        ports = replace(ports_for(webhook), report_store=store)
+        ChatChannel().send(ENDED, None, ports)
+        assert str(json.loads(posted(ports).posted[-1].body)["report_url"]).startswith(prefix)
 
 
 def test_a_signature_covers_body_and_time() -> None:

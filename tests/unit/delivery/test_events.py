@@ -105,6 +105,14 @@ def test_the_schema_names_every_member_of_the_detail() -> None:
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) == set(event_detail(STARTED, Phase.STARTED, "a"))
 
 
+def test_the_end_names_the_command_of_the_report_and_no_event_has_a_link() -> None:
+    ended = rollback(outcome=Outcome.FAILED, concluded_at=NOW)
+    detail = event_detail(ended, Phase.CONCLUDED, "macro-ai")
+    assert detail["commands"] == [f"rollback show production {ended.id}", f"rollback report production {ended.id}"]
+    assert len(event_detail(rollback(), Phase.STARTED, "macro-ai")["commands"]) == 1
+    assert "https://" not in json.dumps(detail)
+
+
 def test_an_emergency_emits_nothing_before_it_has_changed_ecs() -> None:
     ports = make_ports()
     emergency = Request(service=SERVICE, type=RollbackType.EMERGENCY)

@@ -1,6 +1,5 @@
 """`rollback report ENV ID`: the written account of one rollback, as a page, as Markdown or as data."""
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +7,12 @@ import typer
 
 from rollback.domain.rollback import service_of
 from rollback.errors import InvalidRequest
-from rollback.rendering.html import render_html
 from rollback.rendering.markdown import render_markdown
 from rollback.reports.document.model import ReportDocument
 from rollback.stored_report.channel import current_document
 from rollback_cli import deployed_stack
 from rollback_cli.operator_options import Environment, RollbackId
+from rollback_cli.report_page import open_page, write_page
 from rollback_cli.terminal_text import print_paragraph
 
 
@@ -30,9 +29,8 @@ def report(
         raise InvalidRequest("choose one of --open, --html, --markdown and --json; nothing was written")
     document = _document(environment, rollback_id)
     if should_open or html is not None:
-        path = html or _own_folder() / f"{rollback_id}.html"
-        _write(path, render_html(document))
-        is_shown = should_open and webbrowser.open(path.absolute().as_uri())
+        path = _write(document, html)
+        is_shown = should_open and open_page(path)
         print_paragraph(f"opened {path}" if is_shown else str(path))
     else:
         print(document.model_dump_json(indent=1) if as_json else render_markdown(document))
@@ -54,15 +52,9 @@ def _document(environment: str, rollback_id: str) -> ReportDocument:
     return current_document(rollback, ports, has_stored=rollback.concluded_at is not None)
 
 
-def _own_folder() -> Path:
-    """Make the operator's own folder of opened pages, which no other user of the machine can read or replace."""
-    folder = Path(typer.get_app_dir("rollback")) / "reports"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def _write(path: Path, text: str) -> None:
+def _write(document: ReportDocument, html: Path | None) -> Path:
     try:
-        path.write_text(text, encoding="utf-8", errors="replace")
+        return write_page(document, html)
     except OSError as error:
-        raise InvalidRequest(f"{path} can't be written: {error.strerror}; name another file by --html") from error
+        file = html or error.filename
+        raise InvalidRequest(f"{file} can't be written: {error.strerror}; name another file by --html") from error

@@ -9,10 +9,11 @@ from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.delivery.phase import phase_of
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
-from rollback.ports.holders import HasClock, HasNotifications, HasSecrets, HasSettings, HasWebhooks
+from rollback.ports.holders import HasClock, HasNotifications, HasReportStore, HasSecrets, HasSettings, HasWebhooks
+from rollback.stored_report.link import report_url
 
 
-class WebhookPorts(HasClock, HasSecrets, HasSettings, HasWebhooks, Protocol):
+class WebhookPorts(HasClock, HasReportStore, HasSecrets, HasSettings, HasWebhooks, Protocol):
     """Ports to send a message to a webhook."""
 
 
@@ -39,7 +40,7 @@ class ChatChannel:
         webhook = ports.settings.chat.webhook
         if webhook is None:
             raise CallRefused("no webhook is set for chat messages")
-        message = chat_message(rollback, phase_of(rollback))
+        message = chat_message(rollback, phase_of(rollback), report_url(rollback, ports))
         url, body = ports.secrets.read(webhook.url_secret_arn), webhook_body(message, webhook.kind)
         check_url(url.get_secret_value(), webhook.kind)
         headers = (
@@ -61,7 +62,7 @@ class ChatbotChannel:
         return message_key(rollback) if ports.settings.chat.has_chatbot else None
 
     def send(self, rollback: Rollback, last: Delivery | None, ports: ChatbotPorts) -> str:
-        """Publish the message once."""
+        """Publish the message once. It names the command: a topic passes a link on to readers that nobody knows."""
         del last
         message = chat_message(rollback, phase_of(rollback))
         ports.notifications.publish_to_chat(json.dumps(chatbot(message)))

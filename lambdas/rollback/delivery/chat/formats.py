@@ -12,6 +12,7 @@
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ _SLACK_HEADER, _SLACK_SECTION = 150, 3_000
 _TEAMS_LINE = 600
 _CHATBOT_TITLE, _CHATBOT_TEXT = 250, 2_500
 _PORT = 443
+_LINK = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{1,4000}", re.ASCII)  # the characters of RFC 3986
+_LINK_TITLE = "Open the report (for an hour)"
 _HOSTS = {
     WebhookKind.SLACK: ("hooks.slack.com", "hooks.slack-gov.com"),
     # A leading dot allows any host below: Power Automate gives each workflow or region a host of its own.
@@ -67,20 +70,20 @@ def slack(message: ChatMessage) -> dict[str, Any]:
     """Format a message as Block Kit."""
     facts = truncate("\n".join(message.lines) or "no facts were recorded", _SLACK_SECTION)
     commands = "\n".join(_escape_mrkdwn(command) for command in message.commands)
-    return {
-        "text": _escape_mrkdwn(message.title),
-        "blocks": [
-            {"type": "header", "text": _plain(truncate(message.title, _SLACK_HEADER))},
-            {"type": "section", "text": _plain(facts)},
-            {"type": "section", "text": {"type": "mrkdwn", "text": f"```{commands}```"}},
-        ],
-        "unfurl_links": False,
-    }
+    blocks = [
+        {"type": "header", "text": _plain(truncate(message.title, _SLACK_HEADER))},
+        {"type": "section", "text": _plain(facts)},
+        {"type": "section", "text": {"type": "mrkdwn", "text": f"```{commands}```"}},
+    ]
+    link = f"<{_escape_mrkdwn(message.report_url)}|{_LINK_TITLE}>"
+    if _is_link(message.report_url) and len(link) <= _SLACK_SECTION:
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link}})
+    return {"text": _escape_mrkdwn(message.title), "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
 
 
 def teams(message: ChatMessage) -> dict[str, Any]:
     """Format a message as an Adaptive Card, in the envelope that a Teams workflow reads."""
-    card = {
+    card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
@@ -90,6 +93,8 @@ def teams(message: ChatMessage) -> dict[str, Any]:
             *(_text_run(command, fontType="Monospace") for command in message.commands),
         ],
     }
+    if _is_link(message.report_url):
+        card["actions"] = [{"type": "Action.OpenUrl", "title": _LINK_TITLE, "url": message.report_url}]
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}
 
@@ -105,6 +110,7 @@ def generic(message: ChatMessage) -> dict[str, Any]:
         "title": message.title,
         "lines": list(message.lines),
         "commands": list(message.commands),
+        "report_url": message.report_url or None,
     }
 
 
@@ -137,6 +143,11 @@ def sign(body: bytes, secret: str, now: datetime) -> Mapping[str, str]:
     seconds = str(int(now.timestamp()))
     digest = hmac.new(secret.encode(), b":".join((b"v1", seconds.encode(), body)), hashlib.sha256).hexdigest()
     return {TIMESTAMP_HEADER: seconds, SIGNATURE_HEADER: f"v1={digest}"}
+
+
+def _is_link(url: str) -> bool:
+    """Whether a text is an HTTPS URL without a character that could end a link of a chat."""
+    return _LINK.fullmatch(url) is not None
 
 
 def _plain(text: str) -> dict[str, Any]:

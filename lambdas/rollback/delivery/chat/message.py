@@ -8,6 +8,7 @@ from rollback.domain.delivery.phase import Phase, phase_of
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.request import OPERATOR_TRIGGERS
 from rollback.domain.rollback import Rollback
+from rollback.reports.commands import report_command
 from rollback.text import one_line
 
 _MAX_LINES, _LINE, _TITLE = 10, 300, 140
@@ -25,6 +26,7 @@ class ChatMessage:
         event_type: detail type of the event about the same phase.
         lines: facts, one a line.
         commands: commands for the next step, ready to paste.
+        report_url: link to the stored account, for an hour at most; empty: none.
         is_page: whether an operator has to act.
     """
 
@@ -35,6 +37,7 @@ class ChatMessage:
     lines: tuple[str, ...]
     commands: tuple[str, ...]
     is_page: bool
+    report_url: str = ""
 
 
 def message_key(rollback: Rollback) -> str | None:
@@ -50,12 +53,13 @@ def message_key(rollback: Rollback) -> str | None:
     return f"{rollback.evaluations}:{phase}:{rollback.outcome}"
 
 
-def chat_message(rollback: Rollback, phase: Phase) -> ChatMessage:
+def chat_message(rollback: Rollback, phase: Phase, report_url: str = "") -> ChatMessage:
     """Make the message about a phase.
 
     Args:
         rollback: the document.
         phase: approval requested, or the end. The first asks for a decision.
+        report_url: link to the stored account; the command that shows the account stands beside it.
     """
     asks = phase is Phase.APPROVAL_REQUESTED
     fact = "waits for an approval" if asks else str(rollback.outcome or phase)
@@ -70,6 +74,7 @@ def chat_message(rollback: Rollback, phase: Phase) -> ChatMessage:
         lines=tuple(one_line(line, _LINE) for line in lines[:_MAX_LINES]),
         commands=tuple(_commands(rollback, asks=asks)),
         is_page=asks or is_page(rollback),
+        report_url=report_url,
     )
 
 
@@ -106,3 +111,5 @@ def _commands(rollback: Rollback, *, asks: bool) -> Iterator[str]:
         yield f"rollback approve {rollback.environment} {rollback.id} --reason '…'"
         yield f"rollback reject {rollback.environment} {rollback.id} --reason '…'"
     yield f"rollback show {rollback.environment} {rollback.id}"
+    if not asks:
+        yield report_command(rollback)

@@ -35,11 +35,12 @@ _CAUSE_AGE = timedelta(days=30)  # an older open issue is no discussion of the p
 _CLOCK_SKEW = timedelta(hours=1)
 _CONCLUDED = "concluded"
 _UNSETTLED = re.compile(r"an issue may have been created at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
-Render = Callable[[Rollback, ServiceSettings], str]
+Render = Callable[[Rollback, ServiceSettings, GitHubPorts], str]
 
 
-def text_report(rollback: Rollback, service: ServiceSettings) -> str:
+def text_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPorts) -> str:
     """Return the text report as a code block."""
+    del ports
     return fenced(message(rollback, service))
 
 
@@ -112,7 +113,7 @@ class IssueChannel:
 
     def _content(self, rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> IssueContent:
         service = ports.settings.service(rollback.service_name)
-        report = self._render(rollback, service) if rollback.outcome is not None else ""
+        report = self._render(rollback, service, ports) if rollback.outcome is not None else ""
         return IssueContent(
             title=issue_title(rollback),
             body=issue_body(rollback, report, execution_link(rollback.execution)),

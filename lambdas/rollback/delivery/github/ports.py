@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from rollback.ports.holders import HasAccountAndRegion, HasClock, HasGitHub, HasSettings
+from rollback.ports.holders import HasAccountAndRegion, HasClock, HasGitHub, HasReportStore, HasSettings
 
 
-class GitHubPorts(HasClock, HasGitHub, HasSettings, HasAccountAndRegion, Protocol):
+class GitHubPorts(HasClock, HasGitHub, HasReportStore, HasSettings, HasAccountAndRegion, Protocol):
     """Ports of a channel to GitHub."""

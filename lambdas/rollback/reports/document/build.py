@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 
 from rollback.check import Check
+from rollback.domain.approval.gate import Approval
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.releases.release import Release
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
+from rollback.reports.approval import plan_lines
 from rollback.reports.commands import next_commands
 from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
@@ -17,8 +19,9 @@ from rollback.reports.database import format_database
 from rollback.reports.document.definition_diff import definition_differences
 from rollback.reports.document.model import CheckLine, Evidence, Fact, ReleaseFacts, ReportDocument, Traffic
 from rollback.reports.document.summary import summarise
-from rollback.reports.document.timeline import list_events, phase_periods
+from rollback.reports.document.timeline import list_events, phase_periods, requester_in_words
 from rollback.reports.document.traffic import traffic_of
+from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
 from rollback.reports.service import format_service
 
@@ -65,7 +68,7 @@ def _build(rollback: Rollback, service: ServiceSettings, evidence: Evidence, tra
         service=rollback.service_name,
         trigger=str(rollback.trigger).replace("_", " "),
         outcome=str(rollback.outcome or "running"),
-        is_drill=rollback.trigger is Trigger.DRILL,
+        is_drill=rollback.is_drill,
         summary=summarise(rollback, traffic, actions),
         request=tuple(_request(rollback)),
         events=list_events(rollback),
@@ -77,7 +80,11 @@ def _build(rollback: Rollback, service: ServiceSettings, evidence: Evidence, tra
         differences=differences,
         differences_remark="" if has_both else evidence.definitions_remark,
         verification=_verification(rollback),
-        service_lines=(*format_service(rollback), *((rollback.drift,) if rollback.drift else ())),
+        service_lines=(
+            *format_drill(rollback),
+            *format_service(rollback),
+            *((rollback.drift,) if rollback.drift else ()),
+        ),
         database_lines=tuple(line.rstrip() for line in (*format_database(rollback), *describe_condition(rollback)))
         + tuple(format_connections(rollback)),
         data_loss_lines=tuple(format_data_loss(loss)) if loss is not None else (),
@@ -95,18 +102,26 @@ def _request(rollback: Rollback) -> Iterator[Fact]:
     if rollback.escalated_from_type is not None:
         yield Fact(label="Requested type", text=str(rollback.escalated_from_type))
     yield Fact(label="Trigger", text=str(rollback.trigger).replace("_", " "))
-    if request.requested_by:
-        yield Fact(label="Requested by", text=request.requested_by)
+    requester = requester_in_words(rollback)
+    if requester:
+        yield Fact(label="Requested by", text=requester)
     if request.reason:
         yield Fact(label="Reason of the request", text=request.reason)
     if request.target_version:
         yield Fact(label="Requested target", text=request.target_version)
     if request.force:
         yield Fact(label="Force", text="yes: failed checks that may be forced did not stop the rollback")
+    if rollback.approval is not None:
+        yield from _approved_plan(rollback, rollback.approval)
     if rollback.continues_rollback_id:
         yield Fact(label="Continues", text=rollback.continues_rollback_id)
     if rollback.taken_over_by:
         yield Fact(label="Taken over by", text=rollback.taken_over_by)
+
+
+def _approved_plan(rollback: Rollback, gate: Approval) -> Iterator[Fact]:
+    yield Fact(label="Needs an approval because of", text=", ".join(gate.reasons).replace("_", " "))
+    yield Fact(label="Facts to approve", text="; ".join(plan_lines(rollback, gate)))
 
 
 def _checks(rollback: Rollback) -> Iterator[CheckLine]:
@@ -141,7 +156,8 @@ def _release(release: Release) -> ReleaseFacts:
 def _verification(rollback: Rollback) -> str:
     verification = rollback.verification
     if verification is None:
-        return "The release was not verified: the rollback did not come to this step"
+        name = "drill" if rollback.is_drill else "rollback"
+        return f"The release was not verified: the {name} did not come to this step"
     result = "passed" if verification.passed_at is not None else "did not pass"
     return f"The verification {result}: {verification.good_rounds} good rounds in a row, {verification.rounds} in all"
 
@@ -151,6 +167,7 @@ def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
         yield from (*next_commands(rollback, service), *protect_branches(rollback))
 
 
+NOT_LOOKED_AT = "not_looked_at"  # the key of `verification.checks.evidence_keys`, which this package can't import
 _TRAFFIC = "Requests and errors"
 
 
@@ -167,5 +184,8 @@ def _not_looked_at(rollback: Rollback, evidence: Evidence, traffic: Traffic) -> 
         yield "Lost rows: the backup was not compared with the branch"
     if rollback.request.type is RollbackType.SERVICE and rollback.database is None:
         yield "The database: this rollback changed the service only"
+    rounds = rollback.verification.checks if rollback.verification is not None else ()
+    unanswered = [check for check in rounds if NOT_LOOKED_AT in check.evidence]
+    yield from (f"Check {check.name}: {check.reason.removeprefix('not looked at: ')}" for check in unanswered)
     skipped = [line for line in _checks(rollback) if line.verdict == "skipped"]
     yield from (f"Check {line.name}: {line.reason}" for line in skipped)

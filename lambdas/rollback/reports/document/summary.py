@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from rollback.domain.obligation import ObligationKind
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
+from rollback.reports.approval import waiting_in_words
 from rollback.reports.document.durations import in_words, moment, percent
 from rollback.reports.document.model import Fact, Summary, Tone, Traffic
+from rollback.reports.document.timeline import requester_in_words
 from rollback.reports.document.traffic import incident_began_at, recovered_at
+from rollback.text import one_line
 
+_WHY_NOT_LIMIT = 200
 _TONES = {
     Outcome.SUCCEEDED: Tone.GOOD,
     Outcome.FAILED: Tone.BAD,
@@ -17,10 +21,10 @@ _TONES = {
     Outcome.REJECTED: Tone.WARNING,
 }
 _UNCHANGED = {
-    Outcome.REFUSED: "The rollback was refused",
-    Outcome.REJECTED: "The rollback was rejected by an approver",
-    Outcome.SUPPRESSED: "No rollback was needed",
-    Outcome.PLANNED: "A rollback was planned only",
+    Outcome.REFUSED: "The rollback was refused for {}",
+    Outcome.REJECTED: "The rollback of {} was not approved",
+    Outcome.SUPPRESSED: "No rollback was needed for {}",
+    Outcome.PLANNED: "A rollback was planned only for {}",
 }
 
 
@@ -40,11 +44,15 @@ def _headline(rollback: Rollback) -> str:
     running = plan.running.version if plan is not None else "its release"
     target = plan.target.version if plan is not None and plan.target is not None else "an earlier release"
     is_database_only = rollback.request.type is RollbackType.DATABASE
-    subject = f"The database of {name}" if is_database_only else name
-    drill = "Drill: " if rollback.trigger is Trigger.DRILL else ""
+    subject = f"the database of {name}" if is_database_only else name
+    drill = "Drill: " if rollback.is_drill else ""
     match rollback.outcome:
+        case Outcome.SUCCEEDED if rollback.is_drill and is_database_only:
+            text = f"the restore of {name}'s database was rehearsed; {running} keeps running"
+        case Outcome.SUCCEEDED if rollback.is_drill:
+            text = f"a rollback of {name} was rehearsed by a restart of {running}"
         case Outcome.SUCCEEDED if is_database_only:
-            text = f"{subject} was rolled back"
+            text = f"The database of {name} was rolled back"
         case Outcome.SUCCEEDED:
             with_data = " with its database" if rollback.has_changed_data else ""
             text = f"{subject} was rolled back{with_data} from {running} to {target}"
@@ -55,10 +63,11 @@ def _headline(rollback: Rollback) -> str:
         case Outcome.SUPERSEDED:
             text = f"The rollback of {subject} gave way to a newer release"
         case None:
-            text = f"The rollback of {subject} is running"
+            waits = "waits for an approval" if rollback.is_at_gate else "is running"
+            text = f"The rollback of {subject} {waits}"
         case other:
             remark = "" if rollback.has_acted else f"; {running} was not changed"
-            text = f"{_UNCHANGED[other]} for {subject}{remark}"
+            text = f"{_UNCHANGED[other].format(subject)}{remark}"
     return drill + text
 
 
@@ -66,11 +75,14 @@ def _what_happened(rollback: Rollback) -> str:
     event = rollback.event
     if event is not None and event.alarm:
         cause = f"Alarm {event.alarm} went into ALARM at {moment(event.at)}"
+    elif event is not None and rollback.trigger is Trigger.HEALTH_CHECK:
+        cause = f"A health check by {rollback.request.requested_by} failed at {moment(event.at)}"
     elif event is not None:
         cause = f"A deployment failed at {moment(event.at)}"
     else:
-        by = f" by {rollback.request.requested_by}" if rollback.request.requested_by else ""
-        cause = f"A rollback was requested{by} at {moment(rollback.created_at)}"
+        requester = requester_in_words(rollback)
+        what = "drill" if rollback.is_drill else "rollback"
+        cause = f"A {what} was requested{f' by {requester}' if requester else ''} at {moment(rollback.created_at)}"
     reason = f". {rollback.reason}" if rollback.reason else ""
     return f"{cause}{reason}"
 
@@ -79,6 +91,7 @@ def _facts(rollback: Rollback, traffic: Traffic, actions: tuple[str, ...], tone:
     outcome = str(rollback.outcome).replace("_", " ") if rollback.outcome is not None else "still running"
     yield Fact(label="Outcome", text=outcome, tone=tone)
     yield Fact(label="Since", text=_since(rollback))
+    yield from _approval(rollback)
     yield _users(traffic)
     yield Fact(label="Runs now", text=runs_now(rollback))
     data = _data(rollback)
@@ -88,6 +101,17 @@ def _facts(rollback: Rollback, traffic: Traffic, actions: tuple[str, ...], tone:
     if left:
         yield Fact(label="Left to do", text=f"{left} settings were not put back", tone=Tone.BAD)
     yield Fact(label="Next", text=actions[0] if actions else "Nothing is left to an operator")
+
+
+def _approval(rollback: Rollback) -> Iterator[Fact]:
+    gate = rollback.approval
+    if gate is None:
+        return
+    if gate.decision is not None:
+        yield Fact(label="Approval", text=gate.decision.in_words, tone=Tone.GOOD if gate.is_approved else Tone.WARNING)
+        return
+    waiting = waiting_in_words(rollback) or "no person decided before the rollback ended"
+    yield Fact(label="Approval", text=waiting, tone=Tone.WARNING)
 
 
 def _since(rollback: Rollback) -> str:
@@ -104,7 +128,8 @@ def _not_recovered(rollback: Rollback) -> str:
 def _users(traffic: Traffic) -> Fact:
     during = traffic.period("during")
     if during is None or not traffic.is_measured:
-        return Fact(label="Users affected", text=f"not measured: {traffic.remark or 'no request was counted'}")
+        why_not = one_line(traffic.remark or "no request was counted", _WHY_NOT_LIMIT)  # the whole text stands below
+        return Fact(label="Users affected", text=f"not measured: {why_not}")
     if during.availability is None:
         return Fact(label="Users affected", text="no request was counted during the incident")
     before = traffic.period("before")

@@ -1,15 +1,19 @@
 """Events and phases of a rollback, read from its document."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.obligation import ObligationKind
-from rollback.domain.phases import PHASES
+from rollback.domain.phases import PHASES, acted_until
+from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.document.model import Event, PhasePeriod, Tone
 
 _MAX_EVENTS = 200
+_ALARM_ARN = re.compile(r"arn:[a-z-]+:cloudwatch:[a-z0-9-]*:\d*:alarm:")  # before an alarm's name, in reasons
 _BAD_OUTCOMES = (Outcome.FAILED, Outcome.ABORTED)
 _IN_WORDS = {
     ObligationKind.FENCE: "desired count of {service} put back",
@@ -17,24 +21,30 @@ _IN_WORDS = {
     ObligationKind.DEPLOYMENT_CONFIGURATION: "deployment configuration of {service} put back",
     ObligationKind.BRANCH_PROTECTION: "protection of the database branch put back",
 }
+_DECISIONS = {
+    DecisionKind.APPROVED: ("A person approved the rollback", Tone.GOOD),
+    DecisionKind.REJECTED: ("A person rejected the rollback", Tone.BAD),
+    DecisionKind.EXPIRED: ("No person decided in time", Tone.WARNING),
+    DecisionKind.SUPERSEDED: ("Another rollback ended the wait for an approval", Tone.WARNING),
+}
 
 
 def list_events(rollback: Rollback) -> tuple[Event, ...]:
     """List the events with a recorded time, the earliest first; of events at one time in the order of the workflow."""
-    sources = (_before, _decision, _database, _service, _verification, _end)
+    sources = (_before, _decision, _approval, _database, _service, _verification, _end)
     events = [event for source in sources for event in source(rollback)]
     return tuple(sorted(events, key=lambda event: event.at)[:_MAX_EVENTS])
 
 
 def phase_periods(rollback: Rollback) -> tuple[PhasePeriod, ...]:
     """List the phases that have a begin and an end; `domain.phases` defines them."""
-    event, service, verification = rollback.event, rollback.service, rollback.verification
-    began = [part.started_at for part in (rollback.database, service) if part is not None]
+    event, verification = rollback.event, rollback.verification
+    began = [part.started_at for part in (rollback.database, rollback.service) if part is not None]
     times = (
         event.at if event is not None else None,
         rollback.created_at,
         min(began, default=None),
-        service.done_at if service is not None else None,
+        acted_until(rollback),
         verification.passed_at if verification is not None else None,
     )
     return tuple(
@@ -54,24 +64,62 @@ def _before(rollback: Rollback) -> Iterator[Event]:
     plan, event = rollback.plan, rollback.event
     if plan is not None:
         running = plan.running
-        yield from _event(
-            "deployment", running.first_deployed_at, f"{running.version} was first deployed", tone=Tone.WARNING
-        )
+        tone = Tone.NEUTRAL if rollback.is_drill else Tone.WARNING
+        yield from _event("deployment", running.first_deployed_at, f"{running.version} was first deployed", tone=tone)
         newest_at = plan.newest_deployment_at
         if newest_at is not None and newest_at != running.first_deployed_at:
             yield from _event("deployment", newest_at, "The newest deployment before the plan began")
     if event is not None:
-        source = f"Alarm {event.alarm} went into ALARM" if event.alarm else "ECS reported a failed deployment"
-        yield from _event("alarm", event.at, source, event.reason, Tone.BAD)
+        yield from _event("alarm", event.at, _source(rollback), _ALARM_ARN.sub("", event.reason), Tone.BAD)
+
+
+def _source(rollback: Rollback) -> str:
+    event = rollback.event
+    if event is not None and event.alarm:
+        return f"Alarm {event.alarm} went into ALARM"
+    if rollback.trigger is Trigger.HEALTH_CHECK:
+        return "A pipeline's health check of the deployment failed"
+    return "ECS reported a failed deployment"
 
 
 def _decision(rollback: Rollback) -> Iterator[Event]:
-    by = f"requested by {rollback.request.requested_by}" if rollback.request.requested_by else ""
-    yield from _event("decision", rollback.created_at, "The rollback started", by)
+    by = f"requested by {requester_in_words(rollback)}" if requester_in_words(rollback) else ""
+    yield from _event(
+        "decision", rollback.created_at, f"The {'drill' if rollback.is_drill else 'rollback'} started", by
+    )
     if rollback.evaluations > 1:
         count = f"evaluation {rollback.evaluations} of the trigger"
         yield from _event("decision", rollback.evaluation_started_at, "The trigger was evaluated again", count)
     yield from _event("decision", rollback.admitted_at, "The trigger was admitted")
+
+
+def requester_in_words(rollback: Rollback) -> str:
+    """Name the person or pipeline that asked for the rollback, and whether AWS STS confirmed that; empty: nobody."""
+    if rollback.requester is not None:
+        return str(rollback.requester)
+    claimed = rollback.request.requested_by
+    return f"unverified: {claimed}" if claimed and rollback.is_requested_by_person else claimed
+
+
+def _approval(rollback: Rollback) -> Iterator[Event]:
+    """Yield the request for an approval, the decision, and the plan that was made again."""
+    gate = rollback.approval
+    if gate is None:
+        return
+    if gate.carried_from is None:
+        reasons = f"because of: {', '.join(gate.reasons).replace('_', ' ')}; until {gate.expires_at:%H:%M:%S} UTC"
+        unsent = f"; the request could not be sent: {gate.announcement_error}" if gate.announcement_error else ""
+        yield from _event(
+            "decision", gate.requested_at, "An approval was requested", f"{reasons}{unsent}", Tone.WARNING
+        )
+    decision = gate.decision
+    if decision is not None:
+        title, tone = _DECISIONS[decision.kind]
+        carried = f"for {gate.carried_from}, which this rollback continues" if gate.carried_from is not None else ""
+        detail = "; ".join(part for part in (f"by {decision.by}" if decision.by else "", carried) if part)
+        reason = f": {decision.reason}" if decision.reason and detail else decision.reason
+        yield from _event("decision", decision.at, title, f"{detail}{reason}", tone)
+    yield from _event("decision", gate.replanned_at, "The plan was made again, with the approved facts")
 
 
 def _database(rollback: Rollback) -> Iterator[Event]:
@@ -124,6 +172,13 @@ def _verification(rollback: Rollback) -> Iterator[Event]:
     if verification is None:
         return
     yield from _event("verification", verification.started_at, "The verification began")
+    smoke = verification.smoke
+    if smoke is not None:
+        yield from _event("verification", smoke.asked_at, "The smoke command was started")
+        result = "was stopped" if smoke.exit_code is None else f"ended with exit code {smoke.exit_code}"
+        result = "did not start" if smoke.never_started else result
+        tone = Tone.GOOD if smoke.succeeded else Tone.BAD
+        yield from _event("verification", smoke.ended_at, f"The smoke command {result}", smoke.reason, tone)
     rounds = f"{verification.good_rounds} good rounds in a row, of {verification.rounds}"
     yield from _event("verification", verification.passed_at, "The verification passed", rounds, Tone.GOOD)
 
@@ -133,6 +188,7 @@ def _end(rollback: Rollback) -> Iterator[Event]:
         text = _IN_WORDS[obligation.kind].format(service=rollback.service_of_obligation(obligation))
         yield from _event("obligation", obligation.discharged_at, text[0].upper() + text[1:])
     yield from _event("conclusion", rollback.conclusion_started_at, "The conclusion began")
+    name = "drill" if rollback.is_drill else "rollback"
     tone = Tone.BAD if rollback.outcome in _BAD_OUTCOMES else Tone.NEUTRAL
     tone = Tone.GOOD if rollback.outcome is Outcome.SUCCEEDED else tone
-    yield from _event("conclusion", rollback.concluded_at, f"The rollback ended: {rollback.outcome}", tone=tone)
+    yield from _event("conclusion", rollback.concluded_at, f"The {name} ended: {rollback.outcome}", tone=tone)

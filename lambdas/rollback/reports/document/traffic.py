@@ -16,10 +16,11 @@ LONGEST = timedelta(hours=6)
 def incident_began_at(rollback: Rollback) -> datetime:
     """Return when the incident began: the first deployment of the bad release, or the trigger if that is long ago.
 
-    The release counts as the begin only within the correlation window of the settings, two hours by default.
+    The release counts as the begin only within the correlation window of the settings, two hours by default. A drill is
+    no incident: it began when it was started.
     """
     trigger_at = rollback.event.at if rollback.event is not None else rollback.created_at
-    if rollback.plan is None:
+    if rollback.plan is None or rollback.is_drill:
         return trigger_at
     settings = rollback.settings
     window = timedelta(minutes=settings.policy.correlation_window_minutes if settings is not None else 120)

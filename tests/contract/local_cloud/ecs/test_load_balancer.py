@@ -134,6 +134,19 @@ def test_get_metric_data_finds_a_metric_whatever_the_order_of_its_dimensions(
     assert eventually(lambda: 1.0 in values())
 
 
+@pytest.mark.parametrize(("statistic", "value"), [("p95", 95.0), ("p50", 50.0), ("p100", 100.0), ("p0", 1.0)])
+def test_get_metric_data_answers_a_percentile(cloud: Any, statistic: str, value: float) -> None:
+    client, now = cloud.client("cloudwatch"), datetime.now(UTC)
+    data = [{"MetricName": statistic, "Values": [float(number) for number in range(1, 101)]}]
+    client.put_metric_data(Namespace="percentiles", MetricData=data)
+    metric = {"Namespace": "percentiles", "MetricName": statistic}
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 7200, "Stat": statistic}}
+    answer = client.get_metric_data(
+        MetricDataQueries=[query], StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1)
+    )
+    assert answer["MetricDataResults"][0]["Values"] == [value]
+
+
 def test_a_target_group_without_a_registered_target_publishes_no_host_counts(cloud: Any, web: Workload) -> None:
     with LoadGenerator(web.url, 50) as load:
         eventually(lambda: load.failed >= 3)

@@ -356,6 +356,20 @@ def moto_misses_a_metric_whose_dimensions_come_in_another_order() -> bool:
     return False
 
 
+@_probe("cloudwatch/metric_statistics.py")
+def moto_answers_500_to_a_percentile() -> bool:
+    client, now = _client("cloudwatch"), time.time()
+    data = [{"MetricName": "m", "Values": [float(value) for value in range(1, 101)]}]
+    client.put_metric_data(Namespace="percentile", MetricData=data)
+    stat = {"Metric": {"Namespace": "percentile", "MetricName": "m"}, "Period": 3600, "Stat": "p95"}
+    query = {"Id": "q", "MetricStat": stat}
+    try:
+        answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - 300, EndTime=now + 300)
+    except Exception:  # noqa: BLE001 - botocore can't parse the answer, or it has status 500
+        return True
+    return list(answer["MetricDataResults"][0]["Values"]) != [95.0]
+
+
 @_probe("cloudwatch/metric_filters.py")
 def moto_keeps_two_metric_filters_of_one_name() -> bool:
     client = _client("logs")

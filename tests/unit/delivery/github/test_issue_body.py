@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from simulations.fake_ports import SETTINGS
-from simulations.github_deliveries import BAD, EXECUTION, GOOD, concluded, planned
+from simulations.github_deliveries import BAD, EXECUTION, GOOD, concluded, github_ports, planned
 from support.builders import NOW, SERVICE, release
 from support.hostile_values import TEXTS
 
@@ -62,7 +62,7 @@ def hostile(text: str) -> Rollback:
 
 
 def body_of(document: Rollback) -> str:
-    report = text_report(document, SETTINGS.service(SERVICE))
+    report = text_report(document, SETTINGS.service(SERVICE), github_ports())
     return issue_body(document, report, execution_link(document.execution))
 
 

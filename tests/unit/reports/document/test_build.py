@@ -10,9 +10,10 @@ from syrupy.assertion import SnapshotAssertion
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.rendering.html import render_html
 from rollback.rendering.markdown import render_markdown
-from rollback.reports.document.build import build_document
+from rollback.reports.document.build import NOT_LOOKED_AT, build_document
 from rollback.reports.document.model import Evidence, ReportDocument
 from rollback.reports.document.traffic import incident_began_at
+from rollback.verification.checks import evidence_keys
 
 WEB = ServiceSettings(name="express-api", cluster="c", ecs_service="s", container="api")
 
@@ -87,3 +88,64 @@ def test_the_brief_markdown_leaves_the_evidence_out() -> None:
     brief = render_markdown(document_of("succeeded"), is_brief=True)
     assert "## Timeline" in brief
     assert "## Plan and checks" not in brief
+
+
+def titles_and_details(case: str) -> dict[str, str]:
+    return {event.title: event.detail for event in document_of(case).events}
+
+
+def test_the_timeline_names_who_asked_for_an_approval_and_who_decided_why() -> None:
+    events = titles_and_details("approved")
+    assert events["The rollback started"].endswith("/ada")
+    assert "breaking or unknown schema" in events["An approval was requested"]
+    decision = events["A person approved the rollback"]
+    assert "arn:aws:sts::123456789012:assumed-role/OnCall/ben" in decision
+    assert "the plan loses only rows of v1.4.0" in decision
+    assert "The plan was made again, with the approved facts" in events
+
+
+def test_a_rejection_is_named_with_its_person_and_reason() -> None:
+    events = titles_and_details("rejected")
+    assert "unverified: maria@example.com" in events["A person rejected the rollback"]
+    assert "the payment provider is down" in events["A person rejected the rollback"]
+
+
+def test_a_waiting_rollback_says_for_whom_it_waits_and_that_its_request_was_not_sent() -> None:
+    document = document_of("waiting")
+    assert document.summary.headline == "The rollback of the database of express-api waits for an approval"
+    approval = next(fact.text for fact in document.summary.facts if fact.label == "Approval")
+    assert "started by unverified: ada; the request could not be sent" in approval
+
+
+def test_the_plan_has_the_facts_that_a_person_approved() -> None:
+    facts = next(fact.text for fact in document_of("approved").request if fact.label == "Facts to approve")
+    assert "restore of branch br-1" in facts
+    assert "restore point: 0/1A2B3C4 at 02:44:50" in facts
+
+
+def test_a_health_check_is_no_alarm_and_no_failed_deployment() -> None:
+    document = document_of("health check")
+    assert document.summary.what_happened.startswith("A health check by github-actions run 812 failed at")
+    assert "A pipeline's health check of the deployment failed" in titles_and_details("health check")
+
+
+def test_the_smoke_command_stands_in_the_timeline_and_a_check_without_an_answer_is_not_looked_at() -> None:
+    assert "The smoke command ended with exit code 0" in titles_and_details("health check")
+    assert "Check database-version-is-recorded: psql is down" in document_of("health check").not_looked_at
+    assert NOT_LOOKED_AT == evidence_keys.NOT_LOOKED_AT
+
+
+def test_a_drill_is_called_a_drill_and_is_no_incident() -> None:
+    document = document_of("drill")
+    assert document.summary.headline == "Drill: a rollback of express-api was rehearsed by a restart of v1.4.0"
+    assert incident_began_at(CASES["drill"][0]) == CASES["drill"][0].created_at
+    assert {"The drill started", "The drill ended: succeeded"} <= titles_and_details("drill").keys()
+
+
+def test_the_reason_of_a_composite_alarm_names_its_children_without_their_arns() -> None:
+    reason = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:error-rate transitioned to ALARM at Friday"
+    document = succeeded()
+    assert document.event is not None
+    changed = document.evolve(event=document.event.model_copy(update={"reason": reason}))
+    alarm = next(event for event in build_document(changed, WEB, Evidence()).events if event.kind == "alarm")
+    assert alarm.detail == "error-rate transitioned to ALARM at Friday"
