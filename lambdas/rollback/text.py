@@ -5,8 +5,10 @@ invisible characters. Such characters could forge lines, colours and names in a 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator
 
@@ -23,6 +25,7 @@ LINE_LIMIT = 4_000  # for a line of a report
 QUOTED_LIMIT = 80  # for input that an error quotes
 
 _MAX_NUMBER = 10**18  # larger numbers are rounded by JSON's readers, and Python refuses to write thousands of digits
+_SEPARATORS, _SHORTEST_SECRET, _REMOVED = re.compile(r"[/?&=#:@\s]+"), 6, "(removed)"
 _REPLACED = "\ufffd"
 _CUT = "…"
 # Letters and marks by their category, and yet invisible (Unicode: Default_Ignorable_Code_Point).
@@ -40,6 +43,18 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
 def service_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Turn another service's message into a short line: runs of blanks and line breaks become one space."""
     return one_line(" ".join(text.split()), limit)
+
+
+def without_secret(text: str, secret: str) -> str:
+    """Replace a secret in another service's text, which may quote the request.
+
+    A URL is quoted in parts too, such as its path. So each long enough part of the secret is replaced, decoded or not.
+    """
+    pieces = (secret, *(piece for piece in _SEPARATORS.split(secret) if len(piece) >= _SHORTEST_SECRET))
+    spellings = {spelling for piece in pieces for spelling in (piece, unquote(piece)) if spelling}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, _REMOVED)
+    return text
 
 
 def several_lines(text: str, limit: int = LINE_LIMIT) -> str:

@@ -6,7 +6,7 @@ import httpx
 from pydantic import SecretStr
 
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled
-from rollback.text import service_message
+from rollback.text import service_message, without_secret
 
 _TIMEOUT = httpx.Timeout(3.0)
 _TRANSIENT = frozenset({408, 425})
@@ -41,10 +41,10 @@ class HttpxWebhooks:
             raise ExternalServiceError(f"the webhook can't be reached: {type(error).__name__}") from None
         if answer.is_success:
             return
-        said = service_message(answer.text.replace(secret, "its URL"), _QUOTED)
+        said = service_message(without_secret(answer.text, secret), _QUOTED)
         text = f"the webhook answered {answer.status_code}: {said or 'without a text'}"
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            wait = service_message(answer.headers.get(_RETRY_AFTER, ""), _QUOTED)
+            wait = service_message(without_secret(answer.headers.get(_RETRY_AFTER, ""), secret), _QUOTED)
             raise Throttled(f"{text}; it asks to wait {wait or 'an unknown number of'} seconds")
         if answer.status_code in _TRANSIENT or answer.is_server_error:
             raise ExternalServiceError(text)

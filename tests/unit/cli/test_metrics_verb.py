@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 from fakes.ledger import FakeLedger
+from simulations.drills import drill_request, start_drill_simulation
 from simulations.service import start_simulation
 from support.builders import NOW, SERVICE
 
@@ -27,6 +28,21 @@ def test_the_measures_of_a_rollback_name_their_window_and_the_missing_lead_time(
     assert "lead time for changes: not known" in text
     assert "by outcome: succeeded 1" in text
     assert "drills (not part of the measures above): 0" in text
+
+
+def test_a_drill_of_an_emergency_is_shown_by_phase_apart_from_the_rollbacks() -> None:
+    simulation = start_drill_simulation()
+    simulation.run(drill_request("emergency"))
+    lines = list(measured_lines((SERVICE,), simulation.ledger, NOW - timedelta(days=90), simulation.clock.now()))
+    assert "failed deployment recovery time: not measured" in lines
+    rollbacks = lines.index("rollbacks: 0")
+    drills = lines[rollbacks + 1 :]
+    assert drills[:3] == [
+        "drills (not part of the measures above): 1",
+        "  by outcome: succeeded 1",
+        "  by trigger: drill 1",
+    ]
+    assert {line.split(":")[0].strip() for line in drills[3:]} >= {"decide", "act", "verify"}
 
 
 def test_records_before_the_window_are_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

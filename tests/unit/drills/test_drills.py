@@ -77,13 +77,15 @@ def test_a_drill_changes_the_state_of_no_release() -> None:
     assert {version: simulation.state_of(version) for version in ("v1", "v2")} == states
 
 
-def test_a_drill_records_its_recovery_time_by_phase() -> None:
+@pytest.mark.parametrize("scenario", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+def test_a_drill_records_its_recovery_time_by_phase(scenario: RollbackType) -> None:
     simulation = start_drill_simulation()
-    drill = simulation.run(drill_request())
+    drill = simulation.run(drill_request(scenario))
     record = last_drill(simulation)
     assert record is not None
-    assert (record.rollback_id, record.scenario) == (drill.id, RollbackType.SERVICE)
+    assert (record.rollback_id, record.scenario) == (drill.id, scenario)
     assert set(record.seconds_by_phase) == {"decide", "act", "verify"}
+    assert min(record.seconds_by_phase.values()) >= 0
     assert record.recovery_seconds > 0
 
 

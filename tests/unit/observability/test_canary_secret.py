@@ -3,15 +3,18 @@
 import io
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
+import httpx
 import pytest
 from fakes.aws.secrets import FakeSecrets
 from pydantic import SecretStr
 from simulations.database import BRANCH, KEY, DatabaseSimulation
 
+from rollback.adapters.neon.http import NeonHttp
+from rollback.adapters.postgres.session import open_session
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.effects import MARK
@@ -25,6 +28,7 @@ from rollback.workflow.runner import cursor_of
 
 CANARY = "c4n4ry-s3cr3t"
 CONNECTION = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:connection-AbCdEf"
+PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/app/token"
 FULL = {"type": "full", "target_version": "v1", "force": True}
 
 
@@ -34,7 +38,11 @@ class Environment:
     def __init__(self) -> None:
         self.simulation = DatabaseSimulation(Policy(), connection_secret_arn=CONNECTION, probe_minutes=5)
         secrets = FakeSecrets()
-        secrets.values = {KEY: SecretStr(CANARY), CONNECTION: SecretStr(f"postgresql://app:{CANARY}@host/neondb")}
+        secrets.values = {
+            KEY: SecretStr(CANARY),
+            CONNECTION: SecretStr(f"postgresql://app:{CANARY}@host/neondb"),
+            PARAMETER: SecretStr(CANARY),
+        }
         self._plant_in_definitions()
         self.simulation.neon._logs[BRANCH].password = CANARY
         self.out = io.StringIO()
@@ -44,10 +52,11 @@ class Environment:
         self.cursors: list[str] = []
 
     def _plant_in_definitions(self) -> None:
-        """Put the secret into an environment variable of every task definition that ECS has."""
+        """Put the secret into a variable and, by reference, a parameter of every task definition that ECS has."""
         for registered in self.simulation.services._definitions.values():
             for container in registered["containerDefinitions"]:
                 container["environment"] = [{"name": "API_TOKEN", "value": CANARY}]
+                container["secrets"] = [{"name": "API_KEY", "valueFrom": PARAMETER}]
 
     def run(self, given: dict[str, Any]) -> Rollback:
         rollback = self.simulation.admit(given)
@@ -127,6 +136,71 @@ def test_a_failing_call_whose_cause_quotes_the_secret_shows_it_nowhere(port: str
     except RollbackError as error:
         environment.cursors.append(str(error))  # Step Functions keeps this text in its history
     assert leaks(environment) == []
+
+
+class _FailingPort(_QuotingPort):
+    """Port, one method of which fails with an error that a real adapter made."""
+
+    def __init__(self, real: object, method: str, error: RollbackError) -> None:
+        super().__init__(real, method)
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name) if name != self._method else self._fail
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+
+def _refusal_by_neon(monkeypatch: pytest.MonkeyPatch) -> RollbackError:
+    """Return the error of the real adapter for an answer that quotes the request's key."""
+
+    def quote_key(_: object, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"message": f"unknown key {request.headers['Authorization']}"})
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", quote_key)
+    with pytest.raises(RollbackError, match="unknown key") as failure:
+        NeonHttp(lambda: CANARY).change("POST", "/projects/p/branches")
+    return failure.value
+
+
+def _refusal_by_postgres(_: pytest.MonkeyPatch) -> RollbackError:
+    """Return the error of the real adapter for an address whose password would pass for a host."""
+    address = SecretStr(f"postgresql://app:not@{CANARY}@127.0.0.1:1/neondb")
+    with pytest.raises(RollbackError) as failure, open_session(address):
+        raise AssertionError("no session is opened")
+    return failure.value
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "make_error"),
+    [
+        (port, method, make_error)
+        for port, method in DATABASE_METHODS
+        for served_port, make_error in (("neon", _refusal_by_neon), ("sql", _refusal_by_postgres))
+        if port == served_port
+    ],
+)
+def test_an_error_of_an_adapter_whose_server_quotes_the_secret_shows_it_nowhere(
+    port: str,
+    method: str,
+    make_error: Callable[[pytest.MonkeyPatch], RollbackError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = Environment()
+    simulation = environment.simulation
+    error = make_error(monkeypatch)
+    simulation.replace(**{port: _FailingPort(getattr(simulation.ports, port), method, error)})
+    simulation.ports = observe_ports(simulation.ports, environment.log)
+    try:
+        rollback = simulation.admit(FULL)
+        for _ in range(30):
+            environment.cursors.append(cursor_of(rollback).model_dump_json())
+            rollback = simulation.run_due_step(rollback)
+    except RollbackError as failure:
+        environment.cursors.append(str(failure))
+    assert leaks(environment) == []
+    assert CANARY not in str(error)
 
 
 def test_the_search_finds_a_planted_secret() -> None:

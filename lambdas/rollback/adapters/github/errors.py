@@ -10,7 +10,7 @@ from typing import Any
 
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
 from rollback.resources.github.errors import Gone, RateLimited
-from rollback.text import service_message
+from rollback.text import service_message, without_secret
 
 _UNNAMED_WAIT_SECONDS = 60.0  # "wait for at least one minute before retrying"
 _LIMIT_WORDS = ("rate limit", "abuse detection")
@@ -19,7 +19,13 @@ _MAX_DETAILS = 3
 
 
 def translate_response(
-    what: str, repository: str, status: int, headers: Mapping[str, str], body: Mapping[str, Any], now: float
+    what: str,
+    repository: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any],
+    now: float,
+    token: str = "",
 ) -> ExternalServiceError:
     """Return the error for an answer that is no success.
 
@@ -30,8 +36,9 @@ def translate_response(
         headers: headers of the answer, without regard to case.
         body: `message`, often `errors`.
         now: time in seconds since 1970, to which `x-ratelimit-reset` is compared.
+        token: the request's token; an answer may quote it, and the error's text must not.
     """
-    message = _message(body)
+    message = service_message(without_secret(_message(body), token))
     text = f"GitHub answered {status} to {what}: {message}"
     if status == 429 or (status == 403 and _is_rate_limit(headers, message)):
         seconds = _wait_seconds(headers, now)
@@ -48,7 +55,7 @@ def _message(body: Mapping[str, Any]) -> str:
     message = str(body.get("message") or "no reason given")
     errors = body.get("errors")
     details = [_detail(error) for error in errors[:_MAX_DETAILS]] if isinstance(errors, list) else []
-    return service_message("; ".join([message, *(detail for detail in details if detail)]))
+    return "; ".join([message, *(detail for detail in details if detail)])
 
 
 def _detail(error: object) -> str:

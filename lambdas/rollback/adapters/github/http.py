@@ -18,6 +18,7 @@ API_VERSION = "2022-11-28"  # GitHub Enterprise Server supports it too; a newer 
 # GitHub ends a request after 10 s; a delivery has less time, and looks for the effect of a change without an answer.
 _CONNECT_SECONDS, _READ_SECONDS = 2.0, 4.0
 _MAX_REDIRECTS = 3
+_SCHEME = "Bearer "
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _PAGE = 100
 _MAX_PAGES = 50
@@ -149,7 +150,7 @@ class GitHubHttp:
     def _once(
         self, what: str, method: str, url: httpx.URL, body: Mapping[str, Any] | None, token: str
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"{_SCHEME}{token}"}
         try:
             return self._client.request(method, url, json=body, headers=headers)
         except _NEVER_SENT as error:
@@ -168,7 +169,10 @@ class GitHubHttp:
         if answer.is_success:
             raise ExternalServiceError(f"GitHub answered {what} with {answer.status_code}, but not with JSON")
         members = body if isinstance(body, dict) else {}
-        raise translate_response(what, self._repository, answer.status_code, answer.headers, members, self._now())
+        token = answer.request.headers.get("Authorization", "").removeprefix(_SCHEME)
+        raise translate_response(
+            what, self._repository, answer.status_code, answer.headers, members, self._now(), token
+        )
 
     def _url(self, path: str) -> httpx.URL:
         return self._base.join(path.lstrip("/"))

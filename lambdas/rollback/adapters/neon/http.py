@@ -14,10 +14,12 @@ from rollback.adapters.neon.errors import translate_response
 from rollback.domain.settings.database import NEON_API
 from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import AccessRefused, OutcomeUnknown, RetryLater, Unreachable
+from rollback.text import without_secret
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
 _CHANGE_SECONDS = 60.0  # Neon took 7 s to accept a restore; a lost answer costs more than the wait
 _ATTEMPTS = 3
+_SCHEME = "Bearer "
 _MAX_PAUSE_SECONDS = 2.0  # a longer pause is made between invocations, not inside the function
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -99,8 +101,12 @@ class _Key(httpx.Auth):
         key = self._api_key().strip()
         if not key.isascii() or not key.isprintable() or " " in key:  # httpx would quote it in its error
             raise AccessRefused("the secret of Neon's API key holds no key; store the key there as one line of text")
-        request.headers["Authorization"] = f"Bearer {key}"
+        request.headers["Authorization"] = f"{_SCHEME}{key}"
         yield request
+
+
+def _key_of(request: httpx.Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix(_SCHEME)
 
 
 class _NoResponse(ExternalServiceError):
@@ -120,7 +126,9 @@ def _parse_response(what: str, answer: httpx.Response, *, changes: bool) -> Json
     if answer.is_success:
         text = f"{what} answered {answer.status_code}, but not with JSON"
         raise OutcomeUnknown(f"{text}; check whether it took effect") if changes else ExternalServiceError(text)
-    error = translate_response(what, answer.status_code, body or {}, _retry_after(answer), changes=changes)
+    message = without_secret(str((body or {}).get("message") or ""), _key_of(answer.request))
+    told = {**(body or {}), "message": message}
+    error = translate_response(what, answer.status_code, told, _retry_after(answer), changes=changes)
     raise _ServerError(str(error)) if type(error) is ExternalServiceError else error
 
 

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 from rollback.errors import RefusalKind
 from rollback.resources.database.connection_failure import classify_permanent_failure
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
-from rollback.text import service_message
+from rollback.text import service_message, without_secret
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 30.0
@@ -43,6 +43,7 @@ def open_session(
     """
     try:
         target = address.get_secret_value()
+        password = _password_of(target)
         target = make_conninfo(target, dbname=database) if database is not None else target
         session = psycopg.connect(
             target,
@@ -51,7 +52,7 @@ def open_session(
             options=f"-c statement_timeout={round(statement_seconds * 1000)}",
         )
     except psycopg.OperationalError as error:
-        text = f"no session with the database: {service_message(str(error))}"
+        text = f"no session with the database: {service_message(without_secret(str(error), password))}"
         permanent = classify_permanent_failure(str(error), error.sqlstate)
         if permanent is not None:
             raise SessionRefused(f"{text}; {permanent.remedy}", kind=permanent.kind) from error
@@ -67,6 +68,24 @@ def open_session(
                 session.commit()  # inside the try block, which translates an error of the commit too
         except psycopg.Error as error:
             raise translate_error(error, session) from error
+
+
+def _password_of(target: str) -> str:
+    """Return the password in a connection string; empty if it has none.
+
+    Raises:
+        QueryFailed: the password ends early, since a character of it has a meaning in a URI. The rest would pass for
+            the host, port or database, which errors quote. Special characters need percent-encoding
+            (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
+    """
+    parts = conninfo_to_dict(target)
+    host, port, name = (str(parts.get(part) or "") for part in ("host", "port", "dbname"))
+    if "@" in host or "@" in name or (port and not port.replace(",", "").isdecimal()):
+        raise QueryFailed(
+            "the address of the database can't be read: percent-encode the special characters of its user and password "
+            "in the secret that holds it"
+        )
+    return str(parts.get("password") or "")
 
 
 def translate_error(error: psycopg.Error, session: "psycopg.Connection[Any]") -> Unreachable | QueryFailed:
