@@ -36,7 +36,7 @@ def report_id(rollback: Rollback) -> str:
         ":data-loss": database is not None and database.data_loss is not None,
         f":evaluation-{rollback.evaluations}": rollback.evaluations > 1,
     }
-    return f"{rollback.id}:{rollback.outcome}{''.join(part for part, applies in parts.items() if applies)}"
+    return f"{rollback.id}:{rollback.outcome or 'open'}{''.join(part for part, applies in parts.items() if applies)}"
 
 
 def subject(rollback: Rollback) -> str:
