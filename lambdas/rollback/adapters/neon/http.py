@@ -106,7 +106,8 @@ class _Key(httpx.Auth):
 
 
 def _key_of(request: httpx.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix(_SCHEME)
+    authorization: str = request.headers.get("Authorization", "")
+    return authorization.removeprefix(_SCHEME)
 
 
 class _NoResponse(ExternalServiceError):

@@ -20,6 +20,7 @@ _IN_WORDS = {
     ObligationKind.SCALING: "scaling of {service} put back",
     ObligationKind.DEPLOYMENT_CONFIGURATION: "deployment configuration of {service} put back",
     ObligationKind.BRANCH_PROTECTION: "protection of the database branch put back",
+    ObligationKind.PREVIEW_BRANCH: "preview branch of the drill deleted",
 }
 _DECISIONS = {
     DecisionKind.APPROVED: ("A person approved the rollback", Tone.GOOD),
@@ -159,7 +160,12 @@ def _service(rollback: Rollback) -> Iterator[Event]:
     if not progress.attempts and progress.escalation_level_since != progress.started_at:
         level = progress.escalation_level.in_words
         yield from _event("escalation", progress.escalation_level_since, f"Level {level} began", tone=Tone.WARNING)
-    yield from _event("action", progress.redeployment_forced_at, "The stuck deployment was made again")
+    redeployed = (
+        "A new deployment of the same release was forced"
+        if rollback.is_drill
+        else "The stuck deployment was made again"
+    )
+    yield from _event("action", progress.redeployment_forced_at, redeployed)
     yield from _event("action", progress.restarted_at, "The target was started from zero tasks", tone=Tone.WARNING)
     newer = rollback.newer
     if newer is not None:
