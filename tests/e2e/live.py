@@ -1,6 +1,5 @@
 """Deployed environment in another process, used through AWS's APIs and our own adapters only."""
 
-import itertools
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -40,7 +39,7 @@ class DeployedEnvironment(Pipeline):
         outputs = list_all(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
         self.deployed: DeployedStack = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.ports = self.deployed.ports()
-        self._versions = itertools.count(1)
+        self._version_count = 0
         self._pager = Pager(self.client("sns"), self.client("sqs"), self.deployed.critical_topic_arn)
 
     def client(self, service: str) -> Any:
@@ -56,9 +55,14 @@ class DeployedEnvironment(Pipeline):
     def alarm(self) -> str:
         return degraded_alarm(self.deployed.settings.prefix, self.service.name)
 
+    def next_version(self) -> str:
+        """Name the version that `release` ships next."""
+        return f"v{self._version_count + 1}.0.0"
+
     def release(self) -> Release:
         """Push and ship the next version, and wait until it alone runs and the ledger knows it."""
-        version = f"v{next(self._versions)}.0.0"
+        version = self.next_version()
+        self._version_count += 1
         digest = self.push(version, HEALTHY)
         self.ship(version, desired_count=2)
         wait_for(lambda: self.is_settled() and self.running_digests() == {digest})
@@ -75,6 +79,13 @@ class DeployedEnvironment(Pipeline):
 
     def promoted(self) -> tuple[Release, ...]:
         return tuple(r for r in self.releases() if r.state is ReleaseState.PROMOTED)
+
+    def is_target_ready(self) -> bool:
+        """Return whether the standing plan has a ready target for the release that runs."""
+        plan = self.ports.ledger.standing_plan(self.service.name)
+        (running,) = (r for r in self.promoted() if set(map(_digest, r.images.values())) & self.running_digests())
+        target = plan.target_for(running.fingerprint) if plan is not None else None
+        return plan is not None and plan.is_ready and target is not None and target.is_ready is True
 
     def history(self) -> list[Rollback]:
         return list(self.ports.ledger.history(self.service.name))
@@ -157,3 +168,7 @@ class DeployedEnvironment(Pipeline):
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
         lease = self.ports.ledger.lease(self.service.name)
         return deployments, service["desiredCount"], lease, self.releases()
+
+
+def _digest(image: str) -> str:
+    return image.rpartition("@")[2]

@@ -7,7 +7,6 @@ from e2e.conftest import POLICY, cloud_process, pointed_at
 from e2e.live import DeployedEnvironment, wait_for
 
 from rollback.check import Verdict
-from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome, Rollback
 
 pytestmark = pytest.mark.e2e
@@ -23,20 +22,8 @@ def drilled() -> Iterator[DeployedEnvironment]:
         for _ in range(2):
             live.promote(live.release().version)
         wait_for(lambda: set(live.alarm_states().values()) == {"OK"})
-        wait_for(lambda: _is_target_ready(live))
+        wait_for(live.is_target_ready)
         yield live
-
-
-def _is_target_ready(live: DeployedEnvironment) -> bool:
-    plan = live.ports.ledger.standing_plan(live.service.name)
-    (running,) = (r for r in live.promoted() if _digest(r) in live.running_digests())
-    target = plan.target_for(running.fingerprint) if plan is not None else None
-    return plan is not None and plan.is_ready and target is not None and target.is_ready is True
-
-
-def _digest(release: Release) -> str:
-    (image,) = release.images.values()
-    return image.rpartition("@")[2]
 
 
 def _run(live: DeployedEnvironment, scenario: str) -> Rollback:

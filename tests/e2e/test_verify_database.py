@@ -1,19 +1,32 @@
-"""Checks of the database in a running cloud: Verify invokes the database function, a command asks Postgres itself."""
+"""A database in a running cloud: its checks, a drill of its restore, and a search for its secrets after a rollback."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from e2e.conftest import POLICY, cloud_process, pointed_at
+from e2e.conftest import POLICY, WINDOW_MINUTES, cloud_process, pointed_at
 from e2e.live import DeployedEnvironment, wait_for
 from e2e.processes import ROLLBACK, run
+from e2e.searched_places import (
+    Inbox,
+    stored_objects,
+)
 
 from rollback.check import Check, Verdict
-from rollback.domain.rollback import Outcome
+from rollback.database.restore.next_action import RestoreMove
+from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Outcome, Rollback
 from rollback_cli.demo.database.migrations import check_out
+from rollback_cli.demo.pipeline import COPIED_FIELDS
 from rollback_cli.demo.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.e2e
+PARAMETER, PARAMETER_VALUE = "/canary/token", "c4n4ry-p4r4m3t3r"
+REFUSED_KEY = "c4n4ry-r3fus3d-k3y"
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +37,73 @@ def variables() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def deployed(variables: dict[str, str]) -> DeployedEnvironment:
-    return DeployedEnvironment()
+    live = DeployedEnvironment()
+    _give_tasks_a_parameter(live)
+    return live
+
+
+@pytest.fixture(scope="module")
+def inbox(deployed: DeployedEnvironment) -> Inbox:
+    return Inbox(deployed)
+
+
+def _give_tasks_a_parameter(live: DeployedEnvironment) -> None:
+    """Let the task definition that pipelines copy refer to a SecureString, and its execution role read it."""
+    ssm, ecs = live.client("ssm"), live.client("ecs")
+    ssm.put_parameter(Name=PARAMETER, Type="SecureString", Value=PARAMETER_VALUE)
+    arn = ssm.get_parameter(Name=PARAMETER)["Parameter"]["ARN"]
+    definition = live._definition()
+    for container in definition["containerDefinitions"]:
+        container["secrets"] = [*container.get("secrets", []), {"name": "API_TOKEN", "valueFrom": arn}]
+    live.client("iam").put_role_policy(
+        RoleName=definition["executionRoleArn"].rpartition("/")[2],
+        PolicyName="reads-the-parameter",
+        PolicyDocument='{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ssm:GetParameters", '
+        f'"Resource": "{arn}"}}]}}',
+    )
+    registered = ecs.register_task_definition(
+        **{name: definition[name] for name in ("family", *COPIED_FIELDS) if definition.get(name)},
+        containerDefinitions=definition["containerDefinitions"],
+    )
+    ecs.update_service(
+        cluster=live.service.cluster,
+        service=live.service.ecs_service,
+        taskDefinition=registered["taskDefinition"]["taskDefinitionArn"],
+    )
 
 
 def _check_named(name: str, checks: tuple[Check, ...]) -> Check:
     return next(check for check in checks if check.name == name)
 
 
+def _users(deployed: DeployedEnvironment) -> list[tuple[Any, ...]]:
+    with psycopg.connect(deployed.connection_uri()) as session:
+        return session.execute("SELECT * FROM users ORDER BY id").fetchall()
+
+
+def _record_checkpoint(deployed: DeployedEnvironment, variables: dict[str, str], folder: Path) -> None:
+    """Record the next release's migrations and the database's position, as a pipeline does."""
+    options = ["--version", deployed.next_version(), "--migrations", str(folder)]
+    process = run([ROLLBACK, "checkpoint", "production", *options], variables)
+    assert process.returncode == 0, process.stdout
+
+
+def _run(deployed: DeployedEnvironment, execution_input: dict[str, Any]) -> Rollback:
+    execution = deployed.start(execution_input)
+    return deployed.wait_until_concluded(lambda r: r.execution == execution)
+
+
 def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_postgres_itself(
-    deployed: DeployedEnvironment, variables: dict[str, str], tmp_path: Path
+    deployed: DeployedEnvironment, variables: dict[str, str], inbox: Inbox, tmp_path: Path
 ) -> None:
     migrations = SCENARIOS["bad-migration"].migrations
     assert migrations is not None
-    deployed.migrate(check_out(tmp_path / "v1", migrations[0]))
+    folder = check_out(tmp_path / "v1", migrations[0])
+    _record_checkpoint(deployed, variables, folder)
+    deployed.migrate(folder)
     good = deployed.release()
     deployed.promote(good.version)
+    _record_checkpoint(deployed, variables, folder)
     deployed.release()
     deployed.invoke("database", {"detail-type": "Scheduled Event"})
 
@@ -55,3 +120,39 @@ def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_pos
 
     assert process.returncode == 0, process.stdout
     assert "pass          database-answers: PostgreSQL" in process.stdout
+
+
+def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
+    deployed: DeployedEnvironment, variables: dict[str, str], tmp_path: Path
+) -> None:
+    _record_checkpoint(deployed, variables, check_out(tmp_path / "v3", 1))
+    deployed.promote(deployed.release().version)
+    deployed.invoke("database", {"detail-type": "Scheduled Event"})
+    old_at = datetime.now(UTC) + timedelta(minutes=WINDOW_MINUTES)
+    wait_for(lambda: datetime.now(UTC) > old_at and set(deployed.alarm_states().values()) == {"OK"})
+    wait_for(deployed.is_target_ready)
+    neon, ledger, name = deployed.ports.neon, deployed.ports.ledger, deployed.service.name
+    branches = [(branch.id, branch.name, branch.protected) for branch in neon.branches()]
+    service, uri, users = deployed.describe_service(), deployed.connection_uri(), _users(deployed)
+
+    process = run([ROLLBACK, "drill", "production", "--scenario", "database"], variables)
+
+    drill = deployed.wait_until_concluded(lambda r: r.is_drill)
+    assert process.returncode == 0, process.stdout
+    assert (drill.outcome, drill.request.type) == (Outcome.SUCCEEDED, RollbackType.DATABASE), drill.reason
+    assert drill.database is not None
+    assert drill.database.database_outcome is DatabaseOutcome.REHEARSED
+    moves = [RestoreMove.CREATE_PREVIEW, RestoreMove.CHECK_PREVIEW, RestoreMove.DELETE_PREVIEW, RestoreMove.DONE]
+    assert [move for move in drill.database.moves if move in moves] == moves
+    assert [(branch.id, branch.name, branch.protected) for branch in neon.branches()] == branches
+    assert (drill.open_obligations(), drill.left_to_operator(), ledger.obligations(name).items) == ((), (), ())
+    assert ledger.lease(name) is None
+    assert deployed.describe_service()["deployments"] == service["deployments"]
+    assert (deployed.connection_uri(), _users(deployed)) == (uri, users)
+    last_drill = ledger.last_drill(name)
+    assert last_drill is not None
+    assert (last_drill.rollback_id, last_drill.scenario) == (drill.id, RollbackType.DATABASE)
+    deletion = "Preview branch of the drill deleted"
+    account = run([ROLLBACK, "report", "production", drill.id], variables)
+    assert (account.returncode, deletion in account.stdout) == (0, True), account.stdout
+    wait_for(lambda: any(drill.id in text and deletion in text for text in stored_objects(deployed)) or None)

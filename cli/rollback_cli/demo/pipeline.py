@@ -10,7 +10,7 @@ from rollback.names import family_of, original_family
 
 CONNECTION_SECRET = "demo/database-url"  # noqa: S105 - a name
 # The fields of a registered definition that a pipeline copies; ECS sets the others.
-_COPIED_FIELDS: tuple[str, ...] = (
+COPIED_FIELDS: tuple[str, ...] = (
     "taskRoleArn",
     "executionRoleArn",
     "networkMode",
@@ -54,7 +54,7 @@ class Pipeline(ABC):
             if container["name"] == self.service.container:
                 registry = container["image"].partition("/")[0]
                 container["image"] = f"{registry}/{self.repository}:{version}"
-        fields = {key: definition[key] for key in _COPIED_FIELDS if definition.get(key)}
+        fields = {key: definition[key] for key in COPIED_FIELDS if definition.get(key)}
         # After a rollback a definition of our families runs; a pipeline registers in its own family only.
         family = original_family(family_of(definition["taskDefinitionArn"]))
         answer = ecs.register_task_definition(family=family, **fields, containerDefinitions=containers)
