@@ -5,7 +5,7 @@ minutes and loses none.
 """
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollback.approval.ports import ApprovalPorts
 from rollback.domain.approval.gate import Approval, Decision, DecisionKind
@@ -100,7 +100,11 @@ def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: Appro
         case DecisionKind.REJECTED:
             return decided.evolve(outcome=Outcome.REJECTED, reason=f"rejected by {decision.by}: {decision.reason}")
         case DecisionKind.EXPIRED:
-            return decided.evolve(outcome=Outcome.REJECTED, reason=f"{decision.reason}; nothing was changed")
+            # The alarm has no answer: its next evaluation asks again while it lasts.
+            minutes = ports.settings.policy.recheck_minutes
+            recheck_at = ports.clock.now() + timedelta(minutes=minutes) if rollback.may_be_evaluated_again else None
+            reason = f"{decision.reason}; nothing was changed"
+            return decided.evolve(outcome=Outcome.REJECTED, reason=reason, recheck_at=recheck_at)
         case DecisionKind.SUPERSEDED:
             reason = f"{decision.reason} before a person decided; nothing was changed"
             return decided.evolve(
