@@ -54,7 +54,7 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
     if objection is not None:
         refused_plan = plan.model_copy(update={"checks": (*plan.checks, objection)})
         outcome = Outcome.SUPPRESSED if objection.suppresses else Outcome.REFUSED
-        recheck_at = objection.recheck_due_at if rollback.event is not None else None
+        recheck_at = objection.recheck_due_at if rollback.may_be_evaluated_again else None
         return rollback.evolve(plan=refused_plan, outcome=outcome, reason=objection.reason, recheck_at=recheck_at)
     now = ports.clock.now()
     expires_at = now + timedelta(minutes=ports.settings.approval.approval_timeout_minutes)

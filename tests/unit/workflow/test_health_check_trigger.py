@@ -26,6 +26,7 @@ from rollback.operations.pause_abort_unlock import pause
 from rollback.reports.report import message
 from rollback.workflow import janitor
 from rollback.workflow.route import Step, entrance
+from rollback.workflow.runner import run_step
 
 PIPELINE = "arn:aws:sts::123456789012:assumed-role/Deploy/job-7"
 FAILED = (Check.failed("endpoint-answers /health", "answered 500"),)
@@ -42,9 +43,9 @@ def simulation_with_numbered_deployments() -> Simulation:
     return simulation
 
 
-def gated_simulation() -> DatabaseSimulation:
-    """A service whose schema turns every rollback into a full one, which another person has to approve."""
-    policy, approval = Policy(on_incompatible_schema="full"), ApprovalPolicy(four_eyes=True)
+def gated_simulation(*, four_eyes: bool = True) -> DatabaseSimulation:
+    """A service whose schema turns every rollback into a full one, which a person has to approve."""
+    policy, approval = Policy(on_incompatible_schema="full"), ApprovalPolicy(four_eyes=four_eyes)
     simulation = DatabaseSimulation(policy, approval=approval)
     simulation.alarms.in_alarm.clear()
     return simulation
@@ -168,3 +169,13 @@ def test_with_four_eyes_the_pipelines_role_can_not_approve_the_rollback_that_it_
         approve_as(PIPELINE)
     approve_as(PIPELINE.replace("job-7", "grace"))
     assert simulation.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+
+
+def test_a_health_check_behind_a_waiting_rollback_is_suppressed_for_good() -> None:
+    simulation = gated_simulation(four_eyes=False)
+    waiting = simulation.run_until(simulation.admit({"type": "full", "reason": "bad"}), Step.APPROVE)
+    run_step(waiting.id, Step.APPROVE, simulation.ports)
+    rollback = simulation.run(request_of(simulation), "execution-2")
+
+    assert (rollback.outcome, rollback.recheck_at) == (Outcome.SUPPRESSED, None)
+    assert f"{waiting.id} waits for an approval already" in rollback.reason
