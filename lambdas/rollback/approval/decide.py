@@ -97,6 +97,8 @@ def await_approval(rollback_id: str, token: str, ports: DecisionPorts) -> bool:
     """
     rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
     gate = rollback.approval
+    if gate is not None and rollback.is_at_gate and gate.lease_awaited_since is not None:
+        return True  # it follows its decision already, and a timer lets it ask for the lease again
     if gate is not None and rollback.is_at_gate and not gate.is_expired(ports.clock.now()):
         ciphertext = ports.token_cipher.encrypt(rollback.id, token)
         if ports.ledger.put_approval_token(rollback.id, gate.nonce, ciphertext, gate.expires_at):

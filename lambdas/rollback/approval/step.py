@@ -5,7 +5,7 @@ minutes and loses none.
 """
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollback.approval.ports import ApprovalPorts
 from rollback.domain.approval.gate import Approval, Decision, DecisionKind
@@ -13,7 +13,7 @@ from rollback.domain.operator import OperatorAction
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import CallRefused, ExternalServiceError, StageNotReached, UnreadableItem
 from rollback.leases.hold import lease_end, release_leases
-from rollback.leases.holder import find_predecessors, find_unsettled_holder
+from rollback.leases.holder import find_predecessors, find_rollback, find_unsettled_holder
 from rollback.leases.ports import LeasePorts
 from rollback.reports.approval import approval_message, approval_report_id, approval_subject
 
@@ -96,11 +96,15 @@ def _follow(rollback: Rollback, gate: Approval, decision: Decision, ports: Appro
     decided = rollback.evolve(approval=gate, wait_seconds=0)
     match decision.kind:
         case DecisionKind.APPROVED:
-            return _take_lease_again(decided, decision, ports)
+            return _take_lease_again(rollback, gate, decision, ports)
         case DecisionKind.REJECTED:
             return decided.evolve(outcome=Outcome.REJECTED, reason=f"rejected by {decision.by}: {decision.reason}")
         case DecisionKind.EXPIRED:
-            return decided.evolve(outcome=Outcome.REJECTED, reason=f"{decision.reason}; nothing was changed")
+            # The alarm has no answer: its next evaluation asks again while it lasts.
+            minutes = ports.settings.policy.recheck_minutes
+            recheck_at = ports.clock.now() + timedelta(minutes=minutes) if rollback.may_be_evaluated_again else None
+            reason = f"{decision.reason}; nothing was changed"
+            return decided.evolve(outcome=Outcome.REJECTED, reason=reason, recheck_at=recheck_at)
         case DecisionKind.SUPERSEDED:
             reason = f"{decision.reason} before a person decided; nothing was changed"
             return decided.evolve(
@@ -128,23 +132,56 @@ def _record_action(rollback: Rollback, decision: Decision, ports: LeasePorts) ->
     )
 
 
-def _take_lease_again(rollback: Rollback, decision: Decision, ports: ApprovalPorts) -> Rollback:
-    """Take the service's lease, or refuse: a rollback that began meanwhile may change what was approved."""
-    service_name, now = rollback.service_name, ports.clock.now()
-    unsettled = find_unsettled_holder(service_name, ports)
-    lease = ports.ledger.acquire(service_name, rollback.id, now, lease_end(now, ports)) if unsettled is None else None
+def _take_lease_again(rollback: Rollback, gate: Approval, decision: Decision, ports: ApprovalPorts) -> Rollback:
+    """Take the service's lease; wait for a rollback that changes nothing yet, and refuse behind any other."""
+    decided, name, now = rollback.evolve(approval=gate, wait_seconds=0), rollback.service_name, ports.clock.now()
+    unsettled = find_unsettled_holder(name, ports)
+    if unsettled is not None:
+        return _refuse(decided, f"{unsettled.id} holds the lease on {name}")
+    lease = ports.ledger.acquire(name, rollback.id, now, lease_end(now, ports))
     if lease is None:
-        current = ports.ledger.lease(service_name)
-        holder = (
-            unsettled.id if unsettled is not None else current.holder if current is not None else "another rollback"
-        )
-        return _refuse(rollback, f"{holder} holds the lease on {service_name}")
+        current = ports.ledger.lease(name)
+        holder = find_rollback(current.holder, ports) if current is not None else None
+        holder_id = current.holder if current is not None else "another rollback"
+        return _wait_or_refuse(rollback, decided, holder, f"{holder_id} holds the lease on {name}", ports)
     predecessors, _ = find_predecessors(rollback, ports)
-    unfinished = next((other for other in predecessors if not other.is_at_gate), None)
-    if unfinished is not None:
-        return _refuse(rollback, f"{unfinished.id} began meanwhile and is not concluded")
+    # One that is not admitted yet finds this lease, as any trigger does.
+    unfinished = [other for other in predecessors if not other.is_at_gate and other.admitted_at is not None]
+    if unfinished:
+        other = next((other for other in unfinished if not _changes_nothing_yet(other)), unfinished[0])
+        ports.ledger.release_lease(name, rollback.id)
+        return _wait_or_refuse(rollback, decided, other, f"{other.id} began meanwhile and is not concluded", ports)
     reason = f"approved by {decision.by}: {decision.reason}; the plan is made again"
-    return rollback.evolve(lease_counter=lease.counter, reason=reason)
+    return decided.evolve(lease_counter=lease.counter, reason=reason)
+
+
+def _wait_or_refuse(
+    rollback: Rollback, decided: Rollback, other: Rollback | None, objection: str, ports: ApprovalPorts
+) -> Rollback:
+    """Wait for the other rollback's end while it changes nothing, at most as long as a lease; then refuse.
+
+    The document keeps its open gate meanwhile. So a new evaluation of an alarm finds that another rollback waits.
+
+    Args:
+        rollback: the approved rollback, as it waits at its gate.
+        decided: the same rollback with the decision.
+        other: the rollback in the way; None: it has no record that can be read.
+        objection: why the approved rollback can't go on now.
+        ports: access to the ledger.
+    """
+    gate, now, policy = rollback.approval, ports.clock.now(), ports.settings.policy
+    since = (gate.lease_awaited_since if gate is not None else None) or now
+    is_over = now - since >= timedelta(minutes=policy.lease_minutes)
+    if gate is None or is_over or (other is not None and not _changes_nothing_yet(other)):
+        return _refuse(decided, objection)
+    waiting = gate.model_copy(update={"lease_awaited_since": since})
+    return rollback.evolve(approval=waiting, wait_seconds=policy.poll_seconds)
+
+
+def _changes_nothing_yet(other: Rollback) -> bool:
+    """Whether a rollback has neither changed nor announced anything: it may end and leave the approved facts true."""
+    intents = [part.intent for part in (other.service, other.database) if part is not None]
+    return not other.has_acted and not any(intents) and not other.open_obligations()
 
 
 def _refuse(rollback: Rollback, objection: str) -> Rollback:

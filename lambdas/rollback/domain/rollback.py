@@ -192,8 +192,8 @@ class Rollback(BaseModel):
 
     @property
     def is_requested_by_person(self) -> bool:
-        """Whether a person started it, and not an alarm or an event."""
-        return self.trigger is Trigger.MANUAL
+        """Whether a person, or a pipeline on a person's behalf, started it, and not an alarm or an event."""
+        return self.trigger in (Trigger.MANUAL, Trigger.HEALTH_CHECK)
 
     @property
     def is_at_gate(self) -> bool:

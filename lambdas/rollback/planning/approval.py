@@ -46,15 +46,15 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
     is_approved = earlier is not None and earlier.is_approved and not changed_facts(earlier.approved_facts, facts)
     if resumed is not None and earlier is not None and is_approved:
         carried = earlier.model_copy(update={"carried_from": resumed.id, "replanned_at": ports.clock.now()})
-        return _supersede_waiting(rollback.evolve(approval=carried), ports)
+        return rollback.evolve(approval=carried)
     if not reasons:
-        return _supersede_waiting(rollback, ports)
+        return rollback
     because = "; ".join(REASONS_IN_WORDS[reason] for reason in reasons)
     objection = _find_objection(rollback, because, ports)
     if objection is not None:
         refused_plan = plan.model_copy(update={"checks": (*plan.checks, objection)})
         outcome = Outcome.SUPPRESSED if objection.suppresses else Outcome.REFUSED
-        recheck_at = objection.recheck_due_at if rollback.event is not None else None
+        recheck_at = objection.recheck_due_at if rollback.may_be_evaluated_again else None
         return rollback.evolve(plan=refused_plan, outcome=outcome, reason=objection.reason, recheck_at=recheck_at)
     now = ports.clock.now()
     expires_at = now + timedelta(minutes=ports.settings.approval.approval_timeout_minutes)
@@ -66,7 +66,7 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
         approved_facts=facts,
     )
     reason = f"{plan.summary}; waits for an approval until {expires_at:%Y-%m-%d %H:%M:%S} UTC, since {because}"
-    return _supersede_waiting(rollback.evolve(approval=opened, reason=reason), ports)
+    return rollback.evolve(approval=opened, reason=reason)
 
 
 def _compare(rollback: Rollback, gate: Approval, facts: ApprovedFacts, ports: LeasePorts) -> Rollback:
@@ -115,14 +115,19 @@ def _find_waiting(rollback: Rollback, ports: LeasePorts) -> list[Rollback]:
     return [other for other in others if other is not None and other.is_at_gate]
 
 
-def _supersede_waiting(rollback: Rollback, ports: LeasePorts) -> Rollback:
+def supersede_waiting(rollback: Rollback, ports: LeasePorts) -> None:
     """End the gates of other rollbacks of the service, since the state that a person would approve goes away.
 
-    No execution is woken, so that an emergency makes no further call: each finds the decision within minutes.
+    The first round after Plan does so, with the plan saved: a rollback that does not begin ends no gate. Each later
+    round repeats it, since a crash may have come between. No execution is woken, so that an emergency makes no further
+    call: each finds the decision within minutes.
+
+    Args:
+        rollback: a rollback whose saved plan lets it go on.
+        ports: access to the ledger.
     """
     for other in _find_waiting(rollback, ports):
         if other.approval is not None:
             reason = f"{rollback.id} ({rollback.request.type}, {rollback.trigger}) began on {rollback.service_name}"
             superseded = Decision(kind=DecisionKind.SUPERSEDED, by=rollback.id, reason=reason, at=ports.clock.now())
             ports.ledger.put_approval_decision(other.id, other.approval.nonce, superseded)
-    return rollback

@@ -86,7 +86,7 @@ def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Tri
     if is_event(execution_input):
         return read_event(execution_input, ports.settings)
     if is_health_check(execution_input):
-        return read_health_check(execution_input, ports.settings)
+        return read_health_check(without_proof(execution_input), ports.settings)
     request = parse_request(without_proof(execution_input), ports.settings.service_names)
     if not request.drill:
         return request, Trigger.MANUAL, None

@@ -23,6 +23,7 @@ from rollback.identity.task_definition import with_definition_memo
 from rollback.intents.announce import has_new_intent
 from rollback.leases.hold import release_leases, renew_leases_of_stopped_services, renew_service_lease
 from rollback.leases.holder import successor_of
+from rollback.planning.approval import supersede_waiting
 from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
 from rollback.ports.all_ports import AllPorts
@@ -32,6 +33,7 @@ from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.APPROVE, Step.CONCLUDE, Step.DATA_LOSS})
+_BEGINNING = frozenset({Step.APPROVE, Step.DATABASE, Step.SERVICE})  # the first round after Plan is one of these
 _AFTER_OUTCOME = frozenset({Step.CONCLUDE, Step.DATA_LOSS})
 _MAX_EMERGENCY_ROUNDS = 10
 _MAX_ROUNDS = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
@@ -140,6 +142,8 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
                 return ports.ledger.save(rollback.evolve(lease_counter=counter))
             if step is not Step.DATABASE:  # the database step holds these leases itself
                 renew_leases_of_stopped_services(rollback, ports)
+        if step in _BEGINNING:
+            supersede_waiting(rollback, ports)
         after = _action_of(step)(rollback, ports)
         if step is Step.CONCLUDE and after.concluded_at is not None:
             want_deliveries(after, CHANNELS, ports)

@@ -11,6 +11,7 @@ from support.stand_ins import DenyingPort, access_denied_error
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
 from rollback.resources.aws.ecs_service import ProbeResult
+from rollback_cli.verbs.rollbacks import verify
 
 HEALTH = "http://api.test/health"
 BROKEN = ProbeResult(status=500, seconds=0.01)
@@ -132,6 +133,23 @@ def test_a_failed_health_check_rolls_the_release_back_and_has_exit_code_1(termin
     assert rollback.request.requested_by == "ann@desk"
     assert "endpoint-answers /health: answered 500" in rollback.request.reason
     assert simulation.running() == image("v1")
+
+
+def test_the_start_of_a_rollback_carries_a_proof_of_who_starts_it(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = broken()
+    type_ = terminal(simulation)
+    proven: list[Any] = []
+
+    def add_proof(given: Any, execution: str) -> Any:
+        proven.append((given["trigger"], execution))
+        return given
+
+    monkeypatch.setattr(verify, "with_proof", add_proof)
+    type_("verify", "production", "--rollback-on-failure", "--direct")
+    (rollback,) = simulation.ledger.history(SERVICE)
+    assert proven == [(Trigger.HEALTH_CHECK, rollback.execution)]
 
 
 def test_a_rollback_that_does_not_succeed_has_exit_code_4(terminal: At) -> None:

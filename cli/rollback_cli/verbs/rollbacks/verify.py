@@ -17,6 +17,7 @@ from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.display import print_report
 from rollback_cli.health_check import SETTLED_CHECK, HealthCheckOptions, HealthCheckResult
 from rollback_cli.operator_options import Environment, InProcess, Service
+from rollback_cli.sign_proof import with_proof
 from rollback_cli.start_and_follow import run_in_step_functions, start_execution
 from rollback_cli.terminal_text import make_console, print_paragraph
 
@@ -109,15 +110,17 @@ def _roll_back(
     failed = tuple(failing(result.checks))
     given = build_input(service.name, deployment_id, ports.clock.now(), failed, requester.requester_name())
     if in_process:
-        cursor = direct_mode.run_directly(given, ports, lambda c: print_paragraph(f"{c.next:9} {c.summary}", console))
+        cursor = direct_mode.run_directly(
+            given, ports, lambda c: print_paragraph(f"{c.next:9} {c.summary}", console), add_proof=with_proof
+        )
         return _report(console, ports.ledger.read(service_of(cursor.rollback_id), cursor.rollback_id), deployment)
     # A name of one execution only: a job that runs again follows the first job's rollback.
     digest = hashlib.sha256(f"{service.name} {deployment_id}".encode()).hexdigest()[:24]
     name = f"health-check-{digest}"
     if not follow:
-        start_execution(console, deployment, given, name)
+        start_execution(console, deployment, with_proof(given, name), name)
         return FAILED
-    return _report(console, run_in_step_functions(console, deployment, given, name), deployment)
+    return _report(console, run_in_step_functions(console, deployment, with_proof(given, name), name), deployment)
 
 
 def _report(console: Console, rollback: Rollback, deployment: DeployedStack) -> int:

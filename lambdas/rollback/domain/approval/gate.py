@@ -104,6 +104,7 @@ class Approval(BaseModel):
         announcement_error: why the request could not be sent; empty: it was sent, or is not yet due.
         lease_returned_at: when the rollback gave its leases back.
         decision: how the gate ended, copied from the ledger's item.
+        lease_awaited_since: when the approved rollback first found the lease held by another that changes nothing yet.
         replanned_at: when the plan was made again after the approval, with the approved facts.
     """
 
@@ -118,6 +119,7 @@ class Approval(BaseModel):
     announcement_error: StoredText = ""
     lease_returned_at: AwareDatetime | None = None
     decision: Decision | None = None
+    lease_awaited_since: AwareDatetime | None = None
     replanned_at: AwareDatetime | None = None
     carried_from: str | None = Field(
         default=None, description="rollback whose approval counts for this one, which continues it with the same facts"

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Verdict
-from rollback.domain.request import Trigger
+from rollback.domain.approval.gate import DecisionKind
+from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.names import DESIRED_COUNT_CHECKS
 
@@ -122,12 +123,20 @@ def _has_other_cause(rollback: Rollback) -> bool:
     return is_outage and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 
+def _has_expired_unseen(rollback: Rollback) -> bool:
+    """Whether nobody decided in time about a rollback that no operator started: the service was not repaired."""
+    decision = rollback.approval.decision if rollback.approval is not None else None
+    is_expired = decision is not None and decision.kind is DecisionKind.EXPIRED
+    return is_expired and rollback.outcome is Outcome.REJECTED and rollback.trigger not in OPERATOR_TRIGGERS
+
+
 def is_page(rollback: Rollback) -> bool:
-    """Whether an operator has to act, also on a real alarm with another cause than the release."""
+    """Whether an operator has to act, also on a real alarm with another cause, or whose approval expired."""
     if rollback.request.dry_run:  # the requester gets the result
         return False
     if rollback.is_drill:  # a drill that was refused or ended early changed nothing; an alarm watches its age
         return rollback.outcome is Outcome.FAILED or bool(rollback.left_to_operator())
     # A superseded rollback is no page: its successor's report says how it ends.
     is_failure = rollback.outcome in _PAGES and rollback.taken_over_by is None
-    return is_failure or bool(rollback.left_to_operator()) or _has_other_cause(rollback)
+    has_no_answer = _has_other_cause(rollback) or _has_expired_unseen(rollback)
+    return is_failure or bool(rollback.left_to_operator()) or has_no_answer
