@@ -47,8 +47,8 @@ def text_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPorts
 class IssueChannel:
     """Channel that reports each rollback in an issue of its own.
 
-    A dry run and a plan of observe mode get none. A suppressed rollback gets a comment, if an issue of its cause is
-    open.
+    A dry run, a drill and a plan of observe mode get none. A suppressed rollback gets a comment, if an issue of its
+    cause is open.
 
     Args:
         render: the report in Markdown, in which foreign text is harmless.
@@ -61,7 +61,7 @@ class IssueChannel:
 
     def key(self, rollback: Rollback, ports: GitHubPorts) -> str | None:
         """Name the state that the issue shows. None: no issue is configured, or nothing is to be shown yet."""
-        if _settings(ports) is None or rollback.never_acts:
+        if _settings(ports) is None or rollback.never_acts or rollback.is_drill:
             return None
         match rollback.outcome:
             case None:

@@ -33,6 +33,8 @@ def bad_commit(rollback: Rollback) -> str | None:
     """Return the commit of the release that the rollback replaces; None: it is not known, or no release is replaced."""
     if rollback.plan is None or rollback.plan.target is None or rollback.request.type is RollbackType.DATABASE:
         return None
+    if rollback.is_drill:  # a drill replaces no release
+        return None
     return commit_of(rollback.plan.running)
 
 

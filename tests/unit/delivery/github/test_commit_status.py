@@ -8,7 +8,7 @@ from support.hostile_values import TEXTS
 from rollback.check import Check
 from rollback.delivery.github.commit_status import CommitStatusChannel
 from rollback.domain.plan import Plan
-from rollback.domain.request import Request, RollbackType
+from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.rollback import Outcome
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.resources.github.commit_status import CommitState
@@ -52,6 +52,9 @@ def test_an_end_is_a_verdict_on_the_commit(outcome: Outcome, state: CommitState,
 
 NO_STATUS = {
     "a dry run": planned(request=Request(service=SERVICE, dry_run=True)),
+    "a drill": planned(trigger=Trigger.DRILL),
+    "a drill that succeeded": concluded(trigger=Trigger.DRILL),
+    "a drill that failed": concluded(Outcome.FAILED, trigger=Trigger.DRILL),
     "a suppressed rollback": concluded(Outcome.SUPPRESSED),
     "a plan of observe mode": concluded(Outcome.PLANNED),
     "a rollback without a plan": planned(plan=None),

@@ -8,7 +8,7 @@ from support.builders import NOW, SERVICE
 
 from rollback.delivery.github.issue import LIST_DELAY, IssueChannel
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
-from rollback.domain.request import Request
+from rollback.domain.request import Request, Trigger
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.domain.settings.github import GitHubSettings, IssueSettings
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
@@ -97,6 +97,9 @@ NO_ISSUE = {
     "a dry run": concluded(Outcome.PLANNED, request=Request(service=SERVICE, dry_run=True)),
     "a refused dry run": concluded(Outcome.REFUSED, request=Request(service=SERVICE, dry_run=True)),
     "a plan of observe mode": concluded(Outcome.PLANNED),
+    "a drill": planned(trigger=Trigger.DRILL),
+    "a drill that succeeded": concluded(trigger=Trigger.DRILL),
+    "a drill that failed": concluded(Outcome.FAILED, trigger=Trigger.DRILL),
     "a rollback without a plan": planned(plan=None),
     "a suppressed rollback that no event started": concluded(Outcome.SUPPRESSED),
 }
