@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -62,7 +63,7 @@ def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitSt
         case Outcome.SUCCEEDED:
             state, text = CommitState.FAILURE, f"Rolled back {place}: {versions}"
         case Outcome.REJECTED:
-            state, text = CommitState.SUCCESS, f"Kept {place}: an approver declined the rollback"
+            state, text = _end_of_gate(rollback, place)
         case Outcome.FAILED:
             state, text = CommitState.ERROR, f"Rollback {place} failed: an operator has to act ({versions})"
         case Outcome.ABORTED:
@@ -76,6 +77,14 @@ def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitSt
         case other:
             assert_never(other)
     return CommitStatus(state=state, context=context, description=short_description(text), target_url=target_url)
+
+
+def _end_of_gate(rollback: Rollback, place: str) -> tuple[CommitState, str]:
+    """Return a check mark only if a person chose to keep the release: silence is no verdict on it."""
+    decision = rollback.approval.decision if rollback.approval is not None else None
+    if decision is not None and decision.kind is DecisionKind.REJECTED:
+        return CommitState.SUCCESS, f"Kept {place}: an approver declined the rollback"
+    return CommitState.ERROR, f"Rollback {place} did not begin: nobody decided in time"
 
 
 def deployment_verdicts(rollback: Rollback, log_url: str) -> tuple[DeploymentVerdict, ...]:
