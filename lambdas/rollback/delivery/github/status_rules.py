@@ -48,10 +48,13 @@ def commit_of(release: Release) -> str | None:
 def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitStatus | None:
     """Return the status of the bad commit; None: the rollback says nothing about it.
 
-    A rollback that only plans, or that was suppressed, is no verdict on a commit.
+    A rollback that only plans, or that was suppressed, is no verdict on a commit. Once another rollback took it over,
+    that one sets the status.
     """
     plan = rollback.plan
     if plan is None or plan.target is None or bad_commit(rollback) is None or rollback.never_acts:
+        return None
+    if rollback.taken_over_by is not None:
         return None
     place = f"in {rollback.environment}"
     versions = f"{plan.running.version} → {plan.target.version}"

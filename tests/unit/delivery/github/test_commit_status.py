@@ -76,6 +76,7 @@ def test_only_a_person_gives_the_commit_a_check_mark(kind: DecisionKind, state: 
 
 NO_STATUS = {
     "a dry run": planned(request=Request(service=SERVICE, dry_run=True)),
+    "a rollback that another one took over": concluded(Outcome.ABORTED, taken_over_by="express-api-2"),
     "a drill": planned(trigger=Trigger.DRILL),
     "a drill that succeeded": concluded(trigger=Trigger.DRILL),
     "a drill that failed": concluded(Outcome.FAILED, trigger=Trigger.DRILL),
