@@ -62,7 +62,8 @@ def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitSt
         case None:
             if plan.refusals(forced=rollback.is_forced_by_operator):
                 return None
-            state, text = CommitState.PENDING, f"Rollback {place} is under way: {versions}"
+            fact = "waits for an approval" if rollback.is_at_gate else "is under way"
+            state, text = CommitState.PENDING, f"Rollback {place} {fact}: {versions}"
         case Outcome.SUCCEEDED:
             state, text = CommitState.FAILURE, f"Rolled back {place}: {versions}"
         case Outcome.REJECTED:

@@ -60,6 +60,17 @@ def test_an_end_is_a_verdict_on_the_commit(outcome: Outcome, state: CommitState,
     assert len(fake_of(ports).statuses[BAD]) == 2
 
 
+def test_a_status_says_that_a_person_is_asked_until_the_rollback_goes_on() -> None:
+    ports = github_ports()
+    engine = Engine(CommitStatusChannel(), ports)
+    engine.attempt(planned(approval=gate()))
+    engine.attempt(planned(version=1, approval=gate(DecisionKind.APPROVED)))
+    assert [status.description for status in fake_of(ports).statuses[BAD]] == [
+        "Rollback in production waits for an approval: v2 → v1",
+        "Rollback in production is under way: v2 → v1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "state", "words"),
     [
