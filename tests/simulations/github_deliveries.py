@@ -1,6 +1,7 @@
 """The engine's records around a channel, for tests of one channel: one attempt, its error, and a death."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from examples.github import OTHER_SHA, SHA
@@ -8,6 +9,7 @@ from fakes.github import FakeGitHub
 from simulations.fake_ports import SETTINGS, make_ports
 from support.builders import NOW, release, rollback
 
+from rollback.domain.approval.gate import Approval, ApprovedFacts, Decision, DecisionKind
 from rollback.domain.delivery.delivery import Delivery
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
@@ -46,6 +48,18 @@ def planned(**changes: Any) -> Rollback:
 
 def concluded(outcome: Outcome = Outcome.SUCCEEDED, **changes: Any) -> Rollback:
     return planned(**{"outcome": outcome, "reason": "why", "concluded_at": NOW, **changes})
+
+
+def gate(kind: DecisionKind | None = None) -> Approval:
+    """Return a gate that is open, or that ended in the given way."""
+    return Approval(
+        requested_at=NOW,
+        expires_at=NOW + timedelta(minutes=30),
+        reasons=("a manual rollback",),
+        nonce="n-1",
+        approved_facts=ApprovedFacts(type="service", running="fingerprint"),
+        decision=Decision(kind=kind, by="arn:aws:iam::123456789012:user/ada", at=NOW) if kind is not None else None,
+    )
 
 
 class Engine:

@@ -7,6 +7,7 @@ time, by a claim that expires. Nothing waits for a delivery, and none changes an
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from rollback.delivery.channel import DeliveryChannel
 from rollback.domain.delivery.delivery import Channel, Delivery
@@ -15,6 +16,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, UnreadableItem
 from rollback.ports.all_ports import AllPorts
 
+BUDGET = timedelta(seconds=20)  # for one call; Lambda ends the function `report` after 60 seconds
 _MAX_ROUNDS = 5  # for one channel: each repeats a write that conflicted, or sends what became wanted meanwhile
 
 
@@ -29,24 +31,28 @@ def want_deliveries(rollback: Rollback, channels: Iterable[DeliveryChannel], por
         ports: access to the ledger.
     """
     for channel in channels:
-        list(_attempt(channel, rollback, ports, lambda channel=channel: _write_wanted(channel, rollback, ports)))  # type: ignore[misc]
+        list(_attempt(channel, rollback, ports, partial(_write_wanted, channel, rollback, rollback.version + 1, ports)))
 
 
-def deliver(rollback: Rollback, channels: Iterable[DeliveryChannel], ports: AllPorts) -> list[str]:
+def deliver(
+    rollback: Rollback, channels: Iterable[DeliveryChannel], ports: AllPorts, deadline: datetime | None = None
+) -> list[str]:
     """Send the rollback's present state to each channel that shows another state, with one attempt each.
 
     Args:
         rollback: the document as it was read or saved last.
         channels: channels that the rollback is delivered to.
         ports: access to the ledger and the receivers.
+        deadline: no channel is begun after it; the others stay due. None: 20 seconds from now.
 
     Returns:
         Each action, in one line. A failure is a line too; the janitor repeats the attempt.
     """
+    end = deadline if deadline is not None else ports.clock.now() + BUDGET
     return [
         line
         for channel in channels
-        for line in _attempt(channel, rollback, ports, lambda channel=channel: _deliver_to(channel, rollback, ports))  # type: ignore[misc]
+        for line in _attempt(channel, rollback, ports, partial(_deliver_before, end, channel, rollback, ports))
     ]
 
 
@@ -89,14 +95,30 @@ def _attempt(
         yield f"{rollback.id}: not delivered to {channel.name}: a defect, {type(defect).__name__}"
 
 
-def _write_wanted(channel: DeliveryChannel, rollback: Rollback, ports: AllPorts) -> Iterator[str]:
+def _deliver_before(end: datetime, channel: DeliveryChannel, rollback: Rollback, ports: AllPorts) -> Iterator[str]:
+    """Deliver, or leave the delivery due if the time is over: slow receivers delay the function by a bounded time."""
+    if ports.clock.now() < end:
+        yield from _deliver_to(channel, rollback, ports)
+    else:
+        yield from _write_wanted(channel, rollback, rollback.version, ports)
+
+
+def _write_wanted(channel: DeliveryChannel, rollback: Rollback, version: int, ports: AllPorts) -> Iterator[str]:
+    """Write down what a channel should show.
+
+    Args:
+        channel: the channel.
+        rollback: the document from which its key is computed.
+        version: version that the document has, or gets by the coming save.
+        ports: access to the ledger.
+    """
     key = channel.key(rollback, ports)
     if key is None:
         return
     for _ in range(_MAX_ROUNDS):
         last = ports.ledger.delivery(rollback.id, channel.name)
         delivery = last or _new_delivery(rollback, channel.name)
-        wanting = delivery.want(key, rollback.version + 1, ports.clock.now())  # the version of the coming save
+        wanting = delivery.want(key, version, ports.clock.now())
         if wanting == delivery:
             return
         try:

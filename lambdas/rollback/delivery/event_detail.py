@@ -15,8 +15,24 @@ _REASON_LIMIT = 500
 
 
 def event_key(rollback: Rollback, phase: Phase) -> str:
-    """Return the key of an event within its rollback: a trigger may be evaluated several times."""
-    return f"{rollback.evaluations}:{phase}"
+    """Return the key of an event within its rollback.
+
+    A trigger may be evaluated several times, and a phase may be entered again: then a number follows.
+    """
+    entry = _earlier_entries(rollback, phase)
+    return f"{rollback.evaluations}:{phase}" + (f":{entry + 1}" if entry else "")
+
+
+def _earlier_entries(rollback: Rollback, phase: Phase) -> int:
+    """Count how often the evaluation entered the phase before, by what the document keeps of it."""
+    match phase:
+        case Phase.ACTING | Phase.VERIFYING:  # each way back from Verify ends an attempt at an escalation level
+            return len(rollback.service.attempts) if rollback.service is not None else 0
+        case Phase.PLANNED:  # an approved plan is made again
+            gate = rollback.approval
+            return int(gate is not None and not gate.is_open and gate.carried_from is None)
+        case _:
+            return 0
 
 
 def event_detail(rollback: Rollback, phase: Phase, application: str) -> dict[str, Any]:

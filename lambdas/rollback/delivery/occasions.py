@@ -13,12 +13,17 @@ from rollback.text import quoted
 
 
 def deliver_after_conclusion(rollback_id: str, ports: AllPorts) -> list[str]:
-    """Deliver a rollback whose step Conclude has run. No failure reaches the execution."""
+    """Deliver a rollback that Conclude has concluded. No failure reaches the execution.
+
+    A round before the conclusion delivers nothing: a slow receiver must not delay the round that lifts a fence.
+    """
     try:
         rollback = ports.ledger.read(service_of(rollback_id), rollback_id)
     except (ExternalServiceError, KeyError, UnreadableItem) as failure:
         return [f"{rollback_id}: not delivered: {failure}"]
-    return deliver(rollback, CHANNELS_WITHOUT_EVENTS, ports)
+    if rollback.concluded_at is None:
+        return []
+    return deliver(rollback, CHANNELS_WITHOUT_EVENTS, ports.with_short_timeouts())
 
 
 def deliver_on_event(event: dict[str, Any], ports: AllPorts) -> list[str]:
@@ -39,7 +44,7 @@ def deliver_on_event(event: dict[str, Any], ports: AllPorts) -> list[str]:
     key = present_key(rollback)
     if detail.get("event_id") == f"{rollback.id}:{key}":
         acknowledge(rollback, Channel.EVENTS, key, str(event.get("id", "")), ports)
-    return deliver(rollback, CHANNELS_WITHOUT_EVENTS, ports)
+    return deliver(rollback, CHANNELS_WITHOUT_EVENTS, ports.with_short_timeouts())
 
 
 def _find(rollback_id: str, ports: AllPorts) -> Rollback | None:

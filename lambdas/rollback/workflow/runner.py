@@ -145,7 +145,8 @@ def _run_round(rollback: Rollback, step: Step, ports: AllPorts) -> Rollback:
         if step in _BEGINNING:
             supersede_waiting(rollback, ports)
         after = _action_of(step)(rollback, ports)
-        if step is Step.CONCLUDE and after.concluded_at is not None:
+        asks = step is Step.PLAN and after.is_at_gate  # its event may be lost; the janitor then asks the people
+        if asks or (step is Step.CONCLUDE and after.concluded_at is not None):
             want_deliveries(after, CHANNELS, ports)
         return ports.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, ports))
     except (CallRefused, UnsupportedService) as refusal:

@@ -12,10 +12,12 @@ from faults.scenarios.service import Incident
 from pydantic import SecretStr
 
 from rollback.delivery.occasions import deliver_after_conclusion
+from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.chat import ChatSettings, ChatWebhook, WebhookKind
 from rollback.workflow import janitor
+from rollback.workflow.janitor.late_deliveries import send_late_deliveries
 
 URL_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-url-AbCdEf"
 WANTED = (Channel.EVENTS, Channel.CHAT)
@@ -94,3 +96,37 @@ def test_after_a_crash_at_any_call_each_channel_of_a_concluded_rollback_is_deliv
     assert not list(incident.ledger.due_deliveries())
     assert len(incident.messages()) <= len(set(incident.messages())) + 1, "more than the crash's own copy was posted"
     assert cast(Any, incident.real.events).kinds[-1] == "rollback.concluded"
+
+
+class GateReached(Exception):
+    """The rollback waits for an approval."""
+
+
+class AskingIncident(ChattingIncident):
+    """An incident whose rollback asks for an approval. All events of the bus are lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        approval = ApprovalPolicy(required_for=(ApprovalReason.FORCED,))
+        settings = self.real.settings.model_copy(update={"approval": approval})
+        self.real, self.ports = replace(self.real, settings=settings), replace(self.ports, settings=settings)
+
+    def pass_time(self, **duration: float) -> None:
+        if any(document.is_at_gate for document in self.documents()) and not self.webhooks.posted:
+            raise GateReached
+        super().pass_time(**duration)
+
+
+def test_a_request_for_an_approval_whose_event_is_lost_is_sent_by_the_janitor() -> None:
+    incident = AskingIncident()
+    with pytest.raises(GateReached):
+        incident.deliver("execution-1", {"force": True, "reason": "try", "requested_by": "ada"})
+    assert {delivery.channel for delivery in incident.ledger.due_deliveries()} == set(WANTED)
+
+    incident.clock.pass_time(minutes=2)
+    list(send_late_deliveries(incident.ports))
+
+    (rollback,) = incident.documents()
+    assert rollback.is_at_gate
+    assert incident.messages() == [f"{rollback.id}:1:approval_requested"]
+    assert cast(Any, incident.real.events).kinds[-1] == "rollback.approval_requested"

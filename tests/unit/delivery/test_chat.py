@@ -10,6 +10,7 @@ from fakes.aws.secrets import FakeSecrets
 from fakes.webhooks import FakeWebhooks
 from pydantic import SecretStr
 from simulations.fake_ports import SETTINGS, make_ports
+from simulations.github_deliveries import gate
 from support.builders import NOW, release, rollback
 
 from rollback.check import Check
@@ -26,6 +27,7 @@ from rollback.delivery.chat.formats import (
     webhook_body,
 )
 from rollback.delivery.chat.message import ChatMessage, chat_message, message_key
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.delivery.phase import Phase
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, Trigger
@@ -39,6 +41,7 @@ URL_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-url-AbCdEf"
 KEY_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-key-AbCdEf"
 LINK = "https://reports.s3.eu-west-1.amazonaws.com/production/api/x/report.html?X-Amz-Expires=3600&X-Amz-Signature=0a"
 HOSTILE = "<!channel> *bold* `code` [link](https://evil.test) <https://evil.test|x> {{DATE(2026)}} & @here ```"
+CARRIED = gate(DecisionKind.APPROVED).model_copy(update={"carried_from": "an earlier rollback"})
 ENDED = rollback(
     outcome=Outcome.FAILED,
     reason="v1 did not become healthy",
@@ -98,8 +101,26 @@ def test_a_message_has_ten_lines_at_most() -> None:
         (rollback(outcome=Outcome.SUPPRESSED, concluded_at=NOW), False),
         (rollback(outcome=Outcome.SUPPRESSED, concluded_at=NOW, trigger=Trigger.MANUAL), True),
         (rollback(outcome=Outcome.REFUSED, concluded_at=NOW), True),
+        (rollback(outcome=Outcome.REJECTED, concluded_at=NOW, approval=gate(DecisionKind.REJECTED)), True),
+        (
+            rollback(
+                outcome=Outcome.ABORTED, concluded_at=NOW, approval=gate(DecisionKind.SUPERSEDED), taken_over_by="x"
+            ),
+            True,
+        ),
+        (rollback(outcome=Outcome.REJECTED, concluded_at=NOW, approval=CARRIED), False),
     ],
-    ids=["failed", "running", "dry run", "suppressed alarm", "suppressed request", "refused"],
+    ids=[
+        "failed",
+        "running",
+        "dry run",
+        "suppressed alarm",
+        "suppressed request",
+        "refused",
+        "rejected at its gate",
+        "superseded at its gate",
+        "asked nobody",
+    ],
 )
 def test_only_news_for_people_are_sent(document: Rollback, is_sent: bool) -> None:
     assert (message_key(document) is not None) is is_sent

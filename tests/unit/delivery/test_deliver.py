@@ -219,6 +219,31 @@ def test_a_wanted_delivery_is_due_before_it_is_sent(ports: AllPorts) -> None:
     assert channel.sent[0][1].attempts == 0
 
 
+@dataclass
+class SlowReceiver(Receiver):
+    """A channel whose receiver answers after fifteen seconds."""
+
+    def send(self, rollback: Rollback, last: Delivery | None, ports: AllPorts) -> str:
+        later(ports, seconds=15)
+        return Receiver.send(self, rollback, last, ports)
+
+
+def test_slow_receivers_share_one_time_budget_and_the_rest_stays_due(ports: AllPorts) -> None:
+    channels = [SlowReceiver(Channel.COMMIT_STATUS), SlowReceiver(Channel.ISSUE), SlowReceiver(Channel.CHAT)]
+    deliver(ENDED, channels, ports)
+    assert [channel.keys for channel in channels] == [["succeeded"], ["succeeded"], []]
+    assert stored(ports).is_due
+    deliver(ENDED, channels, ports)
+    assert channels[2].keys == ["succeeded"]
+
+
+def test_after_a_deadline_nothing_is_begun(ports: AllPorts) -> None:
+    channel = Receiver()
+    deliver(ENDED, [channel], ports, ports.clock.now())
+    assert channel.keys == []
+    assert stored(ports).is_due
+
+
 def test_an_acknowledged_state_is_not_sent(ports: AllPorts) -> None:
     acknowledge(ENDED, Channel.CHAT, "succeeded", "event-1", ports)
     channel = Receiver()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from simulations.fake_ports import make_ports
+from simulations.github_deliveries import gate
 from support.builders import NOW, SERVICE, release, rollback
 
 from rollback.delivery.channels import CHANNELS
@@ -18,8 +19,10 @@ from rollback.delivery.deliver import deliver
 from rollback.delivery.event_detail import event_detail, present_key
 from rollback.delivery.events import EventsChannel, emit_phases
 from rollback.delivery.occasions import deliver_after_conclusion, deliver_on_event
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.delivery.delivery import Channel
 from rollback.domain.delivery.phase import Phase, phase_of, phases_between
+from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Verification
@@ -61,6 +64,28 @@ def bus(ports: AllPorts) -> FakeEvents:
 )
 def test_each_entered_phase_is_emitted_once(before: Any, after: Any, phases: list[str]) -> None:
     assert [phase.value for phase in phases_between(before, after)] == phases
+
+
+def test_a_phase_that_is_entered_again_has_an_event_id_of_its_own() -> None:
+    attempt = EscalationAttempt(
+        escalation_level=EscalationLevel.SERVICE, since=NOW, until=NOW, escalation_reason="unhealthy"
+    )
+    assert ACTING.service is not None
+    again = ACTING.evolve(service=ACTING.service.evolve(attempts=(attempt,)))
+    approved = PLANNED.evolve(approval=gate(DecisionKind.APPROVED))
+    entered = [
+        (PLANNED.evolve(approval=gate()), Phase.PLANNED),
+        (approved, Phase.PLANNED),
+        (ACTING, Phase.ACTING),
+        (VERIFYING, Phase.VERIFYING),
+        (again, Phase.ACTING),
+        (again.evolve(verification=VERIFYING.verification), Phase.VERIFYING),
+    ]
+    ids = [event_detail(document, phase, "macro-ai")["event_id"] for document, phase in entered]
+    assert ids == [
+        f"{STARTED.id}:{key}"
+        for key in ("1:planned", "1:planned:2", "1:acting", "1:verifying", "1:acting:2", "1:verifying:2")
+    ]
 
 
 def test_a_rollback_emits_its_phases_in_order() -> None:

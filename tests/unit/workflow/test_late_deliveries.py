@@ -1,5 +1,6 @@
 """The janitor sends due deliveries, the newest first, and counts those that are late."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,9 @@ from rollback.delivery.deliver import want_deliveries
 from rollback.domain.delivery.delivery import Channel, Delivery
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.ports.all_ports import AllPorts
+from rollback.ports.reporting import RollbackEvent
 from rollback.workflow.janitor.late_deliveries import count_late_deliveries, send_late_deliveries
+from rollback.workflow.janitor.sweep_services import sweep
 
 
 def ended(number: int) -> Rollback:
@@ -85,3 +88,28 @@ def test_a_delivery_without_a_rollback_or_without_a_channel_is_dropped(ports: Al
     (line,) = send_late_deliveries(ports)
     assert "dropped" in line
     assert not list(ports.ledger.due_deliveries())
+
+
+class SlowBus:
+    """A bus that answers after fifteen seconds, and notes how many sweeps were recorded by then."""
+
+    def __init__(self) -> None:
+        self.ports: AllPorts | None = None
+        self.sweeps: list[int] = []
+
+    def put(self, events: Sequence[RollbackEvent]) -> None:
+        assert events
+        assert self.ports is not None
+        assert isinstance(self.ports.metrics, FakeMetrics)
+        pass_time(self.ports, seconds=15)
+        self.sweeps.append(self.ports.metrics.sweeps)
+
+
+def test_slow_receivers_neither_hide_the_janitor_nor_hold_it_for_long() -> None:
+    bus = SlowBus()
+    ports = bus.ports = make_ports(events=bus)
+    leave_due(ports, 5)
+    pass_time(ports, minutes=2)
+    sweep(ports)
+    assert bus.sweeps == [1, 1], "the sweep is recorded first, and no delivery begins after 20 seconds"
+    assert len(list(ports.ledger.due_deliveries())) == 3

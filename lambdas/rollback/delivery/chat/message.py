@@ -43,7 +43,8 @@ class ChatMessage:
 def message_key(rollback: Rollback) -> str | None:
     """Name the message that a chat should have got by now. None: the rollback is no news for people.
 
-    A dry run answers its requester. An automatic rollback that was suppressed, and needs no operator, is no news.
+    A dry run answers its requester. An automatic rollback that was suppressed, and needs no operator, is no news,
+    unless it asked for an approval: its end tells people that the request is over.
     """
     phase = phase_of(rollback)
     if phase not in _SHOWN_PHASES or rollback.request.dry_run:
@@ -79,7 +80,8 @@ def chat_message(rollback: Rollback, phase: Phase, report_url: str = "") -> Chat
 
 
 def _is_news(rollback: Rollback) -> bool:
-    return rollback.has_acted or is_page(rollback) or rollback.trigger in OPERATOR_TRIGGERS
+    has_asked = rollback.approval is not None and rollback.approval.carried_from is None
+    return has_asked or rollback.has_acted or is_page(rollback) or rollback.trigger in OPERATOR_TRIGGERS
 
 
 def _facts(rollback: Rollback) -> Iterator[str]:

@@ -16,6 +16,7 @@ from rollback.delivery.github.issue_body import (
     fenced,
     is_closed_on_success,
     is_issue_of,
+    is_left_to_successor,
     is_of_cause,
     issue_body,
     issue_title,
@@ -47,8 +48,8 @@ def text_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPorts
 class IssueChannel:
     """Channel that reports each rollback in an issue of its own.
 
-    A dry run and a plan of observe mode get none. A suppressed rollback gets a comment, if an issue of its cause is
-    open.
+    A dry run, a drill and a plan of observe mode get none. A suppressed rollback gets a comment, if an issue of its
+    cause is open.
 
     Args:
         render: the report in Markdown, in which foreign text is harmless.
@@ -61,7 +62,7 @@ class IssueChannel:
 
     def key(self, rollback: Rollback, ports: GitHubPorts) -> str | None:
         """Name the state that the issue shows. None: no issue is configured, or nothing is to be shown yet."""
-        if _settings(ports) is None or rollback.never_acts:
+        if _settings(ports) is None or rollback.never_acts or rollback.is_drill:
             return None
         match rollback.outcome:
             case None:
@@ -94,6 +95,9 @@ class IssueChannel:
         if isinstance(known, str):
             return known
         content = self._content(rollback, settings, ports)
+        if known is None and is_left_to_successor(rollback):
+            _require_settled(rollback, unsettled_since, ports.clock.now())
+            return f"no issue: {rollback.taken_over_by} reports"
         if known is None:
             known, unsettled_since = _create(content, rollback, unsettled_since, ports), ports.clock.now()
         try:
@@ -189,12 +193,17 @@ def _carrying(failure: ExternalServiceError, since: datetime | None) -> External
     return failure
 
 
-def _create(content: IssueContent, rollback: Rollback, unsettled_since: datetime | None, ports: GitHubPorts) -> Issue:
-    """Create the issue, unless an earlier attempt may have done so. A wrong assignee does not prevent it."""
-    now = ports.clock.now()
+def _require_settled(rollback: Rollback, unsettled_since: datetime | None, now: datetime) -> None:
+    """Require that GitHub's lists have had time to show an issue that an earlier attempt may have created."""
     if unsettled_since is not None and now - unsettled_since < LIST_DELAY:
         text = f"GitHub's list does not show the issue of {rollback.id}; it is looked for again"
         raise _carrying(ExternalServiceError(text), unsettled_since)
+
+
+def _create(content: IssueContent, rollback: Rollback, unsettled_since: datetime | None, ports: GitHubPorts) -> Issue:
+    """Create the issue, unless an earlier attempt may have done so. A wrong assignee does not prevent it."""
+    now = ports.clock.now()
+    _require_settled(rollback, unsettled_since, now)
     try:
         try:
             return ports.github.create_issue(content)

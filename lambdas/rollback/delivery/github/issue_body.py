@@ -74,6 +74,7 @@ def issue_body(rollback: Rollback, report: str, execution_url: str) -> str:
         commit = commit_of(plan.running)
         lines.append(f"- Release: {code(plan.running.version)} → {code(target)}")
         lines.append(f"- Commit: {commit or 'not known'}")
+    lines += [f"- Taken over by: {code(rollback.taken_over_by)}"] if rollback.taken_over_by is not None else []
     lines += [f"- Execution: <{execution_url}>"] if execution_url else []
     lines += [f"- More: {code(f'rollback show {rollback.environment} {rollback.id}')}", ""]
     head = "\n".join(lines)
@@ -128,8 +129,13 @@ def cut_markdown(text: str, limit: int, rollback: Rollback) -> str:
 
 
 def is_closed_on_success(rollback: Rollback) -> bool:
-    """Report whether nothing is left to do after the rollback."""
-    return rollback.outcome is Outcome.SUCCEEDED and not rollback.left_to_operator()
+    """Report whether nothing is left to do after the rollback, or another rollback has taken it over."""
+    return (rollback.outcome is Outcome.SUCCEEDED and not rollback.left_to_operator()) or is_left_to_successor(rollback)
+
+
+def is_left_to_successor(rollback: Rollback) -> bool:
+    """Report whether another rollback took this one over, and reports all that is left to do."""
+    return rollback.taken_over_by is not None and not rollback.left_to_operator()
 
 
 def _open_fence(lines: list[str]) -> str:

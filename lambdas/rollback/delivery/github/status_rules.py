@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -33,6 +34,8 @@ def bad_commit(rollback: Rollback) -> str | None:
     """Return the commit of the release that the rollback replaces; None: it is not known, or no release is replaced."""
     if rollback.plan is None or rollback.plan.target is None or rollback.request.type is RollbackType.DATABASE:
         return None
+    if rollback.is_drill:  # a drill replaces no release
+        return None
     return commit_of(rollback.plan.running)
 
 
@@ -45,10 +48,13 @@ def commit_of(release: Release) -> str | None:
 def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitStatus | None:
     """Return the status of the bad commit; None: the rollback says nothing about it.
 
-    A rollback that only plans, or that was suppressed, is no verdict on a commit.
+    A rollback that only plans, or that was suppressed, is no verdict on a commit. Once another rollback took it over,
+    that one sets the status.
     """
     plan = rollback.plan
     if plan is None or plan.target is None or bad_commit(rollback) is None or rollback.never_acts:
+        return None
+    if rollback.taken_over_by is not None:
         return None
     place = f"in {rollback.environment}"
     versions = f"{plan.running.version} → {plan.target.version}"
@@ -56,11 +62,12 @@ def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitSt
         case None:
             if plan.refusals(forced=rollback.is_forced_by_operator):
                 return None
-            state, text = CommitState.PENDING, f"Rollback {place} is under way: {versions}"
+            fact = "waits for an approval" if rollback.is_at_gate else "is under way"
+            state, text = CommitState.PENDING, f"Rollback {place} {fact}: {versions}"
         case Outcome.SUCCEEDED:
             state, text = CommitState.FAILURE, f"Rolled back {place}: {versions}"
         case Outcome.REJECTED:
-            state, text = CommitState.SUCCESS, f"Kept {place}: an approver declined the rollback"
+            state, text = _end_of_gate(rollback, place)
         case Outcome.FAILED:
             state, text = CommitState.ERROR, f"Rollback {place} failed: an operator has to act ({versions})"
         case Outcome.ABORTED:
@@ -74,6 +81,14 @@ def commit_status(rollback: Rollback, context: str, target_url: str) -> CommitSt
         case other:
             assert_never(other)
     return CommitStatus(state=state, context=context, description=short_description(text), target_url=target_url)
+
+
+def _end_of_gate(rollback: Rollback, place: str) -> tuple[CommitState, str]:
+    """Return a check mark only if a person chose to keep the release: silence is no verdict on it."""
+    decision = rollback.approval.decision if rollback.approval is not None else None
+    if decision is not None and decision.kind is DecisionKind.REJECTED:
+        return CommitState.SUCCESS, f"Kept {place}: an approver declined the rollback"
+    return CommitState.ERROR, f"Rollback {place} did not begin: nobody decided in time"
 
 
 def deployment_verdicts(rollback: Rollback, log_url: str) -> tuple[DeploymentVerdict, ...]:

@@ -1,14 +1,25 @@
 """The bad commit shows what happened to it: pending, then a verdict."""
 
 import pytest
-from simulations.github_deliveries import BAD, EXECUTION, GITHUB, Engine, concluded, fake_of, github_ports, planned
+from simulations.github_deliveries import (
+    BAD,
+    EXECUTION,
+    GITHUB,
+    Engine,
+    concluded,
+    fake_of,
+    gate,
+    github_ports,
+    planned,
+)
 from support.builders import NOW, SERVICE, release
 from support.hostile_values import TEXTS
 
 from rollback.check import Check
 from rollback.delivery.github.commit_status import CommitStatusChannel
+from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.plan import Plan
-from rollback.domain.request import Request, RollbackType
+from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.rollback import Outcome
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.resources.github.commit_status import CommitState
@@ -36,7 +47,6 @@ def test_a_running_rollback_is_pending_at_the_bad_commit_with_a_link_to_its_exec
         (Outcome.REFUSED, CommitState.ERROR, "was refused: an operator has to act"),
         (Outcome.ABORTED, CommitState.ERROR, "was aborted"),
         (Outcome.SUPERSEDED, CommitState.ERROR, "a newer release was deployed"),
-        (Outcome.REJECTED, CommitState.SUCCESS, "an approver declined"),
     ],
 )
 def test_an_end_is_a_verdict_on_the_commit(outcome: Outcome, state: CommitState, words: str) -> None:
@@ -50,8 +60,37 @@ def test_an_end_is_a_verdict_on_the_commit(outcome: Outcome, state: CommitState,
     assert len(fake_of(ports).statuses[BAD]) == 2
 
 
+def test_a_status_says_that_a_person_is_asked_until_the_rollback_goes_on() -> None:
+    ports = github_ports()
+    engine = Engine(CommitStatusChannel(), ports)
+    engine.attempt(planned(approval=gate()))
+    engine.attempt(planned(version=1, approval=gate(DecisionKind.APPROVED)))
+    assert [status.description for status in fake_of(ports).statuses[BAD]] == [
+        "Rollback in production waits for an approval: v2 → v1",
+        "Rollback in production is under way: v2 → v1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "words"),
+    [
+        (DecisionKind.REJECTED, CommitState.SUCCESS, "Kept in production: an approver declined the rollback"),
+        (DecisionKind.EXPIRED, CommitState.ERROR, "Rollback in production did not begin: nobody decided in time"),
+    ],
+)
+def test_only_a_person_gives_the_commit_a_check_mark(kind: DecisionKind, state: CommitState, words: str) -> None:
+    ports = github_ports()
+    Engine(CommitStatusChannel(), ports).attempt(concluded(Outcome.REJECTED, approval=gate(kind)))
+    (status,) = fake_of(ports).statuses[BAD]
+    assert (status.state, status.description) == (state, words)
+
+
 NO_STATUS = {
     "a dry run": planned(request=Request(service=SERVICE, dry_run=True)),
+    "a rollback that another one took over": concluded(Outcome.ABORTED, taken_over_by="express-api-2"),
+    "a drill": planned(trigger=Trigger.DRILL),
+    "a drill that succeeded": concluded(trigger=Trigger.DRILL),
+    "a drill that failed": concluded(Outcome.FAILED, trigger=Trigger.DRILL),
     "a suppressed rollback": concluded(Outcome.SUPPRESSED),
     "a plan of observe mode": concluded(Outcome.PLANNED),
     "a rollback without a plan": planned(plan=None),

@@ -6,7 +6,7 @@ from support.builders import SERVICE, release
 
 from rollback.delivery.github.deployment_status import DeploymentStatusChannel
 from rollback.domain.plan import Plan
-from rollback.domain.request import Request, RollbackType
+from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.rollback import Outcome
 from rollback.errors import Throttled
 from rollback.ports.all_ports import AllPorts
@@ -34,6 +34,10 @@ def test_after_a_success_the_bad_deployment_has_failed_and_the_target_is_active_
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED])
 def test_after_any_other_end_people_judge_what_runs(outcome: Outcome) -> None:
     assert DeploymentStatusChannel().key(concluded(outcome), github_ports()) is None
+
+
+def test_a_drill_that_succeeded_changes_no_deployment() -> None:
+    assert DeploymentStatusChannel().key(concluded(trigger=Trigger.DRILL), github_ports()) is None
 
 
 def test_a_running_rollback_changes_no_deployment() -> None:

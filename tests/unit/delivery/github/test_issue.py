@@ -8,7 +8,7 @@ from support.builders import NOW, SERVICE
 
 from rollback.delivery.github.issue import LIST_DELAY, IssueChannel
 from rollback.domain.obligation import OPERATOR, Obligation, ObligationKind
-from rollback.domain.request import Request
+from rollback.domain.request import Request, Trigger
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.domain.settings.github import GitHubSettings, IssueSettings
 from rollback.errors import CallRefused, ExternalServiceError, Throttled
@@ -67,6 +67,33 @@ def test_a_success_that_leaves_work_to_an_operator_stays_open() -> None:
     assert [issue.state for issue in issues(ports)] == ["open"]
 
 
+def test_a_rollback_that_was_taken_over_closes_its_issue_with_a_pointer_to_the_other() -> None:
+    ports = github_ports()
+    engine = Engine(IssueChannel(), ports)
+    engine.attempt(planned())
+    engine.attempt(concluded(Outcome.ABORTED, version=1, taken_over_by="express-api-2"))
+    (closed,) = issues(ports)
+    assert closed.state == "closed"
+    assert "- Taken over by: `express-api-2`" in closed.body
+
+
+def test_a_rollback_that_was_taken_over_before_it_had_an_issue_gets_none() -> None:
+    ports = github_ports()
+    answer = Engine(IssueChannel(), ports).attempt(concluded(Outcome.ABORTED, taken_over_by="express-api-2"))
+    assert answer == "no issue: express-api-2 reports"
+    assert issues(ports) == []
+
+
+def test_an_issue_that_the_list_shows_late_is_closed_after_a_take_over() -> None:
+    ports = github_ports()
+    fake_of(ports).list_delay_seconds = 300
+    fake_of(ports).lost_answers = 1
+    engine = Engine(IssueChannel(), ports)
+    engine.attempt(planned())
+    engine.attempt_until_delivered(concluded(Outcome.ABORTED, version=1, taken_over_by="express-api-2"))
+    assert [issue.state for issue in issues(ports)] == ["closed"]
+
+
 def test_labels_and_assignees_of_the_settings_are_set() -> None:
     ports = github_ports(with_issue(labels=("rollback", "sev2"), assignees=("ada",)))
     fake_of(ports).assignable = {"ada"}
@@ -97,6 +124,9 @@ NO_ISSUE = {
     "a dry run": concluded(Outcome.PLANNED, request=Request(service=SERVICE, dry_run=True)),
     "a refused dry run": concluded(Outcome.REFUSED, request=Request(service=SERVICE, dry_run=True)),
     "a plan of observe mode": concluded(Outcome.PLANNED),
+    "a drill": planned(trigger=Trigger.DRILL),
+    "a drill that succeeded": concluded(trigger=Trigger.DRILL),
+    "a drill that failed": concluded(Outcome.FAILED, trigger=Trigger.DRILL),
     "a rollback without a plan": planned(plan=None),
     "a suppressed rollback that no event started": concluded(Outcome.SUPPRESSED),
 }
