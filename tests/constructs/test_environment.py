@@ -95,6 +95,10 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
         ),
         ({"services": [{"endpoints": [{"path": "/health", "body_pattern": "("}]}]}, "regular expression"),
         ({"services": [{"endpoints": [{"path": "/health", "probes": 0}]}]}, "endpoints.0.probes is 0"),
+        (
+            {"services": [{"endpoints": [{"path": "/health", "max_latency_seconds": 10.5}]}]},
+            "endpoints /health: max_latency_seconds is 10.5; allowed is at most 10",
+        ),
         ({"services": [{"workload": None}]}, "exactly one of existing and workload"),
     ],
 )
