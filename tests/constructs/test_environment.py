@@ -87,6 +87,7 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
             "report_in_vpc has the new name probes_in_vpc, since promote probes the service too",
         ),
         ({"functions": {"reserved_concurrency": {"service": 0}}}, "functions.reserved_concurrency.service"),
+        ({"functions": {"reserved_concurrency": {"report": 2}}}, "functions.reserved_concurrency.report is 2"),
         ({"keys": {"ledger": "alias/mine"}}, "environments.production.keys.ledger"),
         ({"services": [{"existing": {}}]}, "load_balancer"),
         (

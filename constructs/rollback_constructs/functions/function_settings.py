@@ -45,7 +45,7 @@ class ReservedConcurrency(BaseModel):
 
     decide: int | None = Field(default=None, ge=1)
     service: int | None = Field(default=None, ge=1)
-    report: int | None = Field(default=None, ge=2, description="two: the janitor and a rollback at the same time")
+    report: int | None = Field(default=None, ge=3, description="three: the janitor, a rollback, and its messages")
     promote: int | None = Field(default=None, ge=2, description="two: the schedule and a deployment at the same time")
     database: int | None = Field(default=None, ge=2, description="two: the schedule and a rollback at the same time")
 
