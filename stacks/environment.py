@@ -33,6 +33,7 @@ from stacks.github_constraints import github_constraints
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
+_MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
 _MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
@@ -139,6 +140,13 @@ class Environment(_Strict):
             f"policy.verify_timeout_minutes, {limit:g} seconds": service.smoke_timeout_seconds < limit
             for service in self.services
             if service.smoke_command
+        } | {
+            f"services.{service.name}.endpoints {endpoint.path}: max_latency_seconds is "
+            f"{endpoint.max_latency_seconds:g}; allowed is at most {_MAX_LATENCY_SECONDS}": (
+                endpoint.max_latency_seconds <= _MAX_LATENCY_SECONDS
+            )
+            for service in self.services
+            for endpoint in service.endpoints
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:

@@ -87,6 +87,7 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
             "report_in_vpc has the new name probes_in_vpc, since promote probes the service too",
         ),
         ({"functions": {"reserved_concurrency": {"service": 0}}}, "functions.reserved_concurrency.service"),
+        ({"functions": {"reserved_concurrency": {"report": 2}}}, "functions.reserved_concurrency.report is 2"),
         ({"keys": {"ledger": "alias/mine"}}, "environments.production.keys.ledger"),
         ({"services": [{"existing": {}}]}, "load_balancer"),
         (
@@ -95,6 +96,10 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
         ),
         ({"services": [{"endpoints": [{"path": "/health", "body_pattern": "("}]}]}, "regular expression"),
         ({"services": [{"endpoints": [{"path": "/health", "probes": 0}]}]}, "endpoints.0.probes is 0"),
+        (
+            {"services": [{"endpoints": [{"path": "/health", "max_latency_seconds": 10.5}]}]},
+            "endpoints /health: max_latency_seconds is 10.5; allowed is at most 10",
+        ),
         ({"services": [{"workload": None}]}, "exactly one of existing and workload"),
     ],
 )

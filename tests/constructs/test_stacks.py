@@ -97,6 +97,19 @@ def test_settings_that_do_not_fit_into_the_environment_variables_are_refused_wit
         compact(Settings(application="macro-ai", environment="production", services=(service,)))
 
 
+def test_a_synth_refuses_variables_that_lambda_would_refuse_though_the_settings_alone_fit(tmp_path: Path) -> None:
+    endpoints = [{"path": f"/health/{number:03}", "probes": 2, "status": 204} for number in range(60)]
+    service = {"name": "shop", "cluster": "c", "ecs_service": "s", "container": "web", "existing": EXISTING}
+    context = {
+        "aws:cdk:bundling-stacks": [],
+        "environments": {"production": {"services": [{**service, "endpoints": endpoints}]}},
+    }
+    with pytest.raises(
+        SettingsTooLarge, match=r"^the environment variables of \S+ take up to \d+ bytes, AWS allows 4096"
+    ):
+        synthesise(tmp_path, context)
+
+
 def test_the_settings_in_cdk_json_leave_room_in_the_environment_variables(templates: dict[str, Any]) -> None:
     for name in project_context()["environments"]:
         template = templates[f"MacroAi{name.title()}RollbackStack"]

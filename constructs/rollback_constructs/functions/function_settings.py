@@ -1,14 +1,20 @@
 """Settings of the functions themselves, and the environment's settings in the form that the functions read."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from aws_cdk import Token
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rollback.domain.settings.environment import Settings
 from rollback_constructs.limits import LimitExceeded
 
 SETTINGS_LIMIT_BYTES = 3500
+VARIABLES_LIMIT_BYTES = 4096  # Lambda's quota for all variables of a function; it can't be raised
+_LONGEST_ARN_PREFIX = len("arn:aws-us-gov:states:ap-southeast-2:123456789012:stateMachine:")
+_LONGEST_SUFFIX = len("-rollbacks-critical")
+_KEY_ID_LENGTH = 36
 _ID = "[0-9a-f]{8}([0-9a-f]{9})?"  # EC2's short and long ids
 
 
@@ -39,7 +45,7 @@ class ReservedConcurrency(BaseModel):
 
     decide: int | None = Field(default=None, ge=1)
     service: int | None = Field(default=None, ge=1)
-    report: int | None = Field(default=None, ge=2, description="two: the janitor and a rollback at the same time")
+    report: int | None = Field(default=None, ge=3, description="three: the janitor, a rollback, and its messages")
     promote: int | None = Field(default=None, ge=2, description="two: the schedule and a deployment at the same time")
     database: int | None = Field(default=None, ge=2, description="two: the schedule and a rollback at the same time")
 
@@ -89,3 +95,28 @@ def compact(settings: Settings) -> str:
             "functions' environment variables: name fewer services or endpoints, or split the environment"
         )
     return text
+
+
+def check_variables(function: str, variables: Mapping[str, str], prefix: str) -> None:
+    """Check that a function's variables fit into Lambda's limit, whatever the length of names that are not known yet.
+
+    Lambda measures the variables as one JSON object, so each quote of the settings counts twice (text of its refusal:
+    https://github.com/github-aws-runners/terraform-aws-github-runner/issues/3594).
+
+    Args:
+        function: name of the function.
+        variables: its variables. A name or ARN that CloudFormation fills in counts as long as it can be.
+        prefix: prefix of the environment's names.
+
+    Raises:
+        SettingsTooLarge: more than 4,096 bytes.
+    """
+    unknown = "x" * (_LONGEST_ARN_PREFIX + max(len(prefix) + _LONGEST_SUFFIX, _KEY_ID_LENGTH))
+    measured = {name: unknown if Token.is_unresolved(value) else value for name, value in variables.items()}
+    size = len(json.dumps(measured, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > VARIABLES_LIMIT_BYTES:
+        raise SettingsTooLarge(
+            f"the environment variables of {function} take up to {size} bytes, AWS allows {VARIABLES_LIMIT_BYTES}: "
+            f"shorten the settings by {size - VARIABLES_LIMIT_BYTES} bytes (name fewer services or endpoints), or "
+            "split the environment"
+        )

@@ -27,7 +27,7 @@ from rollback.domain.settings.environment import (
 from rollback.names import database_function, event_source
 from rollback_constructs.functions.access import Access, Grant
 from rollback_constructs.functions.bundling import BundleSettings, code_asset
-from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, compact
+from rollback_constructs.functions.function_settings import FunctionSettings, VpcPlacement, check_variables, compact
 from rollback_constructs.limits import check_name_length
 
 # Functions that call the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
@@ -264,6 +264,17 @@ class Functions(Construct):
             role.add_to_policy(statement)
         log_group.grant_write(role)
         vpc, groups = self._network(name, place)
+        all_variables = {
+            SETTINGS_VARIABLE: compact(self._settings),
+            LEDGER_TABLE_VARIABLE: self._shared.table_name,
+            NOTIFICATION_TOPIC_VARIABLE: self._shared.topic_arn,
+            CRITICAL_TOPIC_VARIABLE: self._shared.critical_topic_arn,
+            "POWERTOOLS_SERVICE_NAME": full_name,
+            "POWERTOOLS_METRICS_NAMESPACE": f"{self._settings.prefix}/rollback",
+            "POWERTOOLS_LOG_LEVEL": self._function_settings.log_level,
+            **(variables or {}),
+        }
+        check_variables(full_name, all_variables, self._settings.prefix)
         return lambda_.Function(
             self,
             name.title(),
@@ -278,16 +289,7 @@ class Functions(Construct):
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
             reserved_concurrent_executions=self._function_settings.reserved_concurrency.of(name),
-            environment={
-                SETTINGS_VARIABLE: compact(self._settings),
-                LEDGER_TABLE_VARIABLE: self._shared.table_name,
-                NOTIFICATION_TOPIC_VARIABLE: self._shared.topic_arn,
-                CRITICAL_TOPIC_VARIABLE: self._shared.critical_topic_arn,
-                "POWERTOOLS_SERVICE_NAME": full_name,
-                "POWERTOOLS_METRICS_NAMESPACE": f"{self._settings.prefix}/rollback",
-                "POWERTOOLS_LOG_LEVEL": self._function_settings.log_level,
-                **(variables or {}),
-            },
+            environment=all_variables,
             vpc=vpc,
             security_groups=groups,
         )

@@ -34,6 +34,7 @@ from rollback.verification.checks.evidence_keys import (
     is_failed_for_good,
     may_still_change,
 )
+from rollback.verification.checks.smoke import CHECK_NAME as SMOKE_CHECK
 from rollback.verification.checks.smoke import judge_smoke, run_smoke, skip_smoke, stop_smoke
 from rollback.verification.ports import VerificationPorts
 
@@ -248,7 +249,10 @@ def _drill_checks(rollback: Rollback, view: ServiceView) -> tuple[Check, ...]:
 def _describe_success(rollback: Rollback) -> str:
     plan = rollback.planned().plan
     attempts = rollback.service.attempts if rollback.service is not None else ()
+    smoke = rollback.verification.smoke if rollback.verification is not None else None
+    missing = f"; {SMOKE_CHECK} not looked at" if smoke is not None and smoke.never_started else ""
     if not attempts or rollback.service is None:
-        return plan.summary
+        return f"{plan.summary}{missing}"
     earlier_levels = ", ".join(attempt.escalation_level.in_words for attempt in attempts)
-    return f"{plan.summary}, by {rollback.service.escalation_level.in_words} (tried before: {earlier_levels})"
+    level = rollback.service.escalation_level.in_words
+    return f"{plan.summary}, by {level} (tried before: {earlier_levels}){missing}"

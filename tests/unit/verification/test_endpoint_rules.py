@@ -95,5 +95,25 @@ def test_a_round_ends_its_probes_before_the_time_of_the_function() -> None:
     simulation.http.answers[URL] = answer(seconds=9.0)
     endpoint = HealthEndpoint(path="/health", probes=20, max_latency_seconds=10)
     check = check_endpoint(replace(simulation.ports).settings.services[0], endpoint, simulation.ports)
-    assert len(simulation.http.asked) == 3
-    assert "3 of 20 probes" in check.reason
+    assert len(simulation.http.asked) == 2  # after 18 s, a third answer within the limit might end the 20 s
+    assert "2 of 20 probes" in check.reason
+
+
+@pytest.mark.parametrize("max_latency_seconds", [2.0, 6.0, 10.0])
+def test_probes_wait_no_longer_than_the_time_that_is_left_of_a_round(max_latency_seconds: float) -> None:
+    simulation = start_simulation()
+    simulation.http.answers[URL] = answer(seconds=max_latency_seconds - 0.1)
+    patience: list[float] = []
+    get = simulation.http.get
+
+    def noting(url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
+        patience.append(timeout_seconds)
+        return get(url, timeout_seconds, with_body=with_body)
+
+    simulation.http.get = noting  # type: ignore[method-assign]
+    endpoint = HealthEndpoint(path="/health", probes=20, max_latency_seconds=max_latency_seconds)
+    check_endpoint(simulation.service_settings, endpoint, simulation.ports)
+    assert patience[0] == 2 * max_latency_seconds
+    spent = [(max_latency_seconds - 0.1) * number for number in range(len(patience))]
+    assert all(before + patient <= 20 for before, patient in zip(spent, patience, strict=True))
+    assert min(patience) >= max_latency_seconds

@@ -24,9 +24,12 @@ def check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, ports: Ha
     with_body = endpoint.body is not None or endpoint.body_pattern is not None
     results: list[ProbeResult] = []
     spent_seconds = 0.0
-    patience_seconds = max(endpoint.max_latency_seconds, min(endpoint.max_latency_seconds * _PATIENCE, _BUDGET_SECONDS))
-    while len(results) < endpoint.probes and spent_seconds < _BUDGET_SECONDS:
-        result = ports.http.get(url, patience_seconds, with_body=with_body)
+    patience_seconds = endpoint.max_latency_seconds * _PATIENCE
+    while len(results) < endpoint.probes:
+        left_seconds = _BUDGET_SECONDS - spent_seconds
+        if results and left_seconds < endpoint.max_latency_seconds:
+            break  # a good answer might come too late for the round
+        result = ports.http.get(url, min(patience_seconds, left_seconds), with_body=with_body)
         results.append(result)
         spent_seconds += result.seconds
         if why_not_expected(result, endpoint) is not None:
