@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from rollback.domain.approval.identity import Identity
@@ -28,7 +29,11 @@ class Verification:
 
 
 def verify_identity(
-    proof: Mapping[str, object] | object | None, purpose: str, claimed_name: str, ports: ProofPorts
+    proof: Mapping[str, object] | object | None,
+    purpose: str,
+    claimed_name: str,
+    ports: ProofPorts,
+    used_at: datetime | None = None,
 ) -> Verification:
     """Ask STS who signed a proof. A failure never raises: the identity is then unverified.
 
@@ -37,14 +42,14 @@ def verify_identity(
         purpose: the purpose that the signature has to cover.
         claimed_name: name of the person for the record, if the proof does not count.
         ports: the clock and STS.
+        used_at: when the proof arrived, for its age; None: now. STS itself refuses a signature after 15 minutes.
     """
     claimed = Identity.unverified(claimed_name)
     if proof is None:
         return Verification(claimed, "no proof of identity was given")
     try:
-        request = check_proof(
-            proof, ports.identity_proofs.endpoint(), ports.identity_proofs.region(), purpose, ports.clock.now()
-        )
+        endpoint, region = ports.identity_proofs.endpoint(), ports.identity_proofs.region()
+        request = check_proof(proof, endpoint, region, purpose, used_at or ports.clock.now())
         if isinstance(request, Unproven):
             return Verification(claimed, request.reason)
         return Verification(ports.identity_proofs.identify(request))

@@ -6,14 +6,19 @@ The gate is saved with the plan, under the lease. So two rollbacks of one servic
 import secrets
 from datetime import timedelta
 
+from rollback.approval.decide import requester_of
 from rollback.approval.rules import REASONS_IN_WORDS, facts_to_approve, reasons_for_approval
 from rollback.check import Check
 from rollback.domain.approval.compare import changed_facts
 from rollback.domain.approval.gate import Approval, ApprovedFacts, Decision, DecisionKind
+from rollback.domain.approval.identity import Identity
+from rollback.domain.approval.policy import ApprovalReason
+from rollback.domain.approval.rules import refuse_decision
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.leases.holder import find_rollback
 from rollback.leases.ports import LeasePorts
+from rollback.ports.holders import HasSettings
 
 _NONCE_BYTES = 8
 
@@ -34,7 +39,7 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
         rollback: the rollback with its plan.
         plan: its plan.
         ports: access to the ledger.
-        resumed: the rollback that this one continues; its approval counts for the same facts.
+        resumed: the rollback that this one continues; its approval counts for the same facts and reasons.
     """
     if rollback.is_drill:  # it changes a preview branch only, and restarts what runs
         return rollback
@@ -43,8 +48,7 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
         return _compare(rollback, gate, facts, ports)
     reasons = reasons_for_approval(rollback.request, plan, rollback.admission, ports.settings.approval)
     earlier = resumed.approval if resumed is not None else None
-    is_approved = earlier is not None and earlier.is_approved and not changed_facts(earlier.approved_facts, facts)
-    if resumed is not None and earlier is not None and is_approved:
+    if resumed is not None and earlier is not None and _covers(earlier, rollback, facts, reasons, ports):
         carried = earlier.model_copy(update={"carried_from": resumed.id, "replanned_at": ports.clock.now()})
         return rollback.evolve(approval=carried)
     if not reasons:
@@ -67,6 +71,22 @@ def settle_approval(rollback: Rollback, plan: Plan, ports: LeasePorts, *, resume
     )
     reason = f"{plan.summary}; waits for an approval until {expires_at:%Y-%m-%d %H:%M:%S} UTC, since {because}"
     return rollback.evolve(approval=opened, reason=reason)
+
+
+def _covers(
+    earlier: Approval,
+    rollback: Rollback,
+    facts: ApprovedFacts,
+    reasons: tuple[ApprovalReason, ...],
+    ports: HasSettings,
+) -> bool:
+    """Whether an approval of the continued rollback counts for this one: same facts, no new reason, same rules."""
+    decision = earlier.decision
+    if decision is None or not earlier.is_approved or changed_facts(earlier.approved_facts, facts):
+        return False
+    approver = Identity(arn=decision.by, is_verified=decision.is_verified)
+    is_refused = refuse_decision(ports.settings.approval, approver, requester_of(rollback)) is not None
+    return {reason.value for reason in reasons} <= {*earlier.reasons} and not is_refused
 
 
 def _compare(rollback: Rollback, gate: Approval, facts: ApprovedFacts, ports: LeasePorts) -> Rollback:

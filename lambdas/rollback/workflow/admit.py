@@ -59,7 +59,7 @@ def admit(execution_input: object, execution: str, started_at: datetime, ports: 
     if rechecked_id is not None:
         return _admit_new(_reopen_suppressed(rechecked_id, execution_input, execution, ports), execution_input, ports)
     request, trigger, event = _parse_input(execution_input, ports)
-    requester, proof_checks = _verify_requester(request, execution_input, execution, ports)
+    requester, proof_checks = _verify_requester(request, execution_input, execution, started_at, ports)
     new_rollback = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=ports.settings.environment,
@@ -97,16 +97,19 @@ def _parse_input(execution_input: Any, ports: HasSettings) -> tuple[Request, Tri
 
 
 def _verify_requester(
-    request: Request, execution_input: object, execution: str, ports: AdmissionPorts
+    request: Request, execution_input: object, execution: str, started_at: datetime, ports: AdmissionPorts
 ) -> tuple[Identity | None, tuple[Check, ...]]:
-    """Verify who starts a rollback, if the input has a proof. An emergency asks nobody, and records a claim only."""
+    """Verify who starts a rollback, if the input has a proof. An emergency asks nobody, and records a claim only.
+
+    The proof's age is judged at the start: a slow or repeated Admit makes no requester unproven.
+    """
     if not isinstance(execution_input, Mapping) or is_event(execution_input):
         return None, ()
     proof = execution_input.get(PROOF)
     if proof is None or request.type is RollbackType.EMERGENCY:
         return None, ()
     purpose = purpose_of_start(execution_input, execution)
-    verification = verify_identity(proof, purpose, request.requested_by, ports)
+    verification = verify_identity(proof, purpose, request.requested_by, ports, used_at=started_at)
     if not verification.problem:
         return verification.identity, ()
     reason = f"{verification.identity}: the proof of identity does not count: {verification.problem}"

@@ -11,6 +11,7 @@ from simulations.service import Simulation, alarm_event, start_simulation
 from rollback.check import Verdict
 from rollback.domain.approval.identity_proof import PROOF, purpose_of_start
 from rollback.domain.rollback import Rollback
+from rollback.workflow.admit import admit
 
 ADA = "arn:aws:sts::123456789012:assumed-role/OnCall/ada"
 REQUEST = {"type": "service", "reason": "v2 is bad", "requested_by": "ada@laptop"}
@@ -84,6 +85,29 @@ def test_a_start_does_not_depend_on_sts() -> None:
 
     assert "STS gave no answer" in problem_of(rollback)
     assert rollback.admitted_at is not None
+
+
+def admit_later(simulation: Simulation, given: Mapping[str, Any], seconds: float) -> Rollback:
+    """Admit a start whose first attempt succeeds some time after the execution began."""
+    started_at = simulation.clock.now()
+    simulation.clock.pass_time(seconds=seconds)
+    return admit(given, execution_arn("execution-1"), started_at, simulation.ports)
+
+
+def test_an_admission_that_succeeds_late_keeps_a_proof_that_was_fresh_at_the_start() -> None:
+    simulation, sts = simulate()
+    rollback = admit_later(simulation, {**REQUEST, PROOF: sign(sts, simulation, REQUEST)}, seconds=300)
+
+    assert rollback.requester is not None
+    assert rollback.requester.arn == ADA
+
+
+def test_a_proof_that_was_old_at_the_start_names_nobody() -> None:
+    simulation, sts = simulate()
+    given = {**REQUEST, PROOF: sign(sts, simulation, REQUEST)}
+    simulation.clock.pass_time(seconds=61)
+
+    assert "older than 60 s" in problem_of(admit_later(simulation, given, seconds=0))
 
 
 @pytest.mark.parametrize("proof", ["nonsense", [], {}, 7, {"method": "POST"}], ids=repr)

@@ -101,7 +101,7 @@ def check_proof(proof: object, endpoint: str, region: str, purpose: str, now: da
         endpoint: URL of the deployment's regional STS, from our own SDK.
         region: region of the deployment.
         purpose: expected value of the purpose header.
-        now: the present time.
+        now: when the proof arrived: the present time, or the start of the execution that carries it.
     """
     if not isinstance(proof, Mapping) or set(proof) != _FIELDS:
         return Unproven("the proof is not an object with exactly method, url, headers and body")
