@@ -69,7 +69,7 @@ bench: $(STAMP) ## Measure the reads of a young and an old ledger (AGES="10 100 
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
 
 SCENARIO ?= bad-release
-demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration; OPEN=1 opens its report)
+demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO) $(if $(OPEN),--open)
 
 check: $(STAMP) ## Check lint rules, formatting, strict types and the English rules

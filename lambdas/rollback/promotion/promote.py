@@ -4,13 +4,14 @@ A release is recorded when its deployment starts and completes, and judged after
 the release's state is set last, so that after a crash the rest is done again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
 from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.observation.record_schema import record_schema
@@ -40,6 +41,9 @@ from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.error_logs import read_baseline
 from rollback.verification.checks.evidence_keys import TARGET_GROUP_GONE
 from rollback.verification.checks.ports import ReleaseCheckPorts
+
+# The function has 60 s. One service takes up to 38 s for the database, beside its probes, and seconds for the rest.
+_LAST_START = timedelta(seconds=15)
 
 
 class NextState(StrEnum):
@@ -150,14 +154,19 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
 def adopt_running_releases(ports: PromotionPorts) -> list[PromotionCursor]:
     """Record running releases without a promotion, and judge each once it has baked.
 
-    This adopts services that ran before the rollback stack was deployed, and releases whose event was lost.
+    This adopts services that ran before the rollback stack was deployed, and releases whose event was lost. A later run
+    goes on with services for which the time of this one is too short.
 
     Raises:
-        RollbackError: one service failed; the others were done.
+        RollbackError: one service failed; the others were done, or left to the next run.
     """
     cursors: list[PromotionCursor] = []
     failures: list[RollbackError] = []
-    for service_name in ports.settings.service_names:
+    began_at = ports.clock.now()
+    for service_name in _order_of_run(ports.settings.service_names, began_at):
+        if ports.clock.now() - began_at > _LAST_START:
+            cursors.append(_finish(service_name, ports.clock.now(), f"{service_name} is left to the next run"))
+            continue
         try:
             cursor = record_running(service_name, ports)
             cursors.append(judge_bake(cursor, ports) if cursor.next is NextState.WAIT else cursor)
@@ -167,6 +176,11 @@ def adopt_running_releases(ports: PromotionPorts) -> list[PromotionCursor]:
     if failures:
         raise failures[0]
     return cursors
+
+
+def _order_of_run(service_names: Iterable[str], at: datetime) -> list[str]:
+    """Order the services differently in each run, so that none is always the last."""
+    return sorted(service_names, key=lambda name: sha256_of({"service": name, "at": at.isoformat()}))
 
 
 def promote(release: Release, reason: str, ports: PreparationPorts) -> None:

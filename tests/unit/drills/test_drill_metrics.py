@@ -11,7 +11,7 @@ from simulations.drills import drill_request, start_drill_simulation
 
 from rollback.adapters.aws.reporting.metrics import LoggedMetrics
 
-DOCS = Path(__file__).parents[3] / "docs" / "drills.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def emitted_by_a_drill(scenario: str) -> dict[str, Any]:
@@ -25,7 +25,9 @@ def emitted_by_a_drill(scenario: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("scenario", ["service", "emergency"])
 def test_the_documented_metrics_of_a_drill_are_emitted_with_the_documented_type(scenario: str) -> None:
-    (documented,) = [line for line in DOCS.read_text().splitlines() if line.startswith("- The metric `Drills`")]
+    (documented,) = [
+        line for line in (DOCS / "drills.md").read_text().splitlines() if line.startswith("- The metric `Drills`")
+    ]
     of_drills, _, of_rollbacks = documented.partition("`Rollbacks`")
     line = emitted_by_a_drill(scenario)
     names = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*Seconds|Drills)`", of_drills))
@@ -34,3 +36,9 @@ def test_the_documented_metrics_of_a_drill_are_emitted_with_the_documented_type(
     assert f"`{line['Type']}`" in of_drills
     assert of_rollbacks == " does not count drills."
     assert "Rollbacks" not in line
+
+
+def test_no_page_names_a_metric_of_a_drill_that_is_never_emitted() -> None:
+    named = {name for page in DOCS.rglob("*.md") for name in re.findall(r"`(Drill[A-Za-z]+Seconds)`", page.read_text())}
+    assert named
+    assert named <= emitted_by_a_drill("service").keys()

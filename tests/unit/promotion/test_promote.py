@@ -113,6 +113,33 @@ def test_a_service_that_ran_before_the_rollback_stack_is_adopted() -> None:
     assert "is promoted" in adopt_running_releases(simulation.ports)[0].summary
 
 
+def test_a_run_of_the_schedule_ends_in_time_and_the_next_runs_go_on_with_the_other_services(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The function has 60 s, and a database that does not answer takes 38 s of each service."""
+    names = ("api", "jobs", "mail", "web")
+    simulation = start_simulation()
+    services = tuple(simulation.service_settings.model_copy(update={"name": name}) for name in names)
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": services}))
+    looked_at: list[str] = []
+
+    def take_long(service_name: str, _: object) -> PromotionCursor:
+        looked_at.append(service_name)
+        simulation.pass_time(seconds=38)
+        at = simulation.clock.now()
+        return PromotionCursor(next=NextState.DONE, service=service_name, recorded_at=at, summary="looked at")
+
+    monkeypatch.setattr("rollback.promotion.promote.record_running", take_long)
+    monkeypatch.setattr("rollback.promotion.promote.prepare_standing_plan_if_due", lambda *_: None)
+    for run in range(1, 40):
+        cursors = adopt_running_releases(simulation.ports)
+        assert {cursor.service for cursor in cursors} == set(names)
+        left = [c.service for c in cursors if c.summary == f"{c.service} is left to the next run"]
+        assert (len(left), len(looked_at)) == (3, run)
+        simulation.pass_time(minutes=5)
+    assert set(looked_at) == set(names)
+
+
 def test_an_operator_promotes_a_candidate_and_no_quarantined_release() -> None:
     simulation = start_simulation()
     simulation.ship("v3", QUARANTINED)
