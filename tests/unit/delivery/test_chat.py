@@ -280,6 +280,15 @@ def test_a_message_is_posted_to_the_url_in_the_secret_and_signed() -> None:
     assert request.headers == dict(sign(request.body, "a key", NOW))
 
 
+@pytest.mark.parametrize("space", ["\n", "\r\n", " "])
+def test_a_url_that_was_stored_with_a_new_line_is_posted_to_without_it(space: str) -> None:
+    url = "https://hooks.slack.com/services/T/B/x"
+    ports = ports_for(ChatWebhook(kind=WebhookKind.SLACK, url_secret_arn=URL_ARN), url + space)
+    ChatChannel().send(ENDED, None, ports)
+    (request,) = posted(ports).posted
+    assert request.url.get_secret_value() == url
+
+
 def test_a_url_of_another_host_is_not_posted_to() -> None:
     ports = ports_for(ChatWebhook(kind=WebhookKind.TEAMS, url_secret_arn=URL_ARN))
     with pytest.raises(CallRefused):
