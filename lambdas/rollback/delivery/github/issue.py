@@ -20,6 +20,7 @@ from rollback.delivery.github.issue_body import (
     is_of_cause,
     issue_body,
     issue_title,
+    without_row_keys,
 )
 from rollback.delivery.github.ports import GitHubPorts
 from rollback.domain.delivery.delivery import Channel, Delivery
@@ -40,9 +41,9 @@ Render = Callable[[Rollback, ServiceSettings, GitHubPorts], str]
 
 
 def text_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPorts) -> str:
-    """Return the text report as a code block."""
+    """Return the text report as a code block, without keys of removed rows."""
     del ports
-    return fenced(message(rollback, service))
+    return fenced(message(without_row_keys(rollback), service))
 
 
 class IssueChannel:
