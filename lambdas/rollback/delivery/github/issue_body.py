@@ -84,11 +84,12 @@ def issue_body(rollback: Rollback, report: str, execution_url: str) -> str:
 
 
 def comment_body(rollback: Rollback) -> str:
-    """Return the comment about a rollback that was suppressed while the issue of its cause is open."""
+    """Return the comment about a rollback that was suppressed or refused while the issue of its cause is open."""
     reason = several_lines(rollback.reason or "no reason was recorded")
+    fact = "the rollback was refused" if rollback.outcome is Outcome.REFUSED else "no rollback was started"
     lines = [
         comment_marker(rollback.id),
-        f"The trigger came back, and no rollback was started ({code(rollback.id)}):",
+        f"The trigger came back, and {fact} ({code(rollback.id)}):",
         "",
         fenced(reason),
     ]
