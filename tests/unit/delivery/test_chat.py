@@ -31,7 +31,7 @@ from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.delivery.phase import Phase
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, Trigger
-from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.chat import ChatSettings, ChatWebhook, SlackChannel, WebhookKind
 from rollback.errors import CallRefused
@@ -124,6 +124,14 @@ def test_a_message_has_ten_lines_at_most() -> None:
 )
 def test_only_news_for_people_are_sent(document: Rollback, is_sent: bool) -> None:
     assert (message_key(document) is not None) is is_sent
+
+
+def test_an_equal_result_of_a_further_evaluation_is_no_news() -> None:
+    event = TriggerEvent(id="e1", at=NOW, alarm="express-api-degraded")
+    refused = rollback(outcome=Outcome.REFUSED, concluded_at=NOW, event=event)
+    assert message_key(refused.evolve(evaluations=2)) == message_key(refused)
+    assert message_key(refused.evolve(evaluations=2, outcome=Outcome.FAILED)) != message_key(refused)
+    assert message_key(ENDED.evolve(evaluations=2, event=event)) != message_key(ENDED.evolve(event=event))
 
 
 def test_slack_shows_hostile_text_as_text_within_its_limits() -> None:
