@@ -1,10 +1,12 @@
 """The report in an issue: the brief written account, then the whole text report as a code block.
 
 The account has no link: a link ends after an hour, and an issue stays. Evidence of checks and the difference of the
-task definitions stay out too, because a repository may have more readers than the environment (decision 43).
+task definitions stay out too, because a repository may have more readers than the environment (decision 43). So do keys
+of lost rows.
 """
 
 from rollback.delivery.github.issue import text_report
+from rollback.delivery.github.issue_body import without_row_keys
 from rollback.delivery.github.ports import GitHubPorts
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
@@ -22,6 +24,7 @@ def issue_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPort
     Nothing is asked about the incident again: traffic comes from the stored account, by one read.
     """
     text = text_report(rollback, service, ports)
+    rollback = without_row_keys(rollback)
     try:
         account = render_markdown(_account(rollback, service, ports), is_brief=True)
     except Exception:  # noqa: BLE001 - a defect of the account must not keep the report from people

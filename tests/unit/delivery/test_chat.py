@@ -31,7 +31,7 @@ from rollback.domain.approval.gate import DecisionKind
 from rollback.domain.delivery.phase import Phase
 from rollback.domain.plan import Plan
 from rollback.domain.request import Request, Trigger
-from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback, TriggerEvent
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.chat import ChatSettings, ChatWebhook, SlackChannel, WebhookKind
 from rollback.errors import CallRefused
@@ -124,6 +124,14 @@ def test_a_message_has_ten_lines_at_most() -> None:
 )
 def test_only_news_for_people_are_sent(document: Rollback, is_sent: bool) -> None:
     assert (message_key(document) is not None) is is_sent
+
+
+def test_an_equal_result_of_a_further_evaluation_is_no_news() -> None:
+    event = TriggerEvent(id="e1", at=NOW, alarm="express-api-degraded")
+    refused = rollback(outcome=Outcome.REFUSED, concluded_at=NOW, event=event)
+    assert message_key(refused.evolve(evaluations=2)) == message_key(refused)
+    assert message_key(refused.evolve(evaluations=2, outcome=Outcome.FAILED)) != message_key(refused)
+    assert message_key(ENDED.evolve(evaluations=2, event=event)) != message_key(ENDED.evolve(event=event))
 
 
 def test_slack_shows_hostile_text_as_text_within_its_limits() -> None:
@@ -278,6 +286,15 @@ def test_a_message_is_posted_to_the_url_in_the_secret_and_signed() -> None:
     (request,) = posted(ports).posted
     assert request.url.get_secret_value() == "https://hooks.slack.com/services/T/B/x"
     assert request.headers == dict(sign(request.body, "a key", NOW))
+
+
+@pytest.mark.parametrize("space", ["\n", "\r\n", " "])
+def test_a_url_that_was_stored_with_a_new_line_is_posted_to_without_it(space: str) -> None:
+    url = "https://hooks.slack.com/services/T/B/x"
+    ports = ports_for(ChatWebhook(kind=WebhookKind.SLACK, url_secret_arn=URL_ARN), url + space)
+    ChatChannel().send(ENDED, None, ports)
+    (request,) = posted(ports).posted
+    assert request.url.get_secret_value() == url
 
 
 def test_a_url_of_another_host_is_not_posted_to() -> None:

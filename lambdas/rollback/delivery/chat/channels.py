@@ -3,6 +3,8 @@
 import json
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from rollback.delivery.chat.formats import chatbot, check_url, sign, webhook_body
 from rollback.delivery.chat.message import chat_message, message_key
 from rollback.domain.delivery.delivery import Channel, Delivery
@@ -41,7 +43,8 @@ class ChatChannel:
         if webhook is None:
             raise CallRefused("no webhook is set for chat messages")
         message = chat_message(rollback, phase_of(rollback), report_url(rollback, ports))
-        url, body = ports.secrets.read(webhook.url_secret_arn), webhook_body(message, webhook.kind)
+        secret, body = ports.secrets.read(webhook.url_secret_arn), webhook_body(message, webhook.kind)
+        url = SecretStr(secret.get_secret_value().strip())  # a secret made from a file ends with a new line
         check_url(url.get_secret_value(), webhook.kind)
         headers = (
             sign(body, ports.secrets.read(webhook.signing_secret_arn).get_secret_value(), ports.clock.now())

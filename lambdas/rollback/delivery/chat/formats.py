@@ -45,7 +45,7 @@ def check_url(url: str, kind: WebhookKind) -> None:
         CallRefused: the URL is not allowed.
     """
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host, port, has_user = parts.hostname or "", parts.port, parts.username is not None
     except ValueError:
         parts, host, port, has_user = urlsplit(""), "", None, False

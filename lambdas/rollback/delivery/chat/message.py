@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rollback.check import Check, Verdict
 from rollback.domain.delivery.phase import Phase, phase_of
-from rollback.domain.ledger.page_count import is_page
+from rollback.domain.ledger.page_count import aggregation_key, is_page
 from rollback.domain.request import OPERATOR_TRIGGERS
 from rollback.domain.rollback import Rollback
 from rollback.reports.commands import report_command
@@ -51,6 +51,8 @@ def message_key(rollback: Rollback) -> str | None:
         return None
     if phase is not Phase.APPROVAL_REQUESTED and not _is_news(rollback):
         return None
+    if aggregation_key(rollback) is not None:  # a further evaluation with the same result is no news
+        return f"{phase}:{rollback.result_key}"
     return f"{rollback.evaluations}:{phase}:{rollback.outcome}"
 
 

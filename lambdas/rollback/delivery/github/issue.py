@@ -20,9 +20,11 @@ from rollback.delivery.github.issue_body import (
     is_of_cause,
     issue_body,
     issue_title,
+    without_row_keys,
 )
 from rollback.delivery.github.ports import GitHubPorts
 from rollback.domain.delivery.delivery import Channel, Delivery
+from rollback.domain.ledger.page_count import aggregation_key
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.github import IssueSettings
@@ -40,16 +42,16 @@ Render = Callable[[Rollback, ServiceSettings, GitHubPorts], str]
 
 
 def text_report(rollback: Rollback, service: ServiceSettings, ports: GitHubPorts) -> str:
-    """Return the text report as a code block."""
+    """Return the text report as a code block, without keys of removed rows."""
     del ports
-    return fenced(message(rollback, service))
+    return fenced(message(without_row_keys(rollback), service))
 
 
 class IssueChannel:
     """Channel that reports each rollback in an issue of its own.
 
     A dry run, a drill and a plan of observe mode get none. A suppressed rollback gets a comment, if an issue of its
-    cause is open.
+    cause is open. So does a refused one that a trigger started; else it gets an issue.
 
     Args:
         render: the report in Markdown, in which foreign text is harmless.
@@ -86,7 +88,7 @@ class IssueChannel:
         if settings is None:
             return "no issue is configured"
         if rollback.outcome is Outcome.SUPPRESSED:
-            return _comment(rollback, settings, ports)
+            return _comment(rollback, settings, ports) or "no comment: no issue of this cause is open"
         unsettled_since = _unsettled_since(last)
         try:
             known = self._look_for(rollback, last, settings, ports)
@@ -95,6 +97,10 @@ class IssueChannel:
         if isinstance(known, str):
             return known
         content = self._content(rollback, settings, ports)
+        if known is None and unsettled_since is None and _repeats_a_page(rollback):
+            answer = _comment(rollback, settings, ports)
+            if answer is not None:
+                return answer
         if known is None and is_left_to_successor(rollback):
             _require_settled(rollback, unsettled_since, ports.clock.now())
             return f"no issue: {rollback.taken_over_by} reports"
@@ -217,8 +223,13 @@ def _create(content: IssueContent, rollback: Rollback, unsettled_since: datetime
         raise _carrying(failure, now) from failure
 
 
-def _comment(rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> str:
-    """Comment on the open issue of the same cause, once for each suppressed rollback."""
+def _repeats_a_page(rollback: Rollback) -> bool:
+    """Whether pages about the rollback are counted together: its trigger may come back all night."""
+    return rollback.outcome is Outcome.REFUSED and aggregation_key(rollback) is not None
+
+
+def _comment(rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) -> str | None:
+    """Comment on the open issue of the same cause, once for each rollback. None: no such issue is open."""
     marker = cause_marker(rollback)
     open_issue = next(
         (
@@ -229,7 +240,7 @@ def _comment(rollback: Rollback, settings: IssueSettings, ports: GitHubPorts) ->
         None,
     )
     if open_issue is None:
-        return "no comment: no issue of this cause is open"
+        return None
     own = comment_marker(rollback.id)
     if not any(comment.body.startswith(own) for comment in ports.github.comments(open_issue.number)):
         ports.github.add_comment(open_issue.number, comment_body(rollback))

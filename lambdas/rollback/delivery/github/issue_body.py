@@ -6,8 +6,10 @@ highlighting code blocks"). So foreign text stands in code, behind a fence that 
 
 import hashlib
 import re
+from typing import Any
 
 from rollback.delivery.github.status_rules import commit_of
+from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.github.issue import BODY_LIMIT, TITLE_LIMIT
 from rollback.text import one_line, several_lines
@@ -82,11 +84,12 @@ def issue_body(rollback: Rollback, report: str, execution_url: str) -> str:
 
 
 def comment_body(rollback: Rollback) -> str:
-    """Return the comment about a rollback that was suppressed while the issue of its cause is open."""
+    """Return the comment about a rollback that was suppressed or refused while the issue of its cause is open."""
     reason = several_lines(rollback.reason or "no reason was recorded")
+    fact = "the rollback was refused" if rollback.outcome is Outcome.REFUSED else "no rollback was started"
     lines = [
         comment_marker(rollback.id),
-        f"The trigger came back, and no rollback was started ({code(rollback.id)}):",
+        f"The trigger came back, and {fact} ({code(rollback.id)}):",
         "",
         fenced(reason),
     ]
@@ -126,6 +129,25 @@ def cut_markdown(text: str, limit: int, rollback: Rollback) -> str:
     command = code(f"rollback show {rollback.environment} {rollback.id}")
     note = f"The report has {whole} characters, of which {shown} fit here. {command} shows the rest."
     return "\n".join([*kept, "", note])
+
+
+def without_row_keys(rollback: Rollback) -> Rollback:
+    """Leave out the keys of lost rows: a repository may have more readers than the database. The counts stay."""
+    database = rollback.database
+    if database is None:
+        return rollback
+    changes: dict[str, Any] = {}
+    if database.data_loss is not None:
+        changes["data_loss"] = _report_without_keys(database.data_loss)
+    analysis = database.data_loss_analysis
+    if analysis is not None:
+        changes["data_loss_analysis"] = analysis.evolve(report=_report_without_keys(analysis.report))
+    return rollback.model_copy(update={"database": database.model_copy(update=changes)})
+
+
+def _report_without_keys(report: DataLossReport) -> DataLossReport:
+    no_keys = {"removed_keys": None, "changed_keys": None}
+    return report.evolve(tables=tuple(table.model_copy(update=no_keys) for table in report.tables))
 
 
 def is_closed_on_success(rollback: Rollback) -> bool:

@@ -120,6 +120,19 @@ def test_an_issue_that_people_opened_again_stays_open_after_the_data_loss_report
     assert [issue.state for issue in issues(ports)] == ["open"]
 
 
+def test_a_trigger_whose_rollback_is_refused_again_adds_a_comment_and_no_second_issue() -> None:
+    ports = github_ports()
+    first = concluded(Outcome.REFUSED, event=EVENT, service=None)
+    assert Engine(IssueChannel(), ports).attempt(first) == "#1"
+    again = Engine(IssueChannel(), ports)
+    second = concluded(Outcome.REFUSED, event=EVENT, service=None, id=f"{SERVICE}-2")
+    assert again.attempt(second) == "comment on #1"
+    assert again.attempt(second.evolve(version=1, evaluations=2)) == "comment on #1"
+    assert len(issues(ports)) == 1
+    (comment,) = comments(ports)
+    assert "The trigger came back, and the rollback was refused" in comment
+
+
 NO_ISSUE = {
     "a dry run": concluded(Outcome.PLANNED, request=Request(service=SERVICE, dry_run=True)),
     "a refused dry run": concluded(Outcome.REFUSED, request=Request(service=SERVICE, dry_run=True)),

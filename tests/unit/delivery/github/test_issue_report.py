@@ -12,12 +12,12 @@ from simulations.fake_ports import SETTINGS
 from simulations.github_deliveries import BAD, GOOD, Engine, concluded, fake_of, github_ports
 from support.builders import NOW, SERVICE, release
 from support.hostile_values import TEXTS
-from support.reported_rollbacks import document_of
+from support.reported_rollbacks import document_of, with_data_loss
 
 from rollback.check import Check
 from rollback.delivery import issue_report as module
 from rollback.delivery.channels import CHANNELS
-from rollback.delivery.github.issue import text_report
+from rollback.delivery.github.issue import Render, text_report
 from rollback.delivery.github.issue_body import cause_marker, is_issue_of, issue_body, rollback_marker
 from rollback.delivery.issue_report import issue_report
 from rollback.domain.approval.gate import Approval, ApprovedFacts, Decision, DecisionKind
@@ -145,3 +145,17 @@ def test_an_account_that_cannot_be_rendered_leaves_the_text_report(monkeypatch: 
     monkeypatch.setattr(module, "render_markdown", raise_error(ZeroDivisionError("a defect")))
     ports = github_ports()
     assert issue_report(concluded(), WEB, ports) == text_report(concluded(), WEB, ports)
+
+
+@pytest.mark.parametrize("render", [text_report, issue_report])
+def test_an_issue_counts_lost_rows_and_names_no_keys_of_them(render: Render) -> None:
+    lost = with_data_loss()
+    assert lost.database is not None
+    assert lost.database.data_loss is not None
+    (table,) = lost.database.data_loss.tables
+    keyed = table.model_copy(update={"removed_keys": ("key-4711",), "changed_keys": ("key-4712",), "changed_rows": 1})
+    report = lost.database.data_loss.evolve(tables=(keyed,))
+    document = lost.evolve(database=lost.database.evolve(data_loss=report))
+    text = render(document, WEB, github_ports())
+    assert "gone: 3" in text
+    assert "key-47" not in text
