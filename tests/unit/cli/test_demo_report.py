@@ -23,7 +23,12 @@ def test_the_page_is_written_and_opened_on_request_only(
 ) -> None:
     shown: list[str] = []
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(webbrowser, "open", lambda url: not shown.append(url))
+
+    def show(url: str) -> bool:
+        shown.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", show)
     line = write_report(succeeded(), environment, should_open=should_open)
     page = Path(line.rpartition(": ")[2])
     assert "express-api was rolled back from v1.4.0 to v1.3.2" in page.read_text()
