@@ -109,6 +109,13 @@ def find_predecessors(rollback: Rollback, ports: LeaseReadPorts) -> tuple[list[R
     return predecessors, (Check.warned("ledger-is-readable", reason),)
 
 
+def find_rollback_at_gate(service_name: str, ports: LeaseReadPorts) -> Rollback | None:
+    """The rollback of a service that waits for an approval, without a lease; None: there is none."""
+    entries = (entry for entry in ports.ledger.pending(service_name).items if entry.is_open and entry.can_act)
+    rollbacks = (find_rollback(entry.rollback_id, ports) for entry in entries)
+    return next((rollback for rollback in rollbacks if rollback is not None and rollback.is_at_gate), None)
+
+
 def must_conclude_first(predecessor: Rollback) -> bool:
     """Whether a predecessor has to be concluded before another rollback begins: a successor would lift its fence.
 

@@ -23,7 +23,7 @@ from rollback.errors import InvalidRequest, RollbackError
 from rollback.identity.candidates import release_named
 from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
 from rollback.identity.target_groups import read_group_health
-from rollback.leases.holder import find_live_lease
+from rollback.leases.holder import find_live_lease, find_rollback_at_gate
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
 from rollback.ports.holders import HasSettings
 from rollback.promotion.ports import (
@@ -138,6 +138,9 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
         )
     if find_live_lease(cursor.service, ports) is not None:
         return _bake_on(cursor, duration, "a rollback is in progress")
+    waiting = find_rollback_at_gate(cursor.service, ports)
+    if waiting is not None:  # it may be about this very release, which is no evidence yet that the release is good
+        return _bake_on(cursor, duration, f"{waiting.id} waits for an approval")
     objection = _find_alarms(release.service, bake.since, ports)
     if objection is not None:  # after an alarm the bake starts again
         ports.ledger.put_bake(bake.model_copy(update={"since": now}))

@@ -5,6 +5,7 @@ from simulations.fake_ports import DEGRADED
 from simulations.service import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
 from support.builders import SERVICE, image, release
 
+from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
 from rollback.promotion.promote import (
@@ -46,6 +47,20 @@ def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_st
         "v2",
         image("v2"),
     )
+
+
+def test_a_release_is_not_promoted_while_a_rollback_waits_for_an_approval() -> None:
+    simulation, cursor = simulation_with_new_release()
+    approval = ApprovalPolicy(required_for=(ApprovalReason.FORCED,))
+    simulation.replace(settings=simulation.ports.settings.model_copy(update={"approval": approval}))
+    waiting = simulation.admit({"force": True, "reason": "try", "requested_by": "ada"})
+    while not (simulation.read(waiting).is_at_gate and simulation.ledger.lease(SERVICE) is None):
+        simulation.run_due_step(waiting)
+    serve(simulation)
+    simulation.pass_time(minutes=15)
+    judged = judge_bake(cursor, simulation.ports)
+    assert (judged.next, simulation.state_of("v2")) == (NextState.WAIT, "candidate")
+    assert judged.summary == f"{waiting.id} waits for an approval"
 
 
 def test_a_release_is_not_promoted_before_the_bake_is_over() -> None:
