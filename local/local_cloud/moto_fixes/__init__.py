@@ -28,7 +28,8 @@ found. Issues were not searched for every fix.
 `moto_has_no_composite_alarms` |
 | `cloudwatch/alarm_history.py` | lacks DescribeAlarmHistory | `moto_has_no_alarm_history` |
 | `cloudwatch/alarm_mute_rules.py` | lacks alarm mute rules | `moto_has_no_alarm_mute_rules` |
-| `cloudwatch/metric_statistics.py` | mixes metrics of other dimensions | \
+| `cloudwatch/metric_statistics.py` | mixes metrics of other dimensions, computes no percentile | \
+`moto_answers_500_to_a_percentile`, \
 `moto_adds_metrics_with_more_dimensions_to_a_statistic`, `moto_misses_a_metric_whose_dimensions_come_in_another_order` |
 | `cloudwatch/metric_filters.py` | keeps both filters of a name | `moto_keeps_two_metric_filters_of_one_name` |
 | `ecs/cluster_settings.py` | shows settings unasked | `moto_shows_cluster_settings_unasked` |
