@@ -21,6 +21,7 @@ WITHOUT_RESOURCES = {
     "elasticloadbalancing:DescribeTargetHealth",
     "logs:DescribeLogGroups",
     "ssm:DescribeParameters",
+    "states:SendTaskSuccess",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }

@@ -93,6 +93,13 @@ def _run(deployed: DeployedEnvironment, execution_input: dict[str, Any]) -> Roll
     return deployed.wait_until_concluded(lambda r: r.execution == execution)
 
 
+def _release_and_promote(deployed: DeployedEnvironment) -> None:
+    """Ship a release, and promote it once the database was observed: promotion records the observed schema."""
+    release = deployed.release()
+    deployed.invoke("database", {"detail-type": "Scheduled Event"})
+    deployed.promote(release.version)
+
+
 def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_postgres_itself(
     deployed: DeployedEnvironment, variables: dict[str, str], inbox: Inbox, tmp_path: Path
 ) -> None:
@@ -101,8 +108,7 @@ def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_pos
     folder = check_out(tmp_path / "v1", migrations[0])
     _record_checkpoint(deployed, variables, folder)
     deployed.migrate(folder)
-    good = deployed.release()
-    deployed.promote(good.version)
+    _release_and_promote(deployed)
     _record_checkpoint(deployed, variables, folder)
     deployed.release()
     deployed.invoke("database", {"detail-type": "Scheduled Event"})
@@ -126,8 +132,7 @@ def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
     deployed: DeployedEnvironment, variables: dict[str, str], tmp_path: Path
 ) -> None:
     _record_checkpoint(deployed, variables, check_out(tmp_path / "v3", 1))
-    deployed.promote(deployed.release().version)
-    deployed.invoke("database", {"detail-type": "Scheduled Event"})
+    _release_and_promote(deployed)
     old_at = datetime.now(UTC) + timedelta(minutes=WINDOW_MINUTES)
     wait_for(lambda: datetime.now(UTC) > old_at and set(deployed.alarm_states().values()) == {"OK"})
     wait_for(deployed.is_target_ready)

@@ -10,6 +10,8 @@ from typing import Any
 from referee.emulator import ACCOUNT, REGION
 from referee.live import CLUSTER, ECS_SERVICE, PREFIX, SERVICE
 
+from rollback.names import event_source
+
 Event = dict[str, Any]
 
 SERVICE_ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/{CLUSTER}/{ECS_SERVICE}"
@@ -20,6 +22,8 @@ COMPLETED = f"{PREFIX}-rollback-on-deployment-completed"
 FAILED = f"{PREFIX}-rollback-on-deployment-failed"
 ALARM = f"{PREFIX}-rollback-on-alarm"
 BROKEN = f"{PREFIX}-rollback-on-broken-execution"
+OWN = f"{PREFIX}-rollback-on-own-event"
+APPLICATION = PREFIX.removesuffix("-production")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ def _execution(status: str, machine: str = "rollback") -> Event:
     return _event("aws.states", "Step Functions Execution Status Change", execution, detail)
 
 
+def _own(kind: str, environment: str = "production", application: str = APPLICATION) -> Event:
+    detail = {"schema_version": 1, "environment": environment, "rollback_id": f"{SERVICE}-1", "phase": "concluded"}
+    return _event(event_source(application), kind, SERVICE_ARN, detail)
+
+
 _DEGRADED, _OUTAGE = f"{PREFIX}-{SERVICE}-degraded", f"{PREFIX}-{SERVICE}-outage"
 _FAILED = ("SERVICE_DEPLOYMENT_FAILED", "ECS deployment circuit breaker: task failed to start.")
 _OTHER_CLUSTER = SERVICE_ARN.replace(f"/{CLUSTER}/", "/another-cluster/")
@@ -136,6 +145,9 @@ SAMPLES = {
     ),
     "a composite turns to OK": Sample(_alarm(_DEGRADED, "OK", "ALARM")),
     "a composite loses its data": Sample(_alarm(_DEGRADED, "INSUFFICIENT_DATA", "ALARM")),
+    "a rollback concludes": Sample(_own("rollback.concluded"), (OWN,)),
+    "a rollback of another environment concludes": Sample(_own("rollback.concluded", environment="staging")),
+    "another application's rollback concludes": Sample(_own("rollback.concluded", application="another")),
     "a leaf turns to ALARM": Sample(_alarm(f"{PREFIX}-{SERVICE}-error-rate", "ALARM")),
     "another service's composite turns to ALARM": Sample(_alarm(f"{PREFIX}-another-outage", "ALARM")),
     "another environment's composite turns to ALARM": Sample(_alarm(_OUTAGE.replace("production", "staging"), "ALARM")),

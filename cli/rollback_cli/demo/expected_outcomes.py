@@ -40,10 +40,14 @@ class ExpectedOutcome:
 
 
 def find_answering_rollback(environment: "DemoEnvironment") -> Rollback | None:
-    """Find the first rollback that acted on the service, was refused, or failed before it could act."""
-    history = environment.ports.ledger.history(environment.service.name)
-    answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
-    answers = [r for r in answers if r.approval is not None] or answers
+    """Find the first rollback that acted on the service, was refused, or failed before it could act.
+
+    Where people were asked, it is the rollback that they were asked about: an alarm may start another one meanwhile.
+    """
+    history = list(environment.ports.ledger.history(environment.service.name))
+    answers = [r for r in history if r.approval is not None] or [
+        r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)
+    ]
     return answers[-1] if answers else None
 
 

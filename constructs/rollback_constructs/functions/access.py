@@ -84,9 +84,12 @@ class Access:
         """Decrypt task tokens of waiting executions."""
         return _allow(["kms:Decrypt"], key_arns, _FOR_A_ROLLBACK)
 
-    def execution_wake(self, workflow_name: str) -> Grant:
-        """Wake an execution that waits under a token. The CDK's `grantTaskResponse` names the state machine too."""
-        return _allow(["states:SendTaskSuccess"], [self._named("states", "stateMachine", workflow_name)])
+    def execution_wake(self) -> Grant:
+        """Wake an execution that waits under a token; only the token names the execution.
+
+        Service Authorization Reference, "Actions defined by AWS Step Functions": SendTaskSuccess has no resource type.
+        """
+        return _allow(["states:SendTaskSuccess"], ["*"])
 
     def ecs_read(self) -> Grant:
         """Describe the services, their deployments, revisions and definitions."""

@@ -184,7 +184,7 @@ class Functions(Construct):
         self.approve = (
             self._function(
                 "approve",
-                [access.approval_items(table), access.token_decrypt(approvals_key), access.execution_wake(workflow)],
+                [access.approval_items(table), access.token_decrypt(approvals_key), access.execution_wake()],
                 seconds=_DECISION_SECONDS,
                 variables=approval_variables,
             )
@@ -226,7 +226,7 @@ class Functions(Construct):
         shared = self._shared
         return [
             access.token_encrypt(shared.approvals_key_arn or ""),
-            access.execution_wake(shared.workflow_name),
+            access.execution_wake(),
         ]
 
     def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
