@@ -36,7 +36,7 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, with 
 # The end-to-end tests run last, in processes of their own: the embedded cloud of other tests goes on in theirs.
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" CRASH_HARNESS=half $(BIN)/pytest -n 2 --ignore tests/e2e
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/e2e
 
 # Appended to the path of our environment by the script, so that our own pytest is used.
 MUTMUT := build/mutmut/.installed

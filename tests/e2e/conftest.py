@@ -25,14 +25,6 @@ POLICY = {
 _CLOUD = [sys.executable, str(Path(__file__).with_name("cloud_process.py"))]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, since they share its environment; each demo deploys its own."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            is_alone = item.path.name == "test_demo.py"
-            item.add_marker(pytest.mark.xdist_group(item.nodeid if is_alone else item.path.name))
-
-
 @contextmanager
 def cloud_process(
     policy: Mapping[str, Any] | None = None,

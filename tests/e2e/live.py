@@ -10,11 +10,13 @@ import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
 
 from local_cloud.listing import list_all
+from rollback.check import Verdict
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
 from rollback.promotion.promote import promote_by_operator
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.profile import ENVIRONMENT
 from rollback_cli.demo.timeline.pager import Pager
@@ -80,12 +82,27 @@ class DeployedEnvironment(Pipeline):
     def promoted(self) -> tuple[Release, ...]:
         return tuple(r for r in self.releases() if r.state is ReleaseState.PROMOTED)
 
-    def is_target_ready(self) -> bool:
-        """Return whether the standing plan has a ready target for the release that runs."""
-        plan = self.ports.ledger.standing_plan(self.service.name)
-        (running,) = (r for r in self.promoted() if set(map(_digest, r.images.values())) & self.running_digests())
-        target = plan.target_for(running.fingerprint) if plan is not None else None
-        return plan is not None and plan.is_ready and target is not None and target.is_ready is True
+    def wait_for_target(self) -> None:
+        """Judge the standing plan anew until it has a ready target for the release that runs.
+
+        Raises:
+            AssertionError: it has none in time; the message has the objections.
+        """
+        objections: list[str] = []
+
+        def is_ready() -> bool:
+            plan = prepare_standing_plan(self.service.name, self.ports)
+            (running,) = (r for r in self.promoted() if set(map(_digest, r.images.values())) & self.running_digests())
+            target = plan.target_for(running.fingerprint) if plan is not None else None
+            checks = (*(plan.readiness if plan is not None else ()), *(target.checks if target is not None else ()))
+            objections[:] = [f"{c.name} {c.verdict}: {c.reason}" for c in checks if c.verdict is not Verdict.PASS]
+            objections.append(f"the target is {target.release.version if target is not None else 'none'}")
+            return plan is not None and plan.is_ready and target is not None and target.is_ready is True
+
+        try:
+            wait_for(is_ready)
+        except AssertionError as late:
+            raise AssertionError(f"no ready target: {'; '.join(objections)}") from late
 
     def history(self) -> list[Rollback]:
         return list(self.ports.ledger.history(self.service.name))

@@ -22,7 +22,7 @@ def drilled() -> Iterator[DeployedEnvironment]:
         for _ in range(2):
             live.promote(live.release().version)
         wait_for(lambda: set(live.alarm_states().values()) == {"OK"})
-        wait_for(live.is_target_ready)
+        live.wait_for_target()
         yield live
 
 

@@ -135,7 +135,7 @@ def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
     _release_and_promote(deployed)
     old_at = datetime.now(UTC) + timedelta(minutes=WINDOW_MINUTES)
     wait_for(lambda: datetime.now(UTC) > old_at and set(deployed.alarm_states().values()) == {"OK"})
-    wait_for(deployed.is_target_ready)
+    deployed.wait_for_target()
     neon, ledger, name = deployed.ports.neon, deployed.ports.ledger, deployed.service.name
     branches = [(branch.id, branch.name, branch.protected) for branch in neon.branches()]
     service, uri, users = deployed.describe_service(), deployed.connection_uri(), _users(deployed)

@@ -389,6 +389,7 @@ def test_a_deployment_with_early_success_criteria_completes_before_the_service_i
     harness.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
     harness.wait(is_settled_on(first))
     second = harness.release("v2")
+    harness.web.drain_for(3000)
     harness.services.update(harness.settings, definition_arn=second)
 
     def is_completed(view: ServiceView) -> bool:
@@ -396,6 +397,7 @@ def test_a_deployment_with_early_success_criteria_completes_before_the_service_i
 
     completed = harness.wait(lambda view: is_completed(view) and bool(view.why_not_stable))
     assert newest_status(completed) == "SUCCESSFUL"
+    harness.web.drain_for(0)
     assert harness.wait(lambda view: not view.why_not_stable).primary.definition_arn == second
     harness.web.delete()
 

@@ -18,7 +18,7 @@ UNHEALTHY: dict[str, Any] = {"kind": "unhealthy"}
 CRASHING: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
 
 
-def eventually(probe: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
+def eventually(probe: Callable[[], T | None], seconds: float = 90.0, *, every: float = 0.05) -> T:
     """Return the first truthy value of ``probe`` within so many real seconds.
 
     Raises:
@@ -62,8 +62,7 @@ class Workload:
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         self.target_groups.append(group)
         # 0.3 s of real time: long enough that tests on a busy machine observe draining
-        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
-        self.elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
+        self.drain_for(30)
         self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets, Scheme=scheme)[
             "LoadBalancers"
         ][0]["LoadBalancerArn"]
@@ -71,6 +70,11 @@ class Workload:
             LoadBalancerArn=self.load_balancer, Protocol="HTTP", Port=80,
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
         )  # fmt: skip
+
+    def drain_for(self, seconds: int) -> None:
+        """Let tasks that stop drain for so many seconds of the cloud; this holds for tasks that drain already."""
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}]
+        self.elbv2.modify_target_group_attributes(TargetGroupArn=self.target_group, Attributes=delay)
 
     @property
     def url(self) -> str:
