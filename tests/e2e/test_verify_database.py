@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
@@ -12,6 +13,11 @@ from e2e.live import DeployedEnvironment, wait_for
 from e2e.processes import ROLLBACK, run
 from e2e.searched_places import (
     Inbox,
+    contains,
+    execution_histories,
+    function_settings,
+    ledger_items,
+    log_events,
     stored_objects,
 )
 
@@ -161,3 +167,58 @@ def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
     account = run([ROLLBACK, "report", "production", drill.id], variables)
     assert (account.returncode, deletion in account.stdout) == (0, True), account.stdout
     wait_for(lambda: any(drill.id in text and deletion in text for text in stored_objects(deployed)) or None)
+
+
+def test_no_secret_is_in_anything_that_rollbacks_of_the_database_write(
+    deployed: DeployedEnvironment, variables: dict[str, str], inbox: Inbox
+) -> None:
+    database = deployed.ports.settings.database
+    assert database is not None
+    store, key_arn = deployed.client("secretsmanager"), database.api_key_secret_arn
+    key = store.get_secret_value(SecretId=key_arn)["SecretString"]
+
+    store.put_secret_value(SecretId=key_arn, SecretString=REFUSED_KEY)
+    in_stores = [store.get_secret_value(SecretId=key_arn)["SecretString"]]
+    failed = _run(deployed, {"type": "full", "force": True, "reason": "while Neon refuses the key"})
+    store.put_secret_value(SecretId=key_arn, SecretString=key)
+    restored = _run(deployed, {"type": "full", "force": True, "reason": "with the right key"})
+
+    assert failed.outcome not in {None, Outcome.SUCCEEDED}, failed.reason
+    assert "401" in failed.model_dump_json()
+    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
+    assert restored.database is not None
+    assert RestoreMove.RESTORE in restored.database.moves
+    in_stores += [
+        store.get_secret_value(SecretId=key_arn)["SecretString"],
+        deployed.connection_uri(),
+        deployed.client("ssm").get_parameter(Name=PARAMETER, WithDecryption=True)["Parameter"]["Value"],
+    ]
+    password = unquote(urlsplit(deployed.connection_uri()).password or "")
+    canaries = (REFUSED_KEY, key, password, PARAMETER_VALUE)
+    assert [contains(text, canary) for text, canary in zip(in_stores, canaries, strict=True)] == [True] * 4
+
+    ids = (failed.id, restored.id)
+    verbs = [("status",), *((verb, i) for verb in ("show", "report") for i in ids), ("report", restored.id, "--json")]
+    commands = [run([ROLLBACK, verb[0], "production", *verb[1:]], variables) for verb in verbs]
+    assert [process.returncode for process in commands] == [0] * len(commands)
+    places = {
+        "logs": [f"{group}: {message}" for group, message in log_events(deployed)],
+        "messages": inbox.bodies(),
+        "ledger": list(ledger_items(deployed)),
+        "executions": [f"{machine}: {event}" for machine, event in execution_histories(deployed)],
+        "stored reports": list(stored_objects(deployed)),
+        "command": [process.stdout for process in commands],
+    }
+    missing = [(place, i) for place, texts in places.items() for i in ids if not any(i in text for text in texts)]
+    assert missing == []  # each place was searched, and has what both rollbacks wrote
+    prefix = deployed.ports.settings.prefix
+    for function in ("database", "service", "report"):
+        assert any(text.startswith(f"/aws/lambda/{prefix}-rollback-{function}: ") for text in places["logs"]), function
+    assert len({event.partition(": ")[0] for event in places["executions"]}) == 2
+    places["function settings"] = list(function_settings(deployed))
+    assert [
+        (place, number)
+        for place, texts in places.items()
+        for number, canary in enumerate(canaries)
+        if any(contains(text, canary) for text in texts)
+    ] == []
