@@ -36,6 +36,8 @@ _LIMITED_IN_THE_REQUEST = {
     ("dynamodb", "ListTables"): "Limit",
     ("logs", "GetLogEvents"): "limit",
 }
+# Only the first page is short: a bake has thousands of events, and moto computes all of them for each page.
+_LONG_AFTER_THE_FIRST_PAGE = {("stepfunctions", "GetExecutionHistory"): 1000}
 _HANDLED_ELSEWHERE = frozenset({"s3", "s3control"})
 _stock_call = BaseResponse.call_action
 
@@ -131,6 +133,8 @@ class _PagedCall:
 
     def _page(self, position: _PagePosition, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
         parsed = self._parsed(status, headers, body)
+        if self._token:
+            page_size = _LONG_AFTER_THE_FIRST_PAGE.get((self._service, self._operation), page_size)
         paging, size = self._paging, min(page_size, int(self._limit)) if self._limit else page_size
         begins_empty = (self._service, self._operation) in BEGINS_EMPTY and not self._token
         inner = parsed.get(paging.output_token)
