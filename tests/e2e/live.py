@@ -61,11 +61,11 @@ class DeployedEnvironment(Pipeline):
         """Name the version that `release` ships next."""
         return f"v{self._version_count + 1}.0.0"
 
-    def release(self) -> Release:
+    def release(self, behaviour: Mapping[str, Any] = HEALTHY) -> Release:
         """Push and ship the next version, and wait until it alone runs and the ledger knows it."""
         version = self.next_version()
         self._version_count += 1
-        digest = self.push(version, HEALTHY)
+        digest = self.push(version, dict(behaviour))
         self.ship(version, desired_count=2)
         wait_for(lambda: self.is_settled() and self.running_digests() == {digest})
         return wait_for(lambda: self.find_release(version))

@@ -21,6 +21,7 @@ from e2e.searched_places import (
     stored_objects,
 )
 
+from local_cloud.elb.load import LoadGenerator
 from rollback.check import Check, Verdict
 from rollback.database.restore.next_action import RestoreMove
 from rollback.domain.database.progress import DatabaseOutcome
@@ -33,6 +34,7 @@ from rollback_cli.demo.scenarios import SCENARIOS
 pytestmark = pytest.mark.e2e
 PARAMETER, PARAMETER_VALUE = "/canary/token", "c4n4ry-p4r4m3t3r"
 REFUSED_KEY = "c4n4ry-r3fus3d-k3y"
+READS_THE_DATABASE = {"reads": "SELECT id FROM users ORDER BY id LIMIT 5"}  # new tasks prove their connection by it
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def _run(deployed: DeployedEnvironment, execution_input: dict[str, Any]) -> Roll
 
 def _release_and_promote(deployed: DeployedEnvironment) -> None:
     """Ship a release, and promote it once the database was observed: promotion records the observed schema."""
-    release = deployed.release()
+    release = deployed.release(READS_THE_DATABASE)
     deployed.invoke("database", {"detail-type": "Scheduled Event"})
     deployed.promote(release.version)
 
@@ -181,7 +183,9 @@ def test_no_secret_is_in_anything_that_rollbacks_of_the_database_write(
     in_stores = [store.get_secret_value(SecretId=key_arn)["SecretString"]]
     failed = _run(deployed, {"type": "full", "force": True, "reason": "while Neon refuses the key"})
     store.put_secret_value(SecretId=key_arn, SecretString=key)
-    restored = _run(deployed, {"type": "full", "force": True, "reason": "with the right key"})
+    assert deployed.service.base_url is not None
+    with LoadGenerator(deployed.service.base_url):  # its requests let the new tasks connect to the restored branch
+        restored = _run(deployed, {"type": "full", "force": True, "reason": "with the right key"})
 
     assert failed.outcome not in {None, Outcome.SUCCEEDED}, failed.reason
     assert "401" in failed.model_dump_json()

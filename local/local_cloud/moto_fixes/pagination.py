@@ -36,8 +36,8 @@ _LIMITED_IN_THE_REQUEST = {
     ("dynamodb", "ListTables"): "Limit",
     ("logs", "GetLogEvents"): "limit",
 }
-# Only the first page is short: a bake has thousands of events, and moto computes all of them for each page.
-_LONG_AFTER_THE_FIRST_PAGE = {("stepfunctions", "GetExecutionHistory"): 1000}
+# Only the first page is short: these lists have thousands of events, and moto computes all of them for each page.
+_LONG_AFTER_THE_FIRST_PAGE = {("stepfunctions", "GetExecutionHistory"): 1000, ("logs", "FilterLogEvents"): 1000}
 _HANDLED_ELSEWHERE = frozenset({"s3", "s3control"})
 _stock_call = BaseResponse.call_action
 
