@@ -29,7 +29,6 @@ from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
 from rollback_cli.demo.database.migrations import check_out
 from rollback_cli.demo.pipeline import COPIED_FIELDS
-from rollback_cli.demo.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.e2e
 PARAMETER, PARAMETER_VALUE = "/canary/token", "c4n4ry-p4r4m3t3r"
@@ -44,9 +43,19 @@ def variables() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def deployed(variables: dict[str, str]) -> DeployedEnvironment:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the first migration, which every release of this file has."""
+    return check_out(tmp_path_factory.mktemp("repository") / "migrations", 1)
+
+
+@pytest.fixture(scope="module")
+def deployed(variables: dict[str, str], repository: Path) -> DeployedEnvironment:
+    """Environment whose one release runs, reads the database and is promoted; each test ships its own next one."""
     live = DeployedEnvironment()
     _give_tasks_a_parameter(live)
+    _record_checkpoint(live, variables, repository)
+    live.migrate(repository)
+    _release_and_promote(live)
     return live
 
 
@@ -108,18 +117,17 @@ def _release_and_promote(deployed: DeployedEnvironment) -> None:
     deployed.promote(release.version)
 
 
-def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_postgres_itself(
-    deployed: DeployedEnvironment, variables: dict[str, str], inbox: Inbox, tmp_path: Path
-) -> None:
-    migrations = SCENARIOS["bad-migration"].migrations
-    assert migrations is not None
-    folder = check_out(tmp_path / "v1", migrations[0])
+def _ship_candidate(deployed: DeployedEnvironment, variables: dict[str, str], folder: Path) -> None:
+    """Ship a release with a checkpoint before it, and leave it unpromoted, so that a rollback moves away from it."""
     _record_checkpoint(deployed, variables, folder)
-    deployed.migrate(folder)
-    _release_and_promote(deployed)
-    _record_checkpoint(deployed, variables, folder)
-    deployed.release()
+    deployed.release(READS_THE_DATABASE)
     deployed.invoke("database", {"detail-type": "Scheduled Event"})
+
+
+def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_postgres_itself(
+    deployed: DeployedEnvironment, variables: dict[str, str], repository: Path
+) -> None:
+    _ship_candidate(deployed, variables, repository)
 
     deployed.wait_until_ended(deployed.start({"reason": "by hand", "force": True}))
 
@@ -137,9 +145,9 @@ def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_pos
 
 
 def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
-    deployed: DeployedEnvironment, variables: dict[str, str], tmp_path: Path
+    deployed: DeployedEnvironment, variables: dict[str, str], repository: Path
 ) -> None:
-    _record_checkpoint(deployed, variables, check_out(tmp_path / "v3", 1))
+    _record_checkpoint(deployed, variables, repository)
     _release_and_promote(deployed)
     old_at = datetime.now(UTC) + timedelta(minutes=WINDOW_MINUTES)
     wait_for(lambda: datetime.now(UTC) > old_at and set(deployed.alarm_states().values()) == {"OK"})
@@ -172,8 +180,9 @@ def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(
 
 
 def test_no_secret_is_in_anything_that_rollbacks_of_the_database_write(
-    deployed: DeployedEnvironment, variables: dict[str, str], inbox: Inbox
+    deployed: DeployedEnvironment, variables: dict[str, str], repository: Path, inbox: Inbox
 ) -> None:
+    _ship_candidate(deployed, variables, repository)
     database = deployed.ports.settings.database
     assert database is not None
     store, key_arn = deployed.client("secretsmanager"), database.api_key_secret_arn
