@@ -1,6 +1,7 @@
 """The embedded cloud answers in pages of two. All pages together are the whole, and unknown tokens are refused."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -191,3 +192,18 @@ def test_service_deployments_are_listed_in_pages(cloud: LocalCloud) -> None:
     assert (len(page["serviceDeployments"]), "nextToken" in page) == (2, True)
     web.update(desiredCount=0)
     web.ecs.delete_service(cluster=web.name, service=web.name, force=True)
+
+
+def test_long_lists_have_a_short_first_page_and_then_long_ones(cloud: LocalCloud) -> None:
+    logs, group = cloud.client("logs"), f"/{FIVE[0]}"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="one")
+    now = int(time.time() * 1000)
+    logs.put_log_events(
+        logGroupName=group, logStreamName="one", logEvents=[{"timestamp": now, "message": name} for name in FIVE]
+    )
+    first = logs.filter_log_events(logGroupName=group)
+    second = logs.filter_log_events(logGroupName=group, nextToken=first["nextToken"])
+    assert [[event["message"] for event in page["events"]] for page in (first, second)] == [FIVE[:2], FIVE[2:]]
+    limited = logs.filter_log_events(logGroupName=group, nextToken=first["nextToken"], limit=1)
+    assert [event["message"] for event in limited["events"]] == FIVE[2:3]
