@@ -66,14 +66,14 @@ class Watch:
         (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
         return dict(alarm)
 
-    def becomes(self, name: str, state: str, seconds: float = 30) -> dict[str, Any]:
+    def becomes(self, name: str, state: str, seconds: float = 90) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while (alarm := self.described(name))["StateValue"] != state:
             assert time.monotonic() < deadline, f"{name} is {alarm['StateValue']}: {alarm['StateReason']}"
             time.sleep(0.01)
         return alarm
 
-    def changes(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
+    def changes(self, count: int, seconds: float = 90) -> list[dict[str, Any]]:
         changes: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
         while len(changes) < count and time.monotonic() < deadline:
@@ -159,7 +159,7 @@ def test_an_alarm_with_disabled_actions_emits_its_event_and_notifies_no_topic(wa
     raised = {e["detail"]["alarmName"] for e in watch.changes(4) if e["detail"]["state"]["value"] == "ALARM"}
     assert raised == {silent, loud}
     notified: list[dict[str, Any]] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not notified and time.monotonic() < deadline:
         notified = watch.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     messages = [json.loads(json.loads(m["Body"])["Message"]) for m in notified]

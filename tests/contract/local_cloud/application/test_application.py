@@ -64,7 +64,7 @@ def test_a_decaying_application_is_healthy_for_a_while_and_then_fails_every_requ
     running = start(kind="decays", after_seconds=1.0)
     paths = ("/health", "/up", "/api/ping")
     assert [running.get(path)[0] for path in paths] == [200, 200, 200]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while running.get("/api/ping")[0] == 200:
         assert time.monotonic() < deadline
     assert [running.get(path)[0] for path in paths] == [500, 500, 500]
@@ -83,11 +83,11 @@ def test_a_lock_fails_every_task_of_the_service_until_it_is_removed(start: type[
 def test_a_crashing_application_exits_with_an_error(start: type[Running]) -> None:
     running = start(kind="crash", after_seconds=0.01)
     assert running.first_line.startswith("ERROR")
-    assert running.process.wait(timeout=5) == 1
+    assert running.process.wait(timeout=90) == 1
 
 
 def test_the_application_ends_when_its_parent_does(start: type[Running]) -> None:
     running = start(kind="healthy")
     assert running.process.stdin is not None
     running.process.stdin.close()
-    assert running.process.wait(timeout=5) == 0
+    assert running.process.wait(timeout=90) == 0

@@ -97,7 +97,7 @@ def test_an_application_without_the_address_of_its_database_ends_at_start() -> N
     running = WithDatabase(None, reads=READS)
     try:
         assert running.first_line == "ERROR DATABASE_URL is not set\n"
-        assert running.process.wait(timeout=5) == 1
+        assert running.process.wait(timeout=90) == 1
     finally:
         running.end()
 
@@ -112,7 +112,7 @@ def command(commands: dict[str, Any], *words: str, uri: str = "") -> tuple[int, 
     assert process.stdout is not None
     assert process.stdin is not None
     lines = process.stdout.read().splitlines()
-    code = process.wait(timeout=10)
+    code = process.wait(timeout=90)
     process.stdin.close()
     process.stdout.close()
     return code, lines
@@ -145,4 +145,4 @@ def test_a_command_ends_when_its_parent_does() -> None:
     time.sleep(0.2)
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(timeout=5) == 0
+    assert process.wait(timeout=90) == 0
