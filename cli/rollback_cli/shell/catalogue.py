@@ -52,6 +52,13 @@ VERBS: tuple[Verb, ...] = (
         "Show, for each service, what runs, whether a rollback could start now, and what an operator has to do.",
     ),
     Verb(
+        "watch",
+        ROLLBACKS,
+        "rollbacks.watch",
+        "watch",
+        "Print the progress of one rollback until it is concluded, then its report.",
+    ),
+    Verb(
         "history",
         ROLLBACKS,
         "rollbacks.history",

@@ -21,6 +21,8 @@ def arrange(words: Sequence[str], environments: Sequence[str] = ENVIRONMENTS) ->
         words: words after the command's name.
         environments: names of known environments.
     """
+    if not words:
+        return ["--help"]
     flags, rest = _take_common_flags(words)
     return [*flags, *_with_start(rest, environments)]
 

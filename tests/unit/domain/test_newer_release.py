@@ -29,7 +29,7 @@ from rollback.service.reconciler import service
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback_cli.start_and_follow import _SUCCESS_OUTCOMES
+from rollback_cli.shell.exit_codes import exit_code_of
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 STACK = "MacroAiProductionStack"
