@@ -9,7 +9,7 @@ from rollback_cli.shell import names_cache
 from rollback_cli.shell.command_group import CatalogueGroup
 from rollback_cli.shell.common_options import common_options
 from rollback_cli.shell.exit_codes import ExitCode
-from rollback_cli.shell.words import arrange
+from rollback_cli.shell.words import COMPLETE, arrange
 
 _EPILOG = (
     "Exit codes: 0 succeeded, 1 failed, 2 the request is not valid, 3 refused, suppressed or only planned, "
@@ -57,6 +57,10 @@ def main() -> None:
 def run(words: list[str]) -> int:
     """Run the command with the words after its name, and return the exit code."""
     common_options.is_debug = "--debug" in words  # also for an error of the parser
+    if words[:1] == [COMPLETE]:
+        from rollback_cli.shell.candidates import print_candidates  # noqa: PLC0415
+
+        return print_candidates(words[1:])
     try:
         code = app(arrange(words, names_cache.environments()), prog_name="rollback", standalone_mode=False)
         sys.stdout.flush()

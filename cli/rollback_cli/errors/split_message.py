@@ -7,7 +7,7 @@ import re
 
 _UNCHANGED = re.compile(r"; (nothing (?:was|is) (?:changed|recorded|started|sent|written))\.?$")
 _REMEDY = re.compile(
-    r"`rollback |`cdk |(?:add|ask|check|choose|correct|deploy|end|give|install|leave|log|name|push|read|rehearse|"
+    r"`(?:rollback|cdk) |(?:add|ask|check|choose|correct|deploy|end|give|install|leave|log|name|push|read|rehearse|"
     r"remove|run|send|set|start|take|try|type|use|wait)\b|valid values:|to \w+, ",
 )
 

@@ -26,5 +26,5 @@ def explain_usage(error: Any) -> Explanation:
 def _unknown_verb(word: str) -> Explanation:
     names = (*(verb.name for verb in VERBS), *ENVIRONMENTS)
     close = get_close_matches(word, names, n=1)
-    hint = f"did you mean `rollback {close[0]}`? " if close else ""
+    hint = f"did you mean {close[0]!r}? " if close else ""
     return Explanation(f"there is no verb {word!r}", f"{hint}`rollback --help` lists the verbs", ExitCode.USAGE)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from rollback_cli.shell.catalogue import VERBS, Verb, find_verb
 
@@ -37,11 +37,40 @@ class _CataloguedCommands(Mapping[str, Command]):
         return len(VERBS)
 
 
+class _KeptAsItIs:
+    """Conversion that changes nothing. typer's own imports pydantic, a quarter of the time until the first request."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002 - typer's signature
+        return value
+
+
+def _keep_as_it_is(parameter: Any) -> Any:
+    """Set the conversion of a parameter whose values need none; typer has no public way to do so."""
+    if hasattr(parameter, "_runtime_param"):
+        parameter._runtime_param = _KeptAsItIs()
+    return parameter
+
+
+class _VerbCommand(TyperCommand):
+    """Command of one verb, whose texts and option --help are not converted."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        for parameter in self.params:
+            descriptor = getattr(parameter, "type_descriptor", None)
+            if descriptor is not None and descriptor.annotation is str and parameter.nargs == 1:
+                _keep_as_it_is(parameter)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help."""
+        return _keep_as_it_is(super().get_help_option(ctx))
+
+
 def _make_command(verb: Verb) -> Command:
     loaded = verb.load()
     if not isinstance(loaded, typer.Typer):
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(verb.name)(loaded)
+        app.command(verb.name, cls=_VerbCommand)(loaded)
         loaded = app
     command = typer.main.get_command(loaded)
     command.name = verb.name
@@ -54,6 +83,10 @@ class CatalogueGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = cast(dict[str, Command], _CataloguedCommands())
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help."""
+        return _keep_as_it_is(super().get_help_option(ctx))
 
     def format_commands(self, ctx: typer.Context, formatter: Formatter) -> None:  # noqa: ARG002 - click's signature
         """Write the verbs under their headings, without an import of the verbs."""

@@ -10,6 +10,7 @@ from rollback_cli.shell.catalogue import find_verb
 
 TYPES = ("service", "database", "full", "emergency")
 ENVIRONMENTS = ("production", "staging", "feature")
+COMPLETE = "__complete"  # word by which the completion scripts ask for candidates
 _COMMON_FLAGS = ("--quiet", "-q", "--verbose", "--debug")
 _TEXT_OPTIONS = ("--reason",)  # the word after such an option is its value, whatever it looks like
 

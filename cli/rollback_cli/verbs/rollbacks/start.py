@@ -14,7 +14,7 @@ def start(
     positional_type: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TYPE]",
+            metavar="TYPE",
             help="service, database, full (service and database), or emergency (service only, sent straight to ECS); "
             "default: service",
         ),
@@ -46,9 +46,10 @@ def start(
 ) -> None:
     """Roll a service, its database, or both back to the last known good release, or to a named one.
 
-    A rollback of type service or emergency leaves the database alone. Exit code 0: succeeded, or planned in a dry run;
-    1: failed; 2: the request is not valid; 3: refused, suppressed, or only planned because the environment observes;
-    4: rejected; 5: aborted; 130: stopped watching by Ctrl-C, the rollback goes on.
+    A rollback of type service or emergency leaves the database alone.
+
+    Exit code 0: succeeded, or planned in a dry run; 1: failed; 2: the request is not valid; 3: refused,
+    suppressed, or only planned because the environment observes; 4: rejected; 5: aborted; 130: stopped watching by Ctrl-C, the rollback goes on.
     """
     options = {
         "type": _choose_type(positional_type, type),
