@@ -49,6 +49,10 @@ def _explain(error: BaseException, words: list[str]) -> Explanation:
     match error:
         case RollbackError():
             return _of_the_sdk(error) or _of_ours(error, words)
+        case ValueError() if "Invalid endpoint" in str(error):  # botocore has no error of its own for it
+            return Explanation(
+                f"{error}: this is no address", "set AWS_ENDPOINT_URL to an address such as http://localhost:5000"
+            )
         case typer.Abort():
             return Explanation(
                 "the question was not answered with yes; nothing was started",

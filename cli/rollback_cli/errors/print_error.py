@@ -24,7 +24,7 @@ def print_error(error: BaseException, words: list[str]) -> int:
         return ExitCode.FAILED
     if common_options.is_debug:
         traceback.print_exception(error)
-    if type(error).__name__ == "NoArgsIsHelpError":  # of a group such as `local`; typer exports no name for it
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group such as `local`; typer exports no name for it
         print(error, file=sys.stderr)
         return ExitCode.USAGE
     explanation = _explain(error, words)

@@ -35,7 +35,12 @@ class AwsSession:
 
 def make_client(service: str) -> Any:
     """Make a client of a service, with the default credentials and region."""
-    return AwsSession().client(service)
+    from botocore.config import Config  # noqa: PLC0415
+
+    # A dead network is told within a minute. Every call that the command makes by itself may be sent twice: it reads,
+    # or it has a name or a nonce of its own.
+    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
+    return AwsSession().client(service, config=config)
 
 
 def _print_call(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:

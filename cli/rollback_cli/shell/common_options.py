@@ -18,4 +18,4 @@ class CommonOptions:
     is_debug: bool = False
 
 
-common_options = CommonOptions()  # of this process; `rollback_cli.main` sets its fields
+common_options = CommonOptions()  # `rollback_cli.main` sets its fields, once in a process

@@ -14,7 +14,7 @@ from typing import Any
 
 from rollback_cli.shell.words import ENVIRONMENTS
 
-_MOST_NAMES = 100  # of a kind, the newest first
+_MOST_NAMES = 100  # for each kind, the newest first
 KINDS = ("services", "versions", "rollbacks")
 
 

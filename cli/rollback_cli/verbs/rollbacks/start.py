@@ -48,8 +48,9 @@ def start(
 
     A rollback of type service or emergency leaves the database alone.
 
-    Exit code 0: succeeded, or planned in a dry run; 1: failed; 2: the request is not valid; 3: refused,
-    suppressed, or only planned because the environment observes; 4: rejected; 5: aborted; 130: stopped watching by Ctrl-C, the rollback goes on.
+    Exit code 0: succeeded, or planned in a dry run. Exit code 1: failed. Exit code 2: the request is not valid. Exit
+    code 3: refused, suppressed, or only planned because the environment observes. Exit code 4: rejected. Exit code 5:
+    aborted. Exit code 130: stopped watching by Ctrl-C, and the rollback goes on.
     """
     options = {
         "type": _choose_type(positional_type, type),
