@@ -45,7 +45,7 @@ def start_and_follow(
         options: fields of the request; an option that is None or False is left out.
         in_process: run the steps in this process, without Step Functions.
         yes: start without asking the operator for confirmation.
-        wait: wait for the end; otherwise return once Step Functions has started the execution.
+        wait: wait for the end; otherwise return once the ledger has the rollback.
 
     Raises:
         InvalidRequest: a field is not valid; nothing was started.
@@ -70,8 +70,7 @@ def start_and_follow(
     else:
         name = f"cli-{uuid.uuid4()}"
         if not wait:
-            start_execution(console, deployment, with_proof(fields, name), name)
-            print_paragraph(f"to see its result: rollback history {environment}", console)
+            _start_only(console, deployment, with_proof(fields, name), name)
             return
         rollback = run_in_step_functions(console, deployment, with_proof(fields, name), name)
     print_report(console, rollback, deployment.settings)
@@ -161,6 +160,19 @@ def run_in_step_functions(
         watched.append(key[1])
         remember_rollback(environment, key[1])
         return follow(key, ports, console)
+
+
+def _start_only(
+    console: Console, deployment: deployed_stack.DeployedStack, execution_input: dict[str, Any], name: str
+) -> None:
+    """Start the state machine, and name the rollback: Admit records its id within seconds."""
+    environment = deployment.settings.environment
+    with stop_watching_on_interrupt(environment, []):
+        _, rollback_id = _wait_until_recorded(
+            start_execution(console, deployment, execution_input, name), deployment.ports()
+        )
+    remember_rollback(environment, rollback_id)
+    print_paragraph(f"to watch it: rollback watch {environment} {rollback_id}", console)
 
 
 def _wait_until_recorded(arn: str, ports: AllPorts) -> tuple[str, str]:
