@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import boto3
 import typer
 
 from rollback.adapters.aws.errors import aws_call
@@ -15,6 +14,7 @@ from rollback.reports.approval import approval_message
 from rollback_cli import deployed_stack
 from rollback_cli.display import print_report
 from rollback_cli.operator_options import make_operator
+from rollback_cli.shell import aws_session
 from rollback_cli.sign_proof import sign_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
 
@@ -81,7 +81,7 @@ def _read(deployment: deployed_stack.DeployedStack, environment: str, rollback_i
 
 def _invoke(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     with aws_call("Invoke", function):
-        answer = boto3.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload).encode())
+        answer = aws_session.make_client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload).encode())
         body = json.loads(answer["Payload"].read())
     if answer.get("FunctionError") or not isinstance(body, dict):
         text = body.get("errorMessage", "") if isinstance(body, dict) else ""

@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ROLLBACK = str(BIN / "rollback")
 _END_SECONDS = 60.0
+_WITHOUT_CACHE = {"ROLLBACK_CACHE": f"{os.devnull}/none"}  # the names that the developer's own shell completes stay
 
 
 def environment(cloud: Mapping[str, str]) -> dict[str, str]:
     """Join a cloud's variables to this process's, without those of an AWS client; 250 columns wrap no table."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "MOTO_"))}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **cloud}
+    return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **_WITHOUT_CACHE, **cloud}
 
 
 def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) -> subprocess.CompletedProcess[str]:

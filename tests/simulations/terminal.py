@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 from simulations.service import Simulation
@@ -13,6 +14,7 @@ from rollback.ports.all_ports import AllPorts
 from rollback_cli import deployed_stack, direct_mode, health_check, requester
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.main import main
+from rollback_cli.progress import follow
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulation], Terminal]:
+def terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[Simulation], Terminal]:
+    monkeypatch.setenv("ROLLBACK_CACHE", str(tmp_path / "names.json"))
+
     def at(simulation: Simulation) -> Terminal:
         def find_deployment(environment: str) -> DeployedStack:
             return SimulatedDeployment(simulation.ports.settings, "ledger", "topic", "critical", "workflow", simulation)
@@ -59,6 +65,7 @@ def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(requester, "requester_name", lambda: "ann@desk")
         for name in ("wait_until_concluded", "run_directly"):
             monkeypatch.setattr(direct_mode, name, partial(getattr(direct_mode, name), sleep=sleep))
+        monkeypatch.setattr(follow, "pause", lambda: sleep(1))
         monkeypatch.setattr(health_check, "check_health", partial(health_check.check_health, sleep=sleep))
         return Terminal(simulation, capsys, monkeypatch)
 

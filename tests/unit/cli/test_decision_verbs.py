@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 from fakes.identity import FakeIdentityProofs
 from simulations.database import DatabaseSimulation
@@ -20,6 +19,7 @@ from rollback.errors import CallRefused
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 from rollback_cli import deployed_stack, send_decision
+from rollback_cli.shell import aws_session
 
 BEN = "arn:aws:sts::123456789012:assumed-role/OnCall/ben"
 REASON = ("--reason", "the plan is right")
@@ -52,7 +52,7 @@ class Desk:
         )  # fmt: skip
         self.monkeypatch.setattr(deployed_stack, "find_deployment", lambda _: deployment)
         self.monkeypatch.setattr(send_decision, "sign_proof", self.sign)
-        self.monkeypatch.setattr(boto3, "client", lambda _: self)
+        self.monkeypatch.setattr(aws_session, "make_client", lambda _: self)
 
     def sign(self, purpose: str) -> dict[str, object]:
         return self.sts.sign(BEN, purpose, f"{self.simulation.clock.now():%Y%m%dT%H%M%SZ}")

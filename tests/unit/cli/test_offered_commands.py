@@ -110,6 +110,8 @@ def parse(arguments: str) -> None:
         typer.BadParameter: the command has the option `--service`, and does not get it.
         Exception: a `USAGE_ERROR`: a verb or an option is unknown, or an argument is missing.
     """
+    if arguments in ("--help", "--version"):  # options of the command line itself
+        return
     command: Any = COMMAND_LINE
     context: Any = typer.Context(command)
     words = shlex.split(arguments)

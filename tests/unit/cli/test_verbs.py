@@ -55,7 +55,10 @@ def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, 
     )
     type_ = terminal(simulation)
     assert type_(*words, *REASON) == 2
-    assert "add --service: express-api, worker; nothing was changed" in type_.said
+    assert (
+        "this environment has several services; nothing was changed\nnext: add --service: express-api, worker"
+        in type_.said
+    )
     assert type_(*words, *REASON, "--service", "wroker") == 2
     assert "'wroker' is not one of express-api, worker" in type_.said
     assert type_.verbs() == []

@@ -9,6 +9,7 @@ from rollback.identity.identify import running_fingerprint
 from rollback_cli import deployed_stack
 from rollback_cli.display import print_releases
 from rollback_cli.operator_options import Environment
+from rollback_cli.shell import names_cache
 from rollback_cli.terminal_text import make_console
 
 
@@ -24,5 +25,6 @@ def versions(
         fingerprint = running_fingerprint(ports.services.describe(service), service, ports)
         releases = list(islice(ports.ledger.releases(service.name), limit + 1))
         print_releases(console, releases[:limit], fingerprint)
+        names_cache.remember(environment, versions=[release.version for release in releases[:limit]])
         if len(releases) > limit:
             console.print(f"older releases: rollback versions {environment} --limit {limit * 2}", highlight=False)

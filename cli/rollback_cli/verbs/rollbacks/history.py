@@ -10,6 +10,7 @@ from rollback.errors import UnreadableItem
 from rollback_cli import deployed_stack
 from rollback_cli.display import print_rollbacks
 from rollback_cli.operator_options import Environment
+from rollback_cli.shell import names_cache
 from rollback_cli.terminal_text import make_console, print_paragraph
 
 
@@ -28,6 +29,7 @@ def history(
         records = list(islice(listed, limit + 1))
         print_rollbacks(make_console(), records[:limit])
         ids = [record.id for record in records[:limit] if isinstance(record, Rollback)]
+        names_cache.remember(environment, rollbacks=ids)
         if len(records) > limit and ids:
             option = " --drills" if drills else ""
             print_paragraph(f"older rollbacks: rollback history {environment}{option} --before {ids[-1]}")

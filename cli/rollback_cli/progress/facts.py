@@ -1,6 +1,6 @@
-"""Facts of a rollback's document, in the order in which they came about, however late the demo reads the document.
+"""Facts of a rollback's document, in the order in which they came about, however late a reader reads the document.
 
-Facts stay in the document. The watcher prints each fact that it has not printed yet, so none is lost between two polls.
+Facts stay in the document. A reader prints each fact that it has not printed yet, so none is lost between two polls.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,0 +1,88 @@
+"""Names that earlier runs of the command saw, for completion and for the nearest name to a typo.
+
+The file has names only: environments, services, versions, ids of rollbacks, and the account of each environment. No
+decision about a rollback is based on it. A file that can't be read or written is left out without an error.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rollback_cli.shell.words import ENVIRONMENTS
+
+_MOST_NAMES = 100  # for each kind, the newest first
+KINDS = ("services", "versions", "rollbacks")
+
+
+def cache_file() -> Path:
+    """Return the file: ROLLBACK_CACHE, or `rollback/names.json` in the user's folder of caches."""
+    given = os.environ.get("ROLLBACK_CACHE")
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() may raise
+    return Path(given) if given else Path(folder) / "rollback" / "names.json"
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """Read environment → kind → names; empty if there is no readable file."""
+    try:
+        stored = json.loads(cache_file().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    entries = stored.get("environments") if isinstance(stored, dict) else None
+    return {str(k): v for k, v in entries.items() if isinstance(v, dict)} if isinstance(entries, dict) else {}
+
+
+def environments() -> tuple[str, ...]:
+    """Return the environments that were seen, and the usual ones."""
+    return tuple(dict.fromkeys((*read(), *ENVIRONMENTS)))
+
+
+def names(kind: str, environment: str | None = None) -> list[str]:
+    """Return the names of a kind, of one environment or of all."""
+    entries = read()
+    chosen = entries.values() if environment is None else [entries.get(environment, {})]
+    stored = [name for entry in chosen if isinstance(entry.get(kind), list) for name in entry[kind]]
+    return list(dict.fromkeys(name for name in stored if isinstance(name, str)))
+
+
+def environment_of(rollback_id: str) -> str | None:
+    """Return the environment in which a rollback was seen."""
+    return next((name for name in read() if rollback_id in names("rollbacks", name)), None)
+
+
+def account_of(environment: str) -> str:
+    """Return the account in which an environment was last found; empty if it is not known."""
+    account = read().get(environment, {}).get("account", "")
+    return account if isinstance(account, str) else ""
+
+
+def remember(environment: str, *, account: str = "", **found: Iterable[str]) -> None:
+    """Add names to an environment, the newest first.
+
+    Args:
+        environment: name of the environment.
+        account: id of its AWS account; empty to keep the stored one.
+        found: kind → names.
+    """
+    entries = read()
+    entry = dict(entries.get(environment, {}))
+    if account:
+        entry["account"] = account
+    for kind, new in found.items():
+        entry[kind] = list(dict.fromkeys((*new, *names(kind, environment))))[:_MOST_NAMES]
+    if entry != entries.get(environment):
+        with suppress(OSError):
+            _write({"environments": {**entries, environment: entry}})
+
+
+def _write(content: dict[str, Any]) -> None:
+    """Replace the file in one step: another run may write at the same time."""
+    file = cache_file()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".names-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(content, stream)
+    Path(name).replace(file)
