@@ -26,7 +26,8 @@ from rollback.workflow.admit import admit
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.status_lines import status_lines
+from rollback_cli.output.status.lines import status_lines
+from rollback_cli.output.status.read import read_status
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
