@@ -21,18 +21,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column. `is_text`: its cells may be folded; other cells are names to copy, and stay whole."""
+    """A column.
+
+    Attributes:
+        title: title of the column.
+        is_text: its cells may be folded; other cells are names to copy, and stay whole.
+        is_optional: a narrow terminal leaves the column out; the other forms have it.
+    """
 
     title: str
     is_text: bool = False
+    is_optional: bool = False
 
 
 def print_table(console: "Console", columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print a table, or each row as a block of lines if the terminal is too narrow for the columns."""
+    """Print a table; without its optional columns, or as blocks of lines, if the terminal is too narrow."""
     listed = [tuple(row) for row in rows]
-    if _least_width(columns, listed) <= console.width:
-        _print_columns(console, columns, listed)
-        return
+    needed = [index for index, column in enumerate(columns) if not column.is_optional]
+    for shown in (range(len(columns)), needed):
+        some_columns = [columns[index] for index in shown]
+        some_rows = [[row[index] for index in shown] for row in listed]
+        if _least_width(some_columns, some_rows) <= console.width:
+            _print_columns(console, some_columns, some_rows)
+            return
     for row in listed:
         _print_block(console, columns, row)
 
@@ -68,7 +79,7 @@ def _print_block(console: "Console", columns: Sequence[Column], row: Sequence[Ce
     console.print(Text("  ").join(names), soft_wrap=True)
     for column, cell in named:
         if column.is_text and cell.text:
-            console.print(Padding(Text.assemble(f"{column.title}: ", _text(cell)), (0, 0, 0, 4)))
+            console.print(Padding(Text.assemble(f"{column.title}: ", _text(cell)), (0, 0, 0, 4), expand=False))
 
 
 def _text(cell: Cell) -> "Text":

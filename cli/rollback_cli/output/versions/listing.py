@@ -17,9 +17,9 @@ _COLUMNS = (
     Column("name"),
     Column("state"),
     Column("image"),
-    Column("first deployed (UTC)"),
-    Column("fingerprint"),
-    Column("schema"),
+    Column("deployed (UTC)"),
+    Column("fingerprint", is_optional=True),
+    Column("schema", is_optional=True),
     Column("reason", is_text=True),
 )
 _HEADER = (
@@ -94,7 +94,7 @@ def _row(release: ListedRelease) -> tuple[Cell, ...]:
         Cell(release.name),
         Cell(release.state, _STATE_STYLES.get(release.state, "")),
         Cell(release.image_status, _IMAGE_STYLES.get(release.image_status, "")),
-        Cell(f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}"),
+        Cell(f"{release.first_deployed_at:%Y-%m-%d %H:%M}"),
         Cell(release.fingerprint[:12]),
         Cell("known" if release.has_schema else "—"),
         Cell(release.reason),
