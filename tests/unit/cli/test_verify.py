@@ -45,9 +45,9 @@ def count_tasks(simulation: Simulation) -> int:
 def test_a_healthy_release_has_exit_code_0_and_each_check_a_verdict_and_evidence(terminal: At) -> None:
     type_ = terminal(healthy())
     assert type_("verify", "production") == 0
-    assert "pass          ecs-steady-state: v2 runs on 2 tasks" in type_.said
-    assert "samples: [0.01, 0.01, 0.01]" in type_.said
-    assert "not looked at error-logs-are-usual" in type_.said
+    assert f"{SERVICE}\tecs-steady-state\tpass\tv2 runs on 2 tasks\t" in type_.output
+    assert "samples: [0.01, 0.01, 0.01]" in type_.output
+    assert "error-logs-are-usual\tnot looked at\t" in type_.output
     assert f"{SERVICE} is healthy" in type_.said
 
 
@@ -63,7 +63,7 @@ def test_a_failed_check_has_exit_code_1_and_starts_no_rollback_unless_asked(term
     simulation = broken()
     type_ = terminal(simulation)
     assert type_("verify", "production") == 1
-    assert "endpoint-answers /health: answered 500, expected 200" in type_.said
+    assert "endpoint-answers /health\tfail\tanswered 500, expected 200" in type_.output
     assert list(simulation.ledger.history(SERVICE)) == []
 
 
@@ -73,7 +73,7 @@ def test_a_check_without_permission_is_not_looked_at_and_has_exit_code_3(termina
     simulation.replace(alarms=denied)
     type_ = terminal(simulation)
     assert type_("verify", "production", "--rollback-on-failure", "--direct") == 3
-    assert "not looked at alarms-are-ok" in type_.said
+    assert "alarms-are-ok\tnot looked at\t" in type_.output
     assert list(simulation.ledger.history(SERVICE)) == []
 
 
@@ -114,7 +114,7 @@ def test_a_pipeline_waits_until_the_deployment_has_settled(terminal: At) -> None
     type_ = terminal(simulation)
     assert type_("verify", "production", "--wait") == 0, type_.said
     assert simulation.running() == image("v2")
-    assert "pass          deployment-is-settled" in type_.said
+    assert "deployment-is-settled\tpass\t" in type_.output
     assert "round 3: no check failed" in type_.said
 
 
