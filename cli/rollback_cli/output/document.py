@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """What a verb prints. A change that could break a reader gets another `schema_version`."""
+    """Output of a verb. A change that could break a reader gets another `schema_version`."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this form; docs/output.md")
 
@@ -32,7 +32,7 @@ class Document(Part):
 class NotRead(Part):
     """Part of the answer that could not be read: its members say nothing about the world."""
 
-    part: Line = Field(description="what could not be read")
+    part: Line = Field(description="name of the part")
     reason: Line = Field(description="why not, and what to do")
 
 
@@ -42,7 +42,7 @@ class CheckResult(Part):
     name: Line
     verdict: Line = Field(description="pass, warn, fail or skipped")
     reason: Line
-    evidence: dict[str, Any] = Field(default={}, description="what the check saw; its members differ by check")
+    evidence: dict[str, Any] = Field(default={}, description="facts that the check saw; the members differ by check")
 
     @classmethod
     def of(cls, check: Check) -> "CheckResult":

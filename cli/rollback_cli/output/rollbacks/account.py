@@ -8,7 +8,7 @@ from rollback.reports.document.model import ReportDocument
 
 
 class CliReport(ReportDocument):
-    """What `rollback report --output json` prints: the fields of the stored account, and the version of this form."""
+    """Output of `rollback report`: the fields of the stored account, and the version of this form."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this form; docs/output.md")
 

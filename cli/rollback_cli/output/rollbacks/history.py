@@ -62,7 +62,7 @@ class ServiceHistory(Part):
 
 
 class History(Document):
-    """What `rollback history` prints."""
+    """Output of `rollback history`."""
 
     environment: Line
     is_drills_only: bool

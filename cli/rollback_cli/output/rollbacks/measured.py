@@ -48,7 +48,7 @@ class Performance(Part):
 
 
 class Metrics(Document):
-    """What `rollback metrics` prints."""
+    """Output of `rollback metrics`."""
 
     services: tuple[Line, ...]
     since: AwareDatetime = Field(description="begin of the window that was asked for")

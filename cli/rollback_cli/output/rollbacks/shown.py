@@ -27,7 +27,7 @@ class PendingApproval(Part):
 
 
 class ShownRollback(Document):
-    """What `rollback show` prints."""
+    """Output of `rollback show`."""
 
     id: Line
     environment: Line

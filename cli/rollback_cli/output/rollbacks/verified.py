@@ -47,7 +47,7 @@ class StartedRollback(Part):
 
 
 class Verified(Document):
-    """What `rollback verify` prints."""
+    """Output of `rollback verify`."""
 
     environment: Line
     service: Line

@@ -39,7 +39,7 @@ class PointBefore(Part):
 
 
 class SchemaState(Part):
-    """Whether the target of the standing plan works with the live schema."""
+    """Verdict on the target of the standing plan and the live schema."""
 
     compatibility: Line = Field(description="compatible, breaking or unknown")
     version: Line
@@ -47,7 +47,7 @@ class SchemaState(Part):
 
 
 class DatabaseState(Part):
-    """What the janitor recorded of the service's database branch."""
+    """Record of the janitor about the service's database branch."""
 
     observed_at: AwareDatetime | None = Field(description="null: never")
     restore_point: PointBefore | None = Field(default=None, description="null: none is recorded")
@@ -151,7 +151,7 @@ class ServiceStatus(Part):
 
 
 class Status(Document):
-    """What `rollback status` prints."""
+    """Output of `rollback status`."""
 
     environment: Line
     services: tuple[ServiceStatus, ...]

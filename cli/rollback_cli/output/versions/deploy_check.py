@@ -6,7 +6,7 @@ from rollback_cli.output.document import Document, Line
 
 
 class DeployCheck(Document):
-    """What `rollback check-deploy` prints."""
+    """Output of `rollback check-deploy`."""
 
     environment: Line
     service: Line

@@ -45,7 +45,7 @@ class ServiceVersions(Part):
 
 
 class Versions(Document):
-    """What `rollback versions` prints."""
+    """Output of `rollback versions`."""
 
     environment: Line
     limit: int

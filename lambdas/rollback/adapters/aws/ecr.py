@@ -62,7 +62,7 @@ def parse(image: str) -> EcrImage | None:
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
-_MAX_IDS = 100  # of one DescribeImages (API reference, `imageIds`)
+_MAX_IDS = 100  # images that one DescribeImages may name (API reference, `imageIds`)
 _ACTIVE = "ACTIVE"
 _DOWNLOAD_SECONDS, _MAX_BYTES = 3, 4_000_000  # ECR's limit for a manifest; a configuration is far smaller
 
