@@ -108,7 +108,8 @@ def _running(status: ServiceStatus) -> Iterator[StatusLine]:
     if status.target is not None:
         yield StatusLine("target", status.target.name)
     elif is_read and status.running is not None and status.running.state == "promoted":
-        text = f"none yet: {status.running.version} is the only promoted release. The next release can be rolled back to it"
+        only = f"{status.running.version} is the only promoted release"
+        text = f"none yet: {only}. The next release can be rolled back to it"
         yield StatusLine("target", text, Level.WARNING)
     elif is_read:
         yield StatusLine("target", "none: the ledger has no promoted release. To promote what runs:", Level.ERROR)
