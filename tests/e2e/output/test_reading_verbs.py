@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import boto3
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from e2e.live import DeployedEnvironment
 from e2e.processes import ROLLBACK, run

@@ -1,5 +1,6 @@
 """`rollback verify`, typed as a pipeline types it, against a simulation instead of AWS."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.stand_ins import DenyingPort, access_denied_error
 
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
+from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ProbeResult
 from rollback_cli.verbs.rollbacks import verify
 
@@ -162,6 +164,44 @@ def test_a_rollback_that_does_not_succeed_has_exit_code_4(terminal: At) -> None:
     assert type_("verify", "production", "--rollback-on-failure", "--direct") == 4
     assert "not the release" in type_.said
     assert simulation.running() == image("v1")
+
+
+def test_json_has_the_checks_and_the_rollback_and_the_progress_stays_out_of_it(terminal: At) -> None:
+    simulation = broken()
+    type_ = terminal(simulation)
+    assert type_("verify", "production", "--rollback-on-failure", "--direct", "--output", "json") == 4
+    document = json.loads(type_.output)
+    (rollback,) = simulation.ledger.history(SERVICE)
+    assert (document["verdict"], document["rounds"]) == ("failed", 1)
+    assert document["rollback"]["id"] == rollback.id
+    assert document["rollback"]["outcome"] == rollback.outcome
+    assert "round 1: endpoint-answers /health failed" in type_.said
+
+
+def test_json_has_the_checks_even_if_the_rollback_can_not_be_started(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = broken()
+    type_ = terminal(simulation)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ExternalServiceError("Step Functions does not answer")
+
+    monkeypatch.setattr(verify, "start_execution", fail)
+    monkeypatch.setattr(verify, "with_proof", lambda given, _: given)
+    assert type_("verify", "production", "--rollback-on-failure", "--no-wait-rollback", "--output", "json") == 1
+    document = json.loads(type_.output)
+    assert document["verdict"] == "failed"
+    assert (document["rollback"], document["rollback_remark"]) == (None, "Step Functions does not answer")
+
+
+def test_a_pipe_has_the_checks_only_and_a_terminal_has_the_progress_too(terminal: At) -> None:
+    type_ = terminal(healthy())
+    type_("verify", "production")
+    assert "round 1" not in type_.output
+    type_.in_terminal("verify", "production")
+    assert type_.output.startswith("round 1: no check failed\n")
+    assert type_.output.endswith(f"{SERVICE} is healthy\n")
 
 
 def test_an_unknown_service_is_refused(terminal: At) -> None:

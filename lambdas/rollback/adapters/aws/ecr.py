@@ -96,7 +96,7 @@ class EcrImages:
         repository's lifecycle rules take its call for a pull.
         """
         states: dict[str, ImageState] = {}
-        by_repository: dict[tuple[str, str, str], list[EcrImage]] = defaultdict(list)
+        by_repository: dict[tuple[str, str], list[EcrImage]] = defaultdict(list)
         for image in dict.fromkeys(images):
             parsed = parse(image)
             if parsed is None:
@@ -104,33 +104,39 @@ class EcrImages:
             elif parsed.digest is None:
                 states[image] = _not_looked_at("the image is named by its tag, not by its digest")
             else:
-                by_repository[parsed.region, parsed.account, parsed.repository].append(parsed)
-        for (region, account, name), parts in by_repository.items():
-            repository, registry = {"registryId": account, "repositoryName": name}, parts[0].registry
+                by_repository[parsed.registry, parsed.repository].append(parsed)
+        for (registry, name), parts in by_repository.items():
             digests = list(dict.fromkeys(str(part.digest) for part in parts))
             for start in range(0, len(digests), _MAX_IDS):
-                found = self._states_by_digest(region, repository, digests[start : start + _MAX_IDS])
+                found = self._states_by_digest(parts[0], digests[start : start + _MAX_IDS])
                 states |= {f"{registry}/{name}@{digest}": state for digest, state in found.items()}
         return {image: states[_by_digest(image)] for image in images}
 
-    def _states_by_digest(
-        self, region: str, repository: dict[str, str], digests: Sequence[str]
-    ) -> dict[str, ImageState]:
-        """Describe a batch. ECR refuses a batch with a missing image as a whole, so such a batch is halved."""
+    def _states_by_digest(self, repository: EcrImage, digests: Sequence[str]) -> dict[str, ImageState]:
+        """Describe a batch. ECR refuses a batch with a missing image as a whole, so such a batch is halved.
+
+        Args:
+            repository: any image of the repository.
+            digests: at most 100 digests.
+        """
         try:
-            with aws_call("DescribeImages", repository["repositoryName"]):
+            with aws_call("DescribeImages", f"{repository.registry}/{repository.repository}"):
                 pages = (
-                    self._client_in(region)
+                    self._client_in(repository.region)
                     .get_paginator("describe_images")
-                    .paginate(**repository, imageIds=[{"imageDigest": digest} for digest in digests])
+                    .paginate(
+                        registryId=repository.account,
+                        repositoryName=repository.repository,
+                        imageIds=[{"imageDigest": digest} for digest in digests],
+                    )
                 )
                 found = {detail["imageDigest"]: detail for page in pages for detail in page["imageDetails"]}
         except ExternalServiceError as failure:
-            return self._states_after_failure(failure, region, repository, digests)
+            return self._states_after_failure(failure, repository, digests)
         return {digest: _state_of(found.get(digest)) for digest in digests}
 
     def _states_after_failure(
-        self, failure: ExternalServiceError, region: str, repository: dict[str, str], digests: Sequence[str]
+        self, failure: ExternalServiceError, repository: EcrImage, digests: Sequence[str]
     ) -> dict[str, ImageState]:
         code = code_of(failure.__cause__) if isinstance(failure.__cause__, ClientError) else ""
         if code == "RepositoryNotFoundException":
@@ -141,8 +147,8 @@ class EcrImages:
             return {digests[0]: _state_of(None)}
         middle = len(digests) // 2
         return {
-            **self._states_by_digest(region, repository, digests[:middle]),
-            **self._states_by_digest(region, repository, digests[middle:]),
+            **self._states_by_digest(repository, digests[:middle]),
+            **self._states_by_digest(repository, digests[middle:]),
         }
 
     def digest_of(self, image: str) -> str | None:
@@ -258,7 +264,7 @@ def _not_looked_at(reason: str) -> ImageState:
     return ImageState(ImageStatus.NOT_LOOKED_AT, reason)
 
 
-def _state_of(details: Mapping[str, Any] | None) -> ImageState:
+def _state_of(details: Mapping[str, object] | None) -> ImageState:
     if details is None:
         return ImageState(ImageStatus.MISSING, "ECR does not have the image")
     status = details.get("imageStatus", _ACTIVE)

@@ -1,8 +1,9 @@
 """`rollback versions`: what ECS and ECR did not tell is said, and no evidence of anything."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 
+import pytest
 from simulations.reading import rolled_back
 from simulations.service import PROMOTED, Simulation
 from simulations.terminal import At
@@ -49,25 +50,27 @@ def test_images_that_ecr_refuses_to_describe_are_not_looked_at_and_the_reason_is
     assert type_.output.count("\tnot looked at\t") == 3
 
 
-def test_without_any_answer_of_ecr_all_releases_are_listed() -> None:
+def test_without_any_answer_of_ecr_all_releases_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = rolled_back()
 
     def no_answer(images: Collection[str]) -> dict[str, object]:
         raise ExternalServiceError("ECR does not answer")
 
-    simulation.images.image_states = no_answer  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(simulation.images, "image_states", no_answer)
     versions = read(simulation)
     assert [release.image_status for release in versions.releases] == [ImageStatus.NOT_LOOKED_AT] * 3
     assert [unread.reason for unread in versions.not_read] == ["ECR does not answer"]
 
 
-def test_without_an_answer_of_ecs_no_release_is_called_running_or_not_running(terminal: At) -> None:
+def test_without_an_answer_of_ecs_no_release_is_called_running_or_not_running(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
     simulation = rolled_back()
 
     def no_answer(_: object) -> object:
         raise ExternalServiceError("ECS does not answer")
 
-    simulation.services.describe = no_answer  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(simulation.services, "describe", no_answer)
     versions = read(simulation)
     assert {release.is_running for release in versions.releases} == {None}
     assert {release.is_rollback_target for release in versions.releases} == {None}
@@ -76,7 +79,7 @@ def test_without_an_answer_of_ecs_no_release_is_called_running_or_not_running(te
     assert "not looked at: running release: ECS does not answer" in type_.output
 
 
-def test_a_missing_sidecar_makes_the_release_one_that_can_not_be_pulled() -> None:
+def test_a_missing_sidecar_makes_the_release_one_that_can_not_be_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = rolled_back()
     gone = image("v1").replace("macro-ai-express-api", "sidecar")
     simulation.images.missing.add(gone)
@@ -87,13 +90,15 @@ def test_a_missing_sidecar_makes_the_release_one_that_can_not_be_pulled() -> Non
         else release
         for release in ledger.releases(SERVICE)
     ]
-    ledger.releases = lambda *_, **__: iter(releases)  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(ledger, "releases", lambda _: iter(releases))
     (v1,) = [release for release in read(simulation).releases if release.version == "v1"]
     assert v1.image_status == ImageStatus.MISSING
     assert [(i.container, i.status) for i in v1.images] == [("api", "available"), ("a-sidecar", "missing")]
 
 
-def test_a_page_asks_ecr_about_the_listed_releases_only_and_offers_the_older_ones(terminal: At) -> None:
+def test_a_page_asks_ecr_about_the_listed_releases_only_and_offers_the_older_ones(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
     simulation = Simulation()
     for number in range(5):
         simulation.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
@@ -104,7 +109,7 @@ def test_a_page_asks_ecr_about_the_listed_releases_only_and_offers_the_older_one
         asked.extend(images)
         return original(images)
 
-    simulation.images.image_states = recorded  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(simulation.images, "image_states", recorded)
     type_ = terminal(simulation)
     assert type_.in_terminal("versions", "production", "--limit", "2") == 0
     assert asked == [image("v4"), image("v3")]
@@ -112,11 +117,10 @@ def test_a_page_asks_ecr_about_the_listed_releases_only_and_offers_the_older_one
     assert read(simulation, limit=5).has_more is False
 
 
-def test_a_service_without_releases_is_said_to_have_none(terminal: At) -> None:
+def test_a_service_without_releases_is_said_to_have_none(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = Simulation()
     simulation.ship("v1", PROMOTED)
-    nothing: Iterator[object] = iter(())
-    simulation.ledger.releases = lambda *_, **__: nothing  # type: ignore[method-assign, assignment, return-value]
+    monkeypatch.setattr(simulation.ledger, "releases", lambda _: iter(()))
     type_ = terminal(simulation)
     assert type_.in_terminal("versions", "production") == 0
     assert "the ledger has no releases" in type_.output
