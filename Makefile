@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo check synth format lock clean
+.PHONY: help install tools test mutate referee prove bench demo check synth schemas format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ check: $(STAMP) ## Check lint rules, formatting, strict types and the English ru
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
+
+schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
+	$(BIN)/python -m rollback_cli.output.schemas docs/schemas
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .

@@ -29,10 +29,10 @@ def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
     process = rollback("status production")
 
     assert process.returncode == 0, process.stdout
-    assert re.search(rf"runs +{good.version} \(promoted\)", process.stdout)
-    assert re.search(r"tasks +2 of 2, rollout COMPLETED", process.stdout)
+    assert re.search(rf"\truns\tinfo\t{good.version} \(promoted\)", process.stdout)
+    assert re.search(r"\ttasks\tinfo\t2 of 2, rollout COMPLETED", process.stdout)
     assert "is the only promoted release" in process.stdout
-    assert re.search(r"rollback +none in progress", process.stdout)
+    assert re.search(r"\trollback\tinfo\tnone in progress", process.stdout)
 
 
 def test_a_typo_is_refused_before_an_execution_is_started(
@@ -80,8 +80,8 @@ def test_a_direct_rollback_runs_without_step_functions_and_is_in_the_ledger(
     newest = deployed.history()[0]
     assert newest.execution.startswith("direct:")
     shown = rollback("versions production").stdout
-    assert re.search(rf"▶ +│ {re.escape(good.version)} +│ promoted", shown)
-    assert re.search(rf"{re.escape(bad.version)} +│ quarantined", shown)
+    assert f"\t{good.version}\tpromoted\tyes\tno\tavailable\t" in shown
+    assert f"\t{bad.version}\tquarantined\tno\tno\tavailable\t" in shown
     listed = rollback("history production --limit 1")
     assert (listed.returncode, newest.id in listed.stdout) == (0, True), listed.stdout
     report = rollback(f"show production {newest.id}")

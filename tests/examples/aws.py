@@ -320,6 +320,9 @@ EXAMPLES: dict[str, Example] = {
         arrange=lambda made: made.write(SECRET, SecretStr("after"), TOKEN),
     ),
     "Images.exists": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
+    "Images.image_states": Example(
+        {"images": (image("v1"),)}, {"images": EachOf(((image("v2"),), ("nginx",), (image("v1"), image("v2"))))}
+    ),
     "Images.digest_of": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
     "Images.label": Example(
         {"image": image("v1"), "name": "revision"}, {"image": EachOf((image("v2"), "nginx")), "name": "source"}

@@ -1,5 +1,6 @@
 """The `rollback` command as an operator types it, against a simulation instead of AWS."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,20 +30,29 @@ class SimulatedDeployment(DeployedStack):
 
 @dataclass
 class Terminal:
-    """Run a command, and store its output in `said`."""
+    """Run a command as a pipeline does, and store its output in `said`; without the errors in `output`."""
 
     simulation: Simulation
     capsys: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
     said: str = ""
+    output: str = ""
 
     def __call__(self, *words: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["rollback", *words])
         with pytest.raises(SystemExit) as exit_info:
             main()
-        output, errors = self.capsys.readouterr()
-        self.said = output + errors
+        self.output, errors = self.capsys.readouterr()
+        self.said = self.output + errors
         return int(exit_info.value.code or 0)
+
+    def in_terminal(self, *words: str, columns: int = 80) -> int:
+        """Run a command as a person does, in a terminal of this width."""
+        with self.monkeypatch.context() as patch:
+            patch.setattr(sys.stdout, "isatty", lambda: True)
+            patch.setenv("TERM", "xterm" if os.environ.get("FORCE_COLOR") else "dumb")
+            patch.setenv("COLUMNS", str(columns))
+            return self(*words)
 
     def verbs(self) -> list[str]:
         return [action.verb for action in self.simulation.ledger.actions(SERVICE)]

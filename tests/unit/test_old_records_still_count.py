@@ -26,7 +26,8 @@ from rollback.workflow.admit import admit
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.status_lines import status_lines
+from rollback_cli.output.status.lines import status_lines
+from rollback_cli.output.status.read import read_status
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
@@ -323,7 +324,8 @@ def test_many_unreadable_items_cause_one_page_and_are_listed_by_status() -> None
     sweep(simulation.ports)
     (page,) = simulation.pages()
     assert "and 30 more" in page
-    assert sum("no JSON" in line for line in status_lines(simulation.service_settings, simulation.ports)) == 50
+    lines = status_lines(read_status(simulation.service_settings, simulation.ports))
+    assert sum("no JSON" in line.text for line in lines) == 50
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])

@@ -40,6 +40,7 @@ _KEPT_BY_EVALUATION = (
     "obligations", "rechecked_at",
     "rechecks", "zero_desired_seen_at",
 )  # fmt: skip
+EVENT_IS_NEW = "event-is-new"  # check of Admit: no other rollback has taken the event
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
@@ -279,6 +280,11 @@ class Rollback(BaseModel):
         """Names of the failed checks of admission and plan, sorted."""
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
         return tuple(sorted({check.name for check in checks if check.verdict is Verdict.FAIL}))
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether it was suppressed because another rollback had taken its event; it did nothing else."""
+        return self.outcome is Outcome.SUPPRESSED and EVENT_IS_NEW in self.failed_check_names
 
     @property
     def is_aborted_midway(self) -> bool:

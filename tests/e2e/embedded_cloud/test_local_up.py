@@ -18,7 +18,7 @@ def test_the_embedded_cloud_prints_its_variables_and_control_c_ends_all_its_proc
         exported = (line.removeprefix("export ").partition("=") for line in up.lines if line.startswith("export "))
         variables = {name: value for name, _, value in exported}
         # The ledger knows the release once its deployment has completed.
-        wait_for(lambda: re.search(r"runs +v1\.0\.0", run(STATUS, variables).stdout))
+        wait_for(lambda: re.search(r"\truns\tinfo\tv1\.0\.0", run(STATUS, variables).stdout))
         assert len(up.members()) > 1  # tasks and functions
 
         code = up.interrupt()
