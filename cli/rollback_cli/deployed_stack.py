@@ -1,20 +1,28 @@
 """The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rollback.adapters.aws.errors import aws_call
 from rollback.bootstrap import make_ports
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
-from rollback.errors import InvalidRequest
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.database.probe import DatabaseProbe
 from rollback.verification.checks.sql import InProcessDatabaseChecks
+from rollback_cli.saved_outputs import load_outputs, save_outputs
+from rollback_cli.terminal_text import make_console, print_paragraph
+
+# Without an answer the saved copy of the outputs is used, so that nothing waits for minutes.
+_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 @dataclass(frozen=True)
@@ -80,16 +88,50 @@ def stack_name(environment: str) -> str:
 
 
 def find_deployment(environment: str) -> DeployedStack:
-    """Read the outputs of an environment's rollback stack.
+    """Read the outputs of an environment's rollback stack, and keep a copy of them on this machine.
+
+    While CloudFormation refuses or gives no answer, the copy of an earlier command is used, and its age is printed.
 
     Raises:
         InvalidRequest: the stack doesn't exist, or is of another version.
-        ExternalServiceError: AWS doesn't answer (credentials, region, network).
+        ExternalServiceError: AWS doesn't answer (credentials, region, network), and there is no copy of the outputs.
     """
     name = stack_name(environment)
+    try:
+        outputs = _read_outputs(name)
+    except ExternalServiceError as failure:
+        if isinstance(failure, CallRefused) and failure.kind is RefusalKind.CREDENTIALS:
+            raise
+        return _from_copy(name, failure)
+    deployment = from_outputs(outputs, name)
+    save_outputs(name, outputs)
+    return deployment
+
+
+def _from_copy(name: str, failure: ExternalServiceError) -> DeployedStack:
+    """Use the outputs that an earlier command saved, and say so.
+
+    Raises:
+        ExternalServiceError: this machine has no copy for the account, region and endpoint.
+    """
+    saved = load_outputs(name)
+    if saved is None:
+        raise ExternalServiceError(
+            f"{failure}; and no earlier command on this machine saved the outputs of stack {name} for this account and "
+            "region. Run the command on a machine that has used `rollback` for this environment, or roll back with "
+            "`aws ecs update-service --cluster CLUSTER --service SERVICE --task-definition ARN`"
+        ) from failure
+    age = saved.describe_age(datetime.now(UTC))
+    print_paragraph(f"CloudFormation can't be asked, so this command uses {age}", make_console(stderr=True))
+    print_paragraph(f"CloudFormation's answer: {failure}", make_console(stderr=True))
+    return from_outputs(saved.outputs, name)
+
+
+def _read_outputs(name: str) -> dict[str, Any]:
     with aws_call("DescribeStacks", name):
         try:
-            pages = boto3.client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
+            client = boto3.client("cloudformation", config=_CONFIG)
+            pages = client.get_paginator("describe_stacks").paginate(StackName=name)
             stacks = [stack for page in pages for stack in page["Stacks"]]
         except ClientError as error:
             if "does not exist" in str(error):
@@ -98,10 +140,10 @@ def find_deployment(environment: str) -> DeployedStack:
                     "AWS_REGION and AWS_PROFILE to the region and account that have it"
                 ) from error
             raise
-    return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
+    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}
 
 
-def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
+def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     """Parse the outputs of a rollback stack.
 
     Raises:

@@ -13,13 +13,13 @@ from rich.console import Console
 from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.request import Request, RollbackType, parse_request
-from rollback.domain.rollback import Outcome, Rollback, service_of
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.leases.holder import describe_holder, find_live_lease
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
-from rollback.workflow.runner import Cursor
-from rollback_cli import deployed_stack, direct_mode, requester
+from rollback_cli import deployed_stack, requester
+from rollback_cli.direct.follow import follow_directly
 from rollback_cli.display import print_report
 from rollback_cli.sign_proof import with_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
@@ -54,10 +54,7 @@ def start_and_follow(
         _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
     if in_process:
-        cursor = direct_mode.run_directly(
-            fields, deployment.ports(), lambda c: _print_cursor(console, c), add_proof=with_proof
-        )
-        rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+        rollback = follow_directly(fields, request.service, deployment)
     else:
         name = f"cli-{uuid.uuid4()}"
         if not follow:
@@ -65,7 +62,7 @@ def start_and_follow(
             print_paragraph(f"to see its result: rollback history {environment}", console)
             return
         rollback = run_in_step_functions(console, deployment, with_proof(fields, name), name)
-    print_report(console, rollback, deployment.settings)
+        print_report(console, rollback, deployment.settings)
     raise typer.Exit(0 if rollback.outcome in _SUCCESS_OUTCOMES else 1)
 
 
@@ -86,10 +83,6 @@ def _confirm(request: Request, ports: AllPorts, *, yes: bool) -> None:
             "plan first, add --dry-run"
         )
         typer.confirm("Roll the database back?", abort=True)
-
-
-def _print_cursor(console: Console, cursor: Cursor) -> None:
-    print_paragraph(f"{cursor.next.replace('_', ' '):9} {cursor.summary}", console)
 
 
 def run_in_step_functions(
@@ -115,6 +108,11 @@ def run_in_step_functions(
                 return rollback
         with aws_call("DescribeExecution", arn):
             execution = client.describe_execution(executionArn=arn)
+        if execution["status"] == "SUCCEEDED" and key is None and ledger.find_by_execution(arn) is None:
+            raise ExternalServiceError(
+                f"execution {arn} has ended, but the ledger has no record of it; `rollback history "
+                f"{deployment.settings.environment}` lists the rollbacks"
+            )
         if execution["status"] not in ("RUNNING", "SUCCEEDED") and key is None:
             failure = ExecutionFailure.read(execution.get("error"), execution.get("cause"))
             raise ExternalServiceError(

@@ -8,7 +8,7 @@ from support.builders import SERVICE
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError
-from rollback_cli.direct_mode import run_directly
+from rollback_cli.direct.run import run_directly
 
 
 def run(simulation: Simulation, execution_input: dict[str, Any]) -> Rollback:

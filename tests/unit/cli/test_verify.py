@@ -146,7 +146,7 @@ def test_the_start_of_a_rollback_carries_a_proof_of_who_starts_it(
         proven.append((given["trigger"], execution))
         return given
 
-    monkeypatch.setattr(verify, "with_proof", add_proof)
+    monkeypatch.setattr(follow, "with_proof", add_proof)
     type_("verify", "production", "--rollback-on-failure", "--direct")
     (rollback,) = simulation.ledger.history(SERVICE)
     assert proven == [(Trigger.HEALTH_CHECK, rollback.execution)]

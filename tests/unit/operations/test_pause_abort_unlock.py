@@ -16,7 +16,7 @@ from rollback.operations.pause_abort_unlock import abort, pause, resume, unlock
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.direct_mode import wait_until_concluded
+from rollback_cli.direct.conclude import wait_until_concluded
 
 ANN = Operator(name="ann@desk", reason="the database is being moved")
 BOB = Operator(name="bob@desk", reason="me too")
