@@ -95,8 +95,8 @@ class ApprovalAtTerminal:
             self._asked_nonce = gate.nonce
             self._say(approval_message(rollback, gate))
             self._say(
-                f"To approve it here, type the name of the service, {rollback.service_name}, and press Enter. To reject "
-                "it, type: reject. Another person may also decide with the commands above, with --direct if the "
+                f"To approve it here, type the name of the service, {rollback.service_name}. To reject "
+                "it, type: reject. Another person may decide too, with the commands above; add --direct if the "
                 "function approve is broken"
             )
         line = self._terminal.read_line(seconds)
@@ -129,7 +129,7 @@ class ApprovalAtTerminal:
         if not recorded.is_new:
             return  # another person decided a moment ago
         needs = f"it needs an approval ({', '.join(gate.reasons)}), and {reason}"
-        command = f"rollback start {rollback.environment} --direct"
+        command = f"rollback start {rollback.environment} --service {rollback.service_name} --direct"
         self._ports.ledger.save(
             rollback.evolve(
                 approval=gate.model_copy(update={"decision": expired}),

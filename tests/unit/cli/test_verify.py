@@ -11,7 +11,7 @@ from support.stand_ins import DenyingPort, access_denied_error
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
 from rollback.resources.aws.ecs_service import ProbeResult
-from rollback_cli.verbs.rollbacks import verify
+from rollback_cli.direct import follow
 
 HEALTH = "http://api.test/health"
 BROKEN = ProbeResult(status=500, seconds=0.01)

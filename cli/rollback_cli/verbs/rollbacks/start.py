@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rollback_cli.direct.start_without_ledger import require_options, start_without_ledger
 from rollback_cli.operator_options import DryRun, Environment, InProcess, RollbackReason, Service, SkipConfirmation
 from rollback_cli.start_and_follow import start_and_follow
 
@@ -38,6 +39,12 @@ def start(
     dry_run: DryRun = False,
     reason: RollbackReason = "",
     in_process: InProcess = False,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="with --direct, while DynamoDB is down: deploy --task-definition unseen")
+    ] = False,
+    task_definition: Annotated[
+        str | None, typer.Option(help="with --no-ledger: ARN of the task definition to deploy")
+    ] = None,
 ) -> None:
     """Roll a service, its database, or both back to the last known good release, or to a named one.
 
@@ -55,4 +62,8 @@ def start(
         "dry_run": dry_run,
         "reason": reason,
     }
+    if no_ledger or task_definition is not None:
+        require_options(options, task_definition, in_process=in_process, no_ledger=no_ledger)
+        start_without_ledger(environment, service, task_definition, dry_run=dry_run, yes=yes)
+        return
     start_and_follow(environment, options, in_process=in_process, yes=yes)
