@@ -1,4 +1,4 @@
-"""A service of the embedded AWS that is down at a test's request: every call gets 503, and EventBridge delivers nothing.
+"""A service of the embedded AWS that is down at a test's request: each call gets 503, and EventBridge delivers nothing.
 
 It is down for everybody: the command line, the functions and the other services. Wraps
 `moto.core.responses.BaseResponse.call_action`.

@@ -46,7 +46,7 @@ class TerminalSession:
                 raise AssertionError(f"no {text!r} in:\n{self.output}")
             time.sleep(0.1)
 
-    def type(self, line: str) -> None:
+    def type_line(self, line: str) -> None:
         """Type a line and press Enter."""
         os.write(self._master, f"{line}\n".encode())
 

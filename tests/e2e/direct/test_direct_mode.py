@@ -167,9 +167,9 @@ def test_a_needed_approval_is_asked_on_the_terminal_and_refused_without_one(
 
         with TerminalSession(f"{START} --force", cloud) as session:
             session.wait_for("To approve it here, type the name of the service, express-api")
-            session.type("express-api")
+            session.type_line("express-api")
             session.wait_for("Reason, for the record:")
-            session.type("the plan is right")
+            session.type_line("the plan is right")
             code = session.end()
 
     assert code == 0, session.output
