@@ -40,7 +40,7 @@ def start(
     reason: RollbackReason = "",
     in_process: InProcess = False,
     no_ledger: Annotated[
-        bool, typer.Option("--no-ledger", help="with --direct, while DynamoDB is down: deploy --task-definition unseen")
+        bool, typer.Option("--no-ledger", help="with --direct, while DynamoDB is down: deploy --task-definition")
     ] = False,
     task_definition: Annotated[
         str | None, typer.Option(help="with --no-ledger: ARN of the task definition to deploy")
