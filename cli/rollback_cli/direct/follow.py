@@ -10,6 +10,7 @@ from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import ExternalServiceError, RollbackError
 from rollback.leases.takeover import describe_takeover_state
 from rollback.ports.all_ports import AllPorts
+from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.direct import run
@@ -83,6 +84,12 @@ class _DirectRun:
                 f"{settings.environment}` shows whether it is"
             )
         rollback_id, environment = self._cursor.rollback_id, settings.environment
+        if self._cursor.next is Step.APPROVE:
+            return (
+                f"{rollback_id} then waits for an approval, without a lease, and no process follows a decision. "
+                f"`rollback abort {environment} {rollback_id} --reason '…'` ends it. Otherwise the janitor does, once "
+                "the time for a decision is over"
+            )
         return (
             f"{rollback_id} then stays as it is, at the step {self._cursor.next}. Its lease ends within "
             f"{settings.policy.lease_minutes:g} minutes, and then the janitor concludes it. Without the janitor: "

@@ -1,4 +1,4 @@
-"""What a rollback needs an approval for is asked on the terminal of a direct rollback, under the gate's own rules."""
+"""A direct rollback that needs an approval asks for the decision on its terminal, under the rules of the gate."""
 
 from collections.abc import Sequence
 from typing import Any
