@@ -137,7 +137,10 @@ class StandardTerminal:
         def on_hangup(_number: int, _frame: FrameType | None) -> None:
             self.leave()
 
-        handlers = {signal.SIGINT: on_interrupt, signal.SIGTERM: on_terminate}
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGINT: on_interrupt,
+            signal.SIGTERM: on_terminate,
+        }
         hangup = getattr(signal, "SIGHUP", None)
         if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # `nohup` ignores it already
             handlers[hangup] = on_hangup

@@ -152,7 +152,7 @@ def test_without_sts_the_decision_is_recorded_as_unverified() -> None:
     def sign_in_vain(_purpose: str) -> dict[str, object]:
         raise CallRefused("STS refused")
 
-    desk.sign = sign_in_vain  # type: ignore[method-assign]
+    desk.sign = sign_in_vain  # type: ignore[method-assign, assignment]
     rollback = desk.run()
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.approval is not None

@@ -1,5 +1,6 @@
 """`--direct --no-ledger`: only ECS is asked, what can't be known is said, and nothing unchecked is deployed."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,11 +22,10 @@ def down(terminal: At, monkeypatch: pytest.MonkeyPatch) -> tuple[Simulation, Ref
     ledger = RefusesAll("dynamodb")
     simulation.replace(ledger=ledger)
 
-    def deploy(*arguments: Any) -> str | None:
-        return original(*arguments, sleep=lambda seconds: simulation.pass_time(seconds=seconds))
+    def sleep(seconds: float) -> None:
+        simulation.pass_time(seconds=seconds)
 
-    original = without_ledger.deploy
-    monkeypatch.setattr(without_ledger, "deploy", deploy)
+    monkeypatch.setattr(without_ledger, "deploy", partial(without_ledger.deploy, sleep=sleep))
     return simulation, ledger, terminal(simulation)
 
 
