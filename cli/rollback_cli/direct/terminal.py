@@ -17,6 +17,8 @@ from rich.console import Console
 from rollback_cli.saved_outputs import cache_folder
 from rollback_cli.terminal_text import make_console, print_paragraph
 
+_OUTPUTS = (1, 2)  # file descriptors of standard output and standard error
+
 
 class Stopped(BaseException):
     """The operator stopped this process: by a second Ctrl-C, or by SIGTERM.
@@ -56,6 +58,7 @@ class StandardTerminal:
         now = datetime.now(UTC)
         self.log: Path = cache_folder() / f"direct-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
         self._is_gone = False
+        self._terminal_streams = tuple(stream for stream in _OUTPUTS if os.isatty(stream))
 
     @property
     def is_present(self) -> bool:
@@ -85,7 +88,7 @@ class StandardTerminal:
             output(make_console())
             sys.stdout.flush()
         except (OSError, SystemExit):  # rich ends the process at a broken pipe
-            self.leave()
+            self._move(_OUTPUTS)
             with suppress(OSError, SystemExit):
                 output(make_console())
                 sys.stdout.flush()
@@ -95,16 +98,22 @@ class StandardTerminal:
         self.show(lambda console: print_paragraph(text, console))
 
     def leave(self) -> None:
-        """Send all further output to the log; without a place for the log, nowhere."""
-        if self._is_gone:
-            return
+        """Send what would go to the terminal to the log; a file or a pipe of the operator stays as it is."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._move(self._terminal_streams)
+
+    def _move(self, streams: tuple[int, ...]) -> None:
+        """Send these outputs to the log; without a place for the log, nowhere."""
         self._is_gone = True
+        if not streams:
+            return
         try:
             self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             target = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError:
             target = os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):
+        for stream in streams:
             os.dup2(target, stream)
         os.close(target)
 

@@ -76,6 +76,19 @@ def test_a_run_goes_on_after_its_terminal_is_closed_and_writes_to_its_log(tmp_pa
     assert run.log() == "two\n"
 
 
+def test_a_run_whose_output_goes_to_a_file_still_writes_there_after_a_hangup(tmp_path: Path) -> None:
+    file, output = tmp_path / "go-on", tmp_path / "output"
+    command = [sys.executable, "-c", PROGRAM, str(file), str(tmp_path / "log-name")]
+    environment = {**os.environ, "ROLLBACK_CACHE_DIR": str(tmp_path / "cache")}
+    with output.open("w") as target:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, stderr=target, env=environment)
+    wait_until(lambda: output.read_text() == "one\n")
+    process.send_signal(signal.SIGHUP)
+    file.touch()
+    assert process.wait(90) == 0
+    assert output.read_text() == "one\ntwo\n"
+
+
 def test_a_run_goes_on_although_nothing_reads_its_output_any_more(tmp_path: Path) -> None:
     run = Run(tmp_path)
     os.close(run.master)  # no signal: the next write fails
