@@ -135,6 +135,6 @@ def _path(folder: Path, account: str, region: str, stack: str) -> Path:
 def _in_words(age: timedelta) -> str:
     minutes = max(0, int(age.total_seconds() // 60))
     if minutes < 120:
-        return f"{minutes} minutes"
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
     hours = minutes // 60
     return f"{hours} hours" if hours < 48 else f"{hours // 24} days"

@@ -1,5 +1,6 @@
 """Direct mode on a running cloud, while a service of AWS that the automation needs is down for everybody."""
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_with_cloudformation_gone_the_saved_outputs_serve_the_operator(
     for process in (paused, direct, resumed):
         assert process.returncode == 0, process.stdout
         assert "CloudFormation can't be asked, so this command uses the copy of the stack's outputs" in process.stdout
-        assert "0 minutes old, for account 123456789012" in process.stdout
+        assert re.search(r"\d+ minutes? old, for account 123456789012", process.stdout)
     assert_rolled_back(deployed, direct.stdout)
 
 
