@@ -21,29 +21,32 @@ from rollback_cli.display import print_report
 from rollback_cli.sign_proof import with_proof
 
 
-def follow_directly(execution_input: Mapping[str, Any], service: str, deployment: DeployedStack) -> Rollback:
+def follow_directly(
+    execution_input: Mapping[str, Any], service: str, deployment: DeployedStack, *, is_on_stderr: bool = False
+) -> Rollback:
     """Run a rollback to its end in this process, print its report, and return the rollback.
 
     Args:
         execution_input: fields of the request.
         service: name of the service.
         deployment: the environment.
+        is_on_stderr: print on standard error, since standard output is for a document.
 
     Raises:
         RollbackError: the rollback could not begin, or a step failed for good.
         typer.Exit: the operator stopped the process; the text says what is left.
     """
-    return _DirectRun(deployment, service).follow(execution_input)
+    return _DirectRun(deployment, service, StandardTerminal(is_on_stderr=is_on_stderr)).follow(execution_input)
 
 
 class _DirectRun:
     """One rollback in this process, and the last that is known of it."""
 
-    def __init__(self, deployment: DeployedStack, service: str) -> None:
+    def __init__(self, deployment: DeployedStack, service: str, terminal: StandardTerminal) -> None:
         self._deployment = deployment
         self._service = service
         self._ports: AllPorts = deployment.ports()
-        self._terminal = StandardTerminal()
+        self._terminal = terminal
         self._cursor: Cursor | None = None
 
     def follow(self, execution_input: Mapping[str, Any]) -> Rollback:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 
@@ -50,11 +50,15 @@ class Terminal(Protocol):
 class StandardTerminal:
     """Standard input and output of this process, which outlive the terminal's end.
 
+    Args:
+        is_on_stderr: print on standard error, since standard output is for a document.
+
     Attributes:
         log: file that the output goes to once the terminal is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_on_stderr: bool = False) -> None:
+        self._is_on_stderr = is_on_stderr
         now = datetime.now(UTC)
         self.log: Path = cache_folder() / f"direct-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
         self._is_gone = False
@@ -66,7 +70,7 @@ class StandardTerminal:
         if self._is_gone:
             return False
         try:
-            return sys.stdin.isatty() and sys.stdout.isatty()
+            return sys.stdin.isatty() and self._stream.isatty()
         except ValueError:  # a closed file
             return False
 
@@ -85,13 +89,17 @@ class StandardTerminal:
     def show(self, output: Callable[[Console], None]) -> None:
         """Print; into the log, if the terminal is gone."""
         try:
-            output(make_console())
-            sys.stdout.flush()
+            output(make_console(stderr=self._is_on_stderr))
+            self._stream.flush()
         except (OSError, SystemExit):  # rich ends the process at a broken pipe
             self._move(_OUTPUTS)
             with suppress(OSError, SystemExit):
-                output(make_console())
-                sys.stdout.flush()
+                output(make_console(stderr=self._is_on_stderr))
+                self._stream.flush()
+
+    @property
+    def _stream(self) -> TextIO:
+        return sys.stderr if self._is_on_stderr else sys.stdout
 
     def say(self, text: str) -> None:
         """Print a paragraph."""

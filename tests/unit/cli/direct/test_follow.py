@@ -11,7 +11,9 @@ from support.builders import SERVICE
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import ExternalServiceError
+from rollback_cli import deployed_stack
 from rollback_cli.direct import run
+from rollback_cli.direct.follow import follow_directly
 from rollback_cli.direct.terminal import Stopped
 
 START = ("start", "production", "--direct")
@@ -100,3 +102,14 @@ def test_a_step_that_fails_for_good_while_the_ledger_answers_offers_no_way_witho
     assert type_(*START) == 1
     assert "ECS does not answer" in type_.said
     assert "--no-ledger" not in type_.said
+
+
+def test_a_caller_that_prints_a_document_gets_progress_and_report_on_standard_error(
+    terminal: At, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulation = start_simulation()
+    terminal(simulation)
+    rollback = follow_directly({}, SERVICE, deployed_stack.find_deployment("production"), is_on_stderr=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"Rollback {rollback.id}: succeeded" in captured.err
